@@ -1,0 +1,73 @@
+# Everything here works from a clean clone with Python 3.11 or newer.
+#   make dev      sets up and starts Keyturn on this machine
+#   make check    format, lint, types, import contracts, dependencies, docs
+#   make test     sets up and runs every test that needs no paid key
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PYTEST_ARGS ?=
+
+# Compiled modules are kept, whatever the shell says: a process starts in half the time.
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev test check eval bench assets docs lock browser clean
+.PHONY: check-format check-lint check-types check-imports check-dependencies check-docs
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup:
+	@$(PYTHON) scripts/setup.py $(VENV)
+
+dev: setup
+	@$(BIN)/keyturn dev
+
+test: setup browser
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+browser: setup
+	@$(BIN)/python scripts/browser.py $(if $(CI),,|| true)
+
+# The checks are independent: `-j 2 -k` runs them side by side and shows every failure.
+check: setup
+	@$(MAKE) --no-print-directory -j 2 -k $(if $(filter output-sync,$(.FEATURES)),-O) check-types check-docs check-lint check-format check-imports check-dependencies
+
+check-format:
+	@$(BIN)/ruff format --check . || { echo 'format: run `$(BIN)/ruff format .`'; exit 1; }
+
+check-lint:
+	@$(BIN)/ruff check --quiet .
+
+check-types:
+	@$(BIN)/basedpyright
+
+check-imports:
+	@$(BIN)/lint-imports --no-logo
+
+check-dependencies:
+	@$(BIN)/deptry .
+
+check-docs:
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+
+eval: setup
+	@$(BIN)/keyturn eval
+
+bench: setup
+	@for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark $(BENCH_ARGS) || status=1; done; exit $${status:-0}
+
+assets: setup
+	@$(BIN)/python hatch_build.py
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+# Current versions of every dependency, by hash; no line names an index.
+lock: setup
+	@$(BIN)/python scripts/lock.py
+
+clean:
+	@rm -rf $(VENV) site build dist approvals/static/vendor .ruff_cache .pytest_cache .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""How Keyturn reaches services and mail: each a reader and a writer."""

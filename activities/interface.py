@@ -1,0 +1,136 @@
+"""What workflows know of activities: messages and stubs, no code that acts."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from temporalio import activity
+
+from orchestrator.status import Gate
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class StepStart(_Message):
+    """What a step is told and must return; sent with its first turn alone.
+
+    `output_schema` None: the contract's output.
+    """
+
+    name: str
+    kind: Literal["act", "ask"] = "act"
+    instructions: str = ""
+    output_schema: dict[str, JsonValue] | None = None
+
+
+class ThinkInput(_Message):
+    """Which turn of which step of which run."""
+
+    run: str
+    step: int
+    turn: int
+    start: StepStart | None = None
+
+
+class GatedCall(_Message):
+    """A call that the model asked for, and the gate before it.
+
+    `last` marks a tool that speaks to the customer; `until` is an approval's deadline.
+    """
+
+    index: int
+    gate: Gate
+    last: bool = False
+    until: datetime | None = None
+
+
+class ThinkResult(_Message):
+    """What a turn came to. `value` is an `ask`'s answer; `reason` a fallback's kind.
+
+    `stored` marks a turn that was committed before this was asked.
+    """
+
+    kind: Literal["calls", "final", "stopped", "hand_off", "failed", "cancelled"]
+    calls: tuple[GatedCall, ...] = ()
+    reason: str | None = None
+    value: JsonValue = None
+    stored: bool = False
+
+
+class CallInput(_Message):
+    """Which call of which turn."""
+
+    run: str
+    turn: int
+    index: int
+
+
+class ReadResult(_Message):
+    """A read's answer is in the store; this says whether the run goes on."""
+
+    kind: Literal["done", "stopped"] = "done"
+
+
+ActKind = Literal[
+    "done",
+    "rejected",
+    "failed",
+    "waiting",
+    "stopped",
+    "not_before",
+    "expired",
+    "void",
+    "refused",
+    "unknown",
+    "undone",
+]
+# After these the call is still open: wait for the doorbell or the time, and look again.
+STILL_OPEN: frozenset[ActKind] = frozenset(
+    {"waiting", "stopped", "not_before", "unknown"}
+)
+
+
+class ActResult(_Message):
+    """What became of an action; `until` is when to look again without a bell."""
+
+    kind: ActKind
+    until: datetime | None = None
+
+
+class FinishInput(_Message):
+    """How a run ends; `step` names the step whose output is the run's."""
+
+    run: str
+    outcome: Literal["completed", "handed_off", "failed", "cancelled"]
+    step: int | None = None
+    reason: str | None = None
+
+
+class Finished(_Message):
+    """The run's end is recorded."""
+
+
+@activity.defn(name="think")
+async def think(wanted: ThinkInput) -> ThinkResult:
+    """Stub of `activities.think`."""
+    raise NotImplementedError(wanted)
+
+
+@activity.defn(name="run_tool")
+async def run_tool(wanted: CallInput) -> ReadResult:
+    """Stub of `activities.run_tool`."""
+    raise NotImplementedError(wanted)
+
+
+@activity.defn(name="perform")
+async def perform(wanted: CallInput) -> ActResult:
+    """Stub of `activities.perform`."""
+    raise NotImplementedError(wanted)
+
+
+@activity.defn(name="finish")
+async def finish(wanted: FinishInput) -> Finished:
+    """Stub of `activities.finish`."""
+    raise NotImplementedError(wanted)

@@ -1,0 +1,1 @@
+"""Models: one adapter a provider, prices, routing and the simulator."""

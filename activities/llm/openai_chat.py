@@ -1,0 +1,188 @@
+"""OpenAI's chat completions, and the many servers that speak the same format."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import httpx2
+from openai import AsyncOpenAI
+
+from activities.llm.chat_reply import FILTERED, NAME, filtered_reply, parse_chat
+from activities.llm.errors import ProviderRejected
+from activities.llm.past_calls import arguments_text
+from activities.llm.structured import complains_of_structure, is_strict, with_schema
+from activities.llm.transport import deadline, error_code, error_of, post
+from orchestrator.transcript import (
+    AssistantMessage,
+    Message,
+    ModelReply,
+    ModelRequest,
+    ToolCall,
+    ToolMessage,
+    ToolSchema,
+    UserMessage,
+)
+
+OFFICIAL_URL: Final = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a host and model understand beyond the common part of the format."""
+
+    limit: Literal["max_tokens", "max_completion_tokens"]
+    structured: bool = True
+
+
+class OpenAIChat:
+    """The provider `openai`: OpenAI itself, or any host at `base_url`.
+
+    A rejection that is about the output limit's name or the structured-output mode is
+    answered once in the other form, and the form that works is remembered. Nothing
+    was processed then, so the attempt's reservation still covers it.
+    """
+
+    name: str = NAME
+
+    def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
+        """Open no connection yet; the SDK's own retries are off."""
+        self._secret = api_key
+        self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+        self._first = Dialect(limit=_limit(base_url))
+        self._learned: dict[str, Dialect] = {}
+
+    async def reply(self, request: ModelRequest, *, timeout_s: float) -> ModelReply:
+        """Return the model's reply, or raise a `ProviderError`."""
+        topic = _topic(request)
+        dialect = self._learned.get(topic, self._first)
+        async with deadline(NAME, timeout_s):
+            while True:
+                response = await self._send(request, dialect, timeout_s)
+                error = error_of(response, provider=NAME, secret=self._secret)
+                if error is None:
+                    return _reply(response)
+                if error_code(response) == FILTERED:
+                    return filtered_reply()
+                other = _other(dialect, request, error)
+                if other is None:
+                    raise error
+                dialect = self._learned[topic] = other
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _send(
+        self, request: ModelRequest, dialect: Dialect, timeout_s: float
+    ) -> httpx2.Response:
+        return await post(
+            self._client,
+            "/chat/completions",
+            chat_body(request, dialect),
+            provider=NAME,
+            timeout_s=timeout_s,
+        )
+
+
+def chat_body(request: ModelRequest, dialect: Dialect) -> Mapping[str, object]:
+    """Return the body of a chat completion request."""
+    return {
+        "model": request.model,
+        "messages": list(_messages(request, dialect)),
+        dialect.limit: request.max_output_tokens,
+        **({"tools": [_tool(tool) for tool in request.tools]} if request.tools else {}),
+        **_response_format(request, dialect),
+        **(
+            {"temperature": request.temperature}
+            if request.temperature is not None
+            else {}
+        ),
+    }
+
+
+def _messages(
+    request: ModelRequest, dialect: Dialect
+) -> Iterator[Mapping[str, object]]:
+    system = request.system
+    if request.output_schema is not None and not dialect.structured:
+        system = with_schema(system, request.output_schema)
+    if system:
+        yield {"role": "system", "content": system}
+    for message in request.messages:
+        yield _message(message)
+
+
+def _message(message: Message) -> Mapping[str, object]:
+    match message:
+        case UserMessage(text=text):
+            return {"role": "user", "content": text}
+        case AssistantMessage(text=text, calls=()):
+            return {"role": "assistant", "content": text}
+        case AssistantMessage(text=text, calls=calls):
+            return {
+                "role": "assistant",
+                "content": text or None,
+                "tool_calls": [_call(call) for call in calls],
+            }
+        case ToolMessage(call_id=call_id, text=text):
+            return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+def _call(call: ToolCall) -> Mapping[str, object]:
+    arguments = arguments_text(call.arguments)
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
+
+
+def _tool(tool: ToolSchema) -> Mapping[str, object]:
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        },
+    }
+
+
+def _response_format(request: ModelRequest, dialect: Dialect) -> Mapping[str, object]:
+    schema = request.output_schema
+    if schema is None or not dialect.structured:
+        return {}
+    named = {"name": "output", "schema": schema, "strict": is_strict(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def _limit(base_url: str) -> Literal["max_tokens", "max_completion_tokens"]:
+    """OpenAI's newer models take the long name only, many other hosts the short."""
+    host = urlsplit(base_url).hostname or ""
+    official = host == "api.openai.com" or host.endswith(".api.openai.com")
+    return "max_completion_tokens" if official else "max_tokens"
+
+
+def _other(dialect: Dialect, request: ModelRequest, error: Exception) -> Dialect | None:
+    """Return the form to try next after a rejection, None where none would help."""
+    if not isinstance(error, ProviderRejected) or error.status not in (400, 422):
+        return None
+    if dialect.limit in error.words and dialect.limit == "max_tokens":
+        return replace(dialect, limit="max_completion_tokens")
+    structured = request.output_schema is not None and dialect.structured
+    if structured and complains_of_structure(error.words):
+        return replace(dialect, structured=False)
+    return None
+
+
+def _topic(request: ModelRequest) -> str:
+    schema = request.output_schema
+    return f"{request.model} {json.dumps(schema) if schema else ''}"
+
+
+def _reply(response: httpx2.Response) -> ModelReply:
+    reply = parse_chat(response.content)
+    request_id = response.headers.get("x-request-id")
+    return reply.model_copy(update={"request_id": request_id}) if request_id else reply

@@ -1,0 +1,44 @@
+"""Arguments of earlier calls, in a form that every provider takes back."""
+
+import json
+import math
+from typing import cast
+
+from pydantic import JsonValue
+
+MALFORMED = "$malformed"
+
+
+def arguments_object(text: str) -> dict[str, JsonValue]:
+    """Return the arguments as an object.
+
+    What is not one is wrapped as `{"$malformed": text}`: the Messages API takes
+    objects only, and several chat servers answer 400 or 500 to a history with broken
+    arguments, which would end a run over a mistake that was already repaired.
+    """
+    try:
+        value = cast(
+            "JsonValue",
+            json.loads(text, parse_constant=_refuse, parse_float=_finite),
+        )
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return {MALFORMED: text}
+    return value if isinstance(value, dict) else {MALFORMED: text}
+
+
+def arguments_text(text: str) -> str:
+    """Return the arguments as they were sent, or their wrapped form where broken."""
+    value = arguments_object(text)
+    return json.dumps(value) if MALFORMED in value else text
+
+
+def _refuse(constant: str) -> JsonValue:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large")
+    return value

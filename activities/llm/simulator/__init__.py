@@ -1,0 +1,55 @@
+"""A local server that speaks the providers' wire formats and plays scripted scenarios.
+
+It asks no model. A scenario is a function `(SimRequest) -> SimStep | None`; None
+leaves the request to the next one. The next step follows from the request alone, for
+example from the number of tool results in it, so any process may answer any request.
+"""
+
+from activities.llm.simulator.request import SimRequest, SimResult
+from activities.llm.simulator.running import running_simulator
+from activities.llm.simulator.scenarios import (
+    Scenario,
+    bench,
+    default,
+    first_times,
+    script,
+)
+from activities.llm.simulator.step import (
+    SimStep,
+    blocked,
+    call,
+    calls,
+    cut,
+    error,
+    final,
+    malformed,
+    raw,
+    refuse,
+    say,
+    slow,
+    truncate,
+)
+
+__all__ = [
+    "Scenario",
+    "SimRequest",
+    "SimResult",
+    "SimStep",
+    "bench",
+    "blocked",
+    "call",
+    "calls",
+    "cut",
+    "default",
+    "error",
+    "final",
+    "first_times",
+    "malformed",
+    "raw",
+    "refuse",
+    "running_simulator",
+    "say",
+    "script",
+    "slow",
+    "truncate",
+]

@@ -1,0 +1,141 @@
+"""A request to the support desk's model: the ticket, and what was done about it."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import JsonValue
+
+from activities.llm.body import as_list, as_object, as_text
+from activities.llm.simulator.request import Json, SimRequest, SimResult
+from activities.llm.simulator.step import Answer, final
+
+ORDER = re.compile(r"\bO-\d{3,8}\b")
+_INPUT = re.compile(r"<input>\s*(\{.*\})\s*</input>", re.DOTALL)
+_AMOUNT = re.compile(
+    r"\$\s?(\d[\d,]*(?:\.\d\d)?)|(\d[\d,]*(?:\.\d\d)?)\s?(?:USD|dollars|EUR)"
+)
+_CHANGES = "asked for changes"
+_VOID = ("This was not done:", "This message was not sent:")
+
+Fate = Literal["done", "again", "changes", "no"]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the scripted model looks at."""
+
+    request: SimRequest
+    ticket: Json
+
+    @classmethod
+    def of(cls, request: SimRequest) -> "Desk | None":
+        """Return the desk that the request is from, or None."""
+        if not {"refund_order", "email_customer"} <= request.tools.keys():
+            return None
+        found = _INPUT.search(next(iter(request.user_texts), ""))
+        if found is None:
+            return None
+        try:
+            ticket = as_object(json.loads(found[1]))
+        except ValueError:
+            return None
+        return cls(request, ticket) if "customer_id" in ticket else None
+
+    @property
+    def words(self) -> str:
+        """Return what the customer wrote at first."""
+        return f"{self.ticket.get('subject', '')}\n{self.ticket.get('message', '')}"
+
+    @property
+    def later(self) -> str:
+        """Return what the customer wrote since."""
+        return "\n".join(self.request.user_texts[1:])
+
+    @property
+    def order_ids(self) -> list[str]:
+        """Return the orders that the ticket names, the form's choice first."""
+        chosen = as_text(self.ticket.get("order_id"))
+        named = ORDER.findall(self.words)
+        return list(dict.fromkeys([*([chosen] if chosen else []), *named]))
+
+    @property
+    def amounts(self) -> list[int]:
+        """Return the amounts that the ticket names, in minor units."""
+        found = (one[0] or one[1] for one in _AMOUNT.findall(self.words))
+        return [round(float(text.replace(",", "")) * 100) for text in found]
+
+    @property
+    def order(self) -> Json | None:
+        """Return the order as it was last read, or None."""
+        found = (as_object(r.json()) for r in self.results("find_order"))
+        return next((o for o in reversed(list(found)) if "total" in o), None)
+
+    def results(self, tool: str) -> list[SimResult]:
+        """Return this tool's results so far."""
+        return [r for r in self.request.results if r.name == tool]
+
+    def says(self, pattern: str) -> bool:
+        """Tell whether the customer's first words match."""
+        return re.search(pattern, self.words, re.IGNORECASE) is not None
+
+
+def fate(result: SimResult) -> Fate:
+    """Return what became of an action, as the model is told.
+
+    `again`: it is void and may be drafted anew; `changes`: a person wants it otherwise.
+    """
+    if is_done(result):
+        return "done"
+    if _CHANGES in result.text:
+        return "changes"
+    return "again" if result.text.startswith(_VOID) else "no"
+
+
+def is_done(result: SimResult) -> bool:
+    """Tell whether it was done: a receipt is JSON, all other answers are words.
+
+    Chat completions have no mark for an error, so the words alone must do.
+    """
+    _, edited, told = result.text.rpartition(". Result: ")
+    try:
+        return isinstance(json.loads(told if edited else result.text), dict)
+    except ValueError:
+        return False
+
+
+def why_not(result: SimResult) -> str:
+    """Return the reason that a person gave, or the system's own words."""
+    return result.text.partition("rejected this: ")[2].strip() or result.text
+
+
+def listed(desk: Desk) -> list[Json]:
+    """Return the customer's orders as they were listed; none before that."""
+    found = [as_object(r.json()) for r in desk.results("list_orders")]
+    orders = as_list(found[-1].get("orders")) if found else []
+    return [as_object(one) for one in orders]
+
+
+def money(amount: int, currency: JsonValue = "USD") -> Json:
+    """Return an amount as the tools take it."""
+    return {"amount": amount, "currency": currency}
+
+
+def shown(amount: int, currency: JsonValue = "USD") -> str:
+    """Return an amount as a customer reads it."""
+    return f"{amount / 100:,.2f} {currency}"
+
+
+def ended(
+    outcome: str, summary: str, *, order: str | None = None, confidence: float = 0.95
+) -> Answer:
+    """Return the desk's final answer; a person who reads it sees that it is scripted."""
+    return final(
+        {
+            "outcome": outcome,
+            "summary": f"Scripted. {summary}"[:2_000],
+            "order_id": order,
+            "confidence": confidence,
+        }
+    )

@@ -1,0 +1,178 @@
+"""One HTTP exchange with a provider, its failures as our errors."""
+
+import asyncio
+import json
+import math
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, cast
+
+import anthropic
+import httpx2
+import openai
+from pydantic import JsonValue
+
+from activities.llm.body import as_count, as_object, as_text
+from activities.llm.errors import (
+    MalformedReply,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnavailable,
+    RateLimited,
+)
+
+CONNECT_TIMEOUT_S: Final = 10.0
+
+# The request cannot have reached the provider when one of these was raised.
+_UNSENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.ProxyError,
+)
+# 503 and Anthropic's 529 say "not taken"; any other 5xx may come from a gateway that
+# had already passed the request on.
+_TAKEN_BY_NOBODY = {408, 409, 425, 503, 529}
+_TRANSIENT = {408, 409, 425}
+_SPENT = {"insufficient_quota", "billing_hard_limit_reached"}
+_KEY = re.compile(r"\b(?:sk|key|pk|gsk|xai)[-_][\w*.\-]{6,}")
+_SHORTEST_SECRET = 8
+_LONGEST_WORDS = 500
+
+
+@asynccontextmanager
+async def deadline(provider: str, timeout_s: float) -> AsyncGenerator[None]:
+    """Bound everything inside to `timeout_s`, a dripping body included."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise ProviderUnavailable(
+            provider=provider, words=f"no answer within {timeout_s:g} s.", sent=True
+        ) from None
+
+
+async def post(
+    client: openai.AsyncOpenAI | anthropic.AsyncAnthropic,
+    path: str,
+    body: Mapping[str, object],
+    *,
+    provider: str,
+    timeout_s: float,
+) -> httpx2.Response:
+    """Return the provider's answer, whatever its status.
+
+    Goes through the SDK's client (address, key, headers, connection pool) but leaves
+    its models out on both ways: they would walk the whole transcript and guess at
+    fields that a compatible host left out.
+    """
+    timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+    try:
+        return await client.post(
+            path, body=body, cast_to=httpx2.Response, options={"timeout": timeout}
+        )
+    except (openai.APIStatusError, anthropic.APIStatusError) as error:
+        return error.response
+    except (openai.APIConnectionError, anthropic.APIConnectionError) as error:
+        cause = error.__cause__
+        raise ProviderUnavailable(
+            provider=provider,
+            words=f"{cause or error} ({type(cause or error).__name__}).",
+            sent=not isinstance(cause, _UNSENT),
+        ) from None
+
+
+def error_of(
+    response: httpx2.Response, *, provider: str, secret: str
+) -> ProviderError | None:
+    """Return the error that an answer stands for; None for a good one.
+
+    Some gateways wrap an upstream's error in a 200: its code counts as the status.
+    """
+    error = _error_object(response)
+    status = response.status_code
+    if status < 400:
+        code = as_count(error.get("code")) or as_count(error.get("status")) or 0
+        if not 400 <= code < 600:
+            return None
+        status = code
+    words = _words(response, error, secret)
+    retry_after_s = _retry_after_s(response.headers)
+    if error.get("code") == "tool_use_failed":
+        # Groq's word for a call that the model wrote badly: asking again may help.
+        return MalformedReply(provider=provider, why=words)
+    if status == 429 and not _is_spent(error):
+        return RateLimited(provider=provider, words=words, retry_after_s=retry_after_s)
+    if status >= 500 or status in _TRANSIENT:
+        return ProviderUnavailable(
+            provider=provider,
+            words=f"HTTP {status}: {words}",
+            sent=status not in _TAKEN_BY_NOBODY,
+            status=status,
+            retry_after_s=retry_after_s,
+        )
+    return ProviderRejected(provider=provider, status=status, words=words)
+
+
+def error_code(response: httpx2.Response) -> str:
+    """Return the provider's code for an error, "" where it gives none."""
+    return as_text(_error_object(response).get("code"))
+
+
+def _error_object(response: httpx2.Response) -> dict[str, JsonValue]:
+    # A body of a good answer is read for its error only where it holds no answer.
+    if response.status_code < 400 and b'"error"' not in response.content:
+        return {}
+    try:
+        body = as_object(cast("JsonValue", json.loads(response.content)))
+    except (ValueError, RecursionError):
+        return {}
+    if response.status_code < 400 and ("choices" in body or "content" in body):
+        return {}
+    error = body.get("error")
+    return error if isinstance(error, dict) else body | {"message": error or None}
+
+
+def _is_spent(error: dict[str, JsonValue]) -> bool:
+    """Tell whether the account is out of money: waiting would not help."""
+    return bool({as_text(error.get("code")), as_text(error.get("type"))} & _SPENT)
+
+
+def _words(response: httpx2.Response, error: dict[str, JsonValue], secret: str) -> str:
+    said = as_text(error.get("message")) or as_text(error.get("detail"))
+    said = said or response.content.decode(errors="replace").strip() or "no words"
+    # Some providers quote the key that they reject.
+    if len(secret) >= _SHORTEST_SECRET:
+        said = said.replace(secret, "[key]")
+    said = _KEY.sub("[key]", said)[:_LONGEST_WORDS].rstrip()
+    return said if said.endswith((".", "!", "?")) else f"{said}."
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    if (milliseconds := _seconds(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _seconds(value)
+    return _seconds_until(value) if value and seconds is None else seconds
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        until = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    if until.tzinfo is None:  # "-0000": UTC, with no word on the zone
+        until = until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,0 +1,173 @@
+"""The activity `perform`: carries out one action, or says why not (P1, P2)."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.interface import ActResult, CallInput
+from activities.patience import keep_trying
+from activities.toolbox import Toolbox, told
+from orchestrator.binding import Verifier
+from orchestrator.connector import NotSent
+from orchestrator.errors import StoreUnavailable
+from orchestrator.store import calls, leasing, ledger, sending
+from orchestrator.store.calls import CallView
+from orchestrator.store.engine import Store
+from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
+from orchestrator.tool import ToolError
+
+# A connector that takes longer has an outcome that only it knows: unknown.
+CONNECTOR_TIMEOUT = timedelta(seconds=10)
+# How long a receipt waits for a store that is away; the activity has five minutes.
+RECORD_WITHIN = timedelta(minutes=4)
+
+
+@dataclass(frozen=True)
+class Perform:
+    """Carries out actions; runs on the effect worker alone."""
+
+    store: Store
+    verifier: Verifier
+    toolbox: Toolbox
+    holder: str
+    # Attempts to read the facts before the call is given up: some minutes.
+    patience: int = 20
+
+    @activity.defn(name="perform")
+    async def __call__(self, wanted: CallInput) -> ActResult:
+        """Return what became of the action, or until when it waits."""
+        beating = asyncio.create_task(_heartbeat())
+        try:
+            return await self._perform(wanted)
+        finally:
+            beating.cancel()
+
+    async def _perform(self, wanted: CallInput) -> ActResult:
+        # Each attempt is a holder of its own: a retry never inherits a lease.
+        holder = f"{self.holder}/{uuid4().hex}"
+        while True:
+            view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
+            answer = await self._lease(view, wanted, holder)
+            if answer.kind == "busy":
+                await asyncio.sleep(0.5)
+                continue
+            if answer.kind == "unknown":
+                return await self._reconcile(view)
+            if answer.grant is None:
+                return ActResult.model_validate(
+                    {"kind": answer.kind, "until": answer.until}
+                )
+            return await self._send(view, answer.grant, holder)
+
+    async def _lease(
+        self, view: CallView, wanted: CallInput, holder: str
+    ) -> LeaseAnswer:
+        ref = CallRef(run=wanted.run, turn=wanted.turn, index=wanted.index)
+        try:
+            facts = await self._facts(view)
+        except ToolError as error:
+            return await leasing.give_up(self.store, ref, words=str(error))
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if activity.info().attempt < self.patience:
+                raise
+            activity.logger.exception("the facts of %s cannot be read", view.id)
+            words = f"{view.call.tool} was not done: its facts cannot be read now."
+            return await leasing.give_up(self.store, ref, words=words, status="crashed")
+        return await leasing.lease(self.store, self.verifier, ref, facts, holder=holder)
+
+    async def _facts(self, view: CallView) -> Facts:
+        """Read the facts again, but for what may have changed them itself."""
+        if view.effect is not None and view.effect.sending_at is not None:
+            return ledger.facts_of(view.effect, view.call)
+        context = self.toolbox.context(view.run, view.id)
+        preview, money = await self.toolbox.read(
+            view.call.tool, view.arguments, context
+        )
+        return Facts(
+            revision=view.call.revision,
+            arguments=view.arguments,
+            preview=preview,
+            money=money,
+        )
+
+    async def _send(self, view: CallView, grant: Grant, holder: str) -> ActResult:
+        may = await sending.begin(
+            self.store, grant, holder=holder, within=CONNECTOR_TIMEOUT
+        )
+        if not may.may_send:
+            # Whatever took the lease is read from the ledger by the next attempt.
+            raise ApplicationError("Not sent: the lease was lost.", type="LeaseLost")
+        outcome = await self._call(view, grant)
+        status = await keep_trying(
+            lambda: sending.record(self.store, grant, outcome), within=RECORD_WITHIN
+        )
+        if outcome.kind == "not_sent":
+            raise ApplicationError("The service was not reached.", type="NotSent")
+        if status == "unknown":
+            return await self._reconcile(view)
+        return ActResult.model_validate({"kind": status})
+
+    async def _call(self, view: CallView, grant: Grant) -> Outcome:
+        context = self.toolbox.context(view.run, view.id, effect_key=grant.key)
+        tool = view.call.tool
+        try:
+            async with asyncio.timeout(CONNECTOR_TIMEOUT.total_seconds()):
+                receipt = await self.toolbox.carry_out(tool, grant.arguments, context)
+        except ToolError as error:
+            return Outcome(kind="failed", words=str(error))
+        except NotSent as error:
+            return Outcome(kind="not_sent", words=str(error))
+        except Exception as error:  # noqa: BLE001 whatever it was, the outcome is unknown
+            words = str(error) or type(error).__name__
+            return Outcome(kind="unknown", words=f"{type(error).__name__}: {words}")
+        words = told(receipt, view.release, tool)
+        return Outcome(kind="done", words=words, receipt=receipt)
+
+    async def _reconcile(self, view: CallView) -> ActResult:
+        """Ask the tool's own look-up what happened; else it is a person's task."""
+        effect = (
+            await calls.load(self.store, view.run.id, view.call.turn, view.call.index)
+        ).effect
+        if not view.spec.has_reconcile or effect is None:
+            return ActResult(kind="unknown")
+        grant = Grant(
+            key=effect.key, attempt=effect.attempt, arguments=effect.arguments
+        )
+        context = self.toolbox.context(view.run, view.id, effect_key=effect.key)
+        try:
+            found = await self.toolbox.reconcile(
+                view.call.tool, effect.arguments, context
+            )
+        except Exception as error:
+            # The look-up is away too; it is asked again, and people see the task.
+            activity.logger.warning("reconcile of %s failed: %s", effect.key, error)
+            raise
+        outcome = (
+            Outcome(kind="failed", words="It did not happen; nothing was changed.")
+            if found is None
+            else Outcome(
+                kind="done",
+                words=told(found, view.release, view.call.tool),
+                receipt=found,
+            )
+        )
+        if found is None:
+            until = await sending.absent_until(self.store, effect.key)
+            if until is not None:
+                return ActResult(kind="unknown", until=until)
+        status = await sending.record(
+            self.store, grant, outcome, recorded_by="reconcile"
+        )
+        return ActResult.model_validate({"kind": status})
+
+
+async def _heartbeat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(1)

@@ -1,0 +1,146 @@
+"""What a model said, checked: calls it may make, or an output that fits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import JsonValue
+
+from orchestrator import canonical, plain_text, schema
+from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.release import Release
+from orchestrator.transcript import (
+    MAX_CALLS_PER_TURN,
+    AssistantMessage,
+    Message,
+    ModelReply,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+
+
+@dataclass(frozen=True)
+class CheckedCall:
+    """A call of a granted tool whose arguments fit; `arguments` is canonical JSON."""
+
+    tool: str
+    provider_id: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A usable reply: calls, or the final output."""
+
+    text: str
+    calls: tuple[CheckedCall, ...] = ()
+    output: dict[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A reply that cannot be used, and the messages that tell the model why."""
+
+    why: str
+    told: tuple[Message, ...]
+
+
+def check(
+    reply: ModelReply, release: Release, output_schema: Mapping[str, JsonValue]
+) -> Checked | Invalid:
+    """Return the usable reply, or what is wrong with it in the validator's words."""
+    if reply.stop == "length":
+        return _tell(
+            reply,
+            f"Your reply was cut at {release.max_output_tokens} tokens. Be shorter.",
+        )
+    if len(reply.calls) > MAX_CALLS_PER_TURN:
+        return _tell(
+            reply,
+            f"You asked for {len(reply.calls)} calls; ask for at most "
+            f"{MAX_CALLS_PER_TURN} at once.",
+        )
+    if reply.calls:
+        return _check_calls(reply, release)
+    return _check_output(reply, output_schema)
+
+
+def _check_calls(reply: ModelReply, release: Release) -> Checked | Invalid:
+    found: list[CheckedCall] = []
+    wrong: dict[int, str] = {}
+    for index, call in enumerate(reply.calls):
+        try:
+            found.append(_check_call(call, release))
+        except (InvalidValue, MalformedJson) as error:
+            wrong[index] = str(error)
+    if wrong:
+        return _tell_calls(reply, wrong)
+    return Checked(text=reply.text, calls=tuple(found))
+
+
+def _check_call(call: ToolCall, release: Release) -> CheckedCall:
+    known = {tool.name: tool for tool in release.tools}
+    if call.name not in known:
+        raise InvalidValue(
+            f"There is no tool {call.name!r}; there are: {', '.join(known) or 'none'}."
+        )
+    # Providers send nothing at all where a tool takes no arguments.
+    arguments = canonical.parse(call.arguments.strip() or "{}")
+    if not isinstance(arguments, dict):
+        raise InvalidValue("The arguments must be one JSON object.")
+    schema.check(arguments, known[call.name].parameters)
+    plain_text.refuse_control_characters(arguments)
+    return CheckedCall(call.name, call.id, canonical.text(arguments))
+
+
+def _check_output(
+    reply: ModelReply, output_schema: Mapping[str, JsonValue]
+) -> Checked | Invalid:
+    try:
+        output = canonical.parse(_unfenced(reply.text))
+        schema.check(output, output_schema)
+    except (InvalidValue, MalformedJson) as error:
+        return _tell(
+            reply,
+            f"Your answer must be one JSON document of the required schema: {error}",
+        )
+    return Checked(text=reply.text, output=cast("dict[str, JsonValue]", output))
+
+
+def _unfenced(text: str) -> str:
+    """Return the document without the code fence that some models put around it."""
+    stripped = text.strip()
+    if stripped.startswith("```") and stripped.endswith("```"):
+        return stripped.strip("`").removeprefix("json").strip()
+    return stripped
+
+
+def _tell(reply: ModelReply, why: str) -> Invalid:
+    if reply.calls:
+        return _tell_calls(reply, dict.fromkeys(range(len(reply.calls)), why))
+    said = AssistantMessage(text=reply.text or "(nothing)")
+    return Invalid(why, (said, UserMessage(text=why)))
+
+
+def _tell_calls(reply: ModelReply, wrong: Mapping[int, str]) -> Invalid:
+    # Their own ids may repeat, and arguments that are no JSON would be refused back.
+    calls = tuple(
+        ToolCall(id=f"repair_{index}", name=call.name, arguments=_sendable(call))
+        for index, call in enumerate(reply.calls)
+    )
+    other = "Not carried out: another call of the same reply was wrong. Send all again."
+    answers = tuple(
+        ToolMessage(call_id=call.id, text=wrong.get(index, other), is_error=True)
+        for index, call in enumerate(calls)
+    )
+    why = "; ".join(wrong.values())
+    return Invalid(why, (AssistantMessage(text=reply.text, calls=calls), *answers))
+
+
+def _sendable(call: ToolCall) -> str:
+    try:
+        parsed = canonical.parse(call.arguments)
+    except MalformedJson:
+        return canonical.text({"malformed": call.arguments[:2000]})
+    return canonical.text(parsed if isinstance(parsed, dict) else {"value": parsed})

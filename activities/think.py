@@ -1,0 +1,368 @@
+"""The activity `think`: one turn of a run, idempotent per run and turn."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import cast
+
+from pydantic import JsonValue
+from temporalio import activity
+
+from activities import prompt, reply_check
+from activities.interface import GatedCall, ThinkInput, ThinkResult
+from activities.model_call import Answered, Fallback, Held, Models, Rerouted
+from activities.patience import keep_trying
+from activities.reply_check import Checked, CheckedCall, Invalid
+from activities.toolbox import Toolbox
+from orchestrator import canonical
+from orchestrator.loop_guard import END_AT, judge_repeat
+from orchestrator.release import Release
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import meters, turns
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import RunRow, StepRow
+from orchestrator.store.turns import (
+    DraftedCall,
+    Gated,
+    GaveUp,
+    PastTurn,
+    Position,
+    Turn,
+)
+from orchestrator.switch import Target, holding
+from orchestrator.tool import ToolError
+from orchestrator.transcript import ModelReply, ModelRequest
+
+# An invalid reply goes back this often before the contract's fallback is taken.
+REPAIRS = 2
+# Facts that cannot be read are read again after these pauses, in seconds.
+FACTS_PAUSES_S = (0, 0.5, 1, 2)
+# How long a reply waits for a store that is away.
+COMMIT_WITHIN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Think:
+    """Thinks one turn: asks the model, checks, judges, commits."""
+
+    store: Store
+    models: Models
+    toolbox: Toolbox
+
+    @activity.defn(name="think")
+    async def __call__(self, wanted: ThinkInput) -> ThinkResult:
+        """Return the turn's result; a retry after the commit returns the stored one."""
+        beating = asyncio.create_task(_heartbeat())
+        try:
+            return await self._think(wanted)
+        finally:
+            beating.cancel()
+
+    async def _think(self, wanted: ThinkInput) -> ThinkResult:
+        if wanted.start is not None:
+            await self._begin(wanted)
+        position = await self._position(wanted)
+        if position.result is not None:
+            # What its calls wait for may have come and gone: each looks at once.
+            stored = ThinkResult.model_validate_json(position.result)
+            return stored.model_copy(update={"stored": True})
+        try:
+            self._check_held(position)
+            if position.run.status in ("stopped", "queued"):
+                await turns.go_on(self.store, wanted.run)
+            return await self._turn(position)
+        except Held as held:
+            return await self._stop(wanted, held.by)
+        except Rerouted:
+            return await self._think(wanted.model_copy(update={"start": None}))
+        except Fallback as fallback:
+            return await self._fall_back(wanted, position, fallback)
+
+    async def _begin(self, wanted: ThinkInput) -> None:
+        start = wanted.start
+        if start is None:
+            return
+        position = await self._position(wanted)
+        step = StepRow(
+            run=wanted.run,
+            step=wanted.step,
+            name=start.name,
+            kind=start.kind,
+            instructions=start.instructions,
+            output_schema=start.output_schema,
+            created_at=position.now,
+        )
+        opened = prompt.opening(position.release, position.run.input)
+        await turns.begin_step(self.store, step, opened)
+
+    async def _position(self, wanted: ThinkInput) -> Position:
+        return await turns.load(
+            self.store, run=wanted.run, step=wanted.step, turn=wanted.turn
+        )
+
+    def _check_held(self, position: Position) -> None:
+        run = position.run
+        if run.cancel_reason is not None or run.status in ENDED_RUNS:
+            raise Held("cancel")
+        if run.paused_by is not None:
+            raise Held(f"pause by {run.paused_by}")
+        target = Target(tenant=run.tenant, workflow=run.workflow)
+        found = holding(position.switches, target)
+        if found is not None:
+            raise Held(f"switch {found.id}")
+
+    async def _turn(self, position: Position) -> ThinkResult:
+        _check_turns(position)
+        answered, checked = await self._reply(position)
+        output = checked.output
+        if output is not None and position.step.kind == "act":
+            try:
+                _check_confidence(output, position.release)
+            except Fallback:
+                await meters.settle(self.store, answered.attempt, answered.used)
+                raise
+        try:
+            drafted = await self._draft(position, checked)
+        except Fallback:
+            await meters.settle(self.store, answered.attempt, answered.used)
+            raise
+        turn = Turn(
+            run=position.run.id,
+            step=position.step.step,
+            turn=position.turn,
+            provider=answered.route.provider.name,
+            model=answered.reply.model,
+            text=canonical.text({"text": checked.text}),
+            calls=drafted,
+            output=output,
+            attempt=answered.attempt,
+            used=answered.used,
+            duration_ms=answered.duration_ms,
+            read_messages=tuple(m.id for m in position.unread if m.id is not None),
+        )
+        is_ask = position.step.kind == "ask"
+
+        def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
+            return _result(gated, output if is_final else None, is_ask)
+
+        result = await keep_trying(
+            lambda: turns.commit(self.store, turn, to_result, position),
+            within=COMMIT_WITHIN,
+        )
+        return ThinkResult.model_validate_json(result)
+
+    async def _reply(self, position: Position) -> tuple[Answered, Checked]:
+        """Return a reply that fits, after at most two repairs."""
+        request = await self._request(position)
+        schema = prompt.output_schema(position)
+        number = 0
+        while True:
+            answered = await self.models.ask(
+                position, request, lambda: self._watch(position), number=number
+            )
+            checked = reply_check.check(answered.reply, position.release, schema)
+            refused = _refusal(answered.reply)
+            if isinstance(checked, Checked) and refused is None:
+                return answered, checked
+            why = refused or cast("Invalid", checked).why
+            used = answered.used.model_copy(update={"error": why})
+            await meters.settle(self.store, answered.attempt, used)
+            if refused is not None:
+                raise Fallback("refusal", refused)
+            if number == REPAIRS:
+                raise Fallback("invalid_output", why)
+            number += 1
+            told = cast("Invalid", checked).told
+            request = request.model_copy(
+                update={"messages": (*request.messages, *told)}
+            )
+
+    async def _request(self, position: Position) -> ModelRequest:
+        window = position.release.window
+        opened, past, is_cut = await turns.transcript(
+            self.store,
+            run=position.run.id,
+            step=position.step.step,
+            turn=position.turn,
+            window_bytes=window * prompt.BYTES_PER_TOKEN if window else None,
+        )
+        _check_tools(past)
+        return prompt.build(position, model="", opened=opened, past=past, is_cut=is_cut)
+
+    async def _watch(self, position: Position) -> Position:
+        fresh = await turns.load(
+            self.store,
+            run=position.run.id,
+            step=position.step.step,
+            turn=position.turn,
+        )
+        self._check_held(fresh)
+        return fresh
+
+    async def _draft(
+        self, position: Position, checked: Checked
+    ) -> tuple[DraftedCall, ...]:
+        """Return the calls with facts and money read, and guards' answers."""
+        wanted = [
+            (c.tool, canonical.digest(_parsed(c.arguments))) for c in checked.calls
+        ]
+        counts = await turns.repeats(
+            self.store, run=position.run.id, step=position.step.step, wanted=wanted
+        )
+        drafted: list[DraftedCall] = []
+        for index, (call, key) in enumerate(zip(checked.calls, wanted, strict=True)):
+            counts[key] = counts.get(key, 0) + 1
+            drafted.append(await self._draft_one(position, call, index, counts[key]))
+        return tuple(drafted)
+
+    async def _draft_one(
+        self, position: Position, call: CheckedCall, index: int, count: int
+    ) -> DraftedCall:
+        drafted = DraftedCall(
+            index=index,
+            tool=call.tool,
+            provider_id=call.provider_id,
+            arguments=call.arguments,
+        )
+        match judge_repeat(count):
+            case "end":
+                raise Fallback(
+                    "loop",
+                    f"{call.tool} was asked for {END_AT} times with the same words",
+                )
+            case "warn":
+                return drafted.model_copy(update={"answer": _repeat_words(count)})
+            case "go":
+                pass
+        if not position.release.tool(call.tool).is_action:
+            return drafted
+        return await self._read_facts(position.run, drafted, turn=position.turn)
+
+    async def _read_facts(
+        self, run: RunRow, drafted: DraftedCall, *, turn: int
+    ) -> DraftedCall:
+        context = self.toolbox.context(run, f"{run.id}:{turn}.{drafted.index}")
+        for pause in FACTS_PAUSES_S:
+            await asyncio.sleep(pause)
+            try:
+                preview, money = await self.toolbox.read(
+                    drafted.tool, drafted.arguments, context
+                )
+            except ToolError as error:
+                answer = {"answer": str(error), "answer_status": "failed"}
+                return drafted.model_copy(update=answer)
+            except Exception:  # noqa: BLE001 logged, and recorded as broken below
+                # The reply is paid for: a retry of the activity would pay it again.
+                activity.logger.exception("the facts of an action cannot be read")
+            else:
+                return drafted.model_copy(update={"preview": preview, "money": money})
+        words = f"{drafted.tool} was not done: its facts cannot be read now."
+        answer = {"answer": words, "answer_status": "crashed"}
+        return drafted.model_copy(update=answer)
+
+    async def _stop(self, wanted: ThinkInput, by: str) -> ThinkResult:
+        if by == "cancel":
+            return ThinkResult(kind="cancelled")
+        if await turns.stop(self.store, wanted.run, by):
+            return ThinkResult(kind="stopped")
+        # It was lifted meanwhile, so nobody would ring: look again at once.
+        return await self._think(wanted.model_copy(update={"start": None}))
+
+    async def _fall_back(
+        self, wanted: ThinkInput, position: Position, fallback: Fallback
+    ) -> ThinkResult:
+        action = getattr(position.release.fallback, fallback.kind)
+        if action == "safer_model" and await turns.use_safer_model(
+            self.store, wanted.run
+        ):
+            return await self._think(wanted.model_copy(update={"start": None}))
+        if action == "stop":
+            return await self._stop(wanted, f"budget: {fallback.detail}")
+        result = ThinkResult(
+            kind="failed" if action == "fail" else "hand_off", reason=fallback.kind
+        )
+        # Committed, so that a retry neither asks nor pays again. The words stay in the
+        # store: they may hold the model's own.
+        turn = Turn(
+            run=wanted.run,
+            step=wanted.step,
+            turn=wanted.turn,
+            gave_up=GaveUp(
+                reason=f"{fallback.kind}: {fallback.detail}", left=fallback.left
+            ),
+        )
+        text = result.model_dump_json(exclude_defaults=True)
+        stored = await turns.commit(
+            self.store, turn, lambda _gated, _is_final: text, position
+        )
+        return ThinkResult.model_validate_json(stored)
+
+
+def _result(
+    gated: list[Gated],
+    output: Mapping[str, JsonValue] | None,
+    is_ask: bool,  # noqa: FBT001 a fact, not a mode
+) -> str:
+    if output is not None:
+        value = dict(output) if is_ask else None
+        return ThinkResult(kind="final", value=value).model_dump_json(
+            exclude_defaults=True
+        )
+    calls = tuple(
+        GatedCall(index=g.index, gate=g.gate, last=g.last, until=g.until) for g in gated
+    )
+    # `kind` has no default, so it is always written.
+    return ThinkResult(kind="calls", calls=calls).model_dump_json(exclude_defaults=True)
+
+
+def _check_turns(position: Position) -> None:
+    budget = position.release.budget
+    done = position.turn - turns.first_turn(position.step.step)
+    if position.run.turns >= budget.turns or done >= budget.turns:
+        raise Fallback("budget", f"all {budget.turns} turns of the budget are used")
+
+
+def _check_tools(past: Sequence[PastTurn]) -> None:
+    """Take the fallback where a tool of the turn before broke down."""
+    for call in past[-1].calls if past else ():
+        if call.status == "crashed":
+            raise Fallback("tool_failure", f"{call.tool} cannot be used now")
+
+
+def _check_confidence(output: Mapping[str, JsonValue], release: Release) -> None:
+    if release.confidence is None:
+        return
+    value = output.get(release.confidence)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or Decimal(str(value)) < release.min_confidence:
+        raise Fallback(
+            "low_confidence",
+            f"the model's {release.confidence} is {value}, under "
+            f"{release.min_confidence}",
+            left="\n".join(f"{name}: {said}" for name, said in output.items()),
+        )
+
+
+def _refusal(reply: ModelReply) -> str | None:
+    if reply.refusal or reply.stop in ("refusal", "filter"):
+        return reply.refusal or reply.text or f"the provider stopped: {reply.stop_raw}"
+    return None
+
+
+def _repeat_words(count: int) -> str:
+    return (
+        f"Not carried out: you have asked for exactly this {count} times. Its answer "
+        "stands above; go on from it or finish."
+    )
+
+
+def _parsed(arguments: str) -> JsonValue:
+    return canonical.parse(arguments)
+
+
+async def _heartbeat() -> None:
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(1)

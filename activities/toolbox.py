@@ -1,0 +1,144 @@
+"""Calling a tool's code: arguments in, checked result out."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from orchestrator import canonical, redaction
+from orchestrator.connector import Connectors
+from orchestrator.errors import MalformedJson
+from orchestrator.money import Money
+from orchestrator.release import Release
+from orchestrator.store.tables import RunRow
+from orchestrator.tool import Tool, ToolContext, ToolError
+
+# A service that takes longer to show facts is taken for away.
+READ_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Whom a call acts for; connectors are made for exactly this."""
+
+    run: str
+    call: str
+    tenant: str
+    customer: str
+    contact: str | None
+    effect_key: str | None = None
+
+
+class ConnectorSource(Protocol):
+    """Makes the connectors for one call: readers, or readers and writers."""
+
+    def __call__(self, actor: Actor) -> Connectors:
+        """Return connectors that act for `actor` alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """The tools of a process with what they may reach."""
+
+    tools: Mapping[str, Tool]
+    connectors: ConnectorSource
+
+    def context(
+        self, run: RunRow, call: str, *, effect_key: str | None = None
+    ) -> ToolContext:
+        """Return the context in which a call of this run is carried out."""
+        actor = Actor(
+            run=run.id,
+            call=call,
+            tenant=run.tenant,
+            customer=run.customer,
+            contact=run.contact,
+            effect_key=effect_key,
+        )
+        return ToolContext(
+            run=actor.run,
+            call=call,
+            tenant=actor.tenant,
+            customer=actor.customer,
+            contact=actor.contact,
+            effect_key=effect_key,
+            connectors=self.connectors(actor),
+        )
+
+    async def carry_out(
+        self, name: str, arguments: str, context: ToolContext
+    ) -> dict[str, JsonValue]:
+        """Return the tool's result as JSON; `ToolError` is a definite failure."""
+        tool = self._tool(name)
+        result = await tool.function(self.parse(name, arguments), context)
+        return _dump(result)
+
+    async def read(
+        self, name: str, arguments: str, context: ToolContext
+    ) -> tuple[str, Money | None]:
+        """Return the facts that an approver relies on and the money that would move.
+
+        The facts are canonical JSON.
+        """
+        async with asyncio.timeout(READ_WITHIN_S):
+            facts = await self._facts(name, arguments, context)
+            return facts, await self._money(name, arguments, context)
+
+    async def _facts(self, name: str, arguments: str, context: ToolContext) -> str:
+        preview = self._tool(name).preview
+        if preview is None:
+            return "{}"
+        facts = _dump(await preview(self.parse(name, arguments), context))
+        try:
+            text = canonical.text(facts)
+            canonical.parse(text)
+        except MalformedJson as error:
+            raise ToolError(f"The facts of {name} cannot be shown: {error}") from None
+        return text
+
+    async def _money(
+        self, name: str, arguments: str, context: ToolContext
+    ) -> Money | None:
+        tool = self._tool(name)
+        if tool.money is None:
+            return None
+        call = self.parse(name, arguments)
+        if isinstance(tool.money, str):
+            return cast("Money", getattr(call, tool.money))
+        return await tool.money(call, context)
+
+    async def reconcile(
+        self, name: str, arguments: str, context: ToolContext
+    ) -> dict[str, JsonValue] | None:
+        """Return the receipt that the tool's `reconcile` finds, or None."""
+        look_up = self._tool(name).reconcile
+        found = await look_up(self.parse(name, arguments), context) if look_up else None
+        return _dump(found) if found is not None else None
+
+    def parse(self, name: str, arguments: str) -> BaseModel:
+        """Return the arguments as the tool's own model."""
+        tool = self._tool(name)
+        try:
+            return tool.input.model_validate(canonical.parse(arguments))
+        except (ValidationError, MalformedJson) as error:
+            raise ToolError(f"The arguments do not fit {name}: {error}") from None
+
+    def _tool(self, name: str) -> Tool:
+        if name not in self.tools:
+            raise ToolError(f"The tool {name!r} is not there any more.")
+        return self.tools[name]
+
+
+def told(result: dict[str, JsonValue], release: Release, tool: str) -> str:
+    """Return a result as the model reads it: without what is never seen."""
+    spec = release.tool(tool)
+    return canonical.text(redaction.drop(result, spec.result, release.never_sees))
+
+
+def _dump(result: BaseModel) -> dict[str, JsonValue]:
+    # By alias, as the result's schema has it: its marks of data classes name those.
+    dumped = cast("JsonValue", result.model_dump(mode="json", by_alias=True))
+    return cast("dict[str, JsonValue]", canonical.mend(dumped))

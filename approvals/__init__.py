@@ -1,0 +1,1 @@
+"""The people's side: API, inbox, operations pages, sign-in and notices."""

@@ -1,0 +1,171 @@
+"""An approval as the API shows it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals import summary
+from orchestrator import canonical
+from orchestrator.binding import DecisionKind
+from orchestrator.money import Money
+from orchestrator.release import Release
+from orchestrator.status import ApprovalStatus
+from orchestrator.store import approvals, releases
+from orchestrator.store.tables import ApprovalRow, DecisionRow
+
+
+class MoneyBody(BaseModel):
+    """An amount in minor units with its currency."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: int
+    currency: str
+    text: str = Field(description="The amount in major units")
+
+
+class Decision(BaseModel):
+    """One person's answer; `arguments` where they edited."""
+
+    model_config = ConfigDict(frozen=True)
+
+    person: str
+    person_name: str
+    decision: DecisionKind
+    arguments: dict[str, JsonValue] | None
+    reason: str | None
+    at: datetime
+
+
+class Approval(BaseModel):
+    """A request for a verdict by people.
+
+    `binding` is null while the facts of an edited action are read again; `effective`
+    is what will be done where a person edited; `model_words` is the model's reason.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    run: str
+    call: str = Field(description="`run:turn.index`")
+    tool: str
+    status: ApprovalStatus
+    arguments: dict[str, JsonValue]
+    effective: dict[str, JsonValue] | None
+    preview: JsonValue
+    summary: str
+    money: MoneyBody | None
+    rule: str
+    needed: int
+    given: int
+    role: str
+    binding: str | None
+    answer_by: datetime
+    usable_until: datetime | None
+    claimed_by: str | None
+    decisions: list[Decision]
+    tenant: str
+    workflow: str
+    customer: str
+    subject: str | None
+    revision: int
+    model_words: str
+    closed_because: str | None
+    consumed_by: str | None = Field(description="The effect that used it")
+    created_at: datetime
+    closed_at: datetime | None
+
+
+def money_body(amount: int | None, currency: str | None) -> MoneyBody | None:
+    """Return an amount with its currency, where there is one."""
+    if amount is None or currency is None:
+        return None
+    money = Money(amount, currency)
+    return MoneyBody(amount=amount, currency=currency, text=str(money))
+
+
+def body(row: ApprovalRow, release: Release, given: Sequence[DecisionRow]) -> Approval:
+    """Return an approval's body."""
+    return Approval(
+        **_same(row),
+        call=f"{row.run}:{row.turn}.{row.index}",
+        status=cast("ApprovalStatus", row.status),
+        arguments=_object(row.arguments),
+        effective=_object(row.effective) if row.effective else None,
+        preview=canonical.parse(row.preview) if row.preview is not None else None,
+        summary=summary_of(row, release),
+        money=money_body(row.amount, row.currency),
+        given=len({one.person for one in given if one.decision == "approve"}),
+        claimed_by=None,
+        decisions=[_decision(one) for one in given],
+        model_words=row.reason,
+    )
+
+
+def summary_of(row: ApprovalRow, release: Release) -> str:
+    """Return one plain sentence of what will happen."""
+    money = None
+    if row.amount is not None and row.currency is not None:
+        money = Money(row.amount, row.currency)
+    return summary.sentence(
+        summary.Action(
+            spec=release.tool(row.tool),
+            arguments=_object(row.effective or row.arguments),
+            customer=row.customer,
+            money=money,
+        )
+    )
+
+
+async def bodies(session: AsyncSession, rows: Sequence[ApprovalRow]) -> list[Approval]:
+    """Return the bodies of many approvals, with their decisions."""
+    given = await approvals.decisions_of(session, [row.id for row in rows])
+    return [
+        body(row, await releases.load(session, row.release), given.get(row.id, ()))
+        for row in rows
+    ]
+
+
+def _same(row: ApprovalRow) -> Mapping[str, Any]:
+    """Return the fields that the body has under the row's own names and types."""
+    names = (
+        "id",
+        "run",
+        "tool",
+        "rule",
+        "needed",
+        "role",
+        "binding",
+        "answer_by",
+        "usable_until",
+        "tenant",
+        "workflow",
+        "customer",
+        "subject",
+        "revision",
+        "closed_because",
+        "consumed_by",
+        "created_at",
+        "closed_at",
+    )
+    return {name: getattr(row, name) for name in names}
+
+
+def _decision(row: DecisionRow) -> Decision:
+    return Decision(
+        person=row.person,
+        person_name=row.person_name,
+        decision=cast("DecisionKind", row.decision),
+        arguments=_object(row.arguments) if row.arguments else None,
+        reason=row.reason,
+        at=row.at,
+    )
+
+
+def _object(text: str) -> dict[str, JsonValue]:
+    value = canonical.parse(text)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,102 @@
+"""Approvals: listed, shown, decided."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals.api import approval_body, tenancy
+from approvals.api.approval_body import Approval
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE, problems
+from approvals.api.tenancy import Reader
+from approvals.api.text import Line, PathId, Reason
+from approvals.auth.visitor import CurrentPerson
+from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.binding import DecisionKind
+from orchestrator.status import ApprovalStatus
+from orchestrator.store import approvals
+from orchestrator.store.approvals import Answer
+
+router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+
+
+class Decide(BaseModel):
+    """What a person answers to what they were shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decision: DecisionKind
+    binding: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(
+        description="`binding` of the approval as it was shown"
+    )
+    arguments: dict[str, JsonValue] | None = Field(
+        default=None, description="With approve: do this instead"
+    )
+    reason: Reason | None = Field(
+        default=None, description="Needed to reject and to ask for changes"
+    )
+
+
+class ApprovalQuery(Paged):
+    """Which approvals to list."""
+
+    status: ApprovalStatus | None = None
+    tenant: Line | None = None
+
+
+@router.get("/approvals")
+async def list_approvals(
+    person: Reader, store: StoreDep, wanted: Annotated[ApprovalQuery, Query()]
+) -> Page[Approval]:
+    """List approvals: who has waited longest comes first."""
+    async with store.read() as session:
+        rows = await approvals.listing(
+            session,
+            status=wanted.status,
+            tenant=tenancy.of_list(person, wanted.tenant),
+            limit=wanted.one_more,
+            after=wanted.cursor,
+        )
+        found = await approval_body.bodies(session, rows)
+    return page(found, wanted, lambda one: one.id)
+
+
+@router.get("/approvals/{id}", responses=ONE)
+async def show_approval(id: PathId, person: Reader, store: StoreDep) -> Approval:  # noqa: A002 the path's name
+    """Show one approval."""
+    async with store.read() as session:
+        row = await approvals.get(session, id, tenant=person.tenant)
+        [found] = await approval_body.bodies(session, [row])
+    return found
+
+
+@router.post(
+    "/approvals/{id}:decide",
+    dependencies=ONCE,
+    responses={**BODY, **ONE, **STATE, **problems(412)},
+)
+async def decide(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: Decide,
+    person: CurrentPerson,
+    parts: PartsDep,
+) -> Approval:
+    """Approve, reject or ask for changes.
+
+    409 names who decided what; 412 where `binding` is not the one served now; 403 where
+    this person may not. An edit may answer with a new approval, for other people.
+    """
+    answer = Answer(
+        decision=wanted.decision,
+        binding=wanted.binding,
+        arguments=wanted.arguments,
+        reason=wanted.reason,
+    )
+    row = await approvals.decide(parts.store, parts.signer, person, id, answer)
+    parts.deliver_soon(row.run)
+    async with parts.store.read() as session:
+        [found] = await approval_body.bodies(session, [row])
+    return found

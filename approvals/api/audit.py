@@ -1,0 +1,90 @@
+"""The audit log: listed in its order, and checked (P13)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals.api import record_body, tenancy
+from approvals.api.json_route import StrictRoute
+from approvals.api.paging import Page, Paged, page
+from approvals.api.record_body import AuditEntry
+from approvals.api.text import Id, Line
+from approvals.auth.visitor import require
+from approvals.dependencies import StoreDep
+from approvals.errors import MayNot
+from orchestrator.store import audit
+from orchestrator.store.approvals import Person
+from orchestrator.store.audit import Filter
+
+router = APIRouter(tags=["audit"], route_class=StrictRoute)
+
+Auditor = Annotated[Person, Depends(require("audit.read"))]
+
+
+class AuditQuery(Paged):
+    """Which rows to list."""
+
+    # Ids of rows have at most 18 digits here, which every database holds.
+    cursor: str | None = Field(
+        default=None, pattern=r"^[0-9]{1,18}$", description="`next` of the page before"
+    )
+    run: Id | None = None
+    tenant: Line | None = None
+    actor: Line | None = None
+    kind: Line | None = None
+    subject: Line | None = None
+
+
+class VerifyQuery(BaseModel):
+    """What to check against."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="A head that was published earlier; it must be in the chain",
+    )
+
+
+class Finding(BaseModel):
+    """What the check saw: rows chained, rows to be chained, the first break."""
+
+    model_config = ConfigDict(frozen=True)
+
+    intact: bool
+    sealed: int
+    unsealed: int
+    head: str
+    broken_at: int | None
+    why: str | None
+
+
+@router.get("/audit")
+async def list_audit(
+    person: Auditor, store: StoreDep, wanted: Annotated[AuditQuery, Query()]
+) -> Page[AuditEntry]:
+    """List the log, oldest first."""
+    asked = wanted.model_dump(exclude={"limit", "cursor", "tenant"})
+    chosen = Filter(**asked, tenant=tenancy.of_list(person, wanted.tenant))
+    async with store.read() as session:
+        rows = await audit.listing(
+            session, chosen, limit=wanted.one_more, after=int(wanted.cursor or 0)
+        )
+    found = [record_body.audit_entry(row) for row in rows]
+    return page(found, wanted, lambda one: str(one.id))
+
+
+@router.get("/audit:verify")
+async def verify_audit(
+    person: Auditor, store: StoreDep, wanted: Annotated[VerifyQuery, Query()]
+) -> Finding:
+    """Walk the whole chain and say whether any row was changed, added or removed."""
+    if person.tenant is not None:
+        raise MayNot(
+            f"The chain runs through every tenant's rows, and you belong to the tenant "
+            f"{person.tenant!r}; ask an auditor of the whole installation."
+        )
+    found = await audit.verify(store, checkpoint=wanted.checkpoint)
+    return Finding(intact=found.broken_at is None, **found.model_dump())

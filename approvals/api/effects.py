@@ -1,0 +1,91 @@
+"""The effect ledger: listed, shown, and an unknown one's outcome recorded."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals.api import record_body, tenancy
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.record_body import Effect
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.tenancy import Reader
+from approvals.api.text import Id, Line, PathId, Words
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.status import EffectStatus
+from orchestrator.store import effects, sending
+from orchestrator.store.approvals import Person
+from orchestrator.store.effects import Filter
+from orchestrator.store.sending import Resolution
+
+router = APIRouter(tags=["effects"], route_class=StrictRoute)
+
+
+class EffectQuery(Paged):
+    """Which effects to list."""
+
+    status: EffectStatus | None = None
+    run: Id | None = None
+    tenant: Line | None = None
+    workflow: Line | None = None
+    tool: Line | None = None
+    customer: Line | None = None
+
+
+class Found(BaseModel):
+    """What a person found out at the provider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    happened: bool
+    evidence: Words = Field(description="How it is known: a statement, a reference")
+
+
+@router.get("/effects")
+async def list_effects(
+    person: Reader, store: StoreDep, wanted: Annotated[EffectQuery, Query()]
+) -> Page[Effect]:
+    """List effects, those of the newest run first."""
+    asked = wanted.model_dump(exclude={"limit", "cursor", "tenant"})
+    chosen = Filter(**asked, tenant=tenancy.of_list(person, wanted.tenant))
+    async with store.read() as session:
+        rows = await effects.listing(
+            session, chosen, limit=wanted.one_more, before=wanted.cursor
+        )
+    return page([record_body.effect(row) for row in rows], wanted, lambda one: one.key)
+
+
+@router.get("/effects/{key}", responses=ONE)
+async def show_effect(key: PathId, person: Reader, store: StoreDep) -> Effect:
+    """Show one effect."""
+    async with store.read() as session:
+        return record_body.effect(await effects.get(session, key, tenant=person.tenant))
+
+
+@router.post(
+    "/effects/{key}:record", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def record_outcome(
+    key: PathId,
+    found: Found,
+    person: Annotated[Person, Depends(require("effects.record"))],
+    parts: PartsDep,
+) -> Effect:
+    """Record whether an unknown effect happened; its run goes on from that."""
+    async with parts.store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    row = await sending.resolve(
+        parts.store,
+        key,
+        Resolution(
+            happened=found.happened,
+            evidence=found.evidence,
+            person=person.id,
+            person_name=person.name,
+        ),
+    )
+    parts.deliver_soon(row.run)
+    return record_body.effect(row)

@@ -1,0 +1,73 @@
+"""Runs in the hands of people: taken over, noted on, settled outside."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
+
+from approvals.api import run_body
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.record_body import Note
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.run_body import Run
+from approvals.api.tenancy import VisibleRun
+from approvals.api.text import Words
+from approvals.auth.visitor import require
+from approvals.dependencies import StoreDep
+from orchestrator.store import handoffs, runs
+from orchestrator.store.approvals import Person
+
+router = APIRouter(tags=["hand-offs"], route_class=StrictRoute)
+
+Worker = Annotated[Person, Depends(require("handoffs.work"))]
+
+
+class Said(BaseModel):
+    """A person's words."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: Words
+
+
+@router.post("/runs/{id}:take", dependencies=ONCE, responses={**ONE, **STATE})
+async def take(row: VisibleRun, person: Worker, store: StoreDep) -> Run:
+    """Take a hand-off over; 409 names who was first."""
+    found = await handoffs.take(store, row.id, person)
+    return await run_body.one(store, found)
+
+
+@router.post(
+    "/runs/{id}:done-outside", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def done_outside(
+    row: VisibleRun, said: Said, person: Worker, store: StoreDep
+) -> Run:
+    """Record what was done outside; the hand-off leaves the queue."""
+    found = await handoffs.settle(store, row.id, person, text=said.text)
+    return await run_body.one(store, found)
+
+
+@router.post(
+    "/runs/{id}/notes",
+    status_code=201,
+    dependencies=ONCE,
+    responses={**BODY, **ONE, **STATE},
+)
+async def add_note(
+    row: VisibleRun,
+    said: Said,
+    person: Annotated[Person, Depends(require("notes.write"))],
+    store: StoreDep,
+) -> Note:
+    """Note something on a run, for people; no model reads it."""
+    found = await runs.add_note(
+        store,
+        row.id,
+        person=person.id,
+        person_name=person.name,
+        kind="note",
+        text=said.text,
+    )
+    return Note.model_validate(found)

@@ -1,0 +1,60 @@
+"""Routes whose JSON bodies are read once, strictly, and whose POSTs may be repeated."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from approvals.api import once
+from approvals.api.once import Replay
+from orchestrator import canonical
+from orchestrator.errors import MalformedJson
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class StrictRequest(Request):
+    """A request whose JSON has each key once, no NaN, no lone surrogate, no abyss."""
+
+    async def json(self) -> Any:  # noqa: ANN401 as Starlette declares it
+        """Return the parsed body, or refuse it with 400 and the reason."""
+        if not hasattr(self, "_strict_json"):
+            try:
+                self._strict_json = canonical.parse(await self.body())
+            except MalformedJson as error:
+                # FastAPI lets only its own exceptions through from here.
+                raise HTTPException(400, str(error)) from None
+        return self._strict_json
+
+
+class StrictRoute(APIRoute):
+    """A route that hands its endpoint a `StrictRequest`, and keeps claimed answers."""
+
+    def get_route_handler(self) -> Handler:
+        """Return FastAPI's handler on a strict request."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            asked = StrictRequest(request.scope, request.receive)
+            try:
+                response = await handle(asked)
+            except Replay as replay:
+                return _again(replay)
+            except Exception:
+                await once.drop(asked)
+                raise
+            await once.keep(asked, response)
+            return response
+
+        return strict
+
+
+def _again(replay: Replay) -> Response:
+    return Response(
+        replay.kept.body,
+        replay.kept.status,
+        media_type="application/json",
+        headers={once.REPLAYED: "true"},
+    )

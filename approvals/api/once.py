@@ -1,0 +1,88 @@
+"""`Idempotency-Key`: a repeated request gets the first one's answer."""
+
+import hashlib
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Header, Request, Response
+
+from approvals.auth.visitor import CurrentPerson
+from approvals.dependencies import StoreDep
+from orchestrator.errors import StoreUnavailable
+from orchestrator.store import idempotency
+from orchestrator.store.engine import Store
+from orchestrator.store.idempotency import Kept
+
+log = structlog.get_logger()
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,200}$",
+        description="A key of your own: a repeated request acts once",
+    ),
+]
+REPLAYED = "Idempotency-Replayed"
+
+
+class Replay(Exception):
+    """The request came before; this is what it was answered."""
+
+    def __init__(self, kept: Kept) -> None:
+        """Take the kept answer."""
+        super().__init__(kept.status)
+        self.kept = kept
+
+
+async def claim(
+    request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
+) -> None:
+    """Claim the key for this request, or raise `Replay` with the first answer."""
+    if own_key is None:
+        return
+    kept = await idempotency.claim(
+        store, person=person.id, key=own_key, request=await _digest(request)
+    )
+    if kept is not None:
+        raise Replay(kept)
+    request.state.claimed = (store, person.id, own_key)
+
+
+async def keep(request: Request, response: Response) -> None:
+    """Keep what a claimed request was answered."""
+    found = _claimed(request)
+    if found is None:
+        return
+    store, person, key = found
+    kept = Kept(status=response.status_code, body=bytes(response.body).decode())
+    try:
+        await idempotency.keep(store, person=person, key=key, answer=kept)
+    except StoreUnavailable as error:
+        # What was asked is committed; only the repetition will have to wait.
+        log.warning("idempotency.not_kept", key=key, error=str(error))
+
+
+async def drop(request: Request) -> None:
+    """Free the key of a request that changed nothing."""
+    found = _claimed(request)
+    if found is None:
+        return
+    store, person, key = found
+    try:
+        await idempotency.drop(store, person=person, key=key)
+    except StoreUnavailable as error:
+        # The claim is taken for abandoned after a minute.
+        log.warning("idempotency.not_dropped", key=key, error=str(error))
+
+
+def _claimed(request: Request) -> tuple[Store, str, str] | None:
+    return getattr(request.state, "claimed", None)
+
+
+async def _digest(request: Request) -> str:
+    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(asked + await request.body()).hexdigest()
+
+
+ONCE = [Depends(claim)]

@@ -1,0 +1,209 @@
+"""The rows of a run's record as the API shows them."""
+
+from datetime import datetime
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals.api.approval_body import MoneyBody, money_body
+from approvals.api.run_body import Usd, usd
+from orchestrator import canonical
+from orchestrator.status import CallStatus, EffectStatus, Gate
+from orchestrator.store.tables import (
+    AttemptRow,
+    AuditRow,
+    CallRow,
+    EffectRow,
+    TurnRow,
+)
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Step(_Row):
+    """One `ask` or `act` of a run."""
+
+    step: int
+    name: str
+    kind: str
+    instructions: str
+    output: dict[str, JsonValue] | None
+    created_at: datetime
+
+
+class Turn(_Row):
+    """One model call and what it came to."""
+
+    turn: int
+    step: int
+    model: str | None
+    provider: str | None
+    tokens: int
+    cost_usd: Usd
+    duration_ms: int
+    result: JsonValue
+    created_at: datetime
+
+
+class Message(_Row):
+    """One message of the transcript."""
+
+    turn: int
+    index: int
+    role: str
+    text: str
+    created_at: datetime
+
+
+class CustomerMessage(_Row):
+    """What the customer wrote after the start; `turn` is the turn that read it."""
+
+    text: str
+    external_id: str | None
+    turn: int | None
+    created_at: datetime
+
+
+class Note(_Row):
+    """A person's words on a run."""
+
+    person: str
+    person_name: str
+    kind: str
+    text: str
+    created_at: datetime
+
+
+class Call(_Row):
+    """One tool call: as asked for, and as it would be carried out."""
+
+    id: str = Field(description="`run:turn.index`")
+    turn: int
+    index: int
+    revision: int
+    tool: str
+    authority: str
+    provider_id: str
+    arguments: JsonValue
+    effective: JsonValue
+    gate: Gate
+    verdict: dict[str, JsonValue] | None
+    subject: str | None
+    status: CallStatus
+    result: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class Attempt(_Row):
+    """One request to a model."""
+
+    id: str
+    turn: int
+    number: int
+    provider: str
+    model: str
+    status: str
+    held_tokens: int
+    held_usd: Usd
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    error: str | None
+    reply: dict[str, JsonValue] | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class Effect(_Row):
+    """An action being carried out, as the ledger has it."""
+
+    key: str = Field(description="`run:turn.index.revision`")
+    run: str
+    call: str
+    tenant: str
+    workflow: str
+    customer: str
+    tool: str
+    subject: str | None
+    status: EffectStatus
+    attempt: int
+    arguments: JsonValue
+    preview: JsonValue
+    money: MoneyBody | None
+    approval: str | None
+    approvers: list[str]
+    receipt: dict[str, JsonValue] | None
+    error: str | None
+    evidence: str | None
+    recorded_by: str | None
+    created_at: datetime
+    sending_at: datetime | None
+    ended_at: datetime | None
+
+
+class AuditEntry(_Row):
+    """One line of the audit log; `position` and `hash` once it is sealed."""
+
+    id: int
+    at: datetime
+    actor: str
+    kind: str
+    tenant: str | None
+    run: str | None
+    subject: str | None
+    payload: JsonValue
+    position: int | None
+    previous: str | None
+    hash: str | None
+
+
+def turn(row: TurnRow) -> Turn:
+    """Return a turn's body."""
+    shown = row.model_dump(include=set(Turn.model_fields) - {"result"})
+    return Turn(
+        **shown, cost_usd=usd(row.cost_microusd), result=canonical.parse(row.result)
+    )
+
+
+def call(row: CallRow) -> Call:
+    """Return a call's body."""
+    parsed = {"arguments", "effective", "gate", "status"}
+    return Call(
+        **row.model_dump(include=set(Call.model_fields) - parsed),
+        id=f"{row.run}:{row.turn}.{row.index}",
+        arguments=canonical.parse(row.arguments),
+        effective=canonical.parse(row.effective) if row.effective else None,
+        gate=cast("Gate", row.gate),
+        status=cast("CallStatus", row.status),
+    )
+
+
+def attempt(row: AttemptRow) -> Attempt:
+    """Return an attempt's body."""
+    return Attempt(
+        **row.model_dump(include=set(Attempt.model_fields)),
+        held_usd=usd(row.held_microusd),
+        cost_usd=usd(row.cost_microusd),
+    )
+
+
+def effect(row: EffectRow) -> Effect:
+    """Return an effect's body."""
+    parsed = {"arguments", "preview", "status"}
+    return Effect(
+        **row.model_dump(include=set(Effect.model_fields) - parsed),
+        call=f"{row.run}:{row.turn}.{row.index}",
+        status=cast("EffectStatus", row.status),
+        arguments=canonical.parse(row.arguments),
+        preview=canonical.parse(row.preview),
+        money=money_body(row.amount, row.currency),
+    )
+
+
+def audit_entry(row: AuditRow) -> AuditEntry:
+    """Return an audit row's body."""
+    shown = row.model_dump(include=set(AuditEntry.model_fields) - {"payload"})
+    return AuditEntry(**shown, payload=canonical.parse(row.payload))

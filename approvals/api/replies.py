@@ -1,0 +1,33 @@
+"""What the API answers besides what was asked for, as OpenAPI says it."""
+
+from typing import Any
+
+from approvals.problems import Problem
+
+_DESCRIPTIONS = {
+    400: "The body is not one strict JSON document",
+    401: "Nobody is signed in, or the token opens nothing",
+    403: "This person may not do this",
+    404: "There is none, or none that this person may see",
+    409: "Its state does not allow this; the problem says which",
+    412: "It has changed since it was shown",
+    413: "The body is too large",
+    422: "A field does not fit; the problem names it",
+    503: "The store is away; nothing was changed",
+}
+
+Replies = dict[int | str, dict[str, Any]]
+
+
+def problems(*statuses: int) -> Replies:
+    """Return the `responses` of a route for these statuses."""
+    return {
+        status: {"model": Problem, "description": _DESCRIPTIONS[status]}
+        for status in statuses
+    }
+
+
+EVERYWHERE = problems(401, 403, 422, 503)
+ONE = problems(404)
+BODY = problems(400, 413)
+STATE = problems(409)

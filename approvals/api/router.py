@@ -1,0 +1,48 @@
+"""All of the API in one router."""
+
+from fastapi import APIRouter
+
+from approvals.api import (
+    approvals,
+    audit,
+    budgets,
+    contracts,
+    effects,
+    handoffs,
+    people,
+    releases,
+    run_control,
+    run_events,
+    run_trace,
+    runs,
+    switches,
+    tools,
+)
+from approvals.api.json_route import StrictRoute
+from approvals.api.replies import EVERYWHERE
+
+PREFIX = "/api/v1"
+NOUNS = (
+    runs,
+    run_control,
+    run_trace,
+    run_events,
+    handoffs,
+    approvals,
+    switches,
+    effects,
+    contracts,
+    tools,
+    releases,
+    budgets,
+    audit,
+    people,
+)
+
+
+def build() -> APIRouter:
+    """Return the router of every noun."""
+    router = APIRouter(prefix=PREFIX, route_class=StrictRoute, responses=EVERYWHERE)
+    for noun in NOUNS:
+        router.include_router(noun.router)
+    return router

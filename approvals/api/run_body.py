@@ -1,0 +1,89 @@
+"""A run as the API shows it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.status import RunStatus
+from orchestrator.store import runs
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import RunRow
+
+MICRO = Decimal(1_000_000)
+
+Usd = Annotated[
+    str, Field(pattern=r"^-?\d+\.\d{6}$", description="US dollars as a decimal")
+]
+
+
+class Run(BaseModel):
+    """One execution of a workflow for one input and tenant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    workflow: str
+    tenant: str
+    customer: str
+    status: RunStatus
+    stopped_by: str | None
+    release: str = Field(description="The hash of the release it is pinned to")
+    created_at: datetime
+    ended_at: datetime | None
+    turns: int
+    tokens: int
+    cost_usd: Usd
+    output: dict[str, JsonValue] | None
+    handed_off: dict[str, JsonValue] | None
+    failure: str | None
+    source: str | None
+    external_id: str | None
+    started_by: str | None
+    pending: list[str] = Field(description="The approvals that it waits for")
+
+
+def usd(microusd: int) -> str:
+    """Write micro-dollars as dollars, exactly."""
+    return f"{Decimal(microusd) / MICRO:.6f}"
+
+
+def body(row: RunRow, pending: Sequence[str]) -> Run:
+    """Return a run's body."""
+    return Run(
+        id=row.id,
+        workflow=row.workflow,
+        tenant=row.tenant,
+        customer=row.customer,
+        status=cast("RunStatus", row.status),
+        stopped_by=row.stopped_by,
+        release=row.release,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        turns=row.turns,
+        tokens=row.tokens,
+        cost_usd=usd(row.cost_microusd),
+        output=row.output,
+        handed_off=row.handed_off,
+        failure=row.failure,
+        source=row.source,
+        external_id=row.external_id,
+        started_by=row.started_by,
+        pending=list(pending),
+    )
+
+
+async def bodies(session: AsyncSession, rows: Sequence[RunRow]) -> list[Run]:
+    """Return the bodies of many runs, with what each waits for."""
+    waiting = await runs.pending_approvals(session, [row.id for row in rows])
+    return [body(row, waiting.get(row.id, ())) for row in rows]
+
+
+async def one(store: Store, row: RunRow) -> Run:
+    """Return the body of one run as it is now."""
+    async with store.read() as session:
+        [found] = await bodies(session, [row])
+    return found

@@ -1,0 +1,81 @@
+"""A run's whole record in one answer (P13)."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from approvals.api import approval_body, record_body, run_body
+from approvals.api.approval_body import Approval
+from approvals.api.json_route import StrictRoute
+from approvals.api.record_body import (
+    Attempt,
+    AuditEntry,
+    Call,
+    CustomerMessage,
+    Effect,
+    Message,
+    Note,
+    Step,
+    Turn,
+)
+from approvals.api.replies import ONE
+from approvals.api.run_body import Run
+from approvals.api.tenancy import Reader
+from approvals.api.text import PathId
+from approvals.dependencies import StoreDep
+from orchestrator import canonical
+from orchestrator.release import Release
+from orchestrator.store import releases, trace
+from orchestrator.store.trace import Trace
+
+router = APIRouter(tags=["runs"], route_class=StrictRoute)
+
+
+class RunTrace(BaseModel):
+    """All that a run left: what it was given, said, asked, decided, did and cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: Run
+    input: JsonValue
+    steps: list[Step]
+    turns: list[Turn]
+    messages: list[Message]
+    calls: list[Call]
+    approvals: list[Approval]
+    attempts: list[Attempt]
+    effects: list[Effect]
+    customer_messages: list[CustomerMessage]
+    notes: list[Note]
+    audit: list[AuditEntry]
+
+
+@router.get("/runs/{id}/trace", responses=ONE)
+async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  # noqa: A002 the path's name
+    """Show everything that is recorded about a run."""
+    found = await trace.load(store, id, tenant=person.tenant)
+    async with store.read() as session:
+        release = await releases.load(session, found.run.release)
+    return _body(found, release)
+
+
+def _body(found: Trace, release: Release) -> RunTrace:
+    waiting = [one.id for one in found.approvals if one.status == "pending"]
+    return RunTrace(
+        run=run_body.body(found.run, waiting),
+        input=canonical.parse(found.run.input),
+        steps=[Step.model_validate(one) for one in found.steps],
+        turns=[record_body.turn(one) for one in found.turns],
+        messages=[Message.model_validate(one) for one in found.messages],
+        calls=[record_body.call(one) for one in found.calls],
+        approvals=[
+            approval_body.body(one, release, found.decisions.get(one.id, ()))
+            for one in found.approvals
+        ],
+        attempts=[record_body.attempt(one) for one in found.attempts],
+        effects=[record_body.effect(one) for one in found.effects],
+        customer_messages=[
+            CustomerMessage.model_validate(one) for one in found.customer_messages
+        ],
+        notes=[Note.model_validate(one) for one in found.notes],
+        audit=[record_body.audit_entry(one) for one in found.audit],
+    )

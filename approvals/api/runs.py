@@ -1,0 +1,141 @@
+"""Runs: started, listed, shown, written to."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals.api import run_body, tenancy
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE, Key
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.run_body import Run
+from approvals.api.tenancy import Reader, VisibleRun
+from approvals.api.text import Line, Words
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from orchestrator import canonical
+from orchestrator.status import RunStatus
+from orchestrator.store import runs
+from orchestrator.store.approvals import Person
+from orchestrator.store.runs import Filter, NewRun
+
+router = APIRouter(tags=["runs"], route_class=StrictRoute)
+
+# A run that only its request's key names: repeated after a crash it is still the first.
+BY_KEY = "idempotency-key"
+
+
+class StartRun(BaseModel):
+    """What starts a run. The same tenant, source and external id: the first run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workflow: Line
+    input: dict[str, JsonValue] = Field(description="Fits the contract's input schema")
+    tenant: Line | None = None
+    source: Line | None = None
+    external_id: Line | None = None
+
+
+class CustomerMessage(BaseModel):
+    """The customer wrote again; the same external id is taken in once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: Words
+    external_id: Line | None = None
+
+
+@router.post(
+    "/runs",
+    status_code=202,
+    dependencies=ONCE,
+    responses={
+        **BODY,
+        **ONE,
+        **STATE,
+        200: {"model": Run, "description": "The first run of this external id"},
+    },
+)
+async def start_run(
+    wanted: StartRun,
+    person: Annotated[Person, Depends(require("runs.start"))],
+    parts: PartsDep,
+    response: Response,
+    key: Key = None,
+) -> Run:
+    """Start a run: committed when this answers, begun as soon as Temporal takes it."""
+    new = NewRun(
+        workflow=wanted.workflow,
+        input=wanted.input,
+        tenant=tenancy.of_new(person, wanted.tenant),
+        source=wanted.source,
+        external_id=wanted.external_id,
+        started_by=person.id,
+    )
+    if wanted.external_id is None and key is not None:
+        named = canonical.digest([person.id, key])
+        new = new.model_copy(update={"source": BY_KEY, "external_id": named})
+    row, is_new = await runs.start(parts.store, new)
+    if is_new:
+        parts.deliver_soon(row.id)
+    response.status_code = 202 if is_new else 200
+    response.headers["Location"] = f"/api/v1/runs/{row.id}"
+    return await run_body.one(parts.store, row)
+
+
+class RunQuery(Paged):
+    """Which runs to list."""
+
+    status: RunStatus | None = None
+    workflow: Line | None = None
+    tenant: Line | None = None
+    customer: Line | None = None
+
+
+@router.get("/runs")
+async def list_runs(
+    person: Reader, store: StoreDep, wanted: Annotated[RunQuery, Query()]
+) -> Page[Run]:
+    """List runs, newest first."""
+    chosen = Filter(
+        workflow=wanted.workflow,
+        status=wanted.status,
+        tenant=tenancy.of_list(person, wanted.tenant),
+        customer=wanted.customer,
+    )
+    async with store.read() as session:
+        rows = await runs.listing(
+            session, chosen, limit=wanted.one_more, before=wanted.cursor
+        )
+        found = await run_body.bodies(session, rows)
+    return page(found, wanted, lambda run: run.id)
+
+
+@router.get("/runs/{id}", responses=ONE)
+async def show_run(row: VisibleRun, store: StoreDep) -> Run:
+    """Show one run."""
+    return await run_body.one(store, row)
+
+
+@router.post(
+    "/runs/{id}/messages", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def add_message(
+    row: VisibleRun,
+    message: CustomerMessage,
+    person: Annotated[Person, Depends(require("runs.message"))],
+    parts: PartsDep,
+) -> Run:
+    """Take in what the customer wrote; drafts that wait are void."""
+    found = await runs.customer_wrote(
+        parts.store,
+        row.id,
+        text=message.text,
+        external_id=message.external_id,
+        by=person.id,
+    )
+    parts.deliver_soon(row.id)
+    return await run_body.one(parts.store, found)

@@ -1,0 +1,245 @@
+"""Switches: set, lifted, listed, and what they would hold (P3)."""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.tenancy import Reader
+from approvals.api.text import SLUG_PATTERN, Line, Reason
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from approvals.errors import MayNot
+from orchestrator import switch as nouns
+from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.store import switches
+from orchestrator.store.approvals import Person
+from orchestrator.store.engine import Store
+from orchestrator.store.switches import STOPPING
+from orchestrator.store.tables import SwitchRow
+from orchestrator.switch import Mode
+
+router = APIRouter(tags=["switches"], route_class=StrictRoute)
+
+SwitchId = Annotated[str, Path(pattern=SLUG_PATTERN)]
+Setter = Annotated[Person, Depends(require("switches.set"))]
+
+
+class Scope(BaseModel):
+    """What a switch holds; each field that is set must match. None set: everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workflow: Line | None = None
+    tool: Line | None = None
+    model: Line | None = None
+    provider: Line | None = None
+    tenant: Line | None = None
+    corpus: Line | None = None
+
+    def noun(self) -> nouns.Scope:
+        """Return the scope as the rules know it."""
+        return nouns.Scope(**self.model_dump())
+
+
+class SetSwitch(BaseModel):
+    """What to hold, how and why; `value` is the model for `use_model`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope: Scope
+    mode: Mode
+    value: Line | None = None
+    reason: Reason
+    until: AwareDatetime | None = Field(default=None, description="When it ends")
+
+    @model_validator(mode="after")
+    def _has_its_model(self) -> "SetSwitch":
+        if (self.mode == "use_model") != (self.value is not None):
+            raise ValueError(
+                "value: name a model alias or provider/model with the mode use_model, "
+                "and only with it"
+            )
+        return self
+
+
+class Switch(BaseModel):
+    """A switch; `sending` may still reach the provider, `revoked` will not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    scope: Scope
+    mode: Mode
+    value: str | None
+    reason: str
+    author: str
+    created_at: datetime
+    until: datetime | None
+    cleared_at: datetime | None
+    cleared_by: str | None
+    clear_reason: str | None
+    sending: list[str]
+    revoked: list[str]
+
+
+class WouldHold(BaseModel):
+    """What a switch of this scope would hold now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: int
+    leased: list[str]
+    sending: list[str]
+
+
+class Impact(BaseModel):
+    """Which scope to look at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope: Scope
+
+
+class SwitchQuery(Paged):
+    """Which switches to list."""
+
+    all: bool = Field(default=False, description="Those that are lifted, too")
+
+
+@router.put("/switches/{id}", responses=BODY)
+async def set_switch(
+    id: SwitchId,  # noqa: A002 the path's name
+    wanted: SetSwitch,
+    person: Setter,
+    parts: PartsDep,
+) -> Switch:
+    """Set a switch; when this answers 200, no effect in its scope begins to send.
+
+    `sending` may still reach the provider. 503: it is not set.
+    """
+    _check_tenant(person, wanted.scope)
+    now = await _check_replaced(parts.store, id, person)
+    if wanted.until is not None and wanted.until <= now:
+        raise InvalidValue(f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is past")
+    barrier = await switches.put(
+        parts.store,
+        nouns.Switch(
+            id=id,
+            **wanted.model_dump(exclude={"scope"}),
+            scope=wanted.scope.noun(),
+            author=person.id,
+            created_at=now,
+        ),
+    )
+    parts.deliver_soon()
+    row = await _row(parts.store, id, person)
+    return _body(row, sending=barrier.sending, revoked=barrier.revoked)
+
+
+@router.get("/switches")
+async def list_switches(
+    person: Reader, store: StoreDep, wanted: Annotated[SwitchQuery, Query()]
+) -> Page[Switch]:
+    """List switches, by id; those that are set, or all."""
+    async with store.read() as session:
+        now = await store.now(session)
+        rows = await switches.listing(
+            session,
+            ended=wanted.all,
+            now=now,
+            tenant=person.tenant,
+            limit=wanted.one_more,
+            after=wanted.cursor,
+        )
+    found = [await _with_sending(store, row) for row in rows]
+    return page(found, wanted, lambda one: one.id)
+
+
+@router.get("/switches/{id}", responses=ONE)
+async def show_switch(id: SwitchId, person: Reader, store: StoreDep) -> Switch:  # noqa: A002 the path's name
+    """Show a switch, with what may still reach the provider."""
+    return await _with_sending(store, await _row(store, id, person))
+
+
+@router.delete("/switches/{id}", responses=ONE)
+async def clear_switch(
+    id: SwitchId,  # noqa: A002 the path's name
+    reason: Annotated[Reason, Query()],
+    person: Setter,
+    parts: PartsDep,
+) -> Switch:
+    """Lift a switch; what it stopped goes on."""
+    row = await _row(parts.store, id, person)
+    _check_tenant(person, Scope(**row.scope))
+    await switches.clear(parts.store, id, by=person.id, reason=reason)
+    parts.deliver_soon()
+    return _body(await _row(parts.store, id, person))
+
+
+@router.post("/switches:impact", dependencies=ONCE, responses={**BODY, **STATE})
+async def impact(wanted: Impact, person: Reader, store: StoreDep) -> WouldHold:
+    """Show what a switch of this scope would hold now; nothing is set."""
+    _check_tenant(person, wanted.scope)
+    found = await switches.impact(store, wanted.scope.noun())
+    return WouldHold(
+        runs=found.runs, leased=list(found.leased), sending=list(found.sending)
+    )
+
+
+def _check_tenant(person: Person, scope: Scope) -> None:
+    """Raise `MayNot` where the scope reaches beyond the person's tenant."""
+    if person.tenant is not None and scope.tenant != person.tenant:
+        raise MayNot(
+            f"You belong to the tenant {person.tenant!r}; name it in the scope: a "
+            "switch beyond it is not yours to set or lift."
+        )
+
+
+async def _check_replaced(store: Store, switch: str, person: Person) -> datetime:
+    """Refuse to replace a switch that reaches beyond the tenant; return the time."""
+    async with store.read() as session:
+        row = await session.get(SwitchRow, switch)
+        if row is not None:
+            _check_tenant(person, Scope(**row.scope))
+        return await store.now(session)
+
+
+async def _row(store: Store, switch: str, person: Person) -> SwitchRow:
+    async with store.read() as session:
+        row = await session.get(SwitchRow, switch)
+    if row is None or not _is_visible(row, person):
+        raise NotFound(kind="switch", name=switch)
+    return row
+
+
+def _is_visible(row: SwitchRow, person: Person) -> bool:
+    tenant = row.scope.get("tenant")
+    return person.tenant is None or tenant in (None, person.tenant)
+
+
+async def _with_sending(store: Store, row: SwitchRow) -> Switch:
+    if row.cleared_at is not None or row.mode not in STOPPING:
+        return _body(row)
+    found = await switches.impact(store, nouns.Scope(**row.scope))
+    return _body(row, sending=found.sending)
+
+
+def _body(
+    row: SwitchRow,
+    *,
+    sending: tuple[str, ...] = (),
+    revoked: tuple[str, ...] = (),
+) -> Switch:
+    return Switch(
+        **row.model_dump(exclude={"scope", "mode"}),
+        scope=Scope(**row.scope),
+        mode=cast("Mode", row.mode),
+        sending=list(sending),
+        revoked=list(revoked),
+    )

@@ -1,0 +1,96 @@
+"""Tools: what models may call, and what each may touch."""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals.api.contracts import seconds
+from approvals.api.json_route import StrictRoute
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import ONE
+from approvals.api.tenancy import Reader
+from approvals.dependencies import StoreDep
+from orchestrator.errors import NotFound
+from orchestrator.release import Release, ToolSpec
+from orchestrator.store import releases
+from orchestrator.store.engine import Store
+from orchestrator.tool import Audience, Authority
+
+router = APIRouter(tags=["tools"], route_class=StrictRoute)
+
+
+class Tool(BaseModel):
+    """A tool as the live releases fix it; `money` `()` is worked out by its code."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str
+    authority: Authority
+    owner: str
+    workflows: list[str] = Field(description="Who is granted it")
+    parameters: dict[str, JsonValue] = Field(description="JSON Schema")
+    result: dict[str, JsonValue] = Field(description="JSON Schema")
+    subject: str | None
+    money: str | None
+    audience: Audience
+    corpora: list[str]
+    has_preview: bool
+    has_reconcile: bool
+    idempotency_window_s: int | None
+    undo_s: int
+
+
+class ToolQuery(Paged):
+    """Tools are few; they come in one page."""
+
+
+@router.get("/tools")
+async def list_tools(
+    person: Reader, store: StoreDep, wanted: Annotated[ToolQuery, Query()]
+) -> Page[Tool]:
+    """List every tool that a workflow is granted, by name."""
+    del person
+    found = await _tools(store)
+    later = [one for one in found if one.name > (wanted.cursor or "")]
+    return page(later, wanted, lambda one: one.name)
+
+
+@router.get("/tools/{name}", responses=ONE)
+async def show_tool(
+    name: Annotated[str, Path(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")],
+    person: Reader,
+    store: StoreDep,
+) -> Tool:
+    """Show one tool."""
+    del person
+    found = await _tools(store)
+    for tool in found:
+        if tool.name == name:
+            return tool
+    raise NotFound(kind="tool", name=name, known=tuple(one.name for one in found))
+
+
+async def _tools(store: Store) -> list[Tool]:
+    async with store.read() as session:
+        live = await releases.all_live(session)
+    specs = {spec.name: spec for _, release in live for spec in release.tools}
+    return [_body(specs[name], live) for name in sorted(specs)]
+
+
+def _body(spec: ToolSpec, live: Iterable[tuple[str, Release]]) -> Tool:
+    window = spec.idempotency_window
+    shared = spec.model_dump(exclude={"idempotency_window", "undo", "corpora"})
+    return Tool(
+        **shared,
+        corpora=list(spec.corpora),
+        workflows=[
+            name
+            for name, release in live
+            if any(one.name == spec.name for one in release.tools)
+        ],
+        idempotency_window_s=None if window is None else seconds(window),
+        undo_s=seconds(spec.undo),
+    )

@@ -1,0 +1,51 @@
+"""The web application: API, pages, sign-in."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from approvals import error_handlers, health
+from approvals.api import router as api
+from approvals.auth import routes as sign_in
+from approvals.delivery import Deliverer
+from approvals.dependencies import Parts
+from approvals.inbox import routes as inbox
+from approvals.metrics import Latency, Measured
+from approvals.middleware import BodyLimit, SecurityHeaders
+from approvals.openapi import Application
+from approvals.ops import routes as ops
+from orchestrator.binding import Signer
+from orchestrator.settings import Settings
+from orchestrator.store.engine import Store
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(
+    settings: Settings, store: Store, deliverer: Deliverer | None, signer: Signer
+) -> FastAPI:
+    """Return the application on parts that the caller built and will close."""
+    parts = Parts(settings=settings, store=store, deliverer=deliverer, signer=signer)
+    app = Application(
+        title="Keyturn",
+        version="1",
+        openapi_url=f"{api.PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.parts = parts
+    app.state.latency = Latency()
+    app.add_middleware(error_handlers.CatchBugs)
+    app.add_middleware(BodyLimit)
+    is_https = (settings.public_url or "").startswith("https://")
+    app.add_middleware(SecurityHeaders, is_https=is_https)
+    app.add_middleware(Measured, latency=app.state.latency)
+    error_handlers.install(app)
+    app.include_router(api.build())
+    app.include_router(health.router)
+    app.include_router(sign_in.router)
+    app.include_router(inbox.router)
+    app.include_router(ops.router)
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    return app

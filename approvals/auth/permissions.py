@@ -1,0 +1,71 @@
+"""What each role may do: the one table."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from approvals.errors import MayNot
+from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.store.approvals import Person
+
+Action = Literal[
+    "read",
+    "runs.start",
+    "runs.message",
+    "runs.hold",
+    "runs.hold_many",
+    "approvals.decide",
+    "handoffs.work",
+    "notes.write",
+    "switches.set",
+    "effects.record",
+    "audit.read",
+    "people.manage",
+]
+
+_EVERYONE: frozenset[str] = frozenset(get_args(Role))
+
+ALLOWED: Mapping[Action, frozenset[str]] = {
+    "read": _EVERYONE,
+    "runs.start": _EVERYONE - {"auditor"},
+    "runs.message": _EVERYONE - {"auditor"},
+    "runs.hold": frozenset({"lead", "operator", "admin"}),
+    "runs.hold_many": frozenset({"operator", "admin"}),
+    # Of these, each approval names the least role that may decide it.
+    "approvals.decide": frozenset(APPROVER_RANK),
+    "handoffs.work": frozenset({"agent", "lead", "operator", "admin"}),
+    "notes.write": _EVERYONE - {"auditor"},
+    "switches.set": frozenset({"operator", "admin"}),
+    "effects.record": frozenset({"lead", "operator", "admin"}),
+    "audit.read": frozenset({"auditor", "operator", "admin"}),
+    "people.manage": frozenset({"admin"}),
+}
+
+# A service starts runs, passes on what customers write, and reads; it decides nothing.
+SERVICE: frozenset[Action] = frozenset({"read", "runs.start", "runs.message"})
+
+
+def may(person: Person, action: Action) -> bool:
+    """Tell whether this person's role and kind do this."""
+    if person.kind != "person" and action not in SERVICE:
+        return False
+    return person.role in ALLOWED[action]
+
+
+def check(person: Person, action: Action) -> None:
+    """Raise `MayNot`, naming who may, where this person may not."""
+    if may(person, action):
+        return
+    if person.kind != "person":
+        raise MayNot(
+            f"{person.name} is a service: it starts runs and reads, and may not do "
+            f"{action}. Use a person's token."
+        )
+    raise MayNot(
+        f"Your role {person.role} may not do {action}; "
+        f"{', '.join(sorted(ALLOWED[action]))} may."
+    )
+
+
+def granted(person: Person) -> list[Action]:
+    """Return all that this person may do."""
+    return [action for action in ALLOWED if may(person, action)]

@@ -1,0 +1,159 @@
+"""Who sends this request, as the session or the token says; never a body (P8)."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
+
+from approvals.auth import cookies, permissions
+from approvals.auth.permissions import Action
+from approvals.dependencies import Parts, PartsDep
+from approvals.errors import Forged, NotSignedIn
+from orchestrator.store import sessions, tokens
+from orchestrator.store.approvals import Person
+from orchestrator.store.tables import PersonRow
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf"
+
+# For OpenAPI: both are told apart and checked by `visitor`.
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="token", description="An API token of yours: `kt_…`"
+)
+_cookie = APIKeyCookie(
+    name="keyturn",
+    auto_error=False,
+    scheme_name="session",
+    description=f"The page's cookie; unsafe methods send `{CSRF_HEADER}` as well",
+)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A person with the session they came by; `csrf` is None for a token."""
+
+    person: Person
+    email: str
+    csrf: str | None
+
+
+async def visitor(
+    request: Request,
+    parts: PartsDep,
+    _token: Annotated[object, Security(_bearer)] = None,
+    _session: Annotated[object, Security(_cookie)] = None,
+) -> Visitor:
+    """Return who is signed in, or raise `NotSignedIn` or `Forged`.
+
+    A token in `Authorization` decides alone; else the session's cookie, which for
+    every method that changes something needs its page's token as well.
+    """
+    if "authorization" in request.headers:
+        return await _by_token(request, parts)
+    found = await _by_cookie(request, parts)
+    if request.method not in SAFE:
+        await _refuse_forged(request, found)
+    return found
+
+
+async def maybe_visitor(request: Request, parts: PartsDep) -> Visitor | None:
+    """Return who is signed in, or None; for pages that everybody may see."""
+    try:
+        return await visitor(request, parts)
+    except NotSignedIn:
+        return None
+
+
+async def current_person(found: Annotated[Visitor, Depends(visitor)]) -> Person:
+    """Return who is signed in, as a decision records them."""
+    return found.person
+
+
+def require(action: Action) -> Callable[[Person], Person]:
+    """Return a dependency: the person, where their role may do `action`."""
+
+    def allowed(person: CurrentPerson) -> Person:
+        permissions.check(person, action)
+        return person
+
+    return allowed
+
+
+SignedIn = Annotated[Visitor, Depends(visitor)]
+MaybeSignedIn = Annotated[Visitor | None, Depends(maybe_visitor)]
+CurrentPerson = Annotated[Person, Depends(current_person)]
+
+
+def refuse_other_origin(request: Request) -> None:
+    """Raise `Forged` where a browser says that another site sent this."""
+    origin = request.headers.get("origin")
+    if origin is None or origin == "null":
+        site = request.headers.get("sec-fetch-site")
+        is_ours = origin is None and site in (None, "same-origin", "none")
+    else:
+        is_ours = urlsplit(origin).netloc == request.headers.get("host")
+    if not is_ours:
+        raise Forged("Another site sent this request; open the page here and repeat.")
+
+
+async def _by_token(request: Request, parts: Parts) -> Visitor:
+    scheme, _, plain = request.headers["authorization"].partition(" ")
+    found = None
+    if scheme.lower() == "bearer":
+        found = await tokens.find(parts.store, plain.strip())
+    if found is None:
+        raise NotSignedIn(
+            "This token opens nothing: it is unknown, was revoked or has ended. Send "
+            "`Authorization: Bearer kt_…` with a token of yours."
+        )
+    person, row = found
+    return Visitor(_person(person, session=row.id), email=person.email, csrf=None)
+
+
+async def _by_cookie(request: Request, parts: Parts) -> Visitor:
+    cookie = cookies.read(request, parts)
+    found = await sessions.find(parts.store, cookie) if cookie else None
+    if found is None:
+        raise NotSignedIn(
+            "Nobody is signed in: sign in at /sign-in, or send a token as "
+            "`Authorization: Bearer kt_…`."
+        )
+    person, row = found
+    return Visitor(_person(person, session=row.id), email=person.email, csrf=row.csrf)
+
+
+async def _refuse_forged(request: Request, found: Visitor) -> None:
+    refuse_other_origin(request)
+    sent = request.headers.get(CSRF_HEADER) or await _form_token(request)
+    right = found.csrf or ""
+    if not secrets.compare_digest(sent.encode(), right.encode()):
+        raise Forged(
+            f"The page's token is missing or old: send it as {CSRF_HEADER}, or load "
+            "the page again and repeat."
+        )
+
+
+async def _form_token(request: Request) -> str:
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith(
+        ("application/x-www-form-urlencoded", "multipart/form-data")
+    ):
+        return ""
+    value = (await request.form()).get(CSRF_FIELD)
+    return value if isinstance(value, str) else ""
+
+
+def _person(row: PersonRow, *, session: str) -> Person:
+    return Person(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        kind=row.kind,
+        tenant=row.tenant,
+        session=session,
+    )

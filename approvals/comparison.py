@@ -1,0 +1,98 @@
+"""Open runs compared with Temporal: what is lost there is started again (P9)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import structlog
+from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import WorkflowExecutionStatus as Status
+from temporalio.service import RPCError, RPCStatusCode
+
+from orchestrator.store import lease, runs
+from orchestrator.store.engine import Store
+from orchestrator.store.runs import OpenRun
+
+JOB = "compare-with-temporal"
+# A pass looks at this many runs; the next pass goes on behind them.
+PASS = 500
+AT_ONCE = 10
+# What is younger may still be on its way to Temporal, or from a child to its parent.
+GRACE = timedelta(seconds=30)
+log = structlog.get_logger()
+
+Begin = Callable[[str, str], Awaitable[None]]
+
+
+class Comparison:
+    """Walks the open runs, a pass at a time."""
+
+    def __init__(self, *, grace: timedelta = GRACE) -> None:
+        """Begin with the oldest run."""
+        self._grace = grace
+        self._after = ""
+
+    async def pass_over(
+        self, store: Store, client: Client, begin: Begin, *, every: timedelta
+    ) -> int:
+        """Compare the next runs and begin the lost ones; return how many were."""
+        # A holder of its own for each pass: the lease is a turn, not an office.
+        if not await lease.take(store, JOB, holder=uuid4().hex, period=every):
+            return 0
+        found = await runs.open_runs(
+            store, after=self._after, grace=self._grace, limit=PASS
+        )
+        self._after = found[-1].id if len(found) == PASS else ""
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def look(run: OpenRun) -> bool:
+            async with room:
+                return await self._restore(store, client, begin, run)
+
+        return sum(await asyncio.gather(*(look(run) for run in found)))
+
+    async def _restore(
+        self, store: Store, client: Client, begin: Begin, run: OpenRun
+    ) -> bool:
+        why = await self._why_lost(client, run.id)
+        # It may have ended in good order since it was listed.
+        if why is None or not await runs.note_restart(store, run.id, why=why):
+            return False
+        log.warning("run.started_again", run=run.id, why=why)
+        if why == LOST_LOOP:
+            await client.get_workflow_handle(run.id).terminate(why)
+        await begin(run.id, run.workflow)
+        return True
+
+    async def _why_lost(self, client: Client, run: str) -> str | None:
+        found = await _describe(client, run)
+        if found is None:
+            return "Temporal does not know it"
+        if found.status != Status.RUNNING:
+            return f"its execution is {_word(found)}"
+        for child in found.raw_description.pending_children:
+            loop = await _describe(client, child.workflow_id)
+            if loop is None or self._is_long_closed(loop):
+                return LOST_LOOP
+        return None
+
+    def _is_long_closed(self, loop: WorkflowExecutionDescription) -> bool:
+        closed = loop.close_time
+        return closed is not None and datetime.now(UTC) - closed > self._grace
+
+
+LOST_LOOP = "its tool loop is lost"
+
+
+async def _describe(client: Client, name: str) -> WorkflowExecutionDescription | None:
+    try:
+        return await client.get_workflow_handle(name).describe()
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+def _word(found: WorkflowExecutionDescription) -> str:
+    return found.status.name.lower() if found.status is not None else "unknown"

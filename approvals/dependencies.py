@@ -1,0 +1,69 @@
+"""What a route is handed: the parts that the composition root built."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+import structlog
+from fastapi import Depends, Request
+
+from approvals.auth.attempts import Attempts
+from approvals.delivery import Deliverer
+from orchestrator.binding import Signer
+from orchestrator.errors import StoreUnavailable
+from orchestrator.settings import Settings
+from orchestrator.store.engine import Store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one web process.
+
+    `deliverer` is None where another process delivers (tests, a web server without
+    Temporal): what is committed waits in the outbox.
+    """
+
+    settings: Settings
+    store: Store
+    deliverer: Deliverer | None
+    signer: Signer
+    attempts: Attempts = field(default_factory=Attempts)
+    _tasks: set[asyncio.Task[None]] = field(
+        default_factory=set["asyncio.Task[None]"], repr=False
+    )
+
+    def deliver_soon(self, run: str | None = None) -> None:
+        """Deliver what was just committed, beside the answer; it is swept anyway."""
+        if self.deliverer is not None:
+            self._start(_deliver(self.deliverer, run))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        # The loop keeps tasks weakly; without this one could vanish half-way.
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _deliver(deliverer: Deliverer, run: str | None) -> None:
+    try:
+        await deliverer.deliver(run)
+    except StoreUnavailable as error:
+        log.warning("deliver.store_away", run=run, error=str(error))
+
+
+def parts_of(request: Request) -> Parts:
+    """Return the parts of the process that answers this request."""
+    return cast("Parts", request.app.state.parts)
+
+
+PartsDep = Annotated[Parts, Depends(parts_of)]
+
+
+def _store(parts: PartsDep) -> Store:
+    return parts.store
+
+
+StoreDep = Annotated[Store, Depends(_store)]

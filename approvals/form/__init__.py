@@ -1,0 +1,1 @@
+"""Forms made from a JSON Schema: the value that comes back has the types it had."""

@@ -1,0 +1,61 @@
+"""What a person just did, said on the page that follows."""
+
+from dataclasses import dataclass
+
+from approvals.api.approval_body import summary_of
+from approvals.page import Page
+from orchestrator.errors import NotFound
+from orchestrator.store import approvals, releases
+from orchestrator.store.tables import ApprovalRow, DecisionRow
+
+
+@dataclass(frozen=True)
+class Flash:
+    """A message about something done: its headline, and what it means."""
+
+    title: str
+    words: str = ""
+
+
+async def of(page: Page, approval: str | None) -> Flash | None:
+    """Return what this person decided about an approval, read from the record.
+
+    The address names the approval only, so no link can put words on the page.
+    """
+    if not approval:
+        return None
+    person = page.visitor.person
+    async with page.parts.store.read() as session:
+        try:
+            row = await approvals.get(session, approval, tenant=person.tenant)
+        except NotFound:
+            return None
+        given = await approvals.decisions(session, approval)
+        what = summary_of(row, await releases.load(session, row.release))
+    mine = next((one for one in given if one.person == person.id), None)
+    if mine is None:
+        return _edited(what) if row.status == "void" else None
+    return _words(what, row, mine, left=row.needed - len(given))
+
+
+def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flash:
+    if row.status == "pending":
+        return Flash(
+            "Your yes is recorded",
+            f"{what} It waits for {left} more, of role {row.role}.",
+        )
+    match mine.decision:
+        case "approve":
+            edits = " with your edits" if mine.arguments else ""
+            return Flash(f"Approved{edits}", f"{what} It is on its way now.")
+        case "reject":
+            return Flash("Rejected", f"{what} Nothing is sent; the model reads why.")
+        case _:
+            return Flash("Sent back", f"{what} The model drafts it again.")
+
+
+def _edited(what: str) -> Flash:
+    return Flash(
+        "Your edit waits for another person",
+        f"{what} It asks for more than was drafted, so somebody else decides it.",
+    )

@@ -1,0 +1,20 @@
+"""Why a run was handed to people, in words."""
+
+WORDS = {
+    "refusal": "The model refused",
+    "low_confidence": "The model is not sure enough",
+    "timeout": "No model answered in time",
+    "tool_failure": "A tool broke down",
+    "invalid_output": "The model's answers could not be used",
+    "budget": "The budget is spent",
+    "loop": "The model went round in circles",
+}
+
+
+def reason(given: object) -> tuple[str, str]:
+    """Return the headline and the rest of a hand-off's reason."""
+    text = str(given or "").strip()
+    kind, _, rest = text.partition(":")
+    if kind in WORDS:
+        return WORDS[kind], rest.strip()
+    return text or "No reason was given", ""

@@ -1,0 +1,130 @@
+"""Hand-offs: runs that ended in the hands of people, with all that was gathered."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import JsonValue
+
+from approvals import live
+from approvals.auth import permissions
+from approvals.facts import in_order, parsed
+from approvals.form import shape
+from approvals.inbox import handing, talk
+from approvals.page import Page, PageDep
+from orchestrator import redaction
+from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
+from orchestrator.store.approvals import Person
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import NoteRow, RunRow
+
+router = APIRouter()
+
+NoteKind = Literal["taken", "note", "done_outside"]
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """One run in people's hands; `taken_by` is who took it over."""
+
+    run: RunRow
+    notes: list[NoteRow]
+    taken_by: str | None
+    reason: str
+    detail: str
+
+
+@router.get("/handoffs")
+async def listing(page: PageDep) -> HTMLResponse:
+    """Show what was handed to people and is not settled."""
+    return await page.show(
+        "inbox/handoffs.html",
+        rows=await _rows(page),
+        seen=await watch.handoffs(page.parts.store),
+    )
+
+
+@router.get("/handoffs/rows")
+async def rows(page: PageDep) -> HTMLResponse:
+    """Return the queue alone, for a swap."""
+    return page.part("inbox/handoff_rows.html", rows=await _rows(page))
+
+
+@router.get("/handoffs/live", response_class=EventSourceResponse)
+async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
+    """Tell the page each time that the queue has changed."""
+    async for event in live.changes(lambda: watch.handoffs(page.parts.store), seen):
+        yield event
+
+
+@router.get("/handoffs/{run}")
+async def handoff(page: PageDep, run: str) -> HTMLResponse:
+    """Show one hand-off with everything gathered."""
+    tenant = page.visitor.person.tenant
+    record = await timeline.load(page.parts.store, run, tenant=tenant)
+    return await page.show(
+        "inbox/handoff.html",
+        one=_handoff(record.run, record.notes),
+        input=await _input(page.parts.store, record.run),
+        talk=talk.entries(record.messages, record.calls, record.customer_wrote),
+        effects=record.effects,
+        run=record.run,
+    )
+
+
+@router.post("/handoffs/{run}/notes")
+async def note(
+    page: PageDep,
+    run: str,
+    kind: Annotated[NoteKind, Form()],
+    text: Annotated[str, Form(max_length=4_000)] = "",
+) -> RedirectResponse:
+    """Take over, add a note, or record that it was done outside."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "handoffs.work")
+    async with store.read() as session:
+        await timeline.of_tenant(session, run, tenant=person.tenant)
+    match kind:
+        case "taken":
+            await handoffs.take(store, run, person)
+        case "done_outside":
+            await handoffs.settle(store, run, person, text=text)
+        case "note":
+            await _add_note(store, run, person, text)
+    target = "/handoffs" if kind == "done_outside" else f"/handoffs/{run}"
+    return RedirectResponse(target, status_code=303)
+
+
+async def _add_note(store: Store, run: str, person: Person, text: str) -> None:
+    await runs.add_note(
+        store, run, person=person.id, person_name=person.name, kind="note", text=text
+    )
+
+
+async def _rows(page: Page) -> list[Handoff]:
+    async with page.parts.store.read() as session:
+        found = await desk.handoffs(session, tenant=page.visitor.person.tenant)
+    return [_handoff(run, notes) for run, notes in found]
+
+
+def _handoff(run: RunRow, notes: list[NoteRow]) -> Handoff:
+    taken = [one.person_name for one in notes if one.kind == handoffs.TAKEN]
+    reason, detail = handing.reason((run.handed_off or {}).get("reason"))
+    return Handoff(
+        run=run,
+        notes=notes,
+        taken_by=taken[-1] if taken else None,
+        reason=reason,
+        detail=detail,
+    )
+
+
+async def _input(store: Store, run: RunRow) -> JsonValue:
+    async with store.read() as session:
+        release = await releases.load(session, run.release)
+    schema = release.input_schema
+    kept = redaction.drop(parsed(run.input), schema, release.never_sees)
+    return in_order(kept, shape.of(schema))

@@ -1,0 +1,189 @@
+"""One item as its page shows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+from pydantic import JsonValue
+
+from approvals import wording
+from approvals.api.approval_body import summary_of
+from approvals.facts import changes, in_order, parsed
+from approvals.form import fill, read, shape
+from approvals.form import view as drawing
+from approvals.form.fill import Form
+from approvals.form.view import Field
+from approvals.inbox import state, talk
+from approvals.inbox.talk import Entry
+from approvals.untrusted import host_of
+from orchestrator import redaction
+from orchestrator.release import ToolSpec
+from orchestrator.store.approvals import Person, why_not
+from orchestrator.store.desk import Item
+from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
+
+AUTHORITY = {
+    "write": "can be put right again",
+    "irreversible": "cannot be taken back",
+    "read_only": "reads only",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the item's templates draw."""
+
+    approval: ApprovalRow
+    run: RunRow
+    stop: str
+    summary: str
+    title: str
+    authority: str
+    amount: str
+    preview: JsonValue
+    preview_is_arguments: bool
+    arguments: JsonValue
+    edits: list[tuple[str, str, str]]
+    is_open: bool
+    may_decide: bool
+    why_not: str
+    state_title: str
+    state_words: str
+    state_look: str
+    decisions: list[DecisionRow]
+    customer_wrote: int
+    successor: ApprovalRow | None
+    effect: EffectRow | None
+    input: JsonValue
+    withheld: list[str]
+    talk: list[Entry]
+    ticket_url: str | None
+    ticket_host: str
+    effects: list[EffectRow]
+    other_runs: list[RunRow]
+    model: str | None
+    form: tuple[Field, ...] | None
+    form_is_open: bool
+    saved_at: datetime | None
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Editing:
+    """What the edit form shows: as kept, as just sent, or as drafted."""
+
+    form: Form | None = None
+    errors: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_open: bool = False
+
+
+def view(
+    item: Item,
+    person: Person,
+    *,
+    stop: str,
+    next_item: str | None,
+    editing: Editing | None = None,
+) -> View:
+    """Return what the page of an item shows to a person; `stop` is what holds its run."""
+    approval, run = item.approval, item.run
+    spec = item.release.tool(approval.tool)
+    now_state = state.of(item, stop)
+    reason = _why_not(item, person)
+    came_in, withheld = _input(item)
+    preview = parsed(approval.preview)
+    arguments = in_order(
+        parsed(approval.effective or approval.arguments), shape.of(spec.parameters)
+    )
+    may_decide = reason is None and approval.binding is not None
+    editing = editing or Editing()
+    fields, is_open, saved_at = _form(item, spec, editing, may_decide=may_decide)
+    said = summary_of(approval, item.release)
+    url = _ticket_url(came_in)
+    return View(
+        approval=approval,
+        run=run,
+        stop=stop,
+        summary=said,
+        title=said,
+        authority=AUTHORITY[spec.authority],
+        amount=wording.money(approval.amount, approval.currency),
+        preview=preview,
+        preview_is_arguments=not spec.has_preview,
+        arguments=arguments,
+        edits=changes(parsed(item.call.arguments), arguments),
+        is_open=now_state.is_open,
+        may_decide=may_decide,
+        why_not=reason or "",
+        state_title=now_state.title,
+        state_words=now_state.words,
+        state_look=now_state.look,
+        decisions=item.decisions,
+        customer_wrote=sum(one.turn is None for one in item.customer_wrote),
+        successor=item.successor,
+        effect=item.effect,
+        input=came_in,
+        withheld=withheld,
+        talk=talk.entries(
+            item.messages,
+            item.calls,
+            item.customer_wrote,
+            asked=(approval.turn, approval.index),
+        ),
+        ticket_url=url,
+        ticket_host=host_of(url) if url else "",
+        effects=item.effects,
+        other_runs=item.other_runs,
+        model=item.model,
+        form=fields,
+        form_is_open=is_open,
+        saved_at=saved_at,
+        next=next_item,
+    )
+
+
+def _why_not(item: Item, person: Person) -> str | None:
+    mine = next((one for one in item.decisions if one.person == person.id), None)
+    if mine is not None:
+        left = item.approval.needed - len(item.decisions)
+        words, _ = wording.DECISION[mine.decision]
+        return f"You answered already ({words.lower()}). It waits for {left} more."
+    reason = why_not(item.approval, item.run, person)
+    return None if reason is None else f"You may not decide this: {reason}."
+
+
+def _input(item: Item) -> tuple[JsonValue, list[str]]:
+    """Return what came in without what the contract never sees, and what that is."""
+    value, release = parsed(item.run.input), item.release
+    kept = redaction.drop(value, release.input_schema, release.never_sees)
+    if isinstance(value, dict) and isinstance(kept, dict):
+        return in_order(kept, shape.of(release.input_schema)), [
+            name for name in value if name not in kept
+        ]
+    return kept, []
+
+
+def _ticket_url(came_in: JsonValue) -> str | None:
+    url = came_in.get("url") if isinstance(came_in, dict) else None
+    is_web = isinstance(url, str) and url.startswith(("https://", "http://"))
+    return cast("str", url) if is_web else None
+
+
+def _form(
+    item: Item, spec: ToolSpec, editing: Editing, *, may_decide: bool
+) -> tuple[tuple[Field, ...] | None, bool, datetime | None]:
+    """Return the edit form, whether it is unfolded, and since when a draft is kept."""
+    wanted = shape.of(spec.parameters)
+    if wanted.kind != "object":
+        return None, False, None
+    if editing.form is not None:
+        return drawing.view(wanted, editing.form, editing.errors), True, None
+    draft = item.draft
+    if draft is not None:
+        kept = read.form_of(draft.form)
+        return drawing.view(wanted, kept), True, draft.saved_at
+    if not may_decide or item.approval.status != "pending":
+        return None, False, None
+    filled = fill.fill(wanted, parsed(item.approval.arguments))
+    return drawing.view(wanted, filled), editing.is_open, None

@@ -1,0 +1,101 @@
+"""One item's page, and the parts of it that stay current."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from approvals import live, stops, wording
+from approvals.auth import permissions
+from approvals.form.sent import sent_form
+from approvals.inbox import flash, queue, reasons
+from approvals.inbox.flash import Flash
+from approvals.inbox.item import Editing, View, view
+from approvals.page import Page, PageDep
+from orchestrator.store import approvals, desk, drafts, watch
+
+router = APIRouter()
+
+
+@router.get("/inbox/{approval}")
+async def item(
+    page: PageDep, approval: str, done: str | None = None, edit: str = ""
+) -> HTMLResponse:
+    """Show one item with all that is needed to decide it."""
+    said = await flash.of(page, done)
+    return await show(page, approval, flash=said, editing=Editing(is_open=edit == "1"))
+
+
+@router.get("/inbox/{approval}/news")
+async def news(page: PageDep, approval: str) -> HTMLResponse:
+    """Return how the item stands now, for a swap."""
+    return page.part("inbox/news.html", view=await load(page, approval))
+
+
+@router.get("/inbox/{approval}/live", response_class=EventSourceResponse)
+async def changed(
+    page: PageDep, approval: str, seen: str = ""
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell the page each time that the item has changed."""
+    async with page.parts.store.read() as session:
+        await approvals.get(session, approval, tenant=page.visitor.person.tenant)
+    async for event in live.changes(
+        lambda: watch.approval(page.parts.store, approval), seen
+    ):
+        yield event
+
+
+@router.post("/inbox/{approval}/draft")
+async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
+    """Keep an unfinished edit."""
+    permissions.check(page.visitor.person, "approvals.decide")
+    at = await save_draft(page, approval, request)
+    return HTMLResponse(f"Draft kept {wording.when(at)}")
+
+
+async def show(  # noqa: PLR0913 what may have happened before
+    page: Page,
+    approval: str,
+    *,
+    status: int = 200,
+    flash: Flash | None = None,
+    conflict: Flash | None = None,
+    form_problem: str = "",
+    editing: Editing | None = None,
+) -> HTMLResponse:
+    """Return the item's page, with what went wrong where something did."""
+    seen = await watch.approval(page.parts.store, approval)
+    return await page.show(
+        "inbox/item.html",
+        status=status,
+        view=await load(page, approval, editing),
+        seen=seen,
+        flash=flash,
+        conflict=conflict,
+        form_problem=form_problem,
+        reasons={"reject": reasons.REJECT, "change": reasons.CHANGE},
+    )
+
+
+async def load(page: Page, approval: str, editing: Editing | None = None) -> View:
+    """Return what the page shows of an item, or raise `NotFound`."""
+    person, store = page.visitor.person, page.parts.store
+    found = await desk.item(store, approval, person=person.id, tenant=person.tenant)
+    next_item = await queue.after(store, person, approval)
+    held = found.run.stopped_by
+    async with store.read() as session:
+        stop = (await stops.words(session, [held])).get(held or "", "")
+    return view(found, person, stop=stop, next_item=next_item, editing=editing)
+
+
+async def save_draft(page: Page, approval: str, request: Request) -> datetime:
+    """Keep the fields of an edit form as they are; return when."""
+    return await drafts.save(
+        page.parts.store,
+        approval,
+        person=page.visitor.person.id,
+        tenant=page.visitor.person.tenant,
+        form=await sent_form(request),
+    )

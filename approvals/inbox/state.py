@@ -1,0 +1,96 @@
+"""How an item stands, in words for whoever looks at it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from approvals import wording
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store.desk import Item
+from orchestrator.store.tables import DecisionRow
+
+Look = Literal["calm", "good", "bad", "warn"]
+
+
+@dataclass(frozen=True)
+class State:
+    """Whether an item takes answers, and what to say about it above all else."""
+
+    is_open: bool
+    title: str = ""
+    words: str = ""
+    look: Look = "calm"
+
+
+def of(item: Item, stop: str) -> State:
+    """Return how an item stands now; `stop` is what holds its run, in words."""
+    if item.approval.status != "pending":
+        return _closed(item)
+    if item.run.status in ENDED_RUNS:
+        words, _ = wording.RUN[item.run.status]
+        return State(
+            is_open=False,
+            title=f"The run has ended: {words.lower()}",
+            words="Nothing is left to decide here. Nothing was sent for this item.",
+        )
+    return _pending(item, stop)
+
+
+def _pending(item: Item, stop: str) -> State:
+    if item.approval.binding is None:
+        return State(
+            is_open=True,
+            title="Being prepared",
+            words="Its facts are read again after an edit. Look again in a moment.",
+        )
+    if stop:
+        return State(
+            is_open=True,
+            title=f"Stopped by {stop}",
+            words="You may decide; nothing is sent before the run goes on. The clock "
+            "of this item stands still.",
+            look="warn",
+        )
+    return State(is_open=True)
+
+
+# Where people decided: the headline, what follows from it, and how it looks.
+_DECIDED: dict[str, tuple[str, str, Look]] = {
+    "approved": ("Approved", "", "good"),
+    "rejected": ("Rejected", " Nothing is sent; the model reads why.", "bad"),
+    "changes": ("Sent back for changes", " The model drafts it again.", "warn"),
+}
+
+
+def _closed(item: Item) -> State:
+    status, because = item.approval.status, item.approval.closed_because or ""
+    if status in _DECIDED:
+        title, follows, look = _DECIDED[status]
+        words = f"{_who(item.decisions)}.{follows}"
+        return State(is_open=False, title=title, words=words, look=look)
+    if status == "expired":
+        words = "Nobody answered in time, so it was not done. The model was told so."
+        return State(is_open=False, title="Expired", words=words, look="warn")
+    if because == "the customer wrote again":
+        return State(
+            is_open=False,
+            title="The customer wrote again",
+            words="This draft is void: it was made before the new message. The model "
+            "reads the message and drafts again.",
+            look="warn",
+        )
+    title = "Cancelled" if status == "cancelled" else "No longer valid"
+    why = because or "what it was based on has changed"
+    words = f"{why[:1].upper()}{why[1:]}. Nothing was sent for it."
+    return State(is_open=False, title=title, words=words, look="warn")
+
+
+def _who(decisions: list[DecisionRow]) -> str:
+    if not decisions:
+        return "It was decided"
+    return "; ".join(_did(one) for one in decisions)
+
+
+def _did(one: DecisionRow) -> str:
+    did = {"approve": "approved", "reject": "rejected", "change": "sent back"}
+    edits = " with edits" if one.arguments else ""
+    return f"{one.person_name} {did[one.decision]} it{edits} at {one.at:%H:%M} UTC"

@@ -1,0 +1,95 @@
+"""Figures for Prometheus: what the record holds, and how fast requests are answered."""
+
+import time
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestrator.store.figures import Figures
+
+API = "/api/v1"
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Latency:
+    """How long requests took, of one application."""
+
+    def __init__(self) -> None:
+        """Start with nothing measured."""
+        self.registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "keyturn_http_request_seconds",
+            "How long requests took, until the answer began.",
+            ("method", "route", "status"),
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
+
+    def observe(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count one request under its route's template, never under its path."""
+        labels = (scope["method"], _template(scope), str(status))
+        self._seconds.labels(*labels).observe(seconds)
+
+
+class Measured:
+    """Measures every request."""
+
+    def __init__(self, app: ASGIApp, *, latency: Latency) -> None:
+        """Take the application, and where to count."""
+        self._app = app
+        self._latency = latency
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def send_measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                took = time.perf_counter() - began
+                self._latency.observe(scope, message["status"], took)
+            await send(message)
+
+        await self._app(scope, receive, send_measured)
+
+
+def _template(scope: Scope) -> str:
+    """Return the route's path with its parameters' names; FastAPI drops the prefix."""
+    route = getattr(scope.get("route"), "path", None)
+    if route is None:
+        return "unmatched"
+    return f"{API}{route}" if scope["path"].startswith(API) else str(route)
+
+
+def exposition(latency: Latency, figures: Figures) -> bytes:
+    """Return all figures in Prometheus' text format."""
+    registry = CollectorRegistry()
+    _labelled(registry, "keyturn_runs", "Runs.", "status", figures.runs)
+    _labelled(registry, "keyturn_approvals", "Approvals.", "status", figures.approvals)
+    _labelled(registry, "keyturn_effects", "Effects.", "status", figures.effects)
+    _labelled(
+        registry, "keyturn_decisions", "Decisions.", "decision", figures.decisions
+    )
+    for name, words, value in (
+        ("approvals_pending", "Waiting.", figures.approvals.get("pending", 0)),
+        ("approvals_oldest_seconds", "Age of the oldest.", figures.oldest_pending_s),
+        ("outbox_backlog", "Not yet acted on.", figures.outbox),
+        ("outbox_oldest_seconds", "Age of the oldest.", figures.oldest_outbox_s),
+    ):
+        Gauge(f"keyturn_{name}", words, registry=registry).set(value)
+    return generate_latest(registry) + generate_latest(latency.registry)
+
+
+def _labelled(
+    registry: CollectorRegistry,
+    name: str,
+    words: str,
+    label: str,
+    counts: Mapping[str, int],
+) -> None:
+    gauge = Gauge(name, words, (label,), registry=registry)
+    for value, count in counts.items():
+        gauge.labels(value).set(count)

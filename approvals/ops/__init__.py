@@ -1,0 +1,1 @@
+"""Operations: runs, switches, effects, tools, contracts, audit, settings."""

@@ -1,0 +1,54 @@
+"""Contracts and tools, as their live releases fix them."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from approvals.page import PageDep
+from orchestrator.errors import NotFound
+from orchestrator.release import Release, ToolSpec
+from orchestrator.store import releases
+
+router = APIRouter()
+
+
+@router.get("/contracts")
+async def contracts(page: PageDep) -> HTMLResponse:
+    """Show every workflow's contract."""
+    async with page.parts.store.read() as session:
+        found = await releases.all_live(session)
+    return await page.show("ops/contracts.html", contracts=found)
+
+
+@router.get("/contracts/{name}")
+async def contract(page: PageDep, name: str) -> HTMLResponse:
+    """Show one contract: its rules as a table, limits, budget, what it never sees."""
+    async with page.parts.store.read() as session:
+        hash_, release = await releases.live(session, name)
+    return await page.show("ops/contract.html", release=release, hash=hash_)
+
+
+@router.get("/tools")
+async def tools(page: PageDep) -> HTMLResponse:
+    """Show every tool that a live contract grants."""
+    return await page.show("ops/tools.html", tools=await _tools(page))
+
+
+@router.get("/tools/{name}")
+async def tool(page: PageDep, name: str) -> HTMLResponse:
+    """Show one tool, and which contracts grant it under which rules."""
+    known = await _tools(page)
+    if name not in known:
+        raise NotFound(kind="tool", name=name, known=tuple(known))
+    spec, granted = known[name]
+    return await page.show("ops/tool.html", spec=spec, granted=granted)
+
+
+async def _tools(page: PageDep) -> dict[str, tuple[ToolSpec, list[Release]]]:
+    """Return each tool with the releases that grant it, by name."""
+    async with page.parts.store.read() as session:
+        found = await releases.all_live(session)
+    known: dict[str, tuple[ToolSpec, list[Release]]] = {}
+    for _, release in found:
+        for spec in release.tools:
+            known.setdefault(spec.name, (spec, []))[1].append(release)
+    return dict(sorted(known.items()))

@@ -1,0 +1,93 @@
+"""A new run: a workflow, and a form made from its contract's input."""
+
+from typing import Annotated, cast
+from uuid import uuid4
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import JsonValue
+
+from approvals.api import tenancy
+from approvals.auth import permissions
+from approvals.form import fill, read, shape, view
+from approvals.form.sent import sent_form
+from approvals.page import Page, PageDep
+from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.store import releases, runs
+from orchestrator.store.runs import NewRun, NotStarted
+
+router = APIRouter()
+
+# Where the page itself names the run, so that a form sent twice starts it once.
+SOURCE = "new-run page"
+
+
+@router.get("/runs/new")
+async def choose(page: PageDep, workflow: str | None = None) -> HTMLResponse:
+    """Show the workflows, or the form of one."""
+    permissions.check(page.visitor.person, "runs.start")
+    if workflow is not None:
+        return await _form(page, workflow, {})
+    async with page.parts.store.read() as session:
+        found = await releases.all_live(session)
+    if len(found) == 1:
+        return await _form(page, found[0][0], {})
+    return await page.show("ops/choose_workflow.html", workflows=found)
+
+
+@router.post("/runs/new")
+async def start(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    request: Request,
+    workflow: Annotated[str, Form(max_length=200)],
+    once: Annotated[str, Form(max_length=64)],
+    source: Annotated[str, Form(max_length=200)] = "",
+    external_id: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Start the run, or show the form again with what is wrong."""
+    person, parts = page.visitor.person, page.parts
+    permissions.check(person, "runs.start")
+    form = await sent_form(request)
+    async with parts.store.read() as session:
+        _, release = await releases.live(session, workflow)
+    found = read.read(shape.of(release.input_schema), form, fresh=True)
+    if found.errors:
+        return await _form(page, workflow, form, errors=found.errors, status=422)
+    new = NewRun(
+        workflow=workflow,
+        input=cast("dict[str, JsonValue]", found.value),
+        tenant=tenancy.of_new(person, None),
+        source=source or (None if external_id else SOURCE),
+        external_id=external_id or once,
+        started_by=person.id,
+    )
+    try:
+        row, _ = await runs.start(parts.store, new)
+    except (InvalidValue, MalformedJson) as error:
+        return await _form(page, workflow, form, problem=str(error), status=422)
+    except NotStarted as error:
+        return await _form(page, workflow, form, problem=str(error), status=409)
+    parts.deliver_soon(row.id)
+    return RedirectResponse(f"/runs/{row.id}", status_code=303)
+
+
+async def _form(  # noqa: PLR0913 what may have happened before
+    page: Page,
+    workflow: str,
+    form: dict[str, list[str]],
+    *,
+    errors: dict[str, str] | None = None,
+    problem: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    async with page.parts.store.read() as session:
+        _, release = await releases.live(session, workflow)
+    wanted = shape.of(release.input_schema)
+    return await page.show(
+        "ops/new_run.html",
+        status=status,
+        release=release,
+        fields=view.view(wanted, form or fill.fill(wanted, {}), errors),
+        problem_words=problem,
+        once=uuid4().hex,
+    )

@@ -1,0 +1,157 @@
+"""Runs: the list, one run's timeline, and the controls that hold it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, Literal, cast, get_args
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from approvals import live, stops
+from approvals.api import tenancy
+from approvals.auth import permissions
+from approvals.facts import in_order, parsed
+from approvals.form import shape
+from approvals.ops import timeline as drawing
+from approvals.page import Page, PageDep
+from orchestrator import redaction
+from orchestrator.status import RunStatus
+from orchestrator.store import people, releases, runs, timeline, watch
+from orchestrator.store.engine import Store
+from orchestrator.store.runs import Filter
+from orchestrator.store.tables import RunRow
+
+router = APIRouter()
+
+PAGE = 50
+Control = Literal["pause", "resume", "cancel"]
+CONTROLS: dict[Control, Callable[..., Awaitable[RunRow]]] = {
+    "pause": runs.pause,
+    "resume": runs.resume,
+    "cancel": runs.cancel,
+}
+
+
+def _wanted(
+    page: PageDep, status: str = "", workflow: str = "", customer: str = ""
+) -> Filter:
+    known = cast("tuple[str, ...]", get_args(RunStatus))
+    return Filter(
+        status=cast("RunStatus", status) if status in known else None,
+        workflow=workflow or None,
+        customer=customer or None,
+        tenant=tenancy.of_list(page.visitor.person, None),
+    )
+
+
+@router.get("/runs")
+async def listing(
+    page: PageDep,
+    wanted: Annotated[Filter, Depends(_wanted)],
+    before: str | None = None,
+) -> HTMLResponse:
+    """Show runs, newest first."""
+    async with page.parts.store.read() as session:
+        found = await runs.listing(session, wanted, limit=PAGE + 1, before=before)
+        shown = found[:PAGE]
+        pending = await runs.pending_approvals(session, [run.id for run in shown])
+        held = await stops.words(session, [run.stopped_by for run in shown])
+        workflows = [name for name, _ in await releases.all_live(session)]
+    return await page.show(
+        "ops/runs.html",
+        rows=[(run, pending.get(run.id, [])) for run in shown],
+        held=held,
+        wanted=wanted,
+        workflows=workflows,
+        statuses=get_args(RunStatus),
+        earlier=shown[-1].id if len(found) > PAGE else None,
+    )
+
+
+@router.get("/runs/{run}")
+async def show(page: PageDep, run: str, before: int | None = None) -> HTMLResponse:
+    """Show one run's timeline."""
+    seen = await watch.run(page.parts.store, run)
+    return await page.show("ops/run.html", seen=seen, **await _run(page, run, before))
+
+
+@router.get("/runs/{run}/timeline")
+async def part(page: PageDep, run: str, before: int | None = None) -> HTMLResponse:
+    """Return the timeline alone, for a swap."""
+    return page.part("ops/run_timeline.html", **await _run(page, run, before))
+
+
+@router.get("/runs/{run}/live", response_class=EventSourceResponse)
+async def changed(
+    page: PageDep, run: str, seen: str = ""
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell the page each time that the run has changed."""
+    async with page.parts.store.read() as session:
+        await timeline.of_tenant(session, run, tenant=page.visitor.person.tenant)
+    async for event in live.changes(lambda: watch.run(page.parts.store, run), seen):
+        yield event
+
+
+@router.post("/runs/{run}/hold")
+async def hold(
+    page: PageDep,
+    run: str,
+    control: Annotated[Control, Form()],
+    reason: Annotated[str, Form(min_length=1, max_length=500)],
+) -> RedirectResponse:
+    """Pause, resume or cancel a run."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "runs.hold")
+    async with store.read() as session:
+        await timeline.of_tenant(session, run, tenant=person.tenant)
+    await CONTROLS[control](store, run, by=person.id, reason=reason)
+    page.parts.deliver_soon(run)
+    return RedirectResponse(f"/runs/{run}", status_code=303)
+
+
+@router.post("/runs/{run}/notes")
+async def note(
+    page: PageDep, run: str, text: Annotated[str, Form(min_length=1, max_length=4_000)]
+) -> RedirectResponse:
+    """Add a note to a run."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "notes.write")
+    async with store.read() as session:
+        await timeline.of_tenant(session, run, tenant=person.tenant)
+    await runs.add_note(
+        store, run, person=person.id, person_name=person.name, kind="note", text=text
+    )
+    return RedirectResponse(f"/runs/{run}", status_code=303)
+
+
+async def _run(
+    page: Page, run: str, before: int | None
+) -> dict[str, Any]:  # a template takes anything
+    record = await timeline.load(
+        page.parts.store, run, tenant=page.visitor.person.tenant, before=before
+    )
+    async with page.parts.store.read() as session:
+        held = await stops.words(session, [record.run.stopped_by])
+        names = await people.names(session, {record.run.started_by or ""})
+    ui = page.parts.settings.temporal_ui
+    namespace = page.parts.settings.temporal_namespace
+    return {
+        "run": record.run,
+        "held": held,
+        "names": names,
+        "input": await _input(page.parts.store, record.run),
+        "turns": drawing.turns(record),
+        "record": record,
+        "before": before,
+        "temporal": f"{ui.rstrip('/')}/namespaces/{namespace}/workflows/{run}"
+        if ui
+        else None,
+    }
+
+
+async def _input(store: Store, run: RunRow) -> object:
+    async with store.read() as session:
+        release = await releases.load(session, run.release)
+    schema = release.input_schema
+    kept = redaction.drop(parsed(run.input), schema, release.never_sees)
+    return in_order(kept, shape.of(schema))

@@ -1,0 +1,185 @@
+"""Switches: what holds the machine, what a new one would hold, and budgets used."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+
+from approvals.auth import permissions
+from approvals.auth.visitor import require
+from approvals.inbox.flash import Flash
+from approvals.page import Page, PageDep
+from orchestrator.clock import system_clock
+from orchestrator.errors import InvalidValue
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import ledger_view, releases, runs, switches
+from orchestrator.store.approvals import Person
+from orchestrator.store.runs import Filter
+from orchestrator.switch import Mode, Scope, Switch
+
+router = APIRouter()
+
+Operator = Annotated[Person, Depends(require("switches.set"))]
+FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
+
+
+def _scope(  # noqa: PLR0913, PLR0917 a scope's fields
+    workflow: Annotated[str, Form(max_length=200)] = "",
+    tool: Annotated[str, Form(max_length=200)] = "",
+    model: Annotated[str, Form(max_length=200)] = "",
+    provider: Annotated[str, Form(max_length=200)] = "",
+    tenant: Annotated[str, Form(max_length=200)] = "",
+    corpus: Annotated[str, Form(max_length=200)] = "",
+) -> Scope:
+    values = (workflow, tool, model, provider, tenant, corpus)
+    given = zip(FIELDS, values, strict=True)
+    return Scope(**{name: value.strip() for name, value in given if value.strip()})
+
+
+ScopeDep = Annotated[Scope, Depends(_scope)]
+
+
+@router.get("/ops")
+async def ops(page: PageDep, set: str | None = None, held: int = 0) -> HTMLResponse:  # noqa: A002 the link's own word
+    """Show what holds now, the form to set a switch, and budgets used."""
+    flash = None
+    if set is not None:
+        flash = Flash("The switch is set", "No effect in its scope begins to send.")
+    if held:
+        flash = Flash(f"{held} runs are paused", "They go on when they are resumed.")
+    return await _show(page, flash=flash)
+
+
+@router.post("/ops/impact")
+async def impact(page: PageDep, operator: Operator, scope: ScopeDep) -> HTMLResponse:
+    """Return what a switch of this scope would hold now, for a swap."""
+    del operator
+    found = await switches.impact(page.parts.store, scope)
+    return page.part("ops/impact.html", impact=found, scope=scope)
+
+
+@router.post("/ops/switches")
+async def put(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    operator: Operator,
+    scope: ScopeDep,
+    mode: Annotated[Mode, Form()],
+    reason: Annotated[str, Form(max_length=500)] = "",
+    value: Annotated[str, Form(max_length=200)] = "",
+    minutes: Annotated[str, Form(max_length=8)] = "",
+) -> Response:
+    """Set a switch; show what may still reach the provider."""
+    try:
+        switch = _switch(operator, scope, mode, reason.strip(), value.strip(), minutes)
+    except InvalidValue as error:
+        return await _show(page, problem=str(error), status=422)
+    barrier = await switches.put(page.parts.store, switch)
+    return await page.show("ops/barrier.html", barrier=barrier)
+
+
+@router.post("/ops/switches/{switch}/clear")
+async def clear(
+    page: PageDep,
+    operator: Operator,
+    switch: str,
+    reason: Annotated[str, Form(min_length=1, max_length=500)],
+) -> RedirectResponse:
+    """Lift a switch; the runs that it held go on."""
+    await switches.clear(page.parts.store, switch, by=operator.id, reason=reason)
+    page.parts.deliver_soon()
+    return RedirectResponse("/ops", status_code=303)
+
+
+@router.post("/ops/pause")
+async def pause_all(
+    page: PageDep,
+    workflow: Annotated[str, Form(max_length=200)],
+    reason: Annotated[str, Form(min_length=1, max_length=500)],
+) -> RedirectResponse:
+    """Pause every open run of a workflow."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "runs.hold_many")
+    held, last = 0, None
+    while True:
+        async with store.read() as session:
+            wanted = Filter(workflow=workflow, tenant=person.tenant)
+            found = await runs.listing(session, wanted, limit=200, before=last)
+        if not found:
+            return RedirectResponse(f"/ops?held={held}", status_code=303)
+        last = found[-1].id
+        for run in found:
+            if run.status not in ENDED_RUNS and run.paused_by is None:
+                await _pause(page, run.id, reason)
+                held += 1
+
+
+async def _pause(page: Page, run: str, reason: str) -> None:
+    try:
+        await runs.pause(
+            page.parts.store, run, by=page.visitor.person.id, reason=reason
+        )
+    except runs.RunEnded:
+        return  # it ended between the look and the lock
+
+
+async def _show(
+    page: Page, *, flash: Flash | None = None, problem: str = "", status: int = 200
+) -> HTMLResponse:
+    store = page.parts.store
+    async with store.read() as session:
+        now = await store.now(session)
+        active = await switches.active(session, now=now)
+        found = {
+            "active": active,
+            "past": [
+                one
+                for one in await switches.history(session, limit=50)
+                if one.id not in {set_.id for set_ in active}
+            ],
+            "meters": await ledger_view.meters(session),
+            "sending": await ledger_view.sending(
+                session, tenant=page.visitor.person.tenant
+            ),
+            "live": await releases.all_live(session),
+        }
+    return await page.show(
+        "ops/ops.html", status=status, flash=flash, problem_words=problem, **found
+    )
+
+
+def _switch(  # noqa: PLR0913, PLR0917 a switch's fields
+    operator: Person, scope: Scope, mode: Mode, reason: str, value: str, minutes: str
+) -> Switch:
+    if not reason:
+        raise InvalidValue(
+            "A switch needs a reason: whoever finds it at night reads it."
+        )
+    if mode == "use_model" and not value:
+        raise InvalidValue(
+            "“Use another model” needs the model: an alias or provider/model."
+        )
+    if minutes and not minutes.isdecimal():
+        raise InvalidValue(f"“{minutes}” is not a number of minutes; write for ex. 90.")
+    now = system_clock()
+    try:
+        return Switch(
+            id=f"sw-{now:%m%d-%H%M}-{secrets.token_hex(3)}",
+            scope=scope,
+            mode=mode,
+            value=value or None,
+            reason=reason,
+            author=operator.id,
+            created_at=now,
+            until=_until(now, minutes),
+        )
+    except ValidationError as error:
+        raise InvalidValue(str(error.errors()[0]["msg"])) from None
+
+
+def _until(now: datetime, minutes: str) -> datetime | None:
+    if not minutes or int(minutes) == 0:
+        return None
+    return (now + timedelta(minutes=min(int(minutes), 525_600))).astimezone(UTC)

@@ -1,0 +1,179 @@
+"""Pages: templates, rendered for whoever is signed in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from approvals import facts, wording
+from approvals.auth import permissions
+from approvals.auth.permissions import Action
+from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
+from approvals.dependencies import Parts, PartsDep
+from approvals.form.shape import label
+from approvals.inbox import handing
+from approvals.untrusted import oddities, shown
+from orchestrator.settings import Settings
+from orchestrator.store import desk
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Link:
+    """One entry of the navigation; `count` is what waits there."""
+
+    path: str
+    words: str
+    count: int = 0
+    is_current: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """A request for a page, by somebody who is signed in."""
+
+    request: Request
+    parts: Parts
+    visitor: Visitor
+
+    def may(self, action: Action) -> bool:
+        """Tell whether this person's role does `action`."""
+        return permissions.may(self.visitor.person, action)
+
+    async def show(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        **context: Any,  # noqa: ANN401 a template takes anything
+    ) -> HTMLResponse:
+        """Return a whole page."""
+        async with self.parts.store.read() as session:
+            counts = await desk.counts(session, tenant=self.visitor.person.tenant)
+        menu = _menu(self, counts)
+        return HTMLResponse(self._render(template, menu=menu, **context), status)
+
+    def part(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        **context: Any,  # noqa: ANN401 as above
+    ) -> HTMLResponse:
+        """Return a part of a page, for a swap."""
+        return HTMLResponse(self._render(template, **context), status)
+
+    def _render(self, template: str, **context: Any) -> str:  # noqa: ANN401 as above
+        return _environment.get_template(template).render(
+            page=self,
+            me=self.visitor.person,
+            csrf=self.visitor.csrf or "",
+            settings=self.parts.settings,
+            **context,
+        )
+
+
+def _page(request: Request, parts: PartsDep, visitor: SignedIn) -> Page:
+    return Page(request, parts, visitor)
+
+
+PageDep = Annotated[Page, Depends(_page)]
+
+
+@dataclass(frozen=True)
+class OpenPage:
+    """A request for a page that everybody may see."""
+
+    request: Request
+    settings: Settings
+    is_signed_in: bool
+
+    def show(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        **context: Any,  # noqa: ANN401 as above
+    ) -> HTMLResponse:
+        """Return a page without navigation."""
+        body = _environment.get_template(template).render(
+            settings=self.settings, **context
+        )
+        return HTMLResponse(body, status)
+
+
+def _open_page(request: Request, parts: PartsDep, visitor: MaybeSignedIn) -> OpenPage:
+    return OpenPage(request, parts.settings, visitor is not None)
+
+
+OpenPageDep = Annotated[OpenPage, Depends(_open_page)]
+
+
+def _menu(page: Page, counts: tuple[int, int, int]) -> dict[str, Sequence[Link]]:
+    waiting, handed, unknown = counts
+    here = page.request.url.path
+
+    def link(path: str, words: str, count: int = 0) -> Link:
+        return Link(path, words, count, here == path or here.startswith(f"{path}/"))
+
+    work = [link("/inbox", "Inbox", waiting), link("/handoffs", "Hand-offs", handed)]
+    if page.may("approvals.decide"):
+        work.append(link("/decisions", "My decisions"))
+    work.append(link("/runs", "Runs"))
+    operate = [
+        link("/ops", "Switches and budgets"),
+        link("/effects", "Effects", unknown),
+        link("/contracts", "Contracts"),
+        link("/tools", "Tools"),
+    ]
+    if page.may("audit.read"):
+        operate.append(link("/audit", "Audit log"))
+    return {"work": work, "operate": operate, "outside": _outside(page.parts.settings)}
+
+
+def _outside(settings: Settings) -> list[Link]:
+    found = (
+        (settings.temporal_ui, "Temporal"),
+        (settings.mailbox_url, "Mailbox"),
+    )
+    return [Link(url, words) for url, words in found if url]
+
+
+_FILTERS: Mapping[str, Any] = {
+    "shown": shown,
+    "oddities": oddities,
+    "when": wording.when,
+    "relative": wording.relative,
+    "span": wording.span,
+    "usd": wording.usd,
+    "money": wording.money,
+    "people": wording.people,
+    "badge": wording.badge,
+    "subject": wording.subject,
+    "actor": wording.actor,
+    "label": label,
+    "facts": facts.of,
+    "parsed": facts.parsed,
+    "changes": facts.changes,
+    "handing": handing.reason,
+}
+
+
+def _build() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cast("dict[str, Any]", environment.filters).update(_FILTERS)
+    return environment
+
+
+_environment = _build()

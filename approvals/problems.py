@@ -1,0 +1,175 @@
+"""What went wrong, as HTTP says it (RFC 9457): the one place that maps errors."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from starlette.exceptions import HTTPException
+
+from approvals.errors import (
+    Forged,
+    MayNot,
+    NotSignedIn,
+    TooManyAttempts,
+    WrongPassword,
+)
+from orchestrator.errors import (
+    InvalidValue,
+    KeyturnError,
+    MalformedJson,
+    NotFound,
+    StoreUnavailable,
+)
+from orchestrator.store.approvals import (
+    AlreadyDecided,
+    EditRefused,
+    MayNotDecide,
+    StaleBinding,
+)
+from orchestrator.store.handoffs import InOtherHands, NotHandedOff
+from orchestrator.store.idempotency import KeyInUse, KeyReused
+from orchestrator.store.people import EmailTaken
+from orchestrator.store.runs import NotStarted, RunEnded
+from orchestrator.store.sending import NotUnknown
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """A problem document; conditions add members that name what they are about."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str = Field(description="Names the condition: `urn:keyturn:problem:NAME`")
+    title: str
+    status: int
+    detail: str = Field(description="What happened, which value, what to do")
+    instance: str = Field(description="The path of the request")
+
+
+class Answer(BaseModel):
+    """A problem with the headers that belong to it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    problem: Problem
+    headers: dict[str, str] = {}
+
+
+# In order: the first class that an error is an instance of decides.
+STATUS: Mapping[type[KeyturnError], int] = {
+    NotSignedIn: 401,
+    WrongPassword: 401,
+    MayNot: 403,
+    Forged: 403,
+    MayNotDecide: 403,
+    NotFound: 404,
+    AlreadyDecided: 409,
+    RunEnded: 409,
+    NotStarted: 409,
+    NotUnknown: 409,
+    NotHandedOff: 409,
+    InOtherHands: 409,
+    EmailTaken: 409,
+    KeyInUse: 409,
+    StaleBinding: 412,
+    MalformedJson: 400,
+    InvalidValue: 422,
+    EditRefused: 422,
+    KeyReused: 422,
+    TooManyAttempts: 429,
+    StoreUnavailable: 503,
+}
+
+RETRY_AFTER_S = 5
+
+
+def of_error(error: KeyturnError, *, instance: str) -> Answer:
+    """Return the answer for a condition that Keyturn names."""
+    status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
+    problem = _problem(
+        _name(type(error).__name__) if status != 500 else "internal",
+        status,
+        str(error) if status != 500 else "Something here broke; it is in our log.",
+        instance,
+        **_members(error),
+    )
+    return Answer(problem=problem, headers=_headers(error, status))
+
+
+def of_validation(error: RequestValidationError, *, instance: str) -> Answer:
+    """Return the answer for a request whose fields do not fit."""
+    faults = [_fault(one) for one in error.errors()[:20]]
+    words = "; ".join(f"{one['field']}: {one['message']}" for one in faults[:3])
+    listed: list[JsonValue] = [*faults]
+    problem = _problem("invalid-request", 422, words, instance, errors=listed)
+    return Answer(problem=problem)
+
+
+def of_http(error: HTTPException, *, instance: str) -> Answer:
+    """Return the answer for what the framework itself refuses."""
+    phrase = HTTPStatus(error.status_code).phrase
+    detail = str(error.detail) if error.detail else phrase
+    name = phrase.lower().replace(" ", "-")
+    problem = _problem(name, error.status_code, detail, instance)
+    return Answer(problem=problem, headers=dict(error.headers or {}))
+
+
+def of_bug(*, instance: str) -> Answer:
+    """Return the answer for a fault of ours; its words stay in our log."""
+    words = "Something here broke; it is in our log. Nothing more was done."
+    return Answer(problem=_problem("internal", 500, words, instance))
+
+
+def _problem(
+    name: str, status: int, detail: str, instance: str, **members: JsonValue
+) -> Problem:
+    return Problem(
+        type=f"urn:keyturn:problem:{name}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=instance,
+        **members,  # pyright: ignore[reportArgumentType] members of any JSON are allowed
+    )
+
+
+def _members(error: KeyturnError) -> dict[str, JsonValue]:
+    """Return what a program reads of an error, beside its words."""
+    match error:
+        case AlreadyDecided():
+            decided_by: list[JsonValue] = list(error.decided_by)
+            return {
+                "approval": error.approval,
+                "state": error.status,
+                "decided_by": decided_by,
+            }
+        case RunEnded():
+            return {"run": error.run, "state": error.status}
+        case NotUnknown():
+            return {"effect": error.key, "state": error.status}
+        case NotFound():
+            known: list[JsonValue] = list(error.known)
+            return {"kind": error.kind, "known": known}
+        case _:
+            return {}
+
+
+def _headers(error: KeyturnError, status: int) -> dict[str, str]:
+    if isinstance(error, TooManyAttempts):
+        return {"Retry-After": str(error.retry_after_s)}
+    if status == 503 or isinstance(error, KeyInUse):
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+
+
+def _name(condition: str) -> str:
+    """Write a class's name as words: `AlreadyDecided` is `already-decided`."""
+    return "".join(f"-{c.lower()}" if c.isupper() else c for c in condition).strip("-")
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, JsonValue]:
+    place = [str(part) for part in error["loc"] if part not in ("body", "query")]
+    return {"field": "/".join(place) or "body", "message": str(error["msg"])}

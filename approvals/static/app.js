@@ -1,0 +1,164 @@
+// What the pages need beyond htmx. No key and no link in a text ever decides anything.
+import { tinykeys } from "/static/vendor/tinykeys.module.js";
+
+// An answer meant for the item before must not land on this one: no form that decides
+// is sent within this time after the page came into view.
+const SETTLE_MS = 700;
+let shownAt = performance.now();
+addEventListener("pageshow", () => {
+  shownAt = performance.now();
+  for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) shownAt = performance.now();
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-decide]")) return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  if (performance.now() - shownAt < SETTLE_MS) {
+    event.preventDefault();
+    toast("Not sent: this page has only just opened. Look at it, then press again.");
+    return;
+  }
+  form.dataset.sent = "yes";
+}, true);
+
+// Times in the viewer's zone; times from now, kept current.
+const zoned = new Intl.DateTimeFormat(undefined, {
+  year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+});
+const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 0, ""]];
+
+function span(seconds) {
+  for (const [size, unit, lower, lowerUnit] of UNITS) {
+    if (seconds < size) continue;
+    const more = lower ? Math.floor((seconds % size) / lower) : 0;
+    return `${Math.floor(seconds / size)} ${unit}${more ? ` ${more} ${lowerUnit}` : ""}`;
+  }
+  return `${Math.floor(seconds)} s`;
+}
+
+function tellTimes(root = document) {
+  for (const time of root.querySelectorAll("time[data-when]")) {
+    const at = new Date(time.dateTime);
+    time.textContent = zoned.format(at);
+    time.title = `${time.dateTime.replace("T", " ").slice(0, 19)} UTC`;
+  }
+  for (const time of root.querySelectorAll("time[data-relative]")) {
+    const left = (new Date(time.dateTime) - Date.now()) / 1000;
+    time.textContent = left > 0 ? `in ${span(left)}` : `${span(-left)} ago`;
+    time.title = zoned.format(new Date(time.dateTime));
+  }
+}
+tellTimes();
+setInterval(tellTimes, 1000);
+document.addEventListener("htmx:after:swap", () => tellTimes());
+
+// Lists in forms: an added item gets a key of its own in all its names.
+let added = 0;
+document.addEventListener("click", (event) => {
+  const add = event.target.closest("[data-add]");
+  if (add) {
+    const list = add.closest("[data-list]");
+    added += 1;
+    const html = list.querySelector(":scope > template").innerHTML
+      .replaceAll(list.dataset.blankKey, `new${added}`);
+    const items = list.querySelector(":scope > [data-items]");
+    const holder = document.createElement("template");
+    holder.innerHTML = html;
+    items.append(holder.content);
+    items.lastElementChild.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+    list.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  const remove = event.target.closest("[data-remove]");
+  if (remove) {
+    const list = remove.closest("[data-list]");
+    remove.closest(".list-item").remove();
+    list.querySelector(":scope > [data-add]").focus();
+    list.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+});
+
+// Texts tell their length.
+document.addEventListener("input", (event) => {
+  const area = event.target.closest("[data-counted]");
+  const counter = area?.parentElement.querySelector("[data-counter]");
+  if (!counter) return;
+  const longest = Number(area.dataset.longest || 0);
+  const length = [...area.value].length;
+  counter.textContent = `${length}${longest ? ` of ${longest}` : ""} characters`;
+  counter.classList.toggle("over", Boolean(longest) && length > longest);
+});
+
+// Filters apply at once; a switch's form shows only what its mode needs.
+document.addEventListener("change", (event) => {
+  event.target.closest("form[data-autosubmit]")?.requestSubmit();
+});
+
+// A link that unfolds what it leads to.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-open]");
+  if (link) open(link.dataset.open);
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+function open(selector) {
+  const details = document.querySelector(selector);
+  if (!details) return;
+  details.open = true;
+  details.scrollIntoView({ block: "nearest" });
+  details.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+}
+
+function isTyping(event) {
+  return event.target.closest("input, textarea, select, [contenteditable]") !== null;
+}
+
+// Where the queue is moved along: focus walks from link to link.
+function move(step) {
+  const rows = [...document.querySelectorAll("[data-queue] a.queue-row")];
+  if (!rows.length) return;
+  const at = rows.indexOf(document.activeElement);
+  const next = at < 0 ? (step > 0 ? 0 : rows.length - 1) : at + step;
+  rows[Math.max(0, Math.min(rows.length - 1, next))].focus();
+}
+
+const key = (run) => (event) => {
+  if (isTyping(event)) return;
+  event.preventDefault();
+  run();
+};
+tinykeys(window, {
+  j: key(() => move(1)),
+  k: key(() => move(-1)),
+  a: key(() => document.querySelector("#approve")?.focus()),
+  e: key(() => open("#edit")),
+  r: key(() => open("#reject")),
+  n: key(() => document.querySelector("#next")?.click()),
+  Escape: () => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
+  },
+});
+
+// What went wrong on the way is said, not swallowed.
+function toast(words) {
+  const place = document.querySelector("#toasts");
+  if (!place) return;
+  const note = document.createElement("p");
+  note.className = "toast-note";
+  note.textContent = words;
+  place.replaceChildren(note);
+  setTimeout(() => note.remove(), 8000);
+}
+document.addEventListener("htmx:error", () => toast("The server cannot be reached. What you see may be old; nothing of yours was sent."));
+document.addEventListener("htmx:response:error", (event) => {
+  const status = event.detail.ctx.response.status;
+  if (status >= 500) toast("The server could not answer. Nothing was changed; try again in a moment.");
+});

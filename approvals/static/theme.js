@@ -1,0 +1,19 @@
+// Light or dark before anything is drawn: the person's choice, else the system's.
+(() => {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = () => {
+    try { return localStorage.getItem("theme"); } catch { return null; }
+  };
+  const apply = () => {
+    const isDark = chosen() ? chosen() === "dark" : dark.matches;
+    document.documentElement.classList.toggle("dark", isDark);
+  };
+  apply();
+  dark.addEventListener("change", apply);
+  addEventListener("click", (event) => {
+    if (!event.target.closest?.("[data-theme-toggle]")) return;
+    const next = document.documentElement.classList.contains("dark") ? "light" : "dark";
+    try { localStorage.setItem("theme", next); } catch { /* the choice lasts for this page */ }
+    document.documentElement.classList.toggle("dark", next === "dark");
+  });
+})();

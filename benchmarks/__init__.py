@@ -1,0 +1,1 @@
+"""Speed, shown by commands that print one JSON line each."""

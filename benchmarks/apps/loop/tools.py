@@ -1,0 +1,61 @@
+"""The loop's tools."""
+
+from typing import cast
+
+from pydantic import BaseModel, JsonValue
+
+from orchestrator import Money, ToolContext, tool
+
+RESULT_BYTES = 2_000
+
+
+class Measure(BaseModel):
+    """Which reading."""
+
+    n: int
+
+
+class Reading(BaseModel):
+    """A reading of 2 kB."""
+
+    n: int
+    text: str
+
+
+class Pay(BaseModel):
+    """What to pay for which order."""
+
+    order_id: str
+    amount: Money
+
+
+class Paid(BaseModel):
+    """The service's receipt."""
+
+    id: str
+
+
+@tool(authority="read_only", owner="benchmarks", description="Read a gauge.")
+async def measure(call: Measure, context: ToolContext) -> Reading:
+    """Return a reading of 2 kB."""
+    del context
+    return Reading(n=call.n, text=reading(call.n))
+
+
+@tool(
+    authority="irreversible",
+    owner="benchmarks",
+    description="Pay.",
+    subject="order_id",
+    money="amount",
+)
+async def pay(call: Pay, context: ToolContext) -> Paid:
+    """Pay through the service `payments`."""
+    body = cast("JsonValue", call.model_dump(mode="json"))
+    answer = await context.connectors.writer("payments").post("/payments", body)
+    return Paid.model_validate(answer)
+
+
+def reading(n: int) -> str:
+    """Return the text of the n-th reading."""
+    return f"{n:08d}" * (RESULT_BYTES // 8)

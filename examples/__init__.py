@@ -1,0 +1,1 @@
+"""Applications that use Keyturn through its public interface only."""

@@ -1,0 +1,1 @@
+"""A retail shop's customer service, run by Keyturn; `shop` is the shop itself."""

@@ -1,0 +1,1 @@
+"""A shop as an outside system: it knows nothing of Keyturn and keeps its own rules."""

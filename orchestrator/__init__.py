@@ -1,0 +1,27 @@
+"""Keyturn's rules and record; these names are what an application imports."""
+
+from orchestrator.budget import Budget, Limit
+from orchestrator.connector import Connectors, Mail
+from orchestrator.contract import Contract, Fallback, Retention
+from orchestrator.model import Alias
+from orchestrator.money import Money
+from orchestrator.policy import Rule
+from orchestrator.tool import DataClass, Tool, ToolContext, ToolError, tool
+
+__all__ = [
+    "Alias",
+    "Budget",
+    "Connectors",
+    "Contract",
+    "DataClass",
+    "Fallback",
+    "Limit",
+    "Mail",
+    "Money",
+    "Retention",
+    "Rule",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "tool",
+]

@@ -1,0 +1,130 @@
+"""What an approval is bound to, and the signature that says who gave it."""
+
+import base64
+from datetime import datetime
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from orchestrator import canonical
+from orchestrator.errors import KeyturnError
+
+DecisionKind = Literal["approve", "reject", "change"]
+
+PUBLIC_PREFIX = "public:"
+
+
+class Binding(BaseModel):
+    """All that an approver relied on; a change in any of it needs a new approval.
+
+    `call` carries the run, turn, index and revision: the effect key.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    call: str
+    tool: str
+    arguments: JsonValue
+    contract: str
+    policy: str
+    preview: JsonValue
+
+    def digest(self) -> str:
+        """Return the SHA-256 over the canonical form, in hex."""
+        return canonical.digest(self.model_dump(mode="json"))
+
+
+class Statement(BaseModel):
+    """What the web process signs: who decided what about which binding, and when.
+
+    `binding` is that of what the person saw; `effective` that of what may be done,
+    which differs where the person edited.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    approval: str
+    binding: str
+    effective: str
+    person: str
+    session: str
+    decision: DecisionKind
+    at: datetime
+
+    def encode(self) -> bytes:
+        """Return the bytes that are signed."""
+        return canonical.encode(self.model_dump(mode="json"))
+
+
+class DecisionKeyError(KeyturnError):
+    """The decision key is missing or of another kind than this process needs."""
+
+
+class Signer:
+    """Signs decisions; only the web process holds one."""
+
+    def __init__(self, key: str) -> None:
+        """Take the private key: 32 bytes in base64."""
+        self._key = _private(key)
+
+    def sign(self, statement: Statement) -> str:
+        """Return the Ed25519 signature in base64."""
+        return base64.b64encode(self._key.sign(statement.encode())).decode()
+
+    def public(self) -> str:
+        """Return the public half, for the effect worker's `KEYTURN_DECISION_KEY`."""
+        raw = self._key.public_key().public_bytes_raw()
+        return PUBLIC_PREFIX + base64.b64encode(raw).decode()
+
+
+class Verifier:
+    """Checks signatures; takes the public half, or a private key whose half it uses."""
+
+    def __init__(self, key: str) -> None:
+        """Take `public:` and 32 bytes in base64, or a private key."""
+        if key.startswith(PUBLIC_PREFIX):
+            raw = _decode(key.removeprefix(PUBLIC_PREFIX))
+            self._key = Ed25519PublicKey.from_public_bytes(raw)
+        else:
+            self._key = _private(key).public_key()
+
+    def is_genuine(self, statement: Statement, signature: str) -> bool:
+        """Tell whether the web process signed exactly this."""
+        try:
+            self._key.verify(base64.b64decode(signature), statement.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def new_key() -> str:
+    """Return a fresh private decision key."""
+    return base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
+
+
+def _private(key: str) -> Ed25519PrivateKey:
+    if key.startswith(PUBLIC_PREFIX):
+        raise DecisionKeyError(
+            "KEYTURN_DECISION_KEY holds a public key, but this process signs decisions; "
+            "give it the private one."
+        )
+    return Ed25519PrivateKey.from_private_bytes(_decode(key))
+
+
+def _decode(key: str) -> bytes:
+    try:
+        raw = base64.b64decode(key, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise DecisionKeyError(
+            "KEYTURN_DECISION_KEY must be 32 bytes in base64; make one with "
+            "`keyturn user key`."
+        )
+    return raw

@@ -1,0 +1,50 @@
+"""What a workflow may spend on models, and what it may move in money."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from orchestrator.money import Money
+
+# Turns are numbered within a step; a run's step n begins at n * 10,000.
+TURNS_PER_STEP = 10_000
+
+LimitScope = Literal["run", "subject", "customer", "approver", "workflow", "tenant"]
+
+
+class Budget(BaseModel):
+    """What models may cost: per run, and per day for the workflow and the tenant.
+
+    Tokens count input and output; dollars are reserved at a call's worst case and
+    settled at what it used. `None` means that this scope has no budget of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cost_usd: Decimal = Field(gt=0)
+    tokens: int = Field(gt=0)
+    turns: int = Field(gt=0, lt=TURNS_PER_STEP)
+    owner: str
+    workflow_day_usd: Decimal | None = Field(default=None, gt=0)
+    tenant_day_usd: Decimal | None = Field(default=None, gt=0)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound on money moved: `Limit(Money(1_000_00, "USD"), per="customer", …)`.
+
+    Counts what is reserved and what was moved in the last `within`, in the currency of
+    `money` alone; money in a currency without a limit is refused where any is declared.
+    """
+
+    money: Money
+    per: LimitScope
+    within: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
+
+
+def microusd(dollars: Decimal) -> int:
+    """Return dollars as whole micro-dollars."""
+    return int(dollars * 1_000_000)

@@ -1,0 +1,119 @@
+"""JSON parsed once, strictly, and written in one form (RFC 8785)."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from typing import cast
+
+import rfc8785
+from pydantic import JsonValue
+
+from orchestrator.errors import MalformedJson
+
+# Deeper documents exhaust parsers downstream before they carry any meaning.
+LARGEST_DEPTH = 64
+# RFC 8785 writes numbers as doubles.
+LARGEST_INTEGER = 2**53 - 1
+
+
+def parse(text: str | bytes) -> JsonValue:
+    """Return the one JSON value in `text`.
+
+    Duplicate keys, NaN, Infinity, numbers that a double cannot hold exactly enough,
+    lone surrogates and nesting beyond 64 levels raise `MalformedJson`.
+    """
+    try:
+        value = cast(
+            "JsonValue",
+            json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse),
+        )
+    except RecursionError:
+        raise MalformedJson(
+            f"The JSON is nested deeper than {LARGEST_DEPTH} levels; flatten it."
+        ) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise MalformedJson(f"This is not a JSON document: {error}.") from None
+    _check_depth(value)
+    encode(value)
+    return value
+
+
+def encode(value: JsonValue) -> bytes:
+    """Return the RFC 8785 form of `value`; equal values give equal bytes."""
+    try:
+        return rfc8785.dumps(cast("dict[str, object]", value))  # pyright: ignore[reportArgumentType] its own type of JSON is invariant
+    except RecursionError:
+        raise MalformedJson(
+            f"The JSON is nested deeper than {LARGEST_DEPTH} levels; flatten it."
+        ) from None
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise MalformedJson(
+            f"This value has no canonical JSON form: {error}."
+        ) from None
+
+
+def text(value: JsonValue) -> str:
+    """Return the RFC 8785 form of `value` as text."""
+    return encode(value).decode()
+
+
+def digest(value: JsonValue) -> str:
+    """Return the SHA-256 of the RFC 8785 form, in hex."""
+    return hashlib.sha256(encode(value)).hexdigest()
+
+
+def mend(value: JsonValue) -> JsonValue:
+    """Return `value` with what has no canonical form replaced, so that it can be kept.
+
+    Lone surrogates become U+FFFD, NaN and infinities null, integers that a double
+    cannot hold text. For what others send us to read, never for what is carried out.
+    """
+    match value:
+        case str():
+            return mend_text(value)
+        case float() if not math.isfinite(value):
+            return None
+        case int() if abs(value) > LARGEST_INTEGER:
+            return str(value)
+        case dict():
+            return {mend_text(name): mend(child) for name, child in value.items()}
+        case list():
+            return [mend(child) for child in value]
+        case _:
+            return value
+
+
+def mend_text(words: str) -> str:
+    """Return words with lone surrogates as U+FFFD."""
+    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _unique(pairs: Iterable[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r} stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _refuse(constant: str) -> JsonValue:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _check_depth(value: JsonValue) -> None:
+    level: list[JsonValue] = [value]
+    for _ in range(LARGEST_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise MalformedJson(
+        f"The JSON is nested deeper than {LARGEST_DEPTH} levels; flatten it."
+    )
+
+
+def _children(node: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()

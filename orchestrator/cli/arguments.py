@@ -1,0 +1,40 @@
+"""Arguments that several commands take, and how they are read."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from orchestrator import canonical
+from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.errors import MalformedJson
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Most = Annotated[int, typer.Option("--limit", min=1, help="How many to show at most.")]
+Reason = Annotated[
+    str, typer.Option("--reason", "-r", help="Why; it is kept in the audit log.")
+]
+
+
+def read_object(given: str, *, what: str) -> dict[str, JsonValue]:
+    """Return the JSON object that an argument holds, or a file: `@NAME`, `-`."""
+    try:
+        value = canonical.parse(_text(given, what=what))
+    except MalformedJson as error:
+        raise WrongUsage(f"{what} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise WrongUsage(f'{what} must be a JSON object, like \'{{"name": "value"}}\'.')
+    return value
+
+
+def _text(given: str, *, what: str) -> str:
+    if given == "-":
+        return sys.stdin.read()
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUsage(f"{what}: {given[1:]} cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""One module a command; `orchestrator.cli.program` imports the one that is asked for."""

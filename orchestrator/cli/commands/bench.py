@@ -1,0 +1,47 @@
+"""`keyturn bench`: runs the benchmarks of a checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.exit_status import WrongUsage
+
+FOLDERS = (Path(__file__).resolve().parents[3] / "benchmarks", Path("benchmarks"))
+
+
+def main(
+    name: Annotated[
+        str | None, typer.Argument(help="Which one; without a name they are listed.")
+    ] = None,
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer rounds; figures are rougher.")
+    ] = False,
+) -> None:
+    """Measure one thing; prints one JSON line, exit status 1 where a goal is missed."""
+    found = _found()
+    if name is None:
+        for known in sorted(found):
+            output.line(known)
+        return
+    if name not in found:
+        raise WrongUsage(
+            f"There is no benchmark {name!r}; known: "
+            f"{', '.join(sorted(found)) or 'none: benchmarks come with a checkout'}."
+        )
+    command = [sys.executable, str(found[name]), *(["--quick"] if quick else [])]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 a file of this checkout
+
+
+def _found() -> dict[str, Path]:
+    return {
+        path.stem: path
+        for folder in FOLDERS
+        for path in folder.glob("*.py")
+        # Beside them lie the modules that they share.
+        if "__main__" in path.read_text(encoding="utf-8")
+    }

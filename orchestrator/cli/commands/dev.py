@@ -1,0 +1,29 @@
+"""`keyturn dev`: everything on this machine."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator import settings
+from orchestrator.cli.dev import supervisor
+
+
+def main(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The web server's port; the next free one where taken."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept. Default: .keyturn")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON when ready.")
+    ] = False,
+) -> None:
+    """Start Temporal, the web server, the workers and a demo shop; Ctrl-C stops all."""
+    folder = data_dir or settings.read().data_dir
+    status = asyncio.run(supervisor.run(folder, port=port, as_json=as_json))
+    raise typer.Exit(status)

@@ -1,0 +1,171 @@
+"""`keyturn switch`: kill switches, through the HTTP API."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.api import Api, Item
+from orchestrator.cli.arguments import AsJson, Reason
+from orchestrator.cli.exit_status import WrongUsage
+
+app = typer.Typer()
+
+COLUMNS = ("Switch", "Mode", "Holds", "Reason", "By", "Until")
+
+
+class Mode(StrEnum):
+    """What a switch does to what it holds."""
+
+    HALT = "halt"
+    DISABLE = "disable"
+    REQUIRE_APPROVAL = "require_approval"
+    USE_MODEL = "use_model"
+
+
+Workflow = Annotated[str | None, typer.Option(help="Hold only this workflow.")]
+Tool = Annotated[str | None, typer.Option(help="Hold only this tool.")]
+Model = Annotated[str | None, typer.Option(help="Hold only this model.")]
+Provider = Annotated[str | None, typer.Option(help="Hold only this provider.")]
+Tenant = Annotated[str | None, typer.Option(help="Hold only this tenant.")]
+Corpus = Annotated[str | None, typer.Option(help="Hold only this corpus.")]
+Everything = Annotated[bool, typer.Option("--everything", help="Hold everything.")]
+
+
+@app.callback()
+def about() -> None:
+    """Hold back workflows, tools, models and tenants."""
+
+
+@app.command("set")
+def set_switch(  # noqa: PLR0913 options of a command
+    mode: Annotated[Mode, typer.Argument(help="What happens to what it holds.")],
+    reason: Reason,
+    *,
+    workflow: Workflow = None,
+    tool: Tool = None,
+    model: Model = None,
+    provider: Provider = None,
+    tenant: Tenant = None,
+    corpus: Corpus = None,
+    everything: Everything = False,
+    value: Annotated[str | None, typer.Option(help="The model to use instead.")] = None,
+    until: Annotated[
+        datetime | None, typer.Option(help="When it ends by itself (local time).")
+    ] = None,
+    switch: Annotated[
+        str | None, typer.Option("--id", help="Its name; a new one where not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set a switch: when this returns, nothing that it holds begins to be sent."""
+    scope = _scope(
+        everything=everything,
+        workflow=workflow,
+        tool=tool,
+        model=model,
+        provider=provider,
+        tenant=tenant,
+        corpus=corpus,
+    )
+    body = {
+        "scope": scope,
+        "mode": mode.value,
+        "value": value,
+        "reason": reason,
+        "until": until.astimezone().isoformat() if until else None,
+    }
+    name = switch or f"switch-{uuid4().hex[:12]}"
+    with Api() as api:
+        done = api.put(f"/switches/{name}", body)
+    if as_json:
+        output.as_json(done)
+        return
+    output.line(f"Set {name}.")
+    _warn_of_sending(done)
+
+
+@app.command("list")
+def listing(*, as_json: AsJson = False) -> None:
+    """List the switches that are set."""
+    with Api() as api:
+        found = api.items("/switches", most=1_000)
+    if as_json:
+        output.as_json(list(found))
+        return
+    output.table(COLUMNS, [_row(one) for one in found])
+
+
+@app.command()
+def clear(
+    switch: Annotated[str, typer.Argument(help="The switch's name.")],
+    reason: Reason,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Lift a switch; what it stopped goes on."""
+    with Api() as api:
+        done = api.delete(f"/switches/{switch}", {"reason": reason})
+    output.as_json(done) if as_json else output.line(f"Lifted {switch}.")
+
+
+@app.command()
+def impact(  # noqa: PLR0913 options of a command
+    *,
+    workflow: Workflow = None,
+    tool: Tool = None,
+    model: Model = None,
+    provider: Provider = None,
+    tenant: Tenant = None,
+    corpus: Corpus = None,
+    everything: Everything = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a switch would hold now, without setting it."""
+    scope = _scope(
+        everything=everything,
+        workflow=workflow,
+        tool=tool,
+        model=model,
+        provider=provider,
+        tenant=tenant,
+        corpus=corpus,
+    )
+    with Api() as api:
+        found = api.post("/switches:impact", {"scope": scope})
+    output.as_json(found) if as_json else output.pairs(found)
+
+
+def _scope(*, everything: bool, **wanted: str | None) -> dict[str, str]:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if bool(given) == everything:
+        raise WrongUsage(
+            "Say what the switch holds: "
+            f"{', '.join(f'--{name}' for name in wanted)}, or --everything."
+        )
+    return given
+
+
+def _warn_of_sending(done: Item) -> None:
+    sending = done.get("sending")
+    if isinstance(sending, list) and sending:
+        output.line("May still reach the provider:")
+        for effect in sending:
+            output.line(f"  {effect}")
+
+
+def _row(switch: Item) -> list[object]:
+    scope = switch.get("scope")
+    held = scope if isinstance(scope, dict) else {}
+    named = ", ".join(f"{k} {v}" for k, v in held.items() if v is not None)
+    return [
+        switch["id"],
+        switch["mode"],
+        named or "everything",
+        switch.get("reason"),
+        switch.get("author"),
+        switch.get("until"),
+    ]

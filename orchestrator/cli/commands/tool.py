@@ -1,0 +1,30 @@
+"""`keyturn tool`: the tools of the live releases."""
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.api import Api
+from orchestrator.cli.arguments import AsJson
+
+app = typer.Typer()
+
+COLUMNS = ("name", "authority", "owner", "description")
+
+
+@app.callback()
+def about() -> None:
+    """See the tools that models may call."""
+
+
+@app.command("list")
+def listing(*, as_json: AsJson = False) -> None:
+    """List tools with what each may do."""
+    with Api() as api:
+        found = api.items("/tools", most=1_000)
+    if as_json:
+        output.as_json(list(found))
+        return
+    output.table(
+        [name.capitalize() for name in COLUMNS],
+        [[tool.get(name) for name in COLUMNS] for tool in found],
+    )

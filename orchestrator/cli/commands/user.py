@@ -1,0 +1,138 @@
+"""`keyturn user`: accounts, tokens and keys, on the database of this environment."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Annotated, TypeVar, get_args
+
+import typer
+from pydantic import ValidationError
+
+from approvals.auth import accounts
+from orchestrator import binding, settings
+from orchestrator.binding import Signer
+from orchestrator.cli import output
+from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.policy import Role
+from orchestrator.store import migrate, people, tokens
+from orchestrator.store.engine import Store
+from orchestrator.store.people import NewPerson
+
+app = typer.Typer()
+
+T = TypeVar("T")
+# What is done with direct access to the database is done by whoever runs it.
+BY = "cli"
+ROLES = get_args(Role)
+
+
+@app.callback()
+def about() -> None:
+    """Make accounts, tokens and keys."""
+
+
+@app.command()
+def add(  # noqa: PLR0913 options of a command
+    email: Annotated[str, typer.Argument(help="The address to sign in with.")],
+    *,
+    name: Annotated[str, typer.Option(help="As others see it.")],
+    role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")],
+    tenant: Annotated[
+        str | None, typer.Option(help="Sees this tenant alone. Default: all.")
+    ] = None,
+    service: Annotated[
+        bool, typer.Option("--service", help="A program: it decides nothing.")
+    ] = False,
+    password: Annotated[
+        bool,
+        typer.Option("--password", help="Read the password from standard input."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open an account; without --password a random one is made and shown once."""
+    new = _new_person(email, name, role, tenant, is_service=service)
+    secret = None if service else _password() if password else secrets.token_urlsafe(12)
+
+    async def work(store: Store) -> dict[str, str | None]:
+        person = await accounts.add(store, new, password=secret, by=BY)
+        shown = None if password else secret
+        return {"id": person.id, "email": person.email, "password": shown}
+
+    made = _with_store(work)
+    output.as_json(dict(made)) if as_json else output.pairs(made)
+
+
+@app.command()
+def token(
+    email: Annotated[str, typer.Argument(help="Whose token it is.")],
+    *,
+    name: Annotated[str, typer.Option(help="What it is for.")] = "keyturn user token",
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Ends after so many days.")
+    ] = None,
+) -> None:
+    """Make an API token that acts as its owner; it is shown once."""
+
+    async def work(store: Store) -> str:
+        async with store.read() as session:
+            person = await people.by_email(session, email)
+        if person is None:
+            raise Ended(f"Nobody has the address {email!r}; `keyturn user add` first.")
+        ends = timedelta(days=days) if days else None
+        return await tokens.create(store, person.id, name=name, by=BY, ends_in=ends)
+
+    output.line(_with_store(work))
+
+
+@app.command()
+def key() -> None:
+    """Print fresh keys as environment lines; the effect worker gets the public half."""
+    private = binding.new_key()
+    output.line(f"KEYTURN_SECRET_KEY={secrets.token_urlsafe(48)}")
+    output.line(f"KEYTURN_DECISION_KEY={private}")
+    output.line("# For the effect worker instead of the line above:")
+    output.line(f"# KEYTURN_DECISION_KEY={Signer(private).public()}")
+
+
+def _new_person(
+    email: str, name: str, role: str, tenant: str | None, *, is_service: bool
+) -> NewPerson:
+    try:
+        return NewPerson.model_validate(
+            {
+                "email": email,
+                "name": name,
+                "role": role,
+                "tenant": tenant,
+                "kind": "service" if is_service else "person",
+            }
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WrongUsage(
+            f"{first['loc'][0]} {first['input']!r}: {first['msg']}."
+        ) from None
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _with_store(work: Callable[[Store], Awaitable[T]]) -> T:
+    return asyncio.run(_within(settings.read().database_url, work))
+
+
+async def _within(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    remedy = await migrate.check(url)
+    if remedy is not None:
+        raise Ended(remedy)
+    store = Store(url)
+    try:
+        return await work(store)
+    finally:
+        await store.close()

@@ -1,0 +1,1 @@
+"""`keyturn dev`: everything on one machine, in one data folder."""

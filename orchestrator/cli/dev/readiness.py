@@ -1,0 +1,61 @@
+"""Whether the children do their work, asked the way that users of each would."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx2
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from orchestrator.cli import pollers
+from orchestrator.cli.connection import connect
+from orchestrator.cli.exit_status import Away
+from orchestrator.settings import Settings
+
+LOOK_S = 0.1
+REQUEST_S = 2.0
+
+Probe = Callable[[], Awaitable[bool]]
+
+
+class NotReady(Away):
+    """A child does not come to work in time."""
+
+
+async def wait(name: str, probe: Probe, *, within_s: float) -> None:
+    """Return when the probe says yes; raise `NotReady` where it never does."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not await probe():  # noqa: ASYNC110 another process tells no event
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        raise NotReady(f"{name} was not ready within {within_s:g} s.") from None
+
+
+def answers(url: str) -> Probe:
+    """Return a probe that asks for a page and wants 200."""
+
+    async def probe() -> bool:
+        try:
+            async with httpx2.AsyncClient(timeout=REQUEST_S) as client:
+                return (await client.get(url)).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    return probe
+
+
+def polled(settings: Settings) -> Probe:
+    """Return a probe that wants a worker on each of our queues."""
+    connected: list[Client] = []
+
+    async def probe() -> bool:
+        try:
+            if not connected:
+                connected.append(await connect(settings))
+            counts = await pollers.count(connected[0], settings)
+        except (RPCError, RuntimeError):
+            return False
+        return all(counts.values())
+
+    return probe

@@ -1,0 +1,45 @@
+"""What a command's end means to whoever called it."""
+
+from enum import IntEnum
+
+from orchestrator.errors import KeyturnError
+
+
+class Status(IntEnum):
+    """The process's exit status."""
+
+    DONE = 0
+    NO = 1
+    WRONG_USAGE = 2
+    AWAY = 3
+    INTERRUPTED = 130
+
+
+class Ended(KeyturnError):
+    """A command cannot do what it was asked; the text says why and what to do."""
+
+    status = Status.NO
+
+
+class WrongUsage(Ended):
+    """An argument or setting is wrong; nothing was asked of any service."""
+
+    status = Status.WRONG_USAGE
+
+
+class Away(Ended):
+    """A service that the command needs does not answer."""
+
+    status = Status.AWAY
+
+
+def of(error: KeyturnError) -> Status:
+    """Return the status that an error of the rules or the record ends with."""
+    # By name: most commands never import the modules that these come from.
+    match type(error).__name__:
+        case "StoreUnavailable":
+            return Status.AWAY
+        case "SettingsError" | "MalformedJson" | "DecisionKeyError":
+            return Status.WRONG_USAGE
+        case _:
+            return error.status if isinstance(error, Ended) else Status.NO

@@ -1,0 +1,79 @@
+"""The commands by name; only the one that is asked for is imported."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+from orchestrator.cli import exit_status
+from orchestrator.cli.exit_status import Status
+from orchestrator.errors import KeyturnError
+
+# Each is a module of `orchestrator.cli.commands` with `app`, or with `main` where the
+# command has no parts.
+COMMANDS = {
+    "dev": "Start everything on this machine, with a demo shop.",
+    "serve": "Serve the pages and the HTTP API.",
+    "worker": "Run workflows and think; with --effects, act.",
+    "run": "Start, watch, pause, resume and cancel runs.",
+    "approval": "See what waits for a person, and decide it.",
+    "switch": "Hold back workflows, tools, models and tenants.",
+    "release": "See the releases that shape behaviour.",
+    "eval": "Run an evaluation suite through the real engine.",
+    "contract": "See what each workflow declares.",
+    "tool": "See the tools that models may call.",
+    "budget": "See what models have cost, and what is left.",
+    "audit": "Verify and export the audit log.",
+    "db": "Bring the database's schema up to date.",
+    "user": "Make accounts, tokens and keys.",
+    "doctor": "Check that this installation can work.",
+    "bench": "Measure Keyturn on this machine.",
+}
+ABOUT = "Run LLM agents whose irreversible actions wait for a person's yes."
+
+
+def run(arguments: Sequence[str]) -> Status | int:
+    """Run the command that `arguments` name and return the exit status."""
+    # Applications may lie in the working folder; nothing there stands in for our own.
+    sys.path.append(str(Path.cwd()))
+    command = typer.main.get_command(_app(arguments))
+    try:
+        command.main(list(arguments), prog_name="keyturn")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Status.DONE
+    except KeyturnError as error:
+        sys.stderr.write(f"keyturn: {error}\n")
+        return exit_status.of(error)
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+    return Status.DONE
+
+
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    """Return all commands: the named one whole, the others for the help text."""
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False)
+    app.callback()(_about)
+    for name, line in COMMANDS.items():
+        if name != named:
+            app.command(name, help=line)(_not_asked_for)
+            continue
+        module = import_module(f"orchestrator.cli.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, help=line, no_args_is_help=True)
+        else:
+            app.command(name, help=line)(module.main)
+    return app
+
+
+def _about() -> None:
+    pass
+
+
+_about.__doc__ = ABOUT
+
+
+def _not_asked_for() -> None:
+    raise NotImplementedError

@@ -1,0 +1,127 @@
+"""`keyturn serve`: the pages, the HTTP API, and the delivery of what they commit."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+import uvicorn
+from pydantic import SecretStr
+
+from approvals.app import create_app
+from approvals.delivery import Deliverer
+from orchestrator.binding import Signer
+from orchestrator.cli import background
+from orchestrator.cli.connection import connect
+from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.errors import StoreUnavailable
+from orchestrator.settings import Settings
+from orchestrator.store import migrate
+from orchestrator.store.engine import Store
+
+log = structlog.get_logger()
+
+# Open event streams have no end of their own.
+GRACE_S = 3
+BACKLOG = 2048
+
+
+class SchemaNotCurrent(Ended):
+    """The database's schema is not the one that this version needs."""
+
+
+class AddressTaken(Ended):
+    """Another program listens where the web server was told to."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Starts and answers while Temporal or the database is away; /readyz then says so, and
+    what is committed is delivered when they are back.
+    """
+    signer = Signer(_secret(settings.decision_key, "KEYTURN_DECISION_KEY"))
+    _secret(settings.secret_key, "KEYTURN_SECRET_KEY")
+    await _refuse_old_schema(settings.database_url)
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(_listen(settings.host, settings.port))
+        store = Store(settings.database_url)
+        stack.push_async_callback(store.close)
+        deliverer = Deliverer(
+            store,
+            await connect(settings, lazy=True),
+            settings.task_queue,
+            settings.effects_queue,
+        )
+        app = create_app(settings, store, deliverer, signer)
+        await stack.enter_async_context(
+            _beside(
+                sweep=deliverer.sweep,
+                seal=lambda: background.seal_forever(store),
+            )
+        )
+        await _run(app, listening)
+
+
+async def _run(app: object, listening: socket.socket) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,  # pyright: ignore[reportArgumentType] an ASGI application
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises what it was stopped by once more at its end; here it ends well.
+        loop.add_signal_handler(number, lambda: None)
+    host, port = listening.getsockname()[:2]
+    log.info("web.ready", url=f"http://{host}:{port}")
+    await server.serve(sockets=[listening])
+    log.info("web.stopped")
+
+
+@asynccontextmanager
+async def _beside(**works: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    tasks = [
+        asyncio.create_task(background.keep(name, work)) for name, work in works.items()
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+
+
+async def _refuse_old_schema(url: str) -> None:
+    try:
+        remedy = await migrate.check(url)
+    except StoreUnavailable as error:
+        log.warning("store.away", error=str(error))
+        return
+    if remedy is not None:
+        raise SchemaNotCurrent(remedy)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise AddressTaken(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Set KEYTURN_HOST "
+            "and KEYTURN_PORT to a free address."
+        ) from None
+
+
+def _secret(value: SecretStr | None, name: str) -> str:
+    if value is None or not value.get_secret_value():
+        raise WrongUsage(f"{name} is not set; `keyturn user key` makes one.")
+    return value.get_secret_value()

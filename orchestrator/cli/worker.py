@@ -1,0 +1,257 @@
+"""`keyturn worker`: the processes that think and, apart from them, that act."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import (
+    SandboxedWorkflowRunner,
+    SandboxRestrictions,
+)
+
+from activities.connectors.source import Services, client
+from activities.finish import Finish
+from activities.llm import routing
+from activities.llm.provider import Provider
+from activities.model_call import Models
+from activities.perform import CONNECTOR_TIMEOUT, Perform
+from activities.run_tool import RunTool
+from activities.think import Think
+from activities.toolbox import ConnectorSource, Toolbox
+from approvals.delivery import Deliverer
+from orchestrator import registry, release
+from orchestrator.binding import Verifier
+from orchestrator.cli import background
+from orchestrator.cli.connection import connect
+from orchestrator.errors import KeyturnError, StoreUnavailable
+from orchestrator.registry import Registry
+from orchestrator.settings import Settings
+from orchestrator.store import releases
+from orchestrator.store.engine import Store
+from workflows.act import ActLoop
+
+log = structlog.get_logger()
+
+# Longer than the connector's time-out: what is being sent is recorded before the end.
+GRACE = CONNECTOR_TIMEOUT + timedelta(seconds=5)
+# A dead worker's sticky queue keeps its runs for this long.
+STICKY = timedelta(seconds=2)
+
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "orchestrator", "activities.interface", "pydantic", "pydantic_core"
+    )
+)
+
+
+class MissingDecisionKey(KeyturnError):
+    """An effect worker cannot check decisions without the decision key."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker is made of; tests and evaluations exchange single parts."""
+
+    settings: Settings
+    store: Store
+    client: Client
+    registry: Registry
+    providers: Mapping[str, Provider]
+    readers: ConnectorSource
+    writers: ConnectorSource
+
+
+def thinking_worker(parts: Parts) -> Worker:
+    """Return the worker that runs workflows, thinks and reads."""
+    toolbox = Toolbox(parts.registry.tools, parts.readers)
+    models = Models(parts.store, parts.providers, parts.settings.prices)
+    return Worker(
+        parts.client,
+        task_queue=parts.settings.task_queue,
+        workflows=[*parts.registry.workflows.values(), ActLoop],
+        activities=[
+            Think(parts.store, models, toolbox).__call__,
+            RunTool(parts.store, toolbox).__call__,
+            Finish(parts.store).__call__,
+        ],
+        workflow_runner=SANDBOX,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+        graceful_shutdown_timeout=timedelta(seconds=5),
+        max_concurrent_activities=100,
+    )
+
+
+def effect_worker(parts: Parts) -> Worker:
+    """Return the worker that alone holds write credentials and performs actions."""
+    key = parts.settings.decision_key
+    if key is None:
+        raise MissingDecisionKey(
+            "KEYTURN_DECISION_KEY is not set; the effect worker checks decisions with "
+            "it. Give it the public half that `keyturn doctor` shows."
+        )
+    perform = Perform(
+        store=parts.store,
+        verifier=Verifier(key.get_secret_value()),
+        toolbox=Toolbox(parts.registry.tools, parts.writers),
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+    )
+    return Worker(
+        parts.client,
+        task_queue=parts.settings.effects_queue,
+        activities=[perform.__call__],
+        graceful_shutdown_timeout=GRACE,
+        max_concurrent_activities=50,
+    )
+
+
+async def register(parts: Parts) -> dict[str, str]:
+    """Store each workflow's release and make it live; return the hashes by name."""
+    found: dict[str, str] = {}
+    for contract in parts.registry.contracts.values():
+        made = release.of(contract, parts.registry.tools, parts.registry.aliases)
+        found[contract.name] = await releases.register(
+            parts.store, made, code_version=code_version()
+        )
+    return found
+
+
+def code_version() -> str:
+    """Return the code's version, with the commit where it runs from a checkout."""
+    own = version("keyturn")
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return own
+    try:
+        shown = subprocess.run(  # noqa: S603 fixed arguments
+            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"],  # noqa: S607 git from PATH
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return own
+    return f"{own}+{shown.stdout.strip()}"
+
+
+async def run_worker(settings: Settings, *, effects: bool) -> None:
+    """Work until SIGTERM or SIGINT; wait, saying so, while a service is away."""
+    apps = registry.load(settings.app_names, models=settings.models)
+    stop = _stop_signal()
+    async with AsyncExitStack() as stack:
+        store = Store(settings.database_url)
+        stack.push_async_callback(store.close)
+        http = await stack.enter_async_context(client())
+        temporal = await _connected(settings, stop)
+        if temporal is None:
+            return
+        parts = Parts(
+            settings=settings,
+            store=store,
+            client=temporal,
+            registry=apps,
+            providers=providers(settings),
+            readers=Services(http, settings.service_urls()),
+            writers=_writers(settings, http) if effects else Services(http, {}),
+        )
+        if not effects and not await _registered(parts, stop):
+            return
+        worker = effect_worker(parts) if effects else thinking_worker(parts)
+        await _work(worker, parts, stop)
+
+
+def providers(settings: Settings) -> dict[str, Provider]:
+    """Return the providers that the settings give a key or an address."""
+    keys = (settings.openai_api_key, settings.anthropic_api_key)
+    openai, anthropic = (key.get_secret_value() if key else None for key in keys)
+    return routing.build_providers(
+        openai_api_key=openai,
+        openai_base_url=settings.openai_base_url,
+        anthropic_api_key=anthropic,
+        anthropic_base_url=settings.anthropic_base_url,
+    )
+
+
+def _writers(settings: Settings, http: object) -> Services:
+    keys = {k: v.get_secret_value() for k, v in settings.service_keys.items()}
+    return Services(
+        http,  # pyright: ignore[reportArgumentType] an httpx2 client, made above
+        settings.service_urls(),
+        may_write=True,
+        keys=keys,
+        smtp_url=settings.smtp_url,
+        mail_from=settings.mail_from,
+    )
+
+
+async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
+    while not stop.is_set():
+        try:
+            return await connect(settings)
+        except (RuntimeError, OSError) as error:
+            log.warning(
+                "temporal.away", address=settings.temporal_address, error=str(error)
+            )
+            await _pause(stop, 2)
+    return None
+
+
+async def _registered(parts: Parts, stop: asyncio.Event) -> bool:
+    while not stop.is_set():
+        try:
+            await register(parts)
+        except StoreUnavailable as error:
+            log.warning("store.away", error=str(error))
+            await _pause(stop, 2)
+        else:
+            return True
+    return False
+
+
+async def _work(worker: Worker, parts: Parts, stop: asyncio.Event) -> None:
+    deliverer = Deliverer(
+        parts.store,
+        parts.client,
+        parts.settings.task_queue,
+        parts.settings.effects_queue,
+    )
+    beside = [
+        asyncio.create_task(background.keep("sweep", deliverer.sweep)),
+        asyncio.create_task(
+            background.keep("seal", lambda: background.seal_forever(parts.store))
+        ),
+    ]
+    log.info("worker.ready", queue=worker.task_queue)
+    try:
+        async with worker:
+            await stop.wait()
+    finally:
+        for task in beside:
+            task.cancel()
+    log.info("worker.stopped", queue=worker.task_queue)
+
+
+def _stop_signal() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    return stop
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""Evaluations: a suite of cases through the real engine, with effects captured."""

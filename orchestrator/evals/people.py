@@ -1,0 +1,145 @@
+"""The people of a case: they answer what the case says, and nothing else."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import cast
+
+from pydantic import JsonValue
+
+from orchestrator import canonical
+from orchestrator.errors import KeyturnError
+from orchestrator.evals import record
+from orchestrator.evals.case import Case, Decide
+from orchestrator.evals.engine import Engine
+from orchestrator.evals.record import Record
+from orchestrator.policy import APPROVER_RANK
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import approvals, runs
+from orchestrator.store.approvals import Answer, Person
+from orchestrator.store.tables import ApprovalRow
+
+LOOK_S = 0.05
+# A run whose approvals nobody will answer has come to rest after this.
+REST_S = 1.0
+CASE_TIMEOUT_S = 90.0
+
+
+class CaseTimedOut(KeyturnError):
+    """A case's run neither ended nor came to rest."""
+
+
+@dataclass
+class People:
+    """Answers one run's approvals until it has ended or waits for nobody."""
+
+    engine: Engine
+    case: Case
+    run: str
+    _given: Counter[str] = field(default_factory=Counter[str])
+    _chosen: dict[str, Decide | None] = field(default_factory=dict[str, Decide | None])
+    _has_written: bool = False
+
+    async def see_to(self) -> Record:
+        """Return the run's record at its end, or where it rests."""
+        try:
+            async with asyncio.timeout(CASE_TIMEOUT_S):
+                return await self._until_rest()
+        except TimeoutError:
+            raise CaseTimedOut(
+                f"The run {self.run} neither ended nor waited within "
+                f"{CASE_TIMEOUT_S:g} s."
+            ) from None
+
+    async def _until_rest(self) -> Record:
+        clock = asyncio.get_running_loop()
+        since, before = clock.time(), None
+        while True:
+            found = await record.read(self.engine, self.run)
+            if found.run.status in ENDED_RUNS:
+                return found
+            await self._answer(found)
+            if before != (before := _state(found)) or not self._is_left_alone(found):
+                since = clock.time()
+            if clock.time() - since > REST_S:
+                return found
+            await asyncio.sleep(LOOK_S)
+
+    def _is_left_alone(self, found: Record) -> bool:
+        """Tell whether the run waits for what nobody in this case will do."""
+        pending = [a for a in found.approvals if a.status == "pending"]
+        decided = [self._decide(row) for row in pending]
+        is_unknown = any(effect.status == "unknown" for effect in found.effects)
+        return is_unknown or (bool(pending) and not any(decided))
+
+    async def _answer(self, found: Record) -> None:
+        waiting = [a for a in found.approvals if a.status == "pending" and a.binding]
+        if waiting and self.case.writes and not self._has_written:
+            self._has_written = True
+            await runs.customer_wrote(
+                self.engine.store,
+                self.run,
+                text=self.case.writes,
+                external_id=None,
+                by="eval",
+            )
+            await self.engine.deliverer.deliver(self.run)
+            return
+        for row in waiting:
+            decide = self._decide(row)
+            if decide is not None:
+                await self._give(row, decide)
+
+    def _decide(self, row: ApprovalRow) -> Decide | None:
+        """Return the case's answer to this approval; the same one each time."""
+        if row.id not in self._chosen:
+            own = [one for one in self.case.decide if one.tool == row.tool]
+            count = self._given[row.tool]
+            self._given[row.tool] += 1
+            self._chosen[row.id] = own[count] if count < len(own) else self._usual(row)
+        return self._chosen[row.id]
+
+    def _usual(self, row: ApprovalRow) -> Decide | None:
+        match self.case.otherwise:
+            case "none":
+                return None
+            case "approve":
+                return Decide(tool=row.tool, decision="approve")
+            case "reject":
+                return Decide(tool=row.tool, decision="reject", reason="Not justified.")
+
+    async def _give(self, row: ApprovalRow, decide: Decide) -> None:
+        edited = _edited(row, decide)
+        for person in self._fit(row)[: row.needed]:
+            answer = Answer(
+                decision=decide.decision,
+                binding=row.binding or "",
+                arguments=edited,
+                reason=decide.reason,
+            )
+            try:
+                await approvals.decide(
+                    self.engine.store, self.engine.signer, person, row.id, answer
+                )
+            except KeyturnError:
+                # It was decided or voided meanwhile; the next look shows it.
+                break
+        await self.engine.deliverer.deliver(self.run)
+
+    def _fit(self, row: ApprovalRow) -> list[Person]:
+        least = APPROVER_RANK[row.role]
+        staff = self.engine.staff
+        return [p for p in staff if APPROVER_RANK.get(p.role, 0) >= least]
+
+
+def _state(found: Record) -> tuple[object, ...]:
+    """Return what differs while something is still going on."""
+    calls = tuple((c.turn, c.index, c.status, c.gate) for c in found.calls)
+    return found.run.status, calls, tuple(a.status for a in found.approvals)
+
+
+def _edited(row: ApprovalRow, decide: Decide) -> dict[str, JsonValue] | None:
+    if decide.arguments is None:
+        return None
+    shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
+    return shown | decide.arguments

@@ -1,0 +1,65 @@
+"""What a case left behind: the record of its run."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.evals.engine import Engine
+from orchestrator.store import runs
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    EffectRow,
+    MessageRow,
+    RunRow,
+    TurnRow,
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run with its calls, approvals, effects, prompts and what was sent."""
+
+    run: RunRow
+    calls: list[CallRow]
+    approvals: list[ApprovalRow]
+    effects: list[EffectRow]
+    turns: list[TurnRow]
+    prompts: list[str]
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of all turns."""
+        return sum(turn.tokens for turn in self.turns)
+
+    @property
+    def cost_usd(self) -> float:
+        """Return what all turns cost."""
+        return sum(turn.cost_microusd for turn in self.turns) / 1_000_000
+
+
+async def read(engine: Engine, run: str) -> Record:
+    """Return the record of a run as it is now."""
+    async with engine.store.read() as session:
+        opened = await session.get(MessageRow, (run, 0, 0))
+        prompts = engine.outside.prompts.get(opened.text if opened else "", [])
+        return Record(
+            run=await runs.get(session, run),
+            calls=await _of(session, CallRow, run),
+            approvals=await _of(session, ApprovalRow, run),
+            effects=await _of(session, EffectRow, run),
+            turns=await _of(session, TurnRow, run),
+            prompts=list(prompts),
+        )
+
+
+Row = TypeVar("Row", CallRow, ApprovalRow, EffectRow, TurnRow)
+
+
+async def _of(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
+    """Return a run's rows in the order in which they were drafted."""
+    query = select(table).where(col(table.run) == run)
+    rows = list((await session.execute(query)).scalars())
+    return sorted(rows, key=lambda row: (row.turn, getattr(row, "index", 0)))

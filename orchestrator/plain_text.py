@@ -1,0 +1,46 @@
+"""Texts and names as people write them; what is none is refused before it is stored."""
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from orchestrator.errors import InvalidValue
+
+# Names stand in indexes, which hold 2.7 kB.
+LONGEST_NAME = 500
+LONGEST_TEXT = 64_000
+
+
+def check(words: Mapping[str, str | None]) -> None:
+    """Raise `InvalidValue` for what is no text, or too long: `text`, or else a name."""
+    for name, value in words.items():
+        if value is None:
+            continue
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(
+                f"{name}: it holds half a character (a lone surrogate); remove it"
+            ) from None
+        refuse_control_characters(value, path=name)
+        longest = LONGEST_TEXT if name == "text" else LONGEST_NAME
+        if len(value) > longest:
+            raise InvalidValue(f"{name}: it has at most {longest} characters")
+
+
+def refuse_control_characters(value: JsonValue, *, path: str = "") -> None:
+    """Raise `InvalidValue` where a text holds what no text holds; PostgreSQL agrees."""
+    if isinstance(value, str):
+        bad = next((c for c in value if ord(c) < 32 and c not in "\n\r\t"), None)
+        if bad is not None:
+            raise InvalidValue(
+                f"{path or 'the value'}: the control character U+{ord(bad):04X} is not "
+                "text; remove it"
+            )
+    elif isinstance(value, dict):
+        for name, child in value.items():
+            refuse_control_characters(name, path=path)
+            refuse_control_characters(child, path=f"{path}/{name}".strip("/"))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            refuse_control_characters(child, path=f"{path}/{index}".strip("/"))

@@ -1,0 +1,186 @@
+"""Rules in order, the first match decides; none matches: denied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.dataclasses import dataclass
+
+from orchestrator.errors import ContractError
+from orchestrator.money import Money
+
+Role = Literal["agent", "lead", "operator", "developer", "auditor", "admin"]
+VerdictKind = Literal["allow", "ask", "deny"]
+Scalar = str | int | bool
+
+# Who may stand in for whom: a lead decides what is asked of an agent, not the reverse.
+APPROVER_RANK: Mapping[str, int] = {"agent": 1, "lead": 2, "admin": 3}
+DEFAULT_WITHIN = timedelta(hours=4)
+
+
+@dataclass(frozen=True, config={"extra": "forbid"})
+class Rule:
+    """One line of a policy.
+
+    `up_to` matches amounts of its currency alone, judged with what has already moved
+    for the same subject and customer. `when` matches arguments by equality: a constant,
+    or a set of them. `approvers` makes the verdict `ask`.
+    """
+
+    tool: str
+    up_to: Money | None = None
+    when: dict[str, Scalar | frozenset[Scalar]] = field(default_factory=dict)
+    verdict: VerdictKind = "ask"
+    approvers: Annotated[int, Field(ge=0, le=5)] = 0
+    role: Role = "agent"
+    within: Annotated[timedelta, Field(gt=timedelta(0))] = DEFAULT_WITHIN
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that says two things."""
+        if self.verdict == "ask" and self.approvers == 0:
+            raise ContractError(
+                f"{self} asks nobody: give it approvers=1 or more, or a verdict."
+            )
+        if self.verdict != "ask" and self.approvers:
+            raise ContractError(
+                f"{self} has both the verdict {self.verdict!r} and approvers."
+            )
+        if self.approvers and self.role not in APPROVER_RANK:
+            raise ContractError(
+                f"{self} asks the role {self.role!r}, which approves nothing; write "
+                f"one of {', '.join(APPROVER_RANK)}."
+            )
+
+    def __str__(self) -> str:
+        """Write the rule as an approver reads it."""
+        parts = [self.tool]
+        parts += [f"up to {self.up_to}"] if self.up_to else []
+        parts += [f"when {name} is {_words(want)}" for name, want in self.when.items()]
+        return f"{' '.join(parts)}: {self._verdict_words()}"
+
+    def _verdict_words(self) -> str:
+        if self.verdict != "ask":
+            return self.verdict
+        people = "person" if self.approvers == 1 else "people"
+        return f"ask {self.approvers} {people} of role {self.role}"
+
+
+class Verdict(BaseModel):
+    """What a policy says of one action, and the rule that said it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: VerdictKind
+    approvers: int = 0
+    role: Role = "agent"
+    within: timedelta = DEFAULT_WITHIN
+    rule: str
+
+    @property
+    def strictness(self) -> tuple[int, int, int]:
+        """Return a key that is greater for a stricter verdict."""
+        kind = ("allow", "ask", "deny").index(self.kind)
+        if self.kind != "ask":
+            return kind, 0, 0
+        return kind, self.approvers, APPROVER_RANK[self.role]
+
+
+NO_RULE = Verdict(kind="deny", rule="no rule matches, so it is denied")
+
+
+class Action(BaseModel):
+    """What policy looks at: the tool, its arguments and the money it would move.
+
+    `moved` is what has already moved, in minor units of the same currency, for the
+    same subject and customer; `repeated` tells that an effect on the same subject is
+    done.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tool: str
+    arguments: dict[str, JsonValue]
+    money: Money | None = None
+    moved: int = Field(default=0, ge=0)
+    repeated: bool = False
+
+
+def judge(rules: Sequence[Rule], action: Action) -> Verdict:
+    """Return the verdict of the first rule that matches `action`."""
+    found = next((rule for rule in rules if matches(rule, action)), None)
+    if found is None:
+        return NO_RULE
+    if found.verdict == "allow" and action.repeated:
+        return Verdict(
+            kind="ask",
+            approvers=1,
+            rule="an earlier action on the same subject is done",
+        )
+    return Verdict(
+        kind=found.verdict,
+        approvers=found.approvers,
+        role=found.role,
+        within=found.within,
+        rule=str(found),
+    )
+
+
+def strictest(*verdicts: Verdict) -> Verdict:
+    """Return the strictest verdict, under the first such rule.
+
+    Two that ask are strict in different ways where one wants more people and the other
+    a higher role: then both are wanted.
+    """
+    first = max(verdicts, key=lambda verdict: verdict.strictness)
+    if first.kind != "ask":
+        return first
+    asks = [verdict for verdict in verdicts if verdict.kind == "ask"]
+    return first.model_copy(
+        update={
+            "approvers": max(one.approvers for one in asks),
+            "role": max((one.role for one in asks), key=lambda r: APPROVER_RANK[r]),
+            "within": min(one.within for one in asks),
+        }
+    )
+
+
+def is_stricter(one: Verdict, than: Verdict) -> bool:
+    """Tell whether `one` wants anything that `than` does not."""
+    kinds = ("allow", "ask", "deny")
+    if one.kind != "ask" or than.kind != "ask":
+        return kinds.index(one.kind) > kinds.index(than.kind)
+    higher = APPROVER_RANK[one.role] > APPROVER_RANK[than.role]
+    return one.approvers > than.approvers or higher
+
+
+def matches(rule: Rule, action: Action) -> bool:
+    """Tell whether `rule` speaks of `action`; a missing field never matches."""
+    if rule.tool != action.tool:
+        return False
+    if not all(
+        name in action.arguments and _equals(want, action.arguments[name])
+        for name, want in rule.when.items()
+    ):
+        return False
+    return rule.up_to is None or _within(rule.up_to, action)
+
+
+def _within(up_to: Money, action: Action) -> bool:
+    money = action.money
+    if money is None or money.currency != up_to.currency:
+        return False
+    return money.amount + action.moved <= up_to.amount
+
+
+def _equals(want: Scalar | frozenset[Scalar], value: JsonValue) -> bool:
+    wanted = want if isinstance(want, frozenset) else frozenset({want})
+    # True == 1 in Python; a rule about a flag must not match a number.
+    return any(type(one) is type(value) and one == value for one in wanted)
+
+
+def _words(want: Scalar | frozenset[Scalar]) -> str:
+    if isinstance(want, frozenset):
+        return "one of " + ", ".join(sorted(str(one) for one in want))
+    return str(want)

@@ -1,0 +1,41 @@
+"""The states that runs, calls, approvals and effects pass through."""
+
+from typing import Literal
+
+RunStatus = Literal[
+    "queued",
+    "running",
+    "waiting",
+    "stopped",
+    "completed",
+    "handed_off",
+    "failed",
+    "cancelled",
+]
+ApprovalStatus = Literal[
+    "pending", "approved", "rejected", "changes", "expired", "void", "cancelled"
+]
+EffectStatus = Literal[
+    "leased", "sending", "done", "failed", "unknown", "undone", "refused"
+]
+# `open` until there is an answer for the model; then what became of it.
+CallStatus = Literal[
+    "open",
+    "done",
+    "failed",
+    "crashed",
+    "denied",
+    "rejected",
+    "refused",
+    "expired",
+    "void",
+]
+Gate = Literal["read", "act", "wait", "denied"]
+
+ENDED_RUNS: frozenset[RunStatus] = frozenset(
+    {"completed", "handed_off", "failed", "cancelled"}
+)
+# What still occupies a subject: nothing else may act on it meanwhile.
+OPEN_EFFECTS: frozenset[EffectStatus] = frozenset({"leased", "sending", "unknown"})
+# What counts as money moved, or that may have moved.
+COUNTED_EFFECTS: frozenset[EffectStatus] = frozenset({*OPEN_EFFECTS, "done"})

@@ -1,0 +1,205 @@
+"""Asking people: an approval is made, asked again, or closed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator import canonical
+from orchestrator.binding import Binding
+from orchestrator.errors import InvalidValue
+from orchestrator.money import Money
+from orchestrator.policy import Verdict
+from orchestrator.release import COMPUTED, Release, ToolSpec
+from orchestrator.status import CallStatus
+from orchestrator.store import audit
+from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+
+# An index of PostgreSQL holds 2.7 kB; models name whatever they like.
+LONGEST_SUBJECT = 200
+
+
+def call_id(call: CallRow) -> str:
+    """Return `run:turn.index`."""
+    return f"{call.run}:{call.turn}.{call.index}"
+
+
+def effect_key(call: CallRow) -> str:
+    """Return the one key of this revision of the call: `run:turn.index.revision`."""
+    return f"{call_id(call)}.{call.revision}"
+
+
+def effective(call: CallRow) -> str:
+    """Return the arguments that would be carried out, as canonical JSON."""
+    return call.effective or call.arguments
+
+
+def subject_of(spec: ToolSpec, arguments: object) -> str | None:
+    """Return `field=value` of what the call acts on, where the tool names one."""
+    if spec.subject is None or not isinstance(arguments, dict):
+        return None
+    value = arguments.get(spec.subject)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] parsed JSON
+    named = storable(f"{spec.subject}={value}")
+    if len(named) <= LONGEST_SUBJECT:
+        return named
+    return f"{named[:LONGEST_SUBJECT]}…{canonical.digest(named)}"
+
+
+def declared_money(spec: ToolSpec, arguments: object) -> Money | None:
+    """Return the money in the field that the tool names; None where code works it out.
+
+    Raises `InvalidValue` for a currency that there is not.
+    """
+    if spec.money in (None, COMPUTED) or not isinstance(arguments, dict):
+        return None
+    value = arguments.get(spec.money)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] parsed JSON
+    if not isinstance(value, dict):
+        return None
+    try:
+        return Money(**value)  # pyright: ignore[reportUnknownArgumentType] as above
+    except ValidationError as error:
+        # A schema cannot tell which currencies there are.
+        why = error.errors()[0]["msg"]
+        raise InvalidValue(f"{spec.money}: {why}") from None
+
+
+def bind(run: RunRow, call: CallRow, release: Release, preview: str) -> str:
+    """Return the binding of a call as it would be carried out now."""
+    return Binding(
+        run=run.id,
+        call=effect_key(call),
+        tool=call.tool,
+        arguments=canonical.parse(effective(call)),
+        contract=run.release,
+        policy=release.policy_hash(),
+        preview=canonical.parse(preview),
+    ).digest()
+
+
+def ask(  # noqa: PLR0913 every one of these is what a person is asked about
+    session: AsyncSession,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    verdict: Verdict,
+    *,
+    preview: str | None,
+    money: Money | None,
+    reason: str,
+    now: datetime,
+    not_by: Sequence[str] = (),
+) -> ApprovalRow:
+    """Add a pending approval for this revision of the call, and return it.
+
+    Without a preview it waits for `perform` to read the facts before it can be decided.
+    """
+    row = ApprovalRow(
+        id=effect_key(call).replace(":", "-").replace(".", "-").replace("run-", "ap-"),
+        run=run.id,
+        turn=call.turn,
+        index=call.index,
+        revision=call.revision,
+        tenant=run.tenant,
+        workflow=run.workflow,
+        customer=run.customer,
+        tool=call.tool,
+        subject=call.subject,
+        arguments=effective(call),
+        preview=preview,
+        amount=money.amount if money else None,
+        currency=money.currency if money else None,
+        verdict=verdict.model_dump(mode="json"),
+        rule=verdict.rule,
+        needed=max(1, verdict.approvers),
+        role=verdict.role,
+        release=run.release,
+        policy=release.policy_hash(),
+        binding=bind(run, call, release, preview) if preview is not None else None,
+        reason=storable(reason),
+        not_by=list(not_by),
+        answer_by=now + verdict.within,
+        created_at=now,
+    )
+    session.add(row)
+    audit.record(session, _entry("approval.asked", row), at=now)
+    return row
+
+
+async def latest(
+    session: AsyncSession, call: CallRow, *, lock: bool = False
+) -> ApprovalRow | None:
+    """Return the approval of the call's current revision."""
+    query = select(ApprovalRow).where(
+        col(ApprovalRow.run) == call.run,
+        col(ApprovalRow.turn) == call.turn,
+        col(ApprovalRow.index) == call.index,
+        col(ApprovalRow.revision) == call.revision,
+    )
+    if lock:
+        query = query.with_for_update()
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+def close(
+    session: AsyncSession, row: ApprovalRow, *, status: str, because: str, now: datetime
+) -> None:
+    """End an approval without a decision, and say why."""
+    row.status, row.closed_because, row.closed_at = status, because, now
+    audit.record(session, _entry(f"approval.{status}", row, because), at=now)
+
+
+def end_call(
+    session: AsyncSession,
+    call: CallRow,
+    status: CallStatus,
+    words: str,
+    *,
+    now: datetime,
+) -> None:
+    """Give a call its answer: what the model reads."""
+    call.status, call.result, call.ended_at = status, storable(words), now
+    entry = audit.Entry(
+        actor=f"run:{call.run}",
+        kind=f"call.{status}",
+        run=call.run,
+        subject=call_id(call),
+        payload={"tool": call.tool, "revision": call.revision, "words": words[:500]},
+    )
+    if call.gate != "read":
+        audit.record(session, entry, at=now)
+
+
+async def show_waiting(session: AsyncSession, run: RunRow) -> None:
+    """Say that a run waits for people where a call of it still does."""
+    if run.status != "running":
+        return
+    query = select(ApprovalRow.id).where(
+        col(ApprovalRow.run) == run.id, col(ApprovalRow.status) == "pending"
+    )
+    if (await session.execute(query.limit(1))).first() is not None:
+        run.status = "waiting"
+
+
+def storable(words: str) -> str:
+    """Return words without the characters that a database's text cannot hold."""
+    return canonical.mend_text(words).replace("\x00", "\ufffd")
+
+
+def _entry(kind: str, row: ApprovalRow, because: str | None = None) -> audit.Entry:
+    return audit.Entry(
+        actor=f"run:{row.run}",
+        kind=kind,
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={
+            "tool": row.tool,
+            "binding": row.binding,
+            "rule": row.rule,
+            "needed": row.needed,
+            "role": row.role,
+            "because": because,
+        },
+    )

@@ -1,0 +1,204 @@
+"""The audit log: rows commit unchained, a sealer chains them by hash."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator import canonical
+from orchestrator.store import lease
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import AuditRow
+
+GENESIS = "0" * 64
+BATCH = 500
+SEALER = "audit-sealer"
+SEALER_LEASE = timedelta(seconds=10)
+
+
+class Entry(BaseModel):
+    """What happened: who did it, its kind, and the references to trace it by.
+
+    `actor` is a person's id, `run:ID` or `system`; `payload` holds references and
+    figures, never a prompt's text.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    actor: str
+    kind: str
+    tenant: str | None = None
+    run: str | None = None
+    subject: str | None = None
+    payload: dict[str, JsonValue] = {}
+
+
+class Finding(BaseModel):
+    """What `verify` saw: rows chained, rows not yet sealed, and the first break."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sealed: int
+    unsealed: int
+    head: str
+    broken_at: int | None = None
+    why: str | None = None
+
+
+def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
+    """Add one row to this transaction."""
+    session.add(
+        AuditRow(
+            at=at,
+            actor=entry.actor,
+            kind=entry.kind,
+            tenant=entry.tenant,
+            run=entry.run,
+            subject=entry.subject,
+            payload=canonical.text(entry.payload),
+        )
+    )
+
+
+async def seal(store: Store, *, holder: str) -> int:
+    """Chain what is committed and not yet chained; return how many rows."""
+    if not await lease.take(store, SEALER, holder=holder, period=SEALER_LEASE):
+        return 0
+    async with store.write() as session:
+        if not await lease.is_held(session, store, SEALER, holder=holder):
+            return 0
+        position, previous = await _head(session)
+        rows = await _unsealed(session)
+        for row in rows:
+            position += 1
+            row.position, row.previous = position, previous
+            row.hash = previous = _hash(row)
+        return len(rows)
+
+
+async def verify(store: Store, *, checkpoint: str | None = None) -> Finding:
+    """Walk the whole chain; `checkpoint` is a head hash published earlier."""
+    position, previous, seen = 0, GENESIS, checkpoint in (None, GENESIS)
+    async with store.read() as session:
+        unsealed = await _count_unsealed(session)
+        while rows := await _page(session, position):
+            for row in rows:
+                position += 1
+                why = _break(row, position=position, previous=previous)
+                if why:
+                    return Finding(
+                        sealed=position,
+                        unsealed=unsealed,
+                        head=previous,
+                        broken_at=position,
+                        why=why,
+                    )
+                previous = row.hash or ""
+                seen = seen or previous == checkpoint
+    lost = None if seen else "the published checkpoint is not in the log"
+    return Finding(
+        sealed=position,
+        unsealed=unsealed,
+        head=previous,
+        broken_at=None if seen else position,
+        why=lost,
+    )
+
+
+class Filter(BaseModel):
+    """Which rows to list; None means any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str | None = None
+    tenant: str | None = None
+    actor: str | None = None
+    kind: str | None = None
+    subject: str | None = None
+
+
+async def listing(
+    session: AsyncSession, wanted: Filter, *, limit: int, after: int = 0
+) -> list[AuditRow]:
+    """Return rows in the order of their ids; `after` is the last one of a page."""
+    query = select(AuditRow).order_by(col(AuditRow.id)).limit(limit)
+    query = query.where(col(AuditRow.id) > after)
+    for name, value in wanted.model_dump(exclude_none=True).items():
+        query = query.where(getattr(AuditRow, name) == value)
+    return list((await session.execute(query)).scalars())
+
+
+async def of_run(session: AsyncSession, run: str, *, since: datetime) -> list[AuditRow]:
+    """Return what happened to a run since then, in order of time."""
+    query = (
+        select(AuditRow)
+        .where(col(AuditRow.run) == run, col(AuditRow.at) >= since)
+        .order_by(col(AuditRow.at), col(AuditRow.id))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def _head(session: AsyncSession) -> tuple[int, str]:
+    query = (
+        select(AuditRow)
+        .where(col(AuditRow.position).is_not(None))
+        .order_by(col(AuditRow.position).desc())
+        .limit(1)
+    )
+    row = (await session.execute(query)).scalar_one_or_none()
+    return (row.position or 0, row.hash or GENESIS) if row else (0, GENESIS)
+
+
+async def _unsealed(session: AsyncSession) -> list[AuditRow]:
+    query = (
+        select(AuditRow)
+        .where(col(AuditRow.position).is_(None))
+        .order_by(col(AuditRow.id))
+        .limit(BATCH)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def _count_unsealed(session: AsyncSession) -> int:
+    query = (
+        select(func.count()).select_from(AuditRow).where(col(AuditRow.hash).is_(None))
+    )
+    return (await session.execute(query)).scalar_one()
+
+
+async def _page(session: AsyncSession, after: int) -> list[AuditRow]:
+    query = (
+        select(AuditRow)
+        .where(col(AuditRow.position) > after)
+        .order_by(col(AuditRow.position))
+        .limit(BATCH)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+def _break(row: AuditRow, *, position: int, previous: str) -> str | None:
+    if row.position != position:
+        return f"row {position} is missing; the next one is {row.position}"
+    if row.previous != previous:
+        return f"row {position} does not follow the row before it"
+    if row.hash != _hash(row):
+        return f"row {position} was changed after it was sealed"
+    return None
+
+
+def _hash(row: AuditRow) -> str:
+    fields: list[JsonValue] = [
+        row.id,
+        row.at.isoformat(),
+        row.actor,
+        row.kind,
+        row.tenant,
+        row.run,
+        row.subject,
+        row.payload,
+        row.position,
+        row.previous,
+    ]
+    return hashlib.sha256(canonical.encode(fields)).hexdigest()

@@ -1,0 +1,95 @@
+"""One call as an activity finds it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.errors import NotFound
+from orchestrator.release import Release, ToolSpec
+from orchestrator.store import asking, releases, runs, switches
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import CallRow, EffectRow, RunRow
+from orchestrator.switch import Target, holding
+
+
+@dataclass(frozen=True)
+class CallView:
+    """A call with its run and release, and what holds it.
+
+    `held_by` is what stops the whole run; `off` the reason of a switch on its tool.
+    """
+
+    run: RunRow
+    call: CallRow
+    release: Release
+    spec: ToolSpec
+    held_by: str | None
+    off: str | None
+    effect: EffectRow | None
+
+    @property
+    def id(self) -> str:
+        """Return `run:turn.index`."""
+        return asking.call_id(self.call)
+
+    @property
+    def arguments(self) -> str:
+        """Return what would be carried out, as canonical JSON."""
+        return asking.effective(self.call)
+
+
+async def load(store: Store, run: str, turn: int, index: int) -> CallView:
+    """Return the call, or raise `NotFound`."""
+    async with store.read() as session:
+        call = await session.get(CallRow, (run, turn, index))
+        if call is None:
+            raise NotFound(kind="call", name=f"{run}:{turn}.{index}")
+        row = await runs.get(session, run)
+        release = await releases.load(session, row.release)
+        spec = release.tool(call.tool)
+        held_by, off = await _holds(session, store, row, spec)
+        return CallView(
+            run=row,
+            call=call,
+            release=release,
+            spec=spec,
+            held_by=held_by,
+            off=off,
+            effect=await session.get(EffectRow, asking.effect_key(call))
+            if spec.is_action
+            else None,
+        )
+
+
+async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
+    """Return a run's calls in their order."""
+    query = (
+        select(CallRow)
+        .where(col(CallRow.run) == run)
+        .order_by(col(CallRow.turn), col(CallRow.index))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def _holds(
+    session: AsyncSession, store: Store, run: RunRow, spec: ToolSpec
+) -> tuple[str | None, str | None]:
+    if run.cancel_reason is not None:
+        # Whatever held it holds it no more: it goes on to its end.
+        return None, None
+    if run.paused_by is not None:
+        return f"pause by {run.paused_by}", None
+    target = Target(
+        tenant=run.tenant,
+        workflow=run.workflow,
+        tool=spec.name,
+        corpora=frozenset(spec.corpora),
+    )
+    now = await store.now(session)
+    found = holding(await switches.active(session, now=now), target)
+    if found is None:
+        return None, None
+    if found.mode == "halt":
+        return f"switch {found.id}", None
+    return None, found.reason

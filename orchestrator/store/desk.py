@@ -1,0 +1,323 @@
+"""What a person at the desk sees of an approval: the queue, one item, its customer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.errors import NotFound
+from orchestrator.release import Release
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import approvals, releases, runs
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    CustomerMessageRow,
+    DecisionRow,
+    DraftRow,
+    EffectRow,
+    MessageRow,
+    NoteRow,
+    RunRow,
+    TurnRow,
+)
+
+LONGEST_QUEUE = 200
+LATEST = 10
+
+Row = TypeVar("Row", MessageRow, CallRow)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One approval of the queue, with how many have said yes and who they are."""
+
+    approval: ApprovalRow
+    run: RunRow
+    release: Release
+    given: int
+    deciders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One approval with all that a person needs to decide it."""
+
+    approval: ApprovalRow
+    run: RunRow
+    call: CallRow
+    release: Release
+    decisions: list[DecisionRow]
+    messages: list[MessageRow]
+    calls: list[CallRow]
+    customer_wrote: list[CustomerMessageRow]
+    effects: list[EffectRow]
+    other_runs: list[RunRow]
+    draft: DraftRow | None
+    notes: list[NoteRow]
+    successor: ApprovalRow | None
+    effect: EffectRow | None
+    model: str | None
+
+
+async def queue(
+    session: AsyncSession,
+    *,
+    tenant: str | None,
+    tool: str | None = None,
+    workflow: str | None = None,
+) -> list[Waiting]:
+    """Return what waits for people, what runs out first first."""
+    query = (
+        select(ApprovalRow, RunRow)
+        .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
+        .where(col(ApprovalRow.status) == "pending")
+        .order_by(col(ApprovalRow.answer_by), col(ApprovalRow.id))
+        .limit(LONGEST_QUEUE)
+    )
+    for column, wanted in (
+        (ApprovalRow.tenant, tenant),
+        (ApprovalRow.tool, tool),
+        (ApprovalRow.workflow, workflow),
+    ):
+        if wanted is not None:
+            query = query.where(col(column) == wanted)
+    rows = (await session.execute(query)).all()
+    given = await _deciders(session, [approval.id for approval, _ in rows])
+    return [
+        Waiting(
+            approval=approval,
+            run=run,
+            release=await releases.load(session, approval.release),
+            given=len(given.get(approval.id, ())),
+            deciders=tuple(given.get(approval.id, ())),
+        )
+        for approval, run in rows
+    ]
+
+
+async def item(
+    store: Store, approval_id: str, *, person: str, tenant: str | None
+) -> Item:
+    """Return one approval's item, or raise `NotFound`, also for another tenant's."""
+    async with store.read() as session:
+        approval = await approvals.get(session, approval_id, tenant=tenant)
+        run = await runs.get(session, approval.run)
+        key = (approval.run, approval.turn, approval.index)
+        call = await session.get(CallRow, key)
+        if call is None:
+            raise NotFound(kind="approval", name=approval_id)
+        return Item(
+            approval=approval,
+            run=run,
+            call=call,
+            release=await releases.load(session, run.release),
+            decisions=await approvals.decisions(session, approval_id),
+            messages=await _rows(session, MessageRow, run.id),
+            calls=await _rows(session, CallRow, run.id),
+            customer_wrote=await customer_messages(session, run.id),
+            effects=await customer_effects(session, run),
+            other_runs=await other_runs(session, run),
+            draft=await session.get(DraftRow, (approval_id, person)),
+            notes=await notes(session, run.id),
+            successor=await _successor(session, approval),
+            effect=await _effect(session, approval),
+            model=await _model(session, run.id),
+        )
+
+
+async def customer_effects(session: AsyncSession, run: RunRow) -> list[EffectRow]:
+    """Return what was done for the run's customer, newest first."""
+    query = (
+        select(EffectRow)
+        .where(
+            col(EffectRow.tenant) == run.tenant,
+            col(EffectRow.customer) == run.customer,
+        )
+        .order_by(col(EffectRow.created_at).desc())
+        .limit(LATEST)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def other_runs(session: AsyncSession, run: RunRow) -> list[RunRow]:
+    """Return the customer's other open runs, newest first."""
+    query = (
+        select(RunRow)
+        .where(
+            col(RunRow.tenant) == run.tenant,
+            col(RunRow.customer) == run.customer,
+            col(RunRow.id) != run.id,
+            col(RunRow.status).not_in(ENDED_RUNS),
+        )
+        .order_by(col(RunRow.created_at).desc())
+        .limit(LATEST)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def customer_messages(
+    session: AsyncSession, run: str
+) -> list[CustomerMessageRow]:
+    """Return what the customer wrote after the start, first first."""
+    query = (
+        select(CustomerMessageRow)
+        .where(col(CustomerMessageRow.run) == run)
+        .order_by(col(CustomerMessageRow.id))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def notes(session: AsyncSession, run: str) -> list[NoteRow]:
+    """Return people's notes on a run, first first."""
+    query = select(NoteRow).where(col(NoteRow.run) == run).order_by(col(NoteRow.id))
+    return list((await session.execute(query)).scalars())
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One of a person's decisions and what came of it."""
+
+    decision: DecisionRow
+    approval: ApprovalRow
+    release: Release
+    effect: EffectRow | None
+
+
+async def decided_by(
+    session: AsyncSession, person: str, *, limit: int = 100
+) -> list[Decided]:
+    """Return a person's decisions, newest first."""
+    query = (
+        select(DecisionRow, ApprovalRow)
+        .join(ApprovalRow, col(ApprovalRow.id) == col(DecisionRow.approval))
+        .where(col(DecisionRow.person) == person)
+        .order_by(col(DecisionRow.id).desc())
+        .limit(limit)
+    )
+    rows = (await session.execute(query)).all()
+    keys = [approval.id for _, approval in rows]
+    found = select(EffectRow).where(col(EffectRow.approval).in_(keys))
+    effects = {one.approval: one for one in (await session.execute(found)).scalars()}
+    return [
+        Decided(
+            decision,
+            approval,
+            await releases.load(session, approval.release),
+            effects.get(approval.id),
+        )
+        for decision, approval in rows
+    ]
+
+
+async def _deciders(
+    session: AsyncSession, approvals_: Sequence[str]
+) -> dict[str, list[str]]:
+    query = select(DecisionRow).where(col(DecisionRow.approval).in_(approvals_))
+    found: dict[str, list[str]] = {}
+    for row in (await session.execute(query)).scalars():
+        found.setdefault(row.approval, []).append(row.person)
+    return found
+
+
+async def _rows(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
+    """Return a run's latest rows, in their order."""
+    query = (
+        select(table)
+        .where(col(table.run) == run)
+        .order_by(col(table.turn).desc(), col(table.index).desc())
+        .limit(LONGEST_QUEUE)
+    )
+    return list((await session.execute(query)).scalars())[::-1]
+
+
+async def _successor(
+    session: AsyncSession, approval: ApprovalRow
+) -> ApprovalRow | None:
+    """Return the approval of the call's latest revision, where it is a later one."""
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == approval.run,
+            col(ApprovalRow.turn) == approval.turn,
+            col(ApprovalRow.index) == approval.index,
+            col(ApprovalRow.revision) > approval.revision,
+        )
+        .order_by(col(ApprovalRow.revision).desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def _effect(session: AsyncSession, approval: ApprovalRow) -> EffectRow | None:
+    query = select(EffectRow).where(col(EffectRow.approval) == approval.id).limit(1)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def _model(session: AsyncSession, run: str) -> str | None:
+    """Return the model that answered last."""
+    query = (
+        select(TurnRow.model)
+        .where(col(TurnRow.run) == run)
+        .order_by(col(TurnRow.turn).desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int, int]:
+    """Return how many approvals wait, hand-offs are open and effects are unknown."""
+    waiting = (
+        select(func.count())
+        .select_from(ApprovalRow)
+        .where(col(ApprovalRow.status) == "pending")
+    )
+    handed = (
+        select(func.count())
+        .select_from(RunRow)
+        .where(col(RunRow.status) == "handed_off", col(RunRow.id).not_in(_settled()))
+    )
+    unknown = (
+        select(func.count())
+        .select_from(EffectRow)
+        .where(col(EffectRow.status) == "unknown")
+    )
+    if tenant is not None:
+        waiting = waiting.where(col(ApprovalRow.tenant) == tenant)
+        handed = handed.where(col(RunRow.tenant) == tenant)
+        unknown = unknown.where(col(EffectRow.tenant) == tenant)
+    found = [
+        (await session.execute(one)).scalar_one() for one in (waiting, handed, unknown)
+    ]
+    return found[0], found[1], found[2]
+
+
+def _settled() -> Any:  # noqa: ANN401 a select of run ids
+    return select(NoteRow.run).where(col(NoteRow.kind) == "done_outside")
+
+
+async def handoffs(
+    session: AsyncSession, *, tenant: str | None
+) -> list[tuple[RunRow, list[NoteRow]]]:
+    """Return runs handed to people and not yet settled, oldest first, with notes."""
+    query = (
+        select(RunRow)
+        .where(col(RunRow.status) == "handed_off", col(RunRow.id).not_in(_settled()))
+        .order_by(col(RunRow.ended_at))
+        .limit(LONGEST_QUEUE)
+    )
+    if tenant is not None:
+        query = query.where(col(RunRow.tenant) == tenant)
+    found = list((await session.execute(query)).scalars())
+    said = (
+        select(NoteRow)
+        .where(col(NoteRow.run).in_([run.id for run in found]))
+        .order_by(col(NoteRow.id))
+    )
+    by_run: dict[str, list[NoteRow]] = {}
+    for note in (await session.execute(said)).scalars():
+        by_run.setdefault(note.run, []).append(note)
+    return [(run, by_run.get(run.id, [])) for run in found]

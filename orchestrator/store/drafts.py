@@ -1,0 +1,42 @@
+"""A person's unfinished edit of an approval; it outlives a conflict."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from orchestrator.store import approvals
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import DraftRow
+
+
+async def save(
+    store: Store,
+    approval: str,
+    *,
+    person: str,
+    tenant: str | None,
+    form: Mapping[str, Sequence[str]],
+) -> datetime:
+    """Keep a form as it is, right or wrong; return when it was kept.
+
+    Raises `NotFound` for an approval that this person may not see.
+    """
+    async with store.write() as session:
+        await approvals.get(session, approval, tenant=tenant)
+        now = await store.now(session)
+        await session.merge(
+            DraftRow(
+                approval=approval,
+                person=person,
+                form={name: list(texts) for name, texts in form.items()},
+                saved_at=now,
+            )
+        )
+        return now
+
+
+async def drop(store: Store, approval: str, *, person: str) -> None:
+    """Forget a person's draft."""
+    async with store.write() as session:
+        row = await session.get(DraftRow, (approval, person))
+        if row is not None:
+            await session.delete(row)

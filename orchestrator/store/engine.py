@@ -1,0 +1,171 @@
+"""Access to the database: short transactions, one clock, two dialects."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError, DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from orchestrator.clock import Clock, system_clock
+from orchestrator.errors import InvalidValue, StoreUnavailable
+from orchestrator.store import sqlite
+
+# A transaction never waits for the network, so 2 s without an end is a fault.
+TRANSACTION_TIMEOUT = timedelta(seconds=2)
+# Held shared by whoever leases or sends, exclusively by a switch (P3).
+BARRIER = 0x4B455954
+
+
+class Store:
+    """The record of one installation; safe to share between tasks of one loop."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
+    ) -> None:
+        """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg)."""
+        self.url = url
+        self._clock = clock
+        self.engine = _engine(url, transaction_timeout)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell which dialect this is."""
+        return self.engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Yield a session that only reads.
+
+        Raises `StoreUnavailable` where the database is away or cannot write.
+        """
+        with _named_faults(self.url):
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(
+        self, *, wait_s: float = sqlite.BUSY_S
+    ) -> AsyncGenerator[AsyncSession]:
+        """Yield a session whose work commits at the end, or not at all.
+
+        On SQLite the write lock is taken at the start, so that what is read stays true;
+        where it is not had within `wait_s`, `StoreUnavailable` is raised.
+        """
+        with _named_faults(self.url):
+            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+                if self.is_sqlite:
+                    await sqlite.begin(session, wait_s=wait_s)
+                async with _committing(session):
+                    yield session
+
+    async def now(self, session: AsyncSession) -> datetime:
+        """Return the time, the database's own on PostgreSQL, read after locks."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return system_clock()
+        return cast(
+            "datetime", (await session.execute(select(func.clock_timestamp()))).scalar()
+        )
+
+    async def share_barrier(self, session: AsyncSession) -> None:
+        """Take the lock that leasing and sending share; a switch waits for it."""
+        if not self.is_sqlite:
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": BARRIER}
+            )
+
+    async def raise_barrier(self, session: AsyncSession) -> None:
+        """Take the lock alone: nothing leases or begins to send until the commit."""
+        if not self.is_sqlite:
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}
+            )
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _committing(session: AsyncSession) -> AsyncGenerator[None]:
+    try:
+        yield
+        await session.commit()
+    except BaseException:
+        await session.rollback()
+        raise
+
+
+# A standby that cannot write and a transaction that ran out of time are "internal".
+_FAULTS = (OperationalError, InternalError, OSError, NoConnection)
+
+
+class _named_faults:  # noqa: N801 reads as the with-statement it is used in
+    """Turns a driver's fault into `StoreUnavailable`; broken constraints pass."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).render_as_string(hide_password=True)
+
+    def __enter__(self) -> None:
+        """Do nothing; the work is at the end."""
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: object
+    ) -> None:
+        """Raise `StoreUnavailable` for a fault of the database itself.
+
+        `InvalidValue` where it is fine and the value is what it cannot hold.
+        """
+        if isinstance(error, DataError | UnicodeEncodeError):
+            raise InvalidValue(
+                "a value cannot be stored: a text with U+0000 or half a character, or "
+                "a number that is too large; correct it"
+            ) from error
+        if isinstance(error, _FAULTS) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            raise StoreUnavailable(
+                f"The database {self._url} cannot be used now: "
+                f"{str(getattr(error, 'orig', error)).strip()}. Nothing was changed; "
+                "check that it runs and has room."
+            ) from error
+
+
+def _engine(url: str, transaction_timeout: timedelta) -> AsyncEngine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(url, parsed.database)
+    timeout_ms = transaction_timeout // timedelta(milliseconds=1)
+    return create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 3,
+            "options": f"-c transaction_timeout={timeout_ms} -c timezone=UTC",
+        },
+    )
+
+
+def _sqlite(url: str, database: str | None) -> AsyncEngine:
+    path = Path(database or "keyturn.db")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=20,
+        async_creator=lambda: sqlite.connection(path),
+    )

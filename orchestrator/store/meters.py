@@ -1,0 +1,272 @@
+"""Budgets in the record: reserved at the worst case before, settled after (P4)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select, update
+
+from orchestrator.budget import Budget, microusd
+from orchestrator.errors import BudgetExceeded
+from orchestrator.store import asking
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import AttemptRow, MeterRow, RunRow
+
+# After this a request's holder is taken for dead and its reservation is charged whole.
+ATTEMPT_LEASE = timedelta(minutes=10)
+
+
+class Reservation(BaseModel):
+    """What one model attempt may cost at most, and in which scopes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: str
+    run: str
+    turn: int
+    number: int
+    provider: str
+    model: str
+    tokens: int
+    cost_microusd: int
+
+
+class Bounds(BaseModel):
+    """What a scope may use: None where it has no bound of that unit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int | None = None
+    cost_microusd: int | None = None
+
+
+def bounds(
+    budget: Budget, *, run: str, workflow: str, tenant: str, now: datetime
+) -> dict[str, Bounds]:
+    """Return the scopes of a run's budget, with the day in UTC."""
+    day = now.date().isoformat()
+    scopes = {
+        f"run {run}": Bounds(
+            tokens=budget.tokens, cost_microusd=microusd(budget.cost_usd)
+        )
+    }
+    if budget.workflow_day_usd is not None:
+        scopes[f"workflow {workflow} on {day}"] = Bounds(
+            cost_microusd=microusd(budget.workflow_day_usd)
+        )
+    if budget.tenant_day_usd is not None:
+        scopes[f"tenant {tenant} on {day}"] = Bounds(
+            cost_microusd=microusd(budget.tenant_day_usd)
+        )
+    return scopes
+
+
+async def reserve(
+    store: Store, wanted: Reservation, scopes: Mapping[str, Bounds]
+) -> None:
+    """Hold the worst case in every scope, or raise `BudgetExceeded` and hold nothing.
+
+    The attempt commits as sent: if its holder dies, it is charged at its maximum.
+    """
+    async with store.write() as session:
+        meters = await _locked(session, sorted(scopes), is_sqlite=store.is_sqlite)
+        for scope, bound in scopes.items():
+            _check_room(scope, bound, meters[scope], wanted)
+        now = await store.now(session)
+        for meter in meters.values():
+            meter.held_tokens += wanted.tokens
+            meter.held_microusd += wanted.cost_microusd
+        session.add(
+            AttemptRow(
+                id=wanted.attempt,
+                run=wanted.run,
+                turn=wanted.turn,
+                number=wanted.number,
+                provider=wanted.provider,
+                model=wanted.model,
+                status="sent",
+                scopes=sorted(scopes),
+                held_tokens=wanted.tokens,
+                held_microusd=wanted.cost_microusd,
+                lease_until=now + ATTEMPT_LEASE,
+                created_at=now,
+            )
+        )
+
+
+class Used(BaseModel):
+    """What an attempt used; None for one that certainly reached nobody."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input_tokens: int
+    output_tokens: int
+    cost_microusd: int
+    error: str | None = None
+    reply: dict[str, JsonValue] | None = None
+
+
+async def settle(store: Store, attempt: str, used: Used | None) -> None:
+    """Replace what an attempt holds by what it used; a second call changes nothing."""
+    async with store.write() as session:
+        await _lock_run(session, attempt)
+        await settle_in(session, store, attempt, used)
+
+
+async def settle_in(
+    session: AsyncSession, store: Store, attempt: str, used: Used | None
+) -> None:
+    """Do `settle` within a transaction that has locked the attempt's run."""
+    now = await store.now(session)
+    if used is None:
+        await _close(session, attempt, {"status": "freed", "settled_at": now})
+        return
+    outcome = used.model_dump() | {
+        "status": "settled",
+        "settled_at": now,
+        "tokens": used.input_tokens + used.output_tokens,
+        "error": asking.storable(used.error) if used.error else None,
+    }
+    if not await _close(session, attempt, outcome):
+        # Its holder was taken for dead and charged at the maximum; now it is known.
+        await _close(session, attempt, outcome, was="charged")
+
+
+async def charge_dead(store: Store) -> int:
+    """Charge attempts whose holder died at their maximum; return how many."""
+    async with store.read() as session:
+        now = await store.now(session)
+        query = select(AttemptRow).where(
+            col(AttemptRow.status) == "sent", col(AttemptRow.lease_until) < now
+        )
+        dead = list((await session.execute(query)).scalars())
+    for row in dead:
+        async with store.write() as session:
+            await _lock_run(session, row.id)
+            await _close(session, row.id, _charge(row, now=now))
+    return len(dead)
+
+
+def _charge(row: AttemptRow, *, now: datetime) -> dict[str, Any]:
+    return {
+        "status": "charged",
+        "settled_at": now,
+        "tokens": row.held_tokens,
+        "cost_microusd": row.held_microusd,
+        "error": "its worker died; charged at the maximum",
+    }
+
+
+async def _lock_run(session: AsyncSession, attempt: str) -> None:
+    """Lock the run first: the order of locks is the same everywhere."""
+    owner = select(AttemptRow.run).where(col(AttemptRow.id) == attempt)
+    query = select(RunRow.id).where(col(RunRow.id) == owner.scalar_subquery())
+    await session.execute(query.with_for_update(key_share=True))
+
+
+async def _close(
+    session: AsyncSession, attempt: str, outcome: dict[str, Any], *, was: str = "sent"
+) -> bool:
+    """Close an attempt that is in the state `was`, and move its figures; else do nothing.
+
+    What it takes back is what it held or, where it was charged, what it was charged.
+    """
+    close = (
+        update(AttemptRow)
+        .where(col(AttemptRow.id) == attempt, col(AttemptRow.status) == was)
+        .values(**outcome)
+        .returning(
+            col(AttemptRow.run),
+            col(AttemptRow.scopes),
+            col(AttemptRow.held_tokens),
+            col(AttemptRow.held_microusd),
+            col(AttemptRow.tokens),
+            col(AttemptRow.cost_microusd),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    row = (await session.execute(close)).one_or_none()
+    if row is None:
+        return False
+    run, scopes, held_tokens, held_microusd, tokens, cost = row
+    if was == "charged":
+        tokens, cost = tokens - held_tokens, cost - held_microusd
+        held_tokens = held_microusd = 0
+    for scope in sorted(scopes):
+        await session.execute(
+            update(MeterRow)
+            .where(col(MeterRow.scope) == scope)
+            .values(
+                held_tokens=col(MeterRow.held_tokens) - held_tokens,
+                held_microusd=col(MeterRow.held_microusd) - held_microusd,
+                used_tokens=col(MeterRow.used_tokens) + tokens,
+                used_microusd=col(MeterRow.used_microusd) + cost,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    await session.execute(
+        update(RunRow)
+        .where(col(RunRow.id) == run)
+        .values(
+            tokens=col(RunRow.tokens) + tokens,
+            cost_microusd=col(RunRow.cost_microusd) + cost,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def _check_room(scope: str, bound: Bounds, meter: MeterRow, want: Reservation) -> None:
+    for unit, limit, taken, needed in (
+        ("tokens", bound.tokens, meter.held_tokens + meter.used_tokens, want.tokens),
+        (
+            "micro-dollars",
+            bound.cost_microusd,
+            meter.held_microusd + meter.used_microusd,
+            want.cost_microusd,
+        ),
+    ):
+        if limit is not None and taken + needed > limit:
+            raise BudgetExceeded(
+                scope=scope, unit=unit, needed=needed, left=max(0, limit - taken)
+            )
+
+
+async def _locked(
+    session: AsyncSession, scopes: Sequence[str], *, is_sqlite: bool
+) -> dict[str, MeterRow]:
+    """Return the scopes' rows, locked in the order given; new ones are made first.
+
+    Nothing is locked before what is missing is there: who waits for another's new row
+    with a lock in hand would wait for ever.
+    """
+    known = select(MeterRow.scope).where(col(MeterRow.scope).in_(scopes))
+    have = set((await session.execute(known)).scalars())
+    missing = [scope for scope in scopes if scope not in have]
+    if missing:
+        insert = sqlite.insert if is_sqlite else postgresql.insert
+        rows = [
+            {
+                "scope": scope,
+                "held_tokens": 0,
+                "held_microusd": 0,
+                "used_tokens": 0,
+                "used_microusd": 0,
+            }
+            for scope in missing
+        ]
+        await session.execute(insert(MeterRow).values(rows).on_conflict_do_nothing())
+    return await _rows(session, scopes)
+
+
+async def _rows(session: AsyncSession, scopes: Sequence[str]) -> dict[str, MeterRow]:
+    query = (
+        select(MeterRow)
+        .where(col(MeterRow.scope).in_(scopes))
+        .order_by(col(MeterRow.scope))
+        .with_for_update()
+    )
+    return {row.scope: row for row in (await session.execute(query)).scalars()}

@@ -1,0 +1,16 @@
+"""Where Alembic enters: runs on the connection that `migrate` hands over."""
+
+from alembic import context
+
+from orchestrator.store.migrations import target
+
+# `migrate` has begun the one transaction that everything here happens in, and commits.
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=target.METADATA,
+    compare_type=True,
+    compare_server_default=True,
+    render_item=target.render,
+    user_module_prefix="sa.",
+)
+context.run_migrations()

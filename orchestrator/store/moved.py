@@ -1,0 +1,210 @@
+"""Money moved, as the ledger knows it, and the limits on it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Text, cast
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, or_, select
+
+from orchestrator.budget import Limit
+from orchestrator.errors import LimitExceeded
+from orchestrator.money import Money, format_minor
+from orchestrator.release import Release
+from orchestrator.status import COUNTED_EFFECTS
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import EffectRow, MeterRow, RunRow
+
+DEFAULT_WINDOW = timedelta(days=1)
+
+
+async def before(  # noqa: PLR0913 what it counts for, and in what
+    session: AsyncSession,
+    run: RunRow,
+    release: Release,
+    *,
+    subject: str | None,
+    money: Money | None,
+    now: datetime,
+    but: str = "",
+) -> int:
+    """Return what has moved for the same subject and customer, in minor units.
+
+    Counts what is reserved, sent or done within the window of the release's limits
+    per customer and subject (one day where it has none), in the currency of `money`;
+    the effect named by `but` is left out.
+    """
+    if money is None:
+        return 0
+    windows = [
+        one.within for one in release.limits if one.per in ("customer", "subject")
+    ]
+    since = now - max(windows, default=DEFAULT_WINDOW)
+    same = [col(EffectRow.customer) == run.customer]
+    if subject is not None:
+        same.append(col(EffectRow.subject) == subject)
+    return await _sum(
+        session,
+        since,
+        money.currency,
+        [col(EffectRow.tenant) == run.tenant, or_(*same), col(EffectRow.key) != but],
+    )
+
+
+async def lock_history(
+    session: AsyncSession,
+    store: Store,
+    run: RunRow,
+    *,
+    subject: str | None,
+    has_money: bool,
+) -> None:
+    """Lock what `before` and `is_repeated` read, until the commit.
+
+    Always taken before any scope of `check_limits` that is not the run's own.
+    """
+    scopes = [_subject_scope(run.tenant, subject)] if subject is not None else []
+    if has_money:
+        scopes.append(_customer_scope(run.tenant, run.customer))
+    if scopes:
+        await _lock(session, sorted(scopes), store=store)
+
+
+async def is_repeated(
+    session: AsyncSession, *, tenant: str, subject: str | None
+) -> bool:
+    """Tell whether an action on the subject is done already."""
+    if subject is None:
+        return False
+    query = (
+        select(EffectRow.key)
+        .where(
+            col(EffectRow.tenant) == tenant,
+            col(EffectRow.subject) == subject,
+            col(EffectRow.status) == "done",
+        )
+        .limit(1)
+    )
+    return (await session.execute(query)).first() is not None
+
+
+async def check_limits(
+    session: AsyncSession,
+    store: Store,
+    effect: EffectRow,
+    limits: Iterable[Sequence[Limit]],
+) -> None:
+    """Raise `LimitExceeded` where `effect` does not fit; locks each scope first.
+
+    Each of the sequences must leave room: those of one release and of another.
+    """
+    amount, currency = effect.amount, effect.currency
+    if amount is None or currency is None:
+        return
+    pairs = [
+        (name, limit, conditions)
+        for declared in limits
+        for limit in _of_currency(declared, amount, currency)
+        for name, conditions in _scopes(effect, limit)
+    ]
+    if not pairs:
+        return
+    await _lock(session, sorted({name for name, _, _ in pairs}), store=store)
+    now = await store.now(session)
+    for name, limit, conditions in pairs:
+        others = [*conditions, col(EffectRow.key) != effect.key]
+        moved = await _sum(session, now - limit.within, currency, others)
+        if moved + amount > limit.money.amount:
+            left = max(0, limit.money.amount - moved)
+            raise LimitExceeded(
+                scope=f"{name.removeprefix('limit ')} within {limit.within}",
+                needed=format_minor(amount, currency),
+                left=format_minor(left, currency),
+            )
+
+
+def _of_currency(limits: Sequence[Limit], amount: int, currency: str) -> list[Limit]:
+    found = [one for one in limits if one.money.currency == currency]
+    if limits and not found:
+        raise LimitExceeded(
+            scope=f"currency {currency} (none declared)",
+            needed=format_minor(amount, currency),
+            left=format_minor(0, currency),
+        )
+    return found
+
+
+def _scopes(effect: EffectRow, limit: Limit) -> list[tuple[str, list[Any]]]:
+    tenant = col(EffectRow.tenant) == effect.tenant
+    match limit.per:
+        case "run":
+            return [(f"limit run {effect.run}", [col(EffectRow.run) == effect.run])]
+        case "subject":
+            same = col(EffectRow.subject) == effect.subject
+            return [(_subject_scope(effect.tenant, effect.subject), [tenant, same])]
+        case "customer":
+            same = col(EffectRow.customer) == effect.customer
+            return [(_customer_scope(effect.tenant, effect.customer), [tenant, same])]
+        case "workflow":
+            same = col(EffectRow.workflow) == effect.workflow
+            return [(f"limit workflow {effect.workflow}", [same])]
+        case "tenant":
+            return [(f"limit tenant {effect.tenant}", [tenant])]
+        case "approver":
+            return [
+                (f"limit approver {person}", [_approved_by(person)])
+                for person in effect.approvers
+            ]
+
+
+def _subject_scope(tenant: str, subject: str | None) -> str:
+    return f"limit subject {tenant} {subject}"
+
+
+def _customer_scope(tenant: str, customer: str) -> str:
+    return f"limit customer {tenant} {customer}"
+
+
+def _approved_by(person: str) -> Any:  # noqa: ANN401 an SQL condition
+    # Ids hold no quote and no wildcard, so the JSON text contains exactly this.
+    return cast(col(EffectRow.approvers), Text).like(f'%"{person}"%')
+
+
+async def _sum(
+    session: AsyncSession, since: datetime, currency: str, conditions: Sequence[Any]
+) -> int:
+    query = select(func.coalesce(func.sum(col(EffectRow.amount)), 0)).where(
+        col(EffectRow.status).in_(COUNTED_EFFECTS),
+        col(EffectRow.currency) == currency,
+        # What is not yet certain counts however old it is.
+        or_(col(EffectRow.created_at) > since, col(EffectRow.status) != "done"),
+        *conditions,
+    )
+    return int((await session.execute(query)).scalar_one() or 0)
+
+
+async def _lock(session: AsyncSession, scopes: Sequence[str], *, store: Store) -> None:
+    if store.is_sqlite:
+        return
+    rows = [
+        {
+            "scope": scope,
+            "held_tokens": 0,
+            "held_microusd": 0,
+            "used_tokens": 0,
+            "used_microusd": 0,
+        }
+        for scope in scopes
+    ]
+    await session.execute(
+        postgresql.insert(MeterRow).values(rows).on_conflict_do_nothing()
+    )
+    query = (
+        select(MeterRow.scope)
+        .where(col(MeterRow.scope).in_(scopes))
+        .order_by(col(MeterRow.scope))
+        .with_for_update()
+    )
+    await session.execute(query)

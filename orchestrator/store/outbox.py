@@ -1,0 +1,214 @@
+"""The outbox: what must reach Temporal, delivered until the store shows the outcome."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, or_, select, update
+
+from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    OutboxRow,
+    RunRow,
+    StepRow,
+)
+
+Kind = Literal["start", "decision", "resume", "wake", "cancel"]
+
+# What is unacted for this long is rung again, then ever more slowly: a bell is kept in
+# the workflow's history, and what was lost with it is lost once.
+RING_AGAIN = timedelta(seconds=30)
+SLOWEST = 7
+# How long a delivering process keeps others from delivering the same rows.
+CLAIM = timedelta(seconds=10)
+# Steps beyond these have long ended.
+LATEST_STEPS = 50
+
+
+class Delivery(BaseModel):
+    """What to deliver to one run: its start, or one bell for all that is new.
+
+    `doors` are the workflow ids to ring; none: the run has not begun.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    ids: tuple[int, ...]
+    run: str
+    workflow: str
+    doors: tuple[str, ...]
+
+
+def add(
+    session: AsyncSession,
+    kind: Kind,
+    run: str,
+    *,
+    at: datetime,
+    approval: str | None = None,
+) -> OutboxRow:
+    """Add one row to this transaction and return it."""
+    row = OutboxRow(kind=kind, run=run, approval=approval, created_at=at, due_at=at)
+    session.add(row)
+    return row
+
+
+async def heard(session: AsyncSession, run: str, *, at: datetime) -> None:
+    """End the run's bells that tell it to go on: it looked, and something holds it."""
+    await session.execute(
+        update(OutboxRow)
+        .where(
+            col(OutboxRow.run) == run,
+            col(OutboxRow.kind) == "resume",
+            col(OutboxRow.done_at).is_(None),
+        )
+        .values(done_at=at)
+    )
+
+
+async def claim(
+    store: Store, *, limit: int = 50, run: str | None = None
+) -> list[Delivery]:
+    """Return what is due, claimed for 10 s; rows whose outcome shows end instead.
+
+    One bell tells a run all that is new: its rows are delivered together.
+    """
+    async with store.write() as session:
+        now = await store.now(session)
+        due = await _due(session, now=now, limit=limit, run=run)
+        due.sort(key=lambda row: row.run)
+        found = [
+            await _delivery(session, owner, list(rows), now=now)
+            for owner, rows in groupby(due, key=lambda row: row.run)
+        ]
+        return [one for one in found if one is not None]
+
+
+async def delivered(store: Store, ids: Iterable[int]) -> None:
+    """Note that Temporal accepted these; they are rung again if nobody acts."""
+    async with store.write() as session:
+        now = await store.now(session)
+        for row in await _by_ids(session, ids):
+            row.claimed_until, row.last_error = None, None
+            row.due_at = now + RING_AGAIN * 2 ** min(row.tries - 1, SLOWEST)
+            if row.kind == "wake":
+                row.done_at = now
+
+
+async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
+    """Note why Temporal did not accept these; they are tried again, ever slower."""
+    async with store.write() as session:
+        now = await store.now(session)
+        for row in await _by_ids(session, ids):
+            row.claimed_until, row.last_error = None, error[:500]
+            row.due_at = now + timedelta(seconds=min(30, 2 ** min(row.tries, 5)))
+
+
+async def _due(
+    session: AsyncSession, *, now: datetime, limit: int, run: str | None
+) -> list[OutboxRow]:
+    query = (
+        select(OutboxRow)
+        .where(col(OutboxRow.done_at).is_(None), col(OutboxRow.due_at) <= now)
+        .where(
+            or_(
+                col(OutboxRow.claimed_until).is_(None),
+                col(OutboxRow.claimed_until) < now,
+            )
+        )
+        .order_by(col(OutboxRow.due_at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if run is not None:
+        query = query.where(col(OutboxRow.run) == run)
+    return list((await session.execute(query)).scalars())
+
+
+async def _by_ids(session: AsyncSession, ids: Iterable[int]) -> list[OutboxRow]:
+    query = select(OutboxRow).where(col(OutboxRow.id).in_(ids))
+    query = query.order_by(col(OutboxRow.id)).with_for_update()
+    return list((await session.execute(query)).scalars())
+
+
+async def _delivery(
+    session: AsyncSession, owner: str, rows: list[OutboxRow], *, now: datetime
+) -> Delivery | None:
+    """Return what to deliver to a run, or None where no row of it needs to be."""
+    run = await session.get(RunRow, owner)
+    open_rows: list[OutboxRow] = []
+    for row in rows:
+        if run is None or await _is_acted_on(session, row, run):
+            row.done_at = now
+        elif run.status == "stopped" and row.kind == "decision":
+            # Whatever holds the run rings it when it is lifted.
+            row.due_at = now + RING_AGAIN
+        else:
+            open_rows.append(row)
+    if run is None or not open_rows:
+        return None
+    for row in open_rows:
+        row.claimed_until, row.tries = now + CLAIM, row.tries + 1
+    return Delivery(
+        ids=tuple(row.id for row in open_rows if row.id is not None),
+        run=run.id,
+        workflow=run.workflow,
+        doors=await _doors(session, open_rows),
+    )
+
+
+async def _is_acted_on(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
+    if run.status in ENDED_RUNS:
+        return True
+    match row.kind:
+        case "start":
+            return run.status != "queued"
+        case "resume":
+            has_looked = run.status not in ("stopped", "queued")
+            return has_looked or run.paused_by is not None
+        case "decision":
+            return await _is_decision_done(session, row)
+        case _:
+            return False
+
+
+async def _is_decision_done(session: AsyncSession, row: OutboxRow) -> bool:
+    approval = await session.get(ApprovalRow, row.approval) if row.approval else None
+    if approval is None or approval.consumed_by is not None:
+        return True
+    key = (approval.run, approval.turn, approval.index)
+    call = await session.get(CallRow, key)
+    return call is None or call.status != "open" or call.revision != approval.revision
+
+
+async def _doors(session: AsyncSession, rows: Sequence[OutboxRow]) -> tuple[str, ...]:
+    """Return which workflows to ring: the loops that the rows are about."""
+    run = rows[0].run
+    if any(row.kind == "start" for row in rows):
+        return ()
+    if all(row.approval is not None for row in rows):
+        asked = [await session.get(ApprovalRow, row.approval) for row in rows]
+        steps = {(a.turn - 1) // TURNS_PER_STEP + 1 for a in asked if a is not None}
+        return tuple(f"{run}/act/{step}" for step in sorted(steps))
+    return await _open_doors(session, run)
+
+
+async def _open_doors(session: AsyncSession, run: str) -> tuple[str, ...]:
+    query = (
+        select(StepRow)
+        .where(col(StepRow.run) == run)
+        .order_by(col(StepRow.step).desc())
+        .limit(LATEST_STEPS)
+    )
+    steps = list((await session.execute(query)).scalars())
+    loops = [one for one in steps if one.kind == "act" and one.output is None]
+    if loops:
+        return tuple(f"{run}/act/{one.step}" for one in loops)
+    return (run,) if steps else ()

@@ -1,0 +1,93 @@
+"""Whether signed decisions carry an approval, at the moment of acting (P1)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.binding import Verifier
+from orchestrator.policy import APPROVER_RANK, Verdict
+from orchestrator.store import approvals, runs
+from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
+
+
+def asked(approval: ApprovalRow) -> Verdict:
+    """Return the verdict under which people were asked."""
+    return Verdict.model_validate(approval.verdict)
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Judges one approval by what was signed, not by what its row says alone.
+
+    `verdict` is what policy says now: rows that ask for less are not believed.
+    """
+
+    session: AsyncSession
+    verifier: Verifier
+    run: RunRow
+    approval: ApprovalRow
+    verdict: Verdict
+    now: datetime
+
+    async def has_run_out(self) -> bool:
+        """Tell whether the approval's time is over: its own, or the week of a yes."""
+        usable_until = self.approval.usable_until
+        if usable_until is None or usable_until <= self.now:
+            return True
+        given = await approvals.decisions(self.session, self.approval.id)
+        return any(one.at + runs.LONGEST_USABLE <= self.now for one in given)
+
+    async def why_unproven(self, bound: str) -> str | None:
+        """Return why the decisions do not carry the binding `bound`, or None."""
+        given = await approvals.decisions(self.session, self.approval.id)
+        for one in given:
+            why = self._why_void(one, bound) or await self._why_not_by(one)
+            if why:
+                return why
+        people = {one.person for one in given}
+        needed = max(self.approval.needed, self.verdict.approvers)
+        if len(people) < needed:
+            return f"{len(people)} of {needed} approvals were given"
+        return None
+
+    async def rejection(self) -> str | None:
+        """Return a rejection as the model reads it; None where it is not genuine."""
+        given = await approvals.decisions(self.session, self.approval.id)
+        last = next((d for d in reversed(given) if d.decision != "approve"), None)
+        if last is None or not self._is_genuine(last):
+            return None
+        asked = "asked for changes" if last.decision == "change" else "rejected this"
+        follow = "Draft it again accordingly." if last.decision == "change" else ""
+        words = f"It was not done. {last.person_name} {asked}: {last.reason} {follow}"
+        return words.strip()
+
+    def _why_void(self, one: DecisionRow, bound: str) -> str | None:
+        if one.decision != "approve" or one.effective != bound:
+            return "a decision is about something else"
+        if not self._is_genuine(one):
+            return "a decision's signature does not verify"
+        if one.at > self.approval.answer_by:
+            return "a decision came after the deadline"
+        if one.person == self.run.started_by:
+            return f"{one.person_name} started the run"
+        return None
+
+    async def _why_not_by(self, one: DecisionRow) -> str | None:
+        """Return why this person's yes does not count now: roles are read again."""
+        person = await self.session.get(PersonRow, one.person)
+        if person is None or person.kind != "person" or person.disabled_at is not None:
+            return f"{one.person_name} has no account that decides"
+        if person.tenant not in (None, self.run.tenant):
+            return f"{one.person_name} belongs to another tenant"
+        rank = APPROVER_RANK.get(person.role, 0)
+        if rank < max(_rank(self.approval.role), _rank(self.verdict.role)):
+            return f"{one.person_name} has no role that may approve this"
+        return None
+
+    def _is_genuine(self, one: DecisionRow) -> bool:
+        return self.verifier.is_genuine(approvals.statement(one), one.signature)
+
+
+def _rank(role: str) -> int:
+    return APPROVER_RANK.get(role, 99)

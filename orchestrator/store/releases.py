@@ -1,0 +1,151 @@
+"""Releases in the record: any process loads behaviour from here, by hash."""
+
+from collections import OrderedDict
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select, tuple_
+
+from orchestrator import canonical
+from orchestrator.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.release import Release
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import ReleaseRow
+
+_CACHE_SIZE = 64
+# A release never changes under its hash, so a process may keep what it has parsed.
+_parsed: OrderedDict[str, Release] = OrderedDict()
+
+
+class ReleaseChanged(KeyturnError):
+    """A release's content is not what its hash names."""
+
+
+async def register(store: Store, release: Release, *, code_version: str) -> str:
+    """Store a release and make it live, unless it is live already; return its hash."""
+    name = release.hash()
+    async with store.write() as session:
+        now = await store.now(session)
+        live = await _live_row(session, release.workflow)
+        if live is not None and live.hash == name:
+            return name
+        row = await session.get(ReleaseRow, name, with_for_update=True)
+        if row is None:
+            row = ReleaseRow(
+                hash=name,
+                workflow=release.workflow,
+                content=release.data(),
+                code_version=code_version,
+                created_at=now,
+            )
+            session.add(row)
+        row.live_since = now
+    return name
+
+
+async def get(session: AsyncSession, name: str) -> ReleaseRow:
+    """Return the release's row, or raise `NotFound`."""
+    row = await session.get(ReleaseRow, name)
+    if row is None:
+        raise NotFound(kind="release", name=name)
+    return row
+
+
+async def load(session: AsyncSession, name: str) -> Release:
+    """Return the release of that hash, or raise `NotFound`."""
+    if name in _parsed:
+        _parsed.move_to_end(name)
+        return _parsed[name]
+    return _remember(await get(session, name))
+
+
+async def code_version(session: AsyncSession, name: str) -> str:
+    """Return the version of the code that registered a release."""
+    row = await session.get(ReleaseRow, name)
+    return row.code_version if row else ""
+
+
+async def live(session: AsyncSession, workflow: str) -> tuple[str, Release]:
+    """Return the hash and release that new runs of a workflow take."""
+    row = await _live_row(session, workflow)
+    if row is None:
+        known = tuple(name for name, _ in await all_live(session))
+        raise NotFound(kind="workflow", name=workflow, known=known)
+    return row.hash, _parsed.get(row.hash) or _remember(row)
+
+
+async def all_live(session: AsyncSession) -> list[tuple[str, Release]]:
+    """Return each workflow's name and live release, by name."""
+    names = (
+        await session.execute(
+            select(ReleaseRow.workflow).distinct().order_by(col(ReleaseRow.workflow))
+        )
+    ).scalars()
+    found: list[tuple[str, Release]] = []
+    for name in list(names):
+        row = await _live_row(session, name)
+        if row is not None:
+            found.append((name, _parsed.get(row.hash) or _remember(row)))
+    return found
+
+
+async def history(session: AsyncSession, *, workflow: str | None) -> list[ReleaseRow]:
+    """Return releases, newest first."""
+    query = select(ReleaseRow).order_by(col(ReleaseRow.created_at).desc()).limit(200)
+    if workflow is not None:
+        query = query.where(col(ReleaseRow.workflow) == workflow)
+    return list((await session.execute(query)).scalars())
+
+
+async def listing(
+    session: AsyncSession,
+    *,
+    workflow: str | None,
+    limit: int,
+    before: str | None = None,
+) -> list[ReleaseRow]:
+    """Return releases, newest first; `before` is the last hash of the page before."""
+    newest = (col(ReleaseRow.created_at).desc(), col(ReleaseRow.hash).desc())
+    query = select(ReleaseRow).order_by(*newest).limit(limit)
+    if workflow is not None:
+        query = query.where(col(ReleaseRow.workflow) == workflow)
+    if before is not None:
+        last = await session.get(ReleaseRow, before)
+        if last is None:
+            raise InvalidValue(f"cursor: there is no release {before!r}; begin anew")
+        place = tuple_(col(ReleaseRow.created_at), col(ReleaseRow.hash))
+        query = query.where(place < tuple_(last.created_at, last.hash))
+    return list((await session.execute(query)).scalars())
+
+
+async def live_hashes(session: AsyncSession) -> frozenset[str]:
+    """Return the hashes that new runs take."""
+    names = select(ReleaseRow.workflow).distinct()
+    rows = [
+        await _live_row(session, name)
+        for name in list((await session.execute(names)).scalars())
+    ]
+    return frozenset(row.hash for row in rows if row is not None)
+
+
+async def _live_row(session: AsyncSession, workflow: str) -> ReleaseRow | None:
+    query = (
+        select(ReleaseRow)
+        .where(col(ReleaseRow.workflow) == workflow)
+        .where(col(ReleaseRow.live_since).is_not(None))
+        .order_by(col(ReleaseRow.live_since).desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+def _remember(row: ReleaseRow) -> Release:
+    if canonical.digest(row.content) != row.hash:
+        raise ReleaseChanged(
+            f"Release {row.hash} was changed in the database after it was stored; "
+            "nothing is done under it. Restore it from a backup."
+        )
+    release = Release.model_validate(row.content)
+    _parsed[row.hash] = release
+    while len(_parsed) > _CACHE_SIZE:
+        _parsed.popitem(last=False)
+    return release

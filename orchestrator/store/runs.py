@@ -1,0 +1,543 @@
+"""Runs in the record: started once, paused, resumed and ended."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select, update
+
+from orchestrator import canonical, plain_text, schema
+from orchestrator.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.release import Release
+from orchestrator.status import ENDED_RUNS, RunStatus
+from orchestrator.store import asking, audit, outbox, releases, switches
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import (
+    ApprovalRow,
+    AuditRow,
+    CallRow,
+    CustomerMessageRow,
+    NoteRow,
+    RunRow,
+    StepRow,
+)
+from orchestrator.switch import Target, holding
+
+# P9: no approval outlives a week, whatever pauses there were.
+LONGEST_USABLE = timedelta(days=7)
+RESTARTED = "run.started_again"
+RESTART_AGAIN = timedelta(seconds=15)
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class NewRun(BaseModel):
+    """What starts a run; `started_by` is the person's id from the session."""
+
+    model_config = ConfigDict(frozen=True)
+
+    workflow: str
+    input: dict[str, JsonValue]
+    tenant: str
+    source: str | None = None
+    external_id: str | None = None
+    started_by: str | None = None
+
+
+class RunEnded(KeyturnError):
+    """The run has ended, so it cannot be paused, resumed, cancelled or written to."""
+
+    def __init__(self, run: str, status: str) -> None:
+        """Name the run and how it ended."""
+        self.run = run
+        self.status = status
+        super().__init__(f"Run {run} has ended ({status}); nothing was changed.")
+
+
+class NotStarted(KeyturnError):
+    """A switch keeps new runs from starting."""
+
+
+def new_id(kind: str, *, now: float | None = None) -> str:
+    """Return an id that sorts by time: kind, 48 bits of milliseconds, 40 random."""
+    stamp = int((time.time() if now is None else now) * 1000)
+    value, digits = (stamp << 40) | secrets.randbits(40), ""
+    for _ in range(18):
+        value, digit = divmod(value, 32)
+        digits = _ALPHABET[digit] + digits
+    return f"{kind}-{digits}"
+
+
+async def start(store: Store, new: NewRun) -> tuple[RunRow, bool]:
+    """Return the run and whether it is new.
+
+    The same tenant, source and external id give the first run, for ever. Raises
+    `NotFound` for an unknown workflow, `InvalidValue` for an input that misfits its
+    schema or size, `NotStarted` where a switch holds the workflow.
+    """
+    plain_text.check(new.model_dump(exclude={"input"}))
+    found = await _earlier(store, new)
+    if found is not None:
+        return found, False
+    try:
+        async with store.write() as session:
+            return await _insert(session, store, new), True
+    except IntegrityError:
+        found = await _earlier(store, new)
+        if found is None:
+            raise
+        return found, False
+
+
+async def get(session: AsyncSession, run: str, *, lock: bool = False) -> RunRow:
+    """Return the run, or raise `NotFound`.
+
+    The lock lets others add rows that refer to the run: its key never changes.
+    """
+    how = {"key_share": True} if lock else None
+    row = await session.get(RunRow, run, with_for_update=how)
+    if row is None:
+        raise NotFound(kind="run", name=run)
+    return row
+
+
+class Filter(BaseModel):
+    """Which runs to list; None means any."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workflow: str | None = None
+    status: RunStatus | None = None
+    tenant: str | None = None
+    customer: str | None = None
+
+
+async def listing(
+    session: AsyncSession, wanted: Filter, *, limit: int, before: str | None = None
+) -> list[RunRow]:
+    """Return runs, newest first; `before` is the last id of the page before."""
+    query = select(RunRow).order_by(col(RunRow.id).desc()).limit(limit)
+    for name, value in wanted.model_dump(exclude_none=True).items():
+        query = query.where(getattr(RunRow, name) == value)
+    if before is not None:
+        query = query.where(col(RunRow.id) < before)
+    return list((await session.execute(query)).scalars())
+
+
+async def pending_approvals(
+    session: AsyncSession, runs: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return the ids of what waits for people, by run."""
+    query = (
+        select(ApprovalRow.run, ApprovalRow.id)
+        .where(col(ApprovalRow.run).in_(runs), col(ApprovalRow.status) == "pending")
+        .order_by(col(ApprovalRow.id))
+    )
+    found: dict[str, list[str]] = {}
+    for run, approval in (await session.execute(query)).all():
+        found.setdefault(run, []).append(approval)
+    return found
+
+
+async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    """Hold a run: no model is called and nothing is sent until it is resumed."""
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        row = await get(session, run, lock=True)
+        _must_be_open(row)
+        now = await store.now(session)
+        if row.paused_by is None:
+            row.paused_by, row.pause_reason = by, reason
+            await stop(session, row, f"pause by {by}", now=now)
+            _note(session, row, "run.paused", by, reason, at=now)
+        return row
+
+
+async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    """Let a paused run go on; its deadlines move by the time it was held."""
+    async with store.write() as session:
+        row = await get(session, run, lock=True)
+        _must_be_open(row)
+        now = await store.now(session)
+        if row.paused_by is not None or row.stopped_by is not None:
+            row.paused_by = row.pause_reason = None
+            # Nobody has looked yet: it waits to be picked up, as when it began.
+            await go_on(session, row, status="queued", now=now)
+            outbox.add(session, "resume", run, at=now)
+            _note(session, row, "run.resumed", by, reason, at=now)
+        return row
+
+
+async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    """End a run: what waits is cancelled, what is being sent is still recorded."""
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        row = await get(session, run, lock=True)
+        _must_be_open(row)
+        now = await store.now(session)
+        if row.cancel_reason is None:
+            row.cancel_reason = reason
+            await _cancel_approvals(session, run, now=now)
+            outbox.add(session, "cancel", run, at=now)
+            _note(session, row, "run.cancelled", by, reason, at=now)
+        return row
+
+
+async def customer_wrote(
+    store: Store, run: str, *, text: str, external_id: str | None, by: str
+) -> RunRow:
+    """Take in a new message; drafts that wait are void and will be drafted again.
+
+    Raises `InvalidValue` for a text that is none, or too long.
+    """
+    plain_text.check({"text": text, "external_id": external_id})
+    try:
+        async with store.write() as session:
+            row = await get(session, run, lock=True)
+            _must_be_open(row)
+            now = await store.now(session)
+            session.add(
+                CustomerMessageRow(
+                    run=run, text=text, external_id=external_id, created_at=now
+                )
+            )
+            await session.flush()
+            await _void_approvals(session, run, now=now)
+            outbox.add(session, "wake", run, at=now)
+            _note(session, row, "run.customer_wrote", by, None, at=now)
+            return row
+    except IntegrityError:
+        # The same message came before, under the same external id.
+        async with store.read() as session:
+            return await get(session, run)
+
+
+Outcome = Literal["completed", "handed_off", "failed", "cancelled"]
+
+
+class Ending(BaseModel):
+    """How a run ended, and what it leaves."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    step: int | None = None
+    output: dict[str, JsonValue] | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+async def finish(store: Store, run: str, ending: Ending) -> RunRow:
+    """Record how a run ended; a second call returns the first's result."""
+    async with store.write() as session:
+        row = await get(session, run, lock=True)
+        if row.status in ENDED_RUNS:
+            return row
+        if ending.outcome == "completed" and await _has_unread(session, run):
+            words = "the customer wrote again at the very end"
+            ending = ending.model_copy(
+                update={"outcome": "handed_off", "reason": words}
+            )
+            row.output = await _output(session, run, ending)
+        now = await store.now(session)
+        row.status, row.ended_at = ending.outcome, now
+        row.stopped_by = row.stopped_at = None
+        if ending.outcome == "completed":
+            row.output = await _output(session, run, ending)
+        if ending.outcome == "handed_off":
+            # A fallback has left its reason already: words stay out of the workflow.
+            given = {"reason": ending.reason, "detail": ending.detail}
+            row.handed_off = row.handed_off or given
+        if ending.outcome == "failed":
+            left = (row.handed_off or {}).get("reason")
+            words = left or ending.detail or ending.reason or ""
+            row.failure, row.handed_off = asking.storable(words), None
+        await _cancel_approvals(session, run, now=now)
+        audit.record(
+            session,
+            audit.Entry(
+                actor=f"run:{run}",
+                kind=f"run.{ending.outcome}",
+                tenant=row.tenant,
+                run=run,
+                payload={"reason": ending.reason, "release": row.release},
+            ),
+            at=now,
+        )
+        return row
+
+
+async def stop(session: AsyncSession, row: RunRow, by: str, *, now: datetime) -> None:
+    """Mark a run as held; its clocks stop.
+
+    Bells that it was about to hear are answered by this look: what holds it now rings
+    when it is lifted.
+    """
+    row.status, row.stopped_by = "stopped", by
+    row.stopped_at = row.stopped_at or now
+    await outbox.heard(session, row.id, at=now)
+
+
+async def go_on(
+    session: AsyncSession, row: RunRow, *, status: RunStatus, now: datetime
+) -> None:
+    """Mark a run that was held, or waits to be picked up, as `status`.
+
+    The deadlines of what waits move by the time it was held (P9).
+    """
+    if row.status not in ("stopped", "queued"):
+        return
+    if row.stopped_at is not None:
+        await _move_deadlines(session, row, since=row.stopped_at, now=now)
+    row.stopped_at = row.stopped_by = None
+    row.status = status
+
+
+async def _move_deadlines(
+    session: AsyncSession, row: RunRow, *, since: datetime, now: datetime
+) -> None:
+    query = select(ApprovalRow).where(
+        col(ApprovalRow.run) == row.id,
+        col(ApprovalRow.status).in_(("pending", "approved")),
+        col(ApprovalRow.consumed_by).is_(None),
+    )
+    for approval in (await session.execute(query)).scalars():
+        # Only the part of its own life counts: what was asked in a pause moves less.
+        began = approval.closed_at or approval.created_at
+        held = max(now - max(since, began), timedelta(0))
+        if approval.usable_until is None:
+            approval.answer_by += held
+        else:
+            latest = approval.created_at + LONGEST_USABLE
+            approval.usable_until = min(approval.usable_until + held, latest)
+
+
+class OpenRun(BaseModel):
+    """A run that has not ended, and its workflow."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    workflow: str
+
+
+async def open_runs(
+    store: Store, *, after: str, grace: timedelta, limit: int
+) -> list[OpenRun]:
+    """Return runs older than `grace` that are neither ended nor paused, by id."""
+    async with store.read() as session:
+        query = (
+            select(RunRow.id, RunRow.workflow)
+            .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
+            .where(col(RunRow.status).not_in(ENDED_RUNS))
+            .where(col(RunRow.created_at) <= await store.now(session) - grace)
+            .order_by(col(RunRow.id))
+            .limit(limit)
+        )
+        rows = (await session.execute(query)).all()
+    return [OpenRun(id=name, workflow=workflow) for name, workflow in rows]
+
+
+async def note_restart(store: Store, run: str, *, why: str) -> bool:
+    """Record that a lost run is started again; False where it should not be.
+
+    One that is lost again and again is started ever more slowly.
+    """
+    async with store.write() as session:
+        row = await get(session, run, lock=True)
+        now = await store.now(session)
+        before = select(func.count(), func.max(col(AuditRow.at))).where(
+            col(AuditRow.run) == run, col(AuditRow.kind) == RESTARTED
+        )
+        times, last = (await session.execute(before)).one()
+        if row.status in ENDED_RUNS:
+            return False
+        if times and now - last < RESTART_AGAIN * 2 ** min(times, 8):
+            return False
+        _note(session, row, RESTARTED, "system", why, at=now)
+        return True
+
+
+async def add_note(  # noqa: PLR0913 who said what of which run
+    store: Store, run: str, *, person: str, person_name: str, kind: str, text: str
+) -> NoteRow:
+    """Add a person's words to a run."""
+    async with store.write() as session:
+        row = await get(session, run)
+        now = await store.now(session)
+        note = NoteRow(
+            run=run,
+            person=person,
+            person_name=person_name,
+            kind=kind,
+            text=text,
+            created_at=now,
+        )
+        session.add(note)
+        _note(session, row, f"note.{kind}", person, None, at=now)
+    return note
+
+
+async def _has_unread(session: AsyncSession, run: str) -> bool:
+    query = select(CustomerMessageRow.id).where(
+        col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
+    )
+    return (await session.execute(query.limit(1))).first() is not None
+
+
+def _must_be_open(row: RunRow) -> None:
+    if row.status in ENDED_RUNS:
+        raise RunEnded(row.id, row.status)
+
+
+async def _earlier(store: Store, new: NewRun) -> RunRow | None:
+    if new.external_id is None:
+        return None
+    async with store.read() as session:
+        query = select(RunRow).where(
+            col(RunRow.tenant) == new.tenant,
+            col(RunRow.source) == (new.source or ""),
+            col(RunRow.external_id) == new.external_id,
+        )
+        return (await session.execute(query)).scalar_one_or_none()
+
+
+async def _insert(session: AsyncSession, store: Store, new: NewRun) -> RunRow:
+    name, release = await releases.live(session, new.workflow)
+    now = await store.now(session)
+    await _refuse_held(session, new, now=now)
+    _check_input(release, new.input)
+    customer = _field(new.input, release.customer)
+    if len(customer) > plain_text.LONGEST_NAME:
+        raise InvalidValue(
+            f"{release.customer}: a name has at most {plain_text.LONGEST_NAME} characters"
+        )
+    row = RunRow(
+        id=new_id("run"),
+        workflow=new.workflow,
+        tenant=new.tenant,
+        customer=customer,
+        contact=_field(new.input, release.contact) or None,
+        # Unique over (tenant, source, external_id), which NULL would break.
+        source=(new.source or "") if new.external_id is not None else new.source,
+        external_id=new.external_id,
+        status="queued",
+        release=name,
+        code_version=await releases.code_version(session, name),
+        input=canonical.text(dict(new.input)),
+        started_by=new.started_by,
+        created_at=now,
+    )
+    session.add(row)
+    await session.flush()
+    outbox.add(session, "start", row.id, at=now)
+    audit.record(
+        session,
+        audit.Entry(
+            actor=new.started_by or "system",
+            kind="run.started",
+            tenant=row.tenant,
+            run=row.id,
+            payload={
+                "workflow": row.workflow,
+                "release": name,
+                "input": canonical.digest(dict(new.input)),
+            },
+        ),
+        at=now,
+    )
+    return row
+
+
+async def _refuse_held(session: AsyncSession, new: NewRun, *, now: datetime) -> None:
+    target = Target(tenant=new.tenant, workflow=new.workflow)
+    found = holding(await switches.active(session, now=now), target)
+    if found is not None and found.mode == "disable":
+        raise NotStarted(
+            f"Workflow {new.workflow!r} takes no new runs: switch {found.id} disables "
+            f"{found.scope}: {found.reason}."
+        )
+
+
+def _check_input(release: Release, value: Mapping[str, JsonValue]) -> None:
+    size = len(canonical.encode(dict(value)))
+    if size > release.max_input_bytes:
+        raise InvalidValue(
+            f"the input has {size} bytes; {release.workflow} takes at most "
+            f"{release.max_input_bytes}. Shorten it"
+        )
+    schema.check(dict(value), release.input_schema)
+    plain_text.refuse_control_characters(dict(value))
+
+
+def _field(value: Mapping[str, JsonValue], name: str | None) -> str:
+    found = value.get(name) if name else None
+    return found if isinstance(found, str) else "" if found is None else str(found)
+
+
+async def _output(
+    session: AsyncSession, run: str, ending: Ending
+) -> dict[str, Any] | None:
+    if ending.step is None:
+        return ending.output
+    step = await session.get(StepRow, (run, ending.step))
+    return step.output if step else None
+
+
+async def _cancel_approvals(session: AsyncSession, run: str, *, now: datetime) -> None:
+    await _close_approvals(
+        session, run, status="cancelled", because="the run was ended", now=now
+    )
+
+
+async def _void_approvals(session: AsyncSession, run: str, *, now: datetime) -> None:
+    await _close_approvals(
+        session, run, status="void", because="the customer wrote again", now=now
+    )
+
+
+async def _close_approvals(
+    session: AsyncSession, run: str, *, status: str, because: str, now: datetime
+) -> None:
+    """Close what waits and what is approved but not yet begun."""
+    query = (
+        update(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == run,
+            col(ApprovalRow.status).in_(("pending", "approved")),
+            col(ApprovalRow.consumed_by).is_(None),
+        )
+        .values(status=status, closed_because=because, closed_at=now)
+    )
+    await session.execute(query)
+
+
+def _note(  # noqa: PLR0913 one audit row of a run, in one line at the callers
+    session: AsyncSession,
+    row: RunRow,
+    kind: str,
+    actor: str,
+    reason: str | None,
+    *,
+    at: datetime,
+) -> None:
+    audit.record(
+        session,
+        audit.Entry(
+            actor=actor,
+            kind=kind,
+            tenant=row.tenant,
+            run=row.id,
+            payload={"reason": reason} if reason else {},
+        ),
+        at=at,
+    )
+
+
+def open_calls(run: str) -> Any:  # noqa: ANN401 a select of calls
+    """Return the query for a run's calls that have no answer yet."""
+    return select(CallRow).where(col(CallRow.run) == run, col(CallRow.status) == "open")

@@ -1,0 +1,207 @@
+"""Sending: the last look before the socket, and what came of it (P2, P3)."""
+
+from datetime import datetime, timedelta
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.status import ENDED_RUNS, EffectStatus
+from orchestrator.store import asking, outbox, runs, switches
+from orchestrator.store.engine import Store
+from orchestrator.store.ledger import (
+    LEASE,
+    Grant,
+    Outcome,
+    audit_effect,
+    is_honoured,
+    mark_unknown,
+)
+from orchestrator.store.tables import CallRow, EffectRow, RunRow
+from orchestrator.switch import holding
+
+# After a time-out a provider may go on for a while before its books show it.
+SETTLED = timedelta(seconds=15)
+
+
+class Sending(BaseModel):
+    """Whether this holder may call the connector now, and why not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    may_send: bool
+    why: str = ""
+
+
+async def begin(
+    store: Store, grant: Grant, *, holder: str, within: timedelta
+) -> Sending:
+    """Check lease, switches and clock once more and mark the effect as sending.
+
+    `within` is the connector's time-out: the lease outlives it by 5 s.
+    """
+    async with store.write() as session:
+        await store.share_barrier(session)
+        effect = await session.get(EffectRow, grant.key)
+        if effect is None:
+            return Sending(may_send=False, why="there is no such effect")
+        run = await runs.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        why = await _why_not_send(session, run, effect, grant, holder=holder, now=now)
+        if why:
+            return Sending(may_send=False, why=why)
+        if effect.sending_at is not None and not is_honoured(effect, now=now):
+            why = "the provider no longer honours its key"
+            mark_unknown(session, run, effect, error=why, now=now)
+            return Sending(may_send=False, why=why)
+        effect.status, effect.sending_at = "sending", effect.sending_at or now
+        effect.lease_until = now + within + LEASE
+        return Sending(may_send=True)
+
+
+async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    grant: Grant,
+    *,
+    holder: str,
+    now: datetime,
+) -> str | None:
+    if effect.status != "leased" or effect.attempt != grant.attempt:
+        return f"the effect is {effect.status}: {effect.error or 'taken over'}"
+    if effect.holder != holder or effect.lease_until <= now:
+        return "the lease was lost"
+    if run.paused_by is not None or run.cancel_reason is not None:
+        return "the run was paused or cancelled"
+    if run.status in ENDED_RUNS:
+        return f"the run is {run.status}"
+    target = switches.tool_targets(
+        tenant=effect.tenant,
+        workflow=effect.workflow,
+        tool=effect.tool,
+        corpora=effect.corpora,
+    )
+    found = holding(await switches.active(session, now=now), target)
+    return f"switch {found.id} holds it" if found else None
+
+
+async def record(
+    store: Store, grant: Grant, outcome: Outcome, *, recorded_by: str | None = None
+) -> EffectStatus:
+    """Record an attempt's outcome; a late receipt still confirms an unknown effect."""
+    async with store.write() as session:
+        effect = await session.get(EffectRow, grant.key)
+        if effect is None:
+            raise NotFound(kind="effect", name=grant.key)
+        run = await runs.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        if not _is_news(effect, grant, outcome):
+            return cast("EffectStatus", effect.status)
+        now = await store.now(session)
+        if effect.status != "sending" and outcome.kind != "unknown":
+            # Whoever waits for this outcome was told that it is not known.
+            outbox.add(session, "wake", run.id, at=now)
+        if outcome.kind == "not_sent" and not grant.again:
+            effect.sending_at = None
+        await _apply(session, run, effect, outcome, now=now)
+        effect.recorded_by = recorded_by or effect.recorded_by
+        return cast("EffectStatus", effect.status)
+
+
+def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
+    """Tell whether an attempt's outcome says more than the record does."""
+    if effect.status == "sending":
+        return effect.attempt == grant.attempt
+    if effect.status == "unknown":
+        # All attempts carry one key, so a receipt of any of them is the effect's.
+        return effect.attempt == grant.attempt or outcome.kind == "done"
+    # Somebody concluded that it never happened, and here is the receipt.
+    looked_up = effect.status == "failed" and effect.recorded_by is not None
+    return looked_up and outcome.kind == "done"
+
+
+async def absent_until(store: Store, key: str) -> datetime | None:
+    """Return until when a look-up that finds nothing proves nothing; None: it does.
+
+    What was sent last may still be on its way, or be worked on at the provider.
+    """
+    async with store.read() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        settled = effect.lease_until + SETTLED
+        return settled if settled > await store.now(session) else None
+
+
+class Resolution(BaseModel):
+    """What a person found out about an unknown effect."""
+
+    model_config = ConfigDict(frozen=True)
+
+    happened: bool
+    evidence: str
+    person: str
+    person_name: str
+
+
+async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
+    """Record what really happened to an unknown effect, and ring its run."""
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        run = await runs.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        if effect.status != "unknown":
+            raise NotUnknown(key, effect.status)
+        now = await store.now(session)
+        words = f"{found.person_name} found out: {found.evidence}"
+        kind = "done" if found.happened else "failed"
+        await _apply(session, run, effect, Outcome(kind=kind, words=words), now=now)
+        effect.evidence, effect.recorded_by = found.evidence, found.person
+        outbox.add(session, "wake", run.id, at=now)
+        return effect
+
+
+class NotUnknown(KeyturnError):
+    """Only an unknown effect is recorded by a person."""
+
+    def __init__(self, key: str, status: str) -> None:
+        """Name the effect and its state."""
+        self.key = key
+        self.status = status
+        super().__init__(f"Effect {key} is {status}, not unknown; nothing was changed.")
+
+
+async def _apply(
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    outcome: Outcome,
+    *,
+    now: datetime,
+) -> None:
+    call = await session.get(
+        CallRow, (effect.run, effect.turn, effect.index), with_for_update=True
+    )
+    match outcome.kind:
+        case "unknown":
+            if effect.status != "unknown":
+                mark_unknown(session, run, effect, error=outcome.words, now=now)
+            return
+        case "not_sent":
+            effect.status, effect.lease_until = "leased", now
+            effect.error = asking.storable(outcome.words)
+            return
+        case "done" | "failed":
+            effect.status, effect.ended_at = outcome.kind, now
+            effect.receipt = outcome.receipt
+            words = asking.storable(outcome.words)
+            effect.error = words if outcome.kind == "failed" else None
+    if call is not None and call.status == "open":
+        asking.end_call(session, call, outcome.kind, outcome.words, now=now)
+        await asking.show_waiting(session, run)
+    audit_effect(session, effect, f"effect.{outcome.kind}", at=now)

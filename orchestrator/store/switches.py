@@ -1,0 +1,270 @@
+"""Switches in the record: setting one is a barrier (P3)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, or_, select
+
+from orchestrator.errors import NotFound, StoreUnavailable
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import audit, ledger, lock_holder, outbox
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import CallRow, EffectRow, RunRow, SwitchRow
+from orchestrator.switch import Scope, Switch, Target
+
+STOPPING = ("halt", "disable")
+# P3: a switch is set at once, or the operator is told that it is not.
+WAIT_S = 2.0
+
+
+class Barrier(BaseModel):
+    """A switch that is set, what it revoked, and what may still reach a provider."""
+
+    model_config = ConfigDict(frozen=True)
+
+    switch: Switch
+    revoked: tuple[str, ...] = ()
+    sending: tuple[str, ...] = ()
+
+
+class Impact(BaseModel):
+    """What a scope covers now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: int
+    leased: tuple[str, ...]
+    sending: tuple[str, ...]
+
+
+class NotSet(StoreUnavailable):
+    """The switch is not set: the database could not be locked, or is away."""
+
+
+async def active(session: AsyncSession, *, now: datetime) -> list[Switch]:
+    """Return the switches that are set and have not ended, oldest first."""
+    query = (
+        select(SwitchRow)
+        .where(col(SwitchRow.cleared_at).is_(None))
+        .order_by(col(SwitchRow.created_at))
+    )
+    rows = (await session.execute(query)).scalars()
+    return [_switch(row) for row in rows if row.until is None or row.until > now]
+
+
+async def put(store: Store, switch: Switch) -> Barrier:
+    """Set a switch; when this returns, no effect in its scope begins to send.
+
+    Raises `NotSet` where the database cannot be locked within 2 s.
+    """
+    try:
+        return await _put(store, switch)
+    except StoreUnavailable as error:
+        held = lock_holder.words(store.url) if store.is_sqlite else ""
+        raise NotSet(
+            f"Switch {switch.id} is NOT SET.{held} Stop the workers if it cannot wait, "
+            f"and set it again. {error}"
+        ) from error
+
+
+async def _put(store: Store, switch: Switch) -> Barrier:
+    async with store.write(wait_s=WAIT_S) as session:
+        await store.raise_barrier(session)
+        now = await store.now(session)
+        # One that is set anew may no longer cover what it stopped before.
+        await _ring_stopped(session, f"switch {switch.id}", now=now)
+        await session.merge(
+            SwitchRow(
+                **switch.model_dump(exclude={"scope", "created_at"}),
+                scope=switch.scope.model_dump(exclude_none=True),
+                created_at=now,
+            )
+        )
+        revoked, sending = await _sweep(session, switch, now=now)
+        audit.record(session, _entry("switch.set", switch, switch.author), at=now)
+        return Barrier(
+            switch=switch.model_copy(update={"created_at": now}),
+            revoked=tuple(revoked),
+            sending=tuple(sending),
+        )
+
+
+async def clear(store: Store, switch_id: str, *, by: str, reason: str) -> list[str]:
+    """Lift a switch and ring the runs that it stopped; return their ids."""
+    async with store.write() as session:
+        # Whoever looks at it now finds it set and is rung, or finds it lifted.
+        await store.raise_barrier(session)
+        now = await store.now(session)
+        row = await session.get(SwitchRow, switch_id, with_for_update=True)
+        if row is None or row.cleared_at is not None:
+            raise NotFound(kind="switch", name=switch_id)
+        row.cleared_at, row.cleared_by, row.clear_reason = now, by, reason
+        audit.record(session, _entry("switch.cleared", _switch(row), by), at=now)
+        return await _ring_stopped(session, f"switch {switch_id}", now=now)
+
+
+async def listing(  # noqa: PLR0913 a filter and a page
+    session: AsyncSession,
+    *,
+    ended: bool,
+    now: datetime,
+    tenant: str | None,
+    limit: int,
+    after: str | None,
+) -> list[SwitchRow]:
+    """Return switches by id: those that are set, or with `ended` all.
+
+    With a tenant, those that name another are left out.
+    """
+    query = select(SwitchRow).order_by(col(SwitchRow.id)).limit(limit)
+    if not ended:
+        query = query.where(
+            col(SwitchRow.cleared_at).is_(None),
+            or_(col(SwitchRow.until).is_(None), col(SwitchRow.until) > now),
+        )
+    if tenant is not None:
+        named = col(SwitchRow.scope)["tenant"].as_string()
+        query = query.where(or_(named.is_(None), named == tenant))
+    if after is not None:
+        query = query.where(col(SwitchRow.id) > after)
+    return list((await session.execute(query)).scalars())
+
+
+async def history(session: AsyncSession, *, limit: int = 100) -> list[SwitchRow]:
+    """Return switches set and cleared, newest first."""
+    query = select(SwitchRow).order_by(col(SwitchRow.created_at).desc()).limit(limit)
+    return list((await session.execute(query)).scalars())
+
+
+async def impact(store: Store, scope: Scope) -> Impact:
+    """Return what a switch of this scope would hold now."""
+    async with store.read() as session:
+        effects = await _effects(session, scope)
+        return Impact(
+            runs=len(await _open_runs(session, scope)),
+            leased=tuple(e.key for e in effects if e.sending_at is None),
+            sending=tuple(e.key for e in effects if e.sending_at is not None),
+        )
+
+
+async def release_ended(store: Store) -> int:
+    """Ring the runs whose switch has run out; return how many."""
+    async with store.read() as session:
+        now = await store.now(session)
+        query = select(SwitchRow).where(
+            col(SwitchRow.cleared_at).is_(None), col(SwitchRow.until) <= now
+        )
+        if (await session.execute(query)).first() is None:
+            return 0
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        rung = 0
+        for row in (await session.execute(query)).scalars():
+            row.cleared_at, row.cleared_by = now, "system"
+            row.clear_reason = "its time ran out"
+            rung += len(await _ring_stopped(session, f"switch {row.id}", now=now))
+        return rung
+
+
+async def _sweep(
+    session: AsyncSession, switch: Switch, *, now: datetime
+) -> tuple[list[str], list[str]]:
+    revoked: list[str] = []
+    sending: list[str] = []
+    if switch.mode == "use_model":
+        return revoked, sending
+    why = f"revoked by switch {switch.id}: {switch.reason}"
+    for effect in await _effects(session, switch.scope, lock=True):
+        if effect.sending_at is not None:
+            sending.append(effect.key)
+        else:
+            revoked.append(effect.key)
+        if effect.status == "leased" and effect.sending_at is not None:
+            # Its next attempt is revoked; what came of the one before is not known.
+            effect.status, effect.error = "unknown", why
+            ledger.audit_effect(session, effect, "effect.unknown", at=now)
+        await ledger.free(session, effect, why=why, now=now)
+    return revoked, sending
+
+
+async def _effects(
+    session: AsyncSession, scope: Scope, *, lock: bool = False
+) -> list[EffectRow]:
+    """Return the effects in scope that are leased or being sent."""
+    query = select(EffectRow).where(col(EffectRow.status).in_(("leased", "sending")))
+    if lock:
+        query = query.order_by(col(EffectRow.key)).with_for_update()
+    rows = (await session.execute(query)).scalars()
+    return [row for row in rows if _covers(scope, row)]
+
+
+def _covers(scope: Scope, row: EffectRow) -> bool:
+    return scope.covers(
+        tool_targets(
+            tenant=row.tenant,
+            workflow=row.workflow,
+            tool=row.tool,
+            corpora=row.corpora,
+        )
+    )
+
+
+async def _open_runs(session: AsyncSession, scope: Scope) -> list[str]:
+    query = select(RunRow.id).where(col(RunRow.status).not_in(ENDED_RUNS))
+    if scope.workflow:
+        query = query.where(col(RunRow.workflow) == scope.workflow)
+    if scope.tenant:
+        query = query.where(col(RunRow.tenant) == scope.tenant)
+    if scope.tool:
+        query = query.where(
+            col(RunRow.id).in_(
+                select(CallRow.run).where(
+                    col(CallRow.tool) == scope.tool, col(CallRow.status) == "open"
+                )
+            )
+        )
+    return list((await session.execute(query)).scalars())
+
+
+async def _ring_stopped(
+    session: AsyncSession, stopped_by: str, *, now: datetime
+) -> list[str]:
+    query = select(RunRow.id).where(col(RunRow.stopped_by) == stopped_by)
+    runs = list((await session.execute(query)).scalars())
+    for run in runs:
+        outbox.add(session, "resume", run, at=now)
+    return runs
+
+
+def _switch(row: SwitchRow) -> Switch:
+    return Switch(
+        id=row.id,
+        scope=Scope(**row.scope),
+        mode=row.mode,  # pyright: ignore[reportArgumentType] pydantic checks the literal
+        value=row.value,
+        reason=row.reason,
+        author=row.author,
+        created_at=row.created_at,
+        until=row.until,
+    )
+
+
+def _entry(kind: str, switch: Switch, actor: str) -> audit.Entry:
+    return audit.Entry(
+        actor=actor,
+        kind=kind,
+        tenant=switch.scope.tenant,
+        subject=switch.id,
+        payload=switch.model_dump(mode="json", exclude={"created_at"}),
+    )
+
+
+def tool_targets(
+    *, tenant: str, workflow: str, tool: str, corpora: Iterable[str]
+) -> Target:
+    """Return the target of one tool's call."""
+    return Target(
+        tenant=tenant, workflow=workflow, tool=tool, corpora=frozenset(corpora)
+    )

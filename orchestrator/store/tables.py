@@ -1,0 +1,481 @@
+"""The schema. Texts that are hashed, signed or sent are kept exactly, as text."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from orchestrator.store.types import Json, Utc
+
+# SQLModel types `__tablename__` as a declared attribute; a plain name is its usual form.
+
+
+def _json(*, nullable: bool = True) -> Any:  # noqa: ANN401 a column of any JSON
+    return Field(default=None, sa_column=Column(Json, nullable=nullable))
+
+
+def _time(*, index: bool = False) -> Any:  # noqa: ANN401 SQLModel fields are untyped
+    return Field(sa_column=Column(Utc, nullable=False, index=index))
+
+
+def _time_or_none(*, index: bool = False) -> Any:  # noqa: ANN401 as above
+    return Field(default=None, sa_column=Column(Utc, nullable=True, index=index))
+
+
+def _big(default: Any = ...) -> Any:  # noqa: ANN401 SQLModel fields are untyped
+    """Return 64 bits: 32 would end at 2,147 dollars in micro-dollars."""
+    return Field(default=default, sa_type=BigInteger)
+
+
+class ReleaseRow(SQLModel, table=True):
+    """One release by its hash; `live_since` orders those that went live."""
+
+    __tablename__ = "releases"  # pyright: ignore[reportAssignmentType] see above
+
+    hash: str = Field(primary_key=True)
+    workflow: str = Field(index=True)
+    content: dict[str, Any] = _json(nullable=False)
+    code_version: str
+    created_at: datetime = _time()
+    live_since: datetime | None = _time_or_none()
+
+
+class RunRow(SQLModel, table=True):
+    """One execution of a workflow for one input and tenant."""
+
+    __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        UniqueConstraint("tenant", "source", "external_id"),
+        Index("runs_by_status", "status", "created_at"),
+        Index("runs_by_customer", "tenant", "customer", "created_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    workflow: str = Field(index=True)
+    tenant: str
+    customer: str
+    contact: str | None = None
+    source: str | None = None
+    external_id: str | None = None
+    status: str
+    stopped_by: str | None = None
+    stopped_at: datetime | None = _time_or_none()
+    paused_by: str | None = None
+    pause_reason: str | None = None
+    cancel_reason: str | None = None
+    release: str = Field(foreign_key="releases.hash")
+    code_version: str = ""
+    input: str
+    output: dict[str, Any] | None = _json()
+    handed_off: dict[str, Any] | None = _json()
+    failure: str | None = None
+    started_by: str | None = None
+    created_at: datetime = _time(index=True)
+    ended_at: datetime | None = _time_or_none()
+    turns: int = 0
+    tokens: int = _big(0)
+    cost_microusd: int = _big(0)
+    use_safer_model: bool = False
+
+
+class StepRow(SQLModel, table=True):
+    """One `ask` or `act` of a run: what it was told and must return."""
+
+    __tablename__ = "steps"  # pyright: ignore[reportAssignmentType] see above
+
+    run: str = Field(primary_key=True, foreign_key="runs.id")
+    step: int = Field(primary_key=True)
+    name: str
+    kind: str
+    instructions: str = ""
+    output_schema: dict[str, Any] | None = _json()
+    output: dict[str, Any] | None = _json()
+    created_at: datetime = _time()
+
+
+class TurnRow(SQLModel, table=True):
+    """One committed turn: the result that a retry of `think` returns."""
+
+    __tablename__ = "turns"  # pyright: ignore[reportAssignmentType] see above
+
+    run: str = Field(primary_key=True, foreign_key="runs.id")
+    turn: int = Field(primary_key=True)
+    step: int
+    result: str
+    model: str | None = None
+    provider: str | None = None
+    tokens: int = _big(0)
+    cost_microusd: int = _big(0)
+    duration_ms: int = 0
+    created_at: datetime = _time()
+
+
+class MessageRow(SQLModel, table=True):
+    """One message of a transcript; tool answers stand with their calls."""
+
+    __tablename__ = "messages"  # pyright: ignore[reportAssignmentType] see above
+
+    run: str = Field(primary_key=True, foreign_key="runs.id")
+    turn: int = Field(primary_key=True)
+    index: int = Field(primary_key=True)
+    role: str
+    text: str
+    created_at: datetime = _time()
+
+
+class CustomerMessageRow(SQLModel, table=True):
+    """The customer wrote again; `turn` is the turn that read it."""
+
+    __tablename__ = "customer_messages"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (UniqueConstraint("run", "external_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    run: str = Field(foreign_key="runs.id", index=True)
+    text: str
+    external_id: str | None = None
+    turn: int | None = None
+    created_at: datetime = _time()
+
+
+class CallRow(SQLModel, table=True):
+    """One call of a turn, named `run:turn.index`.
+
+    `arguments` is canonical JSON; `effective` what was done instead, where a person
+    edited. `provider_id` is the provider's own id, kept for tracing only.
+    """
+
+    __tablename__ = "calls"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (Index("calls_by_arguments", "run", "arguments_hash"),)
+
+    run: str = Field(primary_key=True, foreign_key="runs.id")
+    turn: int = Field(primary_key=True)
+    index: int = Field(primary_key=True)
+    tool: str
+    authority: str
+    provider_id: str = ""
+    arguments: str
+    arguments_hash: str
+    effective: str | None = None
+    revision: int = 0
+    gate: str
+    verdict: dict[str, Any] | None = _json()
+    subject: str | None = None
+    status: str = "open"
+    result: str | None = None
+    created_at: datetime = _time()
+    ended_at: datetime | None = _time_or_none()
+
+
+class AttemptRow(SQLModel, table=True):
+    """One request to a model, reserved before it is sent and settled after."""
+
+    __tablename__ = "attempts"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (Index("attempts_by_run", "run", "turn"),)
+
+    id: str = Field(primary_key=True)
+    run: str = Field(foreign_key="runs.id")
+    turn: int
+    number: int
+    provider: str
+    model: str
+    status: str
+    scopes: list[str] = _json(nullable=False)
+    held_tokens: int = _big()
+    held_microusd: int = _big()
+    tokens: int = _big(0)
+    input_tokens: int = _big(0)
+    output_tokens: int = _big(0)
+    cost_microusd: int = _big(0)
+    error: str | None = None
+    reply: dict[str, Any] | None = _json()
+    lease_until: datetime = _time(index=True)
+    created_at: datetime = _time()
+    settled_at: datetime | None = _time_or_none()
+
+
+class MeterRow(SQLModel, table=True):
+    """What a budget scope holds and has used; the row is the scope's lock."""
+
+    __tablename__ = "meters"  # pyright: ignore[reportAssignmentType] see above
+
+    scope: str = Field(primary_key=True)
+    held_tokens: int = _big(0)
+    held_microusd: int = _big(0)
+    used_tokens: int = _big(0)
+    used_microusd: int = _big(0)
+
+
+class ApprovalRow(SQLModel, table=True):
+    """A request for a verdict by people on one revision of one call."""
+
+    __tablename__ = "approvals"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        UniqueConstraint("run", "turn", "index", "revision"),
+        Index("approvals_by_status", "status", "created_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    run: str = Field(foreign_key="runs.id")
+    turn: int
+    index: int
+    revision: int = 0
+    tenant: str
+    workflow: str
+    customer: str
+    tool: str
+    subject: str | None = None
+    status: str = "pending"
+    arguments: str
+    effective: str | None = None
+    preview: str | None = None
+    amount: int | None = _big(None)
+    currency: str | None = None
+    verdict: dict[str, Any] = _json(nullable=False)
+    rule: str
+    needed: int
+    role: str
+    release: str
+    policy: str
+    binding: str | None = None
+    effective_binding: str | None = None
+    reason: str = ""
+    not_by: list[str] = _json(nullable=False)
+    answer_by: datetime = _time(index=True)
+    usable_until: datetime | None = _time_or_none()
+    consumed_by: str | None = None
+    closed_because: str | None = None
+    created_at: datetime = _time()
+    closed_at: datetime | None = _time_or_none()
+
+
+class DecisionRow(SQLModel, table=True):
+    """One person's answer, signed by the web process."""
+
+    __tablename__ = "decisions"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (UniqueConstraint("approval", "person"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    approval: str = Field(foreign_key="approvals.id", index=True)
+    person: str = Field(index=True)
+    person_name: str
+    session: str
+    decision: str
+    arguments: str | None = None
+    reason: str | None = None
+    binding: str
+    effective: str
+    signature: str
+    at: datetime = _time()
+
+
+class DraftRow(SQLModel, table=True):
+    """A person's unfinished edit of an approval; outlives a conflict."""
+
+    __tablename__ = "drafts"  # pyright: ignore[reportAssignmentType] see above
+
+    approval: str = Field(primary_key=True, foreign_key="approvals.id")
+    person: str = Field(primary_key=True)
+    form: dict[str, Any] = _json(nullable=False)
+    saved_at: datetime = _time()
+
+
+_BUSY = text("status IN ('leased', 'sending', 'unknown')")
+_MAY_HAVE_SENT = text("status IN ('leased', 'sending', 'unknown', 'done')")
+
+
+class EffectRow(SQLModel, table=True):
+    """An action being carried out: the effect ledger.
+
+    The two partial unique indexes are promise P2 in the database itself: one open
+    effect a subject, and one revision of a call that may send.
+    """
+
+    __tablename__ = "effects"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        Index(
+            "one_open_effect_a_subject",
+            "tenant",
+            "subject",
+            unique=True,
+            sqlite_where=_BUSY,
+            postgresql_where=_BUSY,
+        ),
+        Index(
+            "one_sending_revision_a_call",
+            "run",
+            "turn",
+            "index",
+            unique=True,
+            sqlite_where=_MAY_HAVE_SENT,
+            postgresql_where=_MAY_HAVE_SENT,
+        ),
+        Index("effects_by_customer", "tenant", "customer", "created_at"),
+        Index("effects_by_subject", "tenant", "subject", "created_at"),
+        Index("effects_by_status", "status", "created_at"),
+    )
+
+    key: str = Field(primary_key=True)
+    run: str = Field(foreign_key="runs.id")
+    turn: int
+    index: int
+    revision: int
+    tenant: str
+    workflow: str
+    customer: str
+    tool: str
+    corpora: list[str] = _json(nullable=False)
+    subject: str | None = None
+    status: str
+    attempt: int = 1
+    arguments: str
+    preview: str
+    binding: str
+    approval: str | None = None
+    approvers: list[str] = _json(nullable=False)
+    amount: int | None = _big(None)
+    currency: str | None = None
+    holder: str
+    lease_until: datetime = _time()
+    idempotent_until: datetime | None = _time_or_none()
+    receipt: dict[str, Any] | None = _json()
+    error: str | None = None
+    evidence: str | None = None
+    recorded_by: str | None = None
+    created_at: datetime = _time()
+    sending_at: datetime | None = _time_or_none()
+    ended_at: datetime | None = _time_or_none()
+
+
+class SwitchRow(SQLModel, table=True):
+    """A runtime control; cleared ones stay as history."""
+
+    __tablename__ = "switches"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    scope: dict[str, Any] = _json(nullable=False)
+    mode: str
+    value: str | None = None
+    reason: str
+    author: str
+    created_at: datetime = _time()
+    until: datetime | None = _time_or_none()
+    cleared_at: datetime | None = _time_or_none(index=True)
+    cleared_by: str | None = None
+    clear_reason: str | None = None
+
+
+class OutboxRow(SQLModel, table=True):
+    """What must reach Temporal; ends when the store shows the outcome."""
+
+    __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (Index("outbox_due", "done_at", "due_at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    run: str = Field(foreign_key="runs.id", index=True)
+    approval: str | None = None
+    created_at: datetime = _time()
+    due_at: datetime = _time()
+    claimed_until: datetime | None = _time_or_none()
+    tries: int = 0
+    last_error: str | None = None
+    done_at: datetime | None = _time_or_none()
+
+
+class NoteRow(SQLModel, table=True):
+    """A person's note on a hand-off or run."""
+
+    __tablename__ = "notes"  # pyright: ignore[reportAssignmentType] see above
+
+    id: int | None = Field(default=None, primary_key=True)
+    run: str = Field(foreign_key="runs.id", index=True)
+    person: str
+    person_name: str
+    kind: str
+    text: str
+    created_at: datetime = _time()
+
+
+class PersonRow(SQLModel, table=True):
+    """An account: a person, or a service that decides nothing."""
+
+    __tablename__ = "people"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    name: str
+    email: str = Field(unique=True)
+    kind: str = "person"
+    role: str
+    tenant: str | None = None
+    password_hash: str | None = None
+    created_at: datetime = _time()
+    disabled_at: datetime | None = _time_or_none()
+
+
+class SessionRow(SQLModel, table=True):
+    """A signed-in browser, by the hash of its cookie."""
+
+    __tablename__ = "sessions"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    person: str = Field(foreign_key="people.id", index=True)
+    csrf: str
+    created_at: datetime = _time()
+    seen_at: datetime = _time()
+    ends_at: datetime = _time()
+
+
+class TokenRow(SQLModel, table=True):
+    """An API token, by its hash; acts as its owner."""
+
+    __tablename__ = "tokens"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    person: str = Field(foreign_key="people.id", index=True)
+    name: str
+    hash: str = Field(unique=True)
+    created_at: datetime = _time()
+    ends_at: datetime | None = _time_or_none()
+    revoked_at: datetime | None = _time_or_none()
+
+
+class IdempotencyRow(SQLModel, table=True):
+    """The stored answer to one `Idempotency-Key` of one person."""
+
+    __tablename__ = "idempotency"  # pyright: ignore[reportAssignmentType] see above
+
+    person: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    request: str
+    status: int | None = None
+    body: str | None = None
+    created_at: datetime = _time()
+
+
+class AuditRow(SQLModel, table=True):
+    """One line of the audit log; the sealer chains it by `position` and `hash`."""
+
+    __tablename__ = "audit"  # pyright: ignore[reportAssignmentType] see above
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime = _time(index=True)
+    actor: str
+    kind: str = Field(index=True)
+    tenant: str | None = None
+    run: str | None = Field(default=None, index=True)
+    subject: str | None = None
+    payload: str
+    position: int | None = Field(default=None, unique=True)
+    previous: str | None = None
+    hash: str | None = None
+
+
+class LeaseRow(SQLModel, table=True):
+    """Who does a job that one process at a time does."""
+
+    __tablename__ = "leases"  # pyright: ignore[reportAssignmentType] see above
+
+    job: str = Field(primary_key=True)
+    holder: str
+    until: datetime = _time()

@@ -1,0 +1,86 @@
+"""Switches: runtime controls that hold what is running."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Mode = Literal["halt", "disable", "require_approval", "use_model"]
+
+
+class Scope(BaseModel):
+    """What a switch holds; each field that is set must match. None set: everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workflow: str | None = None
+    tool: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    tenant: str | None = None
+    corpus: str | None = None
+
+    def covers(self, target: "Target") -> bool:
+        """Tell whether `target` is held by a switch of this scope."""
+        return all(
+            wanted is None or wanted in target.values(name)
+            for name, wanted in self.model_dump().items()
+        )
+
+    def __str__(self) -> str:
+        """Write the scope as a person reads it."""
+        named = [f"{k} {v}" for k, v in self.model_dump().items() if v is not None]
+        return ", ".join(named) or "everything"
+
+
+class Target(BaseModel):
+    """What is about to happen; a field left out is not involved."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant: str
+    workflow: str
+    tool: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    corpora: frozenset[str] = frozenset()
+
+    def values(self, name: str) -> frozenset[str]:
+        """Return what this target has under a scope's field."""
+        if name == "corpus":
+            return self.corpora
+        value = {
+            "tenant": self.tenant,
+            "workflow": self.workflow,
+            "tool": self.tool,
+            "model": self.model,
+            "provider": self.provider,
+        }[name]
+        return frozenset() if value is None else frozenset({value})
+
+
+class Switch(BaseModel):
+    """A switch that is set. `value` is a model alias or target for `use_model`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    scope: Scope
+    mode: Mode
+    value: str | None = None
+    reason: str = Field(min_length=1)
+    author: str
+    created_at: datetime
+    until: datetime | None = None
+
+
+def holding(switches: Iterable[Switch], target: Target) -> Switch | None:
+    """Return the switch that stops `target`: a halt first, else a disable."""
+    stops = [s for s in covering(switches, target) if s.mode in ("halt", "disable")]
+    return next((s for s in stops if s.mode == "halt"), stops[0] if stops else None)
+
+
+def covering(switches: Iterable[Switch], target: Target) -> list[Switch]:
+    """Return the switches whose scope covers `target`, in their order."""
+    return [switch for switch in switches if switch.scope.covers(target)]

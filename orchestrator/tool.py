@@ -1,0 +1,197 @@
+"""Tools: functions that a model may call, and what they may touch."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Set
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import (
+    Any,
+    Literal,
+    Required,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    get_type_hints,
+)
+
+from pydantic import BaseModel, GetJsonSchemaHandler, JsonValue
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from orchestrator.connector import Connectors
+from orchestrator.errors import ContractError, KeyturnError
+from orchestrator.money import Money
+
+Authority = Literal["read_only", "write", "irreversible"]
+Audience = Literal["customer", "internal"]
+
+DATA_CLASS_KEY = "x-data-class"
+
+
+class ToolError(KeyturnError):
+    """A definite failure: nothing was changed, and the model is told these words."""
+
+
+@dataclass(frozen=True)
+class DataClass:
+    """Marks a field's kind of data: `Annotated[str, DataClass("pci")]`.
+
+    The mark travels in the JSON Schema, so that a release can drop the field without
+    this code.
+    """
+
+    name: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the field's schema with its data class."""
+        return {**handler(schema), DATA_CLASS_KEY: self.name}
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """Whom a call acts for and through what.
+
+    `effect_key` is None for a read; `contact` is the customer's address known when the
+    run began.
+    """
+
+    run: str
+    call: str
+    tenant: str
+    customer: str
+    connectors: Connectors
+    effect_key: str | None = None
+    contact: str | None = None
+
+
+In = TypeVar("In", bound=BaseModel)
+Out = TypeVar("Out", bound=BaseModel)
+
+Function = Callable[[Any, ToolContext], Awaitable[BaseModel]]
+Facts = Callable[[Any, ToolContext], Awaitable[BaseModel]]
+MoneyOf = Callable[[Any, ToolContext], Awaitable[Money]]
+Reconcile = Callable[[Any, ToolContext], Awaitable[BaseModel | None]]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool with its code; `ToolSpec` of a release is the same without it."""
+
+    name: str
+    function: Function
+    input: type[BaseModel]
+    output: type[BaseModel]
+    authority: Authority
+    owner: str
+    description: str
+    subject: str | None = None
+    money: str | MoneyOf | None = None
+    preview: Facts | None = None
+    reconcile: Reconcile | None = None
+    idempotency_window: timedelta | None = None
+    audience: Audience = "internal"
+    corpora: frozenset[str] = field(default_factory=frozenset[str])
+    undo: timedelta = timedelta(0)
+
+    @property
+    def is_action(self) -> bool:
+        """Tell whether a call is an action, which policy judges."""
+        return self.authority != "read_only"
+
+
+class ToolOptions(TypedDict, total=False):
+    """What a tool declares besides its function; see `tool`."""
+
+    authority: Required[Authority]
+    owner: Required[str]
+    description: str
+    subject: str | None
+    money: str | MoneyOf | None
+    preview: Facts | None
+    reconcile: Reconcile | None
+    idempotency_window: timedelta | None
+    audience: Audience
+    corpora: Set[str]
+    undo: timedelta
+
+
+def tool(**options: Unpack[ToolOptions]) -> Callable[[Function], Tool]:
+    """Return a decorator that makes `async def f(call: In, context) -> Out` a `Tool`.
+
+    Takes `authority` (`read_only`, `write` or `irreversible`), `owner`, `description`
+    (default: the docstring), `subject` (the field that says on what it acts), `money`
+    (a field of type `Money`, or an async function of call and context), `preview` (an
+    async function that returns the facts an approver sees and `perform` reads again:
+    facts read, never derived from the arguments), `reconcile` (looks up what became of
+    an effect: the receipt, or None where it never happened), `idempotency_window` (how
+    long the provider honours the effect key), `audience`, `corpora` and `undo`.
+
+    Raises `ContractError` for a function of another shape or an unknown option.
+    """
+    unknown = set(options) - set(ToolOptions.__annotations__)
+    missing = {"authority", "owner"} - set(options)
+    if unknown or missing:
+        raise ContractError(
+            "A tool is declared wrongly: "
+            + "; ".join(
+                [f"no option is named {name!r}" for name in sorted(unknown)]
+                + [f"{name} is missing" for name in sorted(missing)]
+            )
+            + f". Options: {', '.join(ToolOptions.__annotations__)}."
+        )
+    return lambda function: _declare(function, options)
+
+
+def _declare(function: Function, options: ToolOptions) -> Tool:
+    name = function.__name__
+    call_type, result_type = _signature(function, name)
+    given: dict[str, Any] = {**options}
+    given["description"] = options.get("description") or inspect.getdoc(function) or ""
+    given["corpora"] = frozenset(options.get("corpora", ()))
+    declared = Tool(
+        name=name, function=function, input=call_type, output=result_type, **given
+    )
+    _check(declared)
+    return declared
+
+
+def _signature(
+    function: Function, name: str
+) -> tuple[type[BaseModel], type[BaseModel]]:
+    hints = get_type_hints(function)
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) == 2 and inspect.iscoroutinefunction(function):
+        types = hints.get(parameters[0]), hints.get("return")
+        if all(isinstance(one, type) and issubclass(one, BaseModel) for one in types):
+            return cast("tuple[type[BaseModel], type[BaseModel]]", types)
+    raise ContractError(
+        f"Tool {name!r} must be `async def {name}(call: Model, context: ToolContext) "
+        "-> Model`, with pydantic models for call and result."
+    )
+
+
+def _check(tool: Tool) -> None:
+    fields = tool.input.model_fields
+    if tool.authority not in ("read_only", "write", "irreversible"):
+        raise ContractError(
+            f"Tool {tool.name!r} declares the authority {tool.authority!r}; "
+            "write read_only, write or irreversible."
+        )
+    for label, name in (("subject", tool.subject), ("money", tool.money)):
+        if isinstance(name, str) and name not in fields:
+            raise ContractError(
+                f"Tool {tool.name!r} names {name!r} as its {label}, but "
+                f"{tool.input.__name__} has only: {', '.join(fields) or 'no field'}."
+            )
+    if isinstance(tool.money, str) and fields[tool.money].annotation is not Money:
+        raise ContractError(
+            f"Tool {tool.name!r}: its money field {tool.money!r} must be of type Money."
+        )
+
+
+def arguments_schema(tool: Tool) -> dict[str, JsonValue]:
+    """Return the JSON Schema of a tool's arguments."""
+    return cast("dict[str, JsonValue]", tool.input.model_json_schema())

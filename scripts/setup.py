@@ -1,0 +1,91 @@
+"""A virtual environment that fits the lock files; quick where nothing changed.
+
+`python3 scripts/setup.py VENV` needs only Python 3.11 with venv: it makes the environment,
+installs requirements/dev.txt by hash, then Keyturn itself, editable, with its front-end
+assets. A stamp in the environment holds the hash of everything that led to it.
+"""
+
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+INPUTS = (
+    "requirements/bootstrap.txt",
+    "requirements/dev.txt",
+    "requirements/runtime.txt",
+    "pyproject.toml",
+    "hatch_build.py",
+    "package-lock.json",
+    "scripts/setup.py",
+)
+ASSETS = ROOT / "approvals" / "static" / "vendor" / ".stamp"
+OLDEST_PYTHON = (3, 11)
+
+
+def main(target: Path) -> None:
+    """Leaves `target` ready for use, or says what is missing."""
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit(
+            f"Keyturn needs Python 3.11 or newer, this is {sys.version.split()[0]}:"
+            " name another one, for example `make setup PYTHON=python3.12`."
+        )
+    stamp = target / ".keyturn-setup"
+    wanted = _digest()
+    if ASSETS.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+        return
+    _make_environment(target)
+    _install(target)
+    stamp.write_text(wanted)
+    sys.stdout.write(f"{target} is ready\n")
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(f"{ROOT} {sys.version}".encode())
+    for name in INPUTS:
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _make_environment(target: Path) -> None:
+    if (target / "bin" / "python").exists():
+        return
+    sys.stdout.write(f"making {target}\n")
+    try:
+        venv.create(target, with_pip=True)
+    except subprocess.CalledProcessError:
+        sys.exit(
+            "This Python has no pip of its own: install python3-venv (Debian, Ubuntu)."
+        )
+
+
+def _install(target: Path) -> None:
+    python = target / "bin" / "python"
+    locked = ["--require-hashes", "-r", "requirements/dev.txt"]
+    editable = ["--no-deps", "--no-build-isolation", "--editable", "."]
+    sys.stdout.write("installing the locked packages\n")
+    with_pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    _run(*with_pip, "--require-hashes", "-r", "requirements/bootstrap.txt")
+    with_uv = [target / "bin" / "uv", "pip", "install", "-q", "--python", python]
+    if not _runs(*with_uv, *locked):
+        sys.stdout.write("uv could not, trying pip\n")
+        _run(*with_pip, *locked)
+    sys.stdout.write("installing Keyturn and its front-end assets\n")
+    _run(*with_pip, *editable)
+    _run(python, "hatch_build.py")
+
+
+def _runs(*command: str | Path) -> bool:
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def _run(*command: str | Path) -> None:
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if status:
+        sys.exit(f"`{' '.join(map(str, command))}` ended with status {status}.")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ".venv").absolute())

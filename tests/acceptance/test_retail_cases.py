@@ -1,0 +1,128 @@
+"""The retail cases through all of Keyturn: HTTP in, approvals, effects in the shop."""
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from examples.retail.shop.state import State, load
+from tests.acceptance.installation import Run
+from tests.acceptance.retail_cases import DATABASE, Case, cases, needs_cases
+from tests.acceptance.retail_desk import (
+    Desk,
+    Providers,
+    Setup,
+    anthropic,
+    desk,
+    openai,
+)
+from tests.examples.retail.shop_calls import call
+
+pytestmark = [needs_cases, pytest.mark.timeout(900)]
+
+# Of each kind, once all runs were hit; then what is left may end in peace.
+KILLS = 3
+
+
+@pytest.mark.parametrize("providers", [openai, anthropic], ids=lambda p: p.__name__)
+def test_every_case_leaves_the_expected_state(
+    tmp_path: Path, temporal_address: str, providers: Providers
+):
+    with desk(tmp_path, temporal_address, Setup(providers=providers)) as served:
+        begin_all(served)
+
+        for _ in served.until_all_ended():
+            served.approve_all()
+
+        assert served.endings() == expected_endings()
+        assert wrong_states(served, lambda case: case.expected_state_hash) == []
+
+
+def test_p02_every_case_survives_workers_killed_at_random(
+    tmp_path: Path, temporal_address: str
+):
+    seed = int(os.environ.get("KEYTURN_CHAOS_SEED", time.time_ns()))
+    choose, hit, killed = random.Random(seed), set[str](), Counter[str]()  # noqa: S311 chaos, no secret
+    with desk(tmp_path, temporal_address, Setup()) as served:
+        served.installed.add("worker")
+        served.installed.add("effect worker")
+        begin_all(served)
+
+        for runs in served.until_all_ended():
+            in_work = {run.id for run in runs if is_in_work(run)}
+            enough = len(hit) == len(cases()) and min_kills(killed) >= KILLS
+            if not enough and in_work and served.installed.are_at_work():
+                time.sleep(choose.uniform(0, 2))
+                killed[served.installed.kill_one(choose)] += 1
+                hit |= in_work
+            served.approve_all(only=hit)
+
+        assert served.endings() == expected_endings(), seed
+        assert wrong_states(served, lambda case: case.expected_state_hash) == [], seed
+        assert len(hit) == len(cases()), (seed, killed)
+        assert min_kills(killed) > 0, (seed, killed)
+        assert keys_that_changed_twice(served) == [], seed
+
+
+def test_p01_without_an_approver_only_what_can_be_put_right_is_done(
+    tmp_path: Path, temporal_address: str
+):
+    base = load(DATABASE)
+
+    def reversible_alone(case: Case) -> str:
+        state = State(base)
+        for action in case.actions:
+            if action.kind == "write":
+                call(state, case.customer, action.name, action.arguments)
+        return state.digest()
+
+    unanswered = Setup(app="tests.apps.unanswered_retail")
+    with desk(tmp_path, temporal_address, unanswered) as served:
+        begin_all(served)
+
+        for _ in served.until_all_ended():
+            pass
+
+        assert served.endings() == expected_endings()
+        assert wrong_states(served, reversible_alone) == []
+
+
+def begin_all(served: Desk) -> None:
+    """Start a run for each case."""
+    for case in cases():
+        served.begin(case=case.id, customer=case.customer, text=case.instruction)
+
+
+def is_in_work(run: Run) -> bool:
+    """Whether the run has begun and has not ended."""
+    return run.status in ("running", "waiting")
+
+
+def min_kills(killed: Counter[str]) -> int:
+    """Give how often the kind was killed that was killed least."""
+    return min(killed["worker"], killed["effect worker"])
+
+
+def expected_endings() -> dict[str, str]:
+    """Give how each should end: a person takes over where the case says so."""
+    return {
+        case.id: "handed_off"
+        if any(action.kind == "handoff" for action in case.actions)
+        else "completed"
+        for case in cases()
+    }
+
+
+def wrong_states(served: Desk, expected: Callable[[Case], str]) -> list[str]:
+    """Give the cases whose shop is not in the expected state."""
+    return [case.id for case in cases() if served.state_hash(case.id) != expected(case)]
+
+
+def keys_that_changed_twice(served: Desk) -> list[str]:
+    """Give the effect keys that stand for more than one write."""
+    keys = Counter(key for case in cases() for key in served.keys(case.id))
+    return [key for key, times in keys.items() if times > 1]

@@ -1,0 +1,76 @@
+"""The tools and the scripted model on every case, through both wire formats.
+
+Keyturn's engine is not in this: a loop that says yes to all stands in for it.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import pytest
+
+from activities.llm.anthropic_messages import AnthropicMessages
+from activities.llm.openai_chat import OpenAIChat
+from activities.llm.provider import Provider
+from activities.llm.simulator import running_simulator
+from examples.retail.contracts import Request
+from examples.retail.simulation import play
+from tests.acceptance.retail_cases import (
+    DATABASE,
+    FOLDER,
+    Case,
+    cases,
+    needs_cases,
+)
+from tests.examples.retail.bare_loop import solve
+from tests.examples.retail.shop_process import shop_process
+
+pytestmark = needs_cases
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with shop_process(DATABASE) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def simulator() -> AsyncIterator[str]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RETAIL_CASES", str(FOLDER / "cases.jsonl"))
+        async with running_simulator(play) as address:
+            yield address
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+async def provider(
+    request: pytest.FixtureRequest, simulator: str
+) -> AsyncIterator[Provider]:
+    name: str = request.param
+    if name == "openai":
+        made = OpenAIChat(api_key="none", base_url=f"{simulator}/v1")
+    else:
+        made = AnthropicMessages(api_key="none", base_url=simulator)
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.id)
+async def test_tools_and_script_leave_the_expected_state(
+    provider: Provider, url: str, case: Case
+):
+    tenant = f"{provider.name}-{case.id}"
+    request = Request(ticket=case.id, user_id=case.customer, text=case.instruction)
+
+    async with httpx2.AsyncClient(base_url=url, timeout=20) as shop:
+        outcome = await solve(provider, shop, tenant, request)
+        digest = (await shop.get(f"/{tenant}/state-hash")).json()["state_hash"]
+
+    assert outcome.failures == [action.fails for action in case.actions]
+    assert digest == case.expected_state_hash
+    handed_over = any(action.kind == "handoff" for action in case.actions)
+    assert outcome.resolution.settled == (0 if handed_over else 1)

@@ -1,0 +1,102 @@
+"""Pausing, resuming and cancelling over HTTP."""
+
+import httpx2
+import pytest
+
+from tests.approvals.desk import Desk
+from tests.approvals.people import People
+
+RUNS = "/api/v1/runs"
+WHY = {"reason": "The refunds look wrong."}
+
+
+async def test_a_run_is_paused_resumed_and_cancelled(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    run = await desk.run()
+    await desk.approval(run)
+    headers = await people.token("olga", role="operator")
+    olga = await people.named("olga")
+    seen: list[tuple[str, str | None]] = []
+
+    for verb in ("pause", "pause", "resume", "cancel"):
+        answer = await http.post(f"{RUNS}/{run.id}:{verb}", json=WHY, headers=headers)
+        assert answer.status_code == 200
+        seen.append((answer.json()["status"], answer.json()["stopped_by"]))
+
+    stopped = ("stopped", f"pause by {olga.id}")
+    assert seen == [stopped, stopped, ("queued", None), ("queued", None)]
+    shown = await http.get(f"{RUNS}/{run.id}", headers=headers)
+    assert shown.json()["pending"] == []
+
+
+async def test_an_agent_pauses_nothing(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    run = await desk.run()
+
+    answer = await http.post(
+        f"{RUNS}/{run.id}:pause", json=WHY, headers=await people.token("ann")
+    )
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": " "}, {"reason": "x", "by": "me"}])
+async def test_a_pause_needs_a_reason_and_nothing_else(
+    http: httpx2.AsyncClient, desk: Desk, people: People, body: dict[str, str]
+) -> None:
+    run = await desk.run()
+    headers = await people.token("olga", role="operator")
+
+    answer = await http.post(f"{RUNS}/{run.id}:pause", json=body, headers=headers)
+
+    assert answer.status_code == 422
+
+
+async def test_all_runs_that_match_are_paused(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    wanted = [await desk.run(customer="c-1"), await desk.run(customer="c-1")]
+    other = await desk.run(customer="c-2")
+    headers = await people.token("olga", role="operator")
+    body = {"filter": {"workflow": "support", "customer": "c-1"}, **WHY}
+
+    first = await http.post(f"{RUNS}:pause", json=body, headers=headers)
+    again = await http.post(f"{RUNS}:pause", json=body, headers=headers)
+    back = await http.post(f"{RUNS}:resume", json=body, headers=headers)
+
+    ids = [run.id for run in wanted]
+    assert [one["run"] for one in first.json()["items"]] == ids
+    assert {one["status"] for one in first.json()["items"]} == {"stopped"}
+    assert again.json() == {"items": [], "more": False}
+    assert [one["run"] for one in back.json()["items"]] == ids
+    shown = await http.get(f"{RUNS}/{other.id}", headers=headers)
+    assert shown.json()["status"] == "queued"
+
+
+async def test_a_filter_names_something(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    headers = await people.token("olga", role="operator")
+
+    answer = await http.post(
+        f"{RUNS}:cancel", json={"filter": {}, **WHY}, headers=headers
+    )
+
+    assert answer.status_code == 422
+    assert "switch" in answer.json()["detail"]
+
+
+async def test_an_operator_of_a_tenant_holds_only_its_runs(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    north, south = await desk.run(tenant="north"), await desk.run(tenant="south")
+    headers = await people.token("olga", role="operator", tenant="north")
+    body = {"filter": {"workflow": "support"}, **WHY}
+
+    many = await http.post(f"{RUNS}:cancel", json=body, headers=headers)
+    one = await http.post(f"{RUNS}/{south.id}:cancel", json=WHY, headers=headers)
+
+    assert [run["run"] for run in many.json()["items"]] == [north.id]
+    assert one.status_code == 404

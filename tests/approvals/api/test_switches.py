@@ -1,0 +1,172 @@
+"""Switches over HTTP (P3)."""
+
+import os
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import psycopg
+import pytest
+
+from orchestrator.store.engine import BARRIER, Store
+from tests.approvals.desk import Desk
+from tests.approvals.people import People
+
+SWITCHES = "/api/v1/switches"
+HALT = {"scope": {"tool": "refund_order"}, "mode": "halt", "reason": "Wrong refunds."}
+
+
+async def test_p03_a_switch_answers_with_what_may_still_reach_the_provider(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    run = await desk.run()
+    await desk.approval(run, index=0, order="O-1")
+    await desk.approval(run, index=1, order="O-2")
+    sending = await desk.effect(run, status="sending", index=0)
+    leased = await desk.effect(run, status="leased", index=1)
+    headers = await people.token("olga", role="operator")
+
+    would = await http.post(
+        f"{SWITCHES}:impact", json={"scope": HALT["scope"]}, headers=headers
+    )
+    put = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+
+    assert would.json()["sending"] == [sending.key]
+    assert would.json()["leased"] == [leased.key]
+    assert put.status_code == 200
+    body = put.json()
+    assert (body["sending"], body["revoked"]) == ([sending.key], [leased.key])
+    assert body["author"] == (await people.named("olga")).id
+    effect = await http.get(f"/api/v1/effects/{leased.key}", headers=headers)
+    assert effect.json()["status"] == "refused"
+
+
+async def test_a_switch_is_shown_listed_and_lifted(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    del desk
+    headers = await people.token("olga", role="operator")
+    await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+
+    listed = await http.get(SWITCHES, headers=headers)
+    shown = await http.get(f"{SWITCHES}/refunds", headers=headers)
+    bare = await http.delete(f"{SWITCHES}/refunds", headers=headers)
+    lifted = await http.delete(
+        f"{SWITCHES}/refunds", params={"reason": "Mended."}, headers=headers
+    )
+    again = await http.delete(
+        f"{SWITCHES}/refunds", params={"reason": "Mended."}, headers=headers
+    )
+    left = await http.get(SWITCHES, headers=headers)
+    every = await http.get(SWITCHES, params={"all": "true"}, headers=headers)
+
+    assert [one["id"] for one in listed.json()["items"]] == ["refunds"]
+    assert shown.json()["scope"]["tool"] == "refund_order"
+    assert bare.status_code == 422
+    assert (lifted.status_code, lifted.json()["clear_reason"]) == (200, "Mended.")
+    assert again.status_code == 404
+    assert left.json()["items"] == []
+    assert len(every.json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"reason": " "}, "reason"),
+        ({"mode": "explode"}, "mode"),
+        ({"mode": "use_model"}, "value"),
+        ({"value": "openai/gpt"}, "value"),
+        ({"scope": {"planet": "earth"}}, "planet"),
+        ({"scope": {"tool": "a\u0000"}}, "tool"),
+        ({"until": "2020-01-01T00:00:00Z"}, "until"),
+        ({"until": "2020-01-01T00:00:00"}, "until"),
+        ({"author": "somebody"}, "author"),
+    ],
+)
+async def test_a_wrong_switch_is_not_set(
+    http: httpx2.AsyncClient, people: People, change: dict[str, object], words: str
+) -> None:
+    headers = await people.token("olga", role="operator")
+
+    answer = await http.put(
+        f"{SWITCHES}/refunds", json={**HALT, **change}, headers=headers
+    )
+
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert (await http.get(SWITCHES, headers=headers)).json()["items"] == []
+
+
+async def test_a_switch_with_an_end_ends(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    headers = await people.token("olga", role="operator")
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    body = {**HALT, "until": soon.isoformat()}
+
+    answer = await http.put(f"{SWITCHES}/refunds", json=body, headers=headers)
+
+    assert datetime.fromisoformat(answer.json()["until"]) == soon
+
+
+@pytest.mark.parametrize("role", ["agent", "lead", "developer", "auditor"])
+async def test_other_roles_set_nothing(
+    http: httpx2.AsyncClient, people: People, role: str
+) -> None:
+    headers = await people.token("ann", role=role)
+
+    put = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+    listed = await http.get(SWITCHES, headers=headers)
+
+    assert (put.status_code, listed.status_code) == (403, 200)
+
+
+async def test_an_operator_of_a_tenant_holds_only_the_tenant(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    whole = await people.token("olga", role="operator")
+    north = await people.token("nora", role="operator", tenant="north")
+    own = {**HALT, "scope": {"tenant": "north"}}
+    others = {**HALT, "scope": {"tenant": "south"}}
+    await http.put(f"{SWITCHES}/global", json=HALT, headers=whole)
+    await http.put(f"{SWITCHES}/south", json=others, headers=whole)
+
+    answers = [
+        await http.put(f"{SWITCHES}/{name}", json=body, headers=north)
+        for name, body in (("mine", own), ("x", HALT), ("y", others), ("global", own))
+    ]
+    listed = await http.get(SWITCHES, headers=north)
+    hidden = await http.get(f"{SWITCHES}/south", headers=north)
+    lifted = await http.delete(
+        f"{SWITCHES}/global", params={"reason": "x"}, headers=north
+    )
+
+    assert [one.status_code for one in answers] == [200, 403, 403, 403]
+    assert [one["id"] for one in listed.json()["items"]] == ["global", "mine"]
+    assert (hidden.status_code, lifted.status_code) == (404, 403)
+
+
+async def test_p03_a_switch_that_cannot_lock_is_not_set(
+    http: httpx2.AsyncClient, store: Store, people: People, database_url: str
+) -> None:
+    headers = await people.token("olga", role="operator")
+    url = database_url.replace("+aiosqlite", "").replace("+psycopg", "")
+    if store.is_sqlite:
+        holder = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+    else:
+        holder = psycopg.connect(url)
+        holder.execute("SELECT pg_advisory_xact_lock_shared(%s)", (BARRIER,))
+
+    held = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+    holder.rollback() if not store.is_sqlite else holder.execute("ROLLBACK")
+    holder.close()
+    free = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+
+    assert held.status_code == 503
+    assert held.json()["type"] == "urn:keyturn:problem:not-set"
+    assert "NOT SET" in held.json()["detail"]
+    if store.is_sqlite:
+        assert f"locked by process {os.getpid()}." in held.json()["detail"]
+    assert held.headers["retry-after"]
+    assert free.status_code == 200

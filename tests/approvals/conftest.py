@@ -1,0 +1,53 @@
+"""A web application on a real store, and people of each role."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from approvals.app import create_app
+from orchestrator.binding import Signer, new_key
+from orchestrator.settings import Settings
+from orchestrator.store import migrate
+from orchestrator.store.engine import Store
+from tests.approvals.desk import Desk
+from tests.approvals.people import People
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """An empty record, once on SQLite and once on PostgreSQL."""
+    store = Store(database_url)
+    await migrate.upgrade(database_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def app(store: Store) -> FastAPI:
+    """The web application; nothing is delivered, the outbox keeps it."""
+    return create_app(Settings(), store, None, Signer(new_key()))
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application without sign-in or token."""
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://keyturn.test"
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def people(store: Store) -> People:
+    return People(store)
+
+
+@pytest.fixture
+async def desk(store: Store) -> Desk:
+    """One workflow, live."""
+    desk = Desk(store)
+    await desk.open()
+    return desk

@@ -1,0 +1,217 @@
+"""A desk of one workflow for tests, and runs of it with calls that wait."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from orchestrator import (
+    Alias,
+    Budget,
+    Contract,
+    Limit,
+    Money,
+    Rule,
+    ToolContext,
+    canonical,
+    tool,
+)
+from orchestrator.policy import Verdict
+from orchestrator.prose import Prose
+from orchestrator.release import Release, of
+from orchestrator.store import asking, releases, runs
+from orchestrator.store.engine import Store
+from orchestrator.store.runs import NewRun
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+
+
+class Ticket(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    customer_id: str = Field(max_length=100)
+    text: str = Field(max_length=2_000)
+
+
+class Resolution(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    summary: str
+
+
+class Refund(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order_id: str
+    amount: Money
+    reason: Annotated[str, Prose()] = ""
+
+
+class Receipt(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    receipt: str
+
+
+@tool(authority="irreversible", owner="payments", subject="order_id", money="amount")
+async def refund_order(call: Refund, context: ToolContext) -> Receipt:
+    """Give money back."""
+    raise NotImplementedError(call, context)
+
+
+@tool(authority="read_only", owner="shop")
+async def find_order(call: Ticket, context: ToolContext) -> Receipt:
+    """Look an order up."""
+    raise NotImplementedError(call, context)
+
+
+SUPPORT = Contract(
+    name="support",
+    owner="support-platform",
+    on_call="oncall@example.com",
+    input=Ticket,
+    output=Resolution,
+    customer="customer_id",
+    tools=("find_order", "refund_order"),
+    rules=(
+        Rule("refund_order", up_to=Money(20_00, "USD"), verdict="allow"),
+        Rule("refund_order", up_to=Money(500_00, "USD"), approvers=1, role="agent"),
+        Rule("refund_order", up_to=Money(5_000_00, "USD"), approvers=2, role="lead"),
+    ),
+    budget=Budget(
+        cost_usd=Decimal("0.50"),
+        tokens=200_000,
+        turns=40,
+        owner="support-platform",
+        tenant_day_usd=Decimal("20.00"),
+    ),
+    limits=(Limit(Money(10_000_00, "USD"), per="customer", within=timedelta(days=1)),),
+)
+TOOLS = {"refund_order": refund_order, "find_order": find_order}
+ALIASES = (
+    Alias(name="standard", targets=("openai/gpt-5.2",)),
+    Alias(name="safer", targets=("openai/gpt-5.2",)),
+)
+RELEASE: Release = of(SUPPORT, TOOLS, ALIASES)
+PREVIEW: dict[str, JsonValue] = {"order": "O-1", "paid": "120.00 USD"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Makes runs, and approvals as `think` would commit them."""
+
+    store: Store
+
+    async def open(self) -> None:
+        await releases.register(self.store, RELEASE, code_version="test")
+
+    async def run(
+        self,
+        *,
+        tenant: str = "default",
+        customer: str = "c-1",
+        started_by: str | None = None,
+        external_id: str | None = None,
+    ) -> RunRow:
+        new = NewRun(
+            workflow="support",
+            input={"customer_id": customer, "text": "My lamp is broken."},
+            tenant=tenant,
+            started_by=started_by,
+            external_id=external_id,
+        )
+        row, _ = await runs.start(self.store, new)
+        return row
+
+    async def approval(
+        self,
+        run: RunRow,
+        *,
+        index: int = 0,
+        amount: int = 100_00,
+        order: str = "O-1",
+        needed: int = 1,
+        role: str = "agent",
+        within: timedelta = timedelta(hours=4),
+    ) -> ApprovalRow:
+        """A refund that waits for people."""
+        arguments: dict[str, JsonValue] = {
+            "order_id": order,
+            "amount": {"amount": amount, "currency": "USD"},
+            "reason": "It came broken.",
+        }
+        verdict = Verdict.model_validate(
+            {
+                "kind": "ask",
+                "approvers": needed,
+                "role": role,
+                "within": within,
+                "rule": f"refund_order: ask {needed} of role {role}",
+            }
+        )
+        async with self.store.write() as session:
+            now = await self.store.now(session)
+            row = await runs.get(session, run.id, lock=True)
+            row.status = "waiting"
+            call = CallRow(
+                run=run.id,
+                turn=1,
+                index=index,
+                tool="refund_order",
+                authority="irreversible",
+                arguments=canonical.text(arguments),
+                arguments_hash=canonical.digest(arguments),
+                gate="wait",
+                subject=f"order_id={order}",
+                created_at=now,
+            )
+            session.add(call)
+            await session.flush()
+            return asking.ask(
+                session,
+                row,
+                call,
+                RELEASE,
+                verdict,
+                preview=canonical.text(PREVIEW),
+                money=Money(amount, "USD"),
+                reason="The customer says so.",
+                now=now,
+            )
+
+    async def effect(
+        self, run: RunRow, *, status: str = "unknown", index: int = 0
+    ) -> EffectRow:
+        """An effect of a call that `approval` made."""
+        async with self.store.write() as session:
+            now = await self.store.now(session)
+            call = await session.get(CallRow, (run.id, 1, index))
+            assert call is not None
+            row = EffectRow(
+                key=asking.effect_key(call),
+                run=run.id,
+                turn=1,
+                index=index,
+                revision=0,
+                tenant=run.tenant,
+                workflow=run.workflow,
+                customer=run.customer,
+                tool=call.tool,
+                corpora=[],
+                subject=call.subject,
+                status=status,
+                arguments=call.arguments,
+                preview=canonical.text(PREVIEW),
+                binding="0" * 64,
+                approvers=[],
+                amount=100_00,
+                currency="USD",
+                holder="test",
+                lease_until=now,
+                created_at=now,
+                sending_at=None if status == "leased" else now,
+                error="the connection was cut",
+            )
+            session.add(row)
+            return row

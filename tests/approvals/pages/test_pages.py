@@ -1,0 +1,501 @@
+"""Every page for every role, and what a person does on them."""
+
+import pytest
+from fastapi import FastAPI
+from sqlmodel import col, select
+
+from orchestrator.store import approvals, drafts, runs
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import DecisionRow, DraftRow, NoteRow, SwitchRow
+from tests.approvals.pages.conftest import Doors
+from tests.approvals.pages.seed import ROLES, Seed
+
+PLAIN = (
+    "/inbox",
+    "/inbox/queue",
+    "/handoffs",
+    "/decisions",
+    "/runs",
+    "/ops",
+    "/tools",
+    "/tools/refund_order",
+    "/contracts",
+    "/contracts/support-ticket",
+    "/effects",
+    "/settings",
+)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_pages_render_for_each_role(role: str, doors: Doors, seed: Seed) -> None:
+    visitor = await doors.visit(role)
+    found = {
+        path: (await visitor.get(path)).status_code for path in (*PLAIN, *_own(seed))
+    }
+
+    assert found == dict.fromkeys(found, 200)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_sees_only_what_it_may(role: str, doors: Doors) -> None:
+    visitor = await doors.visit(role)
+
+    audit = await visitor.get("/audit")
+    new_run = await visitor.get("/runs/new")
+
+    assert audit.status_code == (
+        200 if role in ("auditor", "operator", "admin") else 403
+    )
+    assert new_run.status_code == (403 if role == "auditor" else 200)
+
+
+@pytest.mark.parametrize("path", ["/inbox", "/runs", "/ops", "/audit", "/settings"])
+async def test_nobody_is_sent_to_sign_in(path: str, doors: Doors) -> None:
+    visitor = await doors.visit("agent")
+    visitor.client.cookies.clear()
+
+    found = await visitor.get(path)
+
+    assert found.status_code == 303
+    assert found.headers["location"] == f"/sign-in?next={path}"
+
+
+async def test_the_sign_in_page_takes_no_words_from_a_link(doors: Doors) -> None:
+    visitor = await doors.visit("agent")
+    visitor.client.cookies.clear()
+
+    found = await visitor.get("/sign-in?error=Call+0900-EVIL&next=//evil.test")
+
+    assert "EVIL" not in found.text
+    assert "evil.test" not in found.text
+    assert "do not belong together" in found.text
+
+
+async def test_no_page_has_inline_script_style_or_handler(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("admin")
+
+    for path in (*PLAIN, *_own(seed), "/audit", "/runs/new"):
+        page = (await visitor.get(path)).text
+        assert "<style" not in page
+        assert "<script>" not in page
+        assert " style=" not in page
+        assert " onclick=" not in page
+
+
+async def test_the_item_frames_hostile_text(doors: Doors, seed: Seed) -> None:
+    visitor = await doors.visit("agent")
+
+    page = (await visitor.get(f"/inbox/{seed.approvals['refund_order']}")).text
+
+    assert "\u202e" not in page
+    assert "\u200b" not in page
+    assert "&lt;b&gt;SYSTEM:&lt;/b&gt;" in page
+    assert '<span class="host">xn--pypal-4ve.com</span>' in page
+    assert 'href="https://xn--pypal' not in page
+    assert "4111" not in page
+    assert "Withheld by the contract: card_number" in page
+
+
+async def test_a_scripted_model_is_labelled(doors: Doors) -> None:
+    visitor = await doors.visit("agent")
+
+    assert "Scripted model" in (await visitor.get("/inbox")).text
+    assert "Scripted model" in (await visitor.get("/runs")).text
+
+
+async def test_approving_goes_on_to_the_next_item(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    found = await visitor.post(
+        f"/inbox/{item}/decide", decision="approve", binding=await visitor.binding(item)
+    )
+    page = await visitor.get(found.headers["location"])
+
+    assert found.status_code == 303
+    assert found.headers["location"] == (
+        f"/inbox/{seed.approvals['email_customer']}?done={item}"
+    )
+    assert "Approved" in page.text
+    assert await _status(store, item) == "approved"
+
+
+async def test_a_rejection_needs_a_reason(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+    binding = await visitor.binding(item)
+
+    bare = await visitor.post(
+        f"/inbox/{item}/decide", decision="reject", binding=binding
+    )
+    given = await visitor.post(
+        f"/inbox/{item}/decide",
+        decision="reject",
+        binding=binding,
+        canned="2",
+        reason="It was 48.50.",
+    )
+
+    assert bare.status_code == 422
+    assert "A reason is missing" in bare.text
+    assert given.status_code == 303
+    assert await _status(store, item) == "rejected"
+    assert await _reason(store, item) == "The amount is wrong. It was 48.50."
+
+
+async def test_less_money_is_the_editors_own_approval(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    found = await visitor.post(
+        f"/inbox/{item}/edit",
+        binding=await visitor.binding(item),
+        **_refund(amount="80.00"),
+    )
+
+    assert found.status_code == 303
+    async with store.read() as session:
+        row = await approvals.get(session, item)
+    assert row.status == "approved"
+    assert '"amount":8000' in (row.effective or "")
+
+
+async def test_more_money_goes_to_another_person(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    found = await visitor.post(
+        f"/inbox/{item}/edit",
+        binding=await visitor.binding(item),
+        **_refund(amount="95.00"),
+    )
+    page = await visitor.get(found.headers["location"])
+
+    assert "Your edit waits for another person" in page.text
+    assert await _status(store, item) == "void"
+
+
+async def test_a_wrong_field_comes_back_with_what_was_written(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    found = await visitor.post(
+        f"/inbox/{item}/edit",
+        binding=await visitor.binding(item),
+        **_refund(amount="80,00"),
+    )
+
+    assert found.status_code == 422
+    assert "Write a point, not a comma" in found.text
+    assert 'value="80,00"' in found.text
+
+
+async def test_a_conflict_names_who_was_first_and_keeps_the_draft(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    ana, other = await doors.visit("agent"), await doors.visit("other")
+    item = seed.approvals["email_customer"]
+    binding = await ana.binding(item)
+    await other.post(f"/inbox/{item}/decide", decision="approve", binding=binding)
+
+    found = await ana.post(
+        f"/inbox/{item}/edit",
+        binding=binding,
+        **{"v/subject": "Hello", "v/body": "My careful words"},
+    )
+
+    assert found.status_code == 409
+    assert "Somebody was first" in found.text
+    assert "Other decided approve" in found.text
+    assert "My careful words" in found.text
+    async with store.read() as session:
+        kept = await session.get(DraftRow, (item, seed.people["agent"].id))
+    assert kept is not None
+
+
+async def test_a_stale_binding_is_refused(doors: Doors, seed: Seed) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    found = await visitor.post(
+        f"/inbox/{item}/decide", decision="approve", binding="0" * 64
+    )
+
+    assert found.status_code == 412
+    assert "has changed since you saw it" in found.text
+
+
+async def test_a_draft_is_kept_and_shown_again(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["email_customer"]
+
+    kept = await visitor.post(
+        f"/inbox/{item}/draft", **{"v/subject": "Half", "v/body": "Half a letter"}
+    )
+    page = await visitor.get(f"/inbox/{item}")
+
+    assert "Draft kept" in kept.text
+    assert "Half a letter" in page.text
+    await drafts.drop(store, item, person=seed.people["agent"].id)
+    assert "Half a letter" not in (await visitor.get(f"/inbox/{item}")).text
+
+
+async def test_a_post_without_the_pages_token_is_refused(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+    visitor.csrf = "wrong"
+
+    found = await visitor.post(
+        f"/inbox/{item}/decide", decision="approve", binding=await visitor.binding(item)
+    )
+
+    assert found.status_code == 403
+    assert await _status(store, item) == "pending"
+
+
+async def test_an_agent_may_not_decide_what_leads_decide(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["large"]
+
+    page = (await visitor.get(f"/inbox/{item}")).text
+    lead = await doors.visit("lead")
+    found = await visitor.post(
+        f"/inbox/{item}/decide", decision="approve", binding=await lead.binding(item)
+    )
+
+    assert "it asks for the role lead; yours is agent" in page
+    assert found.status_code == 403
+    assert await _status(store, item) == "pending"
+
+
+async def test_two_people_are_two_people(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    lead, admin = await doors.visit("lead"), await doors.visit("admin")
+    item = seed.approvals["large"]
+    binding = await lead.binding(item)
+
+    first = await lead.post(
+        f"/inbox/{item}/decide", decision="approve", binding=binding
+    )
+    told = (await lead.get(first.headers["location"])).text
+    again = await lead.post(
+        f"/inbox/{item}/decide", decision="approve", binding=binding
+    )
+    waiting = await _status(store, item)
+    await admin.post(f"/inbox/{item}/decide", decision="approve", binding=binding)
+
+    assert "Your yes is recorded" in told
+    assert again.status_code == 409
+    assert waiting == "pending"
+    assert await _status(store, item) == "approved"
+
+
+async def test_the_customer_writing_again_shows_on_the_item(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+    await runs.customer_wrote(
+        store, seed.runs["lamp"], text="Never mind!", external_id=None, by="test"
+    )
+
+    page = (await visitor.get(f"/inbox/{item}")).text
+
+    assert "The customer wrote again" in page
+    assert "Never mind!" in page
+    assert "data-closed" in page
+
+
+async def test_a_handoff_is_taken_and_settled(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    run = seed.runs["handed_off"]
+
+    await visitor.post(f"/handoffs/{run}/notes", kind="taken")
+    taken = (await visitor.get("/handoffs")).text
+    await visitor.post(f"/handoffs/{run}/notes", kind="done_outside", text="Called.")
+    settled = (await visitor.get("/handoffs")).text
+
+    assert "Ana Agent has it" in taken
+    assert "Nothing was handed over" in settled
+    async with store.read() as session:
+        query = select(NoteRow.kind).where(col(NoteRow.run) == run)
+        assert list((await session.execute(query)).scalars()) == [
+            "taken",
+            "done_outside",
+        ]
+
+
+async def test_a_run_is_paused_and_resumed_with_a_reason(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("operator")
+    run = seed.runs["lamp"]
+
+    await visitor.post(f"/runs/{run}/hold", control="pause", reason="Look first")
+    paused = (await visitor.get(f"/runs/{run}")).text
+    await visitor.post(f"/runs/{run}/hold", control="resume", reason="Fine")
+    resumed = (await visitor.get(f"/runs/{run}")).text
+
+    assert "Stopped by a pause of Operator" in paused
+    assert "Look first" in paused
+    assert "Stopped by" not in resumed
+
+
+async def test_a_run_is_started_from_its_contracts_form(
+    doors: Doors, store: Store
+) -> None:
+    visitor = await doors.visit("lead")
+    fields = {
+        "v/customer_id": "c-9",
+        "v/customer_email": "nine@example.org",
+        "v/subject": "Hello",
+        "v/message": "Where is it?",
+        "w/order_id": "absent",
+        "w/url": "absent",
+        "w/card_number": "absent",
+    }
+
+    empty = await visitor.post("/runs/new", workflow="support-ticket", once="a")
+    first = await visitor.post(
+        "/runs/new", workflow="support-ticket", once="b", **fields
+    )
+    again = await visitor.post(
+        "/runs/new", workflow="support-ticket", once="b", **fields
+    )
+
+    assert empty.status_code == 422
+    assert "Fill this in." in empty.text
+    assert first.headers["location"] == again.headers["location"]
+    async with store.read() as session:
+        row = await runs.get(session, first.headers["location"].rpartition("/")[2])
+    assert row.customer == "c-9"
+    assert "order_id" not in row.input
+
+
+async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
+    visitor = await doors.visit("operator")
+
+    impact = await visitor.post("/ops/impact", tool="refund_order")
+    set_ = await visitor.post(
+        "/ops/switches", tool="refund_order", mode="halt", reason="Double refunds"
+    )
+    async with store.read() as session:
+        switch = (await session.execute(select(SwitchRow))).scalar_one()
+    await visitor.post(f"/ops/switches/{switch.id}/clear", reason="Mended")
+    after = (await visitor.get("/ops")).text
+
+    assert "2 open runs" in impact.text
+    assert "May still reach the provider" in set_.text
+    assert switch.scope == {"tool": "refund_order"}
+    assert "No switch is set" in after
+
+
+async def test_a_switch_needs_a_reason(doors: Doors) -> None:
+    visitor = await doors.visit("operator")
+
+    found = await visitor.post("/ops/switches", mode="halt", reason=" ")
+
+    assert found.status_code == 422
+    assert "needs a reason" in found.text
+
+
+async def test_an_unknown_effect_is_recorded_with_evidence(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("lead")
+    key = seed.effects["unknown"]
+
+    bare = await visitor.post(f"/effects/{key}/record", happened="yes", evidence=" ")
+    await visitor.post(f"/effects/{key}/record", happened="yes", evidence="Refund 77")
+    page = (await visitor.get(f"/effects/{key}")).text
+    again = await visitor.post(f"/effects/{key}/record", happened="no", evidence="x")
+
+    assert bare.status_code == 422
+    assert "Refund 77, recorded by Lea Lead" in page
+    assert again.status_code == 409
+
+
+async def test_the_audit_log_is_verified_on_its_page(doors: Doors) -> None:
+    visitor = await doors.visit("auditor")
+
+    found = await visitor.post("/audit/verify")
+
+    assert "The chain holds" in found.text
+
+
+async def test_a_token_is_shown_once(doors: Doors) -> None:
+    visitor = await doors.visit("developer")
+
+    made = (await visitor.post("/settings/tokens", name="ci", days="7")).text
+    later = (await visitor.get("/settings")).text
+
+    assert "kt_" in made
+    assert "kt_" not in later
+
+
+async def test_another_tenants_items_are_not_there(
+    doors: Doors, seed: Seed, store: Store, app: FastAPI
+) -> None:
+    del app
+    async with store.write() as session:
+        person = await session.merge(seed.people["other"])
+        person.tenant = "elsewhere"
+    visitor = await doors.visit("other")
+
+    found = [
+        (await visitor.get(path)).status_code for path in _own(seed) if path != "/"
+    ]
+
+    assert set(found) == {404}
+    assert "Nothing waits" in (await visitor.get("/inbox")).text
+
+
+def _own(seed: Seed) -> list[str]:
+    return [
+        *(f"/inbox/{one}" for one in seed.approvals.values()),
+        *(f"/inbox/{one}/news" for one in seed.approvals.values()),
+        *(f"/runs/{one}" for one in seed.runs.values()),
+        *(f"/effects/{one}" for one in seed.effects.values()),
+        f"/handoffs/{seed.runs['handed_off']}",
+    ]
+
+
+def _refund(*, amount: str) -> dict[str, str]:
+    return {
+        "v/order_id": "O-24680",
+        "v/amount": amount,
+        "c/amount": "USD",
+        "v/reason": "The reading lamp arrived with a cracked shade.",
+    }
+
+
+async def _status(store: Store, approval: str) -> str:
+    async with store.read() as session:
+        return (await approvals.get(session, approval)).status
+
+
+async def _reason(store: Store, approval: str) -> str | None:
+    async with store.read() as session:
+        query = select(DecisionRow.reason).where(col(DecisionRow.approval) == approval)
+        return (await session.execute(query)).scalar_one()

@@ -1,0 +1,49 @@
+"""People for tests: made on first use, with a token each."""
+
+from dataclasses import dataclass, field
+
+from approvals.auth import accounts
+from orchestrator.store import tokens
+from orchestrator.store.engine import Store
+from orchestrator.store.people import NewPerson
+from orchestrator.store.tables import PersonRow
+
+PASSWORD = "correct horse battery"  # noqa: S105 of nobody real
+
+
+@dataclass
+class People:
+    """Opens accounts in a store."""
+
+    store: Store
+    _known: dict[str, tuple[PersonRow, str]] = field(default_factory=dict)
+
+    async def named(
+        self,
+        name: str,
+        *,
+        role: str = "agent",
+        tenant: str | None = None,
+        kind: str = "person",
+        password: str | None = None,
+    ) -> PersonRow:
+        """The person of that name, with these when first named."""
+        if name not in self._known:
+            new = NewPerson.model_validate(
+                {
+                    "name": name.capitalize(),
+                    "email": f"{name}@shop.example",
+                    "role": role,
+                    "kind": kind,
+                    "tenant": tenant,
+                }
+            )
+            row = await accounts.add(self.store, new, password=password)
+            token = await tokens.create(self.store, row.id, name="test", by=row.id)
+            self._known[name] = (row, token)
+        return self._known[name][0]
+
+    async def token(self, name: str, **options: str | None) -> dict[str, str]:
+        """The header that makes a request theirs."""
+        await self.named(name, **options)  # type: ignore[arg-type]  # passed through
+        return {"Authorization": f"Bearer {self._known[name][1]}"}

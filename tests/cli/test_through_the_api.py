@@ -1,0 +1,264 @@
+"""Commands that go through the HTTP API of a real web server, with Temporal away."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator import registry, release
+from orchestrator.store import releases
+from orchestrator.store.engine import Store
+from tests.cli.program import Keyturn, Web, here, serving
+
+TICKET = {
+    "customer_id": "C-1001",
+    "customer_email": "mira.holm@example.com",
+    "subject": "Mug",
+    "message": "It is broken, \u202enekorb.",
+}
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    keyturn = here(tmp_path_factory.mktemp("web"))
+    assert keyturn("db", "upgrade").status == 0
+    asyncio.run(_register(keyturn.environment["KEYTURN_DATABASE_URL"]))
+    with serving(keyturn) as started:
+        yield started
+
+
+@pytest.fixture
+def admin(web: Web) -> Keyturn:
+    return web.as_("admin")
+
+
+def test_wrong_token_is_status_1(web: Web) -> None:
+    said = web.keyturn.but(KEYTURN_TOKEN=f"kt_{'x' * 43}")("run", "list")
+
+    assert said.status == 1
+    assert "does not accept KEYTURN_TOKEN" in said.err
+
+
+def test_run_is_started_once_shown_and_listed(admin: Keyturn) -> None:
+    command = ("run", "start", "support-ticket", "-", "--source", "t")
+    command = (*command, "--external-id", "1", "--json")
+
+    first = admin(*command, given=json.dumps(TICKET)).json()
+    second = admin(*command, given=json.dumps(TICKET)).json()
+
+    assert first["id"] == second["id"]
+    assert first["status"] == "queued"
+    assert admin("run", "show", first["id"], "--json").json()["id"] == first["id"]
+    assert first["id"] in admin("run", "list", "--workflow", "support-ticket").out
+    assert admin("run", "list", "--status", "failed", "--json").json() == []
+    assert admin("run", "trace", first["id"]).json()
+
+
+def test_input_comes_from_a_file(admin: Keyturn) -> None:
+    (admin.folder / "ticket.json").write_text(json.dumps(TICKET))
+
+    said = admin("run", "start", "support-ticket", "@ticket.json")
+
+    assert said.status == 0, said.err
+    assert "queued" in said.out
+
+
+@pytest.mark.parametrize(
+    ("workflow", "ticket", "status", "words"),
+    [
+        pytest.param("support-ticket", {}, 2, "customer_id", id="misfit"),
+        pytest.param("none", TICKET, 1, "no workflow 'none'", id="unknown-workflow"),
+        pytest.param(
+            "support-ticket",
+            {**TICKET, "message": "x" * 30_000},
+            2,
+            "message",
+            id="too-long",
+        ),
+    ],
+)
+def test_refused_start_says_why(
+    admin: Keyturn, workflow: str, ticket: dict[str, str], status: int, words: str
+) -> None:
+    said = admin("run", "start", workflow, json.dumps(ticket))
+
+    assert said.status == status, said.err
+    assert words in said.err
+
+
+def test_run_is_paused_resumed_and_cancelled(admin: Keyturn) -> None:
+    run = _start(admin)
+
+    paused = admin("run", "pause", run, "--reason", "look", "--json").json()
+    resumed = admin("run", "resume", run, "--reason", "looked", "--json").json()
+    cancelled = admin("run", "cancel", run, "--reason", "enough", "--json").json()
+
+    assert paused["status"] == "stopped"
+    assert resumed["status"] != "stopped"
+    assert cancelled["id"] == run
+
+
+def test_all_runs_of_a_workflow_are_paused(admin: Keyturn) -> None:
+    run = _start(admin)
+
+    said = admin("run", "pause", "--workflow", "support-ticket", "-r", "incident")
+
+    assert said.status == 0, said.err
+    assert run in said.out
+    admin("run", "resume", "--workflow", "support-ticket", "-r", "over")
+    assert admin("run", "show", run, "--json").json()["status"] != "stopped"
+
+
+def test_pause_without_a_run_or_workflow_is_wrong_usage(admin: Keyturn) -> None:
+    said = admin("run", "pause", "--reason", "look")
+
+    assert said.status == 2
+    assert "--workflow" in said.err
+
+
+def test_role_that_may_not_is_status_1(web: Web) -> None:
+    said = web.as_("agent")("switch", "set", "halt", "--everything", "-r", "why")
+
+    assert said.status == 1
+    assert "Your role agent may not" in said.err
+
+
+def test_switch_is_set_listed_and_lifted(admin: Keyturn) -> None:
+    scope = ("--tool", "refund_order")
+
+    impact = admin("switch", "impact", *scope, "--json").json()
+    done = admin("switch", "set", "halt", *scope, "-r", "odd refunds", "--id", "s1")
+    listed = admin("switch", "list", "--json").json()
+    lifted = admin("switch", "clear", "s1", "-r", "explained")
+
+    assert impact["sending"] == []
+    assert done.out == "Set s1.\n"
+    assert [(one["id"], one["mode"]) for one in listed] == [("s1", "halt")]
+    assert lifted.status == 0, lifted.err
+    assert admin("switch", "list", "--json").json() == []
+
+
+def test_switch_without_a_scope_is_wrong_usage(admin: Keyturn) -> None:
+    said = admin("switch", "set", "halt", "--reason", "why")
+
+    assert said.status == 2
+    assert "--everything" in said.err
+
+
+def test_disabled_workflow_starts_nothing(admin: Keyturn) -> None:
+    admin(
+        "switch",
+        "set",
+        "disable",
+        "--workflow",
+        "support-ticket",
+        "-r",
+        "x",
+        "--id",
+        "h",
+    )
+
+    said = admin("run", "start", "support-ticket", json.dumps(TICKET))
+    admin("switch", "clear", "h", "--reason", "x")
+
+    assert said.status == 1
+    assert "disable" in said.err.lower()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("approval", "list"),
+        ("tool", "list"),
+        ("release", "list"),
+        ("budget", "show"),
+        ("switch", "list"),
+        ("run", "list"),
+        ("contract", "list"),
+    ],
+)
+def test_listing_is_a_table_or_json(admin: Keyturn, command: tuple[str, ...]) -> None:
+    assert admin(*command).status == 0
+    assert isinstance(admin(*command, "--json").json(), list)
+
+
+def test_tools_say_what_they_may_do(admin: Keyturn) -> None:
+    found = {one["name"]: one for one in admin("tool", "list", "--json").json()}
+
+    assert found["refund_order"]["authority"] == "irreversible"
+
+
+def test_audit_log_is_exported_and_verified(admin: Keyturn) -> None:
+    run = _start(admin)
+
+    rows = [json.loads(line) for line in admin("audit", "export").out.splitlines()]
+    of_run = admin("audit", "export", "--run", run).out.splitlines()
+
+    assert [row for row in rows if row["run"] == run] == [
+        json.loads(line) for line in of_run
+    ]
+    assert of_run
+    verified = admin("audit", "verify", "--json").json()
+    assert verified["broken_at"] is None
+    wrong = admin("audit", "verify", "--checkpoint", "f" * 64)
+    assert wrong.status == 1
+    assert "checkpoint" in wrong.err
+
+
+def test_unknown_approval_is_status_1(admin: Keyturn) -> None:
+    said = admin("approval", "approve", "ap-none")
+
+    assert said.status == 1
+    assert "no approval 'ap-none'" in said.err
+
+
+def test_customers_words_cannot_act_on_the_terminal(admin: Keyturn) -> None:
+    run = _start(admin)
+
+    shown = admin("run", "trace", run).out
+
+    assert "nekorb" in shown
+    assert "\u202e" not in shown
+
+
+def test_doctor_tells_what_is_away_and_what_is_wrong(web: Web) -> None:
+    found = {
+        one["name"]: one for one in json.loads(web.keyturn("doctor", "--json").out)
+    }
+
+    assert web.keyturn("doctor").status == 3
+    assert found["database"]["kind"] == "good"
+    assert found["clock"]["kind"] == "good"
+    assert found["temporal"]["kind"] == "away"
+    assert "KEYTURN_TEMPORAL_ADDRESS" in found["temporal"]["words"]
+    assert found["providers"]["kind"] == "bad"
+    assert web.keyturn("doctor", "--only", "database").status == 0
+    assert web.keyturn("doctor", "--only", "providers").status == 1
+
+
+def test_doctor_names_a_model_without_a_price(web: Web) -> None:
+    odd = web.keyturn.but(
+        OPENAI_API_KEY="x", KEYTURN_MODELS='{"standard": ["openai/no-such-model"]}'
+    )
+
+    found = {one["name"]: one for one in json.loads(odd("doctor", "--json").out)}
+
+    assert found["model standard"]["kind"] == "bad"
+    assert "KEYTURN_PRICES" in found["model standard"]["words"]
+
+
+def _start(keyturn: Keyturn) -> str:
+    command = ("run", "start", "support-ticket", json.dumps(TICKET), "--json")
+    return str(keyturn(*command).json()["id"])
+
+
+async def _register(url: str) -> None:
+    apps = registry.load(["workflows.support"])
+    store = Store(url)
+    for contract in apps.contracts.values():
+        made = release.of(contract, apps.tools, apps.aliases)
+        await releases.register(store, made, code_version="test")
+    await store.close()

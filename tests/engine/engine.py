@@ -1,0 +1,236 @@
+"""The whole engine in one process: real Temporal, real store, scripted model."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from pydantic import SecretStr
+from sqlmodel import SQLModel, col, select
+
+from activities.llm import routing
+from activities.llm.simulator import Scenario, default, running_simulator
+from approvals.delivery import Deliverer
+from orchestrator import registry
+from orchestrator.binding import Signer, new_key
+from orchestrator.cli import worker
+from orchestrator.cli.connection import connect
+from orchestrator.settings import Settings
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import approvals, runs, switches
+from orchestrator.store.approvals import Answer, Person
+from orchestrator.store.engine import Store
+from orchestrator.store.runs import NewRun
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    EffectRow,
+    PersonRow,
+    RunRow,
+)
+from orchestrator.switch import Switch
+from tests.engine.world import World
+
+PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
+
+
+@dataclass
+class Engine:
+    """Handles on the running engine, in the words of a test."""
+
+    store: Store
+    deliverer: Deliverer
+    signer: Signer
+    world: World
+    parts: worker.Parts
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    async def start(self, text: str = "hello", **ticket: object) -> str:
+        """Start a run and return its id."""
+        value = {
+            "customer_id": "c1",
+            "email": "ann@example.com",
+            "text": text,
+            **ticket,
+        }
+        return await self.start_workflow("desk", value)
+
+    async def start_workflow(self, workflow: str, value: dict[str, object]) -> str:
+        """Start a run of any workflow and return its id."""
+        row, _ = await runs.start(
+            self.store,
+            NewRun(workflow=workflow, input=value, tenant="default"),  # pyright: ignore[reportArgumentType] JSON
+        )
+        await self.deliverer.deliver(row.id)
+        return row.id
+
+    async def run(self, run: str) -> RunRow:
+        """Return the run as it is now."""
+        async with self.store.read() as session:
+            return await runs.get(session, run)
+
+    async def until(
+        self, run: str, is_so: Callable[[RunRow], bool], *, seconds: float = 20
+    ) -> RunRow:
+        """Return the run once it is so; fail after some seconds."""
+        row = await self.run(run)
+        try:
+            async with asyncio.timeout(seconds):
+                # The run changes in other processes' ways: it can only be looked at.
+                while not is_so(row := await self.run(run)):  # noqa: ASYNC110 see above
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            shown = row.model_dump(exclude={"input"})
+            calls = [c.model_dump() for c in await self.calls(run)]
+            raise AssertionError(f"the run is still {shown} {calls}") from None
+        return row
+
+    async def ended(self, run: str, *, seconds: float = 20) -> RunRow:
+        """Return the run once it has ended."""
+        return await self.until(
+            run, lambda row: row.status in ENDED_RUNS, seconds=seconds
+        )
+
+    async def approval(self, run: str, tool: str | None = None) -> ApprovalRow:
+        """Return the pending approval of the run, once there is one."""
+        async with asyncio.timeout(20):
+            while True:
+                for row in await self.approvals(run):
+                    if (
+                        row.status == "pending"
+                        and row.binding
+                        and tool in (None, row.tool)
+                    ):
+                        return row
+                await asyncio.sleep(0.05)
+
+    async def approvals(self, run: str) -> list[ApprovalRow]:
+        """Return all approvals of the run."""
+        query = select(ApprovalRow).where(col(ApprovalRow.run) == run)
+        async with self.store.read() as session:
+            return list(
+                (await session.execute(query.order_by(col(ApprovalRow.id)))).scalars()
+            )
+
+    async def calls(self, run: str) -> list[CallRow]:
+        """Return the run's calls."""
+        query = select(CallRow).where(col(CallRow.run) == run)
+        query = query.order_by(col(CallRow.turn), col(CallRow.index))
+        async with self.store.read() as session:
+            return list((await session.execute(query)).scalars())
+
+    async def effects(self, run: str) -> list[EffectRow]:
+        """Return the run's effects."""
+        query = select(EffectRow).where(col(EffectRow.run) == run)
+        async with self.store.read() as session:
+            return list((await session.execute(query)).scalars())
+
+    async def switch(self, mode: str, name: str, **more: object) -> None:
+        """Set a switch; `more` are its scope's fields, or `value`."""
+        await switches.put(
+            self.store,
+            Switch.model_validate(
+                {
+                    "id": name,
+                    "mode": mode,
+                    "value": more.pop("value", None),
+                    "reason": "look",
+                    "author": "lea",
+                    "created_at": datetime.now(UTC),
+                    "scope": more,
+                }
+            ),
+        )
+
+    async def decide(
+        self,
+        row: ApprovalRow,
+        who: str = "amy",
+        decision: str = "approve",
+        *,
+        deliver: bool = True,
+        **more: object,
+    ) -> ApprovalRow:
+        """Decide as `who` and deliver, as the process that commits does."""
+        answer = Answer.model_validate(
+            {"decision": decision, "binding": row.binding, **more}
+        )
+        decided = await approvals.decide(
+            self.store, self.signer, person(who), row.id, answer
+        )
+        if deliver:
+            await self.deliverer.deliver(row.run)
+        return decided
+
+
+def person(name: str) -> Person:
+    """Return one of the desk's people as a session knows them."""
+    return Person(id=name, name=name.title(), role=PEOPLE[name], session=f"s-{name}")
+
+
+@asynccontextmanager
+async def running_engine(
+    address: str,
+    database_url: str,
+    *scenarios: Scenario,
+    apps: Sequence[str] = ("tests.apps.desk",),
+) -> AsyncGenerator[Engine]:
+    """Run both workers in this process against a real Temporal server."""
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(
+            running_simulator(*scenarios, default)
+        )
+        key = new_key()
+        settings = Settings(
+            database_url=database_url,
+            temporal_address=address,
+            task_queue=f"test-{uuid4().hex}",
+            decision_key=SecretStr(key),
+        )
+        store = Store(database_url)
+        stack.push_async_callback(store.close)
+        await _prepare(store)
+        world = World(
+            orders={"o1": {"order_id": "o1", "customer": "c1", "status": "delivered"}}
+        )
+        providers = routing.build_providers(
+            openai_base_url=f"{simulator}/v1", anthropic_base_url=simulator
+        )
+        stack.push_async_callback(routing.close_providers, providers)
+        parts = worker.Parts(
+            settings=settings,
+            store=store,
+            client=await connect(settings),
+            registry=registry.load(apps),
+            providers=providers,
+            readers=world.readers,
+            writers=world.writers,
+        )
+        await worker.register(parts)
+        await stack.enter_async_context(worker.thinking_worker(parts))
+        await stack.enter_async_context(worker.effect_worker(parts))
+        deliverer = Deliverer(
+            store, parts.client, settings.task_queue, settings.effects_queue
+        )
+        sweeping = asyncio.create_task(deliverer.sweep())
+        stack.callback(sweeping.cancel)
+        yield Engine(store, deliverer, Signer(key), world, parts)
+
+
+async def _prepare(store: Store) -> None:
+    async with store.engine.begin() as connection:
+        await connection.run_sync(SQLModel.metadata.create_all)
+    async with store.write() as session:
+        now = await store.now(session)
+        for name, role in PEOPLE.items():
+            session.add(
+                PersonRow(
+                    id=name,
+                    name=name.title(),
+                    email=f"{name}@example.com",
+                    role=role,
+                    created_at=now,
+                )
+            )

@@ -1,0 +1,184 @@
+"""P9: what Temporal lost is started again and goes on from the record."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from activities.llm.simulator import call, calls
+from approvals.comparison import Comparison
+from approvals.delivery import Deliverer
+from orchestrator.store import outbox, runs
+from tests.engine.stage import DONE, Play, Stage, refund_of
+
+pytestmark = pytest.mark.timeout(120)
+
+NOW = timedelta(0)
+
+
+async def test_p09_a_lost_run_goes_on_and_pays_no_turn_again(
+    stage: Stage, order: str
+) -> None:
+    run, play = await waiting(stage, order)
+    await terminate(stage, run)
+
+    restarted = await compare(stage)
+    await stage.engine.decide(await stage.engine.approval(run))
+    row = await stage.engine.ended(run)
+
+    assert restarted >= 1
+    assert (row.status, len(play.requests), row.turns) == ("completed", 2, 2)
+    assert stage.posts(run) == ["/refunds"]
+
+
+async def test_p09_a_decision_of_a_lost_run_starts_it_again(
+    stage: Stage, order: str
+) -> None:
+    run, _ = await waiting(stage, order)
+    approval = await stage.engine.approval(run)
+    await terminate(stage, run)
+
+    await stage.engine.decide(approval)
+    row = await stage.engine.ended(run)
+
+    assert (row.status, stage.posts(run)) == ("completed", ["/refunds"])
+
+
+async def test_p09_a_call_that_was_decided_and_done_holds_up_no_restart(
+    stage: Stage, order: str
+) -> None:
+    run, play = await stage.play(
+        calls([("refund", refund_of(order)), ("write_mail", MAIL)]), DONE, order=order
+    )
+    await stage.engine.decide(await stage.engine.approval(run, "refund"))
+    await done(stage, run, "/refunds")
+    mail = await stage.engine.approval(run, "write_mail")
+    await terminate(stage, run)
+
+    await compare(stage)
+    await stage.engine.decide(mail)
+    row = await stage.engine.ended(run)
+
+    assert (row.status, len(play.requests)) == ("completed", 2)
+    assert stage.posts(run) == ["/refunds"]
+
+
+async def test_p09_a_lost_loop_is_started_again(stage: Stage, order: str) -> None:
+    run, play = await waiting(stage, order)
+    await terminate(stage, f"{run}/act/1")
+    await closed(stage, run)
+
+    await compare(stage)
+    await stage.engine.decide(await stage.engine.approval(run))
+    row = await stage.engine.ended(run)
+
+    assert (row.status, len(play.requests)) == ("completed", 2)
+    assert stage.posts(run) == ["/refunds"]
+
+
+async def test_p09_a_run_that_was_cancelled_in_temporal_goes_on(
+    stage: Stage, order: str
+) -> None:
+    run, _ = await waiting(stage, order)
+    await stage.engine.parts.client.get_workflow_handle(run).cancel()
+    await closed(stage, run)
+
+    await compare(stage)
+    await stage.engine.decide(await stage.engine.approval(run))
+
+    assert (await stage.engine.ended(run)).status == "completed"
+
+
+async def test_p09_runs_that_are_there_are_left_alone(stage: Stage, order: str) -> None:
+    run, _ = await waiting(stage, order)
+    handle = stage.engine.parts.client.get_workflow_handle(run)
+    before = (await handle.describe()).run_id
+
+    await compare(stage)
+
+    assert (await handle.describe()).run_id == before
+
+
+async def test_p09_a_paused_run_is_left_alone_until_it_is_resumed(
+    stage: Stage, order: str
+) -> None:
+    run, _ = await waiting(stage, order)
+    await runs.pause(stage.engine.store, run, by="lea", reason="look")
+    await terminate(stage, run)
+    await compare(stage)
+    described = await stage.engine.parts.client.get_workflow_handle(run).describe()
+
+    await runs.resume(stage.engine.store, run, by="lea", reason="go")
+    await stage.engine.decide(await stage.engine.approval(run))
+    row = await stage.engine.ended(run)
+
+    assert described.status is not None
+    assert described.status.name == "TERMINATED"
+    assert row.status == "completed"
+
+
+async def test_p09_a_decision_that_no_process_delivered_is_delivered_by_the_sweep(
+    stage: Stage, order: str
+) -> None:
+    run, _ = await waiting(stage, order)
+    approval = await stage.engine.approval(run)
+
+    await stage.engine.decide(approval, deliver=False)
+    row = await stage.engine.ended(run)
+
+    assert (row.status, stage.posts(run)) == ("completed", ["/refunds"])
+
+
+async def test_p09_a_decision_whose_deliverer_died_is_delivered_later(
+    stage: Stage, order: str
+) -> None:
+    run, _ = await waiting(stage, order)
+    approval = await stage.engine.approval(run)
+    await stage.engine.decide(approval, deliver=False)
+    await outbox.claim(stage.engine.store, run=run)
+
+    row = await stage.engine.ended(run, seconds=40)
+
+    assert (row.status, stage.posts(run)) == ("completed", ["/refunds"])
+
+
+MAIL = {"subject": "Refund", "body": "We refunded you."}
+
+
+async def waiting(stage: Stage, order: str) -> tuple[str, Play]:
+    run, play = await stage.play(call("refund", refund_of(order)), DONE, order=order)
+    await stage.engine.approval(run)
+    await stage.engine.until(run, lambda row: row.status == "waiting")
+    return run, play
+
+
+async def terminate(stage: Stage, name: str) -> None:
+    await stage.engine.parts.client.get_workflow_handle(name).terminate("lost")
+
+
+async def closed(stage: Stage, run: str) -> None:
+    handle = stage.engine.parts.client.get_workflow_handle(run)
+    async with asyncio.timeout(20):
+        while (await handle.describe()).close_time is None:  # noqa: ASYNC110 Temporal's own work
+            await asyncio.sleep(0.05)
+
+
+async def done(stage: Stage, run: str, path: str) -> None:
+    async with asyncio.timeout(20):
+        while path not in stage.posts(run):  # noqa: ASYNC110 another task's work
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.3)
+
+
+async def compare(stage: Stage) -> int:
+    """Compare all open runs with Temporal now, as a process does now and then."""
+    mine = stage.engine.deliverer
+    deliverer = Deliverer(
+        mine.store,
+        mine.client,
+        mine.task_queue,
+        mine.effects_queue,
+        compare_every=NOW,
+        comparison=Comparison(grace=NOW),
+    )
+    return await deliverer.compare()

@@ -1,0 +1,83 @@
+"""Fakes of the connector ports: a shop and a mailbox that remember what they did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from pydantic import JsonValue
+
+from activities.toolbox import Actor
+from orchestrator.connector import Mail, Mailer, Reader, Writer
+from orchestrator.tool import ToolError
+
+
+@dataclass
+class World:
+    """The outside: orders, what was posted under which key, and mails."""
+
+    orders: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
+    posted: list[tuple[str, str, JsonValue]] = field(default_factory=list)
+    mails: list[tuple[str, str, Mail]] = field(default_factory=list)
+    breaks: list[BaseException] = field(default_factory=list)
+    paid: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    unreadable: dict[str, list[Exception]] = field(default_factory=dict)
+
+    def readers(self, actor: Actor) -> "Ports":
+        """Return readers alone."""
+        return Ports(self, actor, may_write=False)
+
+    def writers(self, actor: Actor) -> "Ports":
+        """Return readers and writers."""
+        return Ports(self, actor, may_write=True)
+
+
+@dataclass
+class Ports:
+    """The ports of one call."""
+
+    world: World
+    actor: Actor
+    may_write: bool
+
+    def reader(self, service: str) -> Reader:
+        del service
+        return self
+
+    def writer(self, service: str) -> Writer:
+        del service
+        self._key()
+        return self
+
+    def mailer(self) -> Mailer:
+        self._key()
+        return self
+
+    async def get(
+        self, path: str, params: Mapping[str, str] | None = None
+    ) -> JsonValue:
+        del params
+        order = path.rpartition("/")[2]
+        if self.world.unreadable.get(order):
+            raise self.world.unreadable[order].pop(0)
+        if path.startswith("/paid/"):
+            return self.world.paid.get(order)
+        found = self.world.orders.get(order)
+        if found is None:
+            raise ToolError(f"There is no order at {path}.")
+        return cast("JsonValue", found)
+
+    async def post(self, path: str, body: JsonValue) -> JsonValue:
+        key = self._key()
+        if self.world.breaks:
+            raise self.world.breaks.pop(0)
+        self.world.posted.append((path, key, body))
+        return {"id": f"receipt-{len(self.world.posted)}"}
+
+    async def send(self, mail: Mail) -> str:
+        self.world.mails.append((self.actor.contact or "", self._key(), mail))
+        return f"<mail-{len(self.world.mails)}>"
+
+    def _key(self) -> str:
+        if not self.may_write or self.actor.effect_key is None:
+            raise ToolError("Writing is possible in an effect alone.")
+        return self.actor.effect_key

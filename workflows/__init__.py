@@ -1,0 +1,1 @@
+"""Deterministic flow: the agent loop and the shipped workflows."""

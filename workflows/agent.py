@@ -1,0 +1,191 @@
+"""`AgentWorkflow`: what an application's workflows inherit."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.interface import FinishInput, StepStart, ThinkInput, ThinkResult
+    from orchestrator.budget import TURNS_PER_STEP
+    from orchestrator.contract import Contract
+    from orchestrator.errors import ContractError
+
+from workflows import stubs
+from workflows.act import ActLoop
+from workflows.messages import ActEnd, ActStart, RunStart
+
+In = TypeVar("In", bound=BaseModel)
+Out = TypeVar("Out", bound=BaseModel)
+Answer = TypeVar("Answer", bound=BaseModel)
+
+# A run of one's own is never cut, so its history must stay within Temporal's bounds.
+MOST_ASKS = 200
+
+
+class Ref(BaseModel, Generic[Out]):
+    """The output of a step, which is in the store: return it from `run`."""
+
+    step: int
+
+
+Entry = Callable[["AgentWorkflow[Any, Any]", RunStart], Awaitable[None]]
+
+
+class _Ending(Exception):
+    def __init__(self, end: ActEnd) -> None:
+        self.end = end
+        super().__init__(end.kind)
+
+
+class AgentWorkflow(Generic[In, Out]):
+    """A workflow under a contract: `class X(AgentWorkflow[In, Out], contract=C)`.
+
+    The default `run` is the tool loop. A `run` of one's own combines `ask`, `act` and
+    `hand_off`, and returns the `Ref` of the step whose output is the run's.
+    """
+
+    contract: ClassVar[Contract]
+
+    def __init_subclass__(cls, *, contract: Contract | None = None) -> None:
+        """Make the subclass a Temporal workflow under the contract's name."""
+        super().__init_subclass__()
+        if contract is None:
+            raise ContractError(
+                f"{cls.__name__} has no contract: write `class {cls.__name__}("
+                "AgentWorkflow[In, Out], contract=YOUR_CONTRACT)`."
+            )
+        cls.contract = contract
+
+        # Temporal takes an annotated `self` for an argument of its own.
+        async def execute(self, start: RunStart) -> None:  # noqa: ANN001 # pyright: ignore[reportMissingParameterType, reportUnknownParameterType] see above
+            await cast("AgentWorkflow[In, Out]", self)._execute(start)
+
+        # Temporal wants the entry point defined on the class that it registers.
+        execute.__qualname__ = f"{cls.__qualname__}.execute"
+        execute.__module__ = cls.__module__
+        setattr(cls, "execute", workflow.run(cast("Entry", execute)))  # noqa: B010 made here for every subclass
+        workflow.defn(cls, name=contract.name)  # pyright: ignore[reportCallIssue, reportArgumentType] the decorator's plain form
+
+    def __init__(self) -> None:
+        """Begin with no step taken."""
+        self._bells = 0
+        self._step = 0
+        self._asks = 0
+        self._start = RunStart(run="", effects_queue="")
+
+    @workflow.signal(name="ring")
+    def ring(self, *ignored: object) -> None:
+        """Hear the doorbell; what happened is read from the store.
+
+        Whatever a forged signal carries is let fall: it must not fail the workflow.
+        """
+        del ignored
+        self._bells += 1
+
+    async def run(self) -> Ref[Out]:
+        """Return the reference to the run's output; by default the tool loop's."""
+        return await self.act("act")
+
+    async def act(self, step: str, *, instructions: str = "") -> Ref[Out]:
+        """Carry out one tool loop as a child workflow and return its output's place."""
+        number = self._next_step()
+        end = await workflow.execute_child_workflow(
+            ActLoop.run,
+            ActStart(
+                run=self._start.run,
+                step=number,
+                effects_queue=self._start.effects_queue,
+                turn=_first_turn(number),
+                start=StepStart(name=step, instructions=instructions),
+            ),
+            id=f"{self._start.run}/act/{number}",
+            # A loop that outlived its lost parent ends: the record is what goes on.
+            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+        )
+        if end.kind != "final":
+            raise _Ending(end)
+        return Ref[Out](step=number)
+
+    async def ask(
+        self, step: str, answer: type[Answer], *, instructions: str
+    ) -> Answer:
+        """Return one structured answer to branch on, at most 16 kB; no tools."""
+        self._asks += 1
+        if self._asks > MOST_ASKS:
+            _fail(f"a run asks at most {MOST_ASKS} times")
+        number = self._next_step()
+        start = StepStart(
+            name=step,
+            kind="ask",
+            instructions=instructions,
+            output_schema=answer.model_json_schema(),
+        )
+        result = await self._think_until_answer(number, start)
+        if result.kind != "final":
+            _end(result)
+        return answer.model_validate(result.value)
+
+    async def hand_off(self, reason: str) -> NoReturn:
+        """End the run in the hands of a person, with everything gathered so far."""
+        raise _Ending(ActEnd(kind="hand_off", reason=reason))
+
+    async def _think_until_answer(self, number: int, start: StepStart) -> ThinkResult:
+        while True:
+            heard = self._bells
+            result = await stubs.think(
+                ThinkInput(
+                    run=self._start.run,
+                    step=number,
+                    turn=_first_turn(number),
+                    start=start,
+                )
+            )
+            if result.kind != "stopped":
+                return result
+            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
+
+    async def _execute(self, start: RunStart) -> None:
+        self._start = start
+        try:
+            output = await self.run()
+            await self._finish(
+                FinishInput(run=start.run, outcome="completed", step=output.step)
+            )
+        except _Ending as ending:
+            await self._finish(_finish(start.run, ending.end))
+
+    async def _finish(self, how: FinishInput) -> None:
+        await stubs.finish(how)
+
+    def _next_step(self) -> int:
+        self._step += 1
+        return self._step
+
+
+def _first_turn(step: int) -> int:
+    return (step - 1) * TURNS_PER_STEP + 1
+
+
+def _finish(run: str, end: ActEnd) -> FinishInput:
+    match end.kind:
+        case "hand_off":
+            return FinishInput(run=run, outcome="handed_off", reason=end.reason)
+        case "cancelled":
+            return FinishInput(run=run, outcome="cancelled", reason=end.reason)
+        case "failed" | "final":
+            return FinishInput(run=run, outcome="failed", reason=end.reason)
+
+
+def _end(result: ThinkResult) -> NoReturn:
+    match result.kind:
+        case "hand_off" | "failed" | "cancelled":
+            raise _Ending(ActEnd(kind=result.kind, reason=result.reason))
+        case _:
+            raise AssertionError(result.kind)
+
+
+def _fail(reason: str) -> NoReturn:
+    raise _Ending(ActEnd(kind="failed", reason=reason))

@@ -1,0 +1,54 @@
+"""What workflows are started with and return: references, never contents."""
+
+from datetime import datetime
+from typing import Literal
+
+from activities.interface import GatedCall, StepStart
+from pydantic import BaseModel, ConfigDict
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RunStart(_Message):
+    """Which run a workflow carries out; its input is in the store.
+
+    `queue` is the effect worker's.
+    """
+
+    run: str
+    effects_queue: str
+
+
+class OpenCall(_Message):
+    """A call that waited when its loop continued as new; it is looked at first."""
+
+    call: GatedCall
+    looked: bool = True
+
+
+class ActStart(_Message):
+    """Which step a loop carries out, and from where."""
+
+    run: str
+    step: int
+    effects_queue: str
+    turn: int
+    start: StepStart | None = None
+    open: tuple[GatedCall, ...] = ()
+
+
+class ActEnd(_Message):
+    """How a step ended; its output is in the store."""
+
+    kind: Literal["final", "hand_off", "failed", "cancelled"]
+    reason: str | None = None
+
+
+class Waiting(_Message):
+    """What a run waits for, for the query `waiting`."""
+
+    turn: int
+    calls: tuple[int, ...]
+    until: datetime | None

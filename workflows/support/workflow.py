@@ -1,0 +1,8 @@
+"""The support desk as a workflow: the tool loop, under its contract."""
+
+from workflows.agent import AgentWorkflow
+from workflows.support.contracts import SUPPORT, Resolution, Ticket
+
+
+class SupportTicket(AgentWorkflow[Ticket, Resolution], contract=SUPPORT):
+    """Settles one ticket, or leaves it with a person and all that was gathered."""
