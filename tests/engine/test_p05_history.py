@@ -7,7 +7,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from activities.llm.simulator import call, calls, final, refuse, say
 from orchestrator.store import runs
-from tests.engine.stage import DONE, Stage
+from tests.engine.stage import DONE, Stage, refund_of
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -60,8 +60,7 @@ async def test_p05_failures_leave_no_content_in_the_history(
 async def test_p05_facts_that_break_in_the_effect_worker_leave_no_content(
     stage: Stage, order: str
 ) -> None:
-    arguments = {"order_id": order, "amount": {"amount": 50_00, "currency": "USD"}}
-    run, _ = await stage.play(call("refund", arguments), DONE, order=order)
+    run, _ = await stage.play(call("refund", refund_of(order)), DONE, order=order)
     approval = await stage.engine.approval(run)
     stage.engine.world.orders[order]["refunded"] = "READMARK"
     stage.engine.world.breaks = [RuntimeError("WORDSMARK")]

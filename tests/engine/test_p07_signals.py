@@ -9,7 +9,7 @@ from tests.engine.stage import DONE, Play, Stage, refund_of
 
 pytestmark = pytest.mark.timeout(90)
 
-FORGED = [
+FORGED: list[tuple[str, list[object]]] = [
     ("ring", []),
     ("ring", [{"approved": True}]),
     ("ring", ["approve", "amy", 7]),
