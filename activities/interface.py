@@ -49,6 +49,7 @@ class GatedCall(_Message):
 class ThinkResult(_Message):
     """What a turn came to. `value` is an `ask`'s answer; `reason` a fallback's kind.
 
+    `calls` leaves out reads that have been answered within the turn.
     `stored` marks a turn that was committed before this was asked.
     """
 

@@ -19,6 +19,9 @@ from orchestrator.transcript import (
     UserMessage,
 )
 
+# P5: the answer to an `ask` stands in the history of Temporal.
+MOST_ASKED_BYTES = 16_000
+
 
 @dataclass(frozen=True)
 class CheckedCall:
@@ -47,14 +50,24 @@ class Invalid:
 
 
 def check(
-    reply: ModelReply, release: Release, output_schema: Mapping[str, JsonValue]
+    reply: ModelReply,
+    release: Release,
+    output_schema: Mapping[str, JsonValue],
+    *,
+    is_ask: bool = False,
 ) -> Checked | Invalid:
-    """Return the usable reply, or what is wrong with it in the validator's words."""
+    """Return the usable reply, or what is wrong with it in the validator's words.
+
+    An `ask` takes no calls, and an answer of at most 16 kB: that one alone goes through
+    Temporal's history (P5).
+    """
     if reply.stop == "length":
         return _tell(
             reply,
             f"Your reply was cut at {release.max_output_tokens} tokens. Be shorter.",
         )
+    if is_ask and reply.calls:
+        return _tell(reply, "There are no tools here. Answer with the document alone.")
     if len(reply.calls) > MAX_CALLS_PER_TURN:
         return _tell(
             reply,
@@ -63,7 +76,16 @@ def check(
         )
     if reply.calls:
         return _check_calls(reply, release)
-    return _check_output(reply, output_schema)
+    checked = _check_output(reply, output_schema)
+    if is_ask and isinstance(checked, Checked):
+        size = len(canonical.encode(checked.output))
+        if size > MOST_ASKED_BYTES:
+            return _tell(
+                reply,
+                f"Your answer is {size} bytes long; at most {MOST_ASKED_BYTES} are "
+                "taken. Be shorter.",
+            )
+    return checked
 
 
 def _check_calls(reply: ModelReply, release: Release) -> Checked | Invalid:

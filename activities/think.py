@@ -1,6 +1,7 @@
 """The activity `think`: one turn of a run, idempotent per run and turn."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,10 +12,11 @@ from pydantic import JsonValue
 from temporalio import activity
 
 from activities import prompt, reply_check
-from activities.interface import GatedCall, ThinkInput, ThinkResult
+from activities.interface import CallInput, GatedCall, ThinkInput, ThinkResult
 from activities.model_call import Answered, Fallback, Held, Models, Rerouted
 from activities.patience import keep_trying
 from activities.reply_check import Checked, CheckedCall, Invalid
+from activities.run_tool import RunTool
 from activities.toolbox import Toolbox
 from orchestrator import canonical
 from orchestrator.loop_guard import END_AT, judge_repeat
@@ -35,6 +37,9 @@ from orchestrator.switch import Target, holding
 from orchestrator.tool import ToolError
 from orchestrator.transcript import ModelReply, ModelRequest
 
+# A tool and the hash of its arguments: what the loop guard counts.
+Asked = tuple[str, str]
+
 # An invalid reply goes back this often before the contract's fallback is taken.
 REPAIRS = 2
 # Facts that cannot be read are read again after these pauses, in seconds.
@@ -50,6 +55,7 @@ class Think:
     store: Store
     models: Models
     toolbox: Toolbox
+    reads: RunTool
 
     @activity.defn(name="think")
     async def __call__(self, wanted: ThinkInput) -> ThinkResult:
@@ -84,7 +90,6 @@ class Think:
         start = wanted.start
         if start is None:
             return
-        position = await self._position(wanted)
         step = StepRow(
             run=wanted.run,
             step=wanted.step,
@@ -92,10 +97,8 @@ class Think:
             kind=start.kind,
             instructions=start.instructions,
             output_schema=start.output_schema,
-            created_at=position.now,
         )
-        opened = prompt.opening(position.release, position.run.input)
-        await turns.begin_step(self.store, step, opened)
+        await turns.begin_step(self.store, step, prompt.opening)
 
     async def _position(self, wanted: ThinkInput) -> Position:
         return await turns.load(
@@ -115,7 +118,7 @@ class Think:
 
     async def _turn(self, position: Position) -> ThinkResult:
         _check_turns(position)
-        answered, checked = await self._reply(position)
+        answered, checked, seen = await self._reply(position)
         output = checked.output
         if output is not None and position.step.kind == "act":
             try:
@@ -124,7 +127,7 @@ class Think:
                 await meters.settle(self.store, answered.attempt, answered.used)
                 raise
         try:
-            drafted = await self._draft(position, checked)
+            drafted = await self._draft(position, checked, seen)
         except Fallback:
             await meters.settle(self.store, answered.attempt, answered.used)
             raise
@@ -151,21 +154,45 @@ class Think:
             lambda: turns.commit(self.store, turn, to_result, position),
             within=COMMIT_WITHIN,
         )
-        return ThinkResult.model_validate_json(result)
+        return await self._read(position, ThinkResult.model_validate_json(result))
 
-    async def _reply(self, position: Position) -> tuple[Answered, Checked]:
-        """Return a reply that fits, after at most two repairs."""
-        request = await self._request(position)
+    async def _read(self, position: Position, result: ThinkResult) -> ThinkResult:
+        """Answer a turn of quick reads at once; other calls are the workflow's.
+
+        The turn is committed: a retry leaves them all to the workflow, and those that
+        have their answer are not read again.
+        """
+        if any(call.gate not in ("read", "denied") for call in result.calls):
+            return result
+        wanted = [
+            CallInput(run=position.run.id, turn=position.turn, index=call.index)
+            for call in result.calls
+            if call.gate == "read"
+        ]
+        answered = await self.reads.at_once(wanted)
+        left = tuple(call for call in result.calls if call.index not in answered)
+        return result.model_copy(update={"calls": left})
+
+    async def _reply(
+        self, position: Position
+    ) -> tuple[Answered, Checked, "Counter[Asked] | None"]:
+        """Return a reply that fits, after at most two repairs, and what was asked."""
+        request, seen = await self._request(position)
         schema = prompt.output_schema(position)
         number = 0
         while True:
             answered = await self.models.ask(
                 position, request, lambda: self._watch(position), number=number
             )
-            checked = reply_check.check(answered.reply, position.release, schema)
+            checked = reply_check.check(
+                answered.reply,
+                position.release,
+                schema,
+                is_ask=position.step.kind == "ask",
+            )
             refused = _refusal(answered.reply)
             if isinstance(checked, Checked) and refused is None:
-                return answered, checked
+                return answered, checked, seen
             why = refused or cast("Invalid", checked).why
             used = answered.used.model_copy(update={"error": why})
             await meters.settle(self.store, answered.attempt, used)
@@ -179,7 +206,10 @@ class Think:
                 update={"messages": (*request.messages, *told)}
             )
 
-    async def _request(self, position: Position) -> ModelRequest:
+    async def _request(
+        self, position: Position
+    ) -> tuple[ModelRequest, "Counter[Asked] | None"]:
+        """Return the request, and all calls so far where none was left out of it."""
         window = position.release.window
         opened, past, is_cut = await turns.transcript(
             self.store,
@@ -189,7 +219,11 @@ class Think:
             window_bytes=window * prompt.BYTES_PER_TOKEN if window else None,
         )
         _check_tools(past)
-        return prompt.build(position, model="", opened=opened, past=past, is_cut=is_cut)
+        request = prompt.build(
+            position, model="", opened=opened, past=past, is_cut=is_cut
+        )
+        seen = Counter((c.tool, c.arguments_hash) for turn in past for c in turn.calls)
+        return request, None if is_cut else seen
 
     async def _watch(self, position: Position) -> Position:
         fresh = await turns.load(
@@ -202,15 +236,17 @@ class Think:
         return fresh
 
     async def _draft(
-        self, position: Position, checked: Checked
+        self, position: Position, checked: Checked, seen: "Counter[Asked] | None"
     ) -> tuple[DraftedCall, ...]:
         """Return the calls with facts and money read, and guards' answers."""
         wanted = [
             (c.tool, canonical.digest(_parsed(c.arguments))) for c in checked.calls
         ]
-        counts = await turns.repeats(
-            self.store, run=position.run.id, step=position.step.step, wanted=wanted
-        )
+        counts = seen
+        if counts is None:
+            counts = await turns.repeats(
+                self.store, run=position.run.id, step=position.step.step, wanted=wanted
+            )
         drafted: list[DraftedCall] = []
         for index, (call, key) in enumerate(zip(checked.calls, wanted, strict=True)):
             counts[key] = counts.get(key, 0) + 1

@@ -38,8 +38,8 @@ class BareLoop:
 
     @workflow.run
     async def run(self, job: Job) -> Done:
-        """Take the turns."""
-        for number in range(1, job.turns + 1):
+        """Take the turns; in the one after the last, the model ends the loop."""
+        for number in range(1, job.turns + 2):
             turn = Turn(
                 job=Job(name=job.name, turns=job.turns, window=job.window),
                 number=number,
@@ -52,6 +52,8 @@ class BareLoop:
                 heartbeat_timeout=HEARTBEAT,
                 retry_policy=RETRY,
             )
+            if number > job.turns:
+                break
             await workflow.execute_activity(
                 "bare_tool",
                 turn,

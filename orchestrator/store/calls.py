@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
-from orchestrator.store import asking, releases, runs, switches
+from orchestrator.store import asking, releases, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
 from orchestrator.switch import Target, holding
@@ -42,10 +42,16 @@ class CallView:
 async def load(store: Store, run: str, turn: int, index: int) -> CallView:
     """Return the call, or raise `NotFound`."""
     async with store.read() as session:
-        call = await session.get(CallRow, (run, turn, index))
-        if call is None:
+        query = (
+            select(CallRow, RunRow)
+            .join(RunRow, col(RunRow.id) == col(CallRow.run))
+            .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
+            .where(col(CallRow.index) == index)
+        )
+        found = (await session.execute(query)).one_or_none()
+        if found is None:
             raise NotFound(kind="call", name=f"{run}:{turn}.{index}")
-        row = await runs.get(session, run)
+        call, row = found
         release = await releases.load(session, row.release)
         spec = release.tool(call.tool)
         held_by, off = await _holds(session, store, row, spec)

@@ -34,6 +34,7 @@ class Store:
     ) -> None:
         """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg)."""
         self.url = url
+        self._shown_url = make_url(url).render_as_string(hide_password=True)
         self._clock = clock
         self.engine = _engine(url, transaction_timeout)
 
@@ -48,7 +49,7 @@ class Store:
 
         Raises `StoreUnavailable` where the database is away or cannot write.
         """
-        with _named_faults(self.url):
+        with _named_faults(self._shown_url):
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield session
 
@@ -61,7 +62,7 @@ class Store:
         On SQLite the write lock is taken at the start, so that what is read stays true;
         where it is not had within `wait_s`, `StoreUnavailable` is raised.
         """
-        with _named_faults(self.url):
+        with _named_faults(self._shown_url):
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 if self.is_sqlite:
                     await sqlite.begin(session, wait_s=wait_s)
@@ -115,7 +116,7 @@ class _named_faults:  # noqa: N801 reads as the with-statement it is used in
     """Turns a driver's fault into `StoreUnavailable`; broken constraints pass."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url).render_as_string(hide_password=True)
+        self._url = url
 
     def __enter__(self) -> None:
         """Do nothing; the work is at the end."""

@@ -117,9 +117,17 @@ async def settle(store: Store, attempt: str, used: Used | None) -> None:
 
 
 async def settle_in(
-    session: AsyncSession, store: Store, attempt: str, used: Used | None
+    session: AsyncSession,
+    store: Store,
+    attempt: str,
+    used: Used | None,
+    *,
+    run: RunRow | None = None,
 ) -> None:
-    """Do `settle` within a transaction that has locked the attempt's run."""
+    """Do `settle` within a transaction that has locked the attempt's run.
+
+    Where that run is at hand as `run`, its figures are added there.
+    """
     now = await store.now(session)
     if used is None:
         await _close(session, attempt, {"status": "freed", "settled_at": now})
@@ -130,9 +138,9 @@ async def settle_in(
         "tokens": used.input_tokens + used.output_tokens,
         "error": asking.storable(used.error) if used.error else None,
     }
-    if not await _close(session, attempt, outcome):
+    if not await _close(session, attempt, outcome, of=run):
         # Its holder was taken for dead and charged at the maximum; now it is known.
-        await _close(session, attempt, outcome, was="charged")
+        await _close(session, attempt, outcome, was="charged", of=run)
 
 
 async def charge_dead(store: Store) -> int:
@@ -168,7 +176,12 @@ async def _lock_run(session: AsyncSession, attempt: str) -> None:
 
 
 async def _close(
-    session: AsyncSession, attempt: str, outcome: dict[str, Any], *, was: str = "sent"
+    session: AsyncSession,
+    attempt: str,
+    outcome: dict[str, Any],
+    *,
+    was: str = "sent",
+    of: RunRow | None = None,
 ) -> bool:
     """Close an attempt that is in the state `was`, and move its figures; else do nothing.
 
@@ -207,6 +220,10 @@ async def _close(
             )
             .execution_options(synchronize_session=False)
         )
+    if of is not None and of.id == run:
+        of.tokens += tokens
+        of.cost_microusd += cost
+        return True
     await session.execute(
         update(RunRow)
         .where(col(RunRow.id) == run)
@@ -243,8 +260,15 @@ async def _locked(
     Nothing is locked before what is missing is there: who waits for another's new row
     with a lock in hand would wait for ever.
     """
-    known = select(MeterRow.scope).where(col(MeterRow.scope).in_(scopes))
-    have = set((await session.execute(known)).scalars())
+    if is_sqlite:
+        # One writer at a time: there is nobody to wait for.
+        found = await _rows(session, scopes)
+        have = set(found)
+        if len(found) == len(scopes):
+            return found
+    else:
+        known = select(MeterRow.scope).where(col(MeterRow.scope).in_(scopes))
+        have = set((await session.execute(known)).scalars())
     missing = [scope for scope in scopes if scope not in have]
     if missing:
         insert = sqlite.insert if is_sqlite else postgresql.insert

@@ -1,5 +1,6 @@
 """Turns in the record: what a model is told, and the one commit of what it said."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,10 +9,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, select, update
+from sqlmodel import and_, col, exists, func, select, update
 
 from orchestrator import canonical
 from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.errors import NotFound
 from orchestrator.money import Money
 from orchestrator.policy import Action, Verdict, judge, strictest
 from orchestrator.release import Release
@@ -54,6 +56,11 @@ class PastTurn:
     messages: list[MessageRow] = field(default_factory=list[MessageRow])
     calls: list[CallRow] = field(default_factory=list[CallRow])
 
+    @property
+    def said(self) -> str:
+        """Return the first message's text, or nothing."""
+        return self.messages[0].text if self.messages else ""
+
     def add(self, row: MessageRow | CallRow) -> None:
         """Take in one row, in its order."""
         if isinstance(row, MessageRow):
@@ -67,12 +74,19 @@ def first_turn(step: int) -> int:
     return (step - 1) * TURNS_PER_STEP + 1
 
 
-async def begin_step(store: Store, step: StepRow, opening: str) -> None:
-    """Record a step and its opening message; a second call changes nothing."""
+async def begin_step(
+    store: Store, step: StepRow, opening: Callable[[Release, str], str]
+) -> None:
+    """Record a step and its opening message; a second call changes nothing.
+
+    `opening` makes the message from the run's release and input.
+    """
     try:
         async with store.write() as session:
             if await session.get(StepRow, (step.run, step.step)) is not None:
                 return
+            run = await runs.get(session, step.run, lock=True)
+            release = await releases.load(session, run.release)
             now = await store.now(session)
             step.created_at = now
             session.add(step)
@@ -82,11 +96,10 @@ async def begin_step(store: Store, step: StepRow, opening: str) -> None:
                     turn=first_turn(step.step) - 1,
                     index=0,
                     role="user",
-                    text=opening,
+                    text=opening(release, run.input),
                     created_at=now,
                 )
             )
-            run = await runs.get(session, step.run, lock=True)
             if run.status == "queued":
                 run.status = "running"
     except IntegrityError:
@@ -96,21 +109,35 @@ async def begin_step(store: Store, step: StepRow, opening: str) -> None:
 
 async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
     """Return where the run stands; raises `NotFound` for an unknown run or step."""
+    this_turn = and_(col(TurnRow.run) == run, col(TurnRow.turn) == turn)
+    this_step = and_(col(StepRow.run) == run, col(StepRow.step) == step)
+    has_unread = exists().where(
+        col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
+    )
+    # One statement: it is asked in every turn, and once a second while a model is.
+    query = (
+        select(RunRow, StepRow, TurnRow.result, has_unread)
+        .select_from(RunRow)
+        .outerjoin(TurnRow, this_turn)
+        .outerjoin(StepRow, this_step)
+        .where(col(RunRow.id) == run)
+    )
     async with store.read() as session:
-        row = await runs.get(session, run)
+        found = (await session.execute(query)).one_or_none()
+        if found is None:
+            raise NotFound(kind="run", name=run)
+        row, known, result, is_written = found
         now = await store.now(session)
-        committed = await session.get(TurnRow, (run, turn))
-        found = await session.get(StepRow, (run, step))
         return Position(
             run=row,
-            step=found
+            step=known
             or StepRow(run=run, step=step, name="", kind="act", created_at=now),
             turn=turn,
             release=await releases.load(session, row.release),
             switches=await switches.active(session, now=now),
             now=now,
-            result=committed.result if committed else None,
-            unread=await _unread(session, run),
+            result=result,
+            unread=await _unread(session, run) if is_written else [],
         )
 
 
@@ -125,24 +152,28 @@ async def transcript(
     """
     base = first_turn(step) - 1
     async with store.read() as session:
-        opening = await session.get(MessageRow, (run, base, 0))
+        opening: str | None = None
         kept: list[PastTurn] = []
         room, before = window_bytes, turn
         while before > base + 1:
-            page = await _page(session, run, after=base, before=before)
+            page = await _page(session, run, since=base, before=before)
+            if page[0].turn == base:
+                opening = page.pop(0).said
             for past in reversed(page):
                 size = _size(past)
                 if room is not None and size > room and kept:
-                    return _text(opening), kept[::-1], True
+                    opening = opening or await _opening(session, run, base)
+                    return opening, kept[::-1], True
                 room = None if room is None else room - size
                 kept.append(past)
             before = page[0].turn
-        return _text(opening), kept[::-1], False
+        opening = opening or await _opening(session, run, base)
+        return opening, kept[::-1], False
 
 
 async def repeats(
     store: Store, *, run: str, step: int, wanted: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], int]:
+) -> "Counter[tuple[str, str]]":
     """Return how often each (tool, arguments hash) was asked for before."""
     base = first_turn(step) - 1
     hashes = [arguments for _, arguments in wanted]
@@ -158,7 +189,7 @@ async def repeats(
     )
     async with store.read() as session:
         rows = (await session.execute(query)).all()
-    return {(tool, arguments): count for tool, arguments, count in rows}
+    return Counter({(tool, arguments): count for tool, arguments, count in rows})
 
 
 class DraftedCall(BaseModel):
@@ -256,7 +287,9 @@ class _Committing:
         self._run = await runs.get(session, turn.run, lock=True)
         self._now = await self._store.now(session)
         if turn.attempt is not None:
-            await meters.settle_in(session, self._store, turn.attempt, turn.used)
+            await meters.settle_in(
+                session, self._store, turn.attempt, turn.used, run=self._run
+            )
         await self._say()
         if any(self._release.tool(call.tool).is_action for call in turn.calls):
             # Only actions are judged; a turn of reads needs neither.
@@ -299,7 +332,6 @@ class _Committing:
         spec = self._release.tool(call.tool)
         row = self._call_row(call, spec.authority)
         self._session.add(row)
-        await self._session.flush()
         last = spec.audience == "customer" and spec.is_action
         if call.answer is not None:
             asking.end_call(
@@ -530,10 +562,10 @@ async def _unread(session: AsyncSession, run: str) -> list[CustomerMessageRow]:
 
 
 async def _page(
-    session: AsyncSession, run: str, *, after: int, before: int
+    session: AsyncSession, run: str, *, since: int, before: int
 ) -> list[PastTurn]:
-    # A step's turns are numbered without a gap.
-    numbers = range(max(after + 1, before - PAGE), before)
+    # A step's turns are numbered without a gap; before the first stands its opening.
+    numbers = range(max(since, before - PAGE), before)
     found = {number: PastTurn(number) for number in numbers}
     for table in (MessageRow, CallRow):
         query = (
@@ -552,5 +584,6 @@ def _size(past: PastTurn) -> int:
     return said + sum(len(call.result or "") for call in past.calls)
 
 
-def _text(row: MessageRow | None) -> str:
+async def _opening(session: AsyncSession, run: str, base: int) -> str:
+    row = await session.get(MessageRow, (run, base, 0))
     return row.text if row else ""

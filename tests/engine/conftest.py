@@ -9,13 +9,17 @@ from tests.engine.engine import running_engine
 from tests.engine.stage import Plays, Stage
 from tests.servers import postgres
 
+APPS = ("tests.apps.desk", "tests.apps.branching")
+
 
 @pytest.fixture(scope="module")
 async def stage(temporal_address: str, postgres_server: str) -> AsyncIterator[Stage]:
     """An engine whose model plays each test's own script."""
     plays = Plays()
     with postgres.database(postgres_server) as url:
-        async with running_engine(temporal_address, url, plays.scenario) as engine:
+        async with running_engine(
+            temporal_address, url, plays.scenario, apps=APPS
+        ) as engine:
             yield Stage(engine, plays)
 
 

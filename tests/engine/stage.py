@@ -87,6 +87,13 @@ class Stage:
                         return
                 await asyncio.sleep(0.1)
 
+    async def activities(self, run: str) -> list[str]:
+        """Return the activities that the run's loop has asked for, in order."""
+        handle = self.engine.parts.client.get_workflow_handle(f"{run}/act/1")
+        events = [event async for event in handle.fetch_history_events()]
+        asked = [event.activity_task_scheduled_event_attributes for event in events]
+        return [one.activity_type.name for one in asked if one.activity_type.name]
+
     def posts(self, run: str) -> list[str]:
         """The paths that were posted to for a run."""
         return [path for path, key, _ in self.engine.world.posted if run in key]

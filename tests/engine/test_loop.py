@@ -308,3 +308,25 @@ async def first_attempt(stage: Stage, run: str) -> str:
     )
     async with stage.engine.store.read() as session:
         return (await session.execute(query)).scalars().first() or ""
+
+
+async def test_a_quick_read_is_answered_within_its_turn(
+    stage: Stage, order: str
+) -> None:
+    row, play = await stage.played(
+        call("find_order", {"order_id": order}), DONE, order=order
+    )
+
+    assert "delivered" in play.told()
+    assert await stage.activities(row.id) == ["think", "think"]
+
+
+async def test_a_slow_read_has_an_activity_of_its_own(stage: Stage, order: str) -> None:
+    stage.engine.world.slow[order] = 1.5
+
+    row, play = await stage.played(
+        call("find_order", {"order_id": order}), DONE, order=order
+    )
+
+    assert "delivered" in play.told()
+    assert await stage.activities(row.id) == ["think", "run_tool", "think"]

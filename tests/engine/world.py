@@ -1,5 +1,6 @@
 """Fakes of the connector ports: a shop and a mailbox that remember what they did."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -21,6 +22,7 @@ class World:
     breaks: list[BaseException] = field(default_factory=list)
     paid: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     unreadable: dict[str, list[Exception]] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict[str, float])
 
     def readers(self, actor: Actor) -> "Ports":
         """Return readers alone."""
@@ -57,6 +59,8 @@ class Ports:
     ) -> JsonValue:
         del params
         order = path.rpartition("/")[2]
+        # Once: the first read of a slow order takes these seconds.
+        await asyncio.sleep(self.world.slow.pop(order, 0))
         if self.world.unreadable.get(order):
             raise self.world.unreadable[order].pop(0)
         if path.startswith("/paid/"):

@@ -76,7 +76,7 @@ class Desk:
         """Start a run and return its id."""
         run = await self.again(**more)
         step = StepRow(run=run, step=1, name="act", kind="act", created_at=self.clock())
-        await turns.begin_step(self.store, step, "hello")
+        await turns.begin_step(self.store, step, lambda _release, _input: "hello")
         return run
 
     async def again(self, **more: Any) -> str:

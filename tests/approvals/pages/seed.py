@@ -100,7 +100,9 @@ async def start(
         ),
     )
     step = StepRow(run=row.id, step=1, name="", kind="act", created_at=row.created_at)
-    await turns.begin_step(store, step, "<input>\n{}\n</input>")
+    await turns.begin_step(
+        store, step, lambda _release, _input: "<input>\n{}\n</input>"
+    )
     return row
 
 

@@ -1,0 +1,34 @@
+"""`ask`: one small structured answer, whatever the model says first."""
+
+import pytest
+
+from activities.llm.simulator import call, final
+from activities.llm.simulator.step import SimStep
+from tests.engine.stage import DONE, Stage
+
+pytestmark = pytest.mark.timeout(90)
+
+SORTED = final({"kind": "lamp"})
+WRONG: dict[str, SimStep] = {
+    "a call, where there are no tools": call("find_order", {"order_id": "o1"}),
+    "more than 16 kB": final({"kind": "x" * 16_000}),
+    "another document": final({"sort": "lamp"}),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+async def test_a_wrong_answer_is_told_and_repaired(
+    stage: Stage, wrong: SimStep
+) -> None:
+    play = stage.plays.add(wrong, SORTED, DONE)
+    ticket: dict[str, object] = {
+        "customer_id": "c1",
+        "email": "ann@example.com",
+        "text": f"play:{play.name}",
+    }
+
+    run = await stage.engine.start_workflow("branching", ticket)
+    row = await stage.engine.ended(run)
+
+    assert (row.status, len(play.requests)) == ("completed", 3)
+    assert "Solve the lamp." in play.told()
