@@ -15,6 +15,12 @@ def _json(*, nullable: bool = True) -> Any:  # noqa: ANN401 a column of any JSON
     return Field(default=None, sa_column=Column(Json, nullable=nullable))
 
 
+def _list() -> Any:  # noqa: ANN401 SQLModel fields are untyped
+    """Return a list of texts, empty by default."""
+    column = Column(Json, nullable=False, server_default="[]")
+    return Field(default_factory=list, sa_column=column)
+
+
 def _time(*, index: bool = False) -> Any:  # noqa: ANN401 SQLModel fields are untyped
     return Field(sa_column=Column(Utc, nullable=False, index=index))
 
@@ -241,8 +247,19 @@ class ApprovalRow(SQLModel, table=True):
     effective_binding: str | None = None
     reason: str = ""
     not_by: list[str] = _json(nullable=False)
+    team: str | None = None
+    language: str | None = None
+    claimed_by: str | None = Field(default=None, index=True)
+    claimed_name: str | None = None
+    claim_until: datetime | None = _time_or_none()
+    assigned_to: str | None = Field(default=None, index=True)
+    round: int = 0
+    level: int = 0
+    warned_at: datetime | None = _time_or_none()
+    extended: int = 0
     answer_by: datetime = _time(index=True)
     usable_until: datetime | None = _time_or_none()
+    undo_until: datetime | None = _time_or_none()
     consumed_by: str | None = None
     closed_because: str | None = None
     created_at: datetime = _time()
@@ -408,7 +425,11 @@ class PersonRow(SQLModel, table=True):
     kind: str = "person"
     role: str
     tenant: str | None = None
+    teams: list[str] = _list()
+    languages: list[str] = _list()
     password_hash: str | None = None
+    oidc_subject: str | None = Field(default=None, unique=True)
+    approves_from: datetime | None = _time_or_none()
     created_at: datetime = _time()
     disabled_at: datetime | None = _time_or_none()
 
@@ -435,6 +456,7 @@ class TokenRow(SQLModel, table=True):
     person: str = Field(foreign_key="people.id", index=True)
     name: str
     hash: str = Field(unique=True)
+    scopes: list[str] = _list()
     created_at: datetime = _time()
     ends_at: datetime | None = _time_or_none()
     revoked_at: datetime | None = _time_or_none()
@@ -479,3 +501,96 @@ class LeaseRow(SQLModel, table=True):
     job: str = Field(primary_key=True)
     holder: str
     until: datetime = _time()
+
+
+class SignInAttemptRow(SQLModel, table=True):
+    """One failed sign-in, by account or by address; old ones are deleted."""
+
+    __tablename__ = "sign_in_attempts"  # pyright: ignore[reportAssignmentType] see above
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str = Field(index=True)
+    at: datetime = _time(index=True)
+
+
+class ProposalRow(SQLModel, table=True):
+    """A loosening that one person proposed and another one confirms (P11)."""
+
+    __tablename__ = "proposals"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    kind: str
+    target: dict[str, Any] = _json(nullable=False)
+    tenant: str | None = None
+    reason: str
+    status: str = Field(default="open", index=True)
+    proposed_by: str
+    proposed_name: str
+    created_at: datetime = _time()
+    ends_at: datetime = _time()
+    decided_by: str | None = None
+    decided_name: str | None = None
+    decided_at: datetime | None = _time_or_none()
+    outcome: str | None = None
+
+
+class IncidentRow(SQLModel, table=True):
+    """Something that a person has to look into, until it is closed."""
+
+    __tablename__ = "incidents"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    severity: str
+    title: str
+    source: str = Field(unique=True)
+    detail: dict[str, Any] = _json(nullable=False)
+    tenant: str | None = None
+    status: str = Field(default="open", index=True)
+    opened_by: str
+    created_at: datetime = _time()
+    closed_at: datetime | None = _time_or_none()
+    closed_by: str | None = None
+    close_reason: str | None = None
+
+
+class WebhookRow(SQLModel, table=True):
+    """Where notices are posted, signed with its secret."""
+
+    __tablename__ = "webhooks"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    url: str
+    secret: str
+    tenant: str | None = None
+    events: list[str] = _list()
+    with_arguments: bool = False
+    created_by: str
+    created_at: datetime = _time()
+    disabled_at: datetime | None = _time_or_none()
+
+
+class NoticeRow(SQLModel, table=True):
+    """One notice to one recipient, sent until it is accepted or given up."""
+
+    __tablename__ = "notices"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        UniqueConstraint("event", "channel", "target"),
+        Index("notices_due", "done_at", "dead_at", "due_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    event: str
+    kind: str
+    channel: str
+    target: str
+    tenant: str | None = None
+    run: str | None = None
+    approval: str | None = Field(default=None, index=True)
+    payload: dict[str, Any] = _json(nullable=False)
+    created_at: datetime = _time()
+    due_at: datetime = _time()
+    claimed_until: datetime | None = _time_or_none()
+    tries: int = 0
+    last_error: str | None = None
+    done_at: datetime | None = _time_or_none()
+    dead_at: datetime | None = _time_or_none()

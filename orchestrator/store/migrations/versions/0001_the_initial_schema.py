@@ -41,6 +41,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("person", "key"),
     )
     op.create_table(
+        "incidents",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("severity", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=True),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("opened_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by", sa.String(), nullable=True),
+        sa.Column("close_reason", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("source"),
+    )
+    op.create_index(op.f("ix_incidents_status"), "incidents", ["status"], unique=False)
+    op.create_table(
         "leases",
         sa.Column("job", sa.String(), nullable=False),
         sa.Column("holder", sa.String(), nullable=False),
@@ -57,6 +75,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope"),
     )
     op.create_table(
+        "notices",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("event", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=True),
+        sa.Column("run", sa.String(), nullable=True),
+        sa.Column("approval", sa.String(), nullable=True),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dead_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("event", "channel", "target"),
+    )
+    op.create_index(op.f("ix_notices_approval"), "notices", ["approval"], unique=False)
+    op.create_index(
+        "notices_due", "notices", ["done_at", "dead_at", "due_at"], unique=False
+    )
+    op.create_table(
         "people",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -64,12 +107,36 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("tenant", sa.String(), nullable=True),
+        sa.Column("teams", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("languages", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("password_hash", sa.String(), nullable=True),
+        sa.Column("oidc_subject", sa.String(), nullable=True),
+        sa.Column("approves_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("email"),
+        sa.UniqueConstraint("oidc_subject"),
     )
+    op.create_table(
+        "proposals",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("target", sa.JSON(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("proposed_name", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_by", sa.String(), nullable=True),
+        sa.Column("decided_name", sa.String(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_proposals_status"), "proposals", ["status"], unique=False)
     op.create_table(
         "releases",
         sa.Column("hash", sa.String(), nullable=False),
@@ -82,6 +149,19 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_releases_workflow"), "releases", ["workflow"], unique=False
+    )
+    op.create_table(
+        "sign_in_attempts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        op.f("ix_sign_in_attempts_at"), "sign_in_attempts", ["at"], unique=False
+    )
+    op.create_index(
+        op.f("ix_sign_in_attempts_key"), "sign_in_attempts", ["key"], unique=False
     )
     op.create_table(
         "switches",
@@ -100,6 +180,19 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_switches_cleared_at"), "switches", ["cleared_at"], unique=False
+    )
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("tenant", sa.String(), nullable=True),
+        sa.Column("events", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("with_arguments", sa.Boolean(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
         "runs",
@@ -163,6 +256,7 @@ def upgrade() -> None:
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("scopes", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
@@ -202,8 +296,19 @@ def upgrade() -> None:
         sa.Column("effective_binding", sa.String(), nullable=True),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("not_by", sa.JSON(), nullable=False),
+        sa.Column("team", sa.String(), nullable=True),
+        sa.Column("language", sa.String(), nullable=True),
+        sa.Column("claimed_by", sa.String(), nullable=True),
+        sa.Column("claimed_name", sa.String(), nullable=True),
+        sa.Column("claim_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("assigned_to", sa.String(), nullable=True),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("warned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("extended", sa.Integer(), nullable=False),
         sa.Column("answer_by", sa.DateTime(timezone=True), nullable=False),
         sa.Column("usable_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("undo_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("consumed_by", sa.String(), nullable=True),
         sa.Column("closed_because", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -220,6 +325,12 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_approvals_answer_by"), "approvals", ["answer_by"], unique=False
+    )
+    op.create_index(
+        op.f("ix_approvals_assigned_to"), "approvals", ["assigned_to"], unique=False
+    )
+    op.create_index(
+        op.f("ix_approvals_claimed_by"), "approvals", ["claimed_by"], unique=False
     )
     op.create_table(
         "attempts",
@@ -529,6 +640,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_attempts_lease_until"), table_name="attempts")
     op.drop_index("attempts_by_run", table_name="attempts")
     op.drop_table("attempts")
+    op.drop_index(op.f("ix_approvals_claimed_by"), table_name="approvals")
+    op.drop_index(op.f("ix_approvals_assigned_to"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_answer_by"), table_name="approvals")
     op.drop_index("approvals_by_status", table_name="approvals")
     op.drop_table("approvals")
@@ -541,13 +654,24 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_runs_workflow"), table_name="runs")
     op.drop_index(op.f("ix_runs_created_at"), table_name="runs")
     op.drop_table("runs")
+    op.drop_table("webhooks")
     op.drop_index(op.f("ix_switches_cleared_at"), table_name="switches")
     op.drop_table("switches")
+    op.drop_index(op.f("ix_sign_in_attempts_key"), table_name="sign_in_attempts")
+    op.drop_index(op.f("ix_sign_in_attempts_at"), table_name="sign_in_attempts")
+    op.drop_table("sign_in_attempts")
     op.drop_index(op.f("ix_releases_workflow"), table_name="releases")
     op.drop_table("releases")
+    op.drop_index(op.f("ix_proposals_status"), table_name="proposals")
+    op.drop_table("proposals")
     op.drop_table("people")
+    op.drop_index("notices_due", table_name="notices")
+    op.drop_index(op.f("ix_notices_approval"), table_name="notices")
+    op.drop_table("notices")
     op.drop_table("meters")
     op.drop_table("leases")
+    op.drop_index(op.f("ix_incidents_status"), table_name="incidents")
+    op.drop_table("incidents")
     op.drop_table("idempotency")
     op.drop_index(op.f("ix_audit_run"), table_name="audit")
     op.drop_index(op.f("ix_audit_kind"), table_name="audit")
