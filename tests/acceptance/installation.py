@@ -29,6 +29,8 @@ SECRETS: dict[Kind, tuple[str, ...]] = {
     "worker": ("KEYTURN_SERVICE_KEYS", "KEYTURN_DECISION_KEY", "KEYTURN_SECRET_KEY"),
     "effect worker": ("KEYTURN_SECRET_KEY",),
 }
+# How long a worker may take to come up.
+READY_S = 60
 ENDED = frozenset({"completed", "handed_off", "failed", "cancelled"})
 START_S = 60.0
 
@@ -94,6 +96,13 @@ class Installation:
     def are_at_work(self) -> bool:
         """Whether every worker has come up."""
         return all(worker.is_at_work() for worker in self.workers)
+
+    def await_work(self) -> None:
+        """Return once every worker has come up."""
+        deadline = time.monotonic() + READY_S
+        while not self.are_at_work():
+            assert time.monotonic() < deadline, "a worker does not come up"
+            time.sleep(0.05)
 
     def kill_one(self, choose: random.Random) -> Kind:
         """SIGKILL a worker of either kind, and start another in its place."""

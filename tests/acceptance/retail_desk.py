@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from tests.acceptance.installation import ENDED, Installation, Run, installation
 from tests.acceptance.retail_cases import DATABASE, FOLDER
-from tests.examples.retail.script_process import script_process
+from tests.examples.retail.script_process import SCENARIO, script_process
 from tests.examples.retail.shop_process import shop_process
 
 WRITERS_ALONE = "only effect workers know it"
@@ -37,6 +37,7 @@ class Setup:
     script: Path = FOLDER / "cases.jsonl"
     providers: Providers = openai
     app: str = "examples.retail"
+    scenario: str = SCENARIO
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def desk(folder: Path, temporal: str, setup: Setup) -> Generator[Desk]:
     """Give a desk; all its processes end with the block."""
     with (
         shop_process(setup.database, write_token=WRITERS_ALONE) as shop,
-        script_process(setup.script) as simulator,
+        script_process(setup.script, setup.scenario) as simulator,
         httpx2.Client(base_url=shop, timeout=30) as client,
     ):
         settings = {

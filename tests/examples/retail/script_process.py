@@ -15,9 +15,9 @@ SCENARIO = "examples.retail.simulation:play"
 
 
 @contextmanager
-def script_process(cases: Path) -> Generator[str]:
+def script_process(cases: Path, scenario: str = SCENARIO) -> Generator[str]:
     """Give the URL of a simulator that plays these cases; it ends with the block."""
-    command = [sys.executable, "-m", SIMULATOR, "--scenario", SCENARIO]
+    command = [sys.executable, "-m", SIMULATOR, "--scenario", scenario]
     env = {**os.environ, "RETAIL_CASES": str(cases)}
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE) as model:
         try:
