@@ -1,0 +1,129 @@
+"""A case: one call with its rows locked, and how it is closed without an effect."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.errors import NotFound
+from orchestrator.release import Release, ToolSpec
+from orchestrator.status import ENDED_RUNS, CallStatus
+from orchestrator.store import asking, audit, releases, runs, switches
+from orchestrator.store.engine import Store
+from orchestrator.store.ledger import ENDED, CallRef, LeaseAnswer, free, mark_unknown
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from orchestrator.switch import Switch, Target, holding
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call as its transaction found it; `now` was read after the locks."""
+
+    session: AsyncSession
+    store: Store
+    run: RunRow
+    call: CallRow
+    effect: EffectRow | None
+    release: Release
+    spec: ToolSpec
+    switches: list[Switch]
+    now: datetime
+
+    def hold(self) -> str | None:
+        """Return what stops the run, for as long as it is held."""
+        if self.run.cancel_reason is None and self.run.paused_by is not None:
+            return f"pause by {self.run.paused_by}"
+        found = holding(self.switches, self.target())
+        return f"switch {found.id}" if found and found.mode == "halt" else None
+
+    def off(self) -> str | None:
+        """Return why the action will never be done, in words for the model."""
+        if self.run.cancel_reason is not None or self.run.status in ENDED_RUNS:
+            return "The run was ended; this was not done."
+        found = holding(self.switches, self.target())
+        if found is None or found.mode == "halt":
+            return None
+        return (
+            f"{self.call.tool} is switched off by an operator ({found.reason}). "
+            "It was not done and will not be; go on without it."
+        )
+
+    async def close_open_approval(self, status: str, because: str) -> None:
+        """Close the call's approval where it waits or would be used."""
+        approval = await asking.latest(self.session, self.call, lock=True)
+        if approval is not None and approval.status in ("pending", "approved"):
+            self.close(approval, status, because)
+
+    def close(self, approval: ApprovalRow, status: str, because: str) -> None:
+        """End an approval without a decision, and say why."""
+        asking.close(
+            self.session, approval, status=status, because=because, now=self.now
+        )
+
+    async def end(self, status: CallStatus, words: str) -> LeaseAnswer:
+        """Give the call its answer; nothing of it was sent, and nothing stays open."""
+        await self.close_open_approval("void", words)
+        await self.free(words)
+        asking.end_call(self.session, self.call, status, words, now=self.now)
+        return LeaseAnswer(kind=ENDED[status])
+
+    async def free(self, why: str) -> None:
+        """Give back the call's lease where it was never sent."""
+        if self.effect is not None:
+            await free(self.session, self.effect, why=why, now=self.now)
+
+    def unknown(self, effect: EffectRow, why: str) -> LeaseAnswer:
+        """Leave the effect for a person to find out."""
+        mark_unknown(self.session, self.run, effect, error=why, now=self.now)
+        return LeaseAnswer(kind="unknown")
+
+    def target(self) -> Target:
+        """Return what switches are matched with."""
+        return switches.tool_targets(
+            tenant=self.run.tenant,
+            workflow=self.run.workflow,
+            tool=self.call.tool,
+            corpora=self.spec.corpora,
+        )
+
+    def audit(self, kind: str, payload: dict[str, JsonValue]) -> None:
+        """Add what happened to the call's action to the audit log."""
+        audit.record(
+            self.session,
+            audit.Entry(
+                actor=f"run:{self.run.id}",
+                kind=kind,
+                tenant=self.run.tenant,
+                run=self.run.id,
+                subject=asking.effect_key(self.call),
+                payload={"tool": self.call.tool, **payload},
+            ),
+            at=self.now,
+        )
+
+
+async def load(session: AsyncSession, store: Store, ref: CallRef) -> Case:
+    """Lock the run, the call and its effect, and return them with what bears on them.
+
+    Raises `NotFound` for a call that there is not.
+    """
+    run = await runs.get(session, ref.run, lock=True)
+    key = (ref.run, ref.turn, ref.index)
+    call = await session.get(CallRow, key, with_for_update=True)
+    if call is None:
+        raise NotFound(kind="call", name=f"{key[0]}:{key[1]}.{key[2]}")
+    effect = await session.get(EffectRow, asking.effect_key(call), with_for_update=True)
+    release = await releases.load(session, run.release)
+    now = await store.now(session)
+    return Case(
+        session=session,
+        store=store,
+        run=run,
+        call=call,
+        effect=effect,
+        release=release,
+        spec=release.tool(call.tool),
+        switches=await switches.active(session, now=now),
+        now=now,
+    )

@@ -1,0 +1,126 @@
+"""Granting: the effect's record, where its subject is free and its limits have room."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+
+from orchestrator.errors import LimitExceeded
+from orchestrator.status import OPEN_EFFECTS
+from orchestrator.store import approvals, asking, moved, releases
+from orchestrator.store.case import Case
+from orchestrator.store.ledger import LEASE, Facts, Grant, LeaseAnswer
+from orchestrator.store.tables import ApprovalRow, EffectRow
+
+
+@dataclass(frozen=True)
+class Granting:
+    """Grants one case, whose authority is proven, to one holder."""
+
+    case: Case
+    facts: Facts
+    holder: str
+
+    async def grant(self, approval: ApprovalRow | None) -> LeaseAnswer:
+        """Lease the effect, or say what is in its way; uses the approval up."""
+        given = (
+            await approvals.decisions(self.case.session, approval.id)
+            if approval
+            else []
+        )
+        fresh = self._effect_row(approval, [one.person for one in given])
+        busy = await self._other_effect(fresh)
+        if busy is not None:
+            return await self.case.end("refused", busy)
+        try:
+            await moved.check_limits(
+                self.case.session, self.case.store, fresh, await self._limits()
+            )
+        except LimitExceeded as error:
+            await self.case.close_open_approval("void", "a limit on money was reached")
+            return await self.case.end("refused", str(error))
+        row = self._lease_row(fresh)
+        if approval is not None:
+            approval.consumed_by = row.key
+        self.case.call.gate, self.case.run.status = "act", "running"
+        self.case.audit(
+            "effect.leased", {"binding": row.binding, "approval": row.approval}
+        )
+        return granted(row)
+
+    async def _limits(self) -> list[Sequence[moved.Limit]]:
+        """Return the pinned limits and the live ones: each must leave room (P11)."""
+        _, live = await releases.live(self.case.session, self.case.run.workflow)
+        return [self.case.release.limits, live.limits]
+
+    def _lease_row(self, fresh: EffectRow) -> EffectRow:
+        """Add the effect, or lease again what was never sent, as it is proven now."""
+        effect = self.case.effect
+        if effect is None:
+            self.case.session.add(fresh)
+            return fresh
+        fresh.attempt = effect.attempt + 1
+        for name, value in fresh.model_dump().items():
+            setattr(effect, name, value)
+        return effect
+
+    def _effect_row(
+        self, approval: ApprovalRow | None, approvers: Sequence[str]
+    ) -> EffectRow:
+        money, window = self.facts.money, self.case.spec.idempotency_window
+        return EffectRow(
+            key=asking.effect_key(self.case.call),
+            run=self.case.run.id,
+            turn=self.case.call.turn,
+            index=self.case.call.index,
+            revision=self.case.call.revision,
+            tenant=self.case.run.tenant,
+            workflow=self.case.run.workflow,
+            customer=self.case.run.customer,
+            tool=self.case.call.tool,
+            corpora=list(self.case.spec.corpora),
+            subject=self.case.call.subject,
+            status="leased",
+            arguments=self.facts.arguments,
+            preview=self.facts.preview,
+            binding=asking.bind(
+                self.case.run, self.case.call, self.case.release, self.facts.preview
+            ),
+            approval=approval.id if approval else None,
+            approvers=list(approvers),
+            amount=money.amount if money else None,
+            currency=money.currency if money else None,
+            holder=self.holder,
+            lease_until=self.case.now + LEASE,
+            idempotent_until=self.case.now + window if window else None,
+            created_at=self.case.now,
+        )
+
+    async def _other_effect(self, fresh: EffectRow) -> str | None:
+        """Return why the subject is not free, or None."""
+        if fresh.subject is None:
+            return None
+        query = select(EffectRow).where(
+            col(EffectRow.tenant) == fresh.tenant,
+            col(EffectRow.subject) == fresh.subject,
+            col(EffectRow.key) != fresh.key,
+            col(EffectRow.status).in_(OPEN_EFFECTS),
+        )
+        other = (await self.case.session.execute(query)).scalars().first()
+        if other is None:
+            return None
+        return (
+            f"Another action on {fresh.subject} ({other.tool} of run {other.run}) is "
+            f"{other.status}; until it is known, nothing else is done there."
+        )
+
+
+def granted(effect: EffectRow) -> LeaseAnswer:
+    """Return the grant of a leased effect."""
+    grant = Grant(
+        key=effect.key,
+        attempt=effect.attempt,
+        arguments=effect.arguments,
+        again=effect.sending_at is not None,
+    )
+    return LeaseAnswer(kind="leased", grant=grant)

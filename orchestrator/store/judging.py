@@ -1,0 +1,216 @@
+"""Judging: what policy says of a call now, and whether its approval carries it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+from sqlmodel import col, or_, select
+
+from orchestrator import canonical
+from orchestrator.binding import Verifier
+from orchestrator.money import Money
+from orchestrator.policy import Action, Verdict, is_stricter, judge, strictest
+from orchestrator.store import asking, moved, proof, releases
+from orchestrator.store.case import Case
+from orchestrator.store.ledger import Facts, LeaseAnswer
+from orchestrator.store.tables import ApprovalRow, CustomerMessageRow
+from orchestrator.switch import covering
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Judges one case by the facts that were read just before."""
+
+    case: Case
+    verifier: Verifier
+    facts: Facts
+
+    async def verdict(self) -> Verdict:
+        """Return the strictest of pinned policy, live policy and switches (P11)."""
+        money = self.facts.money
+        action = Action(
+            tool=self.case.call.tool,
+            arguments=_as_object(self.facts.arguments),
+            money=money,
+            moved=await self._moved_before(money),
+            repeated=await moved.is_repeated(
+                self.case.session,
+                tenant=self.case.run.tenant,
+                subject=self.case.call.subject,
+            ),
+        )
+        _, live = await releases.live(self.case.session, self.case.run.workflow)
+        verdicts = [judge(self.case.release.rules, action), judge(live.rules, action)]
+        asked = [
+            one
+            for one in covering(self.case.switches, self.case.target())
+            if one.mode == "require_approval"
+        ]
+        verdicts += [
+            Verdict(kind="ask", approvers=1, rule=f"switch {one.id}: {one.reason}")
+            for one in asked
+        ]
+        return strictest(*verdicts)
+
+    async def _moved_before(self, money: Money | None) -> int:
+        """Leave out this call's own effect, which a retry would count twice."""
+        return await moved.before(
+            self.case.session,
+            self.case.run,
+            self.case.release,
+            subject=self.case.call.subject,
+            money=money,
+            now=self.case.now,
+            but=asking.effect_key(self.case.call),
+        )
+
+    async def answer(
+        self, approval: ApprovalRow, verdict: Verdict
+    ) -> LeaseAnswer | None:
+        """Answer where the approval does not carry this action; None where it does."""
+        is_open = approval.status in ("pending", "approved")
+        if is_open and await self._has_customer_written():
+            self.case.close(approval, "void", "the customer wrote again")
+        match approval.status:
+            case "pending":
+                return await self._pending(approval, verdict)
+            case "approved":
+                return await self._approved(approval, verdict)
+            case "rejected" | "changes":
+                words = await self.prover(approval, verdict).rejection()
+                if words is None:
+                    words = "This was not done: its decision is not valid."
+                    return await self.case.end("refused", words)
+                return await self.case.end("rejected", words)
+            case "expired":
+                return await self.case.end(
+                    "expired", _expired_words(self.case.call.tool)
+                )
+            case _:
+                because = approval.closed_because or approval.status
+                return await self.case.end(
+                    "void",
+                    f"This was not done: {because}. Read what is new and, if it is "
+                    "still right, draft it again.",
+                )
+
+    async def _has_customer_written(self) -> bool:
+        """Tell whether there is a message that the model had not read when it drafted."""
+        query = select(CustomerMessageRow.id).where(
+            col(CustomerMessageRow.run) == self.case.run.id,
+            or_(
+                col(CustomerMessageRow.turn).is_(None),
+                col(CustomerMessageRow.turn) > self.case.call.turn,
+            ),
+        )
+        return (await self.case.session.execute(query.limit(1))).first() is not None
+
+    async def _pending(self, approval: ApprovalRow, verdict: Verdict) -> LeaseAnswer:
+        if approval.answer_by <= self.case.now:
+            self.case.close(approval, "expired", "nobody answered in time")
+            return await self.case.end("expired", _expired_words(self.case.call.tool))
+        if approval.binding is None:
+            self._prepare(approval)
+        if is_stricter(verdict, proof.asked(approval)):
+            # P11: a stricter policy applies to what already waits.
+            because = "the policy became stricter"
+            return await self._ask_again(approval, verdict, because)
+        self.case.run.status = "waiting"
+        return LeaseAnswer(kind="waiting", until=approval.answer_by)
+
+    def _prepare(self, approval: ApprovalRow) -> None:
+        """Fill in the facts of an edited action, so that it can be decided."""
+        approval.preview = self.facts.preview
+        if self.facts.money is not None:
+            approval.amount = self.facts.money.amount
+            approval.currency = self.facts.money.currency
+        approval.binding = asking.bind(
+            self.case.run, self.case.call, self.case.release, self.facts.preview
+        )
+
+    async def _approved(
+        self, approval: ApprovalRow, verdict: Verdict
+    ) -> LeaseAnswer | None:
+        prover = self.prover(approval, verdict)
+        if await prover.has_run_out():
+            because = "the approval had run out"
+            return await self._ask_again(approval, verdict, because)
+        if is_stricter(verdict, proof.asked(approval)):
+            because = "the policy became stricter"
+            return await self._ask_again(approval, verdict, because)
+        if approval.preview != self.facts.preview:
+            because = "the facts changed after it was approved"
+            self.case.close(approval, "void", because)
+            return await self.case.end(
+                "void", f"This was not done: {because}. Read them again, then decide."
+            )
+        bound = approval.effective_binding or approval.binding or ""
+        now = asking.bind(
+            self.case.run, self.case.call, self.case.release, self.facts.preview
+        )
+        if bound != now:
+            return await self._refuse(approval, "the approval is for something else")
+        why = await prover.why_unproven(bound)
+        return await self._refuse(approval, why) if why else None
+
+    def prover(self, approval: ApprovalRow, verdict: Verdict) -> proof.Prover:
+        """Return who judges the decisions on this approval."""
+        return proof.Prover(
+            session=self.case.session,
+            verifier=self.verifier,
+            run=self.case.run,
+            approval=approval,
+            verdict=verdict,
+            now=self.case.now,
+        )
+
+    async def _refuse(self, approval: ApprovalRow, why: str) -> LeaseAnswer:
+        """Record a refusal: somebody or something tried to act without authority."""
+        self.case.close(approval, "void", why)
+        self.case.audit("effect.refused", {"why": why, "approval": approval.id})
+        return await self.case.end("refused", f"This was refused and not done: {why}.")
+
+    async def ask(
+        self, verdict: Verdict, *, reason: str = "", not_by: Sequence[str] = ()
+    ) -> LeaseAnswer:
+        """Ask people for this revision of the call."""
+        await self.case.free("it is asked about")
+        row = asking.ask(
+            self.case.session,
+            self.case.run,
+            self.case.call,
+            self.case.release,
+            verdict,
+            preview=self.facts.preview,
+            money=self.facts.money,
+            reason=reason,
+            now=self.case.now,
+            not_by=not_by,
+        )
+        self.case.call.gate, self.case.run.status = "wait", "waiting"
+        return LeaseAnswer(kind="waiting", until=row.answer_by)
+
+    async def _ask_again(
+        self, approval: ApprovalRow, verdict: Verdict, because: str
+    ) -> LeaseAnswer:
+        """Ask for the same action as a new revision; never dropped in silence (P9)."""
+        self.case.close(approval, "void", because)
+        await self.case.free(because)
+        self.case.call.revision += 1
+        return await self.ask(
+            strictest(proof.asked(approval), verdict),
+            reason=approval.reason,
+            not_by=approval.not_by,
+        )
+
+
+def _expired_words(tool: str) -> str:
+    return (
+        f"{tool} was not done: nobody with the authority answered in time. Do not "
+        "promise it to the customer."
+    )
+
+
+def _as_object(arguments: str) -> dict[str, JsonValue]:
+    value = canonical.parse(arguments)
+    return value if isinstance(value, dict) else {}
