@@ -307,7 +307,8 @@ class _Edit:
             money=asking.declared_money(spec, answer.arguments),
             reason=row.reason,
             now=now,
-            not_by=[*row.not_by, self._person.id],
+            # Who only lowers it signs it below; whoever raised it before still may not.
+            not_by=row.not_by if own else [*row.not_by, self._person.id],
         )
         await self._session.flush()
         if own and fresh.binding is not None and fresh.needed > 1:

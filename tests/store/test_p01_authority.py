@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from orchestrator import canonical
 from orchestrator.binding import Signer, new_key
@@ -390,6 +391,38 @@ async def test_p08_an_edit_that_is_asked_again_keeps_its_author_away(
     assert "amy" in (await desk.approval(run, "pending")).not_by
     with pytest.raises(MayNotDecide):
         await desk.decide(run, "amy")
+
+
+async def test_p10_two_who_each_lower_an_amount_can_both_approve_it(
+    desk: Desk,
+) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund(600_00))
+    await desk.decide(run, "lea", arguments=_less(590_00))
+    await desk.decide(run, "lou", arguments=_less(580_00))
+
+    await desk.decide(run, "lea")
+
+    effect = await desk.effect((await desk.granted(run)).key)
+    assert effect.amount == 580_00
+    assert sorted(effect.approvers) == ["lea", "lou"]
+
+
+async def test_p10_who_raised_an_amount_is_kept_away_when_another_lowers_it(
+    desk: Desk,
+) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund(600_00))
+    await desk.decide(run, "lea", arguments=_less(900_00))
+    await desk.decide(run, "lou", arguments=_less(890_00))
+
+    with pytest.raises(MayNotDecide):
+        await desk.decide(run, "lea")
+
+
+def _less(cents: int) -> dict[str, JsonValue]:
+    amount: JsonValue = {"amount": cents, "currency": "USD"}
+    return {"order_id": "o1", "amount": amount, "reason": "late"}
 
 
 async def test_p01_an_edit_after_a_revoked_lease_sends_what_was_edited(
