@@ -2,6 +2,7 @@
 #   make dev      sets up and starts Keyturn on this machine
 #   make check    format, lint, types, import contracts, dependencies, docs
 #   make test     sets up and runs every test that needs no paid key
+#   make chaos    kills every part at random for minutes and compares the books
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check eval bench assets docs lock browser clean
+.PHONY: help setup dev test chaos check eval bench assets docs lock browser clean
 .PHONY: check-format check-lint check-types check-imports check-dependencies check-docs
 
 help:
@@ -51,6 +52,12 @@ check-dependencies:
 
 check-docs:
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+
+# Seed: KEYTURN_CHAOS_SEED. Minutes of kills, then until all has come to rest.
+chaos: setup
+	@KEYTURN_CHAOS_RUNS=$${KEYTURN_CHAOS_RUNS:-300} \
+		KEYTURN_CHAOS_SECONDS=$${KEYTURN_CHAOS_SECONDS:-240} \
+		$(BIN)/python -m pytest -q -s tests/chaos
 
 eval: setup
 	@$(BIN)/keyturn eval
