@@ -6,8 +6,10 @@ from urllib.parse import quote
 from pydantic import BaseModel, JsonValue
 
 from examples.retail.shop.orders import Order
+from examples.retail.shop.payments import PaymentMethod
 from examples.retail.shop.products import Product
-from orchestrator import ToolContext
+from examples.retail.shop.users import User
+from orchestrator import ToolContext, ToolError
 
 # The name under which KEYTURN_SERVICES gives the shop's address.
 SERVICE = "shop"
@@ -34,6 +36,14 @@ async def change(
 async def order_of(context: ToolContext, order_id: str) -> Order:
     """Give the customer's order as it is now."""
     return Order.model_validate(await read(context, "orders", order_id))
+
+
+async def method_of(context: ToolContext, method_id: str) -> PaymentMethod:
+    """Give the customer's own way to pay; raise ToolError for any other."""
+    owner = User.model_validate(await read(context, "users", context.customer))
+    if method_id not in owner.payment_methods:
+        raise ToolError(f"This customer has no payment method {method_id}.")
+    return owner.payment_methods[method_id]
 
 
 async def product_of(context: ToolContext, product_id: str) -> Product:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from examples.retail import calls
-from examples.retail.desk import order_of, product_of
+from examples.retail.desk import method_of, order_of, product_of
 from examples.retail.shop.orders import Item, Order
 from orchestrator import Money, ToolContext
 
@@ -72,16 +72,23 @@ async def swap_facts(call: ItemSwap, context: ToolContext) -> OrderFacts:
 async def payment_facts(
     call: calls.ModifyPendingOrderPayment, context: ToolContext
 ) -> OrderFacts:
-    """Give the order with what was paid and how."""
+    """Give the order with what was paid and how, and how it would be paid."""
     order = await order_of(context, call.order_id)
-    return facts(order, lines(order.items), f"{dollars(paid(order))} paid otherwise")
+    method = await method_of(context, call.payment_method_id)
+    amount = f"{dollars(paid(order))} paid with {method.source} {method.id} instead"
+    return facts(order, lines(order.items), amount)
 
 
-async def order_money(
-    call: calls.CancelPendingOrder | calls.ModifyPendingOrderPayment,
-    context: ToolContext,
+async def payment_money(
+    call: calls.ModifyPendingOrderPayment, context: ToolContext
 ) -> Money:
-    """Give what was paid for the order, which a cancellation or new payment moves."""
+    """Give what was paid for the order, which another way to pay moves."""
+    await method_of(context, call.payment_method_id)
+    return cents(paid(await order_of(context, call.order_id)))
+
+
+async def order_money(call: calls.CancelPendingOrder, context: ToolContext) -> Money:
+    """Give what was paid for the order, which a cancellation moves."""
     return cents(paid(await order_of(context, call.order_id)))
 
 

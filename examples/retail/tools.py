@@ -172,7 +172,7 @@ async def modify_pending_order_items(
     authority="irreversible",
     owner=OWNER,
     subject="order_id",
-    money=facts.order_money,
+    money=facts.payment_money,
     preview=facts.payment_facts,
     idempotency_window=KEPT,
 )
