@@ -5,7 +5,7 @@ from orchestrator.connector import Connectors, Mail
 from orchestrator.contract import Contract, Fallback, Retention
 from orchestrator.model import Alias
 from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.policy import Escalation, Rule
 from orchestrator.tool import DataClass, Tool, ToolContext, ToolError, tool
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Connectors",
     "Contract",
     "DataClass",
+    "Escalation",
     "Fallback",
     "Limit",
     "Mail",

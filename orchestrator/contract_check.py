@@ -7,6 +7,7 @@ from orchestrator.contract import Contract
 from orchestrator.errors import ContractError
 from orchestrator.money import Money
 from orchestrator.policy import (
+    APPROVER_RANK,
     Action,
     Rule,
     Scalar,
@@ -56,6 +57,13 @@ def _check_rule(contract: Contract, rule: Rule, tool: Tool) -> None:
         raise ContractError(
             f"{where} has up_to, but tool {tool.name!r} declares no money."
         )
+    chain = [rule.role, *(step.role for step in rule.escalate)]
+    for before, after in pairwise(chain):
+        if APPROVER_RANK[after] < APPROVER_RANK[before]:
+            raise ContractError(
+                f"{where} escalates from {before} down to {after}; what nobody answered "
+                "goes to the same role or a higher one."
+            )
     for name in rule.when:
         if name not in tool.input.model_fields:
             raise ContractError(

@@ -21,12 +21,29 @@ DEFAULT_WITHIN = timedelta(hours=4)
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
+class Escalation:
+    """Who is asked next where nobody answered in time, and for how long."""
+
+    role: Role
+    within: Annotated[timedelta, Field(gt=timedelta(0))] = DEFAULT_WITHIN
+
+    def __post_init__(self) -> None:
+        """Refuse a role that approves nothing."""
+        if self.role not in APPROVER_RANK:
+            raise ContractError(
+                f"An escalation asks the role {self.role!r}, which approves nothing; "
+                f"write one of {', '.join(APPROVER_RANK)}."
+            )
+
+
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Rule:
     """One line of a policy.
 
     `up_to` matches amounts of its currency alone, judged with what has already moved
     for the same subject and customer. `when` matches arguments by equality: a constant,
-    or a set of them. `approvers` makes the verdict `ask`.
+    or a set of them. `approvers` makes the verdict `ask`; `escalate` names who is asked
+    next, one after the other, before it expires.
     """
 
     tool: str
@@ -36,6 +53,7 @@ class Rule:
     approvers: Annotated[int, Field(ge=0, le=5)] = 0
     role: Role = "agent"
     within: Annotated[timedelta, Field(gt=timedelta(0))] = DEFAULT_WITHIN
+    escalate: tuple[Escalation, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a rule that says two things."""
@@ -46,6 +64,11 @@ class Rule:
         if self.verdict != "ask" and self.approvers:
             raise ContractError(
                 f"{self} has both the verdict {self.verdict!r} and approvers."
+            )
+        if self.verdict != "ask" and self.escalate:
+            raise ContractError(
+                f"{self} has the verdict {self.verdict!r} and nobody to escalate from; "
+                "drop escalate, or ask with approvers=1 or more."
             )
         if self.approvers and self.role not in APPROVER_RANK:
             raise ContractError(
@@ -64,7 +87,15 @@ class Rule:
         if self.verdict != "ask":
             return self.verdict
         people = "person" if self.approvers == 1 else "people"
-        return f"ask {self.approvers} {people} of role {self.role}"
+        chain = "".join(
+            f", after {_length(before)} of role {step.role}"
+            for before, step in zip(
+                [self.within, *(one.within for one in self.escalate)],
+                self.escalate,
+                strict=False,
+            )
+        )
+        return f"ask {self.approvers} {people} of role {self.role}{chain}"
 
 
 class Verdict(BaseModel):
@@ -76,6 +107,7 @@ class Verdict(BaseModel):
     approvers: int = 0
     role: Role = "agent"
     within: timedelta = DEFAULT_WITHIN
+    escalate: tuple[Escalation, ...] = ()
     rule: str
 
     @property
@@ -123,6 +155,7 @@ def judge(rules: Sequence[Rule], action: Action) -> Verdict:
         approvers=found.approvers,
         role=found.role,
         within=found.within,
+        escalate=found.escalate,
         rule=str(found),
     )
 
@@ -131,17 +164,23 @@ def strictest(*verdicts: Verdict) -> Verdict:
     """Return the strictest verdict, under the first such rule.
 
     Two that ask are strict in different ways where one wants more people and the other
-    a higher role: then both are wanted.
+    a higher role: then both are wanted. Nobody below that role is escalated to.
     """
     first = max(verdicts, key=lambda verdict: verdict.strictness)
     if first.kind != "ask":
         return first
     asks = [verdict for verdict in verdicts if verdict.kind == "ask"]
+    role = max((one.role for one in asks), key=lambda r: APPROVER_RANK[r])
     return first.model_copy(
         update={
             "approvers": max(one.approvers for one in asks),
-            "role": max((one.role for one in asks), key=lambda r: APPROVER_RANK[r]),
+            "role": role,
             "within": min(one.within for one in asks),
+            "escalate": tuple(
+                step
+                for step in first.escalate
+                if APPROVER_RANK[step.role] >= APPROVER_RANK[role]
+            ),
         }
     )
 
@@ -178,6 +217,16 @@ def _equals(want: Scalar | frozenset[Scalar], value: JsonValue) -> bool:
     wanted = want if isinstance(want, frozenset) else frozenset({want})
     # True == 1 in Python; a rule about a flag must not match a number.
     return any(type(one) is type(value) and one == value for one in wanted)
+
+
+def _length(time: timedelta) -> str:
+    """Return a length of time in its largest whole unit."""
+    units = {"days": "d", "hours": "h", "minutes": "min", "seconds": "s"}
+    for unit, short in units.items():
+        one = timedelta(**{unit: 1})
+        if time % one == timedelta(0):
+            return f"{time // one} {short}"
+    return f"{time.total_seconds():g} s"
 
 
 def _words(want: Scalar | frozenset[Scalar]) -> str:

@@ -39,3 +39,5 @@ ENDED_RUNS: frozenset[RunStatus] = frozenset(
 OPEN_EFFECTS: frozenset[EffectStatus] = frozenset({"leased", "sending", "unknown"})
 # What counts as money moved, or that may have moved.
 COUNTED_EFFECTS: frozenset[EffectStatus] = frozenset({*OPEN_EFFECTS, "done"})
+# A decision of these can be taken back until its effect has begun.
+UNDOABLE: frozenset[ApprovalStatus] = frozenset({"approved", "rejected", "changes"})

@@ -67,6 +67,9 @@ class ToolContext:
     contact: str | None = None
 
 
+# Long enough to notice a slip of the hand, short enough that nobody waits for it.
+UNDO_FOR = timedelta(seconds=10)
+
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=BaseModel)
 
@@ -94,7 +97,7 @@ class Tool:
     idempotency_window: timedelta | None = None
     audience: Audience = "internal"
     corpora: frozenset[str] = field(default_factory=frozenset[str])
-    undo: timedelta = timedelta(0)
+    undo: timedelta = UNDO_FOR
 
     @property
     def is_action(self) -> bool:
@@ -127,7 +130,8 @@ def tool(**options: Unpack[ToolOptions]) -> Callable[[Function], Tool]:
     async function that returns the facts an approver sees and `perform` reads again:
     facts read, never derived from the arguments), `reconcile` (looks up what became of
     an effect: the receipt, or None where it never happened), `idempotency_window` (how
-    long the provider honours the effect key), `audience`, `corpora` and `undo`.
+    long the provider honours the effect key), `audience`, `corpora` and `undo` (how long
+    a decision about it can be taken back before it starts; 10 s).
 
     Raises `ContractError` for a function of another shape or an unknown option.
     """

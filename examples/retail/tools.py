@@ -12,6 +12,8 @@ from orchestrator import ToolContext, ToolError, tool
 OWNER = "retail-service"
 # The shop keeps its answers as long as it runs; a week is all that we ask of it.
 KEPT = timedelta(days=7)
+# Programs decide the recorded cases, and their hands do not slip.
+NO_UNDO = timedelta(0)
 
 
 @tool(authority="read_only", owner=OWNER)
@@ -81,7 +83,7 @@ async def calculate(call: calls.Calculate, context: ToolContext) -> answers.Resu
         raise ToolError(str(error)) from None
 
 
-@tool(authority="write", owner=OWNER, idempotency_window=KEPT)
+@tool(authority="write", undo=NO_UNDO, owner=OWNER, idempotency_window=KEPT)
 async def transfer_to_human_agents(
     call: calls.TransferToHumanAgents, context: ToolContext
 ) -> answers.Message:
@@ -92,7 +94,7 @@ async def transfer_to_human_agents(
 
 # Address changes name no subject: a second one puts the first right, which is no
 # second refund, and need not be asked.
-@tool(authority="write", owner=OWNER, idempotency_window=KEPT)
+@tool(authority="write", undo=NO_UNDO, owner=OWNER, idempotency_window=KEPT)
 async def modify_user_address(
     call: calls.ModifyUserAddress, context: ToolContext
 ) -> answers.Customer:
@@ -102,7 +104,7 @@ async def modify_user_address(
     return answers.Customer.model_validate(answer)
 
 
-@tool(authority="write", owner=OWNER, idempotency_window=KEPT)
+@tool(authority="write", undo=NO_UNDO, owner=OWNER, idempotency_window=KEPT)
 async def modify_pending_order_address(
     call: calls.ModifyPendingOrderAddress, context: ToolContext
 ) -> Order:
@@ -112,6 +114,7 @@ async def modify_pending_order_address(
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner=OWNER,
     subject="order_id",
     money=facts.order_money,
@@ -127,6 +130,7 @@ async def cancel_pending_order(
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner=OWNER,
     subject="order_id",
     money=facts.return_money,
@@ -142,6 +146,7 @@ async def return_delivered_order_items(
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner=OWNER,
     subject="order_id",
     preview=facts.swap_facts,
@@ -156,6 +161,7 @@ async def exchange_delivered_order_items(
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner=OWNER,
     subject="order_id",
     preview=facts.swap_facts,
@@ -170,6 +176,7 @@ async def modify_pending_order_items(
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner=OWNER,
     subject="order_id",
     money=facts.payment_money,

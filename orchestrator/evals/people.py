@@ -119,7 +119,12 @@ class People:
             )
             try:
                 await approvals.decide(
-                    self.engine.store, self.engine.signer, person, row.id, answer
+                    self.engine.store,
+                    self.engine.signer,
+                    person,
+                    row.id,
+                    answer,
+                    may_undo=False,
                 )
             except KeyturnError:
                 # It was decided or voided meanwhile; the next look shows it.

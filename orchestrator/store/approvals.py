@@ -70,17 +70,27 @@ class EditRefused(KeyturnError):
     """The edited action is not allowed by policy."""
 
 
-async def decide(
-    store: Store, signer: Signer, person: Person, approval: str, answer: Answer
+async def decide(  # noqa: PLR0913 one option besides what a decision is
+    store: Store,
+    signer: Signer,
+    person: Person,
+    approval: str,
+    answer: Answer,
+    *,
+    may_undo: bool = True,
 ) -> ApprovalRow:
     """Commit a decision and what follows from it; return the approval as it is then.
+
+    Without `may_undo` it takes effect at once, whatever window the tool declares.
 
     Raises `NotFound`, `MayNotDecide`, `AlreadyDecided`, `StaleBinding`, `InvalidValue`
     (an edit that misfits the tool's schema) or `EditRefused`; then nothing is changed.
     """
     async with store.write() as session:
-        row, run, call = await _lock(session, approval, person)
+        row, run, call = await lock(session, approval, tenant=person.tenant)
         now = await store.now(session)
+        if may_undo:
+            row.undo_until = now + await _undo_window(session, run, row.tool)
         await _check(session, row, run, person, answer, now=now)
         _check_reason(answer)
         if answer.arguments is not None and answer.decision == "approve":
@@ -367,10 +377,14 @@ def _is_wording(spec: ToolSpec, name: str) -> bool:
     return isinstance(field, dict) and field.get(PROSE_KEY) is True
 
 
-async def _lock(
-    session: AsyncSession, approval: str, person: Person
+async def lock(
+    session: AsyncSession, approval: str, *, tenant: str | None
 ) -> tuple[ApprovalRow, RunRow, CallRow]:
-    found = await get(session, approval, tenant=person.tenant)
+    """Return an approval with its run and call, locked in that order of run first.
+
+    Raises `NotFound`, also for another tenant's.
+    """
+    found = await get(session, approval, tenant=tenant)
     run = await runs.get(session, found.run, lock=True)
     await session.refresh(found, with_for_update=True)
     key = (found.run, found.turn, found.index)
@@ -475,11 +489,17 @@ async def _conclude(
         if len({one.person for one in given}) < row.needed:
             return
         row.status = "approved"
-        row.usable_until = min(now + USABLE_FOR, row.created_at + runs.LONGEST_USABLE)
+        usable = max(now, row.undo_until or now) + USABLE_FOR
+        row.usable_until = min(usable, row.created_at + runs.LONGEST_USABLE)
     else:
         row.status = "rejected" if answer.decision == "reject" else "changes"
     row.closed_at = now
     outbox.add(session, "decision", row.run, at=now, approval=row.id)
+
+
+async def _undo_window(session: AsyncSession, run: RunRow, tool: str) -> timedelta:
+    release = await releases.load(session, run.release)
+    return release.tool(tool).undo
 
 
 def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:

@@ -150,6 +150,20 @@ def close(
     audit.record(session, _entry(f"approval.{status}", row, because), at=now)
 
 
+def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
+    """Ask the next role of the chain, with its own time; False where there is none."""
+    chain = Verdict.model_validate(row.verdict).escalate
+    if row.level >= len(chain):
+        return False
+    step = chain[row.level]
+    row.level += 1
+    row.role, row.warned_at = step.role, None
+    row.answer_by = now + step.within
+    because = f"nobody answered in time; {step.role} is asked now"
+    audit.record(session, _entry("approval.escalated", row, because), at=now)
+    return True
+
+
 def end_call(
     session: AsyncSession,
     call: CallRow,

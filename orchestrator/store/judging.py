@@ -10,6 +10,7 @@ from orchestrator import canonical
 from orchestrator.binding import Verifier
 from orchestrator.money import Money
 from orchestrator.policy import Action, Verdict, is_stricter, judge, strictest
+from orchestrator.status import UNDOABLE
 from orchestrator.store import asking, moved, proof, releases
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer
@@ -71,6 +72,14 @@ class Judging:
         is_open = approval.status in ("pending", "approved")
         if is_open and await self._has_customer_written():
             self.case.close(approval, "void", "the customer wrote again")
+        if approval.status in UNDOABLE and self._may_be_undone(approval):
+            self.case.run.status = "waiting"
+            return LeaseAnswer(kind="not_before", until=approval.undo_until)
+        return await self._settled(approval, verdict)
+
+    async def _settled(
+        self, approval: ApprovalRow, verdict: Verdict
+    ) -> LeaseAnswer | None:
         match approval.status:
             case "pending":
                 return await self._pending(approval, verdict)
@@ -94,6 +103,11 @@ class Judging:
                     "still right, draft it again.",
                 )
 
+    def _may_be_undone(self, approval: ApprovalRow) -> bool:
+        """Tell whether the time has not come: undo and start contend for this row."""
+        until = approval.undo_until
+        return until is not None and self.case.now < until
+
     async def _has_customer_written(self) -> bool:
         """Tell whether there is a message that the model had not read when it drafted."""
         query = select(CustomerMessageRow.id).where(
@@ -106,7 +120,10 @@ class Judging:
         return (await self.case.session.execute(query.limit(1))).first() is not None
 
     async def _pending(self, approval: ApprovalRow, verdict: Verdict) -> LeaseAnswer:
-        if approval.answer_by <= self.case.now:
+        is_late = approval.answer_by <= self.case.now
+        if is_late and not asking.escalate(
+            self.case.session, approval, now=self.case.now
+        ):
             self.case.close(approval, "expired", "nobody answered in time")
             return await self.case.end("expired", _expired_words(self.case.call.tool))
         if approval.binding is None:

@@ -309,6 +309,8 @@ async def _move_deadlines(
         # Only the part of its own life counts: what was asked in a pause moves less.
         began = approval.closed_at or approval.created_at
         held = max(now - max(since, began), timedelta(0))
+        if approval.undo_until is not None and approval.undo_until > since:
+            approval.undo_until += held
         if approval.usable_until is None:
             approval.answer_by += held
         else:

@@ -430,6 +430,9 @@ class PersonRow(SQLModel, table=True):
     password_hash: str | None = None
     oidc_subject: str | None = Field(default=None, unique=True)
     approves_from: datetime | None = _time_or_none()
+    mail_about: list[str] | None = Field(
+        default=None, sa_column=Column(Json, nullable=True)
+    )
     created_at: datetime = _time()
     disabled_at: datetime | None = _time_or_none()
 
@@ -476,9 +479,20 @@ class IdempotencyRow(SQLModel, table=True):
 
 
 class AuditRow(SQLModel, table=True):
-    """One line of the audit log; the sealer chains it by `position` and `hash`."""
+    """One line of the audit log; the sealer chains it by `position` and `hash`.
+
+    `to_notice` is no part of what is chained: someone is still to be told of it.
+    """
 
     __tablename__ = "audit"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        Index(
+            "audit_to_notice",
+            "id",
+            sqlite_where=text("to_notice = 1"),
+            postgresql_where=text("to_notice"),
+        ),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = _time(index=True)
@@ -491,6 +505,7 @@ class AuditRow(SQLModel, table=True):
     position: int | None = Field(default=None, unique=True)
     previous: str | None = None
     hash: str | None = None
+    to_notice: bool = False
 
 
 class LeaseRow(SQLModel, table=True):
@@ -554,19 +569,25 @@ class IncidentRow(SQLModel, table=True):
 
 
 class WebhookRow(SQLModel, table=True):
-    """Where notices are posted, signed with its secret."""
+    """Where notices are posted; the secret that signs them is worked out from `seed`.
+
+    A copy of this table signs nothing: the key that the secret also needs is not in it.
+    """
 
     __tablename__ = "webhooks"  # pyright: ignore[reportAssignmentType] see above
 
     id: str = Field(primary_key=True)
     url: str
-    secret: str
+    seed: str
+    old_seed: str | None = None
+    old_until: datetime | None = _time_or_none()
     tenant: str | None = None
     events: list[str] = _list()
     with_arguments: bool = False
     created_by: str
     created_at: datetime = _time()
     disabled_at: datetime | None = _time_or_none()
+    disabled_because: str | None = None
 
 
 class NoticeRow(SQLModel, table=True):
@@ -576,6 +597,7 @@ class NoticeRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("event", "channel", "target"),
         Index("notices_due", "done_at", "dead_at", "due_at"),
+        Index("notices_by_target", "channel", "target", "done_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -1,5 +1,6 @@
 """The loop's tools."""
 
+from datetime import timedelta
 from typing import cast
 
 from pydantic import BaseModel, JsonValue
@@ -7,6 +8,8 @@ from pydantic import BaseModel, JsonValue
 from orchestrator import Money, ToolContext, tool
 
 RESULT_BYTES = 2_000
+# The goal is of decisions without a window.
+NO_UNDO = timedelta(0)
 
 
 class Measure(BaseModel):
@@ -44,6 +47,7 @@ async def measure(call: Measure, context: ToolContext) -> Reading:
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner="benchmarks",
     description="Pay.",
     subject="order_id",

@@ -8,6 +8,9 @@ from pydantic import BaseModel, JsonValue
 from orchestrator import Mail, Money, ToolContext, ToolError, tool
 from orchestrator.prose import Prose
 
+# Tests decide and look at once.
+NO_UNDO = timedelta(0)
+
 
 class Find(BaseModel):
     order_id: str
@@ -63,13 +66,20 @@ async def find_order(call: Find, context: ToolContext) -> Order:
     return await _order(call.order_id, context)
 
 
-@tool(authority="write", owner="tests", description="Note.", subject="order_id")
+@tool(
+    authority="write",
+    undo=NO_UNDO,
+    owner="tests",
+    description="Note.",
+    subject="order_id",
+)
 async def set_note(call: Note, context: ToolContext) -> Receipt:
     return await _post("/notes", call, context)
 
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner="tests",
     description="Refund.",
     subject="order_id",
@@ -87,6 +97,7 @@ async def _look_up(call: Refund, context: ToolContext) -> Receipt | None:
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner="tests",
     description="Pay; what became of it can be looked up.",
     subject="order_id",
@@ -99,6 +110,7 @@ async def pay(call: Refund, context: ToolContext) -> Receipt:
 
 @tool(
     authority="irreversible",
+    undo=NO_UNDO,
     owner="tests",
     description="Top up, through a provider that honours the key.",
     subject="order_id",
@@ -109,7 +121,13 @@ async def top_up(call: Refund, context: ToolContext) -> Receipt:
     return await _post("/top-ups", call, context)
 
 
-@tool(authority="irreversible", owner="tests", description="Mail.", audience="customer")
+@tool(
+    authority="irreversible",
+    undo=NO_UNDO,
+    owner="tests",
+    description="Mail.",
+    audience="customer",
+)
 async def write_mail(call: Write, context: ToolContext) -> Receipt:
     sent = await context.connectors.mailer().send(
         Mail(subject=call.subject, body=call.body)

@@ -24,8 +24,17 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=True),
         sa.Column("previous", sa.String(), nullable=True),
         sa.Column("hash", sa.String(), nullable=True),
+        sa.Column("to_notice", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("position"),
+    )
+    op.create_index(
+        "audit_to_notice",
+        "audit",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("to_notice = 1"),
+        postgresql_where=sa.text("to_notice"),
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
     op.create_index(op.f("ix_audit_kind"), "audit", ["kind"], unique=False)
@@ -97,6 +106,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_notices_approval"), "notices", ["approval"], unique=False)
     op.create_index(
+        "notices_by_target", "notices", ["channel", "target", "done_at"], unique=False
+    )
+    op.create_index(
         "notices_due", "notices", ["done_at", "dead_at", "due_at"], unique=False
     )
     op.create_table(
@@ -112,6 +124,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(), nullable=True),
         sa.Column("oidc_subject", sa.String(), nullable=True),
         sa.Column("approves_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mail_about", sa.JSON(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -185,13 +198,16 @@ def upgrade() -> None:
         "webhooks",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("url", sa.String(), nullable=False),
-        sa.Column("secret", sa.String(), nullable=False),
+        sa.Column("seed", sa.String(), nullable=False),
+        sa.Column("old_seed", sa.String(), nullable=True),
+        sa.Column("old_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tenant", sa.String(), nullable=True),
         sa.Column("events", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("with_arguments", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_because", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -666,6 +682,7 @@ def downgrade() -> None:
     op.drop_table("proposals")
     op.drop_table("people")
     op.drop_index("notices_due", table_name="notices")
+    op.drop_index("notices_by_target", table_name="notices")
     op.drop_index(op.f("ix_notices_approval"), table_name="notices")
     op.drop_table("notices")
     op.drop_table("meters")
@@ -676,5 +693,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_audit_run"), table_name="audit")
     op.drop_index(op.f("ix_audit_kind"), table_name="audit")
     op.drop_index(op.f("ix_audit_at"), table_name="audit")
+    op.drop_index(
+        "audit_to_notice",
+        table_name="audit",
+        sqlite_where=sa.text("to_notice = 1"),
+        postgresql_where=sa.text("to_notice"),
+    )
     op.drop_table("audit")
     # ### end Alembic commands ###

@@ -1,0 +1,125 @@
+"""Undo: a decision taken back before its effect has begun."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator import canonical
+from orchestrator.errors import KeyturnError
+from orchestrator.money import Money
+from orchestrator.policy import APPROVER_RANK
+from orchestrator.release import Release
+from orchestrator.status import UNDOABLE
+from orchestrator.store import approvals, asking, audit, proof, releases
+from orchestrator.store.approvals import MayNotDecide, Person
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+
+# Whoever it goes back to has this long at least.
+SHORTEST = timedelta(minutes=5)
+
+
+class TooLate(KeyturnError):
+    """The effect has begun, or the decision is final; nothing was changed."""
+
+
+async def undo(store: Store, person: Person, approval: str, reason: str) -> ApprovalRow:
+    """Take a decision back; return the approval that asks anew, as its next revision.
+
+    The row that `perform` locks to start is locked here: one of the two finds the
+    other's work. Raises `NotFound`, `MayNotDecide` or `TooLate`.
+    """
+    async with store.write() as session:
+        row, run, call = await approvals.lock(session, approval, tenant=person.tenant)
+        now = await store.now(session)
+        given = await approvals.decisions(session, row.id)
+        _check_person(row, person, [one.person for one in given])
+        _check_time(row, call, now=now)
+        because = f"undone by {person.name}"
+        asking.close(session, row, status="void", because=because, now=now)
+        release = await releases.load(session, run.release)
+        fresh = _ask_anew(session, row, run, call, release, now=now)
+        _record(session, person, row, fresh, reason, now=now)
+        return fresh
+
+
+def _check_person(row: ApprovalRow, person: Person, deciders: list[str]) -> None:
+    if person.kind != "person":
+        raise MayNotDecide(f"You cannot undo {row.id}: a service decides nothing.")
+    is_lead = APPROVER_RANK.get(person.role, 0) >= APPROVER_RANK["lead"]
+    if person.id not in deciders and not is_lead:
+        raise MayNotDecide(
+            f"You cannot undo {row.id}: who decided it can, or a lead; your role is "
+            f"{person.role}."
+        )
+
+
+def _check_time(row: ApprovalRow, call: CallRow, *, now: datetime) -> None:
+    if row.status not in UNDOABLE:
+        raise TooLate(f"{row.id} is {row.status}; there is no decision to undo.")
+    is_current = call.status == "open" and call.revision == row.revision
+    if row.consumed_by is not None or not is_current:
+        raise TooLate(f"{row.id} is being carried out or has been; it stays.")
+    if row.undo_until is None or now >= row.undo_until:
+        raise TooLate(f"The time to undo {row.id} is over; it is carried out now.")
+
+
+def _ask_anew(  # noqa: PLR0913 the rows that were locked
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    *,
+    now: datetime,
+) -> ApprovalRow:
+    """Ask the same again of the same people, with the time that was left."""
+    call.revision += 1
+    # An edit is taken back with its decision: what was asked is asked again.
+    call.effective = row.arguments if row.arguments != call.arguments else None
+    left = max(row.answer_by - now, SHORTEST)
+    verdict = proof.asked(row).model_copy(update={"within": left})
+    arguments = canonical.parse(row.arguments)
+    declared = asking.declared_money(release.tool(call.tool), arguments)
+    computed = (
+        Money(row.amount, row.currency)
+        if row.amount is not None and row.currency is not None
+        else None
+    )
+    fresh = asking.ask(
+        session,
+        run,
+        call,
+        release,
+        verdict,
+        preview=row.preview,
+        money=declared or computed,
+        reason=row.reason,
+        now=now,
+        not_by=row.not_by,
+    )
+    fresh.role, fresh.level = row.role, row.level
+    return fresh
+
+
+def _record(  # noqa: PLR0913 who took back what, and why
+    session: AsyncSession,
+    person: Person,
+    row: ApprovalRow,
+    fresh: ApprovalRow,
+    reason: str,
+    *,
+    now: datetime,
+) -> None:
+    audit.record(
+        session,
+        audit.Entry(
+            actor=person.id,
+            kind="approval.undone",
+            tenant=row.tenant,
+            run=row.run,
+            subject=row.id,
+            payload={"anew": fresh.id, "reason": reason, "session": person.session},
+        ),
+        at=now,
+    )
