@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".keyturn")
     smtp_url: str | None = None
     mail_from: str = "support@example.com"
+    notice_smtp_url: SecretStr | None = None
+    notice_from: str = "keyturn@example.com"
+    webhook_private: bool = False
     payments_url: str | None = None
     services: dict[str, str] = Field(default_factory=dict)
     service_keys: dict[str, SecretStr] = Field(default_factory=dict)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import canonical
+from orchestrator import canonical, notice
 from orchestrator.store import lease
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow
@@ -58,6 +58,7 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
             run=entry.run,
             subject=entry.subject,
             payload=canonical.text(entry.payload),
+            to_notice=entry.kind in notice.KINDS,
         )
     )
 

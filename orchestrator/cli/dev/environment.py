@@ -56,6 +56,8 @@ class Environment:
             DECISION_KEY=self.secrets.decision_key,
             TEMPORAL_UI=self.ports.url("temporal_ui"),
             MAILBOX_URL=self.ports.url("mailbox"),
+            NOTICE_SMTP_URL=f"smtp://{self.ports.address('smtp')}",
+            WEBHOOK_PRIVATE="true",
         )
 
     def worker(self) -> dict[str, str]:
