@@ -33,6 +33,7 @@ from orchestrator.store.idempotency import KeyInUse, KeyReused
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.runs import NotStarted, RunEnded
 from orchestrator.store.sending import NotUnknown
+from orchestrator.store.undo import TooLate
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -70,6 +71,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     RunEnded: 409,
     NotStarted: 409,
     NotUnknown: 409,
+    TooLate: 409,
     NotHandedOff: 409,
     InOtherHands: 409,
     EmailTaken: 409,

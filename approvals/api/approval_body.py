@@ -66,6 +66,9 @@ class Approval(BaseModel):
     binding: str | None
     answer_by: datetime
     usable_until: datetime | None
+    undo_until: datetime | None = Field(
+        description="Until when a decision can be taken back with `:undo`"
+    )
     claimed_by: str | None
     decisions: list[Decision]
     tenant: str
@@ -142,6 +145,7 @@ def _same(row: ApprovalRow) -> Mapping[str, Any]:
         "binding",
         "answer_by",
         "usable_until",
+        "undo_until",
         "tenant",
         "workflow",
         "customer",

@@ -17,7 +17,7 @@ from approvals.auth.visitor import CurrentPerson
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.binding import DecisionKind
 from orchestrator.status import ApprovalStatus
-from orchestrator.store import approvals
+from orchestrator.store import approvals, undo
 from orchestrator.store.approvals import Answer
 
 router = APIRouter(tags=["approvals"], route_class=StrictRoute)
@@ -96,6 +96,34 @@ async def decide(
         reason=wanted.reason,
     )
     row = await approvals.decide(parts.store, parts.signer, person, id, answer)
+    parts.deliver_soon(row.run)
+    async with parts.store.read() as session:
+        [found] = await approval_body.bodies(session, [row])
+    return found
+
+
+class Undo(BaseModel):
+    """Why a decision is taken back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason | None = None
+
+
+@router.post(
+    "/approvals/{id}:undo", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def undo_decision(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: Undo,
+    person: CurrentPerson,
+    parts: PartsDep,
+) -> Approval:
+    """Take a decision back before it has begun; answers with what is asked anew.
+
+    Whoever decided may, and a lead. 409 where the time is over or it has begun.
+    """
+    row = await undo.undo(parts.store, person, id, wanted.reason or "")
     parts.deliver_soon(row.run)
     async with parts.store.read() as session:
         [found] = await approval_body.bodies(session, [row])

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from approvals.api import (
     approvals,
     audit,
+    batch,
     budgets,
     contracts,
     effects,
@@ -29,6 +30,7 @@ NOUNS = (
     run_events,
     handoffs,
     approvals,
+    batch,
     switches,
     effects,
     contracts,

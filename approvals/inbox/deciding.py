@@ -17,7 +17,7 @@ from approvals.inbox.item import Editing
 from approvals.page import Page, PageDep
 from orchestrator.binding import DecisionKind
 from orchestrator.errors import InvalidValue, KeyturnError, MalformedJson
-from orchestrator.store import approvals, desk, drafts
+from orchestrator.store import approvals, desk, drafts, undo
 from orchestrator.store.approvals import (
     AlreadyDecided,
     Answer,
@@ -91,6 +91,18 @@ async def edit(
         return await _refused(page, approval, error)
 
 
+@router.post("/inbox/{approval}/undo")
+async def undo_decision(page: PageDep, approval: str) -> Response:
+    """Take a decision back, and show what is asked anew."""
+    person, parts = page.visitor.person, page.parts
+    try:
+        row = await undo.undo(parts.store, person, approval, "undone on its page")
+    except (undo.TooLate, MayNotDecide) as error:
+        return await _refused(page, approval, error)
+    parts.deliver_soon(row.run)
+    return RedirectResponse(f"/inbox/{row.id}", status_code=303)
+
+
 async def _commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
     """Commit the decision, ring the run, and go on to the next item."""
     person, parts = page.visitor.person, page.parts
@@ -129,5 +141,7 @@ def _title(error: KeyturnError) -> str:
             return "This item has changed since you saw it: read it again"
         case MayNotDecide():
             return "You may not decide this"
+        case undo.TooLate():
+            return "It cannot be undone any more"
         case _:
             return "A reason is missing"

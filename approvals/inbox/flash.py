@@ -1,10 +1,11 @@
 """What a person just did, said on the page that follows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from approvals.api.approval_body import summary_of
 from approvals.page import Page
 from orchestrator.errors import NotFound
+from orchestrator.status import UNDOABLE
 from orchestrator.store import approvals, releases
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
@@ -15,6 +16,7 @@ class Flash:
 
     title: str
     words: str = ""
+    undo: str | None = None
 
 
 async def of(page: Page, approval: str | None) -> Flash | None:
@@ -32,10 +34,15 @@ async def of(page: Page, approval: str | None) -> Flash | None:
             return None
         given = await approvals.decisions(session, approval)
         what = summary_of(row, await releases.load(session, row.release))
+        now = await page.parts.store.now(session)
     mine = next((one for one in given if one.person == person.id), None)
     if mine is None:
         return _edited(what) if row.status == "void" else None
-    return _words(what, row, mine, left=row.needed - len(given))
+    said = _words(what, row, mine, left=row.needed - len(given))
+    may_undo = row.status in UNDOABLE and row.consumed_by is None
+    if not may_undo or row.undo_until is None or now >= row.undo_until:
+        return said
+    return replace(said, undo=row.id)
 
 
 def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flash:

@@ -89,6 +89,19 @@ def reject(
     _decide(approval, body, binding, as_json=as_json)
 
 
+@app.command()
+def undo(
+    approval: Approval,
+    *,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a decision back, within its seconds; it is asked anew."""
+    with Api() as api:
+        found = api.post(f"/approvals/{approval}:undo", {"reason": reason})
+    _show(found, as_json=as_json)
+
+
 def _decide(
     approval: str, body: Mapping[str, object], binding: str | None, *, as_json: bool
 ) -> None:

@@ -1,0 +1,108 @@
+"""Like items decided at once, over HTTP."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals import problems
+from approvals.api import approval_body
+from approvals.api.approval_body import Approval, MoneyBody
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.replies import BODY, ONE
+from approvals.api.text import Id, Reason
+from approvals.auth.visitor import CurrentPerson
+from approvals.dependencies import PartsDep
+from approvals.problems import Problem
+from orchestrator.errors import KeyturnError
+from orchestrator.store import batch
+from orchestrator.store.approvals import Answer
+from orchestrator.store.batch import MOST, Bound
+from orchestrator.store.tables import ApprovalRow
+
+router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+
+
+class Item(BaseModel):
+    """An approval as it was shown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Id
+    binding: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class DecideMany(BaseModel):
+    """One answer to several items of one tool and rule."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: list[Item] = Field(min_length=1, max_length=MOST)
+    decision: Literal["approve", "reject"]
+    reason: Reason | None = Field(default=None, description="Needed to reject")
+
+
+class Result(BaseModel):
+    """What became of one item: the approval, or why nothing was decided."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    approval: Approval | None
+    problem: Problem | None
+
+
+class Results(BaseModel):
+    """What became of each, and the money of those that were decided."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[Result]
+    decided: int
+    totals: list[MoneyBody]
+
+
+@router.post("/approvals:decide", dependencies=ONCE, responses={**BODY, **ONE})
+async def decide_many(
+    wanted: DecideMany, person: CurrentPerson, parts: PartsDep
+) -> Results:
+    """Decide up to 20 items of one tool and rule; none that needs two people.
+
+    422 where they are not alike: then nothing is decided. Else each item has a result
+    of its own, and one that fails holds up no other.
+    """
+    bound = [Bound(id=one.id, binding=one.binding) for one in wanted.items]
+    answer = Answer(decision=wanted.decision, binding="", reason=wanted.reason)
+    found = await batch.decide(parts.store, parts.signer, person, bound, answer)
+    rows = [one for one in found if isinstance(one, ApprovalRow)]
+    for run in {row.run for row in rows}:
+        parts.deliver_soon(run)
+    async with parts.store.read() as session:
+        bodies = {one.id: one for one in await approval_body.bodies(session, rows)}
+    items = [
+        _result(one.id, came, bodies)
+        for one, came in zip(wanted.items, found, strict=True)
+    ]
+    return Results(items=items, decided=len(rows), totals=_totals(rows))
+
+
+def _result(
+    name: str, came: ApprovalRow | KeyturnError, bodies: dict[str, Approval]
+) -> Result:
+    if isinstance(came, ApprovalRow):
+        return Result(id=name, approval=bodies[came.id], problem=None)
+    place = f"/api/v1/approvals/{name}"
+    problem = problems.of_error(came, instance=place).problem
+    return Result(id=name, approval=None, problem=problem)
+
+
+def _totals(rows: Sequence[ApprovalRow]) -> list[MoneyBody]:
+    sums = Counter[str]()
+    for row in rows:
+        if row.currency is not None and row.amount is not None:
+            sums[row.currency] += row.amount
+    bodies = [approval_body.money_body(total, name) for name, total in sums.items()]
+    return [one for one in bodies if one is not None]
