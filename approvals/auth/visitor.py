@@ -155,5 +155,6 @@ def _person(row: PersonRow, *, session: str) -> Person:
         role=row.role,
         kind=row.kind,
         tenant=row.tenant,
+        email=row.email,
         session=session,
     )

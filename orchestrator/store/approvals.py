@@ -33,6 +33,7 @@ class Person(BaseModel):
     role: str
     kind: str = "person"
     tenant: str | None = None
+    email: str | None = None
     session: str
 
 
@@ -179,11 +180,25 @@ def why_not(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
     rank = APPROVER_RANK.get(person.role, 0)
     if rank < APPROVER_RANK.get(row.role, 99):
         return f"it asks for the role {row.role}; yours is {person.role}"
+    return _why_conflicted(row, run, person)
+
+
+def _why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
+    """Return what of it is this person's own, or None."""
+    if person.id == run.customer or _is_contact(person, run):
+        return "it is for you yourself; somebody else decides it"
     if person.id == run.started_by:
         return "you started this run; somebody else decides what it does"
     if person.id in row.not_by:
         return "you made this edit; it needs another person's yes"
     return None
+
+
+def _is_contact(person: Person, run: RunRow) -> bool:
+    """Tell whether the run writes to this person, who would benefit from it."""
+    if person.email is None or run.contact is None:
+        return False
+    return person.email.casefold() == run.contact.casefold()
 
 
 class _Edit:

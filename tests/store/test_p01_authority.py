@@ -393,6 +393,24 @@ async def test_p08_an_edit_that_is_asked_again_keeps_its_author_away(
         await desk.decide(run, "amy")
 
 
+@pytest.mark.parametrize("who", ["their own address", "their own id"])
+async def test_p08_whom_it_benefits_does_not_decide_it(desk: Desk, who: str) -> None:
+    run = await desk.start(customer="amy" if who == "their own id" else "c1")
+    await desk.draft(run, refund())
+    row = await desk.approval(run)
+    await desk.tamper(await desk.run(run), contact="amy@example.com")
+    amy = person("amy", email="Amy@Example.com" if "address" in who else None)
+
+    with pytest.raises(MayNotDecide, match="for you yourself"):
+        await approvals.decide(
+            desk.store,
+            desk.signer,
+            amy,
+            row.id,
+            Answer(decision="approve", binding=row.binding or ""),
+        )
+
+
 async def test_p10_two_who_each_lower_an_amount_can_both_approve_it(
     desk: Desk,
 ) -> None:
