@@ -1,0 +1,1 @@
+"""Notices to people and programs: mail, signed webhooks, browsers."""

@@ -1,0 +1,123 @@
+"""Addresses of webhooks: https to the public net, looked up and checked each time.
+
+A notice is posted from inside; without this, whoever adds a webhook could have our
+server speak to what only our server can reach.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from approvals.notify.errors import BadAddress, NotDelivered
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+# An IPv6 address of these carries an IPv4 address, which is where it leads.
+_NAT64 = IPv6Network("64:ff9b::/96")
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to connect to: an address that was checked, for a host's name."""
+
+    parts: SplitResult
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+
+    def url(self, address: str) -> str:
+        """Return the URL with the host's name replaced by an address."""
+        shown = f"[{address}]" if ":" in address else address
+        netloc = f"{shown}:{self.port}"
+        return self.parts._replace(netloc=netloc, fragment="").geturl()
+
+    @property
+    def host_header(self) -> str:
+        """Return the name that the receiver is called by."""
+        return self.parts.netloc
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a name, as the system knows them."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(one[4][0]) for one in found]
+
+
+def check(url: str, *, private: bool) -> SplitResult:
+    """Return the URL in parts, or raise `BadAddress`; no name is looked up."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadAddress(f"url: {url!r} is no address: {error}") from None
+    host = parts.hostname
+    if not host or parts.username is not None or parts.password is not None:
+        raise BadAddress(f"url: {url!r} needs a host, and no user or password")
+    if not url.isascii() or any(char.isspace() for char in url):
+        raise BadAddress(f"url: {url!r} has a character to be escaped first")
+    is_plain = parts.scheme == "http" and private and host in _LOOPBACK_NAMES
+    if parts.scheme != "https" and not is_plain:
+        raise BadAddress(
+            f"url: {url!r} must begin with https://, so that nobody on the way reads "
+            "it; http:// is for this machine, where KEYTURN_WEBHOOK_PRIVATE allows it"
+        )
+    if port == 0:
+        raise BadAddress(f"url: {url!r} has the port 0; leave it out or name another")
+    _check_literal(host, private=private)
+    return parts
+
+
+async def locate(url: str, *, private: bool, look_up: Resolve = resolve) -> Target:
+    """Return where a URL leads now.
+
+    Raises `BadAddress` where that is not the public net, `NotDelivered` where the name
+    is not known.
+    """
+    parts = check(url, private=private)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = await look_up(host, port)
+    except (OSError, UnicodeError) as error:
+        raise NotDelivered(f"{host} is not known: {error}") from None
+    if not private and not all(is_public(ip_address(one)) for one in found):
+        raise BadAddress(
+            f"{host} leads to an address inside; notices go to the public net only, "
+            "unless KEYTURN_WEBHOOK_PRIVATE allows others"
+        )
+    return Target(parts, host, port, tuple(dict.fromkeys(found)))
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is one of the public net, whatever it is wrapped in."""
+    inner = _inner(address)
+    if inner is not None:
+        return is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+def _inner(address: Address) -> IPv4Address | None:
+    if isinstance(address, IPv4Address):
+        return None
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo
+
+
+def _check_literal(host: str, *, private: bool) -> None:
+    """Refuse at once what needs no looking up; names are checked at each send."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return
+    if not private and not is_public(address):
+        raise BadAddress(
+            f"url: {host} is an address inside; name one of the public net"
+        )

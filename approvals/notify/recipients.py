@@ -1,0 +1,133 @@
+"""Who is told of an event: the people who can do something about it, and webhooks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from approvals.auth import permissions
+from approvals.auth.permissions import Action
+from approvals.notify import contents
+from orchestrator.notice import MAILED_BY_DEFAULT, NoticeKind
+from orchestrator.store import webhooks
+from orchestrator.store.approvals import Person, why_not
+from orchestrator.store.notices import Channel, Event, NewNotice
+from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
+
+# Of what concerns no single approval: those who may do this.
+WHO_ACTS: Mapping[NoticeKind, Action] = {
+    "run.handed_off": "handoffs.work",
+    "effect.unknown": "effects.record",
+    "incident.opened": "switches.set",
+    "proposal.opened": "people.manage",
+}
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Works out the notices of events; without `mails`, no person is written to."""
+
+    mails: bool
+
+    async def __call__(
+        self, session: AsyncSession, events: Sequence[Event]
+    ) -> list[NewNotice]:
+        """Return one notice for each event and each who is told of it."""
+        people = await _people(session) if self.mails else []
+        hooks = await webhooks.enabled(session)
+        made: list[NewNotice] = []
+        for event in events:
+            payload = await contents.of(session, event)
+            written = await _able(session, event, _wanting(people, event))
+            made += [_notice(event, payload, "mail", one.id) for one in written]
+            posted = [hook for hook in hooks if _takes(hook, event)]
+            made += [_notice(event, payload, "webhook", one.id) for one in posted]
+        return made
+
+
+def wants(person: PersonRow, kind: str) -> bool:
+    """Tell whether a person is mailed about this kind."""
+    chosen = MAILED_BY_DEFAULT if person.mail_about is None else person.mail_about
+    return kind in chosen
+
+
+async def may_decide(
+    session: AsyncSession, approval: str | None, people: Sequence[PersonRow]
+) -> list[PersonRow]:
+    """Return those of `people` who may decide an approval, now."""
+    row = await session.get(ApprovalRow, approval) if approval else None
+    run = await session.get(RunRow, row.run) if row is not None else None
+    if row is None or run is None:
+        return []
+    return [one for one in people if why_not(row, run, _as_person(one)) is None]
+
+
+async def _able(
+    session: AsyncSession, event: Event, people: Sequence[PersonRow]
+) -> list[PersonRow]:
+    """Return those who can do something about an event."""
+    action = WHO_ACTS.get(event.kind)
+    if action is not None:
+        able = _allowed(event, people, action)
+        return [one for one in able if one.id != event.actor]
+    if event.kind == "approval.assigned":
+        row = await session.get(ApprovalRow, event.subject)
+        return [one for one in people if row and one.id == row.assigned_to]
+    return await may_decide(session, event.subject, people)
+
+
+def _allowed(
+    event: Event, people: Sequence[PersonRow], action: Action
+) -> list[PersonRow]:
+    return [
+        one
+        for one in people
+        if one.tenant in (None, event.tenant)
+        and permissions.may(_as_person(one), action)
+    ]
+
+
+def _wanting(people: Sequence[PersonRow], event: Event) -> list[PersonRow]:
+    return [one for one in people if wants(one, event.kind)]
+
+
+def _takes(hook: WebhookRow, event: Event) -> bool:
+    return hook.tenant in (None, event.tenant) and (
+        not hook.events or event.kind in hook.events
+    )
+
+
+async def _people(session: AsyncSession) -> list[PersonRow]:
+    query = select(PersonRow).where(
+        col(PersonRow.kind) == "person", col(PersonRow.disabled_at).is_(None)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+def _as_person(row: PersonRow) -> Person:
+    return Person(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        kind=row.kind,
+        tenant=row.tenant,
+        email=row.email,
+        session="",
+    )
+
+
+def _notice(
+    event: Event, payload: contents.Payload, channel: Channel, target: str
+) -> NewNotice:
+    is_approval = event.kind.startswith("approval.")
+    return NewNotice(
+        event=event.id,
+        kind=event.kind,
+        channel=channel,
+        target=target,
+        tenant=event.tenant,
+        run=event.run,
+        approval=event.subject if is_approval else None,
+        payload=payload,
+    )

@@ -1,0 +1,211 @@
+"""The sender: tells people and programs what happened, beside all other work.
+
+At least once: a sender that dies between the sending and its record leaves a claim that
+ends, and the notice is sent again under the same id.
+"""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Self
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals.notify import contents
+from approvals.notify.errors import Gone, NotDelivered
+from approvals.notify.mail import Letter, Mailer
+from approvals.notify.recipients import Planner
+from approvals.notify.webhook import Message, Poster
+from orchestrator.errors import StoreUnavailable
+from orchestrator.settings import Settings
+from orchestrator.store import notices, webhooks
+from orchestrator.store.engine import Store
+from orchestrator.store.notices import Batch
+from orchestrator.store.tables import ApprovalRow, NoticeRow, PersonRow, WebhookRow
+
+LOOK_S = 1.0
+TIDY_EVERY_S = 600.0
+AT_ONCE = 20
+LARGEST_LIST = 20
+log = structlog.get_logger()
+
+
+@dataclass
+class Sender:
+    """Sends what is due; any web process may, and any may die doing it."""
+
+    store: Store
+    settings: Settings
+    poster: Poster
+    mailer: Mailer | None
+    _sending: dict[str, asyncio.Task[None]] = field(
+        default_factory=dict[str, "asyncio.Task[None]"]
+    )
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store) -> Self:
+        """Return the sender that the settings describe."""
+        smtp = settings.notice_smtp_url
+        mailer = Mailer(smtp.get_secret_value(), settings.notice_from) if smtp else None
+        return cls(store, settings, Poster(private=settings.webhook_private), mailer)
+
+    async def forever(self) -> None:
+        """Send what is due, as it falls due."""
+        loop, tidied = asyncio.get_running_loop(), 0.0
+        try:
+            while True:
+                try:
+                    await self.start_due()
+                    if loop.time() - tidied > TIDY_EVERY_S:
+                        await notices.forget(self.store)
+                        tidied = loop.time()
+                except StoreUnavailable as error:
+                    log.warning("notices.store_away", error=str(error))
+                await self._wait(LOOK_S)
+        finally:
+            for task in self._sending.values():
+                task.cancel()
+
+    async def start_due(self) -> int:
+        """Begin to send what is due; return to how many recipients."""
+        while await notices.fan_out(self.store, Planner(mails=self.mailer is not None)):
+            pass
+        batches = await notices.claim(
+            self.store, busy=set(self._sending), limit=AT_ONCE - len(self._sending)
+        )
+        for batch in batches:
+            task = asyncio.create_task(self._send(batch))
+            self._sending[batch.target] = task
+            task.add_done_callback(lambda _, to=batch.target: self._sending.pop(to))
+        return len(batches)
+
+    async def send_due(self) -> None:
+        """Send all that is due now, and return when it was tried."""
+        while await self.start_due():
+            await asyncio.gather(*self._sending.values())
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.poster.close()
+
+    async def _wait(self, seconds: float) -> None:
+        """Return when a place is free to send more, at the latest in `seconds`."""
+        tasks = list(self._sending.values())
+        if not tasks:
+            await asyncio.sleep(seconds)
+            return
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _send(self, batch: Batch) -> None:
+        try:
+            await self._try(batch)
+        except StoreUnavailable as error:
+            # Its claim ends, and it is sent again.
+            log.warning("notices.store_away", error=str(error))
+
+    async def _try(self, batch: Batch) -> None:
+        try:
+            if batch.channel == "webhook":
+                await self._post(batch)
+            else:
+                await self._mail(batch)
+        except StoreUnavailable:
+            raise
+        except Gone as error:
+            await webhooks.disable(self.store, batch.target, because=str(error))
+        except NotDelivered as error:
+            await notices.failed(
+                self.store, batch.ids, error=str(error), for_good=error.for_good
+            )
+        except Exception as error:
+            # Whatever it was, others are still to be told.
+            log.exception("notices.failed", target=batch.target)
+            words = f"a fault of ours: {type(error).__name__}"
+            await notices.failed(self.store, batch.ids, error=words)
+
+    async def _post(self, batch: Batch) -> None:
+        [row] = batch.rows
+        key = self.settings.secret_key
+        async with self.store.read() as session:
+            hook = await session.get(WebhookRow, batch.target)
+            if hook is None or hook.disabled_at is not None or key is None:
+                raise NotDelivered(_why_no_post(hook), for_good=True)
+            more = (
+                await contents.arguments(session, row.approval)
+                if hook.with_arguments
+                else {}
+            )
+            now = await self.store.now(session)
+        message = Message(
+            id=f"msg_{row.id}",
+            url=hook.url,
+            body=contents.body(row, self.settings, more),
+            secrets=tuple(webhooks.secrets_of(key.get_secret_value(), hook, now=now)),
+        )
+        await self.poster.post(message)
+        await notices.sent(self.store, batch.ids)
+
+    async def _mail(self, batch: Batch) -> None:
+        async with self.store.read() as session:
+            person = await session.get(PersonRow, batch.target)
+            current = [
+                row for row in batch.rows if await _is_current(session, person, row)
+            ]
+        if person is None or person.disabled_at is not None or self.mailer is None:
+            await self._settle(batch.ids, why="the person is not written to any more")
+            return
+        kept = {row.id for row in current}
+        await self._settle(
+            [one for one in batch.ids if one not in kept], why="it waits no more"
+        )
+        if current:
+            await self.mailer.send(_letter(person, current, self.settings))
+            await notices.sent(self.store, [one for one in batch.ids if one in kept])
+
+    async def _settle(self, ids: Collection[int], *, why: str) -> None:
+        if ids:
+            await notices.sent(self.store, ids, why=why)
+
+
+def _why_no_post(hook: WebhookRow | None) -> str:
+    if hook is None:
+        return "the webhook was removed"
+    if hook.disabled_at is not None:
+        return "the webhook is disabled; enable it, then send this again"
+    return "KEYTURN_SECRET_KEY is not set, so nothing can be signed"
+
+
+async def _is_current(
+    session: AsyncSession, person: PersonRow | None, row: NoticeRow
+) -> bool:
+    """Tell whether the person still has something to do about it."""
+    if person is None or person.tenant not in (None, row.tenant):
+        return False
+    if row.approval is None or row.kind == "approval.expired":
+        return True
+    approval = await session.get(ApprovalRow, row.approval)
+    return approval is not None and approval.status == "pending"
+
+
+def _letter(person: PersonRow, rows: list[NoticeRow], settings: Settings) -> Letter:
+    lines = [
+        f"{contents.line(row.payload, row.kind)}\n{contents.link(settings, row.payload)}"
+        for row in rows[:LARGEST_LIST]
+    ]
+    left = len(rows) - LARGEST_LIST
+    lines += [f"And {left} more."] if left > 0 else []
+    home = contents.base(settings)
+    foot = f"The links only show; you decide on the page.\n{home}/inbox\n"
+    foot += f"What you are mailed about: {home}/settings"
+    subject = (
+        contents.headline(rows[0].payload, rows[0].kind)
+        if len(rows) == 1
+        else f"{len(rows)} things wait for you"
+    )
+    return Letter(
+        id=f"{person.id}:{rows[0].id}",
+        to=person.email,
+        subject=f"Keyturn: {subject}",
+        body="\n\n".join([*lines, foot]) + "\n",
+    )
