@@ -156,19 +156,30 @@ class Judging:
             because = "the policy became stricter"
             return await self._ask_again(approval, verdict, because)
         if approval.preview != self.facts.preview:
-            because = "the facts changed after it was approved"
-            self.case.close(approval, "void", because)
-            return await self.case.end(
-                "void", f"This was not done: {because}. Read them again, then decide."
-            )
+            return await self._changed(approval)
         bound = approval.effective_binding or approval.binding or ""
         now = asking.bind(
             self.case.run, self.case.call, self.case.release, self.facts.preview
         )
         if bound != now:
             return await self._refuse(approval, "the approval is for something else")
+        if not self._moves_what_was_shown(approval):
+            return await self._changed(approval)
         why = await prover.why_unproven(bound)
         return await self._refuse(approval, why) if why else None
+
+    async def _changed(self, approval: ApprovalRow) -> LeaseAnswer:
+        because = "the facts changed after it was approved"
+        self.case.close(approval, "void", because)
+        return await self.case.end(
+            "void", f"This was not done: {because}. Read them again, then decide."
+        )
+
+    def _moves_what_was_shown(self, approval: ApprovalRow) -> bool:
+        """Tell whether the money is as people saw it: code may work it out anew."""
+        money = self.facts.money
+        shown = approval.amount, approval.currency
+        return shown == ((money.amount, money.currency) if money else (None, None))
 
     def prover(self, approval: ApprovalRow, verdict: Verdict) -> proof.Prover:
         """Return who judges the decisions on this approval."""
