@@ -15,6 +15,8 @@ from approvals.errors import (
     TooManyAttempts,
     WrongPassword,
 )
+from approvals.notify.errors import BadAddress
+from approvals.notify.hooks import NoSecretKey
 from orchestrator.errors import (
     InvalidValue,
     KeyturnError,
@@ -30,6 +32,7 @@ from orchestrator.store.approvals import (
 )
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
+from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.runs import NotStarted, RunEnded
 from orchestrator.store.sending import NotUnknown
@@ -75,11 +78,14 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NotHandedOff: 409,
     InOtherHands: 409,
     EmailTaken: 409,
+    NotDead: 409,
+    NoSecretKey: 409,
     KeyInUse: 409,
     StaleBinding: 412,
     MalformedJson: 400,
     InvalidValue: 422,
     EditRefused: 422,
+    BadAddress: 422,
     KeyReused: 422,
     TooManyAttempts: 429,
     StoreUnavailable: 503,

@@ -10,6 +10,7 @@ from approvals.api import (
     contracts,
     effects,
     handoffs,
+    notices,
     people,
     releases,
     run_control,
@@ -18,6 +19,7 @@ from approvals.api import (
     runs,
     switches,
     tools,
+    webhooks,
 )
 from approvals.api.json_route import StrictRoute
 from approvals.api.replies import EVERYWHERE
@@ -39,6 +41,8 @@ NOUNS = (
     budgets,
     audit,
     people,
+    webhooks,
+    notices,
 )
 
 

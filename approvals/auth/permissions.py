@@ -20,6 +20,8 @@ Action = Literal[
     "effects.record",
     "audit.read",
     "people.manage",
+    "webhooks.manage",
+    "notices.manage",
 ]
 
 _EVERYONE: frozenset[str] = frozenset(get_args(Role))
@@ -38,6 +40,9 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "effects.record": frozenset({"lead", "operator", "admin"}),
     "audit.read": frozenset({"auditor", "operator", "admin"}),
     "people.manage": frozenset({"admin"}),
+    # A webhook sends what happens here to elsewhere.
+    "webhooks.manage": frozenset({"admin"}),
+    "notices.manage": frozenset({"operator", "admin"}),
 }
 
 # A service starts runs, passes on what customers write, and reads; it decides nothing.

@@ -16,7 +16,8 @@ from sqlmodel import col, delete, func, or_, select, update
 
 from orchestrator import canonical
 from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.notice import NoticeKind
+from orchestrator.notice import KINDS, MAILED_BY_DEFAULT, NoticeKind
+from orchestrator.store import people
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow, NoticeRow
 
@@ -244,6 +245,24 @@ async def dead_count(session: AsyncSession, *, tenant: str | None) -> int:
     if tenant is not None:
         query = query.where(col(NoticeRow.tenant) == tenant)
     return (await session.execute(query)).scalar_one()
+
+
+async def mailed_about(
+    session: AsyncSession, person: str
+) -> tuple[tuple[NoticeKind, ...], bool]:
+    """Return what a person is mailed about, and whether they chose it."""
+    row = await people.get(session, person)
+    chosen = MAILED_BY_DEFAULT if row.mail_about is None else row.mail_about
+    return tuple(kind for kind in KINDS if kind in chosen), row.mail_about is not None
+
+
+async def choose_mail(
+    store: Store, person: str, kinds: Collection[NoticeKind] | None
+) -> None:
+    """Set what a person is mailed about; None for what is usual."""
+    async with store.write() as session:
+        row = await people.get(session, person)
+        row.mail_about = None if kinds is None else [k for k in KINDS if k in kinds]
 
 
 async def give_up(

@@ -1,0 +1,151 @@
+"""Notices: what is on its way, what was given up, and what one is mailed about."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.text import Id
+from approvals.auth.visitor import CurrentPerson, require
+from approvals.dependencies import StoreDep
+from orchestrator.notice import KINDS, NoticeKind
+from orchestrator.store import notices
+from orchestrator.store.approvals import Person
+from orchestrator.store.notices import State
+from orchestrator.store.tables import NoticeRow
+
+router = APIRouter(tags=["notices"], route_class=StrictRoute)
+
+# Ids of rows have at most 18 digits here, which every database holds.
+NoticeId = Annotated[int, Path(ge=1, lt=10**18)]
+Manager = Annotated[Person, Depends(require("notices.manage"))]
+
+
+class Notice(BaseModel):
+    """One event for one recipient: a person's id by mail, or a webhook's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    kind: str
+    channel: str
+    target: str
+    state: State
+    tenant: str | None
+    run: str | None
+    approval: str | None
+    payload: dict[str, JsonValue]
+    created_at: datetime
+    due_at: datetime
+    tries: int
+    last_error: str | None
+    done_at: datetime | None
+    dead_at: datetime | None
+
+
+class NoticeQuery(Paged):
+    """Which notices to list."""
+
+    cursor: str | None = Field(
+        default=None, pattern=r"^[0-9]{1,18}$", description="`next` of the page before"
+    )
+    state: State | None = Field(default="dead", description="`dead`: given up")
+
+
+class RetryAll(BaseModel):
+    """Whose dead letters to send again; none named: everybody's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: Id | None = None
+
+
+class Retried(BaseModel):
+    """How many are on their way again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    retried: int
+
+
+class Mailed(BaseModel):
+    """What a person is mailed about; `chosen` tells whether they said so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mail: list[NoticeKind]
+    chosen: bool
+
+
+class ChooseMail(BaseModel):
+    """What to be mailed about; null for what is usual."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mail: list[NoticeKind] | None = Field(max_length=len(KINDS))
+
+
+@router.get("/notices")
+async def list_notices(
+    person: Manager, store: StoreDep, wanted: Annotated[NoticeQuery, Query()]
+) -> Page[Notice]:
+    """List notices, the latest first; those that were given up, where not said."""
+    async with store.read() as session:
+        rows = await notices.listing(
+            session,
+            wanted.state,
+            tenant=person.tenant,
+            limit=wanted.one_more,
+            before=int(wanted.cursor) if wanted.cursor else None,
+        )
+    return page([_body(row) for row in rows], wanted, lambda one: str(one.id))
+
+
+@router.get("/notices/{id}", responses=ONE)
+async def show_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice:  # noqa: A002 the path's name
+    """Show a notice."""
+    async with store.read() as session:
+        return _body(await notices.get(session, id, tenant=person.tenant))
+
+
+@router.post("/notices/{id}:retry", dependencies=ONCE, responses={**ONE, **STATE})
+async def retry_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice:  # noqa: A002 the path's name
+    """Send a dead letter again, under the same id."""
+    await notices.retry(store, id, tenant=person.tenant)
+    async with store.read() as session:
+        return _body(await notices.get(session, id, tenant=person.tenant))
+
+
+@router.post("/notices:retry", dependencies=ONCE, responses={**BODY, **STATE})
+async def retry_all(wanted: RetryAll, person: Manager, store: StoreDep) -> Retried:
+    """Send all dead letters again, or a recipient's; at most a thousand."""
+    count = await notices.retry(store, None, tenant=person.tenant, target=wanted.target)
+    return Retried(retried=count)
+
+
+@router.get("/me/notices")
+async def show_mail(person: CurrentPerson, store: StoreDep) -> Mailed:
+    """Show what the asker is mailed about."""
+    async with store.read() as session:
+        kinds, chosen = await notices.mailed_about(session, person.id)
+    return Mailed(mail=list(kinds), chosen=chosen)
+
+
+@router.put("/me/notices", responses=BODY)
+async def choose_mail(
+    wanted: ChooseMail, person: CurrentPerson, store: StoreDep
+) -> Mailed:
+    """Choose what the asker is mailed about."""
+    await notices.choose_mail(store, person.id, wanted.mail)
+    return await show_mail(person, store)
+
+
+def _body(row: NoticeRow) -> Notice:
+    return Notice(
+        **row.model_dump(exclude={"event", "claimed_until"}), state=notices.state(row)
+    )

@@ -1,0 +1,152 @@
+"""Webhooks: added with a secret that is shown once, listed, tried, removed."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals.api import tenancy
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.text import Line, PathId
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from approvals.notify import hooks
+from approvals.notify.hooks import Trial
+from orchestrator.notice import NoticeKind
+from orchestrator.store import webhooks
+from orchestrator.store.approvals import Person
+from orchestrator.store.tables import WebhookRow
+from orchestrator.store.webhooks import NewWebhook
+
+router = APIRouter(tags=["webhooks"], route_class=StrictRoute)
+
+Manager = Annotated[Person, Depends(require("webhooks.manage"))]
+Looker = Annotated[Person, Depends(require("notices.manage"))]
+
+
+class AddWebhook(BaseModel):
+    """Where to post what; no `events` means every kind, no `tenant` every tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^[!-~]{1,2000}$", description="`https://…`")
+    events: list[NoticeKind] = Field(default_factory=list[NoticeKind], max_length=20)
+    tenant: Line | None = None
+    with_arguments: bool = Field(
+        default=False, description="Carry the arguments of actions: customers' data"
+    )
+
+
+class Webhook(BaseModel):
+    """A webhook; until `old_secret_until` both its secrets sign."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    url: str
+    events: list[str]
+    tenant: str | None
+    with_arguments: bool
+    created_by: str
+    created_at: datetime
+    disabled_at: datetime | None
+    disabled_because: str | None
+    old_secret_until: datetime | None
+
+
+class WebhookWithSecret(Webhook):
+    """A webhook with its secret, this once."""
+
+    secret: str = Field(
+        description="`whsec_…`; verify with a Standard Webhooks library"
+    )
+
+
+class WebhookQuery(Paged):
+    """Which webhooks to list."""
+
+
+@router.get("/webhooks")
+async def list_webhooks(
+    person: Looker, store: StoreDep, wanted: Annotated[WebhookQuery, Query()]
+) -> Page[Webhook]:
+    """List webhooks, by id."""
+    async with store.read() as session:
+        rows = await webhooks.listing(
+            session, tenant=person.tenant, limit=wanted.one_more, after=wanted.cursor
+        )
+    return page([_body(row) for row in rows], wanted, lambda one: one.id)
+
+
+# Its answer holds a secret, so it is not kept under an `Idempotency-Key`.
+@router.post("/webhooks", status_code=201, responses={**BODY, **STATE})
+async def add_webhook(
+    wanted: AddWebhook, person: Manager, parts: PartsDep
+) -> WebhookWithSecret:
+    """Add a webhook; its secret is in this answer and nowhere else."""
+    tenant = wanted.tenant
+    if person.tenant is not None:
+        tenant = tenancy.of_new(person, wanted.tenant)
+    new = NewWebhook(
+        **wanted.model_dump(exclude={"tenant", "events"}),
+        tenant=tenant,
+        events=tuple(wanted.events),
+    )
+    row, secret = await hooks.add(parts.settings, parts.store, new, by=person.id)
+    return _with_secret(row, secret)
+
+
+@router.get("/webhooks/{id}", responses=ONE)
+async def show_webhook(id: PathId, person: Looker, store: StoreDep) -> Webhook:  # noqa: A002 the path's name
+    """Show a webhook."""
+    async with store.read() as session:
+        return _body(await webhooks.get(session, id, tenant=person.tenant))
+
+
+@router.delete("/webhooks/{id}", responses=ONE)
+async def remove_webhook(id: PathId, person: Manager, store: StoreDep) -> Webhook:  # noqa: A002 the path's name
+    """Remove a webhook and what was on its way there; return what it was."""
+    async with store.read() as session:
+        row = await webhooks.get(session, id, tenant=person.tenant)
+    await webhooks.remove(store, id, tenant=person.tenant, by=person.id)
+    return _body(row)
+
+
+@router.post("/webhooks/{id}:rotate", responses={**ONE, **STATE})
+async def rotate_webhook(
+    id: PathId,  # noqa: A002 the path's name
+    person: Manager,
+    parts: PartsDep,
+) -> WebhookWithSecret:
+    """Give a webhook a new secret; for a day the old one signs too."""
+    row, secret = await hooks.rotate(
+        parts.settings, parts.store, id, tenant=person.tenant, by=person.id
+    )
+    return _with_secret(row, secret)
+
+
+@router.post("/webhooks/{id}:enable", dependencies=ONCE, responses={**ONE, **STATE})
+async def enable_webhook(id: PathId, person: Manager, store: StoreDep) -> Webhook:  # noqa: A002 the path's name
+    """Post to a webhook again that was disabled."""
+    return _body(await webhooks.enable(store, id, tenant=person.tenant, by=person.id))
+
+
+@router.post("/webhooks/{id}:test", responses={**ONE, **STATE})
+async def test_webhook(id: PathId, person: Manager, parts: PartsDep) -> Trial:  # noqa: A002 the path's name
+    """Post a notice of the kind `webhook.test` now; say what came of it."""
+    return await hooks.attempt(parts.settings, parts.store, id, tenant=person.tenant)
+
+
+def _body(row: WebhookRow) -> Webhook:
+    return Webhook(
+        **row.model_dump(exclude={"seed", "old_seed", "old_until"}),
+        old_secret_until=row.old_until,
+    )
+
+
+def _with_secret(row: WebhookRow, secret: str) -> WebhookWithSecret:
+    return WebhookWithSecret(**_body(row).model_dump(), secret=secret)

@@ -1,0 +1,85 @@
+"""Webhooks as people handle them: added, rotated, tried."""
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from approvals.notify import address
+from approvals.notify.errors import NotDelivered
+from approvals.notify.webhook import Message, Poster
+from orchestrator import canonical
+from orchestrator.errors import KeyturnError
+from orchestrator.settings import Settings
+from orchestrator.store import webhooks
+from orchestrator.store.engine import Store
+from orchestrator.store.runs import new_id
+from orchestrator.store.tables import WebhookRow
+from orchestrator.store.webhooks import NewWebhook
+
+
+class NoSecretKey(KeyturnError):
+    """Nothing can be signed: this web server has no secret key."""
+
+
+class Trial(BaseModel):
+    """What came of a notice that was sent to try a webhook."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delivered: bool
+    status: int | None = None
+    error: str | None = None
+
+
+async def add(
+    settings: Settings, store: Store, new: NewWebhook, *, by: str
+) -> tuple[WebhookRow, str]:
+    """Add a webhook; return it with its secret, to be shown this once."""
+    address.check(new.url, private=settings.webhook_private)
+    key = _key(settings)
+    row = await webhooks.add(store, new, by=by)
+    return row, webhooks.secret_of(key, row.id, row.seed)
+
+
+async def rotate(
+    settings: Settings, store: Store, webhook: str, *, tenant: str | None, by: str
+) -> tuple[WebhookRow, str]:
+    """Give a webhook a new secret; return both, to be shown this once."""
+    key = _key(settings)
+    row = await webhooks.rotate(store, webhook, tenant=tenant, by=by)
+    return row, webhooks.secret_of(key, row.id, row.seed)
+
+
+async def attempt(
+    settings: Settings, store: Store, webhook: str, *, tenant: str | None
+) -> Trial:
+    """Post a notice of the kind `webhook.test` now, once; return what came of it."""
+    key = _key(settings)
+    async with store.read() as session:
+        row = await webhooks.get(session, webhook, tenant=tenant)
+        now = await store.now(session)
+    told: dict[str, JsonValue] = {
+        "type": "webhook.test",
+        "timestamp": now.isoformat(),
+        "data": {"webhook": row.id},
+    }
+    message = Message(
+        id=new_id("msg"),
+        url=row.url,
+        body=canonical.text(told),
+        secrets=tuple(webhooks.secrets_of(key, row, now=now)),
+    )
+    poster = Poster(private=settings.webhook_private)
+    try:
+        return Trial(delivered=True, status=await poster.post(message))
+    except NotDelivered as error:
+        return Trial(delivered=False, error=str(error))
+    finally:
+        await poster.close()
+
+
+def _key(settings: Settings) -> str:
+    if settings.secret_key is None:
+        raise NoSecretKey(
+            "KEYTURN_SECRET_KEY is not set for this web server, so no webhook can be "
+            "signed; set it and start again."
+        )
+    return settings.secret_key.get_secret_value()
