@@ -5,6 +5,7 @@ from datetime import datetime
 
 import httpx2
 from pydantic import BaseModel, ConfigDict
+from standardwebhooks import Webhook
 
 from approvals.notify import address
 from approvals.notify.address import Resolve, Target
@@ -124,8 +125,6 @@ def _headers(message: Message, host: str) -> dict[str, str]:
 
 
 def _signatures(message: Message, at: datetime) -> str:
-    from standardwebhooks import Webhook  # noqa: PLC0415 until the lock has it
-
     return " ".join(
         Webhook(secret).sign(msg_id=message.id, timestamp=at, data=message.body)
         for secret in message.secrets
