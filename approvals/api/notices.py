@@ -87,7 +87,7 @@ class ChooseMail(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mail: list[NoticeKind] | None = Field(max_length=len(KINDS))
+    mail: list[NoticeKind] | None = Field(default=None, max_length=len(KINDS))
 
 
 @router.get("/notices")

@@ -20,6 +20,8 @@ COMMANDS = {
     "run": "Start, watch, pause, resume and cancel runs.",
     "approval": "See what waits for a person, and decide it.",
     "switch": "Hold back workflows, tools, models and tenants.",
+    "webhook": "Post notices to programs, signed.",
+    "notice": "See what people are told of, and what was given up.",
     "release": "See the releases that shape behaviour.",
     "eval": "Run an evaluation suite through the real engine.",
     "contract": "See what each workflow declares.",

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from approvals.app import create_app
 from approvals.delivery import Deliverer
+from approvals.notify.sender import Sender
 from orchestrator.binding import Signer
 from orchestrator.cli import background
 from orchestrator.cli.connection import connect
@@ -56,11 +57,14 @@ async def serve(settings: Settings) -> None:
             settings.task_queue,
             settings.effects_queue,
         )
+        sender = Sender.of(settings, store)
+        stack.push_async_callback(sender.close)
         app = create_app(settings, store, deliverer, signer)
         await stack.enter_async_context(
             _beside(
                 sweep=deliverer.sweep,
                 seal=lambda: background.seal_forever(store),
+                notices=sender.forever,
             )
         )
         await _run(app, listening)

@@ -1,0 +1,110 @@
+"""`keyturn notice`: what was sent and given up, and what one is mailed about."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.api import Api, Item
+from orchestrator.cli.arguments import AsJson, Most
+from orchestrator.cli.exit_status import WrongUsage
+
+app = typer.Typer()
+
+COLUMNS = ("Notice", "Kind", "To", "State", "Tries", "Last error", "Next try")
+
+
+class State(StrEnum):
+    """Where a notice stands."""
+
+    DEAD = "dead"
+    DUE = "due"
+    SENT = "sent"
+
+
+@app.callback()
+def about() -> None:
+    """See what people are told of, and what was given up."""
+
+
+@app.command("list")
+def listing(
+    *,
+    state: Annotated[State, typer.Option(help="Which ones; dead: given up.")] = (
+        State.DEAD
+    ),
+    limit: Most = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List notices, the latest first; those that were given up, where not said."""
+    with Api() as api:
+        found = api.items("/notices", {"state": state.value}, most=limit)
+    if as_json:
+        output.as_json(list(found))
+        return
+    output.table(COLUMNS, [_row(one) for one in found])
+
+
+@app.command()
+def retry(
+    notice: Annotated[int | None, typer.Argument(help="The notice's id.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
+    target: Annotated[
+        str | None, typer.Option(help="All of this webhook or person.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a dead letter again, or many."""
+    if sum((notice is not None, every, target is not None)) != 1:
+        raise WrongUsage("Name a notice, or --target, or --all.")
+    with Api() as api:
+        if notice is not None:
+            done = api.post(f"/notices/{notice}:retry", {})
+        else:
+            done = api.post("/notices:retry", {"target": target})
+    if as_json:
+        output.as_json(done)
+        return
+    output.line(f"On the way again: {done.get('retried', 1)}.")
+
+
+@app.command()
+def mail(
+    kinds: Annotated[
+        list[str] | None, typer.Argument(help="Be mailed about these kinds alone.")
+    ] = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Be mailed nothing.")] = False,
+    usual: Annotated[
+        bool, typer.Option("--usual", help="Be mailed about what is usual.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what you are mailed about, or choose it."""
+    if sum((bool(kinds), none, usual)) > 1:
+        raise WrongUsage("Name kinds, or --none, or --usual.")
+    with Api() as api:
+        if kinds or none:
+            found = api.put("/me/notices", {"mail": kinds or []})
+        elif usual:
+            found = api.put("/me/notices", {"mail": None})
+        else:
+            found = api.get("/me/notices")
+    if as_json:
+        output.as_json(found)
+        return
+    output.pairs({"Mailed about": found["mail"], "Chosen": found["chosen"]})
+
+
+def _row(notice: Item) -> list[object]:
+    return [
+        notice["id"],
+        notice["kind"],
+        notice["target"],
+        notice["state"],
+        notice["tries"],
+        notice["last_error"],
+        notice["due_at"] if notice["state"] == "due" else None,
+    ]
