@@ -43,7 +43,8 @@ class Rule:
     `up_to` matches amounts of its currency alone, judged with what has already moved
     for the same subject and customer. `when` matches arguments by equality: a constant,
     or a set of them. `approvers` makes the verdict `ask`; `escalate` names who is asked
-    next, one after the other, before it expires.
+    next, one after the other, before it expires. With `assign` the system picks each
+    approver, so that nobody chooses whom to ask.
     """
 
     tool: str
@@ -54,6 +55,7 @@ class Rule:
     role: Role = "agent"
     within: Annotated[timedelta, Field(gt=timedelta(0))] = DEFAULT_WITHIN
     escalate: tuple[Escalation, ...] = ()
+    assign: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a rule that says two things."""
@@ -69,6 +71,11 @@ class Rule:
             raise ContractError(
                 f"{self} has the verdict {self.verdict!r} and nobody to escalate from; "
                 "drop escalate, or ask with approvers=1 or more."
+            )
+        if self.verdict != "ask" and self.assign:
+            raise ContractError(
+                f"{self} has the verdict {self.verdict!r} and nobody to assign it to; "
+                "drop assign, or ask with approvers=1 or more."
             )
         if self.approvers and self.role not in APPROVER_RANK:
             raise ContractError(
@@ -95,7 +102,8 @@ class Rule:
                 strict=False,
             )
         )
-        return f"ask {self.approvers} {people} of role {self.role}{chain}"
+        picked = ", picked by the system" if self.assign else ""
+        return f"ask {self.approvers} {people} of role {self.role}{picked}{chain}"
 
 
 class Verdict(BaseModel):
@@ -108,15 +116,16 @@ class Verdict(BaseModel):
     role: Role = "agent"
     within: timedelta = DEFAULT_WITHIN
     escalate: tuple[Escalation, ...] = ()
+    assign: bool = False
     rule: str
 
     @property
-    def strictness(self) -> tuple[int, int, int]:
+    def strictness(self) -> tuple[int, int, int, bool]:
         """Return a key that is greater for a stricter verdict."""
         kind = ("allow", "ask", "deny").index(self.kind)
         if self.kind != "ask":
-            return kind, 0, 0
-        return kind, self.approvers, APPROVER_RANK[self.role]
+            return kind, 0, 0, False
+        return kind, self.approvers, APPROVER_RANK[self.role], self.assign
 
 
 NO_RULE = Verdict(kind="deny", rule="no rule matches, so it is denied")
@@ -156,6 +165,7 @@ def judge(rules: Sequence[Rule], action: Action) -> Verdict:
         role=found.role,
         within=found.within,
         escalate=found.escalate,
+        assign=found.assign,
         rule=str(found),
     )
 
@@ -176,6 +186,7 @@ def strictest(*verdicts: Verdict) -> Verdict:
             "approvers": max(one.approvers for one in asks),
             "role": role,
             "within": min(one.within for one in asks),
+            "assign": any(one.assign for one in asks),
             "escalate": tuple(
                 step
                 for step in first.escalate
@@ -191,7 +202,8 @@ def is_stricter(one: Verdict, than: Verdict) -> bool:
     if one.kind != "ask" or than.kind != "ask":
         return kinds.index(one.kind) > kinds.index(than.kind)
     higher = APPROVER_RANK[one.role] > APPROVER_RANK[than.role]
-    return one.approvers > than.approvers or higher
+    picked = one.assign and not than.assign
+    return one.approvers > than.approvers or higher or picked
 
 
 def matches(rule: Rule, action: Action) -> bool:

@@ -156,5 +156,8 @@ def _person(row: PersonRow, *, session: str) -> Person:
         kind=row.kind,
         tenant=row.tenant,
         email=row.email,
+        approves_from=row.approves_from,
+        teams=tuple(row.teams),
+        languages=tuple(row.languages),
         session=session,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import and_, col, or_, select
 
 from orchestrator import canonical
 from orchestrator.binding import Binding
@@ -14,11 +14,12 @@ from orchestrator.money import Money
 from orchestrator.policy import Verdict
 from orchestrator.release import COMPUTED, Release, ToolSpec
 from orchestrator.status import CallStatus
-from orchestrator.store import audit
-from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+from orchestrator.store import assignment, audit
+from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, RunRow
 
 # An index of PostgreSQL holds 2.7 kB; models name whatever they like.
 LONGEST_SUBJECT = 200
+LONGEST_LANGUAGE = 35
 
 
 def call_id(call: CallRow) -> str:
@@ -78,7 +79,7 @@ def bind(run: RunRow, call: CallRow, release: Release, preview: str) -> str:
     ).digest()
 
 
-def ask(  # noqa: PLR0913 every one of these is what a person is asked about
+async def ask(  # noqa: PLR0913 every one of these is what a person is asked about
     session: AsyncSession,
     run: RunRow,
     call: CallRow,
@@ -94,7 +95,9 @@ def ask(  # noqa: PLR0913 every one of these is what a person is asked about
     """Add a pending approval for this revision of the call, and return it.
 
     Without a preview it waits for `perform` to read the facts before it can be decided.
+    Where the rule assigns, the system picks who decides it.
     """
+    redraft_of, sent_back = await _thread(session, call)
     row = ApprovalRow(
         id=effect_key(call).replace(":", "-").replace(".", "-").replace("run-", "ap-"),
         run=run.id,
@@ -119,11 +122,17 @@ def ask(  # noqa: PLR0913 every one of these is what a person is asked about
         binding=bind(run, call, release, preview) if preview is not None else None,
         reason=storable(reason),
         not_by=list(not_by),
+        team=release.owner,
+        language=_language(run),
+        redraft_of=redraft_of,
+        round=sent_back,
         answer_by=now + verdict.within,
         created_at=now,
     )
     session.add(row)
     audit.record(session, _entry("approval.asked", row), at=now)
+    if verdict.assign:
+        await assignment.pick(session, row, run, now=now)
     return row
 
 
@@ -150,7 +159,7 @@ def close(
     audit.record(session, _entry(f"approval.{status}", row, because), at=now)
 
 
-def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
+async def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
     """Ask the next role of the chain, with its own time; False where there is none."""
     chain = Verdict.model_validate(row.verdict).escalate
     if row.level >= len(chain):
@@ -161,6 +170,7 @@ def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
     row.answer_by = now + step.within
     because = f"nobody answered in time; {step.role} is asked now"
     audit.record(session, _entry("approval.escalated", row, because), at=now)
+    await _assign_anew(session, row, now=now)
     return True
 
 
@@ -199,6 +209,62 @@ async def show_waiting(session: AsyncSession, run: RunRow) -> None:
 def storable(words: str) -> str:
     """Return words without the characters that a database's text cannot hold."""
     return canonical.mend_text(words).replace("\x00", "\ufffd")
+
+
+async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int]:
+    """Return what this drafts anew, and how often it was sent back before.
+
+    A redraft is the next call of the same tool on the same subject in its run; another
+    revision of the call stays where it stands in its thread.
+    """
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == call.run,
+            col(ApprovalRow.tool) == call.tool,
+            or_(
+                col(ApprovalRow.subject) == call.subject
+                if call.subject is not None
+                else col(ApprovalRow.subject).is_(None),
+                and_(
+                    col(ApprovalRow.turn) == call.turn,
+                    col(ApprovalRow.index) == call.index,
+                ),
+            ),
+        )
+        .order_by(
+            col(ApprovalRow.turn).desc(),
+            col(ApprovalRow.index).desc(),
+            col(ApprovalRow.revision).desc(),
+        )
+        .limit(1)
+    )
+    before = (await session.execute(query)).scalar_one_or_none()
+    if before is None:
+        return None, 0
+    if (before.turn, before.index) == (call.turn, call.index):
+        return before.redraft_of, before.round
+    if before.status == "changes":
+        return before.id, before.round + 1
+    return None, 0
+
+
+async def _assign_anew(
+    session: AsyncSession, row: ApprovalRow, *, now: datetime
+) -> None:
+    run = await session.get(RunRow, row.run)
+    if not Verdict.model_validate(row.verdict).assign or run is None:
+        return
+    given = select(DecisionRow.person).where(col(DecisionRow.approval) == row.id)
+    but = list((await session.execute(given)).scalars())
+    await assignment.pick(session, row, run, but=but, now=now)
+
+
+def _language(run: RunRow) -> str | None:
+    """Return the ticket's language, where its input has a field of that name."""
+    ticket = canonical.parse(run.input)
+    found = ticket.get("language") if isinstance(ticket, dict) else None
+    return found[:LONGEST_LANGUAGE] if isinstance(found, str) and found else None
 
 
 def _entry(kind: str, row: ApprovalRow, because: str | None = None) -> audit.Entry:

@@ -121,7 +121,7 @@ class Judging:
 
     async def _pending(self, approval: ApprovalRow, verdict: Verdict) -> LeaseAnswer:
         is_late = approval.answer_by <= self.case.now
-        if is_late and not asking.escalate(
+        if is_late and not await asking.escalate(
             self.case.session, approval, now=self.case.now
         ):
             self.case.close(approval, "expired", "nobody answered in time")
@@ -203,7 +203,7 @@ class Judging:
     ) -> LeaseAnswer:
         """Ask people for this revision of the call."""
         await self.case.free("it is asked about")
-        row = asking.ask(
+        row = await asking.ask(
             self.case.session,
             self.case.run,
             self.case.call,

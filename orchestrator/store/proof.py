@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.binding import Verifier
 from orchestrator.policy import APPROVER_RANK, Verdict
-from orchestrator.store import approvals, runs
+from orchestrator.store import approvals, assignment, runs
 from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
 
 
@@ -80,6 +80,10 @@ class Prover:
             return f"{one.person_name} has no account that decides"
         if person.tenant not in (None, self.run.tenant):
             return f"{one.person_name} belongs to another tenant"
+        if assignment.benefits(self.run, person=person.id, email=person.email):
+            return f"{one.person_name} benefits from it"
+        if person.approves_from is not None and one.at < person.approves_from:
+            return f"{one.person_name} was too new to approve"
         rank = APPROVER_RANK.get(person.role, 0)
         if rank < max(_rank(self.approval.role), _rank(self.verdict.role)):
             return f"{one.person_name} has no role that may approve this"

@@ -253,6 +253,7 @@ class ApprovalRow(SQLModel, table=True):
     claimed_name: str | None = None
     claim_until: datetime | None = _time_or_none()
     assigned_to: str | None = Field(default=None, index=True)
+    redraft_of: str | None = None
     round: int = 0
     level: int = 0
     warned_at: datetime | None = _time_or_none()

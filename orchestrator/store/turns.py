@@ -342,7 +342,7 @@ class _Committing:
             return Gated(call.index, "read", last=False, until=None)
         verdict = await self._verdict(row, call)
         row.verdict = verdict.model_dump(mode="json")
-        return self._apply(row, call, verdict, last=last)
+        return await self._apply(row, call, verdict, last=last)
 
     def _call_row(self, call: DraftedCall, authority: str) -> CallRow:
         arguments = canonical.parse(call.arguments)
@@ -360,7 +360,7 @@ class _Committing:
             created_at=self._now,
         )
 
-    def _apply(
+    async def _apply(
         self, row: CallRow, call: DraftedCall, verdict: Verdict, *, last: bool
     ) -> Gated:
         match verdict.kind:
@@ -373,7 +373,7 @@ class _Committing:
                 return Gated(call.index, "act", last, None)
             case "ask":
                 row.gate = "wait"
-                approval = asking.ask(
+                approval = await asking.ask(
                     self._session,
                     self._run,
                     row,

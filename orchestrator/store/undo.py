@@ -38,7 +38,7 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
         because = f"undone by {person.name}"
         asking.close(session, row, status="void", because=because, now=now)
         release = await releases.load(session, run.release)
-        fresh = _ask_anew(session, row, run, call, release, now=now)
+        fresh = await _ask_anew(session, row, run, call, release, now=now)
         _record(session, person, row, fresh, reason, now=now)
         return fresh
 
@@ -64,7 +64,7 @@ def _check_time(row: ApprovalRow, call: CallRow, *, now: datetime) -> None:
         raise TooLate(f"The time to undo {row.id} is over; it is carried out now.")
 
 
-def _ask_anew(  # noqa: PLR0913 the rows that were locked
+async def _ask_anew(  # noqa: PLR0913 the rows that were locked
     session: AsyncSession,
     row: ApprovalRow,
     run: RunRow,
@@ -86,7 +86,7 @@ def _ask_anew(  # noqa: PLR0913 the rows that were locked
         if row.amount is not None and row.currency is not None
         else None
     )
-    fresh = asking.ask(
+    fresh = await asking.ask(
         session,
         run,
         call,

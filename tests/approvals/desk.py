@@ -168,7 +168,7 @@ class Desk:
             )
             session.add(call)
             await session.flush()
-            return asking.ask(
+            return await asking.ask(
                 session,
                 row,
                 call,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from approvals.auth import accounts
-from orchestrator.store import tokens
+from orchestrator.store import people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import PersonRow
@@ -39,6 +39,7 @@ class People:
                 }
             )
             row = await accounts.add(self.store, new, password=password)
+            await people.waive_first_day(self.store, row.id, by="test")
             token = await tokens.create(self.store, row.id, name="test", by=row.id)
             self._known[name] = (row, token)
         return self._known[name][0]

@@ -9,7 +9,7 @@ from sqlmodel import col, update
 from approvals.auth import accounts
 from orchestrator import Money, canonical, registry
 from orchestrator.release import of
-from orchestrator.store import asking, releases, runs, turns
+from orchestrator.store import asking, people, releases, runs, turns
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Used
 from orchestrator.store.people import NewPerson
@@ -69,6 +69,7 @@ async def plant(store: Store) -> Seed:
             ),
             password=PASSWORD,
         )
+        await people.waive_first_day(store, seed.people[role].id, by="test")
     await _broken_lamp(store, seed)
     await _large_refund(store, seed)
     await _address(store, seed)

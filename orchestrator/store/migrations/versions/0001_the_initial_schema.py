@@ -318,6 +318,7 @@ def upgrade() -> None:
         sa.Column("claimed_name", sa.String(), nullable=True),
         sa.Column("claim_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("assigned_to", sa.String(), nullable=True),
+        sa.Column("redraft_of", sa.String(), nullable=True),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("warned_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,0 +1,229 @@
+"""An approval with other arguments: an edit is a decision too (P10)."""
+
+from datetime import datetime
+from typing import cast
+
+from pydantic import JsonValue, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator import canonical, plain_text, schema
+from orchestrator.binding import Signer
+from orchestrator.errors import InvalidValue
+from orchestrator.policy import Action, Verdict, judge, strictest
+from orchestrator.prose import PROSE_KEY
+from orchestrator.release import Release, ToolSpec
+from orchestrator.store import asking, assignment, deciding, moved, outbox, releases
+from orchestrator.store.deciding import Answer, EditRefused, Person
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+
+
+class Edit:
+    """One person's edit, within the transaction that decides."""
+
+    def __init__(
+        self, session: AsyncSession, store: Store, signer: Signer, person: Person
+    ) -> None:
+        """Take who edits, and what signs it."""
+        self._session = session
+        self._store = store
+        self._signer = signer
+        self._person = person
+
+    async def commit(
+        self,
+        row: ApprovalRow,
+        run: RunRow,
+        call: CallRow,
+        answer: Answer,
+        *,
+        now: datetime,
+    ) -> ApprovalRow:
+        """Approve as edited, or ask anew where that is not the editor's to approve.
+
+        Raises `InvalidValue` or `EditRefused`; returns the approval that stands.
+        """
+        release = await releases.load(self._session, run.release)
+        spec = release.tool(call.tool)
+        edited = cast("dict[str, JsonValue]", answer.arguments)
+        schema.check(edited, spec.parameters)
+        plain_text.refuse_control_characters(edited)
+        _check_money(spec, edited)
+        verdict = await self._judge(run, call, release, edited, now=now)
+        shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
+        own = _is_own_to_approve(spec, shown, edited)
+        call.effective = canonical.text(edited)
+        if own and row.needed == 1 and verdict.approvers <= 1:
+            return await self._approve(row, run, call, release, answer, now=now)
+        return await self._ask_again(
+            row, run, call, release, (answer, verdict, own), now=now
+        )
+
+    async def _judge(
+        self,
+        run: RunRow,
+        call: CallRow,
+        release: Release,
+        edited: dict[str, JsonValue],
+        *,
+        now: datetime,
+    ) -> Verdict:
+        spec = release.tool(call.tool)
+        money = asking.declared_money(spec, edited)
+        subject = asking.subject_of(spec, edited)
+        action = Action(
+            tool=call.tool,
+            arguments=edited,
+            money=money,
+            moved=await moved.before(
+                self._session, run, release, subject=subject, money=money, now=now
+            ),
+        )
+        _, live = await releases.live(self._session, run.workflow)
+        if spec.money is not None and money is None:
+            # Its money is worked out by code that only the effect worker has.
+            return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
+        verdict = strictest(judge(release.rules, action), judge(live.rules, action))
+        if verdict.kind == "deny":
+            raise EditRefused(
+                f"The edited {call.tool} is not allowed: {verdict.rule}. Your draft is "
+                "kept; change it or reject the action."
+            )
+        return verdict
+
+    async def _approve(  # noqa: PLR0913 the rows that the decision locked
+        self,
+        row: ApprovalRow,
+        run: RunRow,
+        call: CallRow,
+        release: Release,
+        answer: Answer,
+        *,
+        now: datetime,
+    ) -> ApprovalRow:
+        spec = release.tool(call.tool)
+        edited = asking.declared_money(spec, answer.arguments)
+        if edited is not None:
+            row.amount, row.currency = edited.amount, edited.currency
+        row.effective = call.effective
+        row.effective_binding = asking.bind(run, call, release, row.preview or "null")
+        deciding.sign(
+            self._session,
+            self._signer,
+            self._person,
+            row,
+            answer,
+            effective=row.effective_binding,
+            at=now,
+        )
+        await deciding.conclude(
+            self._session, row, run, answer, [self._person.id], now=now
+        )
+        return row
+
+    async def _ask_again(  # noqa: PLR0913 the rows that the decision locked
+        self,
+        row: ApprovalRow,
+        run: RunRow,
+        call: CallRow,
+        release: Release,
+        edit: tuple[Answer, Verdict, bool],
+        *,
+        now: datetime,
+    ) -> ApprovalRow:
+        """Put the edit to other people, as a revision of its own."""
+        answer, verdict, own = edit
+        spec = release.tool(call.tool)
+        asking.close(
+            self._session,
+            row,
+            status="void",
+            because=f"replaced by an edit of {self._person.name}",
+            now=now,
+        )
+        call.revision += 1
+        subject = asking.subject_of(spec, answer.arguments)
+        same_subject, call.subject = subject == call.subject, subject
+        before = Verdict.model_validate(row.verdict)
+        fresh = await asking.ask(
+            self._session,
+            run,
+            call,
+            release,
+            strictest(before, verdict),
+            preview=row.preview if same_subject else None,
+            money=asking.declared_money(spec, answer.arguments),
+            reason=row.reason,
+            now=now,
+            # Who only lowers it signs it below; whoever raised it before still may not.
+            not_by=row.not_by if own else [*row.not_by, self._person.id],
+        )
+        await self._session.flush()
+        if own and fresh.binding is not None and fresh.needed > 1:
+            # Less money or other wording is the editor's own yes; others add theirs.
+            mine = answer.model_copy(update={"binding": fresh.binding})
+            deciding.sign(
+                self._session,
+                self._signer,
+                self._person,
+                fresh,
+                mine,
+                effective=fresh.binding,
+                at=now,
+            )
+            if deciding.is_assigned(fresh):
+                mine_alone = [self._person.id]
+                await assignment.pick(
+                    self._session, fresh, run, but=mine_alone, now=now
+                )
+        outbox.add(self._session, "wake", run.id, at=now)
+        return fresh
+
+
+def _check_money(spec: ToolSpec, edited: dict[str, JsonValue]) -> None:
+    """Raise `InvalidValue` for what a JSON Schema cannot tell: a made-up currency."""
+    try:
+        asking.declared_money(spec, edited)
+    except ValidationError as error:
+        raise InvalidValue(f"{spec.money}: {error.errors()[0]['msg']}") from None
+
+
+def _is_own_to_approve(
+    spec: ToolSpec, shown: dict[str, JsonValue], edited: dict[str, JsonValue]
+) -> bool:
+    """Tell whether the edit is only less money or other wording."""
+    names = set(shown) | set(edited)
+    changed = [name for name in names if _differs(name, shown, edited)]
+    return all(
+        _is_less_money(spec, name, shown, edited) or _is_wording(spec, name)
+        for name in changed
+    )
+
+
+def _differs(
+    name: str, shown: dict[str, JsonValue], edited: dict[str, JsonValue]
+) -> bool:
+    if name not in shown or name not in edited:
+        return True
+    # By their bytes: Python takes True for 1.
+    return canonical.encode(shown[name]) != canonical.encode(edited[name])
+
+
+def _is_less_money(
+    spec: ToolSpec,
+    name: str,
+    shown: dict[str, JsonValue],
+    edited: dict[str, JsonValue],
+) -> bool:
+    if name != spec.money:
+        return False
+    old, new = asking.declared_money(spec, shown), asking.declared_money(spec, edited)
+    if old is None or new is None:
+        return False
+    return new.currency == old.currency and new.amount <= old.amount
+
+
+def _is_wording(spec: ToolSpec, name: str) -> bool:
+    properties = spec.parameters.get("properties")
+    field = properties.get(name) if isinstance(properties, dict) else None
+    return isinstance(field, dict) and field.get(PROSE_KEY) is True
