@@ -18,7 +18,7 @@ from approvals.form.shape import label
 from approvals.inbox import handing
 from approvals.untrusted import oddities, shown
 from orchestrator.settings import Settings
-from orchestrator.store import desk
+from orchestrator.store import desk, incidents
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -54,8 +54,10 @@ class Page:
     ) -> HTMLResponse:
         """Return a whole page."""
         async with self.parts.store.read() as session:
-            counts = await desk.counts(session, tenant=self.visitor.person.tenant)
-        menu = _menu(self, counts)
+            tenant = self.visitor.person.tenant
+            counts = await desk.counts(session, tenant=tenant)
+            opened = await incidents.open_count(session, tenant=tenant)
+        menu = _menu(self, counts, incidents=opened)
         return HTMLResponse(self._render(template, menu=menu, **context), status)
 
     def part(
@@ -114,7 +116,9 @@ def _open_page(request: Request, parts: PartsDep, visitor: MaybeSignedIn) -> Ope
 OpenPageDep = Annotated[OpenPage, Depends(_open_page)]
 
 
-def _menu(page: Page, counts: tuple[int, int, int]) -> dict[str, Sequence[Link]]:
+def _menu(
+    page: Page, counts: tuple[int, int, int], *, incidents: int
+) -> dict[str, Sequence[Link]]:
     waiting, handed, unknown = counts
     here = page.request.url.path
 
@@ -131,6 +135,8 @@ def _menu(page: Page, counts: tuple[int, int, int]) -> dict[str, Sequence[Link]]
         link("/contracts", "Contracts"),
         link("/tools", "Tools"),
     ]
+    if page.may("incidents.read"):
+        operate.insert(2, link("/incidents", "Incidents", incidents))
     if page.may("audit.read"):
         operate.append(link("/audit", "Audit log"))
     return {"work": work, "operate": operate, "outside": _outside(page.parts.settings)}

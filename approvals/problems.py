@@ -32,6 +32,7 @@ from orchestrator.store.approvals import (
 )
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
+from orchestrator.store.incidents import IncidentClosed
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.runs import NotStarted, RunEnded
@@ -79,6 +80,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     InOtherHands: 409,
     EmailTaken: 409,
     NotDead: 409,
+    IncidentClosed: 409,
     NoSecretKey: 409,
     KeyInUse: 409,
     StaleBinding: 412,

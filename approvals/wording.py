@@ -54,12 +54,23 @@ DECISION = {
     "reject": ("Rejected", "bad"),
     "change": ("Asked for changes", "warn"),
 }
+SEVERITY = {
+    "low": ("Low", "calm"),
+    "high": ("High", "warn"),
+    "critical": ("Critical", "bad"),
+}
+INCIDENT = {
+    "open": ("Open", "ask"),
+    "closed": ("Closed", "calm"),
+}
 KINDS = {
     "run": RUN,
     "approval": APPROVAL,
     "effect": EFFECT,
     "call": CALL,
     "decision": DECISION,
+    "severity": SEVERITY,
+    "incident": INCIDENT,
 }
 
 

@@ -18,6 +18,8 @@ Action = Literal[
     "notes.write",
     "switches.set",
     "effects.record",
+    "incidents.read",
+    "incidents.manage",
     "audit.read",
     "people.manage",
     "webhooks.manage",
@@ -38,6 +40,8 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "notes.write": _EVERYONE - {"auditor"},
     "switches.set": frozenset({"operator", "admin"}),
     "effects.record": frozenset({"lead", "operator", "admin"}),
+    "incidents.read": frozenset({"auditor", "operator", "admin"}),
+    "incidents.manage": frozenset({"operator", "admin"}),
     "audit.read": frozenset({"auditor", "operator", "admin"}),
     "people.manage": frozenset({"admin"}),
     # A webhook sends what happens here to elsewhere.

@@ -19,7 +19,7 @@ from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 WHO_ACTS: Mapping[NoticeKind, Action] = {
     "run.handed_off": "handoffs.work",
     "effect.unknown": "effects.record",
-    "incident.opened": "switches.set",
+    "incident.opened": "incidents.manage",
     "proposal.opened": "people.manage",
 }
 

@@ -2,9 +2,27 @@
 
 from fastapi import APIRouter
 
-from approvals.ops import account, audit, contracts, effects, new_run, runs, switches
+from approvals.ops import (
+    account,
+    audit,
+    contracts,
+    effects,
+    incidents,
+    new_run,
+    runs,
+    switches,
+)
 
 router = APIRouter(include_in_schema=False)
 # `/runs/new` stands before `/runs/{run}`.
-for part in (new_run, runs, switches, effects, contracts, audit, account):
+for part in (
+    new_run,
+    runs,
+    switches,
+    effects,
+    incidents,
+    contracts,
+    audit,
+    account,
+):
     router.include_router(part.router)

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Start, watch, pause, resume and cancel runs.",
     "approval": "See what waits for a person, and decide it.",
     "switch": "Hold back workflows, tools, models and tenants.",
+    "incident": "See what has to be looked into; open and close it.",
     "webhook": "Post notices to programs, signed.",
     "notice": "See what people are told of, and what was given up.",
     "release": "See the releases that shape behaviour.",

@@ -44,6 +44,7 @@ def _pages(seed: Seed) -> dict[str, str]:
         "contract": "/contracts/support-ticket",
         "effects": "/effects",
         "effect": f"/effects/{seed.effects['unknown']}",
+        "incidents": "/incidents",
         "audit": "/audit",
         "settings": "/settings",
     }

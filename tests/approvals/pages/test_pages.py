@@ -436,6 +436,40 @@ async def test_an_unknown_effect_is_recorded_with_evidence(
     assert again.status_code == 409
 
 
+async def test_an_incident_is_opened_and_closed_on_its_page(doors: Doors) -> None:
+    visitor = await doors.visit("operator")
+    said = {"severity": "critical", "title": "Paid <b>twice</b>", "detail": "By R-7"}
+
+    bare = await visitor.post("/incidents", **{**said, "detail": " "})
+    opened = await visitor.post("/incidents", **said)
+    path = opened.headers["location"]
+    shown = (await visitor.get(path)).text
+    unsaid = await visitor.post(f"{path}/close", reason=" ")
+    await visitor.post(f"{path}/close", reason="The bank took R-7 back.")
+    again = await visitor.post(f"{path}/close", reason="Me too.")
+    listed = (await visitor.get("/incidents")).text
+
+    assert (bare.status_code, unsaid.status_code, again.status_code) == (422, 422, 409)
+    assert "Paid &lt;b&gt;twice&lt;/b&gt;" in shown
+    assert "No incident is open" in listed
+    assert "The bank took R-7 back." in listed
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_incidents_are_read_by_auditors_and_worked_on_by_operators(
+    role: str, doors: Doors
+) -> None:
+    visitor = await doors.visit(role)
+
+    page = await visitor.get("/incidents")
+    menu = (await visitor.get("/runs")).text
+
+    reads = role in ("auditor", "operator", "admin")
+    assert page.status_code == (200 if reads else 403)
+    assert ('href="/incidents"' in menu) == reads
+    assert ("Open an incident" in page.text) == (role in ("operator", "admin"))
+
+
 async def test_the_audit_log_is_verified_on_its_page(doors: Doors) -> None:
     visitor = await doors.visit("auditor")
 

@@ -1,0 +1,138 @@
+"""Incidents: opened, listed, shown, and closed with a reason."""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals.api import tenancy
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.text import Line, PathId, Reason, Words
+from approvals.auth.visitor import require
+from approvals.dependencies import StoreDep
+from orchestrator.store import incidents, runs
+from orchestrator.store.approvals import Person
+from orchestrator.store.incidents import NewIncident, Severity, State
+from orchestrator.store.tables import IncidentRow
+
+router = APIRouter(tags=["incidents"], route_class=StrictRoute)
+
+Reader = Annotated[Person, Depends(require("incidents.read"))]
+Manager = Annotated[Person, Depends(require("incidents.manage"))]
+
+
+class Incident(BaseModel):
+    """Something that a person has to look into; `source` names what it is about."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    severity: Severity
+    title: str
+    source: str
+    detail: dict[str, JsonValue]
+    tenant: str | None
+    status: State
+    opened_by: str
+    created_at: datetime
+    closed_at: datetime | None
+    closed_by: str | None
+    close_reason: str | None
+
+
+class IncidentQuery(Paged):
+    """Which incidents to list."""
+
+    status: State | None = None
+    tenant: Line | None = None
+
+
+class OpenIncident(BaseModel):
+    """What happened; without a tenant it concerns all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    severity: Severity
+    title: Line
+    detail: Words = Field(description="What is known, for whoever looks into it")
+    tenant: Line | None = None
+
+
+class CloseIncident(BaseModel):
+    """Why it is over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+
+
+@router.get("/incidents")
+async def list_incidents(
+    person: Reader, store: StoreDep, wanted: Annotated[IncidentQuery, Query()]
+) -> Page[Incident]:
+    """List incidents, newest first."""
+    async with store.read() as session:
+        rows = await incidents.listing(
+            session,
+            wanted.status,
+            tenant=tenancy.of_list(person, wanted.tenant),
+            limit=wanted.one_more,
+            before=wanted.cursor,
+        )
+    return page([_body(row) for row in rows], wanted, lambda one: one.id)
+
+
+@router.get("/incidents/{id}", responses=ONE)
+async def show_incident(id: PathId, person: Reader, store: StoreDep) -> Incident:  # noqa: A002 the path's name
+    """Show an incident."""
+    async with store.read() as session:
+        return _body(await incidents.get(session, id, tenant=person.tenant))
+
+
+@router.post(
+    "/incidents", status_code=201, dependencies=ONCE, responses={**BODY, **STATE}
+)
+async def open_incident(
+    wanted: OpenIncident, person: Manager, store: StoreDep
+) -> Incident:
+    """Open an incident; whoever is told of incidents is told."""
+    tenant = person.tenant or wanted.tenant
+    if wanted.tenant is not None:
+        tenant = tenancy.of_new(person, wanted.tenant)
+    new = NewIncident(
+        severity=wanted.severity,
+        title=wanted.title,
+        source=runs.new_id(f"person:{person.id}"),
+        detail={"words": wanted.detail},
+        tenant=tenant,
+    )
+    row, _ = await incidents.open_once(store, new, by=person.id)
+    return _body(row)
+
+
+@router.post(
+    "/incidents/{id}:close", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def close_incident(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: CloseIncident,
+    person: Manager,
+    store: StoreDep,
+) -> Incident:
+    """Close an incident with a reason; 409 where somebody has."""
+    row = await incidents.close(
+        store, id, by=person.id, reason=wanted.reason, tenant=person.tenant
+    )
+    return _body(row)
+
+
+def _body(row: IncidentRow) -> Incident:
+    return Incident(
+        **row.model_dump(exclude={"severity", "status"}),
+        severity=cast("Severity", row.severity),
+        status=cast("State", row.status),
+    )

@@ -1,0 +1,115 @@
+"""Incidents: what a person has to look into."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from approvals.auth import permissions
+from approvals.auth.visitor import require
+from approvals.page import Page, PageDep
+from orchestrator.store import incidents, people, runs
+from orchestrator.store.approvals import Person
+from orchestrator.store.incidents import IncidentClosed, NewIncident, Severity
+
+router = APIRouter()
+
+Reader = Annotated[Person, Depends(require("incidents.read"))]
+LONGEST_LIST = 100
+
+
+@router.get("/incidents")
+async def listing(page: PageDep, reader: Reader) -> HTMLResponse:
+    """Show incidents, the open ones first."""
+    return await _list(page, reader)
+
+
+@router.get("/incidents/{incident}")
+async def show(page: PageDep, reader: Reader, incident: str) -> HTMLResponse:
+    """Show one incident and, where it is open, the form to close it."""
+    return await _show(page, reader, incident)
+
+
+@router.post("/incidents")
+async def open_incident(
+    page: PageDep,
+    reader: Reader,
+    severity: Annotated[Severity, Form()],
+    title: Annotated[str, Form(max_length=200)] = "",
+    detail: Annotated[str, Form(max_length=4_000)] = "",
+) -> Response:
+    """Open an incident."""
+    permissions.check(reader, "incidents.manage")
+    title, detail = " ".join(title.split()), detail.strip()
+    if not title or not detail:
+        words = "Say in one line what happened, and then what is known of it."
+        return await _list(page, reader, problem=words, status=422)
+    new = NewIncident(
+        severity=severity,
+        title=title,
+        source=runs.new_id(f"person:{reader.id}"),
+        detail={"words": detail},
+        tenant=reader.tenant,
+    )
+    row, _ = await incidents.open_once(page.parts.store, new, by=reader.id)
+    return RedirectResponse(f"/incidents/{row.id}", status_code=303)
+
+
+@router.post("/incidents/{incident}/close")
+async def close(
+    page: PageDep,
+    reader: Reader,
+    incident: str,
+    reason: Annotated[str, Form(max_length=4_000)] = "",
+) -> Response:
+    """Close an incident with a reason."""
+    permissions.check(reader, "incidents.manage")
+    if not reason.strip():
+        words = "Say what was found and done; others read it later."
+        return await _show(page, reader, incident, problem=words, status=422)
+    try:
+        await incidents.close(
+            page.parts.store,
+            incident,
+            by=reader.id,
+            reason=reason.strip(),
+            tenant=reader.tenant,
+        )
+    except IncidentClosed as error:
+        return await _show(page, reader, incident, problem=str(error), status=409)
+    return RedirectResponse(f"/incidents/{incident}", status_code=303)
+
+
+async def _list(
+    page: Page, reader: Person, *, problem: str = "", status: int = 200
+) -> HTMLResponse:
+    async with page.parts.store.read() as session:
+        shown = [
+            await incidents.listing(
+                session, state, tenant=reader.tenant, limit=LONGEST_LIST
+            )
+            for state in ("open", "closed")
+        ]
+    return await page.show(
+        "ops/incidents.html",
+        status=status,
+        open=shown[0],
+        closed=shown[1],
+        problem_words=problem,
+    )
+
+
+async def _show(
+    page: Page, reader: Person, incident: str, *, problem: str = "", status: int = 200
+) -> HTMLResponse:
+    async with page.parts.store.read() as session:
+        row = await incidents.get(session, incident, tenant=reader.tenant)
+        ids = {one for one in (row.opened_by, row.closed_by) if one}
+        names = await people.names(session, ids)
+    return await page.show(
+        "ops/incident.html",
+        status=status,
+        one=row,
+        names=names,
+        problem_words=problem,
+    )
