@@ -203,7 +203,8 @@ def begin(keyturn: Keyturn, kind: Kind) -> Process:
 
 def _person(keyturn: Keyturn, role: str) -> httpx2.Client:
     address = f"{role}@example.com"
-    added = keyturn("user", "add", address, "--name", role, "--role", role)
+    options = ("--name", role, "--role", role, "--decides-at-once")
+    added = keyturn("user", "add", address, *options)
     assert added.status == 0, added.err
     token = keyturn("user", "token", address).out.strip()
     return httpx2.Client(

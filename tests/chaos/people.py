@@ -61,7 +61,8 @@ class Client:
 @contextmanager
 def client(site: Site, address: str, role: str) -> Generator[Client]:
     """A new person's own way in."""
-    added = site.keyturn("user", "add", address, "--name", address, "--role", role)
+    options = ("--name", address, "--role", role, "--decides-at-once")
+    added = site.keyturn("user", "add", address, *options)
     assert added.status == 0, added.err
     token = site.keyturn("user", "token", address).out.strip()
     headers = {"Authorization": f"Bearer {token}"}

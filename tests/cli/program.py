@@ -111,7 +111,8 @@ class Web:
         """The command line of somebody with this role."""
         if role not in self.tokens:
             address = f"{role}@example.com"
-            added = self.keyturn("user", "add", address, "--name", role, "--role", role)
+            options = ("--name", role, "--role", role, "--decides-at-once")
+            added = self.keyturn("user", "add", address, *options)
             assert added.status == 0, added.err
             self.tokens[role] = self.keyturn("user", "token", address).out.strip()
         return self.keyturn.but(KEYTURN_TOKEN=self.tokens[role])

@@ -50,6 +50,13 @@ def add(  # noqa: PLR0913 options of a command
         bool,
         typer.Option("--password", help="Read the password from standard input."),
     ] = False,
+    decides_at_once: Annotated[
+        bool,
+        typer.Option(
+            "--decides-at-once",
+            help="Spare a new approver the day of seeing and not deciding; audited.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Open an account; without --password a random one is made and shown once."""
@@ -58,6 +65,8 @@ def add(  # noqa: PLR0913 options of a command
 
     async def work(store: Store) -> dict[str, str | None]:
         person = await accounts.add(store, new, password=secret, by=BY)
+        if decides_at_once:
+            await people.waive_first_day(store, person.id, by=BY)
         shown = None if password else secret
         return {"id": person.id, "email": person.email, "password": shown}
 
