@@ -72,6 +72,8 @@ async def waive_first_day(store: Store, person: str, *, by: str) -> None:
     """Let somebody decide at once: for demo and test people, never over HTTP."""
     async with store.write() as session:
         row = await get(session, person)
+        if row.approves_from is None:
+            return
         row.approves_from = None
         now = await store.now(session)
         audit.record(session, _entry("person.first_day_waived", row, by), at=now)
