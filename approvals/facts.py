@@ -1,5 +1,6 @@
 """Any JSON as facts that a person reads: names and values, money as money."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -63,15 +64,62 @@ def in_order(value: JsonValue, shape: Shape) -> JsonValue:
     return {**ours, **rest}
 
 
-def changes(before: JsonValue, after: JsonValue) -> list[tuple[str, str, str]]:
+Change = tuple[str, str, str]
+Side = tuple[str, str, str, str]
+
+
+def changes(before: JsonValue, after: JsonValue) -> list[Change]:
     """Return what differs between two values: the field, before and after."""
-    old, new = _flat(before, ""), _flat(after, "")
-    names = [*old, *(name for name in new if name not in old)]
+    return [(name, old, new) for name, (old, new) in _differing(before, after)]
+
+
+def sides(proposed: JsonValue, decided: JsonValue, effective: JsonValue) -> list[Side]:
+    """Return where three values are not all the same: the field, and each value."""
     return [
-        (name, old.get(name, "left out"), new.get(name, "left out"))
-        for name in names
-        if old.get(name) != new.get(name)
+        (name, one, two, three)
+        for name, (one, two, three) in _differing(proposed, decided, effective)
     ]
+
+
+def _differing(*values: JsonValue) -> Iterator[tuple[str, list[str]]]:
+    """Yield each place where values differ, in its name, with each one's text."""
+    found = [dict(_leaves(value, ())) for value in values]
+    for path in dict.fromkeys(path for one in found for path in one):
+        leaves = [one.get(path, _LEFT_OUT) for one in found]
+        # By their JSON: null is not the word “none”, and 1 is not “1”.
+        if len({leaf.key for leaf in leaves}) == 1:
+            continue
+        texts = [leaf.text for leaf in leaves]
+        if len(set(texts)) == 1:
+            texts = [leaf.key for leaf in leaves]
+        yield _named(path), texts
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    key: str
+    text: str
+
+
+_LEFT_OUT = _Leaf("", "left out")
+_Path = tuple[str, ...]
+
+
+def _leaves(value: JsonValue, path: _Path) -> Iterator[tuple[_Path, _Leaf]]:
+    money = _money(value)
+    if money is None and isinstance(value, dict | list) and value:
+        pairs = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+        for name, child in pairs:
+            yield from _leaves(child, (*path, str(name)))
+        return
+    text = money or ("nothing" if value in ({}, []) else _words(value))
+    yield path, _Leaf(canonical.text(value), text)
+
+
+def _named(path: _Path) -> str:
+    return ", ".join(
+        label(name).lower() if depth else label(name) for depth, name in enumerate(path)
+    )
 
 
 def _fact(name: str, value: JsonValue) -> Fact:
@@ -83,22 +131,6 @@ def _fact(name: str, value: JsonValue) -> Fact:
             return Fact(label(name), "nothing")
         return Fact(label(name), inner=of(value))
     return Fact(label(name), _words(value))
-
-
-def _flat(value: JsonValue, name: str) -> dict[str, str]:
-    money = _money(value)
-    if money is not None:
-        return {name: money}
-    if isinstance(value, dict):
-        pairs = [(label(key), child) for key, child in value.items()]
-    elif isinstance(value, list):
-        pairs = [(str(n), child) for n, child in enumerate(value, start=1)]
-    else:
-        return {name: _words(value)}
-    found: dict[str, str] = {}
-    for key, child in pairs:
-        found.update(_flat(child, f"{name}, {key.lower()}" if name else key))
-    return found
 
 
 def _money(value: JsonValue) -> str | None:

@@ -16,7 +16,7 @@ from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
 from approvals.dependencies import Parts, PartsDep
 from approvals.form.shape import label
 from approvals.inbox import handing
-from approvals.untrusted import oddities, shown
+from approvals.untrusted import compared, exact, foreign, oddities, shown, told, visible
 from orchestrator.settings import Settings
 from orchestrator.store import desk, incidents
 
@@ -153,6 +153,11 @@ def _outside(settings: Settings) -> list[Link]:
 _FILTERS: Mapping[str, Any] = {
     "shown": shown,
     "oddities": oddities,
+    "told": told,
+    "compared": compared,
+    "foreign": foreign,
+    "visible": visible,
+    "exact": exact,
     "when": wording.when,
     "relative": wording.relative,
     "span": wording.span,
@@ -165,7 +170,6 @@ _FILTERS: Mapping[str, Any] = {
     "label": label,
     "facts": facts.of,
     "parsed": facts.parsed,
-    "changes": facts.changes,
     "handing": handing.reason,
 }
 

@@ -26,8 +26,10 @@ from orchestrator.errors import (
 )
 from orchestrator.store.approvals import (
     AlreadyDecided,
+    Claimed,
     EditRefused,
     MayNotDecide,
+    NoMoreRounds,
     StaleBinding,
 )
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
@@ -72,6 +74,8 @@ STATUS: Mapping[type[KeyturnError], int] = {
     MayNotDecide: 403,
     NotFound: 404,
     AlreadyDecided: 409,
+    Claimed: 409,
+    NoMoreRounds: 409,
     RunEnded: 409,
     NotStarted: 409,
     NotUnknown: 409,

@@ -14,6 +14,7 @@ from orchestrator.release import ToolSpec
 
 SHORT = 60
 MOST_DETAILS = 4
+_INNER_QUOTES = str.maketrans("“”", "''")
 
 
 class Action(BaseModel):
@@ -83,7 +84,8 @@ def _written(value: JsonValue) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f"“{text}”"
+    # Its own quotes must not end ours: what stands outside them is read as ours.
+    return f"“{text.translate(_INNER_QUOTES)}”"
 
 
 def _label(name: str) -> str:

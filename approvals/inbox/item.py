@@ -9,25 +9,39 @@ from pydantic import JsonValue
 
 from approvals import wording
 from approvals.api.approval_body import summary_of
-from approvals.facts import changes, in_order, parsed
+from approvals.facts import Change, Side, changes, in_order, parsed, sides
 from approvals.form import fill, read, shape
 from approvals.form import view as drawing
 from approvals.form.fill import Form
+from approvals.form.shape import Shape
 from approvals.form.view import Field
 from approvals.inbox import state, talk
+from approvals.inbox.preview import Preview
 from approvals.inbox.talk import Entry
 from approvals.untrusted import host_of
 from orchestrator import redaction
 from orchestrator.release import ToolSpec
 from orchestrator.store.approvals import Person, why_not
+from orchestrator.store.deciding import MOST_ROUNDS
 from orchestrator.store.desk import Item
 from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
+from orchestrator.store.thread import Draft
 
 AUTHORITY = {
     "write": "can be put right again",
     "irreversible": "cannot be taken back",
     "read_only": "reads only",
 }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One draft of the item's thread; `changed` is what it changed in the one before."""
+
+    number: int
+    draft: Draft
+    is_this: bool
+    changed: list[Change]
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,9 @@ class View:
     preview: JsonValue
     preview_is_arguments: bool
     arguments: JsonValue
-    edits: list[tuple[str, str, str]]
+    sides: list[Side]
+    thread: list[Step]
+    rounds: int
     is_open: bool
     may_decide: bool
     why_not: str
@@ -65,6 +81,7 @@ class View:
     model: str | None
     form: tuple[Field, ...] | None
     form_is_open: bool
+    preview_edit: Preview
     saved_at: datetime | None
     next: str | None
 
@@ -75,6 +92,7 @@ class Editing:
 
     form: Form | None = None
     errors: Mapping[str, str] = field(default_factory=dict[str, str])
+    preview: Preview = field(default_factory=Preview)
     is_open: bool = False
 
 
@@ -93,9 +111,8 @@ def view(
     reason = _why_not(item, person)
     came_in, withheld = _input(item)
     preview = parsed(approval.preview)
-    arguments = in_order(
-        parsed(approval.effective or approval.arguments), shape.of(spec.parameters)
-    )
+    wanted = shape.of(spec.parameters)
+    arguments = in_order(parsed(approval.effective or approval.arguments), wanted)
     may_decide = reason is None and approval.binding is not None
     editing = editing or Editing()
     fields, is_open, saved_at = _form(item, spec, editing, may_decide=may_decide)
@@ -112,7 +129,9 @@ def view(
         preview=preview,
         preview_is_arguments=not spec.has_preview,
         arguments=arguments,
-        edits=changes(parsed(item.call.arguments), arguments),
+        sides=_sides(item, wanted),
+        thread=_thread(item, wanted),
+        rounds=MOST_ROUNDS,
         is_open=now_state.is_open,
         may_decide=may_decide,
         why_not=reason or "",
@@ -138,9 +157,35 @@ def view(
         model=item.model,
         form=fields,
         form_is_open=is_open,
+        preview_edit=editing.preview,
         saved_at=saved_at,
         next=next_item,
     )
+
+
+def _sides(item: Item, wanted: Shape) -> list[Side]:
+    """Return what the model proposed, what people decided, what is or was done."""
+    decided = next((one.arguments for one in item.decisions if one.arguments), None)
+    done = item.effect.arguments if item.effect else item.approval.effective
+    asked = item.approval.arguments
+    texts = (item.call.arguments, decided or asked, done or asked)
+    proposed, chosen, effective = (in_order(parsed(one), wanted) for one in texts)
+    return sides(proposed, chosen, effective)
+
+
+def _thread(item: Item, wanted: Shape) -> list[Step]:
+    rows = [one.approval for one in item.thread]
+    values = [in_order(parsed(row.arguments), wanted) for row in rows]
+    found = [
+        Step(
+            number=at + 1,
+            draft=draft,
+            is_this=draft.approval.id == item.approval.id,
+            changed=changes(values[at - 1], values[at]) if at else [],
+        )
+        for at, draft in enumerate(item.thread)
+    ]
+    return found if len(found) > 1 else []
 
 
 def _why_not(item: Item, person: Person) -> str | None:

@@ -1,20 +1,22 @@
 """One item's page, and the parts of it that stay current."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, stops, wording
-from approvals.auth import permissions
+from approvals import live, stops
+from approvals.form import read
 from approvals.form.sent import sent_form
-from approvals.inbox import flash, queue, reasons
+from approvals.inbox import flash, preview, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
 from orchestrator.store import approvals, desk, drafts, watch
+from orchestrator.store.desk import Item
 
 router = APIRouter()
 
@@ -47,14 +49,6 @@ async def changed(
         yield event
 
 
-@router.post("/inbox/{approval}/draft")
-async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
-    """Keep an unfinished edit."""
-    permissions.check(page.visitor.person, "approvals.decide")
-    at = await save_draft(page, approval, request)
-    return HTMLResponse(f"Draft kept {wording.when(at)}")
-
-
 async def show(  # noqa: PLR0913 what may have happened before
     page: Page,
     approval: str,
@@ -84,10 +78,21 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
     person, store = page.visitor.person, page.parts.store
     found = await desk.item(store, approval, person=person.id, tenant=person.tenant)
     next_item = await queue.after(store, person, approval)
+    editing = await _previewed(page, found, editing or Editing())
     held = found.run.stopped_by
     async with store.read() as session:
         stop = (await stops.words(session, [held])).get(held or "", "")
     return view(found, person, stop=stop, next_item=next_item, editing=editing)
+
+
+async def _previewed(page: Page, item: Item, editing: Editing) -> Editing:
+    """Return the edit with what it changes: what a kept draft does is shown at once."""
+    draft = item.draft
+    if draft is None or editing.form is not None or item.approval.status != "pending":
+        return editing
+    kept = read.form_of(draft.form)
+    found, _ = await preview.of_form(page, item.approval.id, kept)
+    return replace(editing, preview=found)
 
 
 async def save_draft(page: Page, approval: str, request: Request) -> datetime:

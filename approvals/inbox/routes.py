@@ -2,8 +2,16 @@
 
 from fastapi import APIRouter
 
-from approvals.inbox import deciding, decisions, entrance, handoffs, items, listing
+from approvals.inbox import (
+    deciding,
+    decisions,
+    editing,
+    entrance,
+    handoffs,
+    items,
+    listing,
+)
 
 router = APIRouter(include_in_schema=False)
-for part in (entrance, listing, items, deciding, handoffs, decisions):
+for part in (entrance, listing, items, deciding, editing, handoffs, decisions):
     router.include_router(part.router)

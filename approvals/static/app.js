@@ -2,21 +2,70 @@
 import { tinykeys } from "/static/vendor/tinykeys.module.js";
 
 // An answer meant for the item before must not land on this one: no form that decides
-// is sent within this time after the page came into view.
+// is sent, and no key is heard, within this time after the item came into view.
 const SETTLE_MS = 700;
+const KEY_MS = 500;
+const itemHere = () => document.querySelector("[data-item]")?.dataset.item ?? "";
+let item = itemHere();
 let shownAt = performance.now();
+let focusedAt = performance.now();
+function begin() {
+  shownAt = focusedAt = performance.now();
+}
 addEventListener("pageshow", () => {
-  shownAt = performance.now();
+  begin();
   for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) shownAt = performance.now();
+  if (!document.hidden) begin();
 });
+addEventListener("focus", (event) => {
+  if (event.target === window) focusedAt = performance.now();
+});
+// Whatever puts another item into this page starts the time anew.
+new MutationObserver(() => {
+  if (itemHere() === item) return;
+  item = itemHere();
+  begin();
+}).observe(document.body, {
+  subtree: true, childList: true, attributes: true, attributeFilter: ["data-item"],
+});
+
+// A key belongs to the item that it was pressed on, once that has been looked at.
+function isHeard(event) {
+  return !event.repeat && itemHere() === item && performance.now() - focusedAt >= KEY_MS;
+}
+
+// What has focus, since when, and of which item: Enter on a button must mean that button.
+let focus = { on: null, at: 0, item: "" };
+document.addEventListener("focusin", (event) => {
+  const { target } = event;
+  focus = { on: target, at: performance.now(), item: itemOf(target) };
+});
+function itemOf(node) {
+  return node.closest("[data-item], [data-row]")?.getAttribute("data-row") ?? itemHere();
+}
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" && event.key !== " ") return;
+  const row = event.target.closest("a[data-row]");
+  if (row) {
+    // Another item may have slid under the key: then it opens nothing.
+    if (focus.on === row && focus.item !== itemOf(row)) event.preventDefault();
+    return;
+  }
+  const form = event.target.closest("form[data-decide]");
+  if (!form || event.target.closest("textarea, select, summary")) return;
+  const isButton = event.target.matches("button");
+  const isFresh = performance.now() - focus.at < KEY_MS || !isHeard(event);
+  // Enter in a field would press the form's button: a decision is pressed on its button.
+  if (isButton ? isFresh : event.key === "Enter") event.preventDefault();
+}, true);
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-decide]")) return;
-  if (form.dataset.sent) {
+  const isOurs = !form.dataset.of || form.dataset.of === itemHere();
+  if (form.dataset.sent || !isOurs) {
     event.preventDefault();
     return;
   }
@@ -133,15 +182,19 @@ function move(step) {
 const key = (run) => (event) => {
   if (isTyping(event)) return;
   event.preventDefault();
-  run();
+  run(event);
 };
+const itemKey = (run) => key((event) => {
+  if (isHeard(event)) run();
+});
 tinykeys(window, {
   j: key(() => move(1)),
   k: key(() => move(-1)),
-  a: key(() => document.querySelector("#approve")?.focus()),
-  e: key(() => open("#edit")),
-  r: key(() => open("#reject")),
-  n: key(() => document.querySelector("#next")?.click()),
+  a: itemKey(() => document.querySelector("#approve")?.focus()),
+  c: itemKey(() => open("#change")),
+  e: itemKey(() => open("#edit")),
+  r: itemKey(() => open("#reject")),
+  n: itemKey(() => document.querySelector("#next")?.click()),
   Escape: () => {
     for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
   },

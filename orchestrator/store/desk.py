@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, select
+from sqlmodel import and_, col, func, select
 
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, releases, runs
+from orchestrator.store import approvals, releases, runs, thread
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -24,6 +24,7 @@ from orchestrator.store.tables import (
     RunRow,
     TurnRow,
 )
+from orchestrator.store.thread import Draft
 
 LONGEST_QUEUE = 200
 LATEST = 10
@@ -58,6 +59,7 @@ class Item:
     other_runs: list[RunRow]
     draft: DraftRow | None
     notes: list[NoteRow]
+    thread: list[Draft]
     successor: ApprovalRow | None
     effect: EffectRow | None
     model: str | None
@@ -110,6 +112,7 @@ async def item(
         call = await session.get(CallRow, key)
         if call is None:
             raise NotFound(kind="approval", name=approval_id)
+        drafts = await thread.of(session, approval)
         return Item(
             approval=approval,
             run=run,
@@ -123,7 +126,8 @@ async def item(
             other_runs=await other_runs(session, run),
             draft=await session.get(DraftRow, (approval_id, person)),
             notes=await notes(session, run.id),
-            successor=await _successor(session, approval),
+            thread=drafts,
+            successor=_successor(drafts, approval),
             effect=await _effect(session, approval),
             model=await _model(session, run.id),
         )
@@ -183,6 +187,7 @@ class Decided:
 
     decision: DecisionRow
     approval: ApprovalRow
+    call: CallRow
     release: Release
     effect: EffectRow | None
 
@@ -192,24 +197,33 @@ async def decided_by(
 ) -> list[Decided]:
     """Return a person's decisions, newest first."""
     query = (
-        select(DecisionRow, ApprovalRow)
+        select(DecisionRow, ApprovalRow, CallRow)
         .join(ApprovalRow, col(ApprovalRow.id) == col(DecisionRow.approval))
+        .join(
+            CallRow,
+            and_(
+                col(CallRow.run) == col(ApprovalRow.run),
+                col(CallRow.turn) == col(ApprovalRow.turn),
+                col(CallRow.index) == col(ApprovalRow.index),
+            ),
+        )
         .where(col(DecisionRow.person) == person)
         .order_by(col(DecisionRow.id).desc())
         .limit(limit)
     )
     rows = (await session.execute(query)).all()
-    keys = [approval.id for _, approval in rows]
+    keys = [approval.id for _, approval, _ in rows]
     found = select(EffectRow).where(col(EffectRow.approval).in_(keys))
     effects = {one.approval: one for one in (await session.execute(found)).scalars()}
     return [
         Decided(
             decision,
             approval,
+            call,
             await releases.load(session, approval.release),
             effects.get(approval.id),
         )
-        for decision, approval in rows
+        for decision, approval, call in rows
     ]
 
 
@@ -234,22 +248,10 @@ async def _rows(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
     return list((await session.execute(query)).scalars())[::-1]
 
 
-async def _successor(
-    session: AsyncSession, approval: ApprovalRow
-) -> ApprovalRow | None:
-    """Return the approval of the call's latest revision, where it is a later one."""
-    query = (
-        select(ApprovalRow)
-        .where(
-            col(ApprovalRow.run) == approval.run,
-            col(ApprovalRow.turn) == approval.turn,
-            col(ApprovalRow.index) == approval.index,
-            col(ApprovalRow.revision) > approval.revision,
-        )
-        .order_by(col(ApprovalRow.revision).desc())
-        .limit(1)
-    )
-    return (await session.execute(query)).scalar_one_or_none()
+def _successor(drafts: list[Draft], approval: ApprovalRow) -> ApprovalRow | None:
+    """Return the latest draft of the thread, where it is a later one."""
+    latest = drafts[-1].approval
+    return None if latest.id == approval.id else latest
 
 
 async def _effect(session: AsyncSession, approval: ApprovalRow) -> EffectRow | None:

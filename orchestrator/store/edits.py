@@ -3,19 +3,63 @@
 from datetime import datetime
 from typing import cast
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical, plain_text, schema
 from orchestrator.binding import Signer
-from orchestrator.errors import InvalidValue
+from orchestrator.errors import InvalidValue, NotFound
 from orchestrator.policy import Action, Verdict, judge, strictest
 from orchestrator.prose import PROSE_KEY
 from orchestrator.release import Release, ToolSpec
-from orchestrator.store import asking, assignment, deciding, moved, outbox, releases
+from orchestrator.store import (
+    asking,
+    assignment,
+    deciding,
+    moved,
+    outbox,
+    releases,
+    runs,
+)
 from orchestrator.store.deciding import Answer, EditRefused, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+
+
+class Foresight(BaseModel):
+    """What an edit would lead to: how many others it needs, of which role."""
+
+    model_config = ConfigDict(frozen=True)
+
+    needs: int
+    role: str
+
+
+async def foresee(
+    store: Store, person: Person, approval: str, edited: dict[str, JsonValue]
+) -> Foresight:
+    """Return what approving with these arguments would lead to; nothing is written.
+
+    Raises `NotFound`, `InvalidValue` or `EditRefused` as the edit itself would.
+    """
+    async with store.read() as session:
+        row = await session.get(ApprovalRow, approval)
+        if row is None or person.tenant not in (None, row.tenant):
+            raise NotFound(kind="approval", name=approval)
+        run = await runs.get(session, row.run)
+        call = await session.get(CallRow, (row.run, row.turn, row.index))
+        if call is None:
+            raise NotFound(kind="call", name=approval)
+        release = await releases.load(session, run.release)
+        now = await store.now(session)
+        verdict, own = await _weigh(session, row, run, call, release, edited, now=now)
+    if own and row.needed == 1 and verdict.approvers <= 1:
+        return Foresight(needs=0, role=row.role)
+    wanted = strictest(Verdict.model_validate(row.verdict), verdict)
+    people = max(1, wanted.approvers)
+    return Foresight(
+        needs=people - 1 if own and people > 1 else people, role=wanted.role
+    )
 
 
 class Edit:
@@ -44,52 +88,16 @@ class Edit:
         Raises `InvalidValue` or `EditRefused`; returns the approval that stands.
         """
         release = await releases.load(self._session, run.release)
-        spec = release.tool(call.tool)
         edited = cast("dict[str, JsonValue]", answer.arguments)
-        schema.check(edited, spec.parameters)
-        plain_text.refuse_control_characters(edited)
-        _check_money(spec, edited)
-        verdict = await self._judge(run, call, release, edited, now=now)
-        shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
-        own = _is_own_to_approve(spec, shown, edited)
+        verdict, own = await _weigh(
+            self._session, row, run, call, release, edited, now=now
+        )
         call.effective = canonical.text(edited)
         if own and row.needed == 1 and verdict.approvers <= 1:
             return await self._approve(row, run, call, release, answer, now=now)
         return await self._ask_again(
             row, run, call, release, (answer, verdict, own), now=now
         )
-
-    async def _judge(
-        self,
-        run: RunRow,
-        call: CallRow,
-        release: Release,
-        edited: dict[str, JsonValue],
-        *,
-        now: datetime,
-    ) -> Verdict:
-        spec = release.tool(call.tool)
-        money = asking.declared_money(spec, edited)
-        subject = asking.subject_of(spec, edited)
-        action = Action(
-            tool=call.tool,
-            arguments=edited,
-            money=money,
-            moved=await moved.before(
-                self._session, run, release, subject=subject, money=money, now=now
-            ),
-        )
-        _, live = await releases.live(self._session, run.workflow)
-        if spec.money is not None and money is None:
-            # Its money is worked out by code that only the effect worker has.
-            return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
-        verdict = strictest(judge(release.rules, action), judge(live.rules, action))
-        if verdict.kind == "deny":
-            raise EditRefused(
-                f"The edited {call.tool} is not allowed: {verdict.rule}. Your draft is "
-                "kept; change it or reject the action."
-            )
-        return verdict
 
     async def _approve(  # noqa: PLR0913 the rows that the decision locked
         self,
@@ -178,6 +186,59 @@ class Edit:
                 )
         outbox.add(self._session, "wake", run.id, at=now)
         return fresh
+
+
+async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    edited: dict[str, JsonValue],
+    *,
+    now: datetime,
+) -> tuple[Verdict, bool]:
+    """Return what policy says of an edit, and whether it is its author's to approve."""
+    spec = release.tool(call.tool)
+    schema.check(edited, spec.parameters)
+    plain_text.refuse_control_characters(edited)
+    _check_money(spec, edited)
+    verdict = await _judge(session, run, call, release, edited, now=now)
+    shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
+    return verdict, _is_own_to_approve(spec, shown, edited)
+
+
+async def _judge(  # noqa: PLR0913 as above
+    session: AsyncSession,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    edited: dict[str, JsonValue],
+    *,
+    now: datetime,
+) -> Verdict:
+    spec = release.tool(call.tool)
+    money = asking.declared_money(spec, edited)
+    subject = asking.subject_of(spec, edited)
+    action = Action(
+        tool=call.tool,
+        arguments=edited,
+        money=money,
+        moved=await moved.before(
+            session, run, release, subject=subject, money=money, now=now
+        ),
+    )
+    _, live = await releases.live(session, run.workflow)
+    if spec.money is not None and money is None:
+        # Its money is worked out by code that only the effect worker has.
+        return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
+    verdict = strictest(judge(release.rules, action), judge(live.rules, action))
+    if verdict.kind == "deny":
+        raise EditRefused(
+            f"The edited {call.tool} is not allowed: {verdict.rule}. Your draft is "
+            "kept; change it or reject the action."
+        )
+    return verdict
 
 
 def _check_money(spec: ToolSpec, edited: dict[str, JsonValue]) -> None:

@@ -20,6 +20,7 @@ async def test_an_agent_edits_and_approves(
     await page.get_by_role("link", name="84.50 USD").first.click()
     await page.get_by_role("link", name="Edit first").click()
     await page.get_by_label("Amount, amount").fill("80.00")
+    await expect(page.get_by_role("row", name="Amount 84.50 USD 80.00")).to_be_visible()
     await page.wait_for_timeout(SETTLE_MS)
     await page.get_by_role("button", name="Approve as edited").click()
 
@@ -37,6 +38,7 @@ async def test_an_agent_rejects_with_a_reason(
     item = seed.approvals["refund_order"]
     await page.goto(f"/inbox/{item}")
 
+    await page.wait_for_timeout(SETTLE_MS)
     await page.keyboard.press("r")
     await page.get_by_label("The amount is wrong.").check()
     await page.wait_for_timeout(SETTLE_MS)

@@ -71,6 +71,14 @@ class Visitor:
     async def post(self, path: str, **fields: str) -> httpx2.Response:
         return await self.client.post(path, data={"csrf": self.csrf, **fields})
 
+    async def edit(self, approval: str, binding: str, **fields: str) -> httpx2.Response:
+        """Send an edit as the page does: what it changes was shown first."""
+        shown = (await self.post(f"/inbox/{approval}/draft", **fields)).text
+        previewed = shown.split('name="previewed" value="', 1)[1].split('"', 1)[0]
+        return await self.post(
+            f"/inbox/{approval}/edit", binding=binding, previewed=previewed, **fields
+        )
+
     async def binding(self, approval: str) -> str:
         """What the item's page serves."""
         page = (await self.get(f"/inbox/{approval}")).text

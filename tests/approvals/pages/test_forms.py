@@ -100,7 +100,7 @@ VALUES: Any = st.fixed_dictionaries(
 def test_a_form_gives_back_what_it_was_filled_with(value: dict[str, JsonValue]) -> None:
     value = cast("dict[str, JsonValue]", canonical.parse(canonical.encode(value)))
 
-    form = _through_a_browser(fill.fill(SHAPE, value))
+    form = through_a_browser(fill.fill(SHAPE, value))
     found = read.read(SHAPE, form, shown=value)
 
     assert found.errors == {}
@@ -113,7 +113,7 @@ def test_a_form_drawn_and_sent_again_is_the_same(value: dict[str, JsonValue]) ->
 
     drawn = view.view(SHAPE, form)
 
-    assert _sent(drawn) == form
+    assert sent(drawn) == form
 
 
 def test_an_untouched_text_keeps_its_line_ends() -> None:
@@ -211,7 +211,7 @@ def test_prose_gets_an_editor_and_a_short_text_a_line() -> None:
     assert not fields["/title"].is_long
 
 
-def _through_a_browser(form: dict[str, list[str]]) -> dict[str, list[str]]:
+def through_a_browser(form: dict[str, list[str]]) -> dict[str, list[str]]:
     """What a browser does to line ends."""
     return {
         name: [text.replace("\n", "\r\n") for text in texts]
@@ -219,7 +219,7 @@ def _through_a_browser(form: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
-def _sent(fields: tuple[view.Field, ...]) -> dict[str, list[str]]:
+def sent(fields: tuple[view.Field, ...]) -> dict[str, list[str]]:
     """What a browser would send of drawn fields."""
     form: dict[str, list[str]] = {}
     for one in fields:
@@ -235,10 +235,10 @@ def _sent_of(one: view.Field) -> dict[str, list[str]]:
         form[f"g{one.path}"] = ["yes"]
     match one.shape.kind:
         case "object":
-            form.update(_sent(one.children))
+            form.update(sent(one.children))
         case "list":
             form[f"i{one.path}"] = list(one.keys)
-            form.update(_sent(one.children))
+            form.update(sent(one.children))
         case "money":
             form[f"v{one.path}"], form[f"c{one.path}"] = [one.text], [one.currency]
         case _:

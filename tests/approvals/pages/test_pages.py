@@ -155,10 +155,8 @@ async def test_less_money_is_the_editors_own_approval(
     visitor = await doors.visit("agent")
     item = seed.approvals["refund_order"]
 
-    found = await visitor.post(
-        f"/inbox/{item}/edit",
-        binding=await visitor.binding(item),
-        **_refund(amount="80.00"),
+    found = await visitor.edit(
+        item, await visitor.binding(item), **_refund(amount="80.00")
     )
 
     assert found.status_code == 303
@@ -174,10 +172,8 @@ async def test_more_money_goes_to_another_person(
     visitor = await doors.visit("agent")
     item = seed.approvals["refund_order"]
 
-    found = await visitor.post(
-        f"/inbox/{item}/edit",
-        binding=await visitor.binding(item),
-        **_refund(amount="95.00"),
+    found = await visitor.edit(
+        item, await visitor.binding(item), **_refund(amount="95.00")
     )
     page = await visitor.get(found.headers["location"])
 
@@ -210,10 +206,8 @@ async def test_a_conflict_names_who_was_first_and_keeps_the_draft(
     binding = await ana.binding(item)
     await other.post(f"/inbox/{item}/decide", decision="approve", binding=binding)
 
-    found = await ana.post(
-        f"/inbox/{item}/edit",
-        binding=binding,
-        **{"v/subject": "Hello", "v/body": "My careful words"},
+    found = await ana.edit(
+        item, binding, **{"v/subject": "Hello", "v/body": "My careful words"}
     )
 
     assert found.status_code == 409

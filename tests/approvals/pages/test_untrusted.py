@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.untrusted import host_of, oddities, shown
+from approvals.untrusted import (
+    compared,
+    exact,
+    foreign,
+    host_of,
+    oddities,
+    shown,
+    told,
+    visible,
+)
+from orchestrator import canonical
 
 ALLOWED = {"mark", "span"}
 
@@ -78,10 +88,71 @@ def test_a_link_is_no_link_and_names_its_host() -> None:
         ("www.example.com/a", "www.example.com"),
         ("javascript:alert(1)", "javascript: no host"),
         ("http://[::1", "nowhere: it is malformed"),
+        ("https://evil.test\\@paypal.com/x", "evil.test"),
+        ("data:text/html,<h1>hi", "data: no host"),
     ],
 )
 def test_hosts_are_told_as_dns_knows_them(link: str, host: str) -> None:
     assert host_of(link) == host
+
+
+def test_what_a_sentence_quotes_stands_in_a_frame_of_its_own() -> None:
+    html = told("Refund order for customer “c-1”: note “<b>Approved by us</b>”.")
+
+    assert '<span class="foreign">c-1</span>' in html
+    assert '<span class="foreign">&lt;b&gt;Approved by us&lt;/b&gt;</span>.' in html
+
+
+def test_a_title_and_a_tooltip_name_what_does_not_show() -> None:
+    assert visible("a\u202eb\u200b é") == "a[U+202E]b[U+200B] é"
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=60))
+def test_exact_arguments_stay_the_same_json(text: str) -> None:
+    whole = canonical.text({"a": text})
+
+    seen = _Tags()
+    seen.feed(str(exact(whole)))
+    seen.close()
+
+    assert canonical.parse(seen.text) == {"a": text}
+    assert not any(char in seen.text for char in "\u202e\u200b\u2066\ufeff")
+
+
+def test_odd_characters_deep_in_a_value_are_named() -> None:
+    found = oddities({"a": [{"b\u200b": 1}, "p\u0430y"]})
+
+    assert found == [
+        "U+200B zero width space",
+        "cyrillic small letter a: not a Latin letter",
+    ]
+
+
+def test_a_difference_marks_the_words_that_changed() -> None:
+    before, after = compared("We refund 84.50 USD today", "We refund 80.00 USD today")
+
+    assert "<del>84.50 </del>" in before
+    assert "<ins>80.00 </ins>" in after
+    assert "<ins>" not in before
+
+
+def test_a_difference_shows_look_alikes_and_hosts() -> None:
+    _, after = compared(
+        "see it", "see \u0430\u0440\u0440\u04cf\u0435 at http://evil.test/x"
+    )
+
+    assert after.count('<mark class="odd"') == 5
+    assert '<span class="host">evil.test</span>' in after
+
+
+@given(st.text(max_size=120), st.text(max_size=120))
+def test_a_difference_makes_no_tag_of_its_own(before: str, after: str) -> None:
+    seen = _Tags()
+    for html in (*compared(before, after), foreign(before), told(after), exact(before)):
+        seen.feed(str(html))
+
+    assert seen.tags <= {*ALLOWED, "del", "ins"}
+    assert seen.names <= {"class", "title"}
 
 
 @given(st.text(max_size=200))

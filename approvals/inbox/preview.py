@@ -1,0 +1,82 @@
+"""What an edit would change and lead to, before anybody decides it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import cast
+
+from pydantic import JsonValue
+
+from approvals.facts import Change, changes, in_order, parsed
+from approvals.form import read, shape
+from approvals.form import view as drawing
+from approvals.form.fill import Form
+from approvals.form.read import Reading
+from approvals.page import Page
+from orchestrator import canonical
+from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.store import desk, edits
+from orchestrator.store.approvals import EditRefused
+
+NOT_USABLE = (EditRefused, InvalidValue, MalformedJson)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an edit would change and lead to; `digest` stands for exactly that.
+
+    `needs` is how many other people it would need: none where it is its author's own.
+    """
+
+    changes: list[Change] = field(default_factory=list[Change])
+    needs: int = 0
+    role: str = ""
+    digest: str = ""
+    problem: str = ""
+
+
+async def of_form(page: Page, approval: str, form: Form) -> tuple[Preview, Reading]:
+    """Return what the form's edit would change, and how the form reads."""
+    person, store = page.visitor.person, page.parts.store
+    item = await desk.item(store, approval, person=person.id, tenant=person.tenant)
+    wanted = shape.of(item.release.tool(item.approval.tool).parameters)
+    shown = parsed(item.approval.arguments)
+    found = read.read(wanted, form, shown=shown)
+    if found.errors:
+        return Preview(problem=_each(wanted, form, found)), found
+    after = cast("dict[str, JsonValue]", found.value)
+    changed = changes(in_order(shown, wanted), in_order(after, wanted))
+    if not changed:
+        return Preview(), found
+    try:
+        ahead = await edits.foresee(store, person, approval, after)
+    except NOT_USABLE as error:
+        return Preview(changes=changed, problem=str(error)), found
+    return Preview(
+        changes=changed,
+        needs=ahead.needs,
+        role=ahead.role,
+        digest=_digest(after, ahead.needs),
+    ), found
+
+
+def _digest(arguments: dict[str, JsonValue], needs: int) -> str:
+    return hashlib.sha256(
+        canonical.encode({"arguments": arguments, "needs": needs})
+    ).hexdigest()
+
+
+def _each(wanted: shape.Shape, form: Form, found: Reading) -> str:
+    """Return what is wrong, each with its field's name."""
+    named = _names(drawing.view(wanted, form))
+    return " ".join(
+        f"{named.get(path, path.strip('/'))}: {words}"
+        for path, words in found.errors.items()
+    )
+
+
+def _names(fields: tuple[drawing.Field, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in fields:
+        found[one.path] = one.shape.label or "Item"
+        found.update(_names(one.children))
+    return found
