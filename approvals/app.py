@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from approvals import error_handlers, health
 from approvals.api import router as api
 from approvals.auth import routes as sign_in
+from approvals.auth.cookies import Rotation
 from approvals.delivery import Deliverer
 from approvals.dependencies import Parts
 from approvals.inbox import routes as inbox
@@ -36,6 +37,7 @@ def create_app(
     )
     app.state.parts = parts
     app.state.latency = Latency()
+    app.add_middleware(Rotation, parts=parts)
     app.add_middleware(error_handlers.CatchBugs)
     app.add_middleware(BodyLimit)
     is_https = (settings.public_url or "").startswith("https://")

@@ -8,7 +8,6 @@ from typing import Annotated, Any, cast
 import structlog
 from fastapi import Depends, Request
 
-from approvals.auth.attempts import Attempts
 from approvals.delivery import Deliverer
 from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
@@ -30,7 +29,6 @@ class Parts:
     store: Store
     deliverer: Deliverer | None
     signer: Signer
-    attempts: Attempts = field(default_factory=Attempts)
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False
     )

@@ -17,14 +17,3 @@ class Forged(KeyturnError):
 
 class WrongPassword(KeyturnError):
     """The address and the password do not belong together."""
-
-
-class TooManyAttempts(KeyturnError):
-    """Too many wrong passwords; wait before the next."""
-
-    def __init__(self, *, retry_after_s: int) -> None:
-        """Say how long to wait."""
-        self.retry_after_s = retry_after_s
-        super().__init__(
-            f"Too many wrong passwords. Try again in {retry_after_s} seconds."
-        )

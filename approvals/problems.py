@@ -12,7 +12,6 @@ from approvals.errors import (
     Forged,
     MayNot,
     NotSignedIn,
-    TooManyAttempts,
     WrongPassword,
 )
 from approvals.notify.errors import BadAddress
@@ -24,6 +23,7 @@ from orchestrator.errors import (
     NotFound,
     StoreUnavailable,
 )
+from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import (
     AlreadyDecided,
     Claimed,
@@ -32,6 +32,7 @@ from orchestrator.store.approvals import (
     NoMoreRounds,
     StaleBinding,
 )
+from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
 from orchestrator.store.incidents import IncidentClosed
@@ -39,6 +40,7 @@ from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.runs import NotStarted, RunEnded
 from orchestrator.store.sending import NotUnknown
+from orchestrator.store.tokens import WiderThanItsToken
 from orchestrator.store.undo import TooLate
 
 MEDIA_TYPE = "application/problem+json"
@@ -72,6 +74,8 @@ STATUS: Mapping[type[KeyturnError], int] = {
     MayNot: 403,
     Forged: 403,
     MayNotDecide: 403,
+    OwnAccess: 403,
+    WiderThanItsToken: 403,
     NotFound: 404,
     AlreadyDecided: 409,
     Claimed: 409,
@@ -83,6 +87,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NotHandedOff: 409,
     InOtherHands: 409,
     EmailTaken: 409,
+    LastAdmin: 409,
     NotDead: 409,
     IncidentClosed: 409,
     NoSecretKey: 409,

@@ -11,9 +11,8 @@ from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE, problems
-from approvals.api.tenancy import Reader
+from approvals.api.tenancy import Decider, Reader
 from approvals.api.text import Line, PathId, Reason
-from approvals.auth.visitor import CurrentPerson
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.binding import DecisionKind
 from orchestrator.status import ApprovalStatus
@@ -81,7 +80,7 @@ async def show_approval(id: PathId, person: Reader, store: StoreDep) -> Approval
 async def decide(
     id: PathId,  # noqa: A002 the path's name
     wanted: Decide,
-    person: CurrentPerson,
+    person: Decider,
     parts: PartsDep,
 ) -> Approval:
     """Approve, reject or ask for changes.
@@ -116,7 +115,7 @@ class Undo(BaseModel):
 async def undo_decision(
     id: PathId,  # noqa: A002 the path's name
     wanted: Undo,
-    person: CurrentPerson,
+    person: Decider,
     parts: PartsDep,
 ) -> Approval:
     """Take a decision back before it has begun; answers with what is asked anew.

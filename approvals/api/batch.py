@@ -13,8 +13,8 @@ from approvals.api.approval_body import Approval, MoneyBody
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.replies import BODY, ONE
+from approvals.api.tenancy import Decider
 from approvals.api.text import Id, Reason
-from approvals.auth.visitor import CurrentPerson
 from approvals.dependencies import PartsDep
 from approvals.problems import Problem
 from orchestrator.errors import KeyturnError
@@ -66,9 +66,7 @@ class Results(BaseModel):
 
 
 @router.post("/approvals:decide", dependencies=ONCE, responses={**BODY, **ONE})
-async def decide_many(
-    wanted: DecideMany, person: CurrentPerson, parts: PartsDep
-) -> Results:
+async def decide_many(wanted: DecideMany, person: Decider, parts: PartsDep) -> Results:
     """Decide up to 20 items of one tool and rule; none that needs two people.
 
     422 where they are not alike: then nothing is decided. Else each item has a result

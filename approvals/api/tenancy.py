@@ -15,6 +15,7 @@ from orchestrator.store.tables import RunRow
 DEFAULT_TENANT = "default"
 
 Reader = Annotated[Person, Depends(require("read"))]
+Decider = Annotated[Person, Depends(require("approvals.decide"))]
 
 
 def of_new(person: Person, wanted: str | None) -> str:

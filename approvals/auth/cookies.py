@@ -1,9 +1,13 @@
 """The session's cookie."""
 
 from fastapi import Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from approvals.dependencies import Parts
 from orchestrator.store.sessions import LONGEST
+
+_GIVEN = "keyturn.cookie"
 
 
 def is_secure(parts: Parts) -> bool:
@@ -33,6 +37,37 @@ def write(response: Response, parts: Parts, cookie: str) -> None:
         httponly=True,
         samesite="lax",
     )
+
+
+def give(request: Request, cookie: str) -> None:
+    """Let the answer to this request carry a new cookie, whatever answers it."""
+    request.scope[_GIVEN] = cookie
+
+
+class Rotation:
+    """Puts a new cookie on the answer of a request that was given one."""
+
+    def __init__(self, app: ASGIApp, *, parts: Parts) -> None:
+        """Take the application and its parts."""
+        self._app = app
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start" and _GIVEN in scope:
+                self._add(MutableHeaders(scope=message), scope[_GIVEN])
+            await send(message)
+
+        await self._app(scope, receive, with_cookie)
+
+    def _add(self, headers: MutableHeaders, cookie: str) -> None:
+        # Signing out takes the cookie back; that answer stays as it is.
+        if "set-cookie" not in headers:
+            carrier = Response()
+            write(carrier, self._parts, cookie)
+            headers.append("set-cookie", carrier.headers["set-cookie"])
 
 
 def clear(response: Response, parts: Parts) -> None:

@@ -24,6 +24,7 @@ Action = Literal[
     "people.manage",
     "webhooks.manage",
     "notices.manage",
+    "account.own",
 ]
 
 _EVERYONE: frozenset[str] = frozenset(get_args(Role))
@@ -47,6 +48,8 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     # A webhook sends what happens here to elsewhere.
     "webhooks.manage": frozenset({"admin"}),
     "notices.manage": frozenset({"operator", "admin"}),
+    # One's own password, sessions and tokens.
+    "account.own": _EVERYONE,
 }
 
 # A service starts runs, passes on what customers write, and reads; it decides nothing.
@@ -54,7 +57,9 @@ SERVICE: frozenset[Action] = frozenset({"read", "runs.start", "runs.message"})
 
 
 def may(person: Person, action: Action) -> bool:
-    """Tell whether this person's role and kind do this."""
+    """Tell whether this person's role, kind and token do this."""
+    if person.scopes is not None and action not in person.scopes:
+        return False
     if person.kind != "person" and action not in SERVICE:
         return False
     return person.role in ALLOWED[action]
@@ -64,6 +69,11 @@ def check(person: Person, action: Action) -> None:
     """Raise `MayNot`, naming who may, where this person may not."""
     if may(person, action):
         return
+    if person.scopes is not None and action not in person.scopes:
+        raise MayNot(
+            f"This token may not do {action}: it was made for "
+            f"{', '.join(person.scopes) or 'nothing'}. Use one with the scope {action}."
+        )
     if person.kind != "person":
         raise MayNot(
             f"{person.name} is a service: it starts runs and reads, and may not do "

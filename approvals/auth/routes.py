@@ -1,4 +1,4 @@
-"""Signing in and out, for pages."""
+"""Signing in with a password, and out, for pages."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -6,16 +6,17 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse
 
-from approvals.auth import accounts, cookies
+from approvals.auth import accounts, browser, cookies
+from approvals.auth.local import HOME, local_path
 from approvals.auth.visitor import SignedIn, refuse_other_origin
 from approvals.dependencies import Parts, PartsDep
-from approvals.errors import TooManyAttempts, WrongPassword
-from orchestrator.store import sessions
+from approvals.errors import WrongPassword
+from orchestrator.store import attempts, sessions
+from orchestrator.store.attempts import TooManyAttempts
+from orchestrator.store.sessions import Came, Method
 from orchestrator.store.tables import PersonRow
 
 router = APIRouter(include_in_schema=False)
-
-HOME = "/inbox"
 
 
 @router.post("/sign-in")
@@ -32,45 +33,60 @@ async def sign_in(
         person = await _authenticate(request, parts, email, password)
     except (WrongPassword, TooManyAttempts) as error:
         return _back(next, str(error))
-    # A fresh cookie at each sign-in: one planted before opens nothing afterwards.
-    opened = await sessions.begin(
-        parts.store, person, instead_of=cookies.read(request, parts)
-    )
-    response = RedirectResponse(local_path(next), status_code=303)
-    cookies.write(response, parts, opened.cookie)
+    response = await let_in(request, parts, person, next, method="password")
+    browser.remember(response, parts, person)
     return response
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, parts: PartsDep, _: SignedIn) -> RedirectResponse:
-    """End the session."""
-    cookie = cookies.read(request, parts)
-    if cookie is not None:
-        await sessions.end(parts.store, cookie)
+async def sign_out(
+    parts: PartsDep,
+    visitor: SignedIn,
+    everywhere: Annotated[bool, Form()] = False,  # noqa: FBT002 the form's field
+) -> RedirectResponse:
+    """End the session, or all of this person's."""
+    person = visitor.person
+    if everywhere:
+        await sessions.end_all(parts.store, person.id)
+    elif visitor.csrf is not None:
+        await sessions.end(parts.store, person.session, by=person.id)
     response = RedirectResponse("/sign-in", status_code=303)
     cookies.clear(response, parts)
     return response
 
 
-def local_path(wanted: str) -> str:
-    """Return `wanted` where it is a path of this server; else the inbox."""
-    is_local = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
-    return wanted if is_local and wanted.isprintable() else HOME
+async def let_in(
+    request: Request, parts: Parts, person: PersonRow, wanted: str, *, method: Method
+) -> RedirectResponse:
+    """Open a session for somebody who has proven who they are, and go on.
+
+    A fresh cookie at each sign-in: one planted before opens nothing afterwards.
+    """
+    opened = await sessions.begin(
+        parts.store,
+        person,
+        instead_of=cookies.read(request, parts),
+        came=Came(
+            method=method,
+            address=browser.address(request),
+            browser=request.headers.get("user-agent", ""),
+        ),
+    )
+    response = RedirectResponse(local_path(wanted), status_code=303)
+    cookies.write(response, parts, opened.cookie)
+    return response
 
 
 async def _authenticate(
     request: Request, parts: Parts, email: str, password: str
 ) -> PersonRow:
-    host = request.client.host if request.client else "unknown"
-    parts.attempts.check(email, host)
-    try:
-        person = await accounts.authenticate(
-            parts.store, email=email, password=password
-        )
-    except WrongPassword:
-        parts.attempts.fail(email, host)
-        raise
-    parts.attempts.forget(email, host)
+    row = await accounts.of_address(parts.store, email)
+    allowed, own = browser.limits(request, parts, email, row)
+    taken = await attempts.take(parts.store, allowed)
+    person = await accounts.authenticate(
+        parts.store, row, password=password, address=browser.address(request)
+    )
+    await attempts.forgive(parts.store, taken, own)
     return person
 
 

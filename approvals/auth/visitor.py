@@ -35,11 +35,12 @@ _cookie = APIKeyCookie(
 
 @dataclass(frozen=True)
 class Visitor:
-    """A person with the session they came by; `csrf` is None for a token."""
+    """A person with what they came by: a session with its `csrf`, or a `token`."""
 
     person: Person
     email: str
     csrf: str | None
+    token: str | None = None
 
 
 async def visitor(
@@ -112,7 +113,13 @@ async def _by_token(request: Request, parts: Parts) -> Visitor:
             "`Authorization: Bearer kt_…` with a token of yours."
         )
     person, row = found
-    return Visitor(_person(person, session=row.id), email=person.email, csrf=None)
+    scopes = None if tokens.EVERYTHING in row.scopes else tuple(row.scopes)
+    return Visitor(
+        _person(person, session=row.id, scopes=scopes),
+        email=person.email,
+        csrf=None,
+        token=row.id,
+    )
 
 
 async def _by_cookie(request: Request, parts: Parts) -> Visitor:
@@ -123,8 +130,13 @@ async def _by_cookie(request: Request, parts: Parts) -> Visitor:
             "Nobody is signed in: sign in at /sign-in, or send a token as "
             "`Authorization: Bearer kt_…`."
         )
-    person, row = found
-    return Visitor(_person(person, session=row.id), email=person.email, csrf=row.csrf)
+    if found.cookie is not None:
+        cookies.give(request, found.cookie)
+    return Visitor(
+        _person(found.person, session=found.row.id),
+        email=found.person.email,
+        csrf=found.row.csrf,
+    )
 
 
 async def _refuse_forged(request: Request, found: Visitor) -> None:
@@ -148,7 +160,9 @@ async def _form_token(request: Request) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _person(row: PersonRow, *, session: str) -> Person:
+def _person(
+    row: PersonRow, *, session: str, scopes: tuple[str, ...] | None = None
+) -> Person:
     return Person(
         id=row.id,
         name=row.name,
@@ -159,5 +173,6 @@ def _person(row: PersonRow, *, session: str) -> Person:
         approves_from=row.approves_from,
         teams=tuple(row.teams),
         languages=tuple(row.languages),
+        scopes=scopes,
         session=session,
     )

@@ -5,7 +5,7 @@ import re
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from approvals.auth.routes import local_path
+from approvals.auth.local import local_path
 from approvals.page import OpenPageDep
 
 router = APIRouter()

@@ -21,7 +21,10 @@ MOST_ROUNDS = 3
 
 
 class Person(BaseModel):
-    """Who decides, as the session knows them; before `approves_from` they only look."""
+    """Who decides, as the session knows them; before `approves_from` they only look.
+
+    Who came by a token does only what is among its `scopes`; None sets no bound.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +37,7 @@ class Person(BaseModel):
     approves_from: datetime | None = None
     teams: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
     session: str
 
 

@@ -1,5 +1,6 @@
 """Access to the database: short transactions, one clock, two dialects."""
 
+import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from orchestrator.store import sqlite
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
 # Held shared by whoever leases or sends, exclusively by a switch (P3).
 BARRIER = 0x4B455954
+# The other kind of such locks, with two numbers, has names of its own.
+TURNS = 0x4B45
 
 
 class Store:
@@ -91,6 +94,16 @@ class Store:
         if not self.is_sqlite:
             await session.execute(
                 text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}
+            )
+
+    async def take_turn(self, session: AsyncSession, name: str) -> None:
+        """Let one transaction at a time go on under this name, until its commit."""
+        if not self.is_sqlite:
+            digest = hashlib.sha256(name.encode()).digest()
+            number = int.from_bytes(digest[:4], "big", signed=True)
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(:kind, :number)"),
+                {"kind": TURNS, "number": number},
             )
 
     async def close(self) -> None:

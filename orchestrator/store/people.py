@@ -1,19 +1,21 @@
 """People and services: who may sign in, and as what."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select, update
+from sqlmodel import col, delete, select
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
-from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
+from orchestrator.store.tables import PersonRow, SessionRow
+
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
 
 # So long whoever is new to approving sees how it is done, and does not decide.
 NEW_FOR = timedelta(days=1)
@@ -29,6 +31,18 @@ class NewPerson(BaseModel):
     role: Role
     kind: Literal["person", "service"] = "person"
     tenant: str | None = Field(default=None, min_length=1, max_length=200)
+    teams: tuple[Label, ...] = Field(default=(), max_length=50)
+    languages: tuple[Label, ...] = Field(default=(), max_length=50)
+
+
+class Profile(BaseModel):
+    """What is known of somebody that gives no authority; None leaves it as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    teams: tuple[Label, ...] | None = Field(default=None, max_length=50)
+    languages: tuple[Label, ...] | None = Field(default=None, max_length=50)
 
 
 class EmailTaken(KeyturnError):
@@ -53,13 +67,22 @@ async def add(
                 kind=new.kind,
                 role=new.role,
                 tenant=new.tenant,
+                teams=list(new.teams),
+                languages=list(new.languages),
                 password_hash=password_hash,
                 approves_from=await _approves_from(session, new, now=now),
                 created_at=now,
             )
             session.add(row)
-            payload = {"role": new.role, "kind": new.kind}
-            audit.record(session, _entry("person.added", row, by, payload), at=now)
+            record(
+                session,
+                "person.added",
+                row,
+                by=by,
+                at=now,
+                role=new.role,
+                kind_of_account=new.kind,
+            )
             return row
     except IntegrityError:
         raise EmailTaken(
@@ -76,42 +99,50 @@ async def waive_first_day(store: Store, person: str, *, by: str) -> None:
             return
         row.approves_from = None
         now = await store.now(session)
-        audit.record(session, _entry("person.first_day_waived", row, by), at=now)
+        record(session, "person.first_day_waived", row, by=by, at=now)
 
 
 async def set_password(
-    store: Store, person: str, *, password_hash: str, by: str
+    store: Store, person: str, *, password_hash: str, by: str, keep: str = ""
 ) -> None:
-    """Set a password and end every session that began with the old one."""
+    """Set a password and end every session that began with the old one but `keep`."""
     async with store.write() as session:
         row = await get(session, person)
         row.password_hash = password_hash
-        await _end_sessions(session, person)
-        now = await store.now(session)
-        audit.record(session, _entry("person.password_set", row, by), at=now)
-
-
-async def disable(store: Store, person: str, *, by: str) -> None:
-    """Close an account: its sessions end and its tokens open nothing any more."""
-    async with store.write() as session:
-        row = await get(session, person)
-        if row.disabled_at is not None:
-            return
-        now = row.disabled_at = await store.now(session)
-        await _end_sessions(session, person)
-        revoke = (
-            update(TokenRow)
-            .where(col(TokenRow.person) == person, col(TokenRow.revoked_at).is_(None))
-            .values(revoked_at=now)
+        await session.execute(
+            delete(SessionRow).where(
+                col(SessionRow.person) == person, col(SessionRow.id) != keep
+            )
         )
-        await session.execute(revoke)
-        audit.record(session, _entry("person.disabled", row, by), at=now)
+        now = await store.now(session)
+        record(session, "person.password_set", row, by=by, at=now)
 
 
-async def get(session: AsyncSession, person: str) -> PersonRow:
-    """Return the account, or raise `NotFound`."""
+async def describe(
+    store: Store, person: str, profile: Profile, *, by: str, tenant: str | None = None
+) -> PersonRow:
+    """Change what is known of somebody that gives no authority; raises `NotFound`."""
+    async with store.write() as session:
+        row = await get(session, person, tenant=tenant)
+        changed = {
+            name: value
+            for name, value in profile.model_dump(mode="json").items()
+            if value is not None and value != getattr(row, name)
+        }
+        for name, value in changed.items():
+            setattr(row, name, value)
+        if changed:
+            now = await store.now(session)
+            record(session, "person.described", row, by=by, at=now, **changed)
+        return row
+
+
+async def get(
+    session: AsyncSession, person: str, *, tenant: str | None = None
+) -> PersonRow:
+    """Return the account, or raise `NotFound`, also for another tenant's."""
     row = await session.get(PersonRow, person)
-    if row is None:
+    if row is None or (tenant is not None and row.tenant != tenant):
         raise NotFound(kind="person", name=person)
     return row
 
@@ -122,9 +153,19 @@ async def by_email(session: AsyncSession, email: str) -> PersonRow | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def listing(session: AsyncSession) -> list[PersonRow]:
-    """Return every account, by name."""
-    query = select(PersonRow).order_by(col(PersonRow.name), col(PersonRow.id))
+async def listing(
+    session: AsyncSession,
+    *,
+    tenant: str | None = None,
+    limit: int = 1_000,
+    after: str | None = None,
+) -> list[PersonRow]:
+    """Return accounts by id, oldest first; with `tenant` that tenant's alone."""
+    query = select(PersonRow).order_by(col(PersonRow.id)).limit(limit)
+    if tenant is not None:
+        query = query.where(col(PersonRow.tenant) == tenant)
+    if after is not None:
+        query = query.where(col(PersonRow.id) > after)
     return list((await session.execute(query)).scalars())
 
 
@@ -149,23 +190,47 @@ async def _approves_from(
     return None if is_first else now + NEW_FOR
 
 
-async def _end_sessions(session: AsyncSession, person: str) -> None:
-    query = select(SessionRow).where(col(SessionRow.person) == person)
-    for row in (await session.execute(query)).scalars():
-        await session.delete(row)
+async def record_failed_sign_in(
+    store: Store, row: PersonRow | None, *, address: str, how: str = "password"
+) -> None:
+    """Write to the audit log that somebody could not sign in, and from where.
+
+    What was typed stays out of it: people type passwords into the wrong field.
+    """
+    if row is None:
+        why = "unknown account"
+    else:
+        why = "closed account" if row.disabled_at else f"wrong {how}"
+    async with store.write() as session:
+        entry = audit.Entry(
+            actor="system",
+            kind="sign_in.failed",
+            tenant=row.tenant if row else None,
+            subject=row.id if row else None,
+            payload={"why": why, "address": address, "how": how},
+        )
+        audit.record(session, entry, at=await store.now(session))
 
 
-def _normal(email: str) -> str:
-    return email.strip().lower()
-
-
-def _entry(
-    kind: str, row: PersonRow, by: str, payload: dict[str, str] | None = None
-) -> audit.Entry:
-    return audit.Entry(
+def record(
+    session: AsyncSession,
+    kind: str,
+    row: PersonRow,
+    *,
+    by: str,
+    at: datetime,
+    **payload: JsonValue,
+) -> None:
+    """Write to the audit log what was done to an account."""
+    entry = audit.Entry(
         actor=by,
         kind=kind,
         tenant=row.tenant,
         subject=row.id,
-        payload={"name": row.name, **(payload or {})},
+        payload={"name": row.name, **payload},
     )
+    audit.record(session, entry, at=at)
+
+
+def _normal(email: str) -> str:
+    return email.strip().lower()

@@ -4,17 +4,39 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Literal, cast
 
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, delete, or_, select, update
 
+from orchestrator.errors import NotFound
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
+from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, SessionRow
 
 IDLE = timedelta(hours=8)
 LONGEST = timedelta(days=7)
 # How old a last sight may be before it is written again: reading stays reading.
 SEEN_EVERY = timedelta(minutes=1)
+# How long one cookie is used; one that was copied is worth no more than that.
+ROTATE_EVERY = timedelta(hours=1)
+# A page's requests run side by side: the cookie before is still on its way for so long.
+OVERLAP = timedelta(minutes=1)
+
+Method = Literal["password", "oidc"]
+
+
+class Came(BaseModel):
+    """How and from where somebody signed in, as the list of their sessions shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    method: Method = "password"
+    address: str = ""
+    browser: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,72 +47,186 @@ class Opened:
     row: SessionRow
 
 
-async def begin(store: Store, person: PersonRow, *, instead_of: str | None) -> Opened:
+@dataclass(frozen=True)
+class Found:
+    """Whose session a cookie is; `cookie` is the one to use from now on, where new."""
+
+    person: PersonRow
+    row: SessionRow
+    cookie: str | None = None
+
+
+async def begin(
+    store: Store,
+    person: PersonRow,
+    *,
+    instead_of: str | None,
+    came: Came | None = None,
+) -> Opened:
     """Open a session and end the one that the browser had before."""
+    came = came or Came()
     cookie = secrets.token_urlsafe(32)
     async with store.write() as session:
         now = await store.now(session)
         if instead_of is not None:
-            await _delete(session, instead_of)
+            await session.execute(delete(SessionRow).where(_known_by(instead_of)))
+        await _delete_ended(session, now=now)
         row = SessionRow(
-            id=_hash(cookie),
+            id=new_id("session"),
             person=person.id,
+            hash=_hash(cookie),
             csrf=secrets.token_urlsafe(32),
+            method=came.method,
+            address=came.address[:100],
+            browser=came.browser[:300],
+            rotated_at=now,
             created_at=now,
             seen_at=now,
             ends_at=now + LONGEST,
         )
         session.add(row)
-        audit.record(session, _entry("session.began", person.id, row.id), at=now)
+        _record(session, "session.began", row, at=now, **came.model_dump())
     return Opened(cookie=cookie, row=row)
 
 
-async def find(store: Store, cookie: str) -> tuple[PersonRow, SessionRow] | None:
-    """Return whose session a cookie is, or None where it has ended."""
+async def find(store: Store, cookie: str) -> Found | None:
+    """Return whose session a cookie is, or None where it has ended.
+
+    Now and then the cookie is replaced: `Found.cookie` is then to be given to the
+    browser. The old one is good until the new one was seen, and a minute longer; one
+    that comes back later was copied, and ends the session.
+    """
     async with store.read() as session:
-        row = await session.get(SessionRow, _hash(cookie))
+        query = select(SessionRow).where(_known_by(cookie))
+        row = (await session.execute(query)).scalars().first()
         if row is None:
             return None
         person = await session.get(PersonRow, row.person)
         now = await store.now(session)
     if person is None or person.disabled_at is not None or _is_over(row, now):
         return None
-    if now - row.seen_at > SEEN_EVERY:
-        await _see(store, row.id, now=now)
-    return person, row
+    is_old = row.hash != _hash(cookie)
+    if is_old and row.old_until is not None and row.old_until <= now:
+        await _end_copied(store, row)
+        return None
+    replaced = None
+    if _is_to_rotate(row, now, is_old=is_old):
+        replaced = await _rotate(store, row, sent=cookie, now=now)
+    elif not is_old and row.old_hash is not None and row.old_until is None:
+        await _update(store, row, old_until=now + OVERLAP, seen_at=now)
+    elif now - row.seen_at > SEEN_EVERY:
+        await _update(store, row, seen_at=now)
+    return Found(person, row, replaced)
 
 
-async def end(store: Store, cookie: str) -> None:
-    """End a session; one that has ended already is no fault."""
+async def end(store: Store, session_id: str, *, by: str) -> None:
+    """End one of somebody's own sessions; raises `NotFound`, also for another's."""
     async with store.write() as session:
-        row = await session.get(SessionRow, _hash(cookie))
-        if row is None:
-            return
+        row = await session.get(SessionRow, session_id)
+        if row is None or row.person != by:
+            raise NotFound(kind="session", name=session_id)
         await session.delete(row)
+        _record(session, "session.ended", row, at=await store.now(session))
+
+
+async def end_all(store: Store, person: str, *, but: str | None = None) -> int:
+    """End somebody's sessions, all but one; return how many."""
+    async with store.write() as session:
         now = await store.now(session)
-        audit.record(session, _entry("session.ended", row.person, row.id), at=now)
+        rows = [one for one in await _of(session, person) if one.id != but]
+        for row in rows:
+            await session.delete(row)
+            _record(session, "session.ended", row, at=now)
+        return len(rows)
+
+
+async def listing(store: Store, person: str) -> list[SessionRow]:
+    """Return somebody's sessions that live, latest seen first."""
+    async with store.read() as session:
+        now = await store.now(session)
+        found = [one for one in await _of(session, person) if not _is_over(one, now)]
+    return sorted(found, key=lambda one: one.seen_at, reverse=True)
 
 
 def _is_over(row: SessionRow, now: datetime) -> bool:
     return row.ends_at <= now or row.seen_at + IDLE <= now
 
 
-async def _see(store: Store, session_id: str, *, now: datetime) -> None:
+def _is_to_rotate(row: SessionRow, now: datetime, *, is_old: bool) -> bool:
+    """Tell whether this request gets a new cookie.
+
+    Whoever still sends the old one after the overlap never got the new one.
+    """
+    return now - row.rotated_at > (OVERLAP if is_old else ROTATE_EVERY)
+
+
+async def _rotate(
+    store: Store, row: SessionRow, *, sent: str, now: datetime
+) -> str | None:
+    """Return a new cookie; None where another request was first.
+
+    The old one is what the browser surely has: the one that it sent.
+    """
+    cookie = secrets.token_urlsafe(32)
+    values = {
+        "hash": _hash(cookie),
+        "old_hash": _hash(sent),
+        "old_until": None,
+        "rotated_at": now,
+        "seen_at": now,
+    }
+    return cookie if await _update(store, row, **values) else None
+
+
+async def _update(store: Store, row: SessionRow, **values: Any) -> bool:  # noqa: ANN401 columns of the row
+    """Change a session that nobody else changed since it was read; tell whether."""
+    changed = (
+        update(SessionRow)
+        .where(col(SessionRow.id) == row.id, col(SessionRow.hash) == row.hash)
+        .values(**values)
+    )
     async with store.write() as session:
-        row = await session.get(SessionRow, session_id)
-        if row is not None:
-            row.seen_at = now
+        result = cast("CursorResult[Any]", await session.execute(changed))
+        return result.rowcount == 1
 
 
-async def _delete(session: AsyncSession, cookie: str) -> None:
-    row = await session.get(SessionRow, _hash(cookie))
-    if row is not None:
-        await session.delete(row)
+async def _end_copied(store: Store, row: SessionRow) -> None:
+    async with store.write() as session:
+        found = await session.get(SessionRow, row.id)
+        if found is not None:
+            await session.delete(found)
+            now = await store.now(session)
+            _record(session, "session.copied", row, at=now)
+
+
+async def _of(session: AsyncSession, person: str) -> list[SessionRow]:
+    query = select(SessionRow).where(col(SessionRow.person) == person)
+    return list((await session.execute(query)).scalars())
+
+
+async def _delete_ended(session: AsyncSession, *, now: datetime) -> None:
+    ended = or_(col(SessionRow.ends_at) <= now, col(SessionRow.seen_at) <= now - IDLE)
+    await session.execute(delete(SessionRow).where(ended))
+
+
+def _known_by(cookie: str):  # noqa: ANN202 a condition, whose type SQLModel builds
+    hashed = _hash(cookie)
+    return or_(col(SessionRow.hash) == hashed, col(SessionRow.old_hash) == hashed)
 
 
 def _hash(cookie: str) -> str:
     return hashlib.sha256(cookie.encode()).hexdigest()
 
 
-def _entry(kind: str, person: str, session_id: str) -> audit.Entry:
-    return audit.Entry(actor=person, kind=kind, subject=session_id)
+def _record(
+    session: AsyncSession,
+    kind: str,
+    row: SessionRow,
+    *,
+    at: datetime,
+    **payload: JsonValue,
+) -> None:
+    entry = audit.Entry(
+        actor=row.person, kind=kind, subject=row.id, payload={**payload}
+    )
+    audit.record(session, entry, at=at)

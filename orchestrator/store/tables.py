@@ -419,6 +419,7 @@ class PersonRow(SQLModel, table=True):
     """An account: a person, or a service that decides nothing."""
 
     __tablename__ = "people"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (UniqueConstraint("oidc_issuer", "oidc_subject"),)
 
     id: str = Field(primary_key=True)
     name: str
@@ -429,7 +430,8 @@ class PersonRow(SQLModel, table=True):
     teams: list[str] = _list()
     languages: list[str] = _list()
     password_hash: str | None = None
-    oidc_subject: str | None = Field(default=None, unique=True)
+    oidc_issuer: str | None = None
+    oidc_subject: str | None = None
     approves_from: datetime | None = _time_or_none()
     mail_about: list[str] | None = Field(
         default=None, sa_column=Column(Json, nullable=True)
@@ -439,20 +441,34 @@ class PersonRow(SQLModel, table=True):
 
 
 class SessionRow(SQLModel, table=True):
-    """A signed-in browser, by the hash of its cookie."""
+    """A signed-in browser, by the hash of its cookie.
+
+    The cookie is replaced now and then: `old_hash` is the one before, good until
+    `old_until`, and without an end until the new one was seen once.
+    """
 
     __tablename__ = "sessions"  # pyright: ignore[reportAssignmentType] see above
 
     id: str = Field(primary_key=True)
     person: str = Field(foreign_key="people.id", index=True)
+    hash: str = Field(unique=True)
+    old_hash: str | None = Field(default=None, index=True)
+    old_until: datetime | None = _time_or_none()
+    rotated_at: datetime = _time()
     csrf: str
+    method: str = "password"
+    address: str = ""
+    browser: str = ""
     created_at: datetime = _time()
     seen_at: datetime = _time()
     ends_at: datetime = _time()
 
 
 class TokenRow(SQLModel, table=True):
-    """An API token, by its hash; acts as its owner."""
+    """An API token, by its hash; acts as its owner, within its `scopes`.
+
+    `parent` is the token that it was made with, and ends with it.
+    """
 
     __tablename__ = "tokens"  # pyright: ignore[reportAssignmentType] see above
 
@@ -461,7 +477,9 @@ class TokenRow(SQLModel, table=True):
     name: str
     hash: str = Field(unique=True)
     scopes: list[str] = _list()
+    parent: str | None = Field(default=None, index=True)
     created_at: datetime = _time()
+    used_at: datetime | None = _time_or_none()
     ends_at: datetime | None = _time_or_none()
     revoked_at: datetime | None = _time_or_none()
 

@@ -1,19 +1,77 @@
-"""API tokens, known by their hash; each acts as its owner."""
+"""API tokens, known by their hash; each acts as its owner, within its scopes."""
 
 import hashlib
 import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import NotFound
+from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.store import audit, people
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, TokenRow
 
 PREFIX = "kt_"
+# A token's scope that stands for all that its owner may do.
+EVERYTHING = "*"
+# How old a last use may be before it is written again: reading stays reading.
+USED_EVERY = timedelta(minutes=1)
+
+
+class NewToken(BaseModel):
+    """A token to make; `scopes` are actions of the permission table, none opens nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    scopes: tuple[str, ...] = (EVERYTHING,)
+    ends_in: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A new token; `plain` is shown once and kept nowhere."""
+
+    plain: str
+    row: TokenRow
+
+
+class WiderThanItsToken(KeyturnError):
+    """A token would make one that may do more, or lives longer, than it does itself."""
+
+
+async def issue(
+    store: Store, person: str, new: NewToken, *, by: str, made_with: str | None = None
+) -> Issued:
+    """Make a token of this person's.
+
+    `made_with` is the token that asks for it, if one does: the new one does no more,
+    lives no longer, and is revoked with it. Raises `NotFound` or `WiderThanItsToken`.
+    """
+    plain = PREFIX + secrets.token_urlsafe(32)
+    async with store.write() as session:
+        owner = await people.get(session, person)
+        now = await store.now(session)
+        row = TokenRow(
+            id=new_id("token"),
+            person=owner.id,
+            name=new.name,
+            hash=_hash(plain),
+            scopes=list(new.scopes),
+            parent=made_with,
+            created_at=now,
+            ends_at=now + new.ends_in if new.ends_in else None,
+        )
+        if made_with is not None:
+            await _refuse_wider(session, row)
+        session.add(row)
+        audit.record(session, _entry("token.created", row, by), at=now)
+    return Issued(plain, row)
 
 
 async def create(
@@ -24,22 +82,9 @@ async def create(
     by: str,
     ends_in: timedelta | None = None,
 ) -> str:
-    """Return a new token of this person's: shown once, kept as a hash."""
-    plain = PREFIX + secrets.token_urlsafe(32)
-    async with store.write() as session:
-        owner = await people.get(session, person)
-        now = await store.now(session)
-        row = TokenRow(
-            id=new_id("token"),
-            person=owner.id,
-            name=name,
-            hash=_hash(plain),
-            created_at=now,
-            ends_at=now + ends_in if ends_in else None,
-        )
-        session.add(row)
-        audit.record(session, _entry("token.created", row, by), at=now)
-    return plain
+    """Return a new token that does all that this person may."""
+    new = NewToken(name=name, ends_in=ends_in)
+    return (await issue(store, person, new, by=by)).plain
 
 
 async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
@@ -54,21 +99,31 @@ async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
         person = await session.get(PersonRow, row.person)
         if person is None or person.disabled_at is not None:
             return None
-        if row.ends_at is not None and row.ends_at <= await store.now(session):
-            return None
-        return person, row
+        now = await store.now(session)
+    if row.ends_at is not None and row.ends_at <= now:
+        return None
+    if row.used_at is None or now - row.used_at > USED_EVERY:
+        await _use(store, row.id, now=now)
+    return person, row
 
 
-async def revoke(store: Store, token: str, *, by: str) -> datetime:
-    """Close a token and return since when it is; raises `NotFound`."""
+async def revoke(
+    store: Store, token: str, *, by: str, person: str | None = None
+) -> TokenRow:
+    """Close a token and all that were made with it; return it.
+
+    Raises `NotFound`, also where it is not `person`'s.
+    """
     async with store.write() as session:
-        row = await session.get(TokenRow, token)
-        if row is None:
+        row = await session.get(TokenRow, token, with_for_update=True)
+        if row is None or person not in (None, row.person):
             raise NotFound(kind="token", name=token)
-        if row.revoked_at is None:
-            row.revoked_at = await store.now(session)
-            audit.record(session, _entry("token.revoked", row, by), at=row.revoked_at)
-        return row.revoked_at
+        now = await store.now(session)
+        for one in [row, *await _made_with(session, {row.id})]:
+            if one.revoked_at is None:
+                one.revoked_at = now
+                audit.record(session, _entry("token.revoked", one, by), at=now)
+        return row
 
 
 async def listing(session: AsyncSession, person: str) -> list[TokenRow]:
@@ -81,6 +136,51 @@ async def listing(session: AsyncSession, person: str) -> list[TokenRow]:
     return list((await session.execute(query)).scalars())
 
 
+async def _refuse_wider(session: AsyncSession, row: TokenRow) -> None:
+    # Locked: whoever revokes it now also finds the new one, or comes before it.
+    parent = await session.get(
+        TokenRow, row.parent, with_for_update=True, populate_existing=True
+    )
+    if parent is None or parent.revoked_at is not None:
+        raise NotFound(kind="token", name=str(row.parent))
+    more = beyond(row.scopes, parent.scopes)
+    if more:
+        raise WiderThanItsToken(
+            f"The token that asks may not do {', '.join(sorted(more))}, so it makes no "
+            "token that does; sign in, or use one with these scopes."
+        )
+    if parent.ends_at is not None and (
+        row.ends_at is None or row.ends_at > parent.ends_at
+    ):
+        raise WiderThanItsToken(
+            f"The token that asks ends at {parent.ends_at:%Y-%m-%d %H:%M} UTC; one made "
+            "with it cannot live longer. Ask for fewer days."
+        )
+
+
+def beyond(wanted: Collection[str], given: Collection[str]) -> set[str]:
+    """Return which of the wanted scopes are not among the given."""
+    return set() if EVERYTHING in given else set(wanted) - set(given)
+
+
+async def _made_with(session: AsyncSession, tokens: set[str]) -> list[TokenRow]:
+    """Return every token made with these, and with those, and so on."""
+    found: list[TokenRow] = []
+    while tokens:
+        query = select(TokenRow).where(col(TokenRow.parent).in_(tokens))
+        made = list((await session.execute(query.with_for_update())).scalars())
+        found += made
+        tokens = {one.id for one in made}
+    return found
+
+
+async def _use(store: Store, token: str, *, now: datetime) -> None:
+    async with store.write() as session:
+        row = await session.get(TokenRow, token)
+        if row is not None:
+            row.used_at = now
+
+
 def _hash(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
@@ -90,5 +190,11 @@ def _entry(kind: str, row: TokenRow, by: str) -> audit.Entry:
         actor=by,
         kind=kind,
         subject=row.id,
-        payload={"person": row.person, "name": row.name},
+        payload={
+            "person": row.person,
+            "name": row.name,
+            "scopes": [*row.scopes],
+            "ends_at": row.ends_at.isoformat() if row.ends_at else None,
+            "made_with": row.parent,
+        },
     )

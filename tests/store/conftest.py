@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import postgres
+from tests.store.accounts import Accounts, open_accounts
 from tests.store.desk import Desk, create_tables, open_desk
 
 
@@ -51,4 +52,11 @@ def tables_url(request: pytest.FixtureRequest) -> str:
 async def desk(tables_url: str) -> AsyncIterator[Desk]:
     """The record of a desk, once on SQLite and once on PostgreSQL."""
     async with open_desk(tables_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def accounts(tables_url: str) -> AsyncIterator[Accounts]:
+    """An empty record whose clock the test sets, once on each database."""
+    async with open_accounts(tables_url) as opened:
         yield opened

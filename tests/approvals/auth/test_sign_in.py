@@ -11,9 +11,9 @@ from approvals.app import create_app
 from approvals.auth import accounts
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import migrate, tokens
-from orchestrator.store import people as people_store
+from orchestrator.store import access, migrate, tokens
 from orchestrator.store.engine import Store
+from orchestrator.store.people import EmailTaken
 from orchestrator.store.tables import AuditRow, SessionRow, TokenRow
 from tests.approvals.people import PASSWORD, People
 
@@ -221,7 +221,7 @@ async def test_a_closed_account_opens_nothing(
     headers = await people.token("ann")
     await _sign_in(http)
 
-    await people_store.disable(store, ann.id, by="admin")
+    await access.disable(store, ann.id, by="admin")
 
     assert (await http.get(ME)).status_code == 401
     assert (await http.get(ME, headers=headers)).status_code == 401
@@ -277,7 +277,7 @@ async def test_two_accounts_do_not_share_an_address(
 ) -> None:
     await people.named("ann")
 
-    with pytest.raises(people_store.EmailTaken):
+    with pytest.raises(EmailTaken):
         await People(store).named("ann")
 
 

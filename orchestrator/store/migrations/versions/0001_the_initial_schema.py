@@ -122,6 +122,7 @@ def upgrade() -> None:
         sa.Column("teams", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("languages", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("password_hash", sa.String(), nullable=True),
+        sa.Column("oidc_issuer", sa.String(), nullable=True),
         sa.Column("oidc_subject", sa.String(), nullable=True),
         sa.Column("approves_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mail_about", sa.JSON(), nullable=True),
@@ -129,7 +130,7 @@ def upgrade() -> None:
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("email"),
-        sa.UniqueConstraint("oidc_subject"),
+        sa.UniqueConstraint("oidc_issuer", "oidc_subject"),
     )
     op.create_table(
         "proposals",
@@ -255,7 +256,14 @@ def upgrade() -> None:
         "sessions",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("old_hash", sa.String(), nullable=True),
+        sa.Column("old_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("csrf", sa.String(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("browser", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
@@ -264,6 +272,10 @@ def upgrade() -> None:
             ["people.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("hash"),
+    )
+    op.create_index(
+        op.f("ix_sessions_old_hash"), "sessions", ["old_hash"], unique=False
     )
     op.create_index(op.f("ix_sessions_person"), "sessions", ["person"], unique=False)
     op.create_table(
@@ -273,7 +285,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("scopes", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("parent", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -283,6 +297,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("hash"),
     )
+    op.create_index(op.f("ix_tokens_parent"), "tokens", ["parent"], unique=False)
     op.create_index(op.f("ix_tokens_person"), "tokens", ["person"], unique=False)
     op.create_table(
         "approvals",
@@ -663,8 +678,10 @@ def downgrade() -> None:
     op.drop_index("approvals_by_status", table_name="approvals")
     op.drop_table("approvals")
     op.drop_index(op.f("ix_tokens_person"), table_name="tokens")
+    op.drop_index(op.f("ix_tokens_parent"), table_name="tokens")
     op.drop_table("tokens")
     op.drop_index(op.f("ix_sessions_person"), table_name="sessions")
+    op.drop_index(op.f("ix_sessions_old_hash"), table_name="sessions")
     op.drop_table("sessions")
     op.drop_index("runs_by_status", table_name="runs")
     op.drop_index("runs_by_customer", table_name="runs")

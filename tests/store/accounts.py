@@ -1,0 +1,75 @@
+"""People in an empty record whose clock the test sets."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlmodel import col, select
+
+from orchestrator.store import people
+from orchestrator.store.engine import Store
+from orchestrator.store.people import NewPerson
+from orchestrator.store.tables import AuditRow, PersonRow
+
+BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """A clock that stands until the test moves it."""
+
+    now: datetime = BEGINNING
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def passes(self, span: timedelta) -> None:
+        self.now += span
+
+
+@dataclass
+class Accounts:
+    """The record, its clock, and how to open accounts in it."""
+
+    store: Store
+    clock: Clock
+    known: dict[str, PersonRow] = field(default_factory=dict[str, PersonRow])
+
+    async def open(
+        self, name: str, role: str = "agent", *, tenant: str | None = None
+    ) -> PersonRow:
+        new = NewPerson.model_validate(
+            {
+                "name": name,
+                "email": f"{name}@shop.example",
+                "role": role,
+                "tenant": tenant,
+            }
+        )
+        return await people.add(self.store, new, password_hash=None, by="test")
+
+    async def read(self, person: PersonRow) -> PersonRow:
+        async with self.store.read() as session:
+            return await people.get(session, person.id)
+
+    async def log(self) -> list[AuditRow]:
+        async with self.store.read() as session:
+            return list(
+                (
+                    await session.execute(select(AuditRow).order_by(col(AuditRow.id)))
+                ).scalars()
+            )
+
+    async def kinds(self) -> list[str]:
+        return [one.kind for one in await self.log()]
+
+
+@asynccontextmanager
+async def open_accounts(url: str) -> AsyncGenerator[Accounts]:
+    clock = Clock()
+    store = Store(url, clock=clock)
+    try:
+        yield Accounts(store, clock)
+    finally:
+        await store.close()
