@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -15,7 +16,7 @@ from approvals.inbox import flash, preview, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
-from orchestrator.store import approvals, desk, drafts, watch
+from orchestrator.store import approvals, desk, drafts, openings, watch
 from orchestrator.store.desk import Item
 
 router = APIRouter()
@@ -47,6 +48,14 @@ async def changed(
         lambda: watch.approval(page.parts.store, approval), seen
     ):
         yield event
+
+
+@router.post("/inbox/{approval}/opened", status_code=204)
+async def opened(
+    page: PageDep, approval: str, binding: Annotated[str, Form(max_length=200)]
+) -> None:
+    """Remember that this page is open: what is decided at once was opened before."""
+    await openings.record(page.parts.store, page.visitor.person, approval, binding)
 
 
 async def show(  # noqa: PLR0913 what may have happened before

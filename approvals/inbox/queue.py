@@ -81,14 +81,14 @@ async def after(store: Store, person: Person, approval: str) -> str | None:
     ids = [one.approval.id for one in found]
     start = ids.index(approval) + 1 if approval in ids else 0
     for one in (*found[start:], *found[:start]):
-        if one.approval.id != approval and _mine(one, person)[0] == "yes":
+        if one.approval.id != approval and mine(one, person)[0] == "yes":
             return one.approval.id
     return None
 
 
 def _row(one: Waiting, person: Person) -> Row:
     approval = one.approval
-    mine, reason = _mine(one, person)
+    whose, reason = mine(one, person)
     return Row(
         id=approval.id,
         summary=summary_of(approval, one.release),
@@ -103,12 +103,13 @@ def _row(one: Waiting, person: Person) -> Row:
         needed=approval.needed,
         given=one.given,
         role=approval.role,
-        mine=mine,
+        mine=whose,
         why_not=reason,
     )
 
 
-def _mine(one: Waiting, person: Person) -> tuple[Literal["yes", "no", "done"], str]:
+def mine(one: Waiting, person: Person) -> tuple[Literal["yes", "no", "done"], str]:
+    """Return whether this person may decide it, and why not."""
     if person.id in one.deciders:
         return "done", ""
     reason = why_not(one.approval, one.run, person)

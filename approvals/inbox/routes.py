@@ -10,8 +10,18 @@ from approvals.inbox import (
     handoffs,
     items,
     listing,
+    several,
 )
 
 router = APIRouter(include_in_schema=False)
-for part in (entrance, listing, items, deciding, editing, handoffs, decisions):
+for part in (
+    entrance,
+    listing,
+    several,
+    items,
+    deciding,
+    editing,
+    handoffs,
+    decisions,
+):
     router.include_router(part.router)

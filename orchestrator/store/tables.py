@@ -302,6 +302,18 @@ _BUSY = text("status IN ('leased', 'sending', 'unknown')")
 _MAY_HAVE_SENT = text("status IN ('leased', 'sending', 'unknown', 'done')")
 
 
+class OpeningRow(SQLModel, table=True):
+    """That a person's page of an approval was open, and which binding it showed."""
+
+    __tablename__ = "openings"  # pyright: ignore[reportAssignmentType] see above
+
+    approval: str = Field(primary_key=True, foreign_key="approvals.id")
+    session: str = Field(primary_key=True)
+    binding: str = Field(primary_key=True)
+    person: str
+    at: datetime = _time()
+
+
 class EffectRow(SQLModel, table=True):
     """An action being carried out: the effect ledger.
 

@@ -1,0 +1,253 @@
+"""Deciding several like items at once: chosen, shown in full, confirmed, told."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse
+from pydantic import JsonValue
+
+from approvals import wording
+from approvals.api.approval_body import summary_of
+from approvals.auth import permissions
+from approvals.facts import parsed
+from approvals.inbox import queue, reasons
+from approvals.inbox.flash import Flash
+from approvals.page import Page, PageDep
+from orchestrator.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.store import batch, desk, openings
+from orchestrator.store.approvals import Answer
+from orchestrator.store.batch import MOST, Bound
+from orchestrator.store.desk import Waiting
+from orchestrator.store.tables import ApprovalRow
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One item that may be decided with others; `is_opened` as it stands now."""
+
+    approval: ApprovalRow
+    summary: str
+    amount: str
+    preview: JsonValue
+    arguments: JsonValue
+    is_opened: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Items of one tool and rule, with their money by currency."""
+
+    tool: str
+    rule: str
+    choices: list[Choice]
+    totals: list[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one item: nothing decided where there is a problem."""
+
+    id: str
+    summary: str
+    amount: str
+    problem: str
+
+
+Items = Annotated[list[str], Query(max_length=200)]
+
+
+@router.get("/inbox/several")
+async def several(page: PageDep) -> HTMLResponse:
+    """Show which items may be decided at once."""
+    return await _choosing(page)
+
+
+@router.get("/inbox/several/confirm")
+async def confirm(page: PageDep, item: Items = []) -> HTMLResponse:  # noqa: B006 FastAPI copies it
+    """Show each chosen item in full, with what they sum up to."""
+    permissions.check(page.visitor.person, "approvals.decide")
+    groups = _grouped(
+        one for one in await _choices(page) if one.approval.id in set(item)
+    )
+    found = [one for group in groups for one in group.choices]
+    problem = _problem(groups, found, asked=len(set(item)))
+    if problem:
+        return await _choosing(page, problem=problem, chosen=item, status=422)
+    return await page.show(
+        "inbox/several_confirm.html",
+        group=groups[0],
+        reasons=reasons.REJECT,
+        problem=None,
+    )
+
+
+@router.post("/inbox/several/decide")
+async def decide(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    item: Annotated[list[str], Form(max_length=200)],
+    binding: Annotated[list[str], Form(max_length=200)],
+    decision: Annotated[Literal["approve", "reject"], Form()],
+    canned: Annotated[str | None, Form(max_length=3)] = None,
+    reason: Annotated[str, Form(max_length=2_000)] = "",
+) -> HTMLResponse:
+    """Give one answer to all of them; each has a result of its own."""
+    person, parts = page.visitor.person, page.parts
+    permissions.check(person, "approvals.decide")
+    try:
+        words = _words(decision, canned, reason)
+        bound = _bound(item, binding)
+        await openings.check(parts.store, person, {b.id: b.binding for b in bound})
+        answer = Answer(decision=decision, binding="", reason=words or None)
+        came = await batch.decide(parts.store, parts.signer, person, bound, answer)
+    except (InvalidValue, NotFound) as error:
+        refused = Flash("Nothing was decided", str(error))
+        return await _choosing(page, problem=refused, chosen=item, status=422)
+    rows = [one for one in came if isinstance(one, ApprovalRow)]
+    for run in {row.run for row in rows}:
+        parts.deliver_soon(run)
+    return await page.show(
+        "inbox/several_done.html",
+        decision=decision,
+        results=[
+            await _result(page, one.id, what)
+            for one, what in zip(bound, came, strict=True)
+        ],
+        decided=len(rows),
+        totals=_totals(rows),
+    )
+
+
+def _words(decision: str, canned: str | None, reason: str) -> str:
+    if decision == "approve":
+        return reason
+    words = reasons.words(decision, canned, reason)
+    if not words:
+        raise InvalidValue(
+            "reason: a rejection needs a reason; the model reads it and goes on from it"
+        )
+    return words
+
+
+def _bound(items: Sequence[str], bindings: Sequence[str]) -> list[Bound]:
+    if len(items) != len(bindings):
+        raise InvalidValue(
+            f"items: {len(items)} came with {len(bindings)} bindings; choose them again"
+        )
+    return [
+        Bound(id=name, binding=binding)
+        for name, binding in zip(items, bindings, strict=True)
+    ]
+
+
+async def _choosing(
+    page: Page,
+    *,
+    problem: Flash | None = None,
+    chosen: Sequence[str] = (),
+    status: int = 200,
+) -> HTMLResponse:
+    permissions.check(page.visitor.person, "approvals.decide")
+    return await page.show(
+        "inbox/several.html",
+        status=status,
+        groups=[one for one in _grouped(await _choices(page)) if len(one.choices) > 1],
+        problem=problem,
+        chosen=set(chosen),
+        most=MOST,
+    )
+
+
+async def _choices(page: Page) -> list[Choice]:
+    """Return what this person alone may decide, what runs out first first."""
+    person = page.visitor.person
+    async with page.parts.store.read() as session:
+        waiting = [
+            one
+            for one in await desk.queue(session, tenant=person.tenant)
+            if one.approval.needed == 1
+            and one.approval.binding is not None
+            and queue.mine(one, person)[0] == "yes"
+        ]
+        opened = await openings.of(
+            session, person, [one.approval.id for one in waiting]
+        )
+    return [_choice(one, opened) for one in waiting]
+
+
+def _choice(one: Waiting, opened: set[tuple[str, str]]) -> Choice:
+    row = one.approval
+    spec = one.release.tool(row.tool)
+    return Choice(
+        approval=row,
+        summary=summary_of(row, one.release),
+        amount=wording.money(row.amount, row.currency),
+        preview=parsed(row.preview) if spec.has_preview else None,
+        arguments=parsed(row.arguments),
+        is_opened=(row.id, row.binding or "") in opened,
+    )
+
+
+def _grouped(choices: Iterable[Choice]) -> list[Group]:
+    found: dict[tuple[str, str], list[Choice]] = {}
+    for one in choices:
+        found.setdefault((one.approval.tool, one.approval.rule), []).append(one)
+    return [
+        Group(tool, rule, group, _totals([one.approval for one in group]))
+        for (tool, rule), group in found.items()
+    ]
+
+
+def _problem(
+    groups: Sequence[Group], found: Sequence[Choice], *, asked: int
+) -> Flash | None:
+    if not asked:
+        return Flash("Nothing is chosen", "Tick the items that you want to decide.")
+    if len(found) < asked:
+        return Flash(
+            "Some of these cannot be decided with others",
+            f"{asked - len(found)} of {asked} were decided meanwhile, need several "
+            "people, or are not yours to decide. Choose again from what is left.",
+        )
+    if len(groups) > 1:
+        return Flash(
+            "These are not alike",
+            "Items decided at once have one tool and one rule. Choose from one group.",
+        )
+    if len(found) > MOST:
+        return Flash(
+            f"{len(found)} are too many",
+            f"At most {MOST} are decided at once; choose fewer.",
+        )
+    closed = [one.approval.id for one in found if not one.is_opened]
+    if closed:
+        return Flash(
+            "Open each first",
+            f"Not opened since you signed in, or changed since: {', '.join(closed)}.",
+        )
+    return None
+
+
+def _totals(rows: Iterable[ApprovalRow]) -> list[str]:
+    sums = Counter[str]()
+    for row in rows:
+        if row.amount is not None and row.currency is not None:
+            sums[row.currency] += row.amount
+    return [wording.money(total, currency) for currency, total in sums.items()]
+
+
+async def _result(page: Page, name: str, came: ApprovalRow | KeyturnError) -> Result:
+    person = page.visitor.person
+    item = await desk.item(
+        page.parts.store, name, person=person.id, tenant=person.tenant
+    )
+    return Result(
+        id=name,
+        summary=summary_of(item.approval, item.release),
+        amount=wording.money(item.approval.amount, item.approval.currency),
+        problem=str(came) if isinstance(came, KeyturnError) else "",
+    )
