@@ -9,6 +9,64 @@ class ContractError(KeyturnError):
     """A contract, rule or tool is wrong and must be mended before a worker starts."""
 
 
+class OptionalField(ContractError):
+    """A tool's subject or money is in a field that may be left out."""
+
+
+class PolicyError(ContractError):
+    """The rules of one tool say what their author cannot have meant."""
+
+    def __init__(self, *, contract: str, tool: str, problem: str) -> None:
+        """Name the contract, the tool, what is wrong and what to do."""
+        self.contract = contract
+        self.tool = tool
+        super().__init__(f"Contract {contract!r}, tool {tool!r}: {problem}")
+
+
+class DeadRule(PolicyError):
+    """A rule that never decides, because earlier ones decide all that it matches."""
+
+
+class TwinTiers(PolicyError):
+    """Two rules with the same condition and the same bound: only the first decides."""
+
+
+class PolicyGap(PolicyError):
+    """No rule speaks of some arguments, while rules speak of others."""
+
+
+class ToolWithoutRule(PolicyError):
+    """An action is granted and no rule speaks of it, so it could never be done."""
+
+
+class CurrencyWithoutRule(PolicyError):
+    """A currency is spoken of, and less is said of it than of another."""
+
+
+class CurrencyWithoutLimit(PolicyError):
+    """Rules let money in a currency move that no limit names: it would be refused."""
+
+
+class UnboundedAllow(PolicyError):
+    """A rule allows any amount in any currency, and no limit holds it."""
+
+
+class RuleOnOptionalField(PolicyError):
+    """A rule looks at a field that may be left out: leaving it out would dodge it."""
+
+
+class ValueNeverOccurs(PolicyError):
+    """A rule waits for a value that its field cannot have."""
+
+
+class EvadableValue(PolicyError):
+    """A value of a free text is judged more strictly than any other spelling of it."""
+
+
+class LooserVerdict(PolicyError):
+    """A higher amount is judged more loosely than a lower one."""
+
+
 class MalformedJson(KeyturnError):
     """A text is not one strict JSON document."""
 

@@ -95,7 +95,7 @@ class Rule:
             return self.verdict
         people = "person" if self.approvers == 1 else "people"
         chain = "".join(
-            f", after {_length(before)} of role {step.role}"
+            f", after {length(before)} of role {step.role}"
             for before, step in zip(
                 [self.within, *(one.within for one in self.escalate)],
                 self.escalate,
@@ -231,7 +231,7 @@ def _equals(want: Scalar | frozenset[Scalar], value: JsonValue) -> bool:
     return any(type(one) is type(value) and one == value for one in wanted)
 
 
-def _length(time: timedelta) -> str:
+def length(time: timedelta) -> str:
     """Return a length of time in its largest whole unit."""
     units = {"days": "d", "hours": "h", "minutes": "min", "seconds": "s"}
     for unit, short in units.items():

@@ -16,11 +16,12 @@ from typing import (
 )
 
 from pydantic import BaseModel, GetJsonSchemaHandler, JsonValue
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from orchestrator.connector import Connectors
-from orchestrator.errors import ContractError, KeyturnError
+from orchestrator.errors import ContractError, KeyturnError, OptionalField
 from orchestrator.money import Money
 
 Authority = Literal["read_only", "write", "irreversible"]
@@ -190,10 +191,20 @@ def _check(tool: Tool) -> None:
                 f"Tool {tool.name!r} names {name!r} as its {label}, but "
                 f"{tool.input.__name__} has only: {', '.join(fields) or 'no field'}."
             )
+        if isinstance(name, str) and _can_be_missing(fields[name]):
+            raise OptionalField(
+                f"Tool {tool.name!r}: its {label} {name!r} may be left out, or goes by "
+                "another name in JSON. What judges an action is always there under its "
+                "own name: make the field required, without default and alias."
+            )
     if isinstance(tool.money, str) and fields[tool.money].annotation is not Money:
         raise ContractError(
             f"Tool {tool.name!r}: its money field {tool.money!r} must be of type Money."
         )
+
+
+def _can_be_missing(field: FieldInfo) -> bool:
+    return not field.is_required() or field.validation_alias is not None
 
 
 def arguments_schema(tool: Tool) -> dict[str, JsonValue]:

@@ -13,8 +13,10 @@ from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
 from approvals.api.text import SLUG_PATTERN
 from approvals.dependencies import StoreDep
+from orchestrator import policy_table
 from orchestrator.budget import Limit, LimitScope
 from orchestrator.policy import Rule, Scalar, VerdictKind
+from orchestrator.policy_table import ToolTable
 from orchestrator.release import Release
 from orchestrator.store import releases
 
@@ -77,6 +79,10 @@ class Contract(BaseModel):
     never_sees: list[str]
     tools: list[str]
     rules: list[RuleBody]
+    table: list[ToolTable] = Field(
+        description="The rules as a table: for each action each band of amounts, with "
+        "examples on both sides of every boundary"
+    )
     budget: BudgetBody
     limits: list[LimitBody]
     fallback: dict[str, str]
@@ -128,6 +134,7 @@ def _body(release: Release) -> Contract:
         never_sees=list(release.never_sees),
         tools=[tool.name for tool in release.tools],
         rules=[_rule(rule) for rule in release.rules],
+        table=policy_table.of_release(release),
         budget=BudgetBody.model_validate(release.budget.model_dump(mode="json")),
         limits=[_limit(limit) for limit in release.limits],
         fallback=release.fallback.model_dump(mode="json"),

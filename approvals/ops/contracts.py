@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from approvals.page import PageDep
+from orchestrator import policy_table
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
 from orchestrator.store import releases
@@ -24,7 +25,10 @@ async def contract(page: PageDep, name: str) -> HTMLResponse:
     """Show one contract: its rules as a table, limits, budget, what it never sees."""
     async with page.parts.store.read() as session:
         hash_, release = await releases.live(session, name)
-    return await page.show("ops/contract.html", release=release, hash=hash_)
+    tables = policy_table.of_release(release)
+    return await page.show(
+        "ops/contract.html", release=release, hash=hash_, tables=tables
+    )
 
 
 @router.get("/tools")

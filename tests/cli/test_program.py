@@ -149,11 +149,24 @@ def test_printed_keys_are_usable(keyturn: Keyturn) -> None:
 
 def test_contract_is_shown_with_its_hash(keyturn: Keyturn) -> None:
     listed = keyturn("contract", "list", "--json").json()
-    shown = keyturn("contract", "show", "support-ticket").json()
+    shown = keyturn("contract", "show", "support-ticket", "--json").json()
 
     assert [one["workflow"] for one in listed] == ["support-ticket"]
     assert shown["release"] == listed[0]["release"]
     assert keyturn("contract", "show", "none").status == 1
+
+
+def test_contract_is_drawn_with_both_sides_of_each_boundary(keyturn: Keyturn) -> None:
+    drawn = keyturn("contract", "show", "support-ticket").out
+
+    lines = [" ".join(line.split()) for line in drawn.splitlines()]
+    assert "refund_order always up to 20.00 USD allowed 0.01 USD, 20.00 USD" in lines
+    assert (
+        "refund_order always 20.01 USD to 500.00 USD 1 agent within 4 h "
+        "20.01 USD, 500.00 USD" in lines
+    )
+    assert any("5000.01 USD and more denied: no rule matches" in one for one in lines)
+    assert "10.01 USD after 10.00 USD: 1 agent within 4 h" in drawn
 
 
 def test_application_of_the_working_folder_is_found(keyturn: Keyturn) -> None:

@@ -1,20 +1,23 @@
 """`keyturn contract`: what the configured applications declare."""
 
-import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from pydantic import JsonValue
 
-from orchestrator import registry, release, settings
+from orchestrator import policy_table, registry, release, settings
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
 from orchestrator.errors import NotFound
+from orchestrator.policy import length
+from orchestrator.policy_table import ToolTable
 from orchestrator.registry import Registry
 from orchestrator.release import Release
 
 app = typer.Typer()
 
+RULE_COLUMNS = ("Tool", "Where", "Amount", "Verdict", "For example")
 COLUMNS = ("Workflow", "Owner", "Tools", "Budget", "Release")
 
 
@@ -36,13 +39,76 @@ def listing(*, as_json: AsJson = False) -> None:
 @app.command()
 def show(
     workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Print everything that a contract says, and its release's hash, as JSON."""
+    """Draw a contract's rules as a table: what becomes of each amount, and where it turns.
+
+    With --json everything that the contract says, and its release's hash.
+    """
     found = {one.workflow: one for one in _releases(_load())}
     if workflow not in found:
         raise NotFound(kind="workflow", name=workflow, known=tuple(found))
     made = found[workflow]
-    output.line(json.dumps({"release": made.hash(), **made.data()}, indent=2))
+    tables = policy_table.of_release(made)
+    if as_json:
+        table: JsonValue = [one.model_dump(mode="json") for one in tables]
+        output.as_json({"release": made.hash(), **made.data(), "table": table})
+        return
+    output.pairs(_head(made))
+    output.line("")
+    output.table(RULE_COLUMNS, [row for one in tables for row in _rows(one)])
+    for hint in _hints(tables):
+        output.line(hint)
+
+
+def _head(made: Release) -> dict[str, object]:
+    return {
+        "Workflow": made.workflow,
+        "Release": made.hash(),
+        "Owner": made.owner,
+        "On call": made.on_call,
+        "Never sees": list(made.never_sees),
+        "Reads": [tool.name for tool in made.tools if not tool.is_action],
+        "Limits": [
+            f"{one.money} per {one.per} within {length(one.within)}"
+            for one in made.limits
+        ],
+        "Budget": f"${made.budget.cost_usd} a run",
+    }
+
+
+def _rows(table: ToolTable) -> list[list[str]]:
+    return [
+        [
+            table.tool,
+            line.where or "always",
+            line.amounts,
+            line.verdict,
+            ", ".join(str(one.amount) for one in line.examples),
+        ]
+        for line in table.lines
+    ]
+
+
+def _hints(tables: Sequence[ToolTable]) -> list[str]:
+    """Return what the table does not show: what moved before, repeats and limits."""
+    lines = [(table.tool, line) for table in tables for line in table.lines]
+    shared = next(
+        (f"{tool} of {one.text}" for tool, line in lines for one in line.shared[1:]), ""
+    )
+    again = dict.fromkeys(
+        f"{tool} again on the same subject: {line.again}"
+        for tool, line in lines
+        if line.again
+    )
+    limits = dict.fromkeys(
+        f"{tool} is refused beyond {line.limit}, whoever approves"
+        for tool, line in lines
+        if line.limit
+    )
+    moved = [f"What moved before counts: {shared}."] if shared else []
+    return [*moved, *(f"{one}." for one in (*again, *limits))]
 
 
 def _load() -> Registry:
