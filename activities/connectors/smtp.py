@@ -31,14 +31,20 @@ class SmtpMailer:
         Raises `ToolError` where the server refused it or there is nobody to write to,
         `NotSent` where the server was never reached; else the outcome is unknown.
         """
-        message = self._message(mail)
+        try:
+            message = self._message(mail)
+        except ValueError as error:
+            raise ToolError(
+                f"This mail cannot be written, so nothing was sent: {error}"
+            ) from error
         smtp = _client(self.url)
         try:
             await smtp.connect()
         except (aiosmtplib.SMTPConnectError, OSError) as error:
             raise NotSent(f"The mail server cannot be reached: {error}") from error
         try:
-            await smtp.send_message(message)
+            # Exactly the contact, whatever a header's syntax makes of it (P14).
+            await smtp.send_message(message, recipients=[self._contact()])
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise ToolError(f"The mail server refused the address: {error}") from error
         except aiosmtplib.SMTPResponseException as error:
@@ -48,13 +54,15 @@ class SmtpMailer:
         return str(message["Message-ID"])
 
     def _message(self, mail: Mail) -> EmailMessage:
-        if not self.actor.contact:
-            raise ToolError(
-                "This run knows no address of the customer, so nothing was sent."
-            )
         message = EmailMessage(policy=SMTP)
         message["From"] = self.sender
-        message["To"] = self.actor.contact
+        message["To"] = self._contact()
+        if [one.addr_spec for one in message["To"].addresses] != [self._contact()]:
+            # `Mira:eve@x.example` is a group, with another's address in it.
+            raise ToolError(
+                f"The address known for this customer, {self._contact()!r}, is not one "
+                "plain address, so nothing was sent."
+            )
         # A line break would let a text write headers of its own.
         message["Subject"] = " ".join(mail.subject.split())
         message["Message-ID"] = message_id(self.key, self.sender)
@@ -62,6 +70,13 @@ class SmtpMailer:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(mail.body)
         return message
+
+    def _contact(self) -> str:
+        if not self.actor.contact:
+            raise ToolError(
+                "This run knows no address of the customer, so nothing was sent."
+            )
+        return self.actor.contact
 
 
 def message_id(key: str, sender: str) -> str:

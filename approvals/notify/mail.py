@@ -38,8 +38,10 @@ class Mailer:
         """Hand a letter to the mail server, or raise `NotDelivered`."""
         smtp = _client(self._url)
         try:
+            message = self._message(letter)
             await smtp.connect()
-            await smtp.send_message(self._message(letter))
+            # Exactly this person, whatever a header's syntax makes of the address.
+            await smtp.send_message(message, recipients=[letter.to])
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [one.code for one in error.recipients]
             for_good = all(code >= REFUSED_FOR_GOOD for code in codes)
@@ -54,6 +56,9 @@ class Mailer:
         message = EmailMessage(policy=SMTP)
         message["From"] = self._sender
         message["To"] = letter.to
+        if [one.addr_spec for one in message["To"].addresses] != [letter.to]:
+            words = "the person's address is not one plain address"
+            raise NotDelivered(words, for_good=True)
         message["Subject"] = " ".join(letter.subject.split())
         name = hashlib.sha256(letter.id.encode()).hexdigest()[:32]
         message["Message-ID"] = f"<notice-{name}@{self._sender.rpartition('@')[2]}>"

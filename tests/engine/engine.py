@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, col, select
 
 from activities.llm import routing
 from activities.llm.simulator import Scenario, default, running_simulator
+from activities.toolbox import ConnectorSource
 from approvals.delivery import Deliverer
 from orchestrator import registry
 from orchestrator.binding import Signer, new_key
@@ -34,6 +35,14 @@ from orchestrator.switch import Switch
 from tests.engine.world import World
 
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What tools reach instead of the world of fakes."""
+
+    readers: ConnectorSource
+    writers: ConnectorSource
 
 
 @dataclass
@@ -176,6 +185,7 @@ async def running_engine(
     database_url: str,
     *scenarios: Scenario,
     apps: Sequence[str] = ("tests.apps.desk",),
+    outside: Outside | None = None,
 ) -> AsyncGenerator[Engine]:
     """Run both workers in this process against a real Temporal server."""
     async with AsyncExitStack() as stack:
@@ -205,8 +215,8 @@ async def running_engine(
             client=await connect(settings),
             registry=registry.load(apps),
             providers=providers,
-            readers=world.readers,
-            writers=world.writers,
+            readers=outside.readers if outside else world.readers,
+            writers=outside.writers if outside else world.writers,
         )
         await worker.register(parts)
         await stack.enter_async_context(worker.thinking_worker(parts))
