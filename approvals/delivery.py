@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 
 import structlog
 from temporalio.client import Client
@@ -11,12 +12,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from approvals.comparison import Comparison
 from orchestrator.errors import StoreUnavailable
-from orchestrator.store import meters, outbox, switches
+from orchestrator.store import deadlines, meters, outbox, reassigning, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.outbox import Delivery
 from workflows.messages import RunStart
 
 SWEEP_S = 1.0
+# Whom the system picked seldom loses the right to decide.
+LOOKS_A_MEND = 15
 # How often one of all processes compares the open runs with Temporal.
 COMPARE_EVERY = timedelta(seconds=30)
 log = structlog.get_logger()
@@ -48,10 +51,13 @@ class Deliverer:
 
     async def sweep(self) -> None:
         """Deliver what is left, and tidy up after the dead, for ever."""
-        while True:
+        for look in count():
             try:
                 while await self.deliver():
                     pass
+                await deadlines.warn(self.store)
+                if look % LOOKS_A_MEND == 0:
+                    await reassigning.mend(self.store)
                 await meters.charge_dead(self.store)
                 await switches.release_ended(self.store)
                 await self.compare()

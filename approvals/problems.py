@@ -33,11 +33,13 @@ from orchestrator.store.approvals import (
     StaleBinding,
 )
 from orchestrator.store.attempts import TooManyAttempts
+from orchestrator.store.deadlines import NoMoreTime
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
 from orchestrator.store.incidents import IncidentClosed
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
+from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.runs import NotStarted, RunEnded
 from orchestrator.store.sending import NotUnknown
 from orchestrator.store.tokens import WiderThanItsToken
@@ -76,10 +78,13 @@ STATUS: Mapping[type[KeyturnError], int] = {
     MayNotDecide: 403,
     OwnAccess: 403,
     WiderThanItsToken: 403,
+    MayNotAssign: 403,
     NotFound: 404,
     AlreadyDecided: 409,
     Claimed: 409,
     NoMoreRounds: 409,
+    NoMoreTime: 409,
+    NobodyElse: 409,
     RunEnded: 409,
     NotStarted: 409,
     NotUnknown: 409,
@@ -164,6 +169,14 @@ def _members(error: KeyturnError) -> dict[str, JsonValue]:
                 "approval": error.approval,
                 "state": error.status,
                 "decided_by": decided_by,
+            }
+        case Claimed():
+            until = error.until.isoformat() if error.until else None
+            return {
+                "approval": error.approval,
+                "claimed_by": error.claimed_by,
+                "claimed_name": error.claimed_name,
+                "claim_until": until,
             }
         case RunEnded():
             return {"run": error.run, "state": error.status}

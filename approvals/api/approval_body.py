@@ -13,7 +13,8 @@ from orchestrator.binding import DecisionKind
 from orchestrator.money import Money
 from orchestrator.release import Release
 from orchestrator.status import ApprovalStatus
-from orchestrator.store import approvals, releases
+from orchestrator.store import approvals, claiming, deciding, releases
+from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
@@ -69,7 +70,15 @@ class Approval(BaseModel):
     undo_until: datetime | None = Field(
         description="Until when a decision can be taken back with `:undo`"
     )
-    claimed_by: str | None
+    claimed_by: str | None = Field(description="Who holds it now; others do not decide")
+    claimed_name: str | None
+    claim_until: datetime | None
+    assigned: bool = Field(description="The system picks who decides it")
+    assigned_to: str | None = Field(description="Whom it was given to")
+    team: str | None
+    language: str | None
+    level: int = Field(description="How often it was escalated")
+    extended: int = Field(description="How often it was given more time")
     decisions: list[Decision]
     tenant: str
     workflow: str
@@ -91,8 +100,11 @@ def money_body(amount: int | None, currency: str | None) -> MoneyBody | None:
     return MoneyBody(amount=amount, currency=currency, text=str(money))
 
 
-def body(row: ApprovalRow, release: Release, given: Sequence[DecisionRow]) -> Approval:
-    """Return an approval's body."""
+def body(
+    row: ApprovalRow, release: Release, given: Sequence[DecisionRow], *, now: datetime
+) -> Approval:
+    """Return an approval's body, with the claim that holds `now`."""
+    holder = claiming.holder(row, now=now)
     return Approval(
         **_same(row),
         call=f"{row.run}:{row.turn}.{row.index}",
@@ -103,7 +115,10 @@ def body(row: ApprovalRow, release: Release, given: Sequence[DecisionRow]) -> Ap
         summary=summary_of(row, release),
         money=money_body(row.amount, row.currency),
         given=len({one.person for one in given if one.decision == "approve"}),
-        claimed_by=None,
+        claimed_by=holder,
+        claimed_name=row.claimed_name if holder else None,
+        claim_until=row.claim_until if holder else None,
+        assigned=deciding.is_assigned(row),
         decisions=[_decision(one) for one in given],
         model_words=row.reason,
     )
@@ -124,13 +139,32 @@ def summary_of(row: ApprovalRow, release: Release) -> str:
     )
 
 
-async def bodies(session: AsyncSession, rows: Sequence[ApprovalRow]) -> list[Approval]:
+async def bodies(
+    session: AsyncSession, rows: Sequence[ApprovalRow], *, now: datetime
+) -> list[Approval]:
     """Return the bodies of many approvals, with their decisions."""
     given = await approvals.decisions_of(session, [row.id for row in rows])
     return [
-        body(row, await releases.load(session, row.release), given.get(row.id, ()))
+        body(
+            row,
+            await releases.load(session, row.release),
+            given.get(row.id, ()),
+            now=now,
+        )
         for row in rows
     ]
+
+
+async def many(store: Store, rows: Sequence[ApprovalRow]) -> list[Approval]:
+    """Return the bodies of approvals as they stand now."""
+    async with store.read() as session:
+        return await bodies(session, rows, now=await store.now(session))
+
+
+async def one(store: Store, row: ApprovalRow) -> Approval:
+    """Return the body of one approval as it stands now."""
+    [found] = await many(store, [row])
+    return found
 
 
 def _same(row: ApprovalRow) -> Mapping[str, Any]:
@@ -150,6 +184,11 @@ def _same(row: ApprovalRow) -> Mapping[str, Any]:
         "workflow",
         "customer",
         "subject",
+        "assigned_to",
+        "team",
+        "language",
+        "level",
+        "extended",
         "revision",
         "closed_because",
         "consumed_by",

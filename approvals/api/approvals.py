@@ -17,7 +17,8 @@ from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.binding import DecisionKind
 from orchestrator.status import ApprovalStatus
 from orchestrator.store import approvals, undo
-from orchestrator.store.approvals import Answer
+from orchestrator.store.approvals import Answer, Filter, Person
+from orchestrator.store.queues import Claim
 
 router = APIRouter(tags=["approvals"], route_class=StrictRoute)
 
@@ -44,6 +45,22 @@ class ApprovalQuery(Paged):
 
     status: ApprovalStatus | None = None
     tenant: Line | None = None
+    workflow: Line | None = None
+    tool: Line | None = None
+    team: Line | None = None
+    language: Line | None = None
+    claim: Claim | None = Field(
+        default=None,
+        description="`mine` is what you hold or were assigned; `claimed` is held by "
+        "anybody, `unclaimed` by nobody",
+    )
+    own: bool = Field(default=False, description="Only of your own teams and languages")
+
+    def filter(self, person: Person) -> Filter:
+        """Return what to list for this person."""
+        asked = self.model_dump(exclude={"limit", "cursor", "tenant"})
+        tenant = tenancy.of_list(person, self.tenant)
+        return Filter(**asked, tenant=tenant, person=person)
 
 
 @router.get("/approvals")
@@ -52,14 +69,15 @@ async def list_approvals(
 ) -> Page[Approval]:
     """List approvals: who has waited longest comes first."""
     async with store.read() as session:
+        now = await store.now(session)
         rows = await approvals.listing(
             session,
-            status=wanted.status,
-            tenant=tenancy.of_list(person, wanted.tenant),
+            wanted.filter(person),
+            now=now,
             limit=wanted.one_more,
             after=wanted.cursor,
         )
-        found = await approval_body.bodies(session, rows)
+        found = await approval_body.bodies(session, rows, now=now)
     return page(found, wanted, lambda one: one.id)
 
 
@@ -68,8 +86,7 @@ async def show_approval(id: PathId, person: Reader, store: StoreDep) -> Approval
     """Show one approval."""
     async with store.read() as session:
         row = await approvals.get(session, id, tenant=person.tenant)
-        [found] = await approval_body.bodies(session, [row])
-    return found
+    return await approval_body.one(store, row)
 
 
 @router.post(
@@ -85,7 +102,7 @@ async def decide(
 ) -> Approval:
     """Approve, reject or ask for changes.
 
-    409 names who decided what; 412 where `binding` is not the one served now; 403 where
+    409 names who decided what, or who holds it; 412 where `binding` is not the one served now; 403 where
     this person may not. An edit may answer with a new approval, for other people.
     """
     answer = Answer(
@@ -96,9 +113,7 @@ async def decide(
     )
     row = await approvals.decide(parts.store, parts.signer, person, id, answer)
     parts.deliver_soon(row.run)
-    async with parts.store.read() as session:
-        [found] = await approval_body.bodies(session, [row])
-    return found
+    return await approval_body.one(parts.store, row)
 
 
 class Undo(BaseModel):
@@ -124,6 +139,4 @@ async def undo_decision(
     """
     row = await undo.undo(parts.store, person, id, wanted.reason or "")
     parts.deliver_soon(row.run)
-    async with parts.store.read() as session:
-        [found] = await approval_body.bodies(session, [row])
-    return found
+    return await approval_body.one(parts.store, row)

@@ -78,8 +78,7 @@ async def decide_many(wanted: DecideMany, person: Decider, parts: PartsDep) -> R
     rows = [one for one in found if isinstance(one, ApprovalRow)]
     for run in {row.run for row in rows}:
         parts.deliver_soon(run)
-    async with parts.store.read() as session:
-        bodies = {one.id: one for one in await approval_body.bodies(session, rows)}
+    bodies = {one.id: one for one in await approval_body.many(parts.store, rows)}
     items = [
         _result(one.id, came, bodies)
         for one, came in zip(wanted.items, found, strict=True)

@@ -1,5 +1,7 @@
 """A run's whole record in one answer (P13)."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -55,10 +57,10 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  
     found = await trace.load(store, id, tenant=person.tenant)
     async with store.read() as session:
         release = await releases.load(session, found.run.release)
-    return _body(found, release)
+        return _body(found, release, now=await store.now(session))
 
 
-def _body(found: Trace, release: Release) -> RunTrace:
+def _body(found: Trace, release: Release, *, now: datetime) -> RunTrace:
     waiting = [one.id for one in found.approvals if one.status == "pending"]
     return RunTrace(
         run=run_body.body(found.run, waiting),
@@ -68,7 +70,7 @@ def _body(found: Trace, release: Release) -> RunTrace:
         messages=[Message.model_validate(one) for one in found.messages],
         calls=[record_body.call(one) for one in found.calls],
         approvals=[
-            approval_body.body(one, release, found.decisions.get(one.id, ()))
+            approval_body.body(one, release, found.decisions.get(one.id, ()), now=now)
             for one in found.approvals
         ],
         attempts=[record_body.attempt(one) for one in found.attempts],

@@ -14,6 +14,8 @@ Action = Literal[
     "runs.hold",
     "runs.hold_many",
     "approvals.decide",
+    "approvals.assign",
+    "approvals.extend",
     "handoffs.work",
     "notes.write",
     "switches.set",
@@ -37,6 +39,8 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "runs.hold_many": frozenset({"operator", "admin"}),
     # Of these, each approval names the least role that may decide it.
     "approvals.decide": frozenset(APPROVER_RANK),
+    "approvals.assign": frozenset({"lead", "admin"}),
+    "approvals.extend": frozenset({"lead", "admin"}),
     "handoffs.work": frozenset({"agent", "lead", "operator", "admin"}),
     "notes.write": _EVERYONE - {"auditor"},
     "switches.set": frozenset({"operator", "admin"}),

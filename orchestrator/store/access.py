@@ -12,7 +12,7 @@ from sqlmodel import col, delete, select, update
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import people
+from orchestrator.store import people, reassigning
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NEW_FOR
 from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
@@ -53,7 +53,8 @@ async def change(
     async with store.write() as session:
         row = await lock(session, person, tenant=tenant)
         await grant(session, row, wanted, by=by, at=await store.now(session))
-        return row
+    await _hand_over(store, row, by=by)
+    return row
 
 
 async def grant(
@@ -164,7 +165,17 @@ async def _set_open(
         row = await lock(session, person, tenant=tenant)
         wanted = of(row).model_copy(update={"is_open": is_open})
         await grant(session, row, wanted, by=by, at=await store.now(session))
-        return row
+    await _hand_over(store, row, by=by)
+    return row
+
+
+async def _hand_over(store: Store, row: PersonRow, *, by: str) -> None:
+    """Give what a closed account had claimed or was assigned to others.
+
+    Where this process dies before it, or somebody only lost a role, the sweep does it.
+    """
+    if row.disabled_at is not None:
+        await reassigning.release_all(store, row.id, by=by)
 
 
 async def _revoke_tokens(session: AsyncSession, person: str, *, at: datetime) -> None:

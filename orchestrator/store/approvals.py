@@ -1,7 +1,7 @@
 """Approvals in the record: decided, read, locked (P8, P9)."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,8 +9,7 @@ from sqlmodel import col, select
 
 from orchestrator.binding import DecisionKind, Signer, Statement
 from orchestrator.errors import NotFound
-from orchestrator.status import ApprovalStatus
-from orchestrator.store import deciding, edits, releases, runs
+from orchestrator.store import deciding, edits, queues, releases, runs
 from orchestrator.store.deciding import (
     AlreadyDecided,
     Answer,
@@ -23,6 +22,7 @@ from orchestrator.store.deciding import (
     why_not,
 )
 from orchestrator.store.engine import Store
+from orchestrator.store.queues import Filter
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, RunRow
 
 # What callers of `decide` give, catch and ask about.
@@ -31,6 +31,7 @@ __all__ = [
     "Answer",
     "Claimed",
     "EditRefused",
+    "Filter",
     "MayNotDecide",
     "NoMoreRounds",
     "Person",
@@ -94,18 +95,15 @@ async def get(
 
 async def listing(
     session: AsyncSession,
+    wanted: Filter,
     *,
-    status: ApprovalStatus | None,
-    tenant: str | None = None,
+    now: datetime,
     limit: int = 50,
     after: str | None = None,
 ) -> list[ApprovalRow]:
     """Return approvals, oldest first: who has waited longest comes first."""
-    query = select(ApprovalRow).order_by(col(ApprovalRow.id)).limit(limit)
-    if status is not None:
-        query = query.where(col(ApprovalRow.status) == status)
-    if tenant is not None:
-        query = query.where(col(ApprovalRow.tenant) == tenant)
+    query = select(ApprovalRow).where(*queues.conditions(wanted, now=now))
+    query = query.order_by(col(ApprovalRow.id)).limit(limit)
     if after is not None:
         query = query.where(col(ApprovalRow.id) > after)
     return list((await session.execute(query)).scalars())

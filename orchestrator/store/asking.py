@@ -14,12 +14,14 @@ from orchestrator.money import Money
 from orchestrator.policy import Verdict
 from orchestrator.release import COMPUTED, Release, ToolSpec
 from orchestrator.status import CallStatus
-from orchestrator.store import assignment, audit
+from orchestrator.store import assignment, audit, languages
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, RunRow
 
 # An index of PostgreSQL holds 2.7 kB; models name whatever they like.
 LONGEST_SUBJECT = 200
 LONGEST_LANGUAGE = 35
+# So much of the time to answer passes before people are warned that it runs out.
+WARN_AFTER = 0.75
 
 
 def call_id(call: CallRow) -> str:
@@ -129,6 +131,7 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         answer_by=now + verdict.within,
         created_at=now,
     )
+    warn_later(row, now=now)
     session.add(row)
     audit.record(session, _entry("approval.asked", row), at=now)
     if verdict.assign:
@@ -166,12 +169,20 @@ async def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) ->
         return False
     step = chain[row.level]
     row.level += 1
-    row.role, row.warned_at = step.role, None
-    row.answer_by = now + step.within
+    row.role, row.answer_by = step.role, now + step.within
+    warn_later(row, now=now)
+    # Whoever looks at it may not be of the role that is asked now.
+    assignment.free(row)
     because = f"nobody answered in time; {step.role} is asked now"
     audit.record(session, _entry("approval.escalated", row, because), at=now)
     await _assign_anew(session, row, now=now)
     return True
+
+
+def warn_later(row: ApprovalRow, *, now: datetime) -> None:
+    """Have people warned once most of the time that is left from `now` has passed."""
+    row.warn_at = now + (row.answer_by - now) * WARN_AFTER
+    row.warned_at = None
 
 
 def end_call(
@@ -264,7 +275,9 @@ def _language(run: RunRow) -> str | None:
     """Return the ticket's language, where its input has a field of that name."""
     ticket = canonical.parse(run.input)
     found = ticket.get("language") if isinstance(ticket, dict) else None
-    return found[:LONGEST_LANGUAGE] if isinstance(found, str) and found else None
+    if not isinstance(found, str) or not found.strip():
+        return None
+    return storable(languages.normal(found)[:LONGEST_LANGUAGE])
 
 
 def _entry(kind: str, row: ApprovalRow, because: str | None = None) -> audit.Entry:

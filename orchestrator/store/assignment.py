@@ -1,41 +1,48 @@
-"""Who decides what is assigned: picked by the system, so that nobody picks whom to ask.
+"""Who decides what is assigned: drawn by the system, so that nobody picks whom to ask.
 
-Deterministic: of those who may, whoever has the fewest such items, then by a hash of
-the approval's id and the person's. One at a time: the second person of an approval that
-needs two is picked once the first has said yes.
+Drawn by lot among at least three, where so many may: by whoever is least busy, or by
+the only one who reads a language, somebody who drafts or starts could foresee the
+choice, and make it. What is asked anew goes back to whom it was assigned before, so
+that no undo, edit or new draft draws again. One at a time: the second person of an
+approval that needs two is drawn once the first has said yes.
 """
 
-import hashlib
-from collections.abc import Collection
+import secrets
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, or_, select
+from sqlmodel import and_, col, func, or_, select
 
 from orchestrator.policy import APPROVER_RANK
-from orchestrator.store import audit
-from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow
+from orchestrator.store import audit, languages
+from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
+
+# Role, language and team matter, as long as so many are left to draw among.
+DRAWN_AMONG = 3
+# Who has so many more open items than the least busy one is left out of the draw.
+BUSY = 5
 
 
-async def pick(
+async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
     session: AsyncSession,
     row: ApprovalRow,
     run: RunRow,
     *,
     but: Collection[str] = (),
+    by: str = "system",
+    reason: str = "picked by the system",
     now: datetime,
 ) -> PersonRow | None:
     """Assign an approval to whom the system picks, and return them.
 
-    None where nobody is left: then nobody decides it, until a lead assigns it.
+    None where nobody is left: then nobody decides it until somebody may.
     """
     people = await candidates(session, row, run, but=but, now=now)
-    counts = await _open_items(session)
-    people.sort(
-        key=lambda one: (*_fit(one, row), counts.get(one.id, 0), _lot(row, one))
-    )
-    picked = people[0] if people else None
-    give(session, row, picked, by="system", reason="picked by the system", now=now)
+    before = await _asked_before(session, row)
+    again = [one for name in before for one in people if one.id == name]
+    picked = again[0] if again else await _draw(session, people, row)
+    give(session, row, picked, by=by, reason=reason, now=now)
     return picked
 
 
@@ -80,7 +87,7 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
 ) -> None:
     """Assign an approval to a person, or to nobody; whose claim it was loses it."""
     before, row.assigned_to = row.assigned_to, person.id if person else None
-    row.claimed_by = row.claimed_name = row.claim_until = None
+    free(row)
     entry = audit.Entry(
         actor=by,
         kind="approval.assigned",
@@ -92,6 +99,11 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
     audit.record(session, entry, at=now)
 
 
+def free(row: ApprovalRow) -> None:
+    """End whatever claim there is."""
+    row.claimed_by = row.claimed_name = row.claim_until = None
+
+
 def benefits(run: RunRow, *, person: str, email: str | None) -> bool:
     """Tell whether a run acts for this person, or writes to them."""
     if person == run.customer:
@@ -101,15 +113,56 @@ def benefits(run: RunRow, *, person: str, email: str | None) -> bool:
     return email.casefold() == run.contact.casefold()
 
 
+async def _draw(
+    session: AsyncSession, people: Sequence[PersonRow], row: ApprovalRow
+) -> PersonRow | None:
+    pool = _closest(people, row)
+    if not pool:
+        return None
+    counts = await _open_items(session)
+    pool.sort(key=lambda one: counts.get(one.id, 0))
+    most = counts.get(pool[0].id, 0) + BUSY
+    free_ones = [one for one in pool if counts.get(one.id, 0) <= most]
+    # By lot: a rule that can be foreseen is a rule that can be used.
+    return secrets.choice(max(free_ones, pool[:DRAWN_AMONG], key=len))
+
+
+def _closest(people: Sequence[PersonRow], row: ApprovalRow) -> list[PersonRow]:
+    """Return those who fit best, and enough of the next best to draw among."""
+    found: list[PersonRow] = []
+    for fit in sorted({_fit(one, row) for one in people}):
+        if len(found) < DRAWN_AMONG:
+            found += [one for one in people if _fit(one, row) == fit]
+    return found
+
+
 def _fit(person: PersonRow, row: ApprovalRow) -> tuple[int, bool, bool]:
-    """Return a key that is less for the role asked for, its team and its language."""
+    """Return a key that is less for the role asked for, its language and its team."""
     rank = APPROVER_RANK[person.role]
     is_other_team = bool(person.teams) and row.team not in (None, *person.teams)
-    is_other_language = bool(person.languages) and row.language not in (
-        None,
-        *person.languages,
+    is_foreign = not languages.speaks(person.languages, row.language)
+    return rank, is_foreign, is_other_team
+
+
+async def _asked_before(session: AsyncSession, row: ApprovalRow) -> list[str]:
+    """Return who was asked about this call, or the draft before it, first first."""
+    is_earlier = and_(
+        col(ApprovalRow.run) == row.run,
+        col(ApprovalRow.turn) == row.turn,
+        col(ApprovalRow.index) == row.index,
+        col(ApprovalRow.revision) < row.revision,
     )
-    return rank, is_other_language, is_other_team
+    query = select(ApprovalRow).where(
+        or_(is_earlier, col(ApprovalRow.id) == row.redraft_of)
+    )
+    rows = list((await session.execute(query)).scalars())
+    decided = (
+        select(DecisionRow.person)
+        .where(col(DecisionRow.approval).in_([one.id for one in rows]))
+        .order_by(col(DecisionRow.id))
+    )
+    people = list((await session.execute(decided)).scalars())
+    return [*people, *(one.assigned_to for one in rows if one.assigned_to)]
 
 
 async def _open_items(session: AsyncSession) -> dict[str, int]:
@@ -123,7 +176,3 @@ async def _open_items(session: AsyncSession) -> dict[str, int]:
     )
     rows = (await session.execute(query)).all()
     return {person: count for person, count in rows if person is not None}
-
-
-def _lot(row: ApprovalRow, person: PersonRow) -> str:
-    return hashlib.sha256(f"{row.id}/{person.id}".encode()).hexdigest()

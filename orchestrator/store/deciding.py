@@ -12,7 +12,7 @@ from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.policy import APPROVER_RANK, Verdict
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import assignment, audit, outbox, runs
-from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
+from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
 
 # P9: the decision holds a day, and nothing outlives a week (`runs.LONGEST_USABLE`).
 USABLE_FOR = timedelta(hours=24)
@@ -69,7 +69,8 @@ class Claimed(KeyturnError):
     def __init__(self, row: ApprovalRow) -> None:
         """Name the claim."""
         self.approval = row.id
-        self.claimed_by = row.claimed_name or ""
+        self.claimed_by = row.claimed_by
+        self.claimed_name = row.claimed_name
         self.until = row.claim_until
         super().__init__(
             f"{row.id} is claimed by {row.claimed_name} until "
@@ -144,7 +145,7 @@ def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
     if person.id == run.started_by:
         return "you started this run; somebody else decides what it does"
     if person.id in row.not_by:
-        return "you made this edit; it needs another person's yes"
+        return "you edited it, or had it picked again; it needs another person's yes"
     return None
 
 
@@ -155,6 +156,22 @@ def why_not_yet(person: Person, *, now: datetime) -> str | None:
     return (
         "you are new to approving: for a day you see and do not decide, until "
         f"{person.approves_from:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def person_of(row: PersonRow, *, session: str = "") -> Person:
+    """Return an account as its session knows it; without one, to ask what it may."""
+    return Person(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        kind=row.kind,
+        tenant=row.tenant,
+        email=row.email,
+        approves_from=row.approves_from,
+        teams=tuple(row.teams),
+        languages=tuple(row.languages),
+        session=session,
     )
 
 
@@ -202,7 +219,7 @@ def sign(  # noqa: PLR0913 one decision, whole
             signature=signer.sign(signed),
         )
     )
-    row.claimed_by = row.claimed_name = row.claim_until = None
+    assignment.free(row)
     _record(session, person, row, signed, edited=edited, at=at)
 
 
@@ -223,7 +240,7 @@ async def conclude(  # noqa: PLR0913 what a decision settles
             return
         row.status = "approved"
         usable = max(now, row.undo_until or now) + USABLE_FOR
-        row.usable_until = min(usable, row.created_at + runs.LONGEST_USABLE)
+        row.usable_until = min(usable, now + runs.LONGEST_USABLE)
     else:
         row.status = "rejected" if answer.decision == "reject" else "changes"
     row.closed_at = now
@@ -235,7 +252,7 @@ def _why_not_assigned(row: ApprovalRow, person: Person) -> str | None:
         return None
     if row.assigned_to is None:
         return "it is assigned by the system, and nobody is left whom it could pick"
-    return "the system assigned it to somebody else; a lead can reassign it"
+    return "the system assigned it to somebody else; a lead can have it pick again"
 
 
 def _check_binding(row: ApprovalRow, answer: Answer) -> None:

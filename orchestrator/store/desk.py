@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, select
 
+from orchestrator.clock import system_clock
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, releases, runs, thread
+from orchestrator.store import approvals, queues, releases, runs, thread
 from orchestrator.store.engine import Store
+from orchestrator.store.queues import Filter
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -69,24 +72,22 @@ async def queue(
     session: AsyncSession,
     *,
     tenant: str | None,
-    tool: str | None = None,
-    workflow: str | None = None,
+    wanted: Filter | None = None,
+    now: datetime | None = None,
 ) -> list[Waiting]:
-    """Return what waits for people, what runs out first first."""
+    """Return what waits for people, what runs out first first.
+
+    `now` is the store's time, which a filter by claim needs.
+    """
+    asked = {"status": "pending", "tenant": tenant}
+    wanted = (wanted or Filter()).model_copy(update=asked)
     query = (
         select(ApprovalRow, RunRow)
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
-        .where(col(ApprovalRow.status) == "pending")
+        .where(*queues.conditions(wanted, now=now or system_clock()))
         .order_by(col(ApprovalRow.answer_by), col(ApprovalRow.id))
         .limit(LONGEST_QUEUE)
     )
-    for column, wanted in (
-        (ApprovalRow.tenant, tenant),
-        (ApprovalRow.tool, tool),
-        (ApprovalRow.workflow, workflow),
-    ):
-        if wanted is not None:
-            query = query.where(col(column) == wanted)
     rows = (await session.execute(query)).all()
     given = await _deciders(session, [approval.id for approval, _ in rows])
     return [

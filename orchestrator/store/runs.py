@@ -28,7 +28,7 @@ from orchestrator.store.tables import (
 )
 from orchestrator.switch import Target, holding
 
-# P9: no approval outlives a week, whatever pauses there were.
+# P9: no decision holds longer than a week, whatever pauses there were.
 LONGEST_USABLE = timedelta(days=7)
 RESTARTED = "run.started_again"
 RESTART_AGAIN = timedelta(seconds=15)
@@ -313,8 +313,10 @@ async def _move_deadlines(
             approval.undo_until += held
         if approval.usable_until is None:
             approval.answer_by += held
+            if approval.warn_at is not None:
+                approval.warn_at += held
         else:
-            latest = approval.created_at + LONGEST_USABLE
+            latest = began + LONGEST_USABLE
             approval.usable_until = min(approval.usable_until + held, latest)
 
 

@@ -256,6 +256,7 @@ class ApprovalRow(SQLModel, table=True):
     redraft_of: str | None = None
     round: int = 0
     level: int = 0
+    warn_at: datetime | None = _time_or_none(index=True)
     warned_at: datetime | None = _time_or_none()
     extended: int = 0
     answer_by: datetime = _time(index=True)

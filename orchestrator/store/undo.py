@@ -78,7 +78,8 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
     # An edit is taken back with its decision: what was asked is asked again.
     call.effective = row.arguments if row.arguments != call.arguments else None
     left = max(row.answer_by - now, SHORTEST)
-    verdict = proof.asked(row).model_copy(update={"within": left})
+    asked = {"within": left, "role": row.role}
+    verdict = proof.asked(row).model_copy(update=asked)
     arguments = canonical.parse(row.arguments)
     declared = asking.declared_money(release.tool(call.tool), arguments)
     computed = (
@@ -98,7 +99,7 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
         now=now,
         not_by=row.not_by,
     )
-    fresh.role, fresh.level = row.role, row.level
+    fresh.level, fresh.extended = row.level, row.extended
     return fresh
 
 

@@ -6,6 +6,7 @@ No cursor over ids: rows commit out of order, and an id seen is not a row seen.
 import hashlib
 from typing import Any
 
+from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
@@ -24,16 +25,23 @@ from orchestrator.store.tables import (
 async def queue(store: Store, *, tenant: str | None) -> str:
     """Return the fingerprint of what waits for people."""
     query = (
-        select(
-            ApprovalRow.id,
-            ApprovalRow.binding,
-            ApprovalRow.answer_by,
+        # SQLModel's own takes four columns.
+        select_many(
+            col(ApprovalRow.id),
+            col(ApprovalRow.binding),
+            col(ApprovalRow.answer_by),
+            col(ApprovalRow.claimed_by),
+            col(ApprovalRow.assigned_to),
             func.count(col(DecisionRow.id)),
         )
         .outerjoin(DecisionRow, col(DecisionRow.approval) == col(ApprovalRow.id))
         .where(col(ApprovalRow.status) == "pending")
         .group_by(
-            col(ApprovalRow.id), col(ApprovalRow.binding), col(ApprovalRow.answer_by)
+            col(ApprovalRow.id),
+            col(ApprovalRow.binding),
+            col(ApprovalRow.answer_by),
+            col(ApprovalRow.claimed_by),
+            col(ApprovalRow.assigned_to),
         )
         .order_by(col(ApprovalRow.id))
     )
@@ -70,11 +78,13 @@ async def run(store: Store, run_id: str) -> str:
 async def approval(store: Store, approval_id: str) -> str:
     """Return the fingerprint of one item: its state, decisions and run."""
     async with store.read() as session:
-        state = select(
-            ApprovalRow.status,
-            ApprovalRow.binding,
-            ApprovalRow.answer_by,
-            ApprovalRow.consumed_by,
+        state = select_many(
+            col(ApprovalRow.status),
+            col(ApprovalRow.binding),
+            col(ApprovalRow.answer_by),
+            col(ApprovalRow.consumed_by),
+            col(ApprovalRow.claimed_by),
+            col(ApprovalRow.assigned_to),
         ).where(col(ApprovalRow.id) == approval_id)
         given = select(DecisionRow.id).where(col(DecisionRow.approval) == approval_id)
         stopped = (

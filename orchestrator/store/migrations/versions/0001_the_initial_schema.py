@@ -336,6 +336,7 @@ def upgrade() -> None:
         sa.Column("redraft_of", sa.String(), nullable=True),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("warn_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("warned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("extended", sa.Integer(), nullable=False),
         sa.Column("answer_by", sa.DateTime(timezone=True), nullable=False),
@@ -363,6 +364,9 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_approvals_claimed_by"), "approvals", ["claimed_by"], unique=False
+    )
+    op.create_index(
+        op.f("ix_approvals_warn_at"), "approvals", ["warn_at"], unique=False
     )
     op.create_table(
         "attempts",
@@ -686,6 +690,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_attempts_lease_until"), table_name="attempts")
     op.drop_index("attempts_by_run", table_name="attempts")
     op.drop_table("attempts")
+    op.drop_index(op.f("ix_approvals_warn_at"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_claimed_by"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_assigned_to"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_answer_by"), table_name="approvals")

@@ -1,0 +1,59 @@
+"""Claims over HTTP: taken, kept, given up."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals.api import approval_body
+from approvals.api.approval_body import Approval
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.tenancy import Decider
+from approvals.api.text import Id, PathId, Reason
+from approvals.dependencies import StoreDep
+from orchestrator.store import claiming
+
+router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+
+
+class Claim(BaseModel):
+    """A claim; over somebody else's only by their name, and with a reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    take_over: Id | None = Field(
+        default=None,
+        description="`claimed_by` as you saw it: whose claim you take over",
+    )
+    reason: Reason | None = Field(default=None, description="Needed to take over")
+
+
+@router.post(
+    "/approvals/{id}:claim", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def claim(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: Claim,
+    person: Decider,
+    store: StoreDep,
+) -> Approval:
+    """Claim an item for five minutes; repeat it to keep the claim.
+
+    Who may decide may claim. While it lasts nobody else decides: 409 names who holds it
+    and until when. It ends by itself, with the decision, or by `:unclaim`.
+    """
+    row = await claiming.claim(
+        store, person, id, take_over=wanted.take_over, reason=wanted.reason
+    )
+    return await approval_body.one(store, row)
+
+
+@router.post("/approvals/{id}:unclaim", dependencies=ONCE, responses={**ONE, **STATE})
+async def unclaim(
+    id: PathId,  # noqa: A002 the path's name
+    person: Decider,
+    store: StoreDep,
+) -> Approval:
+    """Give your claim up; 409 where somebody else holds it."""
+    row = await claiming.unclaim(store, person, id)
+    return await approval_body.one(store, row)
