@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from approvals import error_handlers, health
 from approvals.api import router as api
 from approvals.auth import routes as sign_in
 from approvals.auth.cookies import Rotation
+from approvals.auth.gate import by_endpoint, gate
 from approvals.delivery import Deliverer
 from approvals.dependencies import Parts
 from approvals.inbox import routes as inbox
@@ -34,6 +35,7 @@ def create_app(
         openapi_url=f"{api.PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(gate)],
     )
     app.state.parts = parts
     app.state.latency = Latency()
@@ -50,4 +52,5 @@ def create_app(
     app.include_router(inbox.router)
     app.include_router(ops.router)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    app.state.routes_by_endpoint = by_endpoint(app.routes)
     return app

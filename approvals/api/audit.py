@@ -12,7 +12,6 @@ from approvals.api.record_body import AuditEntry
 from approvals.api.text import Id, Line
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
-from approvals.errors import MayNot
 from orchestrator.store import audit
 from orchestrator.store.approvals import Person
 from orchestrator.store.audit import Filter
@@ -20,6 +19,7 @@ from orchestrator.store.audit import Filter
 router = APIRouter(tags=["audit"], route_class=StrictRoute)
 
 Auditor = Annotated[Person, Depends(require("audit.read"))]
+Verifier = Annotated[Person, Depends(require("audit.verify"))]
 
 
 class AuditQuery(Paged):
@@ -78,13 +78,9 @@ async def list_audit(
 
 @router.get("/audit:verify")
 async def verify_audit(
-    person: Auditor, store: StoreDep, wanted: Annotated[VerifyQuery, Query()]
+    person: Verifier, store: StoreDep, wanted: Annotated[VerifyQuery, Query()]
 ) -> Finding:
     """Walk the whole chain and say whether any row was changed, added or removed."""
-    if person.tenant is not None:
-        raise MayNot(
-            f"The chain runs through every tenant's rows, and you belong to the tenant "
-            f"{person.tenant!r}; ask an auditor of the whole installation."
-        )
+    del person
     found = await audit.verify(store, checkpoint=wanted.checkpoint)
     return Finding(intact=found.broken_at is None, **found.model_dump())

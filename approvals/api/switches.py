@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from approvals.api import tenancy
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
@@ -14,9 +15,8 @@ from approvals.api.tenancy import Reader
 from approvals.api.text import SLUG_PATTERN, Line, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from approvals.errors import MayNot
 from orchestrator import switch as nouns
-from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.errors import InvalidValue
 from orchestrator.store import switches
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
@@ -112,7 +112,7 @@ class SwitchQuery(Paged):
     all: bool = Field(default=False, description="Those that are lifted, too")
 
 
-@router.put("/switches/{id}", responses=BODY)
+@router.put("/switches/{id}", responses={**BODY, **ONE})
 async def set_switch(
     id: SwitchId,  # noqa: A002 the path's name
     wanted: SetSwitch,
@@ -123,7 +123,7 @@ async def set_switch(
 
     `sending` may still reach the provider. 503: it is not set.
     """
-    _check_tenant(person, wanted.scope)
+    tenancy.check_reach(person, wanted.scope.noun())
     now = await _check_replaced(parts.store, id, person)
     if wanted.until is not None and wanted.until <= now:
         raise InvalidValue(f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is past")
@@ -157,14 +157,14 @@ async def list_switches(
             limit=wanted.one_more,
             after=wanted.cursor,
         )
-    found = [await _with_sending(store, row) for row in rows]
+    found = [await _with_sending(store, row, person) for row in rows]
     return page(found, wanted, lambda one: one.id)
 
 
 @router.get("/switches/{id}", responses=ONE)
 async def show_switch(id: SwitchId, person: Reader, store: StoreDep) -> Switch:  # noqa: A002 the path's name
     """Show a switch, with what may still reach the provider."""
-    return await _with_sending(store, await _row(store, id, person))
+    return await _with_sending(store, await _row(store, id, person), person)
 
 
 @router.delete("/switches/{id}", responses=ONE)
@@ -176,7 +176,7 @@ async def clear_switch(
 ) -> Switch:
     """Lift a switch; what it stopped goes on."""
     row = await _row(parts.store, id, person)
-    _check_tenant(person, Scope(**row.scope))
+    tenancy.check_reach(person, nouns.Scope(**row.scope))
     await switches.clear(parts.store, id, by=person.id, reason=reason)
     parts.deliver_soon()
     return _body(await _row(parts.store, id, person))
@@ -185,48 +185,33 @@ async def clear_switch(
 @router.post("/switches:impact", dependencies=ONCE, responses={**BODY, **STATE})
 async def impact(wanted: Impact, person: Reader, store: StoreDep) -> WouldHold:
     """Show what a switch of this scope would hold now; nothing is set."""
-    _check_tenant(person, wanted.scope)
+    tenancy.check_reach(person, wanted.scope.noun())
     found = await switches.impact(store, wanted.scope.noun())
     return WouldHold(
         runs=found.runs, leased=list(found.leased), sending=list(found.sending)
     )
 
 
-def _check_tenant(person: Person, scope: Scope) -> None:
-    """Raise `MayNot` where the scope reaches beyond the person's tenant."""
-    if person.tenant is not None and scope.tenant != person.tenant:
-        raise MayNot(
-            f"You belong to the tenant {person.tenant!r}; name it in the scope: a "
-            "switch beyond it is not yours to set or lift."
-        )
-
-
-async def _check_replaced(store: Store, switch: str, person: Person) -> datetime:
-    """Refuse to replace a switch that reaches beyond the tenant; return the time."""
+async def _check_replaced(store: Store, name: str, person: Person) -> datetime:
+    """Refuse to replace a switch that is not theirs; return the time."""
     async with store.read() as session:
-        row = await session.get(SwitchRow, switch)
-        if row is not None:
-            _check_tenant(person, Scope(**row.scope))
+        if await session.get(SwitchRow, name) is not None:
+            row = await tenancy.visible_switch(session, name, person)
+            tenancy.check_reach(person, nouns.Scope(**row.scope))
         return await store.now(session)
 
 
-async def _row(store: Store, switch: str, person: Person) -> SwitchRow:
+async def _row(store: Store, name: str, person: Person) -> SwitchRow:
     async with store.read() as session:
-        row = await session.get(SwitchRow, switch)
-    if row is None or not _is_visible(row, person):
-        raise NotFound(kind="switch", name=switch)
-    return row
+        return await tenancy.visible_switch(session, name, person)
 
 
-def _is_visible(row: SwitchRow, person: Person) -> bool:
-    tenant = row.scope.get("tenant")
-    return person.tenant is None or tenant in (None, person.tenant)
-
-
-async def _with_sending(store: Store, row: SwitchRow) -> Switch:
+async def _with_sending(store: Store, row: SwitchRow, person: Person) -> Switch:
     if row.cleared_at is not None or row.mode not in STOPPING:
         return _body(row)
-    found = await switches.impact(store, nouns.Scope(**row.scope))
+    # A switch of the whole installation holds other tenants' effects as well.
+    scope = tenancy.within(person, nouns.Scope(**row.scope))
+    found = await switches.impact(store, scope)
     return _body(row, sending=found.sending)
 
 

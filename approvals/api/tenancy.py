@@ -3,14 +3,17 @@
 from typing import Annotated
 
 from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals.api.text import Line, PathId
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from approvals.errors import MayNot
+from orchestrator import switch
+from orchestrator.errors import NotFound
 from orchestrator.store import timeline
 from orchestrator.store.approvals import Person
-from orchestrator.store.tables import RunRow
+from orchestrator.store.tables import RunRow, SwitchRow
 
 DEFAULT_TENANT = "default"
 
@@ -52,3 +55,32 @@ async def visible_run(id: PathId, person: Reader, store: StoreDep) -> RunRow:  #
 
 
 VisibleRun = Annotated[RunRow, Depends(visible_run)]
+
+
+def check_reach(person: Person, scope: switch.Scope) -> None:
+    """Raise `MayNot` where a switch's scope reaches beyond the person's tenant."""
+    if person.tenant is not None and scope.tenant != person.tenant:
+        raise MayNot(
+            f"You belong to the tenant {person.tenant!r}; name it in the scope: a "
+            "switch beyond it is not yours to set or lift."
+        )
+
+
+def within(person: Person, scope: switch.Scope) -> switch.Scope:
+    """Return what of a scope lies in the person's tenant."""
+    if person.tenant is None:
+        return scope
+    return scope.model_copy(update={"tenant": person.tenant})
+
+
+def sees_switch(person: Person, scope: switch.Scope) -> bool:
+    """Tell whether a switch is one that holds the person's tenant, too."""
+    return person.tenant is None or scope.tenant in (None, person.tenant)
+
+
+async def visible_switch(session: AsyncSession, name: str, person: Person) -> SwitchRow:
+    """Return a switch, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(SwitchRow, name)
+    if row is None or not sees_switch(person, switch.Scope(**row.scope)):
+        raise NotFound(kind="switch", name=name)
+    return row

@@ -1,4 +1,4 @@
-"""What each role may do: the one table."""
+"""What each role may do, and what each route asks for: the one table."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -23,11 +23,16 @@ Action = Literal[
     "incidents.read",
     "incidents.manage",
     "audit.read",
+    "audit.verify",
     "people.manage",
     "webhooks.manage",
     "notices.manage",
+    "proposals.read",
+    "proposals.answer",
     "account.own",
 ]
+# `signed in`: whoever it is, by whatever token.
+Needed = Action | Literal["public", "signed in"]
 
 _EVERYONE: frozenset[str] = frozenset(get_args(Role))
 
@@ -48,16 +53,143 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "incidents.read": frozenset({"auditor", "operator", "admin"}),
     "incidents.manage": frozenset({"operator", "admin"}),
     "audit.read": frozenset({"auditor", "operator", "admin"}),
+    "audit.verify": frozenset({"auditor", "operator", "admin"}),
     "people.manage": frozenset({"admin"}),
     # A webhook sends what happens here to elsewhere.
     "webhooks.manage": frozenset({"admin"}),
     "notices.manage": frozenset({"operator", "admin"}),
+    "proposals.read": frozenset({"auditor", "operator", "admin"}),
+    # Beside it, whoever answers needs what the proposal itself would need.
+    "proposals.answer": frozenset({"operator", "admin"}),
     # One's own password, sessions and tokens.
     "account.own": _EVERYONE,
 }
 
+# Every route, by method and template. The gate lets nobody through to one without a
+# line here. Whose objects: a tenant's people never see another tenant's.
+ROUTES: Mapping[str, Needed] = {
+    "GET /healthz": "public",
+    "GET /readyz": "public",
+    "GET /metrics": "public",
+    "GET /static/{path}": "public",
+    "GET /api/v1/openapi.json": "public",
+    "GET /": "public",
+    "GET /sign-in": "public",
+    "POST /sign-in": "public",
+    "POST /sign-out": "signed in",
+    # The API.
+    "GET /api/v1/me": "signed in",
+    "GET /api/v1/me/notices": "account.own",
+    "PUT /api/v1/me/notices": "account.own",
+    "GET /api/v1/runs": "read",
+    "POST /api/v1/runs": "runs.start",
+    "POST /api/v1/runs:pause": "runs.hold_many",
+    "POST /api/v1/runs:resume": "runs.hold_many",
+    "POST /api/v1/runs:cancel": "runs.hold_many",
+    "GET /api/v1/runs/{id}": "read",
+    "GET /api/v1/runs/{id}/trace": "read",
+    "GET /api/v1/runs/{id}/events": "read",
+    "POST /api/v1/runs/{id}/messages": "runs.message",
+    "POST /api/v1/runs/{id}/notes": "notes.write",
+    "POST /api/v1/runs/{id}:pause": "runs.hold",
+    "POST /api/v1/runs/{id}:resume": "runs.hold",
+    "POST /api/v1/runs/{id}:cancel": "runs.hold",
+    "POST /api/v1/runs/{id}:take": "handoffs.work",
+    "POST /api/v1/runs/{id}:done-outside": "handoffs.work",
+    "GET /api/v1/approvals": "read",
+    "POST /api/v1/approvals:decide": "approvals.decide",
+    "GET /api/v1/approvals/{id}": "read",
+    "POST /api/v1/approvals/{id}:decide": "approvals.decide",
+    "POST /api/v1/approvals/{id}:undo": "approvals.decide",
+    "GET /api/v1/switches": "read",
+    "POST /api/v1/switches:impact": "read",
+    "GET /api/v1/switches/{id}": "read",
+    "PUT /api/v1/switches/{id}": "switches.set",
+    "DELETE /api/v1/switches/{id}": "switches.set",
+    "GET /api/v1/effects": "read",
+    "GET /api/v1/effects/{key}": "read",
+    "POST /api/v1/effects/{key}:record": "effects.record",
+    "GET /api/v1/contracts": "read",
+    "GET /api/v1/contracts/{name}": "read",
+    "GET /api/v1/tools": "read",
+    "GET /api/v1/tools/{name}": "read",
+    "GET /api/v1/releases": "read",
+    "GET /api/v1/releases/{hash}": "read",
+    "GET /api/v1/budgets": "read",
+    "GET /api/v1/audit": "audit.read",
+    "GET /api/v1/audit:verify": "audit.verify",
+    "GET /api/v1/webhooks": "notices.manage",
+    "POST /api/v1/webhooks": "webhooks.manage",
+    "GET /api/v1/webhooks/{id}": "notices.manage",
+    "DELETE /api/v1/webhooks/{id}": "webhooks.manage",
+    "POST /api/v1/webhooks/{id}:rotate": "webhooks.manage",
+    "POST /api/v1/webhooks/{id}:enable": "webhooks.manage",
+    "POST /api/v1/webhooks/{id}:test": "webhooks.manage",
+    "GET /api/v1/notices": "notices.manage",
+    "POST /api/v1/notices:retry": "notices.manage",
+    "GET /api/v1/notices/{id}": "notices.manage",
+    "POST /api/v1/notices/{id}:retry": "notices.manage",
+    "GET /api/v1/incidents": "incidents.read",
+    "POST /api/v1/incidents": "incidents.manage",
+    "GET /api/v1/incidents/{id}": "incidents.read",
+    "POST /api/v1/incidents/{id}:close": "incidents.manage",
+    # Pages.
+    "GET /inbox": "read",
+    "GET /inbox/queue": "read",
+    "GET /inbox/live": "read",
+    "GET /inbox/several": "approvals.decide",
+    "GET /inbox/several/confirm": "approvals.decide",
+    "POST /inbox/several/decide": "approvals.decide",
+    "GET /inbox/{approval}": "read",
+    "POST /inbox/{approval}/opened": "approvals.decide",
+    "GET /inbox/{approval}/news": "read",
+    "GET /inbox/{approval}/live": "read",
+    "POST /inbox/{approval}/draft": "approvals.decide",
+    "POST /inbox/{approval}/decide": "approvals.decide",
+    "POST /inbox/{approval}/edit": "approvals.decide",
+    "POST /inbox/{approval}/undo": "approvals.decide",
+    "GET /decisions": "read",
+    "GET /handoffs": "read",
+    "GET /handoffs/rows": "read",
+    "GET /handoffs/live": "read",
+    "GET /handoffs/{run}": "read",
+    "POST /handoffs/{run}/notes": "handoffs.work",
+    "GET /runs": "read",
+    "GET /runs/new": "runs.start",
+    "POST /runs/new": "runs.start",
+    "GET /runs/{run}": "read",
+    "GET /runs/{run}/timeline": "read",
+    "GET /runs/{run}/live": "read",
+    "POST /runs/{run}/hold": "runs.hold",
+    "POST /runs/{run}/notes": "notes.write",
+    "GET /ops": "read",
+    "POST /ops/impact": "switches.set",
+    "POST /ops/switches": "switches.set",
+    "POST /ops/switches/{switch}/clear": "switches.set",
+    "POST /ops/pause": "runs.hold_many",
+    "GET /effects": "read",
+    "GET /effects/{key}": "read",
+    "POST /effects/{key}/record": "effects.record",
+    "GET /incidents": "incidents.read",
+    "POST /incidents": "incidents.manage",
+    "GET /incidents/{incident}": "incidents.read",
+    "POST /incidents/{incident}/close": "incidents.manage",
+    "GET /contracts": "read",
+    "GET /contracts/{name}": "read",
+    "GET /tools": "read",
+    "GET /tools/{name}": "read",
+    "GET /audit": "audit.read",
+    "POST /audit/verify": "audit.verify",
+    "GET /settings": "account.own",
+    "POST /settings/tokens": "account.own",
+    "POST /settings/tokens/{token}/revoke": "account.own",
+}
+
 # A service starts runs, passes on what customers write, and reads; it decides nothing.
 SERVICE: frozenset[Action] = frozenset({"read", "runs.start", "runs.message"})
+
+# What goes through every tenant's rows: for people of the whole installation alone.
+WHOLE: frozenset[Action] = frozenset({"audit.verify"})
 
 
 def may(person: Person, action: Action) -> bool:
@@ -65,6 +197,8 @@ def may(person: Person, action: Action) -> bool:
     if person.scopes is not None and action not in person.scopes:
         return False
     if person.kind != "person" and action not in SERVICE:
+        return False
+    if action in WHOLE and person.tenant is not None:
         return False
     return person.role in ALLOWED[action]
 
@@ -83,10 +217,26 @@ def check(person: Person, action: Action) -> None:
             f"{person.name} is a service: it starts runs and reads, and may not do "
             f"{action}. Use a person's token."
         )
+    if person.role in ALLOWED[action]:
+        raise MayNot(
+            f"{action} goes through every tenant's records, and you belong to the "
+            f"tenant {person.tenant!r}; ask somebody of the whole installation."
+        )
     raise MayNot(
         f"Your role {person.role} may not do {action}; "
         f"{', '.join(sorted(ALLOWED[action]))} may."
     )
+
+
+def needed(route: str) -> Needed:
+    """Return what a route asks for, or raise `MayNot` where the table is silent."""
+    if route not in ROUTES:
+        raise MayNot(
+            f"Nobody may do {route}: it has no line in ROUTES. Add to "
+            f'approvals/auth/permissions.py, with the action it needs or "public": '
+            f'"{route}": "read",'
+        )
+    return ROUTES[route]
 
 
 def granted(person: Person) -> list[Action]:

@@ -52,8 +52,16 @@ async def visitor(
     """Return who is signed in, or raise `NotSignedIn` or `Forged`.
 
     A token in `Authorization` decides alone; else the session's cookie, which for
-    every method that changes something needs its page's token as well.
+    every method that changes something needs its page's token as well. A request is
+    looked at once: the gate asks first, the route's own dependencies again.
     """
+    known: Visitor | None = getattr(request.state, "visitor", None)
+    if known is None:
+        known = request.state.visitor = await _recognised(request, parts)
+    return known
+
+
+async def _recognised(request: Request, parts: Parts) -> Visitor:
     if "authorization" in request.headers:
         return await _by_token(request, parts)
     found = await _by_cookie(request, parts)

@@ -43,7 +43,7 @@ async def listing(page: PageDep) -> HTMLResponse:
     return await page.show(
         "inbox/handoffs.html",
         rows=await _rows(page),
-        seen=await watch.handoffs(page.parts.store),
+        seen=await _fingerprint(page),
     )
 
 
@@ -56,7 +56,7 @@ async def rows(page: PageDep) -> HTMLResponse:
 @router.get("/handoffs/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the queue has changed."""
-    async for event in live.changes(lambda: watch.handoffs(page.parts.store), seen):
+    async for event in live.changes(lambda: _fingerprint(page), seen):
         yield event
 
 
@@ -102,6 +102,10 @@ async def _add_note(store: Store, run: str, person: Person, text: str) -> None:
     await runs.add_note(
         store, run, person=person.id, person_name=person.name, kind="note", text=text
     )
+
+
+async def _fingerprint(page: Page) -> str:
+    return await watch.handoffs(page.parts.store, tenant=page.visitor.person.tenant)
 
 
 async def _rows(page: Page) -> list[Handoff]:

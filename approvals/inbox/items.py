@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -37,13 +37,18 @@ async def news(page: PageDep, approval: str) -> HTMLResponse:
     return page.part("inbox/news.html", view=await load(page, approval))
 
 
-@router.get("/inbox/{approval}/live", response_class=EventSourceResponse)
-async def changed(
-    page: PageDep, approval: str, seen: str = ""
-) -> AsyncIterator[ServerSentEvent]:
-    """Tell the page each time that the item has changed."""
+async def _visible(page: PageDep, approval: str) -> str:
+    """Return the item's id, or raise `NotFound` before a stream has begun."""
     async with page.parts.store.read() as session:
         await approvals.get(session, approval, tenant=page.visitor.person.tenant)
+    return approval
+
+
+@router.get("/inbox/{approval}/live", response_class=EventSourceResponse)
+async def changed(
+    page: PageDep, approval: Annotated[str, Depends(_visible)], seen: str = ""
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell the page each time that the item has changed."""
     async for event in live.changes(
         lambda: watch.approval(page.parts.store, approval), seen
     ):

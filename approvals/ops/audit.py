@@ -13,6 +13,7 @@ from orchestrator.store.approvals import Person
 router = APIRouter()
 
 Auditor = Annotated[Person, Depends(require("audit.read"))]
+Verifier = Annotated[Person, Depends(require("audit.verify"))]
 PAGE = 100
 
 
@@ -46,7 +47,7 @@ async def listing(
 
 
 @router.post("/audit/verify")
-async def verify(page: PageDep, auditor: Auditor) -> HTMLResponse:
+async def verify(page: PageDep, auditor: Verifier) -> HTMLResponse:
     """Walk the whole chain and say what was found, for a swap."""
     del auditor
     found = await audit.verify(page.parts.store)

@@ -81,13 +81,18 @@ async def part(page: PageDep, run: str, before: int | None = None) -> HTMLRespon
     return page.part("ops/run_timeline.html", **await _run(page, run, before))
 
 
-@router.get("/runs/{run}/live", response_class=EventSourceResponse)
-async def changed(
-    page: PageDep, run: str, seen: str = ""
-) -> AsyncIterator[ServerSentEvent]:
-    """Tell the page each time that the run has changed."""
+async def _visible(page: PageDep, run: str) -> str:
+    """Return the run's id, or raise `NotFound` before a stream has begun."""
     async with page.parts.store.read() as session:
         await timeline.of_tenant(session, run, tenant=page.visitor.person.tenant)
+    return run
+
+
+@router.get("/runs/{run}/live", response_class=EventSourceResponse)
+async def changed(
+    page: PageDep, run: Annotated[str, Depends(_visible)], seen: str = ""
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell the page each time that the run has changed."""
     async for event in live.changes(lambda: watch.run(page.parts.store, run), seen):
         yield event
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
@@ -56,7 +57,7 @@ async def ops(page: PageDep, set: str | None = None, held: int = 0) -> HTMLRespo
 @router.post("/ops/impact")
 async def impact(page: PageDep, operator: Operator, scope: ScopeDep) -> HTMLResponse:
     """Return what a switch of this scope would hold now, for a swap."""
-    del operator
+    scope = _of_person(operator, scope)
     found = await switches.impact(page.parts.store, scope)
     return page.part("ops/impact.html", impact=found, scope=scope)
 
@@ -72,6 +73,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     minutes: Annotated[str, Form(max_length=8)] = "",
 ) -> Response:
     """Set a switch; show what may still reach the provider."""
+    scope = _of_person(operator, scope)
     try:
         switch = _switch(operator, scope, mode, reason.strip(), value.strip(), minutes)
     except InvalidValue as error:
@@ -88,6 +90,9 @@ async def clear(
     reason: Annotated[str, Form(min_length=1, max_length=500)],
 ) -> RedirectResponse:
     """Lift a switch; the runs that it held go on."""
+    async with page.parts.store.read() as session:
+        row = await tenancy.visible_switch(session, switch, operator)
+    tenancy.check_reach(operator, Scope(**row.scope))
     await switches.clear(page.parts.store, switch, by=operator.id, reason=reason)
     page.parts.deliver_soon()
     return RedirectResponse("/ops", status_code=303)
@@ -116,6 +121,14 @@ async def pause_all(
                 held += 1
 
 
+def _of_person(operator: Person, scope: Scope) -> Scope:
+    """Return the scope, which for a tenant's people is their tenant's where open."""
+    if scope.tenant is None:
+        return tenancy.within(operator, scope)
+    tenancy.check_reach(operator, scope)
+    return scope
+
+
 async def _pause(page: Page, run: str, reason: str) -> None:
     try:
         await runs.pause(
@@ -128,21 +141,17 @@ async def _pause(page: Page, run: str, reason: str) -> None:
 async def _show(
     page: Page, *, flash: Flash | None = None, problem: str = "", status: int = 200
 ) -> HTMLResponse:
-    store = page.parts.store
+    person, store = page.visitor.person, page.parts.store
     async with store.read() as session:
         now = await store.now(session)
-        active = await switches.active(session, now=now)
+        set_now = await switches.active(session, now=now)
+        active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
+        past = await switches.history(session, tenant=person.tenant, limit=50)
         found = {
             "active": active,
-            "past": [
-                one
-                for one in await switches.history(session, limit=50)
-                if one.id not in {set_.id for set_ in active}
-            ],
-            "meters": await ledger_view.meters(session),
-            "sending": await ledger_view.sending(
-                session, tenant=page.visitor.person.tenant
-            ),
+            "past": [one for one in past if one.id not in {set_.id for set_ in active}],
+            "meters": await ledger_view.meters(session, tenant=person.tenant),
+            "sending": await ledger_view.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
         }
     return await page.show(

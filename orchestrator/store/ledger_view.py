@@ -8,8 +8,11 @@ from orchestrator.store.tables import AuditRow, EffectRow, MeterRow
 MOST_METERS = 100
 
 
-async def meters(session: AsyncSession) -> list[MeterRow]:
-    """Return what budget scopes hold and have used, runs' own left out."""
+async def meters(session: AsyncSession, *, tenant: str | None) -> list[MeterRow]:
+    """Return what budget scopes hold and have used, runs' own left out.
+
+    With a tenant, its own: a workflow's day is the sum of every tenant's.
+    """
     query = (
         select(MeterRow)
         .where(
@@ -19,6 +22,9 @@ async def meters(session: AsyncSession) -> list[MeterRow]:
         .order_by(col(MeterRow.scope).desc())
         .limit(MOST_METERS)
     )
+    if tenant is not None:
+        own = col(MeterRow.scope).startswith(f"tenant {tenant} on ", autoescape=True)
+        query = query.where(own)
     return list((await session.execute(query)).scalars())
 
 

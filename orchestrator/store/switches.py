@@ -125,17 +125,26 @@ async def listing(  # noqa: PLR0913 a filter and a page
             or_(col(SwitchRow.until).is_(None), col(SwitchRow.until) > now),
         )
     if tenant is not None:
-        named = col(SwitchRow.scope)["tenant"].as_string()
-        query = query.where(or_(named.is_(None), named == tenant))
+        query = query.where(_holds(tenant))
     if after is not None:
         query = query.where(col(SwitchRow.id) > after)
     return list((await session.execute(query)).scalars())
 
 
-async def history(session: AsyncSession, *, limit: int = 100) -> list[SwitchRow]:
-    """Return switches set and cleared, newest first."""
+async def history(
+    session: AsyncSession, *, tenant: str | None, limit: int = 100
+) -> list[SwitchRow]:
+    """Return switches set and cleared, newest first; with a tenant, as `listing`."""
     query = select(SwitchRow).order_by(col(SwitchRow.created_at).desc()).limit(limit)
+    if tenant is not None:
+        query = query.where(_holds(tenant))
     return list((await session.execute(query)).scalars())
+
+
+def _holds(tenant: str):  # noqa: ANN202 an SQL condition
+    """Choose the switches that hold a tenant, and not another one alone."""
+    named = col(SwitchRow.scope)["tenant"].as_string()
+    return or_(named.is_(None), named == tenant)
 
 
 async def impact(store: Store, scope: Scope) -> Impact:

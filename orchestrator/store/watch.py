@@ -97,15 +97,23 @@ async def approval(store: Store, approval_id: str) -> str:
         )
 
 
-async def handoffs(store: Store) -> str:
+async def handoffs(store: Store, *, tenant: str | None) -> str:
     """Return the fingerprint of what was handed to people."""
+    runs = (
+        select(func.count())
+        .select_from(RunRow)
+        .where(col(RunRow.status) == "handed_off")
+    )
+    notes = (
+        select(func.count())
+        .select_from(NoteRow)
+        .join(RunRow, col(RunRow.id) == col(NoteRow.run))
+        .where(col(RunRow.status) == "handed_off")
+    )
+    if tenant is not None:
+        runs = runs.where(col(RunRow.tenant) == tenant)
+        notes = notes.where(col(RunRow.tenant) == tenant)
     async with store.read() as session:
-        runs = (
-            select(func.count())
-            .select_from(RunRow)
-            .where(col(RunRow.status) == "handed_off")
-        )
-        notes = select(func.count()).select_from(NoteRow)
         return _digest([await _all(session, query) for query in (runs, notes)])
 
 

@@ -1,0 +1,221 @@
+"""Two tenants with one object of every kind, and people of every role in each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import get_args
+
+from approvals.auth import accounts
+from orchestrator.policy import Role
+from orchestrator.store import audit, people, runs, sessions, switches, tokens, webhooks
+from orchestrator.store.engine import Store
+from orchestrator.store.people import NewPerson
+from orchestrator.store.runs import Ending
+from orchestrator.store.tables import (
+    IncidentRow,
+    MeterRow,
+    NoticeRow,
+    PersonRow,
+    ProposalRow,
+)
+from orchestrator.store.webhooks import NewWebhook
+from orchestrator.switch import Scope, Switch
+from tests.approvals.desk import RELEASE, Desk
+
+ROLES: tuple[str, ...] = get_args(Role)
+HERE, THERE = "alder", "zebra"
+CSRF = "X-CSRF-Token"
+
+
+@dataclass
+class Key:
+    """What opens the door for one person: a token, and a session of the browser's."""
+
+    person: PersonRow
+    token: dict[str, str]
+    session: dict[str, str]
+    spare: str
+
+
+@dataclass
+class Estate:
+    """One tenant's people, by role, and its objects' ids, by the noun in a path."""
+
+    tenant: str | None
+    keys: dict[str, Key] = field(default_factory=dict[str, Key])
+    services: dict[str, Key] = field(default_factory=dict[str, Key])
+    ids: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass
+class World:
+    """Both tenants, and the people of the whole installation."""
+
+    store: Store
+    here: Estate
+    there: Estate
+    whole: Estate
+
+    # What belongs to no tenant: the installation's own.
+    shared: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "contracts": "support",
+            "tools": "refund_order",
+            "releases": RELEASE.hash(),
+            "static": "app.css",
+        }
+    )
+
+
+async def build(store: Store) -> World:
+    """Fill an empty, migrated store."""
+    desk = Desk(store)
+    await desk.open()
+    world = World(store, Estate(HERE), Estate(THERE), Estate(None))
+    for estate in (world.here, world.there, world.whole):
+        await _people(store, estate)
+    for estate in (world.here, world.there):
+        await _objects(store, desk, estate)
+    return world
+
+
+async def key(store: Store, new: NewPerson) -> Key:
+    """Open an account with a token, a session and a token to spare."""
+    row = await accounts.add(store, new, password=None)
+    await people.waive_first_day(store, row.id, by="test")
+    plain = await tokens.create(store, row.id, name="walk", by=row.id)
+    await tokens.create(store, row.id, name="spare", by=row.id)
+    async with store.read() as session:
+        spare = [t for t in await tokens.listing(session, row.id) if t.name == "spare"]
+    return Key(
+        person=row,
+        token={"authorization": f"Bearer {plain}"},
+        session=await signed_in(store, row),
+        spare=spare[0].id,
+    )
+
+
+async def signed_in(store: Store, person: PersonRow) -> dict[str, str]:
+    """The headers of a browser that just signed in."""
+    opened = await sessions.begin(store, person, instead_of=None)
+    return {"cookie": f"keyturn={opened.cookie}", CSRF: opened.row.csrf}
+
+
+async def _people(store: Store, estate: Estate) -> None:
+    where = estate.tenant or "whole"
+    for kind, keys in (("person", estate.keys), ("service", estate.services)):
+        for role in ROLES:
+            new = NewPerson.model_validate(
+                {
+                    "name": f"{where} {kind} {role}",
+                    "email": f"{kind}-{role}@{where}.example",
+                    "role": role,
+                    "kind": kind,
+                    "tenant": estate.tenant,
+                }
+            )
+            keys[role] = await key(store, new)
+
+
+async def _objects(store: Store, desk: Desk, estate: Estate) -> None:
+    name = estate.tenant or ""
+    run = await desk.run(tenant=name, customer=f"{name}-customer")
+    approval = await desk.approval(run, order=f"O-{name}")
+    sent = await desk.approval(run, index=1, order=f"P-{name}")
+    effect = await desk.effect(run, index=sent.index)
+    handed = await desk.run(tenant=name, customer=f"{name}-customer")
+    await runs.finish(store, handed.id, Ending(outcome="handed_off", reason="refusal"))
+    agent = estate.keys["agent"].person
+    for one in (run, handed):
+        await runs.add_note(
+            store,
+            one.id,
+            person=agent.id,
+            person_name=agent.name,
+            kind="note",
+            text=f"A note of {name}",
+        )
+    estate.ids |= {
+        "runs": run.id,
+        "approvals": approval.id,
+        "inbox": approval.id,
+        "effects": effect.key,
+        "handoffs": handed.id,
+    }
+    await _controls(store, estate, name)
+    await _records(store, estate, name, run.id)
+
+
+async def _controls(store: Store, estate: Estate, name: str) -> None:
+    author = estate.keys["operator"].person.id
+    async with store.read() as session:
+        now = await store.now(session)
+    switch = Switch(
+        id=f"switch-{name}",
+        scope=Scope(tenant=name, tool="none"),
+        mode="halt",
+        reason=f"An incident at {name}",
+        author=author,
+        created_at=now,
+    )
+    await switches.put(store, switch)
+    hook = await webhooks.add(
+        store, NewWebhook(url=f"https://{name}.example/hook", tenant=name), by=author
+    )
+    estate.ids |= {"switches": switch.id, "webhooks": hook.id}
+
+
+async def _records(store: Store, estate: Estate, name: str, run: str) -> None:
+    async with store.write() as session:
+        now = await store.now(session)
+        notice = NoticeRow(
+            event=f"audit:{name}",
+            kind="approval.waiting",
+            channel="webhook",
+            target=estate.ids["webhooks"],
+            tenant=name,
+            run=run,
+            payload={"type": "approval.waiting", "for": name},
+            created_at=now,
+            due_at=now,
+            dead_at=now,
+            last_error=f"{name}.example answered 500",
+        )
+        incident = IncidentRow(
+            id=f"incident-{name}",
+            severity="high",
+            title=f"Something at {name}",
+            source=f"test:{name}",
+            detail={"what": name},
+            tenant=name,
+            opened_by="system",
+            created_at=now,
+        )
+        proposal = ProposalRow(
+            id=f"proposal-{name}",
+            kind="switch.clear",
+            target={"switch": estate.ids["switches"], "set_at": now.isoformat()},
+            tenant=name,
+            reason=f"It is over at {name}",
+            proposed_by=estate.keys["operator"].person.id,
+            proposed_name=estate.keys["operator"].person.name,
+            created_at=now,
+            ends_at=now + timedelta(days=1),
+        )
+        session.add_all([notice, incident, proposal])
+        for scope in (f"run {run}", f"tenant {name} on {now:%Y-%m-%d}"):
+            session.add(MeterRow(scope=scope, used_tokens=5, used_microusd=5))
+        entry = audit.Entry(
+            actor=estate.keys["admin"].person.id,
+            kind="person.added",
+            tenant=name,
+            subject=f"person-{name}",
+            payload={"name": f"Somebody of {name}"},
+        )
+        audit.record(session, entry, at=now)
+        await session.flush()
+        estate.ids |= {
+            "notices": str(notice.id),
+            "incidents": incident.id,
+            "proposals": proposal.id,
+        }

@@ -1,0 +1,106 @@
+"""All routes of the application, and how to ask for each of them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from tests.approvals.auth.estate import Key, World
+
+API = "/api/v1"
+# The noun before a parameter says what the parameter names.
+PLACE = re.compile(r"/([a-z-]+)/\{\w+\}")
+LIVE = ("/live", "/events")
+
+# What a route takes when it is to act. Asked for an object of another tenant, even a
+# right body finds nothing; without one the answer would be about the body.
+BODIES: Mapping[str, Mapping[str, object]] = {
+    "POST /api/v1/runs/{id}/messages": {"text": "Hello?"},
+    "POST /api/v1/runs/{id}/notes": {"text": "Seen."},
+    "POST /api/v1/runs/{id}:pause": {"reason": "to look"},
+    "POST /api/v1/runs/{id}:resume": {"reason": "to look"},
+    "POST /api/v1/runs/{id}:cancel": {"reason": "to look"},
+    "POST /api/v1/runs/{id}:done-outside": {"text": "Done by phone."},
+    "POST /api/v1/approvals/{id}:decide": {"decision": "approve", "binding": "0" * 64},
+    "POST /api/v1/approvals/{id}:undo": {"reason": "a slip"},
+    "PUT /api/v1/switches/{id}": {
+        "scope": {"tenant": "alder"},
+        "mode": "halt",
+        "reason": "to stop it",
+    },
+    "POST /api/v1/effects/{key}:record": {"happened": True, "evidence": "A receipt."},
+    "POST /api/v1/incidents/{id}:close": {"reason": "It is put right."},
+    "POST /incidents/{incident}/close": {"reason": "It is put right."},
+    "POST /inbox/{approval}/opened": {"binding": "0" * 64},
+    "POST /inbox/{approval}/draft": {"reason": "a draft"},
+    "POST /inbox/{approval}/decide": {"decision": "approve", "binding": "0" * 64},
+    "POST /inbox/{approval}/edit": {"binding": "0" * 64, "reason": "less"},
+    "POST /handoffs/{run}/notes": {"kind": "note", "text": "Seen."},
+    "POST /runs/{run}/hold": {"control": "pause", "reason": "to look"},
+    "POST /runs/{run}/notes": {"text": "Seen."},
+    "POST /ops/switches/{switch}/clear": {"reason": "it is over"},
+    "POST /effects/{key}/record": {"happened": "yes", "evidence": "A receipt."},
+}
+QUERIES = {"DELETE /api/v1/switches/{id}": "reason=over"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route as the table names it."""
+
+    method: str
+    path: str
+    has_gate: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def is_page(self) -> bool:
+        return not self.path.startswith(API)
+
+    @property
+    def is_live(self) -> bool:
+        return self.path.endswith(LIVE)
+
+    def nouns(self) -> list[str]:
+        """What its path names: `runs`, `switches`, …"""
+        return PLACE.findall(self.path)
+
+    def is_bound(self, world: World) -> bool:
+        """Tell whether its path names what belongs to a tenant or a person."""
+        return bool([noun for noun in self.nouns() if noun not in world.shared])
+
+    def at(self, world: World, ids: Mapping[str, str], key: Key | None) -> str:
+        """Its path with the ids of what exists, `key` being whose own things count."""
+        spare = {"tokens": key.spare} if key else {"tokens": "token-of-nobody"}
+        known = {**spare, **world.shared, **ids}
+
+        def name(found: re.Match[str]) -> str:
+            noun = found[1]
+            assert noun in known, (
+                f"{self.name}: no test object for /{noun}/{{…}}. Seed one for each "
+                f"tenant in tests/approvals/auth/estate.py, as `ids[{noun!r}]`; or name "
+                "it in World.shared where it belongs to no tenant."
+            )
+            return f"/{noun}/{known[noun]}"
+
+        return PLACE.sub(name, self.path)
+
+
+def every(app: FastAPI) -> list[Route]:
+    """All routes: the API, pages, live streams, static files, health, metrics."""
+    found: list[Route] = []
+    for context in iter_route_contexts(app.routes):
+        path = context.path or ""
+        if context.methods is None:  # a folder of files
+            found.append(Route("GET", f"{path}/{{path}}", has_gate=False))
+            continue
+        # The framework's own have no endpoint of ours, and no dependencies.
+        has_gate = isinstance(context.original_route, APIRoute)
+        methods = sorted(context.methods - {"HEAD"})
+        found += [Route(method, path, has_gate) for method in methods]
+    return found
