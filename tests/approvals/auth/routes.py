@@ -24,6 +24,8 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /api/v1/runs/{id}:cancel": {"reason": "to look"},
     "POST /api/v1/runs/{id}:done-outside": {"text": "Done by phone."},
     "POST /api/v1/approvals/{id}:decide": {"decision": "approve", "binding": "0" * 64},
+    "POST /api/v1/approvals/{id}:claim": {},
+    "POST /api/v1/approvals/{id}:extend": {"minutes": 10, "reason": "to ask"},
     "POST /api/v1/approvals/{id}:undo": {"reason": "a slip"},
     "PUT /api/v1/switches/{id}": {
         "scope": {"tenant": "alder"},
