@@ -1,12 +1,19 @@
-"""The recorded cases by a model that takes half a second for each reply."""
+"""The recorded cases by a model that takes its time, and the longest to begin.
+
+A case that waits for nobody is over as soon as its replies are there: on a busy machine
+before anybody has found it at work.
+"""
 
 from activities.llm.simulator import SimRequest, SimStep, slow
 from examples.retail import simulation
 
+FIRST_REPLY_S = 3.0
 REPLY_S = 0.5
 
 
 def play(request: SimRequest) -> SimStep | None:
     """Give the case's next call, after a while."""
     step = simulation.play(request)
-    return None if step is None else slow(REPLY_S, step)
+    if step is None:
+        return None
+    return slow(REPLY_S if request.results else FIRST_REPLY_S, step)
