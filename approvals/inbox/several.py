@@ -12,7 +12,8 @@ from pydantic import JsonValue
 from approvals import wording
 from approvals.api.approval_body import summary_of
 from approvals.auth import permissions
-from approvals.facts import parsed
+from approvals.facts import in_order, parsed
+from approvals.form import shape
 from approvals.inbox import queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
@@ -187,7 +188,7 @@ def _choice(one: Waiting, opened: set[tuple[str, str]]) -> Choice:
         summary=summary_of(row, one.release),
         amount=wording.money(row.amount, row.currency),
         preview=parsed(row.preview) if spec.has_preview else None,
-        arguments=parsed(row.arguments),
+        arguments=in_order(parsed(row.arguments), shape.of(spec.parameters)),
         is_opened=(row.id, row.binding or "") in opened,
     )
 
