@@ -160,6 +160,7 @@ _FILTERS: Mapping[str, Any] = {
     "exact": exact,
     "when": wording.when,
     "relative": wording.relative,
+    "clock": wording.clock,
     "span": wording.span,
     "usd": wording.usd,
     "money": wording.money,

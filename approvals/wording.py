@@ -90,6 +90,16 @@ def when(at: datetime | None) -> Markup:
     )
 
 
+def clock(at: datetime | None) -> Markup:
+    """Return the time of day of a moment near now: `14:05`, in the viewer's zone."""
+    if at is None:
+        return Markup("—")
+    at = at.astimezone(UTC)
+    return Markup('<time datetime="{}" data-clock>{:%H:%M} UTC</time>').format(
+        at.isoformat(timespec="seconds"), at
+    )
+
+
 def relative(at: datetime | None) -> Markup:
     """Return a moment as the time from now: `3 min ago`, `in 2 h`; kept current."""
     if at is None:

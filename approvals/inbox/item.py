@@ -16,13 +16,14 @@ from approvals.form.fill import Form
 from approvals.form.shape import Shape
 from approvals.form.view import Field
 from approvals.inbox import state, talk
+from approvals.inbox.hands import Hands
 from approvals.inbox.preview import Preview
 from approvals.inbox.talk import Entry
 from approvals.untrusted import host_of
 from orchestrator import redaction
 from orchestrator.release import ToolSpec
 from orchestrator.store.approvals import Person, why_not
-from orchestrator.store.deciding import MOST_ROUNDS
+from orchestrator.store.deciding import MOST_ROUNDS, why_not_yet
 from orchestrator.store.desk import Item
 from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
 from orchestrator.store.thread import Draft
@@ -84,6 +85,7 @@ class View:
     preview_edit: Preview
     saved_at: datetime | None
     next: str | None
+    hands: Hands
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,21 @@ class Editing:
     is_open: bool = False
 
 
-def view(
+def view(  # noqa: PLR0913 all that the page shows
     item: Item,
     person: Person,
     *,
     stop: str,
     next_item: str | None,
+    hands: Hands,
+    now: datetime,
     editing: Editing | None = None,
 ) -> View:
     """Return what the page of an item shows to a person; `stop` is what holds its run."""
     approval, run = item.approval, item.run
     spec = item.release.tool(approval.tool)
     now_state = state.of(item, stop)
-    reason = _why_not(item, person)
+    reason = _why_not(item, person, now=now)
     came_in, withheld = _input(item)
     preview = parsed(approval.preview)
     wanted = shape.of(spec.parameters)
@@ -160,6 +164,7 @@ def view(
         preview_edit=editing.preview,
         saved_at=saved_at,
         next=next_item,
+        hands=hands,
     )
 
 
@@ -188,13 +193,13 @@ def _thread(item: Item, wanted: Shape) -> list[Step]:
     return found if len(found) > 1 else []
 
 
-def _why_not(item: Item, person: Person) -> str | None:
+def _why_not(item: Item, person: Person, *, now: datetime) -> str | None:
     mine = next((one for one in item.decisions if one.person == person.id), None)
     if mine is not None:
         left = item.approval.needed - len(item.decisions)
         words, _ = wording.DECISION[mine.decision]
         return f"You answered already ({words.lower()}). It waits for {left} more."
-    reason = why_not(item.approval, item.run, person)
+    reason = why_not(item.approval, item.run, person) or why_not_yet(person, now=now)
     return None if reason is None else f"You may not decide this: {reason}."
 
 

@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from approvals import live, stops
 from approvals.form import read
 from approvals.form.sent import sent_form
-from approvals.inbox import flash, preview, queue, reasons
+from approvals.inbox import flash, hands, preview, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
@@ -96,7 +96,17 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
     held = found.run.stopped_by
     async with store.read() as session:
         stop = (await stops.words(session, [held])).get(held or "", "")
-    return view(found, person, stop=stop, next_item=next_item, editing=editing)
+        now = await store.now(session)
+        in_hands = await hands.of(session, found, person, now=now)
+    return view(
+        found,
+        person,
+        stop=stop,
+        next_item=next_item,
+        hands=in_hands,
+        now=now,
+        editing=editing,
+    )
 
 
 async def _previewed(page: Page, item: Item, editing: Editing) -> Editing:

@@ -1,24 +1,38 @@
 """The queue's page, kept current while it is open."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, cast, get_args
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from approvals import live
 from approvals.inbox import flash, queue
-from approvals.inbox.queue import Filter
+from approvals.inbox.queue import Filter, Whose
 from approvals.page import Page, PageDep
 from orchestrator.store import watch
 
 router = APIRouter()
 
 
-def _filter(tool: str = "", workflow: str = "", mine: str = "") -> Filter:
-    return Filter(tool=tool, workflow=workflow, mine=mine == "1")
+def _filter(  # noqa: PLR0913, PLR0917 the page's filters
+    tool: str = "",
+    workflow: str = "",
+    team: str = "",
+    language: Annotated[str, Query(max_length=35)] = "",
+    whose: str = "",
+    mine: str = "",
+) -> Filter:
+    return Filter(
+        tool=tool,
+        workflow=workflow,
+        team=team,
+        language=language,
+        whose=cast("Whose", whose) if whose in get_args(Whose) else "",
+        mine=mine == "1",
+    )
 
 
 FilterDep = Annotated[Filter, Depends(_filter)]
@@ -64,6 +78,9 @@ def _query(wanted: Filter) -> str:
     pairs = {
         "tool": wanted.tool,
         "workflow": wanted.workflow,
+        "team": wanted.team,
+        "language": wanted.language,
+        "whose": wanted.whose,
         "mine": "1" if wanted.mine else "",
     }
     set_ = {name: value for name, value in pairs.items() if value}

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from approvals.inbox import (
+    claims,
     deciding,
     decisions,
     editing,
@@ -19,6 +20,7 @@ for part in (
     listing,
     several,
     items,
+    claims,
     deciding,
     editing,
     handoffs,

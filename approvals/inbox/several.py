@@ -21,6 +21,7 @@ from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.store import batch, desk, openings
 from orchestrator.store.approvals import Answer
 from orchestrator.store.batch import MOST, Bound
+from orchestrator.store.deciding import is_held_from
 from orchestrator.store.desk import Waiting
 from orchestrator.store.tables import ApprovalRow
 
@@ -167,12 +168,14 @@ async def _choices(page: Page) -> list[Choice]:
     """Return what this person alone may decide, what runs out first first."""
     person = page.visitor.person
     async with page.parts.store.read() as session:
+        now = await page.parts.store.now(session)
         waiting = [
             one
             for one in await desk.queue(session, tenant=person.tenant)
             if one.approval.needed == 1
             and one.approval.binding is not None
-            and queue.mine(one, person)[0] == "yes"
+            and not is_held_from(one.approval, person.id, now=now)
+            and queue.mine(one, person, now=now)[0] == "yes"
         ]
         opened = await openings.of(
             session, person, [one.approval.id for one in waiting]

@@ -81,6 +81,7 @@ document.addEventListener("submit", (event) => {
 const zoned = new Intl.DateTimeFormat(undefined, {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
 });
+const ofDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 0, ""]];
 
 function span(seconds) {
@@ -97,6 +98,10 @@ function tellTimes(root = document) {
     const at = new Date(time.dateTime);
     time.textContent = zoned.format(at);
     time.title = `${time.dateTime.replace("T", " ").slice(0, 19)} UTC`;
+  }
+  for (const time of root.querySelectorAll("time[data-clock]")) {
+    time.textContent = ofDay.format(new Date(time.dateTime));
+    time.title = zoned.format(new Date(time.dateTime));
   }
   for (const time of root.querySelectorAll("time[data-relative]")) {
     const left = (new Date(time.dateTime) - Date.now()) / 1000;

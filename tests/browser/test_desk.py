@@ -87,6 +87,34 @@ async def test_the_queue_follows_what_others_do(sign_in: SignIn, seed: Seed) -> 
     await expect(row).to_have_count(0)
 
 
+async def test_who_has_an_item_is_seen_at_once_by_others(
+    sign_in: SignIn, seed: Seed, store: Store
+) -> None:
+    ana, other = await sign_in("agent"), await sign_in("other")
+    item = seed.approvals["refund_order"]
+    await other.goto(f"/inbox/{item}")
+    approve = other.get_by_role("button", name="Approve 84.50 USD")
+    await expect(approve).to_be_visible()
+
+    await ana.goto(f"/inbox/{item}")
+    await ana.get_by_role("button", name="Take it", exact=True).click()
+
+    await expect(ana.get_by_text("You have this")).to_be_visible()
+    await expect(other.get_by_text("Ana Agent has this")).to_be_visible()
+    await expect(approve).to_be_hidden()
+    await other.get_by_text("Take it over…").click()
+    await other.get_by_label("Why, which Ana Agent").fill("She left early.")
+    await other.get_by_role("button", name="Take it over").click()
+    await expect(other.get_by_text("You have this")).to_be_visible()
+    await expect(ana.get_by_text("Other has this")).to_be_visible()
+    await ana.goto("/inbox")
+    row = ana.locator(f"#row-{item}")
+    await expect(row.get_by_text("Other has this until")).to_be_visible()
+    await other.get_by_role("button", name="Give it back").click()
+    await expect(row.get_by_text("Other has this until")).to_have_count(0)
+    assert await _status(store, item) == "pending"
+
+
 async def test_keys_move_and_open_and_never_decide(
     sign_in: SignIn, seed: Seed, store: Store
 ) -> None:

@@ -1,0 +1,144 @@
+"""Claims on a page: taken, kept while it is open, given back, given to somebody else."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from approvals import problems
+from approvals.auth import permissions
+from approvals.inbox import items
+from approvals.inbox.flash import Flash
+from approvals.page import Page, PageDep
+from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.store import claiming, deadlines, reassigning
+from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
+from orchestrator.store.deadlines import FURTHEST, NoMoreTime
+from orchestrator.store.reassigning import MayNotAssign, NobodyElse
+
+router = APIRouter()
+
+REFUSALS = (
+    AlreadyDecided,
+    Claimed,
+    InvalidValue,
+    MayNotAssign,
+    MayNotDecide,
+    NobodyElse,
+    NoMoreTime,
+)
+MOST_MINUTES = FURTHEST // timedelta(minutes=1)
+
+Reason = Annotated[str, Form(max_length=500)]
+
+
+@router.get("/inbox/{approval}/claim")
+async def claimed(page: PageDep, approval: str) -> HTMLResponse:
+    """Return who has the item now, for a swap."""
+    return page.part("inbox/claim.html", view=await items.load(page, approval))
+
+
+@router.post("/inbox/{approval}/claim")
+async def claim(
+    page: PageDep,
+    approval: str,
+    take_over: Annotated[str, Form(max_length=100)] = "",
+    reason: Reason = "",
+) -> Response:
+    """Take the item, or take it over from whom the page named."""
+    permissions.check(page.visitor.person, "approvals.decide")
+    try:
+        await claiming.claim(
+            page.parts.store,
+            page.visitor.person,
+            approval,
+            take_over=take_over or None,
+            reason=reason or None,
+        )
+    except REFUSALS as error:
+        return await _refused(page, approval, error, "You do not have this item")
+    return _back(approval)
+
+
+@router.post("/inbox/{approval}/keep")
+async def keep(page: PageDep, approval: str) -> HTMLResponse:
+    """Keep a claim while its page is open; what ended meanwhile is shown, not retaken."""
+    person, store = page.visitor.person, page.parts.store
+    view = await items.load(page, approval)
+    if view.hands.state == "mine":
+        # Lost between the look and the claim: then the part says who has it.
+        with suppress(*REFUSALS):
+            await claiming.claim(store, person, approval)
+        view = await items.load(page, approval)
+    return page.part("inbox/claim.html", view=view)
+
+
+@router.post("/inbox/{approval}/unclaim")
+async def unclaim(page: PageDep, approval: str) -> Response:
+    """Give the item back."""
+    try:
+        await claiming.unclaim(page.parts.store, page.visitor.person, approval)
+    except REFUSALS as error:
+        return await _refused(page, approval, error, "It is not yours to give back")
+    return _back(approval)
+
+
+@router.post("/inbox/{approval}/assign")
+async def assign(
+    page: PageDep,
+    approval: str,
+    to: Annotated[str, Form(max_length=100)] = "",
+    reason: Reason = "",
+) -> Response:
+    """Give the item to somebody, or back to its queue."""
+    person = page.visitor.person
+    permissions.check(person, "approvals.assign")
+    try:
+        _check_reason(reason)
+        await reassigning.reassign(
+            page.parts.store, person, approval, to=to or None, reason=reason
+        )
+    except REFUSALS as error:
+        return await _refused(page, approval, error, "It stays with whom it was")
+    return _back(approval)
+
+
+@router.post("/inbox/{approval}/extend")
+async def extend(
+    page: PageDep,
+    approval: str,
+    minutes: Annotated[int, Form(ge=1, le=MOST_MINUTES)],
+    reason: Reason = "",
+) -> Response:
+    """Give people more time to answer."""
+    person = page.visitor.person
+    permissions.check(person, "approvals.extend")
+    try:
+        _check_reason(reason)
+        by = timedelta(minutes=minutes)
+        await deadlines.extend_by(
+            page.parts.store, person, approval, by=by, reason=reason
+        )
+    except REFUSALS as error:
+        return await _refused(page, approval, error, "Its time stays as it was")
+    return _back(approval)
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise InvalidValue("reason: say why; it is kept in the log")
+
+
+def _back(approval: str) -> RedirectResponse:
+    return RedirectResponse(f"/inbox/{approval}", status_code=303)
+
+
+async def _refused(
+    page: Page, approval: str, error: KeyturnError, title: str
+) -> HTMLResponse:
+    status = problems.of_error(error, instance="").problem.status
+    return await items.show(
+        page, approval, status=status, conflict=Flash(title, str(error))
+    )

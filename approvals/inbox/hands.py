@@ -1,0 +1,71 @@
+"""Whose hands an item is in: who claimed it, whom it was given to, who may take it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals.auth import permissions
+from orchestrator.store import assignment, claiming, deciding
+from orchestrator.store.approvals import Person
+from orchestrator.store.deadlines import MOST_EXTENSIONS
+from orchestrator.store.desk import Item
+from orchestrator.store.tables import PersonRow
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Who has an item; `others` are those whom a lead may give it to."""
+
+    state: Literal["free", "mine", "other"] = "free"
+    holder: str = ""
+    name: str = ""
+    until: datetime | None = None
+    is_drawn: bool = False
+    assigned_name: str = ""
+    others: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    may_assign: bool = False
+    may_extend: bool = False
+    why_no_extension: str = ""
+
+
+async def of(
+    session: AsyncSession, item: Item, person: Person, *, now: datetime
+) -> Hands:
+    """Return whose hands an item is in, as this person sees it."""
+    row = item.approval
+    if row.status != "pending":
+        return Hands()
+    holder = claiming.holder(row, now=now)
+    given = [one.person for one in item.decisions]
+    people = await assignment.candidates(session, row, item.run, but=given, now=now)
+    return Hands(
+        state="free" if holder is None else "mine" if holder == person.id else "other",
+        holder=holder or "",
+        name=(row.claimed_name or "") if holder else "",
+        until=row.claim_until if holder else None,
+        is_drawn=deciding.is_assigned(row),
+        assigned_name=await _name(session, row.assigned_to, people),
+        others=[(one.id, f"{one.name} ({one.role})") for one in people],
+        may_assign=permissions.may(person, "approvals.assign"),
+        may_extend=permissions.may(person, "approvals.extend"),
+        why_no_extension=_why_no_extension(row.extended),
+    )
+
+
+def _why_no_extension(extended: int) -> str:
+    if extended < MOST_EXTENSIONS:
+        return ""
+    return f"It was given more time {extended} times, which is the most."
+
+
+async def _name(
+    session: AsyncSession, person: str | None, people: Sequence[PersonRow]
+) -> str:
+    if person is None:
+        return ""
+    known = next((one for one in people if one.id == person), None)
+    known = known or await session.get(PersonRow, person)
+    return known.name if known else person
