@@ -171,12 +171,13 @@ def _members(error: KeyturnError) -> dict[str, JsonValue]:
                 "decided_by": decided_by,
             }
         case Claimed():
-            until = error.until.isoformat() if error.until else None
+            # As the approval's own body writes it.
+            until = error.until.isoformat() if error.until else ""
             return {
                 "approval": error.approval,
                 "claimed_by": error.claimed_by,
                 "claimed_name": error.claimed_name,
-                "claim_until": until,
+                "claim_until": until.replace("+00:00", "Z"),
             }
         case RunEnded():
             return {"run": error.run, "state": error.status}
