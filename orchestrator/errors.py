@@ -105,14 +105,15 @@ class BudgetExceeded(KeyturnError):
 class LimitExceeded(KeyturnError):
     """An effect would move more money than a limit allows."""
 
-    def __init__(self, *, scope: str, needed: str, left: str) -> None:
-        """Name the scope and the money needed and left."""
+    def __init__(self, *, scope: str, needed: str, left: str | None) -> None:
+        """Name the scope and the money needed; and left, where the asker may know."""
         self.scope = scope
         self.needed = needed
         self.left = left
+        room = f"leaves {left}" if left is not None else "leaves too little"
         super().__init__(
-            f"The limit of {scope} leaves {left}, but this action moves {needed}. "
-            "Nothing was sent."
+            f"The limit of {scope} {room}, but this action moves {needed}. Nothing was "
+            "sent; a part of it is not what was asked for, so give it to a person."
         )
 
 

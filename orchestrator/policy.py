@@ -129,14 +129,16 @@ class Verdict(BaseModel):
 
 
 NO_RULE = Verdict(kind="deny", rule="no rule matches, so it is denied")
+# A tool that moves money and does not say how much is not judged by its other rules.
+NO_AMOUNT = Verdict(kind="deny", rule="how much it would move is not known")
 
 
 class Action(BaseModel):
     """What policy looks at: the tool, its arguments and the money it would move.
 
     `moved` is what has already moved, in minor units of the same currency, for the
-    same subject and customer; `repeated` tells that an effect on the same subject is
-    done.
+    same subject and customer; `mixed` tells that some moved in another currency, which
+    cannot be added to it; `repeated` that an effect on the same subject is done.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -145,6 +147,7 @@ class Action(BaseModel):
     arguments: dict[str, JsonValue]
     money: Money | None = None
     moved: int = Field(default=0, ge=0)
+    mixed: bool = False
     repeated: bool = False
 
 
@@ -154,11 +157,9 @@ def judge(rules: Sequence[Rule], action: Action) -> Verdict:
     if found is None:
         return NO_RULE
     if found.verdict == "allow" and action.repeated:
-        return Verdict(
-            kind="ask",
-            approvers=1,
-            rule="an earlier action on the same subject is done",
-        )
+        return _asked_because("an earlier action on the same subject is done")
+    if found.verdict == "allow" and action.mixed:
+        return _asked_because("money has moved in another currency as well")
     return Verdict(
         kind=found.verdict,
         approvers=found.approvers,
@@ -168,6 +169,10 @@ def judge(rules: Sequence[Rule], action: Action) -> Verdict:
         assign=found.assign,
         rule=str(found),
     )
+
+
+def _asked_because(rule: str) -> Verdict:
+    return Verdict(kind="ask", approvers=1, rule=rule)
 
 
 def strictest(*verdicts: Verdict) -> Verdict:

@@ -1,5 +1,6 @@
 """Asking people: an approval is made, asked again, or closed."""
 
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -44,10 +45,27 @@ def subject_of(spec: ToolSpec, arguments: object) -> str | None:
     if spec.subject is None or not isinstance(arguments, dict):
         return None
     value = arguments.get(spec.subject)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] parsed JSON
-    named = storable(f"{spec.subject}={value}")
+    written = value if isinstance(value, str) else canonical.text(value)  # pyright: ignore[reportUnknownArgumentType] as above
+    named = storable(f"{spec.subject}={written}")
+    if len(named) > LONGEST_SUBJECT:
+        named = subject_key(named)
     if len(named) <= LONGEST_SUBJECT:
         return named
     return f"{named[:LONGEST_SUBJECT]}…{canonical.digest(named)}"
+
+
+def subject_key(subject: str) -> str:
+    """Return a subject in one spelling, under which the ledger knows it.
+
+    A provider may take `o-1 `, `O-1` and the same in wide letters for one order; then
+    so do we. Where it does not, two such orders are held for one, and people are asked.
+    """
+    folded = unicodedata.normalize("NFKC", subject).casefold()
+    return "".join(
+        char
+        for char in unicodedata.normalize("NFKC", folded)
+        if not char.isspace() and unicodedata.category(char) != "Cf"
+    )
 
 
 def declared_money(spec: ToolSpec, arguments: object) -> Money | None:

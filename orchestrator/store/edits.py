@@ -220,15 +220,17 @@ async def _judge(  # noqa: PLR0913 as above
     spec = release.tool(call.tool)
     money = asking.declared_money(spec, edited)
     subject = asking.subject_of(spec, edited)
+    _, live = await releases.live(session, run.workflow)
+    before = await moved.before(
+        session, run, [release, live], subject=subject, money=money, now=now
+    )
     action = Action(
         tool=call.tool,
         arguments=edited,
         money=money,
-        moved=await moved.before(
-            session, run, release, subject=subject, money=money, now=now
-        ),
+        moved=before.amount,
+        mixed=before.is_mixed,
     )
-    _, live = await releases.live(session, run.workflow)
     if spec.money is not None and money is None:
         # Its money is worked out by code that only the effect worker has.
         return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")

@@ -80,6 +80,7 @@ class Granting:
             tool=self.case.call.tool,
             corpora=list(self.case.spec.corpora),
             subject=self.case.call.subject,
+            subject_key=moved.key_of(self.case.call.subject),
             status="leased",
             arguments=self.facts.arguments,
             preview=self.facts.preview,
@@ -98,11 +99,11 @@ class Granting:
 
     async def _other_effect(self, fresh: EffectRow) -> str | None:
         """Return why the subject is not free, or None."""
-        if fresh.subject is None:
+        if fresh.subject_key is None:
             return None
         query = select(EffectRow).where(
             col(EffectRow.tenant) == fresh.tenant,
-            col(EffectRow.subject) == fresh.subject,
+            col(EffectRow.subject_key) == fresh.subject_key,
             col(EffectRow.key) != fresh.key,
             col(EffectRow.status).in_(OPEN_EFFECTS),
         )

@@ -9,7 +9,15 @@ from sqlmodel import col, or_, select
 from orchestrator import canonical
 from orchestrator.binding import Verifier
 from orchestrator.money import Money
-from orchestrator.policy import Action, Verdict, is_stricter, judge, strictest
+from orchestrator.policy import (
+    NO_AMOUNT,
+    Action,
+    Verdict,
+    is_stricter,
+    judge,
+    strictest,
+)
+from orchestrator.release import Release
 from orchestrator.status import UNDOABLE
 from orchestrator.store import asking, moved, proof, releases
 from orchestrator.store.case import Case
@@ -29,18 +37,22 @@ class Judging:
     async def verdict(self) -> Verdict:
         """Return the strictest of pinned policy, live policy and switches (P11)."""
         money = self.facts.money
+        if self.case.spec.money is not None and money is None:
+            return NO_AMOUNT
+        _, live = await releases.live(self.case.session, self.case.run.workflow)
+        before = await self._moved_before(money, live)
         action = Action(
             tool=self.case.call.tool,
             arguments=_as_object(self.facts.arguments),
             money=money,
-            moved=await self._moved_before(money),
+            moved=before.amount,
+            mixed=before.is_mixed,
             repeated=await moved.is_repeated(
                 self.case.session,
                 tenant=self.case.run.tenant,
                 subject=self.case.call.subject,
             ),
         )
-        _, live = await releases.live(self.case.session, self.case.run.workflow)
         verdicts = [judge(self.case.release.rules, action), judge(live.rules, action)]
         asked = [
             one
@@ -53,12 +65,12 @@ class Judging:
         ]
         return strictest(*verdicts)
 
-    async def _moved_before(self, money: Money | None) -> int:
+    async def _moved_before(self, money: Money | None, live: Release) -> moved.Before:
         """Leave out this call's own effect, which a retry would count twice."""
         return await moved.before(
             self.case.session,
             self.case.run,
-            self.case.release,
+            [self.case.release, live],
             subject=self.case.call.subject,
             money=money,
             now=self.case.now,

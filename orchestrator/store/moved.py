@@ -4,53 +4,86 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Text, cast
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import exists
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, or_, select
+from sqlmodel import and_, col, func, or_, select
 
 from orchestrator.budget import Limit
 from orchestrator.errors import LimitExceeded
 from orchestrator.money import Money, format_minor
+from orchestrator.policy import length
 from orchestrator.release import Release
-from orchestrator.status import COUNTED_EFFECTS
+from orchestrator.status import OPEN_EFFECTS
+from orchestrator.store import asking
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import EffectRow, MeterRow, RunRow
+from orchestrator.store.tables import DecisionRow, EffectRow, MeterRow, RunRow
 
 DEFAULT_WINDOW = timedelta(days=1)
+
+
+class Before(BaseModel):
+    """What has moved before, in minor units of one currency.
+
+    `is_mixed`: some moved in another currency, which cannot be added to it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: int = 0
+    is_mixed: bool = False
 
 
 async def before(  # noqa: PLR0913 what it counts for, and in what
     session: AsyncSession,
     run: RunRow,
-    release: Release,
+    releases: Sequence[Release],
     *,
     subject: str | None,
     money: Money | None,
     now: datetime,
     but: str = "",
-) -> int:
-    """Return what has moved for the same subject and customer, in minor units.
+) -> Before:
+    """Return what has moved for the same subject and customer.
 
-    Counts what is reserved, sent or done within the window of the release's limits
-    per customer and subject (one day where it has none), in the currency of `money`;
-    the effect named by `but` is left out.
+    Counts what is reserved, sent or done within the longest window of the releases'
+    limits per customer and subject (one day where they have none); the effect named by
+    `but` is left out.
     """
     if money is None:
-        return 0
+        return Before()
     windows = [
-        one.within for one in release.limits if one.per in ("customer", "subject")
+        one.within
+        for release in releases
+        for one in release.limits
+        if one.per in ("customer", "subject")
     ]
     since = now - max(windows, default=DEFAULT_WINDOW)
     same = [col(EffectRow.customer) == run.customer]
     if subject is not None:
-        same.append(col(EffectRow.subject) == subject)
-    return await _sum(
-        session,
-        since,
-        money.currency,
-        [col(EffectRow.tenant) == run.tenant, or_(*same), col(EffectRow.key) != but],
+        same.append(col(EffectRow.subject_key) == key_of(subject))
+    query = (
+        select(EffectRow.currency, func.sum(col(EffectRow.amount)))
+        .where(
+            _counts(since),
+            col(EffectRow.tenant) == run.tenant,
+            or_(*same),
+            col(EffectRow.key) != but,
+            col(EffectRow.currency).is_not(None),
+        )
+        .group_by(col(EffectRow.currency))
     )
+    found = {code: int(sum_) for code, sum_ in (await session.execute(query)).all()}
+    return Before(
+        amount=found.get(money.currency, 0),
+        is_mixed=bool(found.keys() - {money.currency}),
+    )
+
+
+def key_of(subject: str | None) -> str | None:
+    """Return the one spelling under which the ledger knows a subject."""
+    return asking.subject_key(subject) if subject is not None else None
 
 
 async def lock_history(
@@ -82,7 +115,7 @@ async def is_repeated(
         select(EffectRow.key)
         .where(
             col(EffectRow.tenant) == tenant,
-            col(EffectRow.subject) == subject,
+            col(EffectRow.subject_key) == key_of(subject),
             col(EffectRow.status) == "done",
         )
         .limit(1)
@@ -113,16 +146,35 @@ async def check_limits(
         return
     await _lock(session, sorted({name for name, _, _ in pairs}), store=store)
     now = await store.now(session)
-    for name, limit, conditions in pairs:
+    for _, limit, conditions in pairs:
         others = [*conditions, col(EffectRow.key) != effect.key]
         moved = await _sum(session, now - limit.within, currency, others)
         if moved + amount > limit.money.amount:
-            left = max(0, limit.money.amount - moved)
             raise LimitExceeded(
-                scope=f"{name.removeprefix('limit ')} within {limit.within}",
+                scope=_words(limit),
                 needed=format_minor(amount, currency),
-                left=format_minor(left, currency),
+                left=_left(limit, moved),
             )
+
+
+def _words(limit: Limit) -> str:
+    """Return a limit as a model reads it: neither a person's id nor another's order."""
+    whose = {
+        "run": "this run",
+        "subject": "what it acts on",
+        "customer": "this customer",
+        "approver": "one approver",
+        "workflow": "this workflow",
+        "tenant": "this tenant",
+    }
+    return f"{limit.money} for {whose[limit.per]} within {length(limit.within)}"
+
+
+def _left(limit: Limit, moved: int) -> str | None:
+    """Return what is left; None where that would tell of other tenants."""
+    if limit.per in ("workflow", "approver"):
+        return None
+    return format_minor(max(0, limit.money.amount - moved), limit.money.currency)
 
 
 def _of_currency(limits: Sequence[Limit], amount: int, currency: str) -> list[Limit]:
@@ -142,7 +194,7 @@ def _scopes(effect: EffectRow, limit: Limit) -> list[tuple[str, list[Any]]]:
         case "run":
             return [(f"limit run {effect.run}", [col(EffectRow.run) == effect.run])]
         case "subject":
-            same = col(EffectRow.subject) == effect.subject
+            same = col(EffectRow.subject_key) == effect.subject_key
             return [(_subject_scope(effect.tenant, effect.subject), [tenant, same])]
         case "customer":
             same = col(EffectRow.customer) == effect.customer
@@ -160,7 +212,7 @@ def _scopes(effect: EffectRow, limit: Limit) -> list[tuple[str, list[Any]]]:
 
 
 def _subject_scope(tenant: str, subject: str | None) -> str:
-    return f"limit subject {tenant} {subject}"
+    return f"limit subject {tenant} {key_of(subject)}"
 
 
 def _customer_scope(tenant: str, customer: str) -> str:
@@ -168,21 +220,33 @@ def _customer_scope(tenant: str, customer: str) -> str:
 
 
 def _approved_by(person: str) -> Any:  # noqa: ANN401 an SQL condition
-    # Ids hold no quote and no wildcard, so the JSON text contains exactly this.
-    return cast(col(EffectRow.approvers), Text).like(f'%"{person}"%')
+    """Match what carries this person's yes."""
+    return exists().where(
+        col(DecisionRow.approval) == col(EffectRow.approval),
+        col(DecisionRow.person) == person,
+        col(DecisionRow.decision) == "approve",
+    )
 
 
 async def _sum(
     session: AsyncSession, since: datetime, currency: str, conditions: Sequence[Any]
 ) -> int:
     query = select(func.coalesce(func.sum(col(EffectRow.amount)), 0)).where(
-        col(EffectRow.status).in_(COUNTED_EFFECTS),
-        col(EffectRow.currency) == currency,
-        # What is not yet certain counts however old it is.
-        or_(col(EffectRow.created_at) > since, col(EffectRow.status) != "done"),
-        *conditions,
+        _counts(since), col(EffectRow.currency) == currency, *conditions
     )
     return int((await session.execute(query)).scalar_one() or 0)
+
+
+def _counts(since: datetime) -> Any:  # noqa: ANN401 an SQL condition
+    """Match money that moved since, as of its recorded outcome, or that still may.
+
+    What is not yet certain counts however old it is, and so does what is recorded as
+    done late: when it really moved is not known.
+    """
+    return or_(
+        col(EffectRow.status).in_(OPEN_EFFECTS),
+        and_(col(EffectRow.status) == "done", col(EffectRow.ended_at) > since),
+    )
 
 
 async def _lock(session: AsyncSession, scopes: Sequence[str], *, store: Store) -> None:

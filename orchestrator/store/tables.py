@@ -319,7 +319,7 @@ class EffectRow(SQLModel, table=True):
     """An action being carried out: the effect ledger.
 
     The two partial unique indexes are promise P2 in the database itself: one open
-    effect a subject, and one revision of a call that may send.
+    effect a subject, however it is spelled, and one revision of a call that may send.
     """
 
     __tablename__ = "effects"  # pyright: ignore[reportAssignmentType] see above
@@ -327,7 +327,7 @@ class EffectRow(SQLModel, table=True):
         Index(
             "one_open_effect_a_subject",
             "tenant",
-            "subject",
+            "subject_key",
             unique=True,
             sqlite_where=_BUSY,
             postgresql_where=_BUSY,
@@ -342,8 +342,9 @@ class EffectRow(SQLModel, table=True):
             postgresql_where=_MAY_HAVE_SENT,
         ),
         Index("effects_by_customer", "tenant", "customer", "created_at"),
-        Index("effects_by_subject", "tenant", "subject", "created_at"),
+        Index("effects_by_subject", "tenant", "subject_key", "created_at"),
         Index("effects_by_status", "status", "created_at"),
+        Index("effects_by_end", "status", "ended_at"),
     )
 
     key: str = Field(primary_key=True)
@@ -357,6 +358,7 @@ class EffectRow(SQLModel, table=True):
     tool: str
     corpora: list[str] = _json(nullable=False)
     subject: str | None = None
+    subject_key: str | None = None
     status: str
     attempt: int = 1
     arguments: str

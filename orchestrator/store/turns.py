@@ -15,7 +15,7 @@ from orchestrator import canonical
 from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import NotFound
 from orchestrator.money import Money
-from orchestrator.policy import Action, Verdict, judge, strictest
+from orchestrator.policy import NO_AMOUNT, Action, Verdict, judge, strictest
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS, CallStatus
 from orchestrator.store import asking, audit, meters, moved, releases, runs, switches
@@ -392,19 +392,23 @@ class _Committing:
         return words if isinstance(words, str) else ""
 
     async def _verdict(self, row: CallRow, call: DraftedCall) -> Verdict:
+        if self._release.tool(call.tool).money is not None and call.money is None:
+            return NO_AMOUNT
         arguments = canonical.parse(call.arguments)
+        before = await moved.before(
+            self._session,
+            self._run,
+            [self._release, self._live],
+            subject=row.subject,
+            money=call.money,
+            now=self._now,
+        )
         action = Action(
             tool=call.tool,
             arguments=arguments if isinstance(arguments, dict) else {},
             money=call.money,
-            moved=await moved.before(
-                self._session,
-                self._run,
-                self._release,
-                subject=row.subject,
-                money=call.money,
-                now=self._now,
-            ),
+            moved=before.amount,
+            mixed=before.is_mixed,
             repeated=await moved.is_repeated(
                 self._session, tenant=self._run.tenant, subject=row.subject
             ),

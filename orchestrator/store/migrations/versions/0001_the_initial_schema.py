@@ -458,6 +458,7 @@ def upgrade() -> None:
         sa.Column("tool", sa.String(), nullable=False),
         sa.Column("corpora", sa.JSON(), nullable=False),
         sa.Column("subject", sa.String(), nullable=True),
+        sa.Column("subject_key", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("arguments", sa.String(), nullable=False),
@@ -489,19 +490,20 @@ def upgrade() -> None:
         ["tenant", "customer", "created_at"],
         unique=False,
     )
+    op.create_index("effects_by_end", "effects", ["status", "ended_at"], unique=False)
     op.create_index(
         "effects_by_status", "effects", ["status", "created_at"], unique=False
     )
     op.create_index(
         "effects_by_subject",
         "effects",
-        ["tenant", "subject", "created_at"],
+        ["tenant", "subject_key", "created_at"],
         unique=False,
     )
     op.create_index(
         "one_open_effect_a_subject",
         "effects",
-        ["tenant", "subject"],
+        ["tenant", "subject_key"],
         unique=True,
         sqlite_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
         postgresql_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
@@ -681,6 +683,7 @@ def downgrade() -> None:
     )
     op.drop_index("effects_by_subject", table_name="effects")
     op.drop_index("effects_by_status", table_name="effects")
+    op.drop_index("effects_by_end", table_name="effects")
     op.drop_index("effects_by_customer", table_name="effects")
     op.drop_table("effects")
     op.drop_index(op.f("ix_customer_messages_run"), table_name="customer_messages")
