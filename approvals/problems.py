@@ -37,9 +37,11 @@ from orchestrator.store.deadlines import NoMoreTime
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
 from orchestrator.store.incidents import IncidentClosed
+from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
+from orchestrator.store.reopening import NeedsAnother, NotDone
 from orchestrator.store.runs import NotStarted, RunEnded
 from orchestrator.store.sending import NotUnknown
 from orchestrator.store.tokens import WiderThanItsToken
@@ -79,6 +81,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     OwnAccess: 403,
     WiderThanItsToken: 403,
     MayNotAssign: 403,
+    NeedsAnother: 403,
     NotFound: 404,
     AlreadyDecided: 409,
     Claimed: 409,
@@ -88,6 +91,8 @@ STATUS: Mapping[type[KeyturnError], int] = {
     RunEnded: 409,
     NotStarted: 409,
     NotUnknown: 409,
+    NotDone: 409,
+    NoLookUp: 409,
     TooLate: 409,
     NotHandedOff: 409,
     InOtherHands: 409,
@@ -181,7 +186,7 @@ def _members(error: KeyturnError) -> dict[str, JsonValue]:
             }
         case RunEnded():
             return {"run": error.run, "state": error.status}
-        case NotUnknown():
+        case NotUnknown() | NotDone():
             return {"effect": error.key, "state": error.status}
         case NotFound():
             known: list[JsonValue] = list(error.known)

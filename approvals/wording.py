@@ -63,6 +63,12 @@ INCIDENT = {
     "open": ("Open", "ask"),
     "closed": ("Closed", "calm"),
 }
+MATCHING = {
+    "asked": ("Asked for", "ask"),
+    "running": ("Reading", "live"),
+    "matched": ("Matched", "good"),
+    "failed": ("Not read", "bad"),
+}
 KINDS = {
     "run": RUN,
     "approval": APPROVAL,
@@ -71,6 +77,7 @@ KINDS = {
     "decision": DECISION,
     "severity": SEVERITY,
     "incident": INCIDENT,
+    "matching": MATCHING,
 }
 
 

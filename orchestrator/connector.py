@@ -1,5 +1,6 @@
 """The ports through which a tool reaches the world; none of them is a model's."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -55,6 +56,11 @@ class Connectors(Protocol):
     def mailer(self) -> Mailer:
         """Return the mailer; refused outside `perform`."""
         ...
+
+
+def mail_name(key: str) -> str:
+    """Return what an effect's Message-ID has before the @, in every attempt."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 class NotSent(Exception):

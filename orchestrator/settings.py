@@ -23,7 +23,8 @@ class Settings(BaseSettings):
     """What a process of Keyturn is told by its environment.
 
     `services` are named HTTP services that tools read and write; `service_keys` their
-    bearer tokens for writing, given to the effect worker alone. `models` overrides the
+    bearer tokens for writing, given to the effect worker alone. `statement_key` and
+    `mail_log_key` read the books of others and can do nothing else. `models` overrides the
     targets of aliases; `prices` names those of models that the public list lacks.
     """
 
@@ -50,6 +51,10 @@ class Settings(BaseSettings):
     notice_from: str = "keyturn@example.com"
     webhook_private: bool = False
     payments_url: str | None = None
+    statement_url: str | None = None
+    statement_key: SecretStr | None = None
+    mail_log_url: str | None = None
+    mail_log_key: SecretStr | None = None
     services: dict[str, str] = Field(default_factory=dict)
     service_keys: dict[str, SecretStr] = Field(default_factory=dict)
     models: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -1,6 +1,5 @@
 """Mail over SMTP, to the run's own contact, under a stable Message-ID."""
 
-import hashlib
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -10,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from activities.toolbox import Actor
-from orchestrator.connector import Mail, NotSent
+from orchestrator.connector import Mail, NotSent, mail_name
 from orchestrator.tool import ToolError
 
 _REFUSED_FOR_GOOD = 500
@@ -81,8 +80,7 @@ class SmtpMailer:
 
 def message_id(key: str, sender: str) -> str:
     """Return the Message-ID that an effect's mail has, in every attempt."""
-    name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return f"<{name}@{sender.rpartition('@')[2]}>"
+    return f"<{mail_name(key)}@{sender.rpartition('@')[2]}>"
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException) -> Exception:

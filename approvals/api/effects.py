@@ -1,6 +1,6 @@
 """The effect ledger: listed, shown, and an unknown one's outcome recorded."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,13 +12,14 @@ from approvals.api.paging import Page, Paged, page
 from approvals.api.record_body import Effect
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.tenancy import Reader
-from approvals.api.text import Id, Line, PathId, Words
+from approvals.api.text import Id, Line, PathId, Reason, Words
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.status import EffectStatus
-from orchestrator.store import effects, sending
+from orchestrator.store import effects, lookups, reopening, sending
 from orchestrator.store.approvals import Person
 from orchestrator.store.effects import Filter
+from orchestrator.store.reopening import Later
 from orchestrator.store.sending import Resolution
 
 router = APIRouter(tags=["effects"], route_class=StrictRoute)
@@ -42,6 +43,16 @@ class Found(BaseModel):
 
     happened: bool
     evidence: Words = Field(description="How it is known: a statement, a reference")
+
+
+class FailedLater(BaseModel):
+    """What the provider says of an effect that was done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    how: Literal["failed", "reversed"]
+    words: Reason = Field(description="What is known of it")
+    reference: Line | None = Field(default=None, description="The provider's number")
 
 
 @router.get("/effects")
@@ -74,7 +85,10 @@ async def record_outcome(
     person: Annotated[Person, Depends(require("effects.record"))],
     parts: PartsDep,
 ) -> Effect:
-    """Record whether an unknown effect happened; its run goes on from that."""
+    """Record whether an unknown effect happened; its run goes on from that.
+
+    Of an effect that was reopened: whether it stayed done. Not by whoever reopened it.
+    """
     async with parts.store.read() as session:
         await effects.get(session, key, tenant=person.tenant)
     row = await sending.resolve(
@@ -89,3 +103,43 @@ async def record_outcome(
     )
     parts.deliver_soon(row.run)
     return record_body.effect(row)
+
+
+@router.post(
+    "/effects/{key}:lookup",
+    status_code=202,
+    dependencies=ONCE,
+    responses={**ONE, **STATE},
+)
+async def look_up(
+    key: PathId,
+    person: Annotated[Person, Depends(require("effects.record"))],
+    parts: PartsDep,
+) -> Effect:
+    """Let the tool look an unknown effect up now; the effect worker does it."""
+    async with parts.store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    row = await lookups.ask(parts.store, key, by=person.id)
+    parts.deliver_soon(row.run)
+    return record_body.effect(row)
+
+
+@router.post(
+    "/effects/{key}:reopen", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def reopen(
+    key: PathId,
+    said: FailedLater,
+    person: Annotated[Person, Depends(require("effects.report"))],
+    store: StoreDep,
+) -> Effect:
+    """Say that what was done failed later; it comes back to people, once.
+
+    Its money counts as moved until somebody else records that it did not stay.
+    """
+    async with store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    later = Later(**said.model_dump(), by=person.id, by_name=person.name)
+    await reopening.reopen(store, key, later)
+    async with store.read() as session:
+        return record_body.effect(await effects.get(session, key, tenant=person.tenant))

@@ -139,6 +139,12 @@ class Effect(_Row):
     error: str | None
     evidence: str | None
     recorded_by: str | None
+    later: dict[str, JsonValue] | None = Field(
+        description="What is said of a done one since: that it failed or was reversed"
+    )
+    reopened_at: datetime | None = Field(
+        description="Set while a person has to find out whether it stayed done"
+    )
     created_at: datetime
     sending_at: datetime | None
     ended_at: datetime | None

@@ -20,8 +20,11 @@ Action = Literal[
     "notes.write",
     "switches.set",
     "effects.record",
+    "effects.report",
     "incidents.read",
     "incidents.manage",
+    "matchings.read",
+    "matchings.start",
     "audit.read",
     "audit.verify",
     "people.manage",
@@ -50,8 +53,12 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "notes.write": _EVERYONE - {"auditor"},
     "switches.set": frozenset({"operator", "admin"}),
     "effects.record": frozenset({"lead", "operator", "admin"}),
+    # It only brings work to people: nothing is freed by it.
+    "effects.report": frozenset({"lead", "operator", "admin"}),
     "incidents.read": frozenset({"auditor", "operator", "admin"}),
     "incidents.manage": frozenset({"operator", "admin"}),
+    "matchings.read": frozenset({"auditor", "operator", "admin"}),
+    "matchings.start": frozenset({"operator", "admin"}),
     "audit.read": frozenset({"auditor", "operator", "admin"}),
     "audit.verify": frozenset({"auditor", "operator", "admin"}),
     "people.manage": frozenset({"admin"}),
@@ -113,6 +120,8 @@ ROUTES: Mapping[str, Needed] = {
     "GET /api/v1/effects": "read",
     "GET /api/v1/effects/{key}": "read",
     "POST /api/v1/effects/{key}:record": "effects.record",
+    "POST /api/v1/effects/{key}:lookup": "effects.record",
+    "POST /api/v1/effects/{key}:reopen": "effects.report",
     "GET /api/v1/contracts": "read",
     "GET /api/v1/contracts/{name}": "read",
     "GET /api/v1/tools": "read",
@@ -137,6 +146,9 @@ ROUTES: Mapping[str, Needed] = {
     "POST /api/v1/incidents": "incidents.manage",
     "GET /api/v1/incidents/{id}": "incidents.read",
     "POST /api/v1/incidents/{id}:close": "incidents.manage",
+    "GET /api/v1/matchings": "matchings.read",
+    "POST /api/v1/matchings": "matchings.start",
+    "GET /api/v1/matchings/{id}": "matchings.read",
     # Pages.
     "GET /inbox": "read",
     "GET /inbox/queue": "read",
@@ -180,8 +192,11 @@ ROUTES: Mapping[str, Needed] = {
     "GET /effects": "read",
     "GET /effects/{key}": "read",
     "POST /effects/{key}/record": "effects.record",
+    "POST /effects/{key}/lookup": "effects.record",
+    "POST /effects/{key}/reopen": "effects.report",
     "GET /incidents": "incidents.read",
     "POST /incidents": "incidents.manage",
+    "POST /incidents/match": "matchings.start",
     "GET /incidents/{incident}": "incidents.read",
     "POST /incidents/{incident}/close": "incidents.manage",
     "GET /contracts": "read",
@@ -195,11 +210,16 @@ ROUTES: Mapping[str, Needed] = {
     "POST /settings/tokens/{token}/revoke": "account.own",
 }
 
-# A service starts runs, passes on what customers write, and reads; it decides nothing.
-SERVICE: frozenset[Action] = frozenset({"read", "runs.start", "runs.message"})
+# A service starts runs, passes on what customers and providers say, and reads; it decides
+# nothing.
+SERVICE: frozenset[Action] = frozenset(
+    {"read", "runs.start", "runs.message", "effects.report"}
+)
 
 # What goes through every tenant's rows: for people of the whole installation alone.
-WHOLE: frozenset[Action] = frozenset({"audit.verify"})
+WHOLE: frozenset[Action] = frozenset(
+    {"audit.verify", "matchings.read", "matchings.start"}
+)
 
 
 def may(person: Person, action: Action) -> bool:

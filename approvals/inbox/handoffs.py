@@ -19,6 +19,7 @@ from orchestrator import redaction
 from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
+from orchestrator.store.reopening import REOPENED
 from orchestrator.store.tables import NoteRow, RunRow
 
 router = APIRouter()
@@ -115,7 +116,9 @@ async def _rows(page: Page) -> list[Handoff]:
 
 
 def _handoff(run: RunRow, notes: list[NoteRow]) -> Handoff:
-    taken = [one.person_name for one in notes if one.kind == handoffs.TAKEN]
+    back = [number for number, one in enumerate(notes) if one.kind == REOPENED]
+    since = notes[back[-1] :] if back else notes
+    taken = [one.person_name for one in since if one.kind == handoffs.TAKEN]
     reason, detail = handing.reason((run.handed_off or {}).get("reason"))
     return Handoff(
         run=run,

@@ -8,7 +8,19 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from approvals.auth import permissions
 from approvals.facts import parsed
 from approvals.page import Page, PageDep
-from orchestrator.store import effects, ledger_view, people, sending
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import (
+    effects,
+    ledger_view,
+    lookups,
+    people,
+    releases,
+    reopening,
+    runs,
+    sending,
+)
+from orchestrator.store.lookups import NoLookUp
+from orchestrator.store.reopening import Later, NeedsAnother, NotDone
 from orchestrator.store.sending import NotUnknown, Resolution
 
 router = APIRouter()
@@ -25,9 +37,9 @@ async def listing(page: PageDep) -> HTMLResponse:
 
 
 @router.get("/effects/{key}")
-async def show(page: PageDep, key: str) -> HTMLResponse:
+async def show(page: PageDep, key: str, asked: bool = False) -> HTMLResponse:  # noqa: FBT001, FBT002 a query's flag
     """Show one effect; where it is unknown, the form to record what happened."""
-    return await _show(page, key)
+    return await _show(page, key, asked=asked)
 
 
 @router.post("/effects/{key}/record")
@@ -53,19 +65,66 @@ async def record(
     )
     try:
         row = await sending.resolve(store, key, found)
+    except NeedsAnother as error:
+        return await _show(page, key, problem=str(error), status=403)
     except NotUnknown as error:
         return await _show(page, key, problem=str(error), status=409)
     page.parts.deliver_soon(row.run)
     return RedirectResponse(f"/effects/{key}", status_code=303)
 
 
+@router.post("/effects/{key}/lookup")
+async def look_up(page: PageDep, key: str) -> Response:
+    """Let the tool look an unknown effect up; the effect worker does it."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "effects.record")
+    async with store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    try:
+        row = await lookups.ask(store, key, by=person.id)
+    except (NotUnknown, NoLookUp) as error:
+        return await _show(page, key, problem=str(error), status=409)
+    page.parts.deliver_soon(row.run)
+    return RedirectResponse(f"/effects/{key}?asked=1", status_code=303)
+
+
+@router.post("/effects/{key}/reopen")
+async def reopen(
+    page: PageDep,
+    key: str,
+    how: Annotated[Literal["failed", "reversed"], Form()],
+    words: Annotated[str, Form(max_length=4_000)] = "",
+) -> Response:
+    """Say that what was done failed later at the provider."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "effects.report")
+    async with store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    if not words.strip():
+        problem = "Say how you know: the bank's letter, a number, whom you asked."
+        return await _show(page, key, problem=problem, status=422)
+    later = Later(how=how, words=words.strip(), by=person.id, by_name=person.name)
+    try:
+        await reopening.reopen(store, key, later)
+    except NotDone as error:
+        return await _show(page, key, problem=str(error), status=409)
+    return RedirectResponse(f"/effects/{key}", status_code=303)
+
+
 async def _show(
-    page: Page, key: str, *, problem: str = "", status: int = 200
+    page: Page,
+    key: str,
+    *,
+    problem: str = "",
+    status: int = 200,
+    asked: bool = False,
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
         row = await effects.get(session, key, tenant=page.visitor.person.tenant)
         ids = {one for one in (*row.approvers, row.recorded_by) if one}
         names = await people.names(session, ids)
+        run = await runs.get(session, row.run)
+        release = await releases.load(session, run.release)
     return await page.show(
         "ops/effect.html",
         status=status,
@@ -74,4 +133,7 @@ async def _show(
         arguments=parsed(row.arguments),
         preview=parsed(row.preview),
         problem_words=problem,
+        can_look_up=release.tool(row.tool).has_reconcile
+        and run.status not in ENDED_RUNS,
+        asked=asked and row.status == "unknown",
     )

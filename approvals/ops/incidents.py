@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
-from orchestrator.store import incidents, people, runs
+from orchestrator.store import incidents, matchings, people, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.incidents import IncidentClosed, NewIncident, Severity
 
@@ -16,6 +16,7 @@ router = APIRouter()
 
 Reader = Annotated[Person, Depends(require("incidents.read"))]
 LONGEST_LIST = 100
+MATCHINGS = 5
 
 
 @router.get("/incidents")
@@ -28,6 +29,14 @@ async def listing(page: PageDep, reader: Reader) -> HTMLResponse:
 async def show(page: PageDep, reader: Reader, incident: str) -> HTMLResponse:
     """Show one incident and, where it is open, the form to close it."""
     return await _show(page, reader, incident)
+
+
+@router.post("/incidents/match")
+async def match(page: PageDep, reader: Reader) -> Response:
+    """Ask for a matching with the books."""
+    permissions.check(reader, "matchings.start")
+    await matchings.ask(page.parts.store, by=reader.id)
+    return RedirectResponse("/incidents", status_code=303)
 
 
 @router.post("/incidents")
@@ -90,11 +99,20 @@ async def _list(
             )
             for state in ("open", "closed")
         ]
+        # The books are every tenant's.
+        matched = (
+            await matchings.listing(session, limit=MATCHINGS)
+            if page.may("matchings.read")
+            else None
+        )
+        names = await people.names(session, {one.asked_by for one in matched or ()})
     return await page.show(
         "ops/incidents.html",
         status=status,
         open=shown[0],
         closed=shown[1],
+        matched=matched,
+        names=names,
         problem_words=problem,
     )
 

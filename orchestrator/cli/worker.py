@@ -12,7 +12,9 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+import httpx2
 import structlog
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import (
@@ -20,10 +22,12 @@ from temporalio.worker.workflow_sandbox import (
     SandboxRestrictions,
 )
 
+from activities.connectors.books import HttpMailLog, HttpStatement
 from activities.connectors.source import Services, client
 from activities.finish import Finish
 from activities.llm import routing
 from activities.llm.provider import Provider
+from activities.matching import Matcher
 from activities.model_call import Models
 from activities.perform import CONNECTOR_TIMEOUT, Perform
 from activities.run_tool import RunTool
@@ -178,7 +182,9 @@ async def run_worker(settings: Settings, *, effects: bool) -> None:
         if not effects and not await _registered(parts, stop):
             return
         worker = effect_worker(parts) if effects else thinking_worker(parts)
-        await _work(worker, parts, stop)
+        # The books are read where nothing can be written.
+        matching = None if effects else matcher(settings, store, http)
+        await _work(worker, parts, stop, matching)
 
 
 def providers(settings: Settings) -> dict[str, Provider]:
@@ -193,10 +199,30 @@ def providers(settings: Settings) -> dict[str, Provider]:
     )
 
 
-def _writers(settings: Settings, http: object) -> Services:
+def matcher(settings: Settings, store: Store, http: httpx2.AsyncClient) -> Matcher:
+    """Return what matches the ledger with the books that the settings name."""
+    statement, mail_log = settings.statement_url, settings.mail_log_url
+    return Matcher(
+        store=store,
+        statement=HttpStatement(http, statement, _plain(settings.statement_key))
+        if statement
+        else None,
+        mail_log=HttpMailLog(
+            http, mail_log, settings.mail_from, _plain(settings.mail_log_key)
+        )
+        if mail_log
+        else None,
+    )
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _writers(settings: Settings, http: httpx2.AsyncClient) -> Services:
     keys = {k: v.get_secret_value() for k, v in settings.service_keys.items()}
     return Services(
-        http,  # pyright: ignore[reportArgumentType] an httpx2 client, made above
+        http,
         settings.service_urls(),
         may_write=True,
         keys=keys,
@@ -229,7 +255,9 @@ async def _registered(parts: Parts, stop: asyncio.Event) -> bool:
     return False
 
 
-async def _work(worker: Worker, parts: Parts, stop: asyncio.Event) -> None:
+async def _work(
+    worker: Worker, parts: Parts, stop: asyncio.Event, matching: Matcher | None
+) -> None:
     deliverer = Deliverer(
         parts.store,
         parts.client,
@@ -242,6 +270,9 @@ async def _work(worker: Worker, parts: Parts, stop: asyncio.Event) -> None:
             background.keep("seal", lambda: background.seal_forever(parts.store))
         ),
     ]
+    if matching is not None:
+        task = asyncio.create_task(background.keep("match", matching.forever))
+        beside.append(task)
     log.info("worker.ready", queue=worker.task_queue)
     try:
         async with worker:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import and_, col, func, select
+from sqlmodel import and_, case, col, func, or_, select
 
 from orchestrator.clock import system_clock
 from orchestrator.errors import NotFound
@@ -15,6 +15,7 @@ from orchestrator.status import ENDED_RUNS
 from orchestrator.store import approvals, queues, releases, runs, thread
 from orchestrator.store.engine import Store
 from orchestrator.store.queues import Filter
+from orchestrator.store.reopening import REOPENED
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -272,7 +273,7 @@ async def _model(session: AsyncSession, run: str) -> str | None:
 
 
 async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int, int]:
-    """Return how many approvals wait, hand-offs are open and effects are unknown."""
+    """Return how many approvals wait, hand-offs are open and effects are to find out."""
     waiting = (
         select(func.count())
         .select_from(ApprovalRow)
@@ -286,7 +287,12 @@ async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int
     unknown = (
         select(func.count())
         .select_from(EffectRow)
-        .where(col(EffectRow.status) == "unknown")
+        .where(
+            or_(
+                col(EffectRow.status) == "unknown",
+                col(EffectRow.reopened_at).is_not(None),
+            )
+        )
     )
     if tenant is not None:
         waiting = waiting.where(col(ApprovalRow.tenant) == tenant)
@@ -299,7 +305,10 @@ async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int
 
 
 def _settled() -> Any:  # noqa: ANN401 a select of run ids
-    return select(NoteRow.run).where(col(NoteRow.kind) == "done_outside")
+    # A run that came back since is not settled any more.
+    latest = func.max(case((col(NoteRow.kind) == "done_outside", NoteRow.id), else_=0))
+    back = func.max(case((col(NoteRow.kind) == REOPENED, NoteRow.id), else_=0))
+    return select(NoteRow.run).group_by(col(NoteRow.run)).having(latest > back)
 
 
 async def handoffs(

@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from orchestrator.errors import KeyturnError
 from orchestrator.store import audit, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
+from orchestrator.store.reopening import REOPENED
 from orchestrator.store.tables import NoteRow, RunRow
 
 TAKEN = "taken"
@@ -64,9 +65,16 @@ async def _open(session: AsyncSession, run: str) -> RunRow:
 
 
 async def _latest(session: AsyncSession, run: str, kind: str) -> NoteRow | None:
+    # What was said before it came back is about what was settled then.
+    back = (
+        select(func.coalesce(func.max(NoteRow.id), 0))
+        .where(col(NoteRow.run) == run, col(NoteRow.kind) == REOPENED)
+        .scalar_subquery()
+    )
     query = (
         select(NoteRow)
         .where(col(NoteRow.run) == run, col(NoteRow.kind) == kind)
+        .where(col(NoteRow.id) > back)
         .order_by(col(NoteRow.id).desc())
         .limit(1)
     )

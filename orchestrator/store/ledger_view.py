@@ -65,11 +65,12 @@ async def audit_rows(  # noqa: PLR0913 what to look for
 async def unknown_first(
     session: AsyncSession, *, tenant: str | None, limit: int = 100
 ) -> list[EffectRow]:
-    """Return effects: the unknown ones first, then the newest."""
+    """Return effects: those to find out about first, then the newest."""
     query = (
         select(EffectRow)
         .order_by(
-            (col(EffectRow.status) != "unknown"), col(EffectRow.created_at).desc()
+            (col(EffectRow.status) != "unknown") & col(EffectRow.reopened_at).is_(None),
+            col(EffectRow.created_at).desc(),
         )
         .limit(limit)
     )

@@ -22,6 +22,7 @@ from orchestrator.store.tables import (
     AuditRow,
     CallRow,
     CustomerMessageRow,
+    EffectRow,
     NoteRow,
     RunRow,
     StepRow,
@@ -243,6 +244,13 @@ async def finish(store: Store, run: str, ending: Ending) -> RunRow:
                 update={"outcome": "handed_off", "reason": words}
             )
             row.output = await _output(session, run, ending)
+        failed_later = await _reopened(session, run)
+        if ending.outcome != "handed_off" and failed_later is not None:
+            words = f"{failed_later.tool} was done and failed later"
+            ending = ending.model_copy(
+                update={"outcome": "handed_off", "reason": words}
+            )
+            row.output = await _output(session, run, ending)
         now = await store.now(session)
         row.status, row.ended_at = ending.outcome, now
         row.stopped_by = row.stopped_at = None
@@ -391,6 +399,13 @@ async def _has_unread(session: AsyncSession, run: str) -> bool:
         col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
     )
     return (await session.execute(query.limit(1))).first() is not None
+
+
+async def _reopened(session: AsyncSession, run: str) -> EffectRow | None:
+    query = select(EffectRow).where(
+        col(EffectRow.run) == run, col(EffectRow.reopened_at).is_not(None)
+    )
+    return (await session.execute(query.limit(1))).scalar_one_or_none()
 
 
 def _must_be_open(row: RunRow) -> None:

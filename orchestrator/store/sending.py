@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.status import ENDED_RUNS, EffectStatus
-from orchestrator.store import asking, outbox, runs, switches
+from orchestrator.store import asking, outbox, reopening, runs, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import (
     LEASE,
@@ -118,6 +118,9 @@ def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
     if effect.status == "unknown":
         # All attempts carry one key, so a receipt of any of them is the effect's.
         return effect.attempt == grant.attempt or outcome.kind == "done"
+    if effect.later is not None:
+        # It was done, and a person recorded what became of it since.
+        return False
     # Somebody concluded that it never happened, and here is the receipt.
     looked_up = effect.status == "failed" and effect.recorded_by is not None
     return looked_up and outcome.kind == "done"
@@ -148,16 +151,25 @@ class Resolution(BaseModel):
 
 
 async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
-    """Record what really happened to an unknown effect, and ring its run."""
+    """Record what really happened to an unknown effect, and ring its run.
+
+    Of one that failed later: whether it stayed done.
+    """
     async with store.write() as session:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        if effect.reopened_at is not None:
+            finding = reopening.Finding(
+                stayed=found.happened, **found.model_dump(exclude={"happened"})
+            )
+            await reopening.settle(session, effect, finding, now=now)
+            return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
-        now = await store.now(session)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
         await _apply(session, run, effect, Outcome(kind=kind, words=words), now=now)
@@ -173,7 +185,10 @@ class NotUnknown(KeyturnError):
         """Name the effect and its state."""
         self.key = key
         self.status = status
-        super().__init__(f"Effect {key} is {status}, not unknown; nothing was changed.")
+        super().__init__(
+            f"Effect {key} is {status}, not unknown; nothing was changed. What was "
+            "done and failed later is reopened first."
+        )
 
 
 async def _apply(

@@ -375,6 +375,8 @@ class EffectRow(SQLModel, table=True):
     error: str | None = None
     evidence: str | None = None
     recorded_by: str | None = None
+    later: dict[str, Any] | None = _json()
+    reopened_at: datetime | None = _time_or_none(index=True)
     created_at: datetime = _time()
     sending_at: datetime | None = _time_or_none()
     ended_at: datetime | None = _time_or_none()
@@ -600,6 +602,22 @@ class IncidentRow(SQLModel, table=True):
     closed_at: datetime | None = _time_or_none()
     closed_by: str | None = None
     close_reason: str | None = None
+
+
+class MatchingRow(SQLModel, table=True):
+    """One matching of the ledger with the statement and the mail log."""
+
+    __tablename__ = "matchings"  # pyright: ignore[reportAssignmentType] see above
+
+    id: str = Field(primary_key=True)
+    status: str = Field(index=True)
+    asked_by: str
+    asked_at: datetime = _time(index=True)
+    since: datetime | None = _time_or_none()
+    until: datetime | None = _time_or_none()
+    statement: dict[str, Any] | None = _json()
+    mail: dict[str, Any] | None = _json()
+    ended_at: datetime | None = _time_or_none()
 
 
 class WebhookRow(SQLModel, table=True):

@@ -178,8 +178,16 @@ class Clerk(threading.Thread):
 def refunds(site: Site) -> dict[str, int]:
     """The shop's refunds: each key, and how much was paid."""
     headers = {"Authorization": f"Bearer {WRITE_TOKEN}"}
-    answer = httpx2.get(f"{site.shop}/statement", headers=headers, timeout=10)
-    return {one["key"]: one["amount"]["amount"] for one in answer.json()["refunds"]}
+    found: dict[str, int] = {}
+    asked: dict[str, str] = {"since": "2020-01-01T00:00:00Z"}
+    while True:
+        answer = httpx2.get(
+            f"{site.shop}/statement", params=asked, headers=headers, timeout=10
+        ).json()
+        found |= {one["key"]: one["amount"] for one in answer["lines"]}
+        if answer["next"] is None:
+            return found
+        asked["cursor"] = answer["next"]
 
 
 def mails(site: Site) -> Counter[str]:

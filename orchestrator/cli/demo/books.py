@@ -27,7 +27,19 @@ CREATE TABLE IF NOT EXISTS refunds (
     amount INTEGER, currency TEXT, reason TEXT,
     made_at TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
     UNIQUE (tenant, key));
+CREATE TABLE IF NOT EXISTS reversals (
+    tenant TEXT, key TEXT, status TEXT, words TEXT,
+    at TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')),
+    PRIMARY KEY (tenant, key));
 """
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some lines of the statement; `last` is the last one's number if there may be more."""
+
+    lines: list[Json]
+    last: int | None
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,31 @@ class Books:
             self._connection.execute("COMMIT")
             self._known.add(tenant)
 
-    def statement(self) -> list[Json]:
-        """Return every refund of every tenant with its key, oldest first."""
+    def statement(self, *, since: str = "", after: int = 0, most: int = -1) -> Page:
+        """Return every tenant's refunds that changed since then, oldest first.
+
+        `after` is the number of the last one of the page before.
+        """
         with self._lock:
-            rows = self._connection.execute(f"{_REFUNDS} ORDER BY number")
-            return [_refund(row) for row in rows]
+            rows = self._connection.execute(
+                f"{_REFUNDS} WHERE changed_at >= ? AND number > ? ORDER BY number"
+                " LIMIT ?",
+                (since, after, most),
+            ).fetchall()
+        last = rows[-1][0] if len(rows) == most else None
+        return Page([_line(row) for row in rows], last)
+
+    def reverse(self, tenant: str, key: str, *, status: str, words: str) -> bool:
+        """Play the bank: a refund that was paid fails later; False where there is none."""
+        with self.open(tenant) as shop:
+            if shop.refund(key) is None:
+                return False
+            self._connection.execute(
+                "INSERT OR REPLACE INTO reversals (tenant, key, status, words)"
+                " VALUES (?, ?, ?, ?)",
+                (tenant, key, status, words),
+            )
+            return True
 
     def close(self) -> None:
         """Close the file."""
@@ -192,20 +224,23 @@ class Shop:
     def _refunded(self, order: Json) -> int:
         row = self.connection.execute(
             "SELECT coalesce(sum(amount), 0) FROM refunds"
-            " WHERE tenant = ? AND order_id = ?",
+            " LEFT JOIN reversals USING (tenant, key)"
+            " WHERE tenant = ? AND order_id = ? AND status IS NULL",
             (self.tenant, order["id"]),
         ).fetchone()
         return int(row[0])
 
 
 _REFUNDS = (
-    "SELECT number, tenant, key, order_id, customer, amount, currency, reason, made_at"
-    " FROM refunds"
+    "SELECT * FROM (SELECT number, tenant, key, order_id, customer, amount, currency,"
+    " reason, made_at, coalesce(status, 'paid') AS status,"
+    " coalesce(words, '') AS words, coalesce(at, made_at) AS changed_at"
+    " FROM refunds LEFT JOIN reversals USING (tenant, key))"
 )
 
 
 def _refund(row: tuple[JsonValue, ...]) -> Json:
-    number, tenant, key, order_id, customer, amount, currency, reason, made_at = row
+    number, tenant, key, order_id, customer, amount, currency, reason = row[:8]
     return {
         "refund_id": f"R-{number}",
         "tenant": tenant,
@@ -214,8 +249,23 @@ def _refund(row: tuple[JsonValue, ...]) -> Json:
         "customer_id": customer,
         "amount": {"amount": amount, "currency": currency},
         "reason": reason,
-        "made_at": made_at,
-        "status": "paid",
+        "made_at": row[8],
+        "status": row[9],
+    }
+
+
+def _line(row: tuple[JsonValue, ...]) -> Json:
+    """Return a refund as a line of the statement."""
+    number, tenant, key, _, _, amount, currency = row[:7]
+    return {
+        "reference": f"R-{number}",
+        "tenant": tenant,
+        "key": key,
+        "amount": amount,
+        "currency": currency,
+        "status": row[9],
+        "words": row[10],
+        "at": row[11],
     }
 
 

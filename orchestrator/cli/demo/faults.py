@@ -23,19 +23,31 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # before: 500, nothing done. after: done, then 500. busy: 429, nothing done. hang: done,
-# then no answer. cut: done, then half an answer. slow: waits, then does it.
-Kind = Literal["before", "after", "busy", "hang", "cut", "slow"]
+# then no answer. cut: done, then half an answer. slow: waits, then does it. garbage: done,
+# then a page for people.
+Kind = Literal["before", "after", "busy", "hang", "cut", "slow", "garbage"]
+
+
+REFUSALS = {
+    "before": (500, "It broke down before it began."),
+    "busy": (429, "Come back later."),
+}
 
 
 class Fault(BaseModel):
-    """Which fault, at which path's beginning, for how many requests that write."""
+    """Which fault, at which path's beginning, for how many requests of a method."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     path: str = "/refunds"
+    method: Literal["POST", "GET"] = "POST"
     times: int = Field(default=1, ge=1)
     seconds: float = Field(default=3.0, ge=0, le=600)
+
+    def is_for(self, scope: Scope) -> bool:
+        """Tell whether a request meets this fault."""
+        return scope["method"] == self.method and scope["path"].startswith(self.path)
 
 
 class ConnectionCut(Exception):
@@ -67,9 +79,9 @@ class Faults:
 
     def take(self, scope: Scope) -> Fault | None:
         """Return the fault of this request, used up, or None."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             return None
-        found = next((f for f in self.left if scope["path"].startswith(f.path)), None)
+        found = next((f for f in self.left if f.is_for(scope)), None)
         if found:
             self.left.remove(found)
         return found
@@ -88,15 +100,16 @@ class Faulty:
         match fault.kind if fault else None:
             case None:
                 await self.app(scope, receive, send)
-            case "before":
-                await _say(send, 500, "It broke down before it began.")
-            case "busy":
-                await _say(send, 429, "Come back later.")
+            case "before" | "busy" as kind:
+                await _say(send, *REFUSALS[kind])
             case "after":
                 await self._act(scope, receive)
                 await _say(send, 500, "It broke down after it was done.")
             case "cut":
                 await _cut(send, await self._act(scope, receive))
+            case "garbage":
+                await self._act(scope, receive)
+                await _say(send, 200, "<html>Maintenance</html>", is_json=False)
             case "hang":
                 await self._act(scope, receive)
                 await asyncio.Event().wait()
@@ -115,8 +128,8 @@ class Faulty:
         return b"".join(parts)
 
 
-async def _say(send: Send, status: int, words: str) -> None:
-    body = json.dumps({"error": words}).encode()
+async def _say(send: Send, status: int, words: str, *, is_json: bool = True) -> None:
+    body = json.dumps({"error": words}).encode() if is_json else words.encode()
     await _start(send, status, len(body))
     await send({"type": "http.response.body", "body": body})
 

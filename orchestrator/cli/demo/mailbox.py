@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
 HOST = "127.0.0.1"
+MAILS_A_PAGE = 200
 # Who the mail really went to, beside what its own headers say.
 FROM, TO = "X-Envelope-From", "X-Envelope-To"
 # The page shows text that models wrote; it may load and run nothing.
@@ -105,7 +106,26 @@ def build(box: Box) -> FastAPI:
     def listing() -> JSONResponse:
         return JSONResponse({"items": box.mails()}, headers=HEADERS)
 
+    def log(since: datetime, cursor: int = 0) -> JSONResponse:
+        """Answer with what was taken since then, as a mail server's log does."""
+        mails = [m for m in box.mails()[::-1] if _received(m) >= since.timestamp()]
+        shown = mails[cursor : cursor + MAILS_A_PAGE]
+        is_last = cursor + MAILS_A_PAGE >= len(mails)
+        body = {
+            "mails": [
+                {
+                    "message_id": mail["message_id"] or mail["id"],
+                    "sender": mail["sender"],
+                    "at": mail["received"],
+                }
+                for mail in shown
+            ],
+            "next": None if is_last else str(cursor + MAILS_A_PAGE),
+        }
+        return JSONResponse(body, headers=HEADERS)
+
     app.add_api_route("/", page, methods=["GET"])
+    app.add_api_route("/log", log, methods=["GET"])
     app.add_api_route("/mails", listing, methods=["GET"])
     app.add_api_route("/healthz", lambda: {"status": "ok"}, methods=["GET"])
     return app
@@ -128,6 +148,10 @@ async def serve(box: Box, *, smtp_port: int, port: int) -> None:
             timeout_graceful_shutdown=2,
         )
         await uvicorn.Server(config).serve()
+
+
+def _received(mail: Mail) -> float:
+    return datetime.fromisoformat(mail["received"]).timestamp()
 
 
 def _shown(key: str, box: mailbox.Maildir) -> Mail:

@@ -1,8 +1,8 @@
 """The demo shop and its payments service, over HTTP.
 
 `python -m orchestrator.cli.demo.shop --port N --data-dir D [--faults]` prints one JSON
-line with its address when it is ready. Where SHOP_WRITE_TOKEN is set, writes and the
-statement need it as a bearer token.
+line with its address when it is ready. Where SHOP_WRITE_TOKEN is set, writes need it as a
+bearer token; the statement needs it, or SHOP_STATEMENT_TOKEN, which opens nothing else.
 """
 
 import argparse
@@ -14,14 +14,15 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import uvicorn
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from orchestrator import canonical
 from orchestrator.cli.demo.books import Answer, Books
@@ -34,10 +35,16 @@ from orchestrator.cli.demo.counter import (
 from orchestrator.cli.demo.faults import Faults, Faulty, is_no_cut
 
 TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 a variable's name
+STATEMENT_TOKEN = "SHOP_STATEMENT_TOKEN"  # noqa: S105 as above
+LINES_A_PAGE = 100
 
 
 def build(
-    books: Books, *, write_token: str | None = None, url: str | None = None
+    books: Books,
+    *,
+    write_token: str | None = None,
+    statement_token: str | None = None,
+    url: str | None = None,
 ) -> FastAPI:
     """Return the shop; with an address, it prints it when it is ready."""
 
@@ -50,6 +57,7 @@ def build(
 
     app = FastAPI(title="Keyturn's demo shop", lifespan=announce)
     app.state.books, app.state.write_token = books, write_token
+    app.state.statement_token = statement_token
     app.add_exception_handler(RequestValidationError, _answer_bad_request)
     app.add_exception_handler(HTTPException, _answer_refusal)
     for path, endpoint in READS.items():
@@ -90,14 +98,31 @@ class Asker:
 
 def _may_write(request: Request, authorization: Annotated[str, Header()] = "") -> None:
     token: str | None = request.app.state.write_token
-    given = authorization.removeprefix("Bearer ").encode()
-    if token is not None and not hmac.compare_digest(given, token.encode()):
+    if token is not None and not _is(authorization, token):
         raise HTTPException(401, "Writing needs the shop's write token.")
+
+
+def _may_read_statement(
+    request: Request, authorization: Annotated[str, Header()] = ""
+) -> None:
+    state = request.app.state
+    tokens: list[str | None] = [state.write_token, state.statement_token]
+    known = [one for one in tokens if one is not None]
+    if known and not any(_is(authorization, one) for one in known):
+        raise HTTPException(401, "The statement needs the shop's statement token.")
+
+
+def _is(authorization: str, token: str) -> bool:
+    given = authorization.removeprefix("Bearer ").encode()
+    return hmac.compare_digest(given, token.encode())
 
 
 Served = Annotated[Asker, Depends()]
 Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=300)]
 MayWrite = Annotated[None, Depends(_may_write)]
+MayReadStatement = Annotated[None, Depends(_may_read_statement)]
+Since = Annotated[datetime, Query()]
+Cursor = Annotated[int, Query(ge=0, le=10**15)]
 
 
 def show_customer(asker: Served, customer: str) -> JSONResponse:
@@ -159,10 +184,30 @@ def move(
     return asker.write_once(key, body, lambda counter: counter.move(order, body))
 
 
-def statement(request: Request, _: MayWrite) -> JSONResponse:
-    """Answer with every refund and its key, as a provider's statement does."""
+def statement(
+    request: Request, _: MayReadStatement, since: Since, cursor: Cursor = 0
+) -> JSONResponse:
+    """Answer with what changed since then, a page at a time, as a provider does."""
     books: Books = request.app.state.books
-    return JSONResponse({"refunds": books.statement()})
+    begin = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+    begin += f"{since.microsecond // 1000:03d}Z"
+    page = books.statement(since=begin, after=cursor, most=LINES_A_PAGE)
+    following = None if page.last is None else str(page.last)
+    return JSONResponse({"lines": page.lines, "next": following})
+
+
+class Reversal(BaseModel):
+    """How a refund that was paid failed later."""
+
+    status: Literal["failed", "reversed"] = "reversed"
+    words: str = Field(default="The bank sent it back.", max_length=300)
+
+
+def reverse(request: Request, tenant: str, key: str, body: Reversal) -> JSONResponse:
+    """Play the bank that sends a refund back; only where faults may be played."""
+    books: Books = request.app.state.books
+    known = books.reverse(tenant, key, status=body.status, words=body.words)
+    return JSONResponse({"reversed": known}, 200 if known else 404)
 
 
 def healthy() -> JSONResponse:
@@ -226,13 +271,19 @@ def main() -> None:
     listening = _listen(given.host, given.port)
     url = f"http://{given.host}:{listening.getsockname()[1]}"
     books = Books(given.data_dir / "shop.db")
-    shop = build(books, write_token=os.environ.get(TOKEN) or None, url=url)
+    shop = build(
+        books,
+        write_token=os.environ.get(TOKEN) or None,
+        statement_token=os.environ.get(STATEMENT_TOKEN) or None,
+        url=url,
+    )
     _serve(_with_faults(shop) if given.faults else shop, listening)
     books.close()
 
 
 def _with_faults(shop: FastAPI) -> Faulty:
     faults = Faults()
+    shop.add_api_route("/reversals/{tenant}/{key}", reverse, methods=["PUT"])
     shop.add_route("/faults", faults.set, methods=["PUT"])
     shop.add_route("/faults", faults.clear, methods=["DELETE"])
     return Faulty(shop, faults)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 from sqlalchemy import URL
 
 from orchestrator import binding
@@ -22,6 +22,8 @@ class Secrets(BaseModel):
     secret_key: str
     decision_key: str
     payments_key: str
+    # Reads the shop's statement; made anew at each start where none is kept.
+    statement_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
 
 
 class AlreadyRuns(Ended):

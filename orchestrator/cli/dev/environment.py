@@ -61,8 +61,13 @@ class Environment:
         )
 
     def worker(self) -> dict[str, str]:
-        """Return the thinking worker's: it alone reaches the models."""
-        return {**self._keyturn(), **self.providers()}
+        """Return the thinking worker's: it alone reaches the models and reads the books."""
+        books = self._keyturn(
+            STATEMENT_URL=f"{self.ports.url('shop')}/statement",
+            STATEMENT_KEY=self.secrets.statement_key,
+            MAIL_LOG_URL=f"{self.ports.url('mailbox')}/log",
+        )
+        return {**books, **self.providers()}
 
     def effects(self) -> dict[str, str]:
         """Return the effect worker's: it alone can write, and cannot sign."""

@@ -53,7 +53,10 @@ def around(data: Data, ports: Ports, environment: Environment) -> list[Program]:
             data,
             "shop",
             (*shop, "--data-dir", str(data.shop)),
-            environment.plain(SHOP_WRITE_TOKEN=token),
+            environment.plain(
+                SHOP_WRITE_TOKEN=token,
+                SHOP_STATEMENT_TOKEN=environment.secrets.statement_key,
+            ),
         ),
         _program(
             data,

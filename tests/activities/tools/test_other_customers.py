@@ -29,7 +29,7 @@ async def test_p14_tool_refuses_another_customers_order(desk: Desk, name: str) -
     with pytest.raises(ToolError, match=f"no order {THEIRS}"):
         await use(TOOLS[name], desk.context(), Record, **ARGUMENTS[name])
 
-    assert desk.books.statement() == []
+    assert desk.books.statement().lines == []
 
 
 @pytest.mark.parametrize("name", ["refund_order", "change_address"])

@@ -58,7 +58,7 @@ async def test_refund_is_made_once_for_its_key(desk: Desk) -> None:
 
     assert first == again
     assert first.amount == Money(10_00, "USD")
-    assert len(desk.books.statement()) == 1
+    assert len(desk.books.statement().lines) == 1
 
 
 async def test_5xx_leaves_the_outcome_open_and_reconcile_finds_it(desk: Desk) -> None:
@@ -76,7 +76,7 @@ async def test_reconcile_that_finds_none_makes_it_final(desk: Desk) -> None:
     assert found is None
     with pytest.raises(ToolError, match="closed"):
         await use(refund_order, desk.context(), RefundReceipt, **MUG)
-    assert desk.books.statement() == []
+    assert desk.books.statement().lines == []
 
 
 async def test_busy_service_has_sent_nothing(desk: Desk) -> None:
@@ -85,7 +85,7 @@ async def test_busy_service_has_sent_nothing(desk: Desk) -> None:
     with pytest.raises(NotSent):
         await use(refund_order, desk.context(), RefundReceipt, **MUG)
 
-    assert desk.books.statement() == []
+    assert desk.books.statement().lines == []
 
 
 async def test_refund_outside_an_effect_is_refused(desk: Desk) -> None:

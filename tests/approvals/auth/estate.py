@@ -13,6 +13,7 @@ from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import Ending
 from orchestrator.store.tables import (
     IncidentRow,
+    MatchingRow,
     MeterRow,
     NoticeRow,
     PersonRow,
@@ -63,6 +64,7 @@ class World:
             "tools": "refund_order",
             "releases": RELEASE.hash(),
             "static": "app.css",
+            "matchings": "matching-1",
         }
     )
 
@@ -76,7 +78,17 @@ async def build(store: Store) -> World:
         await _people(store, estate)
     for estate in (world.here, world.there):
         await _objects(store, desk, estate)
+    await _matching(store)
     return world
+
+
+async def _matching(store: Store) -> None:
+    async with store.write() as session:
+        now = await store.now(session)
+        row = MatchingRow(
+            id="matching-1", status="matched", asked_by="system", asked_at=now
+        )
+        session.add(row)
 
 
 async def key(store: Store, new: NewPerson) -> Key:

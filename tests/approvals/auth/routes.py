@@ -33,6 +33,8 @@ BODIES: Mapping[str, Mapping[str, object]] = {
         "reason": "to stop it",
     },
     "POST /api/v1/effects/{key}:record": {"happened": True, "evidence": "A receipt."},
+    "POST /api/v1/effects/{key}:reopen": {"how": "failed", "words": "A letter."},
+    "POST /effects/{key}/reopen": {"how": "failed", "words": "A letter."},
     "POST /api/v1/incidents/{id}:close": {"reason": "It is put right."},
     "POST /incidents/{incident}/close": {"reason": "It is put right."},
     "POST /inbox/{approval}/opened": {"binding": "0" * 64},

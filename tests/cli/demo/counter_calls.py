@@ -9,6 +9,7 @@ from orchestrator.cli.demo.faults import Faults, Faulty
 from orchestrator.cli.demo.shop import build
 
 TOKEN = "a write token"  # noqa: S105 a test's own
+STATEMENT = "/statement?since=2020-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.tickets import TICKETS, DemoTicket
-from tests.cli.demo.counter_calls import TOKEN, Asking, client, refund
+from tests.cli.demo.counter_calls import STATEMENT, TOKEN, Asking, client, refund
 from workflows.support.contracts import Ticket
 
 
@@ -46,7 +46,7 @@ async def test_same_key_and_body_give_the_same_answer(mira: Asking) -> None:
 
     assert first.status_code == again.status_code == 201
     assert first.json() == again.json()
-    assert len((await mira.get("/statement")).json()["refunds"]) == 1
+    assert len((await mira.get(STATEMENT)).json()["lines"]) == 1
 
 
 async def test_same_key_with_another_body_is_refused(mira: Asking) -> None:
@@ -83,7 +83,7 @@ async def test_refund_of_another_customers_order_is_refused(mira: Asking) -> Non
     answer = await mira.post("/refunds", refund(order="O-1003"), "k1")
 
     assert answer.status_code == 404
-    assert (await mira.get("/statement")).json() == {"refunds": []}
+    assert (await mira.get(STATEMENT)).json() == {"lines": [], "next": None}
 
 
 async def test_write_without_the_token_is_refused(mira: Asking) -> None:
@@ -114,7 +114,7 @@ async def test_closed_key_refuses_a_request_that_comes_late(mira: Asking) -> Non
 
     assert closed.json() == {"refund": None}
     assert late.status_code == 409
-    assert (await mira.get("/statement")).json() == {"refunds": []}
+    assert (await mira.get(STATEMENT)).json() == {"lines": [], "next": None}
 
 
 async def test_closing_a_key_with_a_refund_tells_the_refund(mira: Asking) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.cli.demo.counter_calls import TOKEN, Asking, refund
+from tests.cli.demo.counter_calls import STATEMENT, TOKEN, Asking, refund
 
 DONE = [("after", True), ("cut", True), ("before", False), ("busy", False)]
 
@@ -41,10 +41,10 @@ async def test_killed_shop_has_its_refunds_and_keys_again(tmp_path: Path) -> Non
     with shop_process(tmp_path) as (url, _):
         async with httpx2.AsyncClient(base_url=url) as client:
             again = await Asking(client).post("/refunds", refund(), "k1")
-            statement = await Asking(client).get("/statement")
+            statement = await Asking(client).get(STATEMENT)
 
     assert first.json() == again.json()
-    assert len(statement.json()["refunds"]) == 1
+    assert len(statement.json()["lines"]) == 1
 
 
 @pytest.mark.parametrize(("kind", "is_done"), DONE, ids=[kind for kind, _ in DONE])

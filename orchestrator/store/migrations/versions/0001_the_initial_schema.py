@@ -75,6 +75,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job"),
     )
     op.create_table(
+        "matchings",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("asked_by", sa.String(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("statement", sa.JSON(), nullable=True),
+        sa.Column("mail", sa.JSON(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        op.f("ix_matchings_asked_at"), "matchings", ["asked_at"], unique=False
+    )
+    op.create_index(op.f("ix_matchings_status"), "matchings", ["status"], unique=False)
+    op.create_table(
         "meters",
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("held_tokens", sa.BigInteger(), nullable=False),
@@ -475,6 +492,8 @@ def upgrade() -> None:
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("evidence", sa.String(), nullable=True),
         sa.Column("recorded_by", sa.String(), nullable=True),
+        sa.Column("later", sa.JSON(), nullable=True),
+        sa.Column("reopened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sending_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -499,6 +518,9 @@ def upgrade() -> None:
         "effects",
         ["tenant", "subject_key", "created_at"],
         unique=False,
+    )
+    op.create_index(
+        op.f("ix_effects_reopened_at"), "effects", ["reopened_at"], unique=False
     )
     op.create_index(
         "one_open_effect_a_subject",
@@ -681,6 +703,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
         postgresql_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
     )
+    op.drop_index(op.f("ix_effects_reopened_at"), table_name="effects")
     op.drop_index("effects_by_subject", table_name="effects")
     op.drop_index("effects_by_status", table_name="effects")
     op.drop_index("effects_by_end", table_name="effects")
@@ -726,6 +749,9 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_notices_approval"), table_name="notices")
     op.drop_table("notices")
     op.drop_table("meters")
+    op.drop_index(op.f("ix_matchings_status"), table_name="matchings")
+    op.drop_index(op.f("ix_matchings_asked_at"), table_name="matchings")
+    op.drop_table("matchings")
     op.drop_table("leases")
     op.drop_index(op.f("ix_incidents_status"), table_name="incidents")
     op.drop_table("incidents")

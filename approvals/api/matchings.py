@@ -1,0 +1,75 @@
+"""Matchings of the ledger with the statement and the mail log: asked for and shown."""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict
+
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import ONE
+from approvals.api.text import PathId
+from approvals.auth.visitor import require
+from approvals.dependencies import StoreDep
+from orchestrator.store import matchings
+from orchestrator.store.approvals import Person
+from orchestrator.store.matchings import Side, Status
+from orchestrator.store.tables import MatchingRow
+
+router = APIRouter(tags=["matchings"], route_class=StrictRoute)
+
+READ = [Depends(require("matchings.read"))]
+
+
+class Matching(BaseModel):
+    """One matching; a side is null until it has ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: Status
+    asked_by: str
+    asked_at: datetime
+    since: datetime | None
+    until: datetime | None
+    statement: Side | None
+    mail: Side | None
+    ended_at: datetime | None
+
+
+@router.get("/matchings", dependencies=READ)
+async def list_matchings(
+    store: StoreDep, wanted: Annotated[Paged, Query()]
+) -> Page[Matching]:
+    """List matchings, newest first."""
+    async with store.read() as session:
+        rows = await matchings.listing(
+            session, limit=wanted.one_more, before=wanted.cursor
+        )
+    return page([_body(row) for row in rows], wanted, lambda one: one.id)
+
+
+@router.get("/matchings/{id}", dependencies=READ, responses=ONE)
+async def show_matching(id: PathId, store: StoreDep) -> Matching:  # noqa: A002 the path's name
+    """Show a matching, with what differs."""
+    async with store.read() as session:
+        return _body(await matchings.get(session, id))
+
+
+@router.post("/matchings", status_code=202, dependencies=ONCE)
+async def ask_for_matching(
+    person: Annotated[Person, Depends(require("matchings.start"))], store: StoreDep
+) -> Matching:
+    """Ask for a matching now; a worker does it. One that waits or runs is returned."""
+    return _body(await matchings.ask(store, by=person.id))
+
+
+def _body(row: MatchingRow) -> Matching:
+    return Matching(
+        **row.model_dump(exclude={"status", "statement", "mail"}),
+        status=cast("Status", row.status),
+        statement=Side.model_validate(row.statement) if row.statement else None,
+        mail=Side.model_validate(row.mail) if row.mail else None,
+    )

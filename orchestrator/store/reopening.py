@@ -1,0 +1,198 @@
+"""Reopening: an effect was done, and failed at the provider later.
+
+Its state stays what it was: it was done. What is said since is kept beside it, its item
+comes back to people, and its money counts as moved until one of them records, with
+evidence, that it did not stay: a statement that is wrong must free no limit.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator import plain_text
+from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.money import format_minor
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import audit, incidents, runs
+from orchestrator.store.engine import Store
+from orchestrator.store.incidents import NewIncident
+from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
+
+# A note of this kind puts a run that ended back among the hand-offs.
+REOPENED = "reopened"
+
+
+class Later(BaseModel):
+    """What is said of a done effect, and by whom: a person's id or `system`.
+
+    `reference` is the statement's.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    how: Literal["failed", "reversed"]
+    words: str
+    by: str
+    by_name: str
+    reference: str | None = None
+
+
+class Finding(BaseModel):
+    """What a person found out about a reopened effect."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stayed: bool
+    evidence: str
+    person: str
+    person_name: str
+
+
+class NeedsAnother(KeyturnError):
+    """Whoever reported a later failure does not settle it."""
+
+
+class NotDone(KeyturnError):
+    """Only what was done can fail later."""
+
+    def __init__(self, key: str, status: str) -> None:
+        """Name the effect and its state."""
+        self.key = key
+        self.status = status
+        super().__init__(f"Effect {key} is {status}, not done; nothing was changed.")
+
+
+async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
+    """Bring a done effect back to people; return its incident, None where nothing is new.
+
+    Raises `NotDone` for an effect in another state.
+    """
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        run = await runs.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        if effect.later is not None and effect.later["how"] == later.how:
+            # The statement says so every day; a person has it, or has settled it.
+            return None
+        if effect.status != "done":
+            raise NotDone(key, effect.status)
+        now = await store.now(session)
+        plain_text.check({"text": later.words, "reference": later.reference})
+        effect.later = {**later.model_dump(), "at": now.isoformat()}
+        effect.reopened_at = now
+        await hand_back(session, run, effect, now=now)
+        audit.record(session, _entry(effect, later), at=now)
+        return await incidents.add(session, store, _incident(effect), by=later.by)
+
+
+async def settle(
+    session: AsyncSession, effect: EffectRow, found: Finding, *, now: datetime
+) -> None:
+    """Record whether a reopened effect stayed done; its row is locked.
+
+    Only now its money is no longer moved. Raises `NeedsAnother` for whoever said that
+    it failed: taking money out of the limits takes a second person.
+    """
+    said = effect.later or {}
+    if said.get("by") == found.person:
+        raise NeedsAnother(
+            f"You said yourself that {effect.key} failed later; somebody else records "
+            "what became of it."
+        )
+    effect.later = {**said, "stayed": found.stayed, "settled_at": now.isoformat()}
+    effect.reopened_at = None
+    effect.evidence, effect.recorded_by = found.evidence, found.person
+    if not found.stayed:
+        effect.status, effect.ended_at = "failed", now
+        effect.error = f"{reason(effect)}; {found.person_name} found: {found.evidence}"
+    audit.record(
+        session,
+        audit.Entry(
+            actor=found.person,
+            kind="effect.stayed" if found.stayed else "effect.failed_later",
+            tenant=effect.tenant,
+            run=effect.run,
+            subject=effect.key,
+            payload={"tool": effect.tool, "evidence": found.evidence},
+        ),
+        at=now,
+    )
+
+
+async def hand_back(
+    session: AsyncSession, run: RunRow, effect: EffectRow, *, now: datetime
+) -> None:
+    """Put a run that has ended among the hand-offs, for what failed later.
+
+    One that is open is handed off when it ends; see `runs.finish`.
+    """
+    if run.status not in ENDED_RUNS:
+        return
+    was = run.status
+    run.status = "handed_off"
+    run.handed_off = {"reason": reason(effect), "detail": None, "was": was}
+    said = effect.later or {}
+    session.add(
+        NoteRow(
+            run=run.id,
+            person=said["by"],
+            person_name=said["by_name"],
+            kind=REOPENED,
+            text=said["words"],
+            created_at=now,
+        )
+    )
+    audit.record(
+        session,
+        audit.Entry(
+            actor=said["by"],
+            kind="run.handed_off",
+            tenant=run.tenant,
+            run=run.id,
+            payload={"reason": run.handed_off["reason"], "was": was},
+        ),
+        at=now,
+    )
+
+
+def reason(effect: EffectRow) -> str:
+    """Return why a run is back in people's hands."""
+    how = "failed" if (effect.later or {}).get("how") == "failed" else "was reversed"
+    return f"{_what(effect)} was done and {how} later"
+
+
+def _what(effect: EffectRow) -> str:
+    if effect.amount is None or effect.currency is None:
+        return effect.tool
+    return f"{effect.tool} of {format_minor(effect.amount, effect.currency)}"
+
+
+def _entry(effect: EffectRow, later: Later) -> audit.Entry:
+    return audit.Entry(
+        actor=later.by,
+        kind="effect.reopened",
+        tenant=effect.tenant,
+        run=effect.run,
+        subject=effect.key,
+        payload={"tool": effect.tool, "how": later.how, "reference": later.reference},
+    )
+
+
+def _incident(effect: EffectRow) -> NewIncident:
+    said = effect.later or {}
+    return NewIncident(
+        severity="high",
+        title=f"{reason(effect)}, for customer {effect.customer}",
+        source=f"reopened:{said['how']}:{effect.key}",
+        detail={
+            "effect": effect.key,
+            "run": effect.run,
+            "words": said["words"],
+            "reference": said["reference"],
+        },
+        tenant=effect.tenant,
+    )
