@@ -37,10 +37,10 @@ function isHeard(event) {
 }
 
 // What has focus, since when, and of which item: Enter on a button must mean that button.
-let focus = { on: null, at: 0, item: "" };
+let pointed = { on: null, at: 0, item: "" };
 document.addEventListener("focusin", (event) => {
   const { target } = event;
-  focus = { on: target, at: performance.now(), item: itemOf(target) };
+  pointed = { on: target, at: performance.now(), item: itemOf(target) };
 });
 function itemOf(node) {
   return node.closest("[data-item], [data-row]")?.getAttribute("data-row") ?? itemHere();
@@ -50,13 +50,13 @@ document.addEventListener("keydown", (event) => {
   const row = event.target.closest("a[data-row]");
   if (row) {
     // Another item may have slid under the key: then it opens nothing.
-    if (focus.on === row && focus.item !== itemOf(row)) event.preventDefault();
+    if (pointed.on === row && pointed.item !== itemOf(row)) event.preventDefault();
     return;
   }
   const form = event.target.closest("form[data-decide]");
   if (!form || event.target.closest("textarea, select, summary")) return;
   const isButton = event.target.matches("button");
-  const isFresh = performance.now() - focus.at < KEY_MS || !isHeard(event);
+  const isFresh = performance.now() - pointed.at < KEY_MS || !isHeard(event);
   // Enter in a field would press the form's button: a decision is pressed on its button.
   if (isButton ? isFresh : event.key === "Enter") event.preventDefault();
 }, true);
@@ -204,6 +204,55 @@ tinykeys(window, {
     for (const menu of document.querySelectorAll("details.menu[open]")) menu.open = false;
   },
 });
+
+// Notices of this browser, where a person asked for them: which tool waits, never what.
+// They help to look sooner; nothing waits for them.
+const notifyButton = document.querySelector("[data-notify]");
+function wantsNotices() {
+  try { return localStorage.getItem("notify") === "on"; } catch { return false; }
+}
+function showNotifyState() {
+  const isOn = wantsNotices() && Notification.permission === "granted";
+  notifyButton.hidden = false;
+  notifyButton.setAttribute("aria-pressed", String(isOn));
+  notifyButton.textContent = isOn ? "Notifying in this browser" : "Notify me in this browser";
+}
+async function toggleNotices() {
+  const isOn = wantsNotices() && Notification.permission === "granted";
+  if (!isOn && await Notification.requestPermission() !== "granted") {
+    toast("This browser blocks notifications of this site: allow them in its settings.");
+    return;
+  }
+  try { localStorage.setItem("notify", isOn ? "off" : "on"); } catch { /* for this page only */ }
+  showNotifyState();
+}
+const mineNow = () => [...document.querySelectorAll("[data-queue] a[data-may]")];
+const keysOf = (row) => [row.dataset.row, ...(row.matches(".urgent") ? [`${row.dataset.row} soon`] : [])];
+let known = new Set(mineNow().flatMap(keysOf));
+function tellOfNew() {
+  const rows = mineNow();
+  const isAway = document.hidden || !document.hasFocus();
+  for (const row of rows) {
+    const [id, soon] = keysOf(row);
+    if (isAway && !known.has(id)) notify(row, "waits for a decision");
+    else if (isAway && soon && !known.has(soon)) notify(row, "runs out soon");
+  }
+  known = new Set(rows.flatMap(keysOf));
+}
+function notify(row, words) {
+  if (!wantsNotices() || Notification.permission !== "granted") return;
+  const { row: id, tool } = row.dataset;
+  const note = new Notification(`${tool} ${words}`, { body: "Keyturn", tag: id, icon: "/static/icon.svg" });
+  note.onclick = () => {
+    window.focus();
+    location.assign(`/inbox/${encodeURIComponent(id)}`);
+  };
+}
+if (notifyButton && "Notification" in window) {
+  showNotifyState();
+  notifyButton.addEventListener("click", toggleNotices);
+  document.addEventListener("htmx:after:swap", tellOfNew);
+}
 
 // What went wrong on the way is said, not swallowed.
 function toast(words) {

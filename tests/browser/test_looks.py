@@ -33,6 +33,8 @@ def _pages(seed: Seed) -> dict[str, str]:
     return {
         "inbox": "/inbox",
         "item": f"/inbox/{seed.approvals['refund_order']}",
+        "edit": f"/inbox/{seed.approvals['refund_order']}?edit=1",
+        "several": "/inbox/several",
         "handoffs": "/handoffs",
         "handoff": f"/handoffs/{seed.runs['handed_off']}",
         "decisions": "/decisions",
