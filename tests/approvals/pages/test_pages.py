@@ -6,7 +6,13 @@ from sqlmodel import col, select
 
 from orchestrator.store import approvals, drafts, runs
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import DecisionRow, DraftRow, NoteRow, SwitchRow
+from orchestrator.store.tables import (
+    DecisionRow,
+    DraftRow,
+    NoteRow,
+    OutboxRow,
+    SwitchRow,
+)
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import ROLES, Seed
 
@@ -428,6 +434,61 @@ async def test_an_unknown_effect_is_recorded_with_evidence(
     assert bare.status_code == 422
     assert "Refund 77, recorded by Lea Lead" in page
     assert again.status_code == 409
+
+
+async def test_what_failed_later_is_brought_back_and_settled_on_its_page(
+    doors: Doors, seed: Seed
+) -> None:
+    lea, olga = await doors.visit("lead"), await doors.visit("operator")
+    path = f"/effects/{seed.effects['unknown']}"
+    await olga.post(f"{path}/record", happened="yes", evidence="Refund 77")
+
+    bare = await lea.post(f"{path}/reopen", how="reversed", words=" ")
+    await lea.post(f"{path}/reopen", how="reversed", words="Account closed, says B-7")
+    shown = (await olga.get(path)).text
+    own = await lea.post(f"{path}/record", happened="no", evidence="I know.")
+    listed = (await olga.get("/effects")).text
+    await olga.post(f"{path}/record", happened="no", evidence="The letter of Monday")
+    settled = (await olga.get(path)).text
+
+    assert (bare.status_code, own.status_code) == (422, 403)
+    assert "Find out whether it stayed done" in shown
+    assert "Account closed, says B-7" in shown
+    assert "Failed later: find out" in listed
+    assert "it did not stay" in settled
+    assert "Find out whether" not in settled
+
+
+async def test_an_unknown_effect_is_looked_up_on_demand(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("lead")
+    path = f"/effects/{seed.effects['unknown']}"
+
+    shown = (await visitor.get(path)).text
+    asked = await visitor.post(f"{path}/lookup")
+    after = (await visitor.get(asked.headers["location"])).text
+    await visitor.post(f"{path}/record", happened="yes", evidence="Refund 77")
+    late = await visitor.post(f"{path}/lookup")
+
+    assert "Look it up" in shown
+    assert "It is being looked up" in after
+    assert late.status_code == 409
+    async with store.read() as session:
+        kinds = (await session.execute(select(OutboxRow.kind))).scalars()
+        assert "wake" in list(kinds)
+
+
+async def test_books_are_matched_on_demand_on_the_page(doors: Doors) -> None:
+    visitor = await doors.visit("operator")
+
+    before = (await visitor.get("/incidents")).text
+    asked = await visitor.post("/incidents/match")
+    after = (await visitor.get("/incidents")).text
+
+    assert "Not yet: a worker does it." in before
+    assert asked.status_code == 303
+    assert "Asked for" in after
 
 
 async def test_an_incident_is_opened_and_closed_on_its_page(doors: Doors) -> None:
