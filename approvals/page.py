@@ -137,6 +137,8 @@ def _menu(
     ]
     if page.may("incidents.read"):
         operate.insert(2, link("/incidents", "Incidents", incidents))
+    if page.may("notices.manage"):
+        operate.append(link("/notices", "Notices"))
     if page.may("audit.read"):
         operate.append(link("/audit", "Audit log"))
     return {"work": work, "operate": operate, "outside": _outside(page.parts.settings)}

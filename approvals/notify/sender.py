@@ -197,7 +197,7 @@ def _letter(person: PersonRow, rows: list[NoticeRow], settings: Settings) -> Let
     lines += [f"And {left} more."] if left > 0 else []
     home = contents.base(settings)
     foot = f"The links only show; you decide on the page.\n{home}/inbox\n"
-    foot += f"What you are mailed about: {home}/settings"
+    foot += f"What you are mailed about: {home}/notices"
     subject = (
         contents.headline(rows[0].payload, rows[0].kind)
         if len(rows) == 1

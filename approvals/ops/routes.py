@@ -9,6 +9,7 @@ from approvals.ops import (
     effects,
     incidents,
     new_run,
+    notices,
     runs,
     switches,
 )
@@ -23,6 +24,7 @@ for part in (
     incidents,
     contracts,
     audit,
+    notices,
     account,
 ):
     router.include_router(part.router)

@@ -22,9 +22,11 @@ from tests.servers.ports import free_port
 
 SCENARIO = "activities.llm.simulator.support:play"
 WRITE_TOKEN = "only effect workers know it"  # noqa: S105 made for this test
-START_S = 60.0
+START_S = 120.0
 # How long a part stays away, in seconds.
 AWAY_S = (0.1, 1.5)
+# The pause between strikes, as a share of how long our processes take to come up.
+PAUSE_A_START = 0.2
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Site:
     mailbox: str
     processes: dict[str, Process] = field(default_factory=dict[str, Process])
     killed: Counter[str] = field(default_factory=Counter[str])
+    start_s: float = 0.0
 
     @property
     def api(self) -> str:
@@ -57,9 +60,11 @@ class Site:
             "effects 1": "effect worker",
             "effects 2": "effect worker",
         }
+        began = time.monotonic()
         for name, kind in kinds.items():
             self.processes[name] = begin(self.keyturn, kind)
         _await(f"{self.api.removesuffix('/api/v1')}/readyz")
+        self.start_s = time.monotonic() - began
 
     def strike(self, choose: random.Random) -> None:
         """SIGKILL a part and start it again after a while."""
@@ -140,7 +145,9 @@ class Saboteur(threading.Thread):
 
     def __init__(self, struck: Site, choose: random.Random, pause_s: float) -> None:
         super().__init__(daemon=True)
-        self._site, self._choose, self._pause_s = struck, choose, pause_s
+        self._site, self._choose = struck, choose
+        # What never comes up between two strikes cannot fail in between either.
+        self._pause_s = max(pause_s, struck.start_s * PAUSE_A_START)
         self._over = threading.Event()
         self.failed: list[str] = []
 

@@ -29,6 +29,7 @@ PLAIN = (
     "/contracts/support-ticket",
     "/effects",
     "/settings",
+    "/notices",
 )
 
 
