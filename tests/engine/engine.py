@@ -18,6 +18,7 @@ from orchestrator import registry
 from orchestrator.binding import Signer, new_key
 from orchestrator.cli import worker
 from orchestrator.cli.connection import connect
+from orchestrator.clock import Clock
 from orchestrator.settings import Settings
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import approvals, runs, switches
@@ -186,6 +187,7 @@ async def running_engine(
     *scenarios: Scenario,
     apps: Sequence[str] = ("tests.apps.desk",),
     outside: Outside | None = None,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[Engine]:
     """Run both workers in this process against a real Temporal server."""
     async with AsyncExitStack() as stack:
@@ -199,7 +201,7 @@ async def running_engine(
             task_queue=f"test-{uuid4().hex}",
             decision_key=SecretStr(key),
         )
-        store = Store(database_url)
+        store = Store(database_url, clock=clock)
         stack.push_async_callback(store.close)
         await _prepare(store)
         world = World(
