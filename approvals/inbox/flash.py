@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from approvals.api.approval_body import summary_of
 from approvals.page import Page
+from approvals.wording import people
 from orchestrator.errors import NotFound
 from orchestrator.status import UNDOABLE
-from orchestrator.store import approvals, releases
+from orchestrator.store import approvals, releases, thread
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
@@ -35,9 +36,12 @@ async def of(page: Page, approval: str | None) -> Flash | None:
         given = await approvals.decisions(session, approval)
         what = summary_of(row, await releases.load(session, row.release))
         now = await page.parts.store.now(session)
+        latest = (await thread.of(session, row))[-1].approval
+        anew = summary_of(latest, await releases.load(session, latest.release))
     mine = next((one for one in given if one.person == person.id), None)
     if mine is None:
-        return _edited(what) if row.status == "void" else None
+        is_own = row.closed_because == f"replaced by an edit of {person.name}"
+        return _edited(anew, latest, person.id) if is_own else None
     said = _words(what, row, mine, left=row.needed - len(given))
     may_undo = row.status in UNDOABLE and row.consumed_by is None
     if not may_undo or row.undo_until is None or now >= row.undo_until:
@@ -61,8 +65,11 @@ def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flas
             return Flash("Sent back", f"{what} The model drafts it again.")
 
 
-def _edited(what: str) -> Flash:
-    return Flash(
-        "Your edit waits for another person",
-        f"{what} It asks for more than was drafted, so somebody else decides it.",
-    )
+def _edited(what: str, row: ApprovalRow, person: str) -> Flash:
+    if person in row.not_by:
+        who = people(row.needed, row.role)
+        why = f"It asks for more than was drafted: {who} besides you must say yes."
+    else:
+        why = f"Your yes to it is recorded; the rule wants {row.needed - 1} more."
+    title = "Your edit waits for another person"
+    return Flash(title, f"{what} {why} Nothing is sent before that.")

@@ -80,8 +80,15 @@ def _closed(item: Item) -> State:
         )
     title = "Cancelled" if status == "cancelled" else "No longer valid"
     why = because or "what it was based on has changed"
-    words = f"{why[:1].upper()}{why[1:]}. Nothing was sent for it."
+    words = f"{_sentence(why)} Nothing was sent for it."
     return State(is_open=False, title=title, words=words, look="warn")
+
+
+def _sentence(why: str) -> str:
+    """Return a reason as a sentence; a tool's name stays as it is written."""
+    first, _, _ = why.partition(" ")
+    start = why[:1] if "_" in first else why[:1].upper()
+    return f"{start}{why[1:].rstrip('.')}."
 
 
 def _who(decisions: list[DecisionRow]) -> str:
@@ -90,7 +97,9 @@ def _who(decisions: list[DecisionRow]) -> str:
     return "; ".join(_did(one) for one in decisions)
 
 
+_DID = {"approve": "approved it", "reject": "rejected it", "change": "sent it back"}
+
+
 def _did(one: DecisionRow) -> str:
-    did = {"approve": "approved", "reject": "rejected", "change": "sent back"}
     edits = " with edits" if one.arguments else ""
-    return f"{one.person_name} {did[one.decision]} it{edits} at {one.at:%H:%M} UTC"
+    return f"{one.person_name} {_DID[one.decision]}{edits} at {one.at:%H:%M} UTC"
