@@ -40,10 +40,12 @@ from orchestrator.store.incidents import IncidentClosed
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
+from orchestrator.store.proposals import NeedsSecondPerson, ProposalClosed
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.reopening import NeedsAnother, NotDone
 from orchestrator.store.runs import NotStarted, RunEnded
 from orchestrator.store.sending import NotUnknown
+from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tokens import WiderThanItsToken
 from orchestrator.store.undo import TooLate
 
@@ -82,7 +84,10 @@ STATUS: Mapping[type[KeyturnError], int] = {
     WiderThanItsToken: 403,
     MayNotAssign: 403,
     NeedsAnother: 403,
+    NeedsSecondPerson: 403,
     NotFound: 404,
+    ProposalClosed: 409,
+    WouldLoosen: 409,
     AlreadyDecided: 409,
     Claimed: 409,
     NoMoreRounds: 409,
@@ -165,7 +170,9 @@ def _problem(
     )
 
 
-def _members(error: KeyturnError) -> dict[str, JsonValue]:
+def _members(  # noqa: PLR0911 one for each condition
+    error: KeyturnError,
+) -> dict[str, JsonValue]:
     """Return what a program reads of an error, beside its words."""
     match error:
         case AlreadyDecided():
@@ -186,6 +193,8 @@ def _members(error: KeyturnError) -> dict[str, JsonValue]:
             }
         case RunEnded():
             return {"run": error.run, "state": error.status}
+        case ProposalClosed():
+            return {"proposal": error.proposal, "state": error.state}
         case NotUnknown() | NotDone():
             return {"effect": error.key, "state": error.status}
         case NotFound():

@@ -1,6 +1,6 @@
 """Switches: runtime controls that hold what is running."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -84,3 +84,31 @@ def holding(switches: Iterable[Switch], target: Target) -> Switch | None:
 def covering(switches: Iterable[Switch], target: Target) -> list[Switch]:
     """Return the switches whose scope covers `target`, in their order."""
     return [switch for switch in switches if switch.scope.covers(target)]
+
+
+# How much each mode holds; another model holds nothing, so it is not among them.
+_STRICTNESS: Mapping[Mode, int] = {"require_approval": 1, "disable": 2, "halt": 3}
+
+
+def is_looser(new: Switch, old: Switch) -> bool:
+    """Tell whether `new` in the place of `old` lets anything go on that `old` holds."""
+    return not (
+        _reaches(new.scope, old.scope)
+        and _lasts(new.until, old.until)
+        and (
+            new.mode == old.mode
+            or _STRICTNESS.get(new.mode, 0) > _STRICTNESS.get(old.mode, 9)
+        )
+    )
+
+
+def _reaches(new: Scope, old: Scope) -> bool:
+    before = old.model_dump()
+    return all(
+        value is None or value == before[name]
+        for name, value in new.model_dump().items()
+    )
+
+
+def _lasts(new: datetime | None, old: datetime | None) -> bool:
+    return new is None or (old is not None and new >= old)

@@ -6,10 +6,12 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from approvals.api import proposals as proposal_body
 from approvals.api import tenancy
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
+from approvals.api.proposals import Proposal
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.tenancy import Reader
 from approvals.api.text import SLUG_PATTERN, Line, Reason
@@ -17,7 +19,7 @@ from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator import switch as nouns
 from orchestrator.errors import InvalidValue
-from orchestrator.store import switches
+from orchestrator.store import proposals, switches
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.switches import STOPPING
@@ -112,7 +114,7 @@ class SwitchQuery(Paged):
     all: bool = Field(default=False, description="Those that are lifted, too")
 
 
-@router.put("/switches/{id}", responses={**BODY, **ONE})
+@router.put("/switches/{id}", responses={**BODY, **ONE, **STATE})
 async def set_switch(
     id: SwitchId,  # noqa: A002 the path's name
     wanted: SetSwitch,
@@ -121,7 +123,8 @@ async def set_switch(
 ) -> Switch:
     """Set a switch; when this answers 200, no effect in its scope begins to send.
 
-    `sending` may still reach the provider. 503: it is not set.
+    `sending` may still reach the provider. 503: it is not set. 409: one of this name is
+    set and holds more; set another, and ask to lift that one.
     """
     tenancy.check_reach(person, wanted.scope.noun())
     now = await _check_replaced(parts.store, id, person)
@@ -167,19 +170,21 @@ async def show_switch(id: SwitchId, person: Reader, store: StoreDep) -> Switch: 
     return await _with_sending(store, await _row(store, id, person), person)
 
 
-@router.delete("/switches/{id}", responses=ONE)
+@router.delete("/switches/{id}", status_code=202, responses=ONE)
 async def clear_switch(
     id: SwitchId,  # noqa: A002 the path's name
     reason: Annotated[Reason, Query()],
     person: Setter,
     parts: PartsDep,
-) -> Switch:
-    """Lift a switch; what it stopped goes on."""
+) -> Proposal:
+    """Ask for a switch to be lifted: it holds until another person confirms this.
+
+    Whoever asks again, or is the second to ask, gets the proposal that waits already.
+    """
     row = await _row(parts.store, id, person)
     tenancy.check_reach(person, nouns.Scope(**row.scope))
-    await switches.clear(parts.store, id, by=person.id, reason=reason)
-    parts.deliver_soon()
-    return _body(await _row(parts.store, id, person))
+    made = await proposals.to_clear(parts.store, id, person, reason=reason)
+    return await proposal_body.body(parts.store, made)
 
 
 @router.post("/switches:impact", dependencies=ONCE, responses={**BODY, **STATE})

@@ -2,12 +2,13 @@
 
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from approvals import loosening, problems
 from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.auth.visitor import require
@@ -16,14 +17,23 @@ from approvals.page import Page, PageDep
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import ledger_view, releases, runs, switches
+from orchestrator.store import ledger_view, proposals, releases, runs, switches
 from orchestrator.store.approvals import Person
+from orchestrator.store.proposals import NeedsSecondPerson, ProposalClosed
 from orchestrator.store.runs import Filter
 from orchestrator.switch import Mode, Scope, Switch
 
 router = APIRouter()
 
 Operator = Annotated[Person, Depends(require("switches.set"))]
+SAID = {
+    "proposed": Flash(
+        "You asked for it to be lifted", "It holds until another person confirms."
+    ),
+    "confirm": Flash("Confirmed", "It is done; the runs that it held go on."),
+    "decline": Flash("Declined", "Nothing was changed."),
+    "withdraw": Flash("Withdrawn", "Nothing was changed."),
+}
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
 
@@ -44,11 +54,9 @@ ScopeDep = Annotated[Scope, Depends(_scope)]
 
 
 @router.get("/ops")
-async def ops(page: PageDep, set: str | None = None, held: int = 0) -> HTMLResponse:  # noqa: A002 the link's own word
+async def ops(page: PageDep, said: str = "", held: int = 0) -> HTMLResponse:
     """Show what holds now, the form to set a switch, and budgets used."""
-    flash = None
-    if set is not None:
-        flash = Flash("The switch is set", "No effect in its scope begins to send.")
+    flash = SAID.get(said)
     if held:
         flash = Flash(f"{held} runs are paused", "They go on when they are resumed.")
     return await _show(page, flash=flash)
@@ -89,13 +97,37 @@ async def clear(
     switch: str,
     reason: Annotated[str, Form(min_length=1, max_length=500)],
 ) -> RedirectResponse:
-    """Lift a switch; the runs that it held go on."""
-    async with page.parts.store.read() as session:
+    """Ask for a switch to be lifted; it holds until another person confirms."""
+    store = page.parts.store
+    async with store.read() as session:
         row = await tenancy.visible_switch(session, switch, operator)
     tenancy.check_reach(operator, Scope(**row.scope))
-    await switches.clear(page.parts.store, switch, by=operator.id, reason=reason)
-    page.parts.deliver_soon()
-    return RedirectResponse("/ops", status_code=303)
+    await proposals.to_clear(store, switch, operator, reason=reason)
+    return RedirectResponse("/ops?said=proposed", status_code=303)
+
+
+@router.post("/ops/proposals/{proposal}")
+async def answer(
+    page: PageDep,
+    proposal: str,
+    answer: Annotated[Literal["confirm", "decline", "withdraw"], Form()],
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Answer a proposal, or say why it was not taken."""
+    person, parts = page.visitor.person, page.parts
+    try:
+        match answer:
+            case "confirm":
+                await loosening.confirm(parts, proposal, person)
+            case "decline":
+                why = reason.strip() or "no reason was given"
+                await loosening.decline(parts, proposal, person, reason=why)
+            case "withdraw":
+                await loosening.withdraw(parts, proposal, person)
+    except (ProposalClosed, NeedsSecondPerson) as error:
+        status = problems.of_error(error, instance="").problem.status
+        return await _show(page, problem=str(error), status=status)
+    return RedirectResponse(f"/ops?said={answer}", status_code=303)
 
 
 @router.post("/ops/pause")
@@ -153,6 +185,15 @@ async def _show(
             "meters": await ledger_view.meters(session, tenant=person.tenant),
             "sending": await ledger_view.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
+            "proposals": [
+                one
+                for one in await proposals.listing(
+                    session, tenant=person.tenant, is_open=True, now=now
+                )
+                if page.may(loosening.NEEDS[one.kind]) or page.may("audit.read")
+            ]
+            if page.may("proposals.read")
+            else [],
         }
     return await page.show(
         "ops/ops.html", status=status, flash=flash, problem_words=problem, **found

@@ -21,6 +21,7 @@ COMMANDS = {
     "approval": "See what waits for a person, and decide it.",
     "switch": "Hold back workflows, tools, models and tenants.",
     "effect": "See what was sent; record what really happened.",
+    "proposal": "See what waits for a second person; confirm or decline it.",
     "incident": "See what has to be looked into; open and close it.",
     "matching": "Match the ledger with the statement and the mail log.",
     "webhook": "Post notices to programs, signed.",

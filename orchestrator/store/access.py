@@ -14,7 +14,7 @@ from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
 from orchestrator.store import people, reassigning
 from orchestrator.store.engine import Store
-from orchestrator.store.people import NEW_FOR
+from orchestrator.store.people import DECIDERS, NEW_FOR
 from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
 
 
@@ -204,8 +204,9 @@ async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) 
 def _is_new_to(before: Access, wanted: Access) -> bool:
     """Tell whether somebody will decide what they could not decide before."""
     rank, old = (APPROVER_RANK.get(one.role, 0) for one in (wanted, before))
-    has_more = rank > old or wanted.tenant != before.tenant or not before.is_open
-    return rank > 0 and has_more
+    confirms = wanted.role == "operator" and before.role not in ("operator", "admin")
+    has_more = wanted.tenant != before.tenant or not before.is_open
+    return wanted.role in DECIDERS and (rank > old or confirms or has_more)
 
 
 def _admins():  # noqa: ANN202 a select, whose type SQLModel builds from its columns

@@ -17,6 +17,8 @@ from orchestrator.store.tables import PersonRow, SessionRow
 
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
 
+# Who decides: approvers, and those who confirm what another person would loosen.
+DECIDERS = frozenset({*APPROVER_RANK, "operator"})
 # So long whoever is new to approving sees how it is done, and does not decide.
 NEW_FOR = timedelta(days=1)
 
@@ -179,11 +181,11 @@ async def names(session: AsyncSession, ids: set[str]) -> dict[str, str]:
 async def _approves_from(
     session: AsyncSession, new: NewPerson, *, now: datetime
 ) -> datetime | None:
-    if new.kind != "person" or new.role not in APPROVER_RANK:
+    if new.kind != "person" or new.role not in DECIDERS:
         return None
     query = select(PersonRow.id).where(
         col(PersonRow.kind) == "person",
-        col(PersonRow.role).in_(APPROVER_RANK),
+        col(PersonRow.role).in_(DECIDERS),
         col(PersonRow.disabled_at).is_(None),
     )
     is_first = (await session.execute(query.limit(1))).first() is None

@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.errors import NotFound, StoreUnavailable
+from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import audit, ledger, lock_holder, outbox
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow, SwitchRow
-from orchestrator.switch import Scope, Switch, Target
+from orchestrator.switch import Scope, Switch, Target, is_looser
 
 STOPPING = ("halt", "disable")
 # P3: a switch is set at once, or the operator is told that it is not.
@@ -43,6 +43,10 @@ class NotSet(StoreUnavailable):
     """The switch is not set: the database could not be locked, or is away."""
 
 
+class WouldLoosen(KeyturnError):
+    """The switch would hold less than the one of its name that is set."""
+
+
 async def active(session: AsyncSession, *, now: datetime) -> list[Switch]:
     """Return the switches that are set and have not ended, oldest first."""
     query = (
@@ -51,13 +55,14 @@ async def active(session: AsyncSession, *, now: datetime) -> list[Switch]:
         .order_by(col(SwitchRow.created_at))
     )
     rows = (await session.execute(query)).scalars()
-    return [_switch(row) for row in rows if row.until is None or row.until > now]
+    return [_switch(row) for row in rows if _is_set(row, now)]
 
 
 async def put(store: Store, switch: Switch) -> Barrier:
     """Set a switch; when this returns, no effect in its scope begins to send.
 
-    Raises `NotSet` where the database cannot be locked within 2 s.
+    Raises `NotSet` where the database cannot be locked within 2 s, and `WouldLoosen`
+    where one of this name is set and holds more: to lift it takes two people (P11).
     """
     try:
         return await _put(store, switch)
@@ -73,6 +78,7 @@ async def _put(store: Store, switch: Switch) -> Barrier:
     async with store.write(wait_s=WAIT_S) as session:
         await store.raise_barrier(session)
         now = await store.now(session)
+        await _check_replaced(session, switch, now=now)
         # One that is set anew may no longer cover what it stopped before.
         await _ring_stopped(session, f"switch {switch.id}", now=now)
         await session.merge(
@@ -92,17 +98,65 @@ async def _put(store: Store, switch: Switch) -> Barrier:
 
 
 async def clear(store: Store, switch_id: str, *, by: str, reason: str) -> list[str]:
-    """Lift a switch and ring the runs that it stopped; return their ids."""
+    """Lift a switch and ring the runs that it stopped; return their ids.
+
+    One person's hand: people lift one through a proposal (`store.proposals`).
+    """
     async with store.write() as session:
-        # Whoever looks at it now finds it set and is rung, or finds it lifted.
-        await store.raise_barrier(session)
-        now = await store.now(session)
-        row = await session.get(SwitchRow, switch_id, with_for_update=True)
-        if row is None or row.cleared_at is not None:
-            raise NotFound(kind="switch", name=switch_id)
-        row.cleared_at, row.cleared_by, row.clear_reason = now, by, reason
-        audit.record(session, _entry("switch.cleared", _switch(row), by), at=now)
-        return await _ring_stopped(session, f"switch {switch_id}", now=now)
+        return await lift(store, session, switch_id, by=by, reason=reason)
+
+
+async def lift(  # noqa: PLR0913 who lifts what, and why
+    store: Store,
+    session: AsyncSession,
+    switch_id: str,
+    *,
+    by: str,
+    reason: str,
+    set_at: datetime | None = None,
+) -> list[str]:
+    """Lift a switch in this transaction; return the runs that were rung.
+
+    Raises `NotFound` where it is not set, or was set at another time than `set_at`.
+    """
+    # Whoever looks at it now finds it set and is rung, or finds it lifted.
+    await store.raise_barrier(session)
+    now = await store.now(session)
+    row = await session.get(
+        SwitchRow, switch_id, with_for_update=True, populate_existing=True
+    )
+    if row is None or not _is_set(row, now) or set_at not in (None, row.created_at):
+        raise NotFound(kind="switch", name=switch_id)
+    row.cleared_at, row.cleared_by, row.clear_reason = now, by, reason
+    audit.record(session, _entry("switch.cleared", _switch(row), by), at=now)
+    return await _ring_stopped(session, f"switch {switch_id}", now=now)
+
+
+async def set_now(session: AsyncSession, switch_id: str, *, now: datetime) -> SwitchRow:
+    """Return a switch that holds, or raise `NotFound`."""
+    row = await session.get(SwitchRow, switch_id)
+    if row is None or not _is_set(row, now):
+        raise NotFound(kind="switch", name=switch_id)
+    return row
+
+
+def _is_set(row: SwitchRow, now: datetime) -> bool:
+    return row.cleared_at is None and (row.until is None or row.until > now)
+
+
+async def _check_replaced(
+    session: AsyncSession, switch: Switch, *, now: datetime
+) -> None:
+    row = await session.get(SwitchRow, switch.id)
+    if row is None or not _is_set(row, now) or not is_looser(switch, _switch(row)):
+        return
+    raise WouldLoosen(
+        f"The switch {switch.id!r} is set and holds more than this would: "
+        f"{row.mode} for {Scope(**row.scope)}, "
+        f"{f'until {row.until:%Y-%m-%d %H:%M %Z}' if row.until else 'without an end'}. "
+        "Set yours under another name, which takes one person; then ask to lift "
+        f"{switch.id!r}, which takes two."
+    )
 
 
 async def listing(  # noqa: PLR0913 a filter and a page

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
 from orchestrator.store import audit, people
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
@@ -21,6 +22,8 @@ PREFIX = "kt_"
 EVERYTHING = "*"
 # How old a last use may be before it is written again: reading stays reading.
 USED_EVERY = timedelta(minutes=1)
+# So long it waits for the database; then it is left for the next request.
+USED_WAIT_S = 0.2
 
 
 class NewToken(BaseModel):
@@ -175,10 +178,12 @@ async def _made_with(session: AsyncSession, tokens: set[str]) -> list[TokenRow]:
 
 
 async def _use(store: Store, token: str, *, now: datetime) -> None:
-    async with store.write() as session:
-        row = await session.get(TokenRow, token)
-        if row is not None:
-            row.used_at = now
+    # Whoever holds the database back must not hold a kill switch back with this.
+    with suppress(StoreUnavailable):
+        async with store.write(wait_s=USED_WAIT_S) as session:
+            row = await session.get(TokenRow, token)
+            if row is not None:
+                row.used_at = now
 
 
 def _hash(plain: str) -> str:

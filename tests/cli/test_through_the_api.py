@@ -126,17 +126,26 @@ def test_role_that_may_not_is_status_1(web: Web) -> None:
     assert "Your role agent may not" in said.err
 
 
-def test_switch_is_set_listed_and_lifted(admin: Keyturn) -> None:
+def test_p11_switch_is_lifted_by_two_people(web: Web, admin: Keyturn) -> None:
+    operator = web.as_("operator")
     scope = ("--tool", "refund_order")
 
     impact = admin("switch", "impact", *scope, "--json").json()
     done = admin("switch", "set", "halt", *scope, "-r", "odd refunds", "--id", "s1")
     listed = admin("switch", "list", "--json").json()
-    lifted = admin("switch", "clear", "s1", "-r", "explained")
+    asked = admin("switch", "clear", "s1", "-r", "explained")
+    [proposal] = operator("proposal", "list", "--json").json()
+    own = admin("proposal", "confirm", proposal["id"])
+    still = admin("switch", "list", "--json").json()
+    lifted = operator("proposal", "confirm", proposal["id"])
 
     assert impact["sending"] == []
     assert done.out == "Set s1.\n"
     assert [(one["id"], one["mode"]) for one in listed] == [("s1", "halt")]
+    assert "still holds" in asked.out
+    assert f"keyturn proposal confirm {proposal['id']}" in asked.out
+    assert (own.status, len(still)) == (1, 1)
+    assert "takes two people" in own.err
     assert lifted.status == 0, lifted.err
     assert admin("switch", "list", "--json").json() == []
 
@@ -148,7 +157,7 @@ def test_switch_without_a_scope_is_wrong_usage(admin: Keyturn) -> None:
     assert "--everything" in said.err
 
 
-def test_disabled_workflow_starts_nothing(admin: Keyturn) -> None:
+def test_disabled_workflow_starts_nothing(web: Web, admin: Keyturn) -> None:
     admin(
         "switch",
         "set",
@@ -162,7 +171,8 @@ def test_disabled_workflow_starts_nothing(admin: Keyturn) -> None:
     )
 
     said = admin("run", "start", "support-ticket", json.dumps(TICKET))
-    admin("switch", "clear", "h", "--reason", "x")
+    asked = admin("switch", "clear", "h", "--reason", "x", "--json").json()
+    web.as_("operator")("proposal", "confirm", asked["id"])
 
     assert said.status == 1
     assert "disable" in said.err.lower()
@@ -262,3 +272,15 @@ async def _register(url: str) -> None:
         made = release.of(contract, apps.tools, apps.aliases)
         await releases.register(store, made, code_version="test")
     await store.close()
+
+
+def test_p11_switch_is_lifted_alone_on_the_database(admin: Keyturn) -> None:
+    admin("switch", "set", "halt", "--tool", "none", "-r", "x", "--id", "alone")
+
+    said = admin("switch", "clear", "alone", "-r", "nobody else is here", "--alone")
+
+    assert said.status == 0, said.err
+    assert "critical incident" in said.out
+    assert admin("switch", "list", "--json").json() == []
+    titles = [one["title"] for one in admin("incident", "list", "--json").json()]
+    assert any("lifted the switch alone alone" in title for title in titles)

@@ -1,5 +1,6 @@
 """`keyturn switch`: kill switches, through the HTTP API."""
 
+import getpass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +11,10 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Reason
+from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.store import proposals
+from orchestrator.store.engine import Store
 
 app = typer.Typer()
 
@@ -104,12 +108,42 @@ def clear(
     switch: Annotated[str, typer.Argument(help="The switch's name.")],
     reason: Reason,
     *,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help="Lift it at once on this environment's database, without a second "
+            "person; opens a critical incident.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lift a switch; what it stopped goes on."""
+    """Ask for a switch to be lifted: it holds until another person confirms."""
+    if alone:
+        _lift_alone(switch, reason)
+        return
     with Api() as api:
-        done = api.delete(f"/switches/{switch}", {"reason": reason})
-    output.as_json(done) if as_json else output.line(f"Lifted {switch}.")
+        made = api.delete(f"/switches/{switch}", {"reason": reason})
+    if as_json:
+        output.as_json(made)
+        return
+    output.line(
+        f"{switch} still holds. Another operator or admin confirms: "
+        f"keyturn proposal confirm {made['id']} (until {made['ends_at']})."
+    )
+
+
+def _lift_alone(switch: str, reason: str) -> None:
+    by = f"cli:{getpass.getuser()}"
+
+    async def work(store: Store) -> int:
+        return len(await proposals.lift_alone(store, switch, by=by, reason=reason))
+
+    rung = with_store(work)
+    output.line(
+        f"Lifted {switch} alone, as {by}; {rung} runs go on. A critical incident was "
+        "opened: somebody else reads and closes it."
+    )
 
 
 @app.command()

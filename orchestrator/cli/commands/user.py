@@ -1,29 +1,27 @@
 """`keyturn user`: accounts, tokens and keys, on the database of this environment."""
 
-import asyncio
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, get_args
 
 import typer
 from pydantic import ValidationError
 
 from approvals.auth import accounts
-from orchestrator import binding, settings
+from orchestrator import binding
 from orchestrator.binding import Signer
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.policy import Role
-from orchestrator.store import migrate, people, tokens
+from orchestrator.store import people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 
 app = typer.Typer()
 
-T = TypeVar("T")
 # What is done with direct access to the database is done by whoever runs it.
 BY = "cli"
 ROLES = get_args(Role)
@@ -70,7 +68,7 @@ def add(  # noqa: PLR0913 options of a command
         shown = None if password else secret
         return {"id": person.id, "email": person.email, "password": shown}
 
-    made = _with_store(work)
+    made = with_store(work)
     output.as_json(dict(made)) if as_json else output.pairs(made)
 
 
@@ -93,7 +91,7 @@ def token(
         ends = timedelta(days=days) if days else None
         return await tokens.create(store, person.id, name=name, by=BY, ends_in=ends)
 
-    output.line(_with_store(work))
+    output.line(with_store(work))
 
 
 @app.command()
@@ -130,18 +128,3 @@ def _password() -> str:
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\n")
-
-
-def _with_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    return asyncio.run(_within(settings.read().database_url, work))
-
-
-async def _within(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    remedy = await migrate.check(url)
-    if remedy is not None:
-        raise Ended(remedy)
-    store = Store(url)
-    try:
-        return await work(store)
-    finally:
-        await store.close()

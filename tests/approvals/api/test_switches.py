@@ -8,6 +8,7 @@ import httpx2
 import psycopg
 import pytest
 
+from orchestrator.store import tokens
 from orchestrator.store.engine import BARRIER, Store
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
@@ -48,24 +49,34 @@ async def test_a_switch_is_shown_listed_and_lifted(
     headers = await people.token("olga", role="operator")
     await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
 
+    second = await people.token("otto", role="admin")
+    why = {"reason": "Mended."}
+
     listed = await http.get(SWITCHES, headers=headers)
     shown = await http.get(f"{SWITCHES}/refunds", headers=headers)
     bare = await http.delete(f"{SWITCHES}/refunds", headers=headers)
-    lifted = await http.delete(
-        f"{SWITCHES}/refunds", params={"reason": "Mended."}, headers=headers
-    )
-    again = await http.delete(
-        f"{SWITCHES}/refunds", params={"reason": "Mended."}, headers=headers
-    )
+    asked = await http.delete(f"{SWITCHES}/refunds", params=why, headers=headers)
+    still = await http.get(SWITCHES, headers=headers)
+    confirm = f"/api/v1/proposals/{asked.json()['id']}:confirm"
+    own = await http.post(confirm, headers=headers)
+    done = await http.post(confirm, headers=second)
+    late = await http.post(confirm, headers=second)
+    again = await http.delete(f"{SWITCHES}/refunds", params=why, headers=headers)
     left = await http.get(SWITCHES, headers=headers)
     every = await http.get(SWITCHES, params={"all": "true"}, headers=headers)
 
     assert [one["id"] for one in listed.json()["items"]] == ["refunds"]
     assert shown.json()["scope"]["tool"] == "refund_order"
     assert bare.status_code == 422
-    assert (lifted.status_code, lifted.json()["clear_reason"]) == (200, "Mended.")
+    assert (asked.status_code, asked.json()["status"]) == (202, "open")
+    assert len(still.json()["items"]) == 1
+    assert own.status_code == 403
+    assert "takes two people" in own.json()["detail"]
+    assert (done.status_code, done.json()["status"]) == (200, "confirmed")
+    assert (late.status_code, late.json()["state"]) == (409, "confirmed")
     assert again.status_code == 404
     assert left.json()["items"] == []
+    assert "Mended." in every.json()["items"][0]["clear_reason"]
     assert len(every.json()["items"]) == 1
 
 
@@ -170,3 +181,66 @@ async def test_p03_a_switch_that_cannot_lock_is_not_set(
         assert f"locked by process {os.getpid()}." in held.json()["detail"]
     assert held.headers["retry-after"]
     assert free.status_code == 200
+
+
+async def test_p11_a_looser_switch_does_not_take_its_place(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    headers = await people.token("olga", role="operator")
+    await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+
+    looser = await http.put(
+        f"{SWITCHES}/refunds", json={**HALT, "mode": "disable"}, headers=headers
+    )
+
+    assert looser.status_code == 409
+    assert looser.json()["type"] == "urn:keyturn:problem:would-loosen"
+    assert "under another name" in looser.json()["detail"]
+
+
+async def test_p11_a_second_token_is_the_same_person(
+    http: httpx2.AsyncClient, store: Store, people: People
+) -> None:
+    headers = await people.token("olga", role="operator")
+    olga = await people.named("olga")
+    plain = await tokens.create(store, olga.id, name="other", by=olga.id)
+    await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+    asked = await http.delete(
+        f"{SWITCHES}/refunds", params={"reason": "Mended."}, headers=headers
+    )
+
+    other = await http.post(
+        f"/api/v1/proposals/{asked.json()['id']}:confirm",
+        headers={"Authorization": f"Bearer {plain}"},
+    )
+
+    assert other.status_code == 403
+    assert other.json()["type"] == "urn:keyturn:problem:needs-second-person"
+
+
+async def test_p11_proposals_are_listed_declined_and_withdrawn(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    olga = await people.token("olga", role="operator")
+    otto = await people.token("otto", role="operator")
+    proposals, why = "/api/v1/proposals", {"reason": "Mended."}
+    await http.put(f"{SWITCHES}/refunds", json=HALT, headers=olga)
+    first = await http.delete(f"{SWITCHES}/refunds", params=why, headers=olga)
+    name = first.json()["id"]
+
+    waiting = await http.get(proposals, headers=otto)
+    shown = await http.get(f"{proposals}/{name}", headers=otto)
+    no = await http.post(
+        f"{proposals}/{name}:decline", json={"reason": "Not yet."}, headers=otto
+    )
+    second = await http.delete(f"{SWITCHES}/refunds", params=why, headers=olga)
+    back = await http.post(f"{proposals}/{second.json()['id']}:withdraw", headers=olga)
+    none = await http.get(proposals, headers=otto)
+    every = await http.get(proposals, params={"all": "true"}, headers=otto)
+
+    assert [one["id"] for one in waiting.json()["items"]] == [name]
+    assert shown.json()["target"]["switch"] == "refunds"
+    assert (no.json()["status"], no.json()["outcome"]) == ("declined", "Not yet.")
+    assert back.json()["status"] == "withdrawn"
+    assert none.json()["items"] == []
+    assert [one["status"] for one in every.json()["items"]] == ["withdrawn", "declined"]

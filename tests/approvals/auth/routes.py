@@ -32,6 +32,8 @@ BODIES: Mapping[str, Mapping[str, object]] = {
         "mode": "halt",
         "reason": "to stop it",
     },
+    "POST /api/v1/proposals/{id}:decline": {"reason": "not yet"},
+    "POST /ops/proposals/{proposal}": {"answer": "confirm"},
     "POST /api/v1/effects/{key}:record": {"happened": True, "evidence": "A receipt."},
     "POST /api/v1/effects/{key}:reopen": {"how": "failed", "words": "A letter."},
     "POST /effects/{key}/reopen": {"how": "failed", "words": "A letter."},

@@ -11,6 +11,7 @@ from orchestrator.store.tables import (
     DraftRow,
     NoteRow,
     OutboxRow,
+    ProposalRow,
     SwitchRow,
 )
 from tests.approvals.pages.conftest import Doors
@@ -404,11 +405,24 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
     async with store.read() as session:
         switch = (await session.execute(select(SwitchRow))).scalar_one()
     await visitor.post(f"/ops/switches/{switch.id}/clear", reason="Mended")
-    after = (await visitor.get("/ops")).text
+    asked = (await visitor.get("/ops")).text
+    async with store.read() as session:
+        proposal = (await session.execute(select(ProposalRow))).scalar_one()
+    answer = f"/ops/proposals/{proposal.id}"
+    own = await visitor.post(answer, answer="confirm")
+    second = await doors.visit("admin")
+    offered = (await second.get("/ops")).text
+    await second.post(answer, answer="confirm")
+    after = (await second.get("/ops")).text
 
     assert "2 open runs" in impact.text
     assert "May still reach the provider" in set_.text
     assert switch.scope == {"tool": "refund_order"}
+    assert "No switch is set" not in asked
+    assert "Withdraw it" in asked
+    assert own.status_code == 403
+    assert "takes two people" in own.text
+    assert "Asked for by Operator" in offered
     assert "No switch is set" in after
 
 

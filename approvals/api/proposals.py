@@ -1,0 +1,131 @@
+"""Proposals: what one person wants loosened, answered by another one (P11)."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from approvals import loosening
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.text import PathId, Reason
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.store import proposals
+from orchestrator.store.approvals import Person
+from orchestrator.store.engine import Store
+from orchestrator.store.proposals import State
+from orchestrator.store.tables import ProposalRow
+
+router = APIRouter(tags=["proposals"], route_class=StrictRoute)
+
+Reader = Annotated[Person, Depends(require("proposals.read"))]
+Answerer = Annotated[Person, Depends(require("proposals.answer"))]
+
+
+class Proposal(BaseModel):
+    """A loosening that waits for its second person until `ends_at`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: str = Field(description="`switch.clear` or `person.access`")
+    target: dict[str, JsonValue] = Field(description="What it is about, as it was")
+    tenant: str | None
+    reason: str
+    status: State
+    proposed_by: str
+    proposed_name: str
+    created_at: datetime
+    ends_at: datetime
+    decided_by: str | None
+    decided_name: str | None
+    decided_at: datetime | None
+    outcome: str | None = Field(description="Why it was declined or is void")
+
+
+class Decline(BaseModel):
+    """Why not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
+
+
+class ProposalQuery(Paged):
+    """Which proposals to list."""
+
+    all: bool = Field(default=False, description="Those that were answered, too")
+
+
+ANSWERS = {**ONE, **STATE}
+
+
+@router.get("/proposals")
+async def list_proposals(
+    person: Reader, store: StoreDep, wanted: Annotated[ProposalQuery, Query()]
+) -> Page[Proposal]:
+    """List proposals, newest first; those that wait, or all."""
+    async with store.read() as session:
+        now = await store.now(session)
+        rows = await proposals.listing(
+            session,
+            tenant=person.tenant,
+            is_open=not wanted.all,
+            now=now,
+            limit=wanted.one_more,
+            before=wanted.cursor,
+        )
+    return page([_body(row, now) for row in rows], wanted, lambda one: one.id)
+
+
+@router.get("/proposals/{id}", responses=ONE)
+async def show_proposal(id: PathId, person: Reader, store: StoreDep) -> Proposal:  # noqa: A002 the path's name
+    """Show a proposal."""
+    async with store.read() as session:
+        row = await proposals.get(session, id, tenant=person.tenant)
+        return _body(row, await store.now(session))
+
+
+@router.post("/proposals/{id}:confirm", dependencies=ONCE, responses=ANSWERS)
+async def confirm_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Proposal:  # noqa: A002 the path's name
+    """Do what another person proposed.
+
+    403 for the one who proposed it, by whatever token. 409 where somebody answered
+    first, its time is over, or what it is about has changed: then nothing is done.
+    """
+    return await body(parts.store, await loosening.confirm(parts, id, person))
+
+
+@router.post(
+    "/proposals/{id}:decline", dependencies=ONCE, responses={**BODY, **ANSWERS}
+)
+async def decline_proposal(
+    id: PathId,  # noqa: A002 the path's name
+    why: Decline,
+    person: Answerer,
+    parts: PartsDep,
+) -> Proposal:
+    """Say no to what another person proposed."""
+    row = await loosening.decline(parts, id, person, reason=why.reason)
+    return await body(parts.store, row)
+
+
+@router.post("/proposals/{id}:withdraw", dependencies=ONCE, responses=ANSWERS)
+async def withdraw_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Proposal:  # noqa: A002 the path's name
+    """Take one's own proposal back."""
+    return await body(parts.store, await loosening.withdraw(parts, id, person))
+
+
+async def body(store: Store, row: ProposalRow) -> Proposal:
+    """Return a proposal as the API shows it."""
+    async with store.read() as session:
+        return _body(row, await store.now(session))
+
+
+def _body(row: ProposalRow, now: datetime) -> Proposal:
+    shown = row.model_dump(exclude={"status"})
+    return Proposal(**shown, status=proposals.state(row, now=now))

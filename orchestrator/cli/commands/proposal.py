@@ -1,0 +1,82 @@
+"""`keyturn proposal`: what one person wants loosened, through the HTTP API."""
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.api import Api, Item
+from orchestrator.cli.arguments import AsJson, Most, Reason
+
+app = typer.Typer()
+
+COLUMNS = ("Proposal", "What", "Reason", "By", "Status", "Ends")
+Named = Annotated[str, typer.Argument(help="The proposal's id.")]
+
+
+@app.callback()
+def about() -> None:
+    """See what waits for a second person; confirm, decline or withdraw it."""
+
+
+@app.command("list")
+def listing(
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Those that were answered, too.")
+    ] = False,
+    limit: Most = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List proposals, newest first."""
+    with Api() as api:
+        query = {"all": "true" if every else None}
+        found = api.items("/proposals", query, most=limit)
+    if as_json:
+        output.as_json(list(found))
+        return
+    output.table(COLUMNS, [_row(one) for one in found])
+
+
+@app.command()
+def confirm(proposal: Named, *, as_json: AsJson = False) -> None:
+    """Do what another person proposed."""
+    with Api() as api:
+        done = api.post(f"/proposals/{proposal}:confirm", {})
+    output.as_json(done) if as_json else output.line(f"Done: {what(done)}.")
+
+
+@app.command()
+def decline(proposal: Named, reason: Reason, *, as_json: AsJson = False) -> None:
+    """Say no to what another person proposed."""
+    with Api() as api:
+        done = api.post(f"/proposals/{proposal}:decline", {"reason": reason})
+    output.as_json(done) if as_json else output.line(f"Declined {proposal}.")
+
+
+@app.command()
+def withdraw(proposal: Named, *, as_json: AsJson = False) -> None:
+    """Take your own proposal back."""
+    with Api() as api:
+        done = api.post(f"/proposals/{proposal}:withdraw", {})
+    output.as_json(done) if as_json else output.line(f"Withdrew {proposal}.")
+
+
+def what(proposal: Item) -> str:
+    """Return what a proposal is about, in words."""
+    target = proposal.get("target")
+    about_ = target if isinstance(target, dict) else {}
+    if proposal.get("kind") == "switch.clear":
+        return f"lift {about_.get('switch')}"
+    return f"more access for {about_.get('person')}"
+
+
+def _row(proposal: Item) -> list[object]:
+    return [
+        proposal["id"],
+        what(proposal),
+        proposal.get("reason"),
+        proposal.get("proposed_name"),
+        proposal.get("status"),
+        proposal.get("ends_at"),
+    ]
