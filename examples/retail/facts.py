@@ -51,6 +51,7 @@ async def return_facts(
 ) -> OrderFacts:
     """Give the items that go back; their prices are what is refunded."""
     order = await order_of(context, call.order_id)
+    await method_of(context, call.payment_method_id)
     items = held(order, call.item_ids)
     total = sum(item.price for item in items)
     return facts(order, lines(items), f"refund of {dollars(total)}")
@@ -59,6 +60,7 @@ async def return_facts(
 async def swap_facts(call: ItemSwap, context: ToolContext) -> OrderFacts:
     """Give each item beside the one that takes its place, and the difference."""
     order = await order_of(context, call.order_id)
+    await method_of(context, call.payment_method_id)
     by_id = {item.item_id: item for item in order.items}
     asked = zip(call.item_ids, call.new_item_ids, strict=False)
     pairs = [(by_id[old], new) for old, new in asked if old in by_id]
@@ -96,6 +98,7 @@ async def return_money(
     call: calls.ReturnDeliveredOrderItems, context: ToolContext
 ) -> Money:
     """Give the prices of the items that go back."""
+    await method_of(context, call.payment_method_id)
     order = await order_of(context, call.order_id)
     return cents(sum(item.price for item in held(order, call.item_ids)))
 

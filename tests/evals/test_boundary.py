@@ -17,7 +17,11 @@ from orchestrator.connector import Connectors
 from orchestrator.evals.boundary import Boundary, attack
 from tests.activities.tools.desk import Desk, Ports
 from tests.examples.retail.conftest import MARKET
-from tests.examples.retail.connectors import ShopConnectors, ShopService
+from tests.examples.retail.connectors import (
+    ShopConnectors,
+    ShopService,
+    context_for,
+)
 from tests.examples.retail.shop_process import shop_process
 
 Json = dict[str, JsonValue]
@@ -59,12 +63,44 @@ RETAIL_CALLS: Mapping[str, Json] = {
         "payment_method_id": "pay-ana",
     },
     "cancel_pending_order": {"order_id": "#A2", "reason": "no longer needed"},
+    "find_user_id_by_name_zip": {
+        "first_name": "\u00c1na",
+        "last_name": "Berg",
+        "zip": "0150",
+    },
+    "return_delivered_order_items": {
+        "order_id": "#A3",
+        "item_ids": ["mug-red"],
+        "payment_method_id": "card-ana",
+    },
 }
+# These leave orders in a state in which others above no longer work.
+RETAIL_SWAPS: Mapping[str, Json] = {
+    "exchange_delivered_order_items": {
+        "order_id": "#A3",
+        "item_ids": ["mug-red"],
+        "new_item_ids": ["mug-blue"],
+        "payment_method_id": "card-ana",
+    },
+    "modify_pending_order_items": {
+        "order_id": "#A1",
+        "item_ids": ["mug-blue"],
+        "new_item_ids": ["mug-red"],
+        "payment_method_id": "card-ana",
+    },
+}
+# Products are everybody's, and what a colleague reads of a hand-off is nobody's id.
+NOBODYS = {"get_product_details", "get_item_details", "list_all_product_types"}
+NOBODYS |= {"calculate", "transfer_to_human_agents"}
+# What in a call says whose object it is about.
+NAMES_AN_OWNER = {"order_id", "user_id", "payment_method_id", "email", "zip"}
 RETAIL_OTHERS = {
     "ana": ["bo"],
     "#A1": ["#B1"],
     "#A2": ["#B1"],
+    "#A3": ["#B1"],
     "pay-ana": ["card-bo"],
+    "card-ana": ["card-bo"],
     "ana.berg@example.com": ["bo@example.com"],
 }
 
@@ -177,28 +213,53 @@ async def test_p14_the_shipped_tools_serve_the_runs_customer_alone() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("calls", [RETAIL_CALLS, RETAIL_SWAPS], ids=["most", "swaps"])
 async def test_p14_the_retail_tools_serve_the_runs_customer_alone(
-    market: httpx2.AsyncClient,
+    market: httpx2.AsyncClient, calls: Mapping[str, Json]
 ) -> None:
     def connectors(actor: Actor) -> Connectors:
         service = ShopService(market, actor.customer, actor.effect_key)
         return ShopConnectors(service)
 
-    tools = {n: t for n, t in _tools(retail).items() if n in RETAIL_CALLS}
+    tools = {n: t for n, t in _tools(retail).items() if n in calls}
 
     found = await attack(
         Boundary(
             tools=tools,
             connectors=connectors,
             customer="ana",
-            calls=RETAIL_CALLS,
+            calls=calls,
             others=RETAIL_OTHERS,
             secrets=["2 Hill", "2222", "5003"],
-            tenant="boundary",
+            tenant=f"boundary-{len(calls)}",
         )
     )
 
     assert found == []
+
+
+async def test_p14_a_stranger_is_not_found_by_name_and_zip(
+    market: httpx2.AsyncClient,
+) -> None:
+    # Three words name a person here, so no one of them alone can be taken from another.
+    context = context_for(market, "boundary-name", "ana")
+    bo = {"first_name": "Bo", "last_name": "Dahl", "zip": "5003"}
+    find = _tools(retail)["find_user_id_by_name_zip"]
+
+    with pytest.raises(ToolError) as refused:
+        await find.function(find.input.model_validate(bo), context)
+
+    assert "bo" not in str(refused.value).replace("belongs", "")
+
+
+def test_p14_every_tool_that_names_an_owner_is_attacked() -> None:
+    calls = {**RETAIL_CALLS, **RETAIL_SWAPS}
+
+    assert set(_tools(retail)) - set(calls) == NOBODYS
+    assert set(_tools(support)) == set(SUPPORT_CALLS)
+    for name, given in calls.items():
+        named = {given[part] for part in NAMES_AN_OWNER & set(given)}
+        assert named <= set(RETAIL_OTHERS) | {"0150", "1"}, name
 
 
 @pytest.fixture(scope="module")
