@@ -12,13 +12,17 @@ from orchestrator.store.tables import CallRow, CustomerMessageRow, MessageRow
 
 @dataclass(frozen=True)
 class Entry:
-    """Something said or done; `is_asked` marks the call that is asked about."""
+    """Something said or done; `is_asked` marks the call that is asked about.
+
+    `edited` is what a person made of the model's `arguments`.
+    """
 
     kind: Literal["customer", "model", "call"]
     text: str = ""
     is_new: bool = False
     call: CallRow | None = None
     arguments: JsonValue = None
+    edited: JsonValue = None
     result: JsonValue = None
     is_asked: bool = False
 
@@ -65,7 +69,8 @@ def _call(call: CallRow, asked: tuple[int, int] | None) -> Entry:
     return Entry(
         "call",
         call=call,
-        arguments=parsed(call.effective or call.arguments),
+        arguments=parsed(call.arguments),
+        edited=parsed(call.effective) if call.effective else None,
         result=parsed(call.result),
         is_asked=(call.turn, call.index) == asked,
     )

@@ -96,6 +96,7 @@ async def test_an_edit_stands_beside_what_was_proposed(
         assert "Decided by people" in found
         assert "<del>84.50 </del>" in found
         assert "<ins>80.00 </ins>" in found
+    assert "Drafted by the model and edited by a person" in page
 
 
 async def test_a_redraft_shows_who_sent_it_back_and_why(
