@@ -133,8 +133,8 @@ def _copies(run: RunRow, call: CallRow, number: int) -> tuple[RunRow, CallRow]:
         "subject": f"order_id=o{number}",
     }
     return (
-        RunRow(**{**run.model_dump(), **like_run}),
-        CallRow(**{**call.model_dump(), **like_call}),
+        RunRow.model_validate({**run.model_dump(), **like_run}),
+        CallRow.model_validate({**call.model_dump(), **like_call}),
     )
 
 
