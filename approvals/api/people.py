@@ -1,18 +1,39 @@
-"""Who is signed in."""
+"""Who is signed in; and everybody's accounts, for whoever manages people."""
 
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from approvals.api.json_route import StrictRoute
-from approvals.auth import permissions
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.text import Line, PathId
+from approvals.auth import accounts, permissions
+from approvals.auth.accounts import LONGEST_PASSWORD
+from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
-from approvals.auth.visitor import SignedIn
+from approvals.auth.visitor import SignedIn, require
+from approvals.dependencies import StoreDep
+from orchestrator.policy import Role
+from orchestrator.store import people
+from orchestrator.store.approvals import Person
+from orchestrator.store.people import Label, NewPerson, Profile
+from orchestrator.store.tables import PersonRow
 
-router = APIRouter(tags=["me"], route_class=StrictRoute)
+router = APIRouter(tags=["people"], route_class=StrictRoute)
+
+Manager = Annotated[Person, Depends(require("people.manage"))]
+Labels = Annotated[list[Label], Field(max_length=50)]
+Email = Annotated[
+    str, StringConstraints(pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}$")
+]
 
 
 class Me(BaseModel):
-    """The person or service that a session or token stands for."""
+    """The person or service that a session or token stands for, and what it may do."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,7 +46,82 @@ class Me(BaseModel):
     may: list[Action]
 
 
-@router.get("/me")
+class Account(BaseModel):
+    """Somebody's account; `tenant` null sees every tenant's objects."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    email: str
+    kind: str
+    role: str
+    tenant: str | None
+    teams: list[str]
+    languages: list[str]
+    has_password: bool
+    oidc_issuer: str | None
+    approves_from: datetime | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class Invite(BaseModel):
+    """An account to open.
+
+    Without a password: whoever proves that the address is theirs, through OIDC, comes in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Line
+    email: Email
+    role: Role
+    kind: Literal["person", "service"] = "person"
+    tenant: Line | None = None
+    teams: Labels = Field(default_factory=list[str])
+    languages: Labels = Field(default_factory=list[str])
+
+
+class Describe(BaseModel):
+    """What gives no authority; what is left out stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Line | None = None
+    teams: Labels | None = None
+    languages: Labels | None = None
+
+
+class SetAccess(BaseModel):
+    """What somebody may do from now on, and whose objects they see."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role
+    tenant: Line | None = Field(description="null: every tenant's")
+
+
+class SetPassword(BaseModel):
+    """A new password; null takes it away, and OIDC alone lets them in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    password: (
+        Annotated[
+            str, StringConstraints(min_length=SHORTEST, max_length=LONGEST_PASSWORD)
+        ]
+        | None
+    )
+
+
+class PeopleQuery(Paged):
+    """Whose accounts to list."""
+
+    tenant: Line | None = None
+
+
+@router.get("/me", tags=["me"])
 async def me(visitor: SignedIn) -> Me:
     """Return who asks, and what they may do."""
     person = visitor.person
@@ -37,4 +133,97 @@ async def me(visitor: SignedIn) -> Me:
         kind=person.kind,
         tenant=person.tenant,
         may=permissions.granted(person),
+    )
+
+
+@router.get("/people")
+async def list_people(
+    manager: Manager, store: StoreDep, wanted: Annotated[PeopleQuery, Query()]
+) -> Page[Account]:
+    """List accounts, oldest first; a tenant's admin sees that tenant's."""
+    async with store.read() as session:
+        rows = await people.listing(
+            session,
+            tenant=accounts.tenant_of_list(manager, wanted.tenant),
+            limit=wanted.one_more,
+            after=wanted.cursor,
+        )
+    return page([_body(row) for row in rows], wanted, lambda one: one.id)
+
+
+@router.post("/people", status_code=201, dependencies=ONCE, responses={**BODY, **STATE})
+async def invite(wanted: Invite, manager: Manager, store: StoreDep) -> Account:
+    """Open an account; 409 where the address has one."""
+    new = NewPerson.model_validate(wanted.model_dump())
+    return _body(await accounts.invite(store, new, by=manager))
+
+
+@router.get("/people/{id}", responses=ONE)
+async def show_person(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
+    """Show an account."""
+    async with store.read() as session:
+        return _body(await people.get(session, id, tenant=manager.tenant))
+
+
+@router.patch("/people/{id}", responses={**BODY, **ONE})
+async def describe(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: Describe,
+    manager: Manager,
+    store: StoreDep,
+) -> Account:
+    """Change name, teams or languages."""
+    profile = Profile.model_validate(wanted.model_dump())
+    row = await people.describe(
+        store, id, profile, by=manager.id, tenant=manager.tenant
+    )
+    return _body(row)
+
+
+@router.put("/people/{id}/access", responses={**BODY, **ONE, **STATE})
+async def set_access(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: SetAccess,
+    manager: Manager,
+    store: StoreDep,
+) -> Account:
+    """Change role and tenant; 403 for your own, 409 for the last admin's.
+
+    Whoever may decide more than before only looks for a day.
+    """
+    row = await accounts.set_access(
+        store, id, role=wanted.role, tenant=wanted.tenant, by=manager
+    )
+    return _body(row)
+
+
+@router.post("/people/{id}:disable", dependencies=ONCE, responses={**ONE, **STATE})
+async def disable(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
+    """Close an account: sessions end, tokens are revoked. 409 for the last admin's."""
+    return _body(await accounts.set_open(store, id, by=manager, is_open=False))
+
+
+@router.post("/people/{id}:enable", dependencies=ONCE, responses={**ONE, **STATE})
+async def enable(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
+    """Open a closed account again; its tokens stay revoked."""
+    return _body(await accounts.set_open(store, id, by=manager, is_open=True))
+
+
+# Not kept under an `Idempotency-Key`: a digest of the body could be guessed at.
+@router.post("/people/{id}:password", responses={**BODY, **ONE})
+async def set_password(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: SetPassword,
+    manager: Manager,
+    store: StoreDep,
+) -> Account:
+    """Give somebody else a password; their sessions end, and they decide a day later."""
+    row = await accounts.reset_password(store, id, wanted.password, by=manager)
+    return _body(row)
+
+
+def _body(row: PersonRow) -> Account:
+    return Account(
+        **row.model_dump(include=set(Account.model_fields) - {"has_password"}),
+        has_password=row.password_hash is not None,
     )

@@ -24,6 +24,7 @@ from approvals.api import (
     run_trace,
     runs,
     switches,
+    tokens,
     tools,
     webhooks,
 )
@@ -53,6 +54,7 @@ NOUNS = (
     budgets,
     audit,
     people,
+    tokens,
     webhooks,
     notices,
 )

@@ -1,15 +1,19 @@
 """Accounts with passwords: opened, given a new password, signed in."""
 
 from approvals.auth import passwords
-from approvals.errors import WrongPassword
+from approvals.errors import MayNot, WrongPassword
 from orchestrator.errors import InvalidValue
+from orchestrator.policy import Role
 from orchestrator.store import access, people
+from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import PersonRow
 
 LONGEST_PASSWORD = 1_000
+# No tenant has an empty name.
+NOBODYS = ""
 
 
 async def add(
@@ -24,6 +28,46 @@ async def set_password(store: Store, person: str, password: str, *, by: str) -> 
     """Give an account a new password; whoever is signed in as it is signed out."""
     hashed = await _hashed(password)
     await people.set_password(store, person, password_hash=hashed, by=by)
+
+
+def tenant_of_list(manager: Person, wanted: str | None) -> str | None:
+    """Return whose people to list; a tenant's admin manages that tenant's alone."""
+    if manager.tenant is None:
+        return wanted
+    return manager.tenant if wanted in (None, manager.tenant) else NOBODYS
+
+
+async def invite(store: Store, new: NewPerson, *, by: Person) -> PersonRow:
+    """Open an account without a password, in a tenant that `by` manages."""
+    if by.tenant is not None and new.tenant is None:
+        new = new.model_copy(update={"tenant": by.tenant})
+    _refuse_other_tenant(by, new.tenant)
+    return await people.add(store, new, password_hash=None, by=by.id)
+
+
+async def set_access(
+    store: Store, person: str, *, role: Role, tenant: str | None, by: Person
+) -> PersonRow:
+    """Change somebody's role and tenant; raises `OwnAccess` or `LastAdmin`."""
+    _refuse_other_tenant(by, tenant)
+    change = Change(role=role, tenant=tenant)
+    return await access.change(store, person, change, by=by.id, managed=by.tenant)
+
+
+async def set_open(
+    store: Store, person: str, *, by: Person, is_open: bool
+) -> PersonRow:
+    """Close an account, or open it again."""
+    act = access.enable if is_open else access.disable
+    return await act(store, person, by=by.id, managed=by.tenant)
+
+
+def _refuse_other_tenant(by: Person, tenant: str | None) -> None:
+    if by.tenant not in (None, tenant):
+        raise MayNot(
+            f"You manage the people of the tenant {by.tenant!r}; nobody else's, and "
+            "nobody who sees every tenant."
+        )
 
 
 async def change_own_password(
@@ -49,7 +93,7 @@ async def reset_password(
     """Give somebody else a new password; without one they sign in through OIDC alone."""
     hashed = await _hashed(password) if password is not None else None
     return await access.reset_password(
-        store, person, password_hash=hashed, by=by.id, tenant=by.tenant
+        store, person, password_hash=hashed, by=by.id, managed=by.tenant
     )
 
 

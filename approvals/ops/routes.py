@@ -10,6 +10,7 @@ from approvals.ops import (
     incidents,
     new_run,
     notices,
+    people,
     runs,
     switches,
 )
@@ -26,5 +27,6 @@ for part in (
     audit,
     notices,
     account,
+    people,
 ):
     router.include_router(part.router)

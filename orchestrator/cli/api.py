@@ -89,6 +89,10 @@ class Api:
         """Set something; return it."""
         return self._ask("PUT", path, body=body)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Item:
+        """Change some of something; return it."""
+        return self._ask("PATCH", path, body=body)
+
     def delete(self, path: str, query: Query | None = None) -> Item:
         """Take something away; return what it was."""
         return self._ask("DELETE", path, query=query)
@@ -133,10 +137,18 @@ class Api:
         raise (WrongUsage if status in MALFORMED else Ended)(words)
 
 
+# A value that is sent as null; None itself is left out of a body.
+NULL: Any = object()
+
+
 def _kept(body: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if body is None:
         return None
-    return {name: value for name, value in body.items() if value is not None}
+    return {
+        name: None if value is NULL else value
+        for name, value in body.items()
+        if value is not None
+    }
 
 
 def _object(text: str) -> Item:

@@ -33,7 +33,7 @@ COMMANDS = {
     "budget": "See what models have cost, and what is left.",
     "audit": "Verify and export the audit log.",
     "db": "Bring the database's schema up to date.",
-    "user": "Make accounts, tokens and keys.",
+    "user": "Manage people, tokens and keys.",
     "doctor": "Check that this installation can work.",
     "bench": "Measure Keyturn on this machine.",
 }

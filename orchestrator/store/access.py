@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select, update
 
-from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
 from orchestrator.store import people, reassigning
 from orchestrator.store.engine import Store
@@ -26,6 +26,21 @@ class Access(BaseModel):
     role: Role
     tenant: str | None = Field(default=None, min_length=1, max_length=200)
     is_open: bool = True
+
+
+class Change(BaseModel):
+    """What of an account's access is to be another; what was not set stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role | None = None
+    tenant: str | None = Field(default=None, min_length=1, max_length=200)
+    is_open: bool | None = None
+
+    def of(self, row: PersonRow) -> Access:
+        """Return the whole access that an account would have."""
+        set_ = {name: getattr(self, name) for name in self.model_fields_set}
+        return of(row).model_copy(update=set_)
 
 
 class OwnAccess(KeyturnError):
@@ -44,14 +59,20 @@ def of(row: PersonRow) -> Access:
 
 
 async def change(
-    store: Store, person: str, wanted: Access, *, by: str, tenant: str | None = None
+    store: Store,
+    person: str,
+    change: Change,
+    *,
+    by: str,
+    managed: str | None = None,
 ) -> PersonRow:
-    """Give somebody this access; `tenant` is whose people the caller manages.
+    """Change what somebody may do; `managed` is the tenant whose people `by` manages.
 
     Raises `NotFound` (also for another tenant's people), `OwnAccess` or `LastAdmin`.
     """
     async with store.write() as session:
-        row = await lock(session, person, tenant=tenant)
+        row = await lock(session, person, managed=managed)
+        wanted = change.of(row)
         await grant(session, row, wanted, by=by, at=await store.now(session))
     await _hand_over(store, row, by=by)
     return row
@@ -63,13 +84,13 @@ async def grant(
     """Give an account this access, and record it; every change of it comes through here.
 
     The seam for two people (P11): whoever asks for a second person's yes compares
-    `of(row)` with `wanted` before calling `change`, or this within a transaction of
-    their own that began with `lock`; nothing else writes a role, a tenant or the end of
-    an account. What is more than before: a role with an action that the old one lacks, a
-    higher rank among approvers, another tenant or every one, a closed account opened.
-    Two more ways lead to authority: `people.add` opens an account with a role, and
-    `reset_password` lets whoever chose the password in; neither approves anything for a
-    day (`approves_from`).
+    `of(row)` with `wanted` (a `Change` of that row) within a transaction that began
+    with `lock`; nothing else writes a role, a tenant or the end of an account. What is
+    more than before: a role with an action that the old one lacks, a higher rank among
+    approvers, another tenant or every one, a closed account opened. Two more ways lead
+    to authority: `people.add` opens an account with a role, and `reset_password` lets
+    whoever chose the password in; neither approves anything for a day
+    (`approves_from`).
     """
     before = of(row)
     if wanted == before:
@@ -97,17 +118,17 @@ async def grant(
 
 
 async def disable(
-    store: Store, person: str, *, by: str, tenant: str | None = None
+    store: Store, person: str, *, by: str, managed: str | None = None
 ) -> PersonRow:
     """Close an account: its sessions end and its tokens open nothing any more."""
-    return await _set_open(store, person, by=by, tenant=tenant, is_open=False)
+    return await change(store, person, Change(is_open=False), by=by, managed=managed)
 
 
 async def enable(
-    store: Store, person: str, *, by: str, tenant: str | None = None
+    store: Store, person: str, *, by: str, managed: str | None = None
 ) -> PersonRow:
     """Open a closed account again; its old tokens stay revoked."""
-    return await _set_open(store, person, by=by, tenant=tenant, is_open=True)
+    return await change(store, person, Change(is_open=True), by=by, managed=managed)
 
 
 async def reset_password(
@@ -116,7 +137,7 @@ async def reset_password(
     *,
     password_hash: str | None,
     by: str,
-    tenant: str | None = None,
+    managed: str | None = None,
 ) -> PersonRow:
     """Set somebody else's password, or take it away (None); their sessions end.
 
@@ -124,9 +145,9 @@ async def reset_password(
     the person, or a reader of the log, to object.
     """
     async with store.write() as session:
-        row = await lock(session, person, tenant=tenant)
+        row = await lock(session, person, managed=managed)
         if row.kind != "person":
-            raise NotFound(kind="person with a password", name=person)
+            raise InvalidValue(f"{row.name} is a service: it has tokens, no password")
         if row.id == by:
             raise OwnAccess("Set your own password on your settings page.")
         now = await store.now(session)
@@ -138,7 +159,7 @@ async def reset_password(
         return row
 
 
-async def lock(session: AsyncSession, person: str, *, tenant: str | None) -> PersonRow:
+async def lock(session: AsyncSession, person: str, *, managed: str | None) -> PersonRow:
     """Return the account of this tenant's people, locked, or raise `NotFound`.
 
     Every admin's row is locked before it, in order: two admins who close each other's
@@ -148,7 +169,7 @@ async def lock(session: AsyncSession, person: str, *, tenant: str | None) -> Per
     row = await session.get(
         PersonRow, person, with_for_update=True, populate_existing=True
     )
-    if row is None or (tenant is not None and row.tenant != tenant):
+    if row is None or managed not in (None, row.tenant):
         raise NotFound(kind="person", name=person)
     return row
 
@@ -156,17 +177,6 @@ async def lock(session: AsyncSession, person: str, *, tenant: str | None) -> Per
 async def end_sessions(session: AsyncSession, person: str) -> None:
     """End whatever browser is signed in as somebody."""
     await session.execute(delete(SessionRow).where(col(SessionRow.person) == person))
-
-
-async def _set_open(
-    store: Store, person: str, *, by: str, tenant: str | None, is_open: bool
-) -> PersonRow:
-    async with store.write() as session:
-        row = await lock(session, person, tenant=tenant)
-        wanted = of(row).model_copy(update={"is_open": is_open})
-        await grant(session, row, wanted, by=by, at=await store.now(session))
-    await _hand_over(store, row, by=by)
-    return row
 
 
 async def _hand_over(store: Store, row: PersonRow, *, by: str) -> None:

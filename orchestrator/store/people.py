@@ -193,16 +193,21 @@ async def _approves_from(
 
 
 async def record_failed_sign_in(
-    store: Store, row: PersonRow | None, *, address: str, how: str = "password"
+    store: Store,
+    row: PersonRow | None,
+    *,
+    address: str,
+    how: str = "password",
+    why: str | None = None,
 ) -> None:
     """Write to the audit log that somebody could not sign in, and from where.
 
     What was typed stays out of it: people type passwords into the wrong field.
     """
-    if row is None:
-        why = "unknown account"
-    else:
-        why = "closed account" if row.disabled_at else f"wrong {how}"
+    if why is None and row is None:
+        why = "unknown"
+    elif why is None:
+        why = "closed" if row and row.disabled_at else "wrong password"
     async with store.write() as session:
         entry = audit.Entry(
             actor="system",

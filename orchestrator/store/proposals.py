@@ -333,7 +333,7 @@ async def _grant(
     store: Store, session: AsyncSession, row: ProposalRow, person: Person
 ) -> str | None:
     try:
-        account = await access.lock(session, row.target["person"], tenant=row.tenant)
+        account = await access.lock(session, row.target["person"], managed=row.tenant)
     except NotFound:
         return "there is no such account any more."
     if access.of(account) != Access.model_validate(row.target["before"]):

@@ -60,7 +60,7 @@ def shared_servers(pytestconfig: pytest.Config) -> Shared:
 @pytest.fixture(scope="session")
 def temporal_address(shared_servers: Shared) -> str:
     """The shared dev server. Use a task queue and workflow ids of your own."""
-    with _needed():
+    with needed():
         return shared_servers.address("temporal", temporal.dev_server)
 
 
@@ -80,7 +80,7 @@ def task_queue() -> str:
 @pytest.fixture
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     """A time-skipping server of the test's own: its time is one for the whole server."""
-    with _needed():
+    with needed():
         path = str(temporal.program("temporal-test-server"))
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=path, data_converter=pydantic_data_converter
@@ -101,7 +101,7 @@ def own_temporal(tmp_path: Path) -> Iterator[Own]:
 @pytest.fixture(scope="session")
 def postgres_server(shared_servers: Shared) -> str:
     """The shared server's URL up to the database's name."""
-    with _needed():
+    with needed():
         return shared_servers.address("postgres", postgres.server)
 
 
@@ -118,7 +118,7 @@ def own_postgres() -> Iterator[Own]:
 
     `address` is the SQLAlchemy URL of its database `postgres`.
     """
-    with _needed(), postgres.private_folder() as data:
+    with needed(), postgres.private_folder() as data:
         started = postgres.server(data)
         address = postgres.sqlalchemy_url(started.address, "postgres")
         with _running(Own(started.program, address)) as server:
@@ -141,7 +141,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium, one for each test process."""
     async with async_playwright() as playwright:
-        with _needed():
+        with needed():
             path = chromium.installed(playwright.chromium.executable_path)
         running = await playwright.chromium.launch(
             executable_path=path, args=list(chromium.ARGUMENTS)
@@ -165,7 +165,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 @contextmanager
 def _running(server: Own) -> Generator[Own]:
-    with _needed():
+    with needed():
         server.start()
     try:
         yield server
@@ -174,7 +174,7 @@ def _running(server: Own) -> Generator[Own]:
 
 
 @contextmanager
-def _needed() -> Generator[None]:
+def needed() -> Generator[None]:
     """Where a server is missing: in CI a failure, elsewhere a skip that says what to do."""
     try:
         yield

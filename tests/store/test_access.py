@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import NotFound
 from orchestrator.store import access, sessions, tokens
-from orchestrator.store.access import Access, LastAdmin, OwnAccess
+from orchestrator.store.access import Access, Change, LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow
 from tests.store.accounts import Accounts
 
@@ -18,7 +18,7 @@ HASH = "a hash"
 async def test_a_new_role_is_recorded_with_the_old_one(accounts: Accounts) -> None:
     max_, ann = await accounts.open("max", "admin"), await accounts.open("ann")
 
-    await access.change(accounts.store, ann.id, Access(role="lead"), by=max_.id)
+    await access.change(accounts.store, ann.id, Change(role="lead"), by=max_.id)
 
     assert (await accounts.read(ann)).role == "lead"
     last = (await accounts.log())[-1]
@@ -34,7 +34,7 @@ async def test_a_new_role_is_recorded_with_the_old_one(accounts: Accounts) -> No
 async def test_the_same_role_again_is_no_change(accounts: Accounts) -> None:
     ann = await accounts.open("ann")
 
-    await access.change(accounts.store, ann.id, Access(role="agent"), by="test")
+    await access.change(accounts.store, ann.id, Change(role="agent"), by="test")
 
     assert await accounts.kinds() == ["person.added"]
 
@@ -43,7 +43,7 @@ async def test_nobody_changes_their_own_role(accounts: Accounts) -> None:
     await accounts.open("eva", "admin")
     max_ = await accounts.open("max", "admin")
 
-    for wanted in (Access(role="lead"), Access(role="admin", is_open=False)):
+    for wanted in (Change(role="lead"), Change(is_open=False)):
         with pytest.raises(OwnAccess):
             await access.change(accounts.store, max_.id, wanted, by=max_.id)
 
@@ -53,13 +53,13 @@ async def test_nobody_changes_their_own_role(accounts: Accounts) -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        Access(role="agent"),
-        Access(role="admin", tenant="acme"),
-        Access(role="admin", is_open=False),
+        Change(role="agent"),
+        Change(tenant="acme"),
+        Change(is_open=False),
     ],
     ids=["another role", "one tenant", "closed"],
 )
-async def test_the_last_admin_stays(accounts: Accounts, wanted: Access) -> None:
+async def test_the_last_admin_stays(accounts: Accounts, wanted: Change) -> None:
     max_ = await accounts.open("max", "admin")
     await accounts.open("tim", "admin", tenant="acme")
 
@@ -103,21 +103,21 @@ async def test_a_tenants_admin_reaches_no_other_tenants_people(
 
     for one in (ann, everywhere):
         with pytest.raises(NotFound):
-            await access.disable(accounts.store, one.id, by="x", tenant="there")
+            await access.disable(accounts.store, one.id, by="x", managed="there")
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (Access(role="operator"), Access(role="agent")),
-        (Access(role="agent"), Access(role="lead")),
-        (Access(role="agent", tenant="here"), Access(role="agent")),
-        (Access(role="agent", tenant="here"), Access(role="agent", tenant="there")),
+        (Access(role="operator"), Change(role="agent")),
+        (Access(role="agent"), Change(role="lead")),
+        (Access(role="agent", tenant="here"), Change(tenant=None)),
+        (Access(role="agent", tenant="here"), Change(tenant="there")),
     ],
     ids=["an approver", "a higher one", "of every tenant", "of another tenant"],
 )
 async def test_who_may_decide_more_only_looks_for_a_day(
-    accounts: Accounts, before: Access, after: Access
+    accounts: Accounts, before: Access, after: Change
 ) -> None:
     ann = await accounts.open("ann", before.role, tenant=before.tenant)
     accounts.clock.passes(DAY * 2)
@@ -132,7 +132,7 @@ async def test_who_may_decide_less_goes_on(accounts: Accounts) -> None:
     lea = await accounts.open("lea", "lead")
     before = (await accounts.read(lea)).approves_from
 
-    await access.change(accounts.store, lea.id, Access(role="agent"), by="test")
+    await access.change(accounts.store, lea.id, Change(role="agent"), by="test")
 
     assert (await accounts.read(lea)).approves_from == before
 

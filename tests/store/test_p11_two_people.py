@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.store import access, incidents, proposals, switches
-from orchestrator.store.access import Access, OwnAccess
+from orchestrator.store.access import Access, Change, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.proposals import LASTS, NeedsSecondPerson, ProposalClosed
 from orchestrator.store.switches import WouldLoosen
@@ -316,7 +316,7 @@ async def test_p11_access_that_changed_since_voids_the_proposal(scene: Scene) ->
     made = await proposals.to_grant(
         scene.store, row.id, Access(role="admin"), anna, reason="x"
     )
-    await access.change(scene.store, row.id, Access(role="auditor"), by=arno.id)
+    await access.change(scene.store, row.id, Change(role="auditor"), by=arno.id)
 
     with pytest.raises(ProposalClosed, match="was changed since"):
         await proposals.confirm(scene.store, made.id, arno, roles=("admin",))

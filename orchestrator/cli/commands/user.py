@@ -1,4 +1,7 @@
-"""`keyturn user`: accounts, tokens and keys, on the database of this environment."""
+"""`keyturn user`: accounts, tokens and keys, on the database of this environment.
+
+What goes through the HTTP API instead is in `managed_users`.
+"""
 
 import secrets
 import sys
@@ -8,19 +11,24 @@ from typing import Annotated, get_args
 import typer
 from pydantic import ValidationError
 
-from approvals.auth import accounts
+from approvals.auth import accounts, permissions
 from orchestrator import binding
 from orchestrator.binding import Signer
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.commands import managed_users
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.policy import Role
 from orchestrator.store import people, tokens
+from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
+from orchestrator.store.tables import PersonRow
+from orchestrator.store.tokens import NewToken
 
 app = typer.Typer()
+managed_users.add_to(app)
 
 # What is done with direct access to the database is done by whoever runs it.
 BY = "cli"
@@ -29,7 +37,7 @@ ROLES = get_args(Role)
 
 @app.callback()
 def about() -> None:
-    """Make accounts, tokens and keys."""
+    """Manage people, tokens and keys."""
 
 
 @app.command()
@@ -80,6 +88,10 @@ def token(
     days: Annotated[
         int | None, typer.Option(min=1, help="Ends after so many days.")
     ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What it may do; may be repeated. Default: all of theirs."),
+    ] = None,
 ) -> None:
     """Make an API token that acts as its owner; it is shown once."""
 
@@ -88,8 +100,12 @@ def token(
             person = await people.by_email(session, email)
         if person is None:
             raise Ended(f"Nobody has the address {email!r}; `keyturn user add` first.")
-        ends = timedelta(days=days) if days else None
-        return await tokens.create(store, person.id, name=name, by=BY, ends_in=ends)
+        new = NewToken(
+            name=name,
+            scopes=_scopes(person, scope),
+            ends_in=timedelta(days=days) if days else None,
+        )
+        return (await tokens.issue(store, person.id, new, by=BY)).plain
 
     output.line(with_store(work))
 
@@ -102,6 +118,25 @@ def key() -> None:
     output.line(f"KEYTURN_DECISION_KEY={private}")
     output.line("# For the effect worker instead of the line above:")
     output.line(f"# KEYTURN_DECISION_KEY={Signer(private).public()}")
+
+
+def _scopes(person: PersonRow, wanted: list[str] | None) -> tuple[str, ...]:
+    as_person = Person(
+        id=person.id,
+        name=person.name,
+        role=person.role,
+        kind=person.kind,
+        tenant=person.tenant,
+        session="",
+    )
+    granted = permissions.granted(as_person)
+    beyond = [one for one in wanted or () if one not in granted]
+    if beyond:
+        raise WrongUsage(
+            f"{person.name} may not do {', '.join(beyond)}; choose from "
+            f"{', '.join(granted)}."
+        )
+    return tuple(wanted or granted)
 
 
 def _new_person(

@@ -36,6 +36,7 @@ class Key:
     token: dict[str, str]
     session: dict[str, str]
     spare: str
+    spare_session: str
 
 
 @dataclass
@@ -92,7 +93,7 @@ async def _matching(store: Store) -> None:
 
 
 async def key(store: Store, new: NewPerson) -> Key:
-    """Open an account with a token, a session and a token to spare."""
+    """Open an account with a token and a session, and one of each to spare."""
     row = await accounts.add(store, new, password=None)
     await people.waive_first_day(store, row.id, by="test")
     plain = await tokens.create(store, row.id, name="walk", by=row.id)
@@ -104,6 +105,7 @@ async def key(store: Store, new: NewPerson) -> Key:
         token={"authorization": f"Bearer {plain}"},
         session=await signed_in(store, row),
         spare=spare[0].id,
+        spare_session=(await sessions.begin(store, row, instead_of=None)).row.id,
     )
 
 
@@ -154,6 +156,15 @@ async def _objects(store: Store, desk: Desk, estate: Estate) -> None:
         "effects": effect.key,
         "handoffs": handed.id,
     }
+    new = NewPerson(
+        name=f"A service of {name}",
+        email=f"spare@{name}.example",
+        role="agent",
+        kind="service",
+        tenant=name,
+    )
+    spare = await key(store, new)
+    estate.ids |= {"people": spare.person.id, "people/tokens": spare.spare}
     await _controls(store, estate, name)
     await _records(store, estate, name, run.id)
 

@@ -39,6 +39,15 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /effects/{key}/reopen": {"how": "failed", "words": "A letter."},
     "POST /api/v1/incidents/{id}:close": {"reason": "It is put right."},
     "POST /incidents/{incident}/close": {"reason": "It is put right."},
+    "PATCH /api/v1/people/{id}": {"name": "Another"},
+    "PUT /api/v1/people/{id}/access": {"role": "admin", "tenant": "alder"},
+    "POST /api/v1/people/{id}:password": {"password": None},
+    "POST /api/v1/people/{id}/tokens": {"name": "a token"},
+    "POST /settings/people/{person}/profile": {"name": "Another"},
+    "POST /settings/people/{person}/access": {"role": "admin", "tenant": "alder"},
+    "POST /settings/people/{person}/password": {"password": "a new password"},
+    "POST /settings/people/{person}/open": {"wanted": "closed"},
+    "POST /settings/people/{person}/tokens": {"name": "a token"},
     "POST /inbox/{approval}/opened": {"binding": "0" * 64},
     "POST /inbox/{approval}/claim": {},
     "POST /inbox/{approval}/keep": {},
@@ -86,17 +95,22 @@ class Route:
 
     def at(self, world: World, ids: Mapping[str, str], key: Key | None) -> str:
         """Its path with the ids of what exists, `key` being whose own things count."""
-        spare = {"tokens": key.spare} if key else {"tokens": "token-of-nobody"}
+        spare = {
+            "tokens": key.spare if key else "token-of-nobody",
+            "sessions": key.spare_session if key else "session-of-nobody",
+        }
         known = {**spare, **world.shared, **ids}
 
         def name(found: re.Match[str]) -> str:
             noun = found[1]
+            if noun == "tokens" and "/people/" in self.path:
+                noun = "people/tokens"
             assert noun in known, (
                 f"{self.name}: no test object for /{noun}/{{…}}. Seed one for each "
                 f"tenant in tests/approvals/auth/estate.py, as `ids[{noun!r}]`; or name "
                 "it in World.shared where it belongs to no tenant."
             )
-            return f"/{noun}/{known[noun]}"
+            return f"/{found[1]}/{known[noun]}"
 
         return PLACE.sub(name, self.path)
 

@@ -11,10 +11,15 @@ from approvals.app import create_app
 from approvals.auth import accounts
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import access, migrate, tokens
+from orchestrator.store import access, attempts, migrate, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken
-from orchestrator.store.tables import AuditRow, SessionRow, TokenRow
+from orchestrator.store.tables import (
+    AuditRow,
+    SessionRow,
+    SignInAttemptRow,
+    TokenRow,
+)
 from tests.approvals.people import PASSWORD, People
 
 ME = "/api/v1/me"
@@ -320,3 +325,91 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     assert problem.json()["type"] == "urn:keyturn:problem:internal"
     assert "content-security-policy" in page.headers
     assert 'route="/broken",status="500"} 2.0' in figures.text
+
+
+async def _guess_from_everywhere(store: Store) -> None:
+    """As many wrong passwords for one account as all the world has."""
+    now = datetime.now(UTC)
+    account = attempts.key("account", "ann@shop.example")
+    async with store.write() as session:
+        session.add_all(SignInAttemptRow(key=account, at=now) for _ in range(100))
+
+
+async def test_strangers_guesses_lock_out_no_browser_that_was_here_before(
+    app: FastAPI, http: httpx2.AsyncClient, store: Store, people: People
+) -> None:
+    await people.named("ann", password=PASSWORD)
+    await _sign_in(http)
+    await _guess_from_everywhere(store)
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://k") as other:
+        stranger = await _sign_in(other)
+
+    known = await _sign_in(http)
+
+    assert "Too+many" in stranger.headers["location"]
+    assert known.headers["location"] == "/inbox"
+
+
+async def test_a_browser_known_to_one_account_is_a_stranger_to_another(
+    http: httpx2.AsyncClient, store: Store, people: People
+) -> None:
+    await people.named("ann", password=PASSWORD)
+    await people.named("ben", password=PASSWORD)
+    await _sign_in(http, email="ben@shop.example")
+    await _guess_from_everywhere(store)
+
+    answer = await _sign_in(http)
+
+    assert "Too+many" in answer.headers["location"]
+
+
+async def test_even_a_known_browser_has_eight_guesses(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    await people.named("ann", password=PASSWORD)
+    await _sign_in(http)
+
+    for _ in range(8):
+        await _sign_in(http, password=WRONG)
+
+    assert "Too+many" in (await _sign_in(http)).headers["location"]
+
+
+async def test_failures_are_recorded_without_what_was_typed(
+    http: httpx2.AsyncClient, store: Store, people: People
+) -> None:
+    ann = await people.named("ann", password=PASSWORD)
+
+    await _sign_in(http, password=WRONG)
+    await _sign_in(http, email="my secret password")
+
+    async with store.read() as session:
+        query = select(AuditRow).where(AuditRow.kind == "sign_in.failed")
+        rows = list((await session.execute(query)).scalars())
+    assert [one.subject for one in rows] == [ann.id, None]
+    assert not any(WRONG in one.payload or "secret" in one.payload for one in rows)
+    assert all("127.0.0.1" in one.payload for one in rows)
+
+
+async def test_a_cookie_is_replaced_on_any_answer(database_url: str) -> None:
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    store = Store(database_url, clock=lambda: clock[0])
+    await migrate.upgrade(database_url)
+    await People(store).named("ann", password=PASSWORD)
+    app = create_app(Settings(), store, None, Signer(new_key()))
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://k") as http:
+        await _sign_in(http)
+        first = http.cookies["keyturn"]
+        clock[0] += timedelta(minutes=61)
+        answers = [await http.get(ME), await http.get("/no/such/page")]
+        second = http.cookies["keyturn"]
+        clock[0] += timedelta(minutes=61)
+        missing = await http.get("/api/v1/runs/none")
+
+        assert [one.status_code for one in answers] == [200, 404]
+        assert first != second != http.cookies["keyturn"]
+        assert missing.status_code == 404
+        assert "httponly" in missing.headers["set-cookie"].lower()
+    await store.close()

@@ -1,0 +1,285 @@
+"""Signing in through an OpenID provider: authorization code with PKCE, state, nonce.
+
+What the provider says is believed only after its signature, issuer, audience, time and
+nonce were checked; it says who somebody is, never what they may do.
+"""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx2
+import structlog
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
+from joserfc.jwk import KeySet
+
+from orchestrator.errors import KeyturnError
+from orchestrator.settings import Settings, SettingsError
+
+log = structlog.get_logger()
+
+CALLBACK = "/sign-in/oidc/callback"
+SCOPE = "openid email"
+TIMEOUT_S = 5.0
+LEEWAY_S = 60
+# How long the provider's own description is kept; its keys are, until one is unknown.
+KEPT_S = 3600
+# Keys of the provider's alone: `none` signs nothing, and HS… would make its public key,
+# or our secret, a key that signs.
+ALGORITHMS = [
+    *(f"{kind}{bits}" for kind in ("RS", "PS") for bits in (256, 384, 512)),
+    *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
+]
+
+Json = dict[str, Any]
+
+
+class ProviderAway(KeyturnError):
+    """The OpenID provider does not answer, or not as a provider does."""
+
+
+class IdentityRefused(KeyturnError):
+    """What came back from the provider does not prove who somebody is."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One sign-in that was begun; it stays in the browser that began it."""
+
+    state: str
+    nonce: str
+    verifier: str
+    wanted: str
+
+    def pack(self) -> str:
+        """Return the text for a cookie."""
+        return base64.urlsafe_b64encode(json.dumps(asdict(self)).encode()).decode()
+
+    @staticmethod
+    def unpack(text: str) -> "Flow | None":
+        """Return what `pack` gave, or None."""
+        try:
+            value = json.loads(base64.urlsafe_b64decode(text.encode()))
+            return Flow(**{name: str(value[name]) for name in _FLOW})
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+_FLOW = ("state", "nonce", "verifier", "wanted")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who somebody is at the provider; `email` is None where it was not verified."""
+
+    issuer: str
+    subject: str
+    email: str | None
+
+
+class OpenIdProvider:
+    """The one provider that an installation signs people in through."""
+
+    def __init__(
+        self, *, issuer: str, client_id: str, secret: str | None, public_url: str
+    ) -> None:
+        """Take the settings; nothing is asked of the provider yet."""
+        self.issuer = issuer
+        self.host = urlsplit(issuer).netloc
+        self._client_id = client_id
+        self._secret = secret
+        self._redirect = f"{public_url.rstrip('/')}{CALLBACK}"
+        self._metadata: Json | None = None
+        self._metadata_until = 0.0
+        self._keys: KeySet | None = None
+
+    async def begin(self, wanted: str) -> tuple[str, Flow]:
+        """Return the provider's address for this browser, and the flow to keep there.
+
+        Raises `ProviderAway`.
+        """
+        flow = Flow(
+            state=secrets.token_urlsafe(32),
+            nonce=secrets.token_urlsafe(32),
+            verifier=secrets.token_urlsafe(48),
+            wanted=wanted,
+        )
+        metadata = await self._discover()
+        async with self._client(metadata) as client:
+            url, _ = client.create_authorization_url(
+                metadata["authorization_endpoint"],
+                state=flow.state,
+                nonce=flow.nonce,
+                code_verifier=flow.verifier,
+            )
+        return str(url), flow
+
+    async def finish(self, flow: Flow, *, code: str) -> Identity:
+        """Return whose code this is; raises `ProviderAway` or `IdentityRefused`."""
+        metadata = await self._discover()
+        try:
+            async with self._client(metadata) as client:
+                token: Json = await client.fetch_token(
+                    metadata["token_endpoint"], code=code, code_verifier=flow.verifier
+                )
+                claims = await self._verified(token, nonce=flow.nonce)
+                told = await self._told(client, metadata, claims)
+        except httpx2.HTTPError as error:
+            raise self._away(error) from error
+        except (AuthlibBaseError, JoseError, ValueError, TypeError) as error:
+            log.warning("oidc.refused", issuer=self.issuer, error=repr(error))
+            raise IdentityRefused(
+                "The sign-in service's answer does not prove who you are."
+            ) from error
+        email = told.get("email")
+        is_verified = told.get("email_verified") is True and isinstance(email, str)
+        subject = str(claims["sub"])
+        return Identity(self.issuer, subject, str(email) if is_verified else None)
+
+    async def _verified(self, token: Json, *, nonce: str) -> Mapping[str, Any]:
+        """Return the ID token's claims, or raise; its keys may have been changed."""
+        encoded = token.get("id_token")
+        if not isinstance(encoded, str):
+            raise IdentityRefused("The sign-in service sent no ID token.")
+        try:
+            found = self._decode(encoded, await self._key_set(is_fresh=False))
+        except (InvalidKeyIdError, BadSignatureError):
+            found = self._decode(encoded, await self._key_set(is_fresh=True))
+        options: Json = {
+            "iss": {"essential": True, "value": self.issuer},
+            "sub": {"essential": True},
+            "aud": {"essential": True, "value": self._client_id},
+            "exp": {"essential": True},
+        }
+        given = {
+            "nonce": nonce,
+            "client_id": self._client_id,
+            "access_token": token.get("access_token"),
+        }
+        claims = cast("Any", CodeIDToken(found.claims, found.header, options, given))
+        claims.validate(leeway=LEEWAY_S)
+        return cast("Mapping[str, Any]", claims)
+
+    def _decode(self, encoded: str, keys: KeySet) -> jwt.Token:
+        return jwt.decode(encoded, keys, algorithms=ALGORITHMS)
+
+    async def _told(
+        self,
+        client: Any,  # noqa: ANN401 Authlib has no types
+        metadata: Json,
+        claims: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """Return the claims about the address: of the ID token, or of userinfo.
+
+        What userinfo says about another subject is not about this one.
+        """
+        if "email_verified" in claims or "userinfo_endpoint" not in metadata:
+            return claims
+        answer = await client.get(metadata["userinfo_endpoint"])
+        answer.raise_for_status()
+        told = cast("Json", answer.json())
+        return told if told.get("sub") == claims["sub"] else {}
+
+    async def _discover(self) -> Json:
+        if self._metadata is None or time.monotonic() > self._metadata_until:
+            url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
+            found = await self._fetch(url)
+            if found.get("issuer") != self.issuer:
+                raise ProviderAway(
+                    f"{url} is of the issuer {found.get('issuer')!r}, not of "
+                    f"{self.issuer!r}; correct KEYTURN_OIDC_ISSUER."
+                )
+            self._metadata = self._usable(found)
+            self._metadata_until = time.monotonic() + KEPT_S
+        return self._metadata
+
+    def _usable(self, found: Json) -> Json:
+        """Return the metadata where it names what we need, as safe as the issuer is."""
+        scheme = f"{urlsplit(self.issuer).scheme}://"
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if not str(found.get(name, "")).startswith((scheme, "https://")):
+                raise ProviderAway(f"{self.issuer} names no {name} to be used.")
+        return found
+
+    async def _key_set(self, *, is_fresh: bool) -> KeySet:
+        if self._keys is None or is_fresh:
+            found = await self._fetch((await self._discover())["jwks_uri"])
+            self._keys = KeySet.import_key_set(cast("Any", found))
+        return self._keys
+
+    async def _fetch(self, url: str) -> Json:
+        try:
+            async with httpx2.AsyncClient(timeout=TIMEOUT_S) as client:
+                answer = await client.get(url)
+                answer.raise_for_status()
+                found = answer.json()
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            raise self._away(error) from error
+        if not isinstance(found, dict):
+            raise ProviderAway(f"{url} is no JSON object.")
+        return cast("Json", found)
+
+    def _away(self, error: Exception) -> ProviderAway:
+        log.warning("oidc.away", issuer=self.issuer, error=repr(error))
+        return ProviderAway(f"The sign-in service {self.issuer} does not answer.")
+
+    def _client(self, metadata: Json) -> Any:  # noqa: ANN401 Authlib has no types
+        return AsyncOAuth2Client(
+            client_id=self._client_id,
+            client_secret=self._secret,
+            token_endpoint_auth_method=self._auth_method(metadata),
+            redirect_uri=self._redirect,
+            scope=SCOPE,
+            leeway=0,
+            code_challenge_method="S256",
+            timeout=TIMEOUT_S,
+        )
+
+    def _auth_method(self, metadata: Json) -> str:
+        if self._secret is None:
+            return "none"
+        known = metadata.get("token_endpoint_auth_methods_supported")
+        usual = "client_secret_basic"
+        return usual if not known or usual in known else "client_secret_post"
+
+
+def of(settings: Settings) -> OpenIdProvider | None:
+    """Return the provider that the settings name, or None; raises `SettingsError`."""
+    issuer, client_id = settings.oidc_issuer, settings.oidc_client_id
+    if issuer is None and client_id is None and settings.oidc_client_secret is None:
+        return None
+    if issuer is None or client_id is None or settings.public_url is None:
+        raise SettingsError(
+            "Sign-in by OIDC needs KEYTURN_OIDC_ISSUER, KEYTURN_OIDC_CLIENT_ID and "
+            "KEYTURN_PUBLIC_URL, the address that the provider sends people back to. "
+            "Set them, or none of KEYTURN_OIDC_…."
+        )
+    _refuse_unsafe(issuer)
+    secret = settings.oidc_client_secret
+    return OpenIdProvider(
+        issuer=issuer,
+        client_id=client_id,
+        secret=secret.get_secret_value() if secret else None,
+        public_url=settings.public_url,
+    )
+
+
+def _refuse_unsafe(issuer: str) -> None:
+    parts = urlsplit(issuer)
+    is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not parts.netloc or not (
+        parts.scheme == "https" or (parts.scheme == "http" and is_here)
+    ):
+        raise SettingsError(
+            f"KEYTURN_OIDC_ISSUER={issuer!r} is not an https address; whoever stands "
+            "between could say who people are. Give the issuer as the provider writes it."
+        )

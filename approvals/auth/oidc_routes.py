@@ -1,0 +1,132 @@
+"""Signing in through the OpenID provider: there and back."""
+
+import secrets
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from approvals.auth import browser, cookies
+from approvals.auth.local import HOME, local_path
+from approvals.auth.oidc import Flow, IdentityRefused, OpenIdProvider, ProviderAway
+from approvals.auth.routes import let_in
+from approvals.dependencies import Parts, PartsDep
+from orchestrator.store import attempts, identities, people
+from orchestrator.store.attempts import TooManyAttempts
+from orchestrator.store.identities import NoAccountFor
+from orchestrator.store.tables import PersonRow
+
+router = APIRouter(include_in_schema=False)
+
+# How long somebody may take at the provider.
+LONGEST_S = 600
+Given = Annotated[str, Query(max_length=4_000)]
+
+
+@router.get("/sign-in/oidc")
+async def begin(
+    parts: PartsDep,
+    next: Given = HOME,  # noqa: A002 the link's own word
+) -> RedirectResponse:
+    """Send the browser to the provider; back to the form where that is away."""
+    if parts.oidc is None:
+        return _back("off", wanted=next)
+    try:
+        url, flow = await parts.oidc.begin(local_path(next))
+    except ProviderAway:
+        return _back("away", wanted=next)
+    response = RedirectResponse(url, status_code=303)
+    _write(response, parts, flow.pack(), age_s=LONGEST_S)
+    return response
+
+
+@router.get("/sign-in/oidc/callback")
+async def finish(
+    request: Request,
+    parts: PartsDep,
+    code: Given = "",
+    state: Given = "",
+    iss: Given | None = None,
+) -> RedirectResponse:
+    """Let in whom the provider names and an account belongs to."""
+    provider = parts.oidc
+    if provider is None:
+        return _back("off", wanted=HOME)
+    flow = Flow.unpack(request.cookies.get(_name(parts), ""))
+    wanted = flow.wanted if flow else HOME
+    try:
+        flow = _begun_here(flow, state)
+        if iss not in (None, provider.issuer) or not code:
+            return _cleared(parts, _back("refused", wanted=wanted))
+        person = await _recognised(request, parts, provider, flow, code)
+    except TooManyAttempts as error:
+        response = _back(str(error), wanted=wanted)
+    except ProviderAway:
+        response = _back("away", wanted=wanted)
+    except IdentityRefused:
+        response = _back("refused", wanted=wanted)
+    except NoAccountFor as error:
+        response = _back(error.why, wanted=wanted)
+    else:
+        response = await let_in(request, parts, person, wanted, method="oidc")
+    return _cleared(parts, response)
+
+
+def _begun_here(flow: Flow | None, state: str) -> Flow:
+    """Return the flow, or raise: another site may have sent the browser here."""
+    if flow is None or not secrets.compare_digest(
+        flow.state.encode(), state.encode(errors="replace")
+    ):
+        raise IdentityRefused("This sign-in was not begun in this browser.")
+    return flow
+
+
+def _cleared(parts: Parts, response: RedirectResponse) -> RedirectResponse:
+    """Take the flow's cookie back: used or not, the way back works once."""
+    _write(response, parts, "", age_s=0)
+    return response
+
+
+async def _recognised(
+    request: Request, parts: Parts, provider: OpenIdProvider, flow: Flow, code: str
+) -> PersonRow:
+    """Return whose account it is; every other outcome is counted and recorded."""
+    address = browser.address(request)
+    own = attempts.key("address", address)
+    taken = await attempts.take(parts.store, {own: browser.ALLOWED_AN_ADDRESS})
+    try:
+        found = await provider.finish(flow, code=code)
+        person = await identities.find(
+            parts.store, issuer=found.issuer, subject=found.subject, email=found.email
+        )
+    except (IdentityRefused, NoAccountFor) as error:
+        row = error.row if isinstance(error, NoAccountFor) else None
+        why = error.why if isinstance(error, NoAccountFor) else "not proven"
+        await people.record_failed_sign_in(
+            parts.store, row, address=address, how="oidc", why=why
+        )
+        raise
+    await attempts.forgive(parts.store, taken, "")
+    return person
+
+
+def _back(why: str, *, wanted: str) -> RedirectResponse:
+    query = urlencode({"next": local_path(wanted), "error": why})
+    return RedirectResponse(f"/sign-in?{query}", status_code=303)
+
+
+def _write(response: Response, parts: Parts, value: str, *, age_s: int) -> None:
+    response.set_cookie(
+        _name(parts),
+        value,
+        max_age=age_s,
+        path="/",
+        secure=cookies.is_secure(parts),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _name(parts: Parts) -> str:
+    return f"{cookies.name(parts)}-oidc"

@@ -1,0 +1,215 @@
+"""Everybody's accounts, for whoever manages people."""
+
+from typing import Annotated, Literal, get_args
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+
+from approvals.api.tokens import LONGEST_DAYS, MakeToken, make, managed
+from approvals.auth import accounts, permissions
+from approvals.auth.passwords import SHORTEST
+from approvals.auth.visitor import require
+from approvals.errors import MayNot
+from approvals.page import Page, PageDep
+from orchestrator.clock import system_clock
+from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.policy import Role
+from orchestrator.store import people, tokens
+from orchestrator.store.access import LastAdmin, OwnAccess
+from orchestrator.store.approvals import Person
+from orchestrator.store.people import EmailTaken, NewPerson, Profile
+
+router = APIRouter()
+
+Manager = Annotated[Person, Depends(require("people.manage"))]
+ROLES = get_args(Role)
+MOST = 500
+# What a person can have done about: it is said on the page that they came from.
+REFUSALS = (MayNot, OwnAccess, LastAdmin, EmailTaken, InvalidValue)
+
+
+@router.get("/settings/people")
+async def listing(page: PageDep, manager: Manager) -> HTMLResponse:
+    """Show every account that this person manages."""
+    return await _list(page, manager)
+
+
+@router.post("/settings/people")
+async def invite(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    manager: Manager,
+    name: Annotated[str, Form(max_length=200)] = "",
+    email: Annotated[str, Form(max_length=300)] = "",
+    role: Annotated[str, Form(max_length=20)] = "",
+    tenant: Annotated[str, Form(max_length=200)] = "",
+    kind: Annotated[Literal["person", "service"], Form()] = "person",
+) -> Response:
+    """Open an account."""
+    fields = {"name": name.strip(), "email": email.strip(), "role": role, "kind": kind}
+    try:
+        new = NewPerson.model_validate({**fields, "tenant": tenant.strip() or None})
+        row = await accounts.invite(page.parts.store, new, by=manager)
+    except ValidationError as error:
+        first = error.errors()[0]
+        words = f"{first['loc'][0]}: {first['msg']}. Correct it and try again."
+        return await _list(page, manager, problem=words)
+    except REFUSALS as error:
+        return await _list(page, manager, problem=str(error))
+    return RedirectResponse(f"/settings/people/{row.id}", status_code=303)
+
+
+@router.get("/settings/people/{person}")
+async def show(page: PageDep, manager: Manager, person: str) -> HTMLResponse:
+    """Show one account."""
+    return await _show(page, manager, person)
+
+
+@router.post("/settings/people/{person}/profile")
+async def describe(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    manager: Manager,
+    person: str,
+    name: Annotated[str, Form(min_length=1, max_length=200)],
+    teams: Annotated[str, Form(max_length=2_000)] = "",
+    languages: Annotated[str, Form(max_length=2_000)] = "",
+) -> Response:
+    """Change name, teams and languages."""
+    try:
+        profile = Profile(name=name, teams=_labels(teams), languages=_labels(languages))
+    except ValidationError:
+        words = "Teams and languages: at most 50, each of 60 characters, with commas."
+        return await _show(page, manager, person, problem=words)
+    await people.describe(
+        page.parts.store, person, profile, by=manager.id, tenant=manager.tenant
+    )
+    return _back(person)
+
+
+@router.post("/settings/people/{person}/access")
+async def set_access(
+    page: PageDep,
+    manager: Manager,
+    person: str,
+    role: Annotated[Role, Form()],
+    tenant: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Change role and tenant."""
+    try:
+        await accounts.set_access(
+            page.parts.store,
+            person,
+            role=role,
+            tenant=tenant.strip() or None,
+            by=manager,
+        )
+    except REFUSALS as error:
+        return await _show(page, manager, person, problem=str(error))
+    return _back(person)
+
+
+@router.post("/settings/people/{person}/password")
+async def set_password(
+    page: PageDep,
+    manager: Manager,
+    person: str,
+    password: Annotated[str, Form(max_length=2_000)] = "",
+) -> Response:
+    """Give somebody a new password; without one, take theirs away."""
+    try:
+        await accounts.reset_password(
+            page.parts.store, person, password or None, by=manager
+        )
+    except REFUSALS as error:
+        return await _show(page, manager, person, problem=str(error))
+    return _back(person)
+
+
+@router.post("/settings/people/{person}/open")
+async def set_open(
+    page: PageDep,
+    manager: Manager,
+    person: str,
+    wanted: Annotated[Literal["open", "closed"], Form()],
+) -> Response:
+    """Close an account, or open it again."""
+    try:
+        await accounts.set_open(
+            page.parts.store, person, by=manager, is_open=wanted == "open"
+        )
+    except REFUSALS as error:
+        return await _show(page, manager, person, problem=str(error))
+    return _back(person)
+
+
+@router.post("/settings/people/{person}/tokens")
+async def make_token(
+    page: PageDep,
+    manager: Manager,
+    person: str,
+    name: Annotated[str, Form(min_length=1, max_length=100)],
+    days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 90,
+) -> HTMLResponse:
+    """Make a token for a service and show it, this once."""
+    owner = await managed(page.parts.store, person, manager)
+    wanted = MakeToken(name=name, scopes=permissions.granted(owner), days=days)
+    try:
+        made = await make(
+            page.parts.store, owner, wanted, by=manager, made_with=page.visitor.token
+        )
+    except KeyturnError as error:
+        return await _show(page, manager, person, problem=str(error))
+    return await _show(page, manager, person, plain=made.secret)
+
+
+@router.post("/settings/people/{person}/tokens/{token}/revoke")
+async def revoke_token(
+    page: PageDep, manager: Manager, person: str, token: str
+) -> RedirectResponse:
+    """Revoke somebody's token."""
+    owner = await managed(page.parts.store, person, manager)
+    await tokens.revoke(page.parts.store, token, by=manager.id, person=owner.id)
+    return _back(person)
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+
+
+def _back(person: str) -> RedirectResponse:
+    return RedirectResponse(f"/settings/people/{person}", status_code=303)
+
+
+async def _list(page: Page, manager: Person, *, problem: str = "") -> HTMLResponse:
+    async with page.parts.store.read() as session:
+        rows = await people.listing(session, tenant=manager.tenant, limit=MOST)
+    return await page.show(
+        "ops/people.html",
+        status=422 if problem else 200,
+        rows=sorted(rows, key=lambda one: (one.disabled_at is not None, one.name)),
+        roles=ROLES,
+        problem_words=problem,
+    )
+
+
+async def _show(
+    page: Page, manager: Person, person: str, *, problem: str = "", plain: str = ""
+) -> HTMLResponse:
+    async with page.parts.store.read() as session:
+        row = await people.get(session, person, tenant=manager.tenant)
+        found = await tokens.listing(session, person)
+    as_person = Person(
+        id=row.id, name=row.name, role=row.role, kind=row.kind, session=""
+    )
+    return await page.show(
+        "ops/person.html",
+        status=422 if problem else 200,
+        person=row,
+        granted=permissions.granted(as_person),
+        tokens=found,
+        roles=ROLES,
+        shortest=SHORTEST,
+        plain=plain,
+        problem_words=problem,
+        now=system_clock(),
+    )

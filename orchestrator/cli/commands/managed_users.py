@@ -1,0 +1,210 @@
+"""`keyturn user list`, `change` …: people and tokens, through the HTTP API."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.api import NULL, Api, Item
+from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.exit_status import Ended, WrongUsage
+
+PEOPLE = ("Name", "Address", "Role", "Tenant", "Teams", "Languages", "State")
+TOKENS = ("Token", "For", "May", "Last used", "Ends", "Revoked")
+MOST = 10_000
+
+Email = Annotated[str, typer.Argument(help="Whose account: its address.")]
+Role = Annotated[str | None, typer.Option(help="The role.")]
+Tenant = Annotated[str | None, typer.Option(help="Sees this tenant alone.")]
+Team = Annotated[list[str] | None, typer.Option(help="A team; may be repeated.")]
+Language = Annotated[list[str] | None, typer.Option(help="As `de`; may be repeated.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to `keyturn user`."""
+    for name, command in _COMMANDS.items():
+        app.command(name)(command)
+
+
+def listing(*, tenant: Tenant = None, as_json: AsJson = False) -> None:
+    """List accounts."""
+    with Api() as api:
+        found = api.items("/people", {"tenant": tenant}, most=MOST)
+    if as_json:
+        output.as_json(list(found))
+        return
+    output.table(PEOPLE, [_row(one) for one in found])
+
+
+def show(email: Email, *, as_json: AsJson = False) -> None:
+    """Show an account."""
+    with Api() as api:
+        _show(_of(api, email), as_json=as_json)
+
+
+def invite(  # noqa: PLR0913 options of a command
+    email: Email,
+    *,
+    name: Annotated[str, typer.Option(help="As others see it.")],
+    role: Annotated[str, typer.Option(help="The role.")],
+    tenant: Tenant = None,
+    team: Team = None,
+    language: Language = None,
+    service: Annotated[
+        bool, typer.Option("--service", help="A program: it decides nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open an account without a password: OIDC lets them in, or `user password`."""
+    body = {
+        "email": email,
+        "name": name,
+        "role": role,
+        "tenant": tenant,
+        "teams": team or [],
+        "languages": language or [],
+        "kind": "service" if service else "person",
+    }
+    with Api() as api:
+        _show(api.post("/people", body), as_json=as_json)
+
+
+def change(  # noqa: PLR0913 options of a command
+    email: Email,
+    *,
+    role: Role = None,
+    tenant: Tenant = None,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Sees every tenant.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="As others see it.")] = None,
+    team: Team = None,
+    language: Language = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what somebody may do, whose objects they see, or what is known of them."""
+    if tenant and all_tenants:
+        raise WrongUsage("Give --tenant or --all-tenants, not both.")
+    described = {"name": name, "teams": team, "languages": language}
+    has_access = role is not None or tenant is not None or all_tenants
+    if not has_access and not any(described.values()):
+        raise WrongUsage("Say what to change: --role, --tenant, --name, --team …")
+    with Api() as api:
+        found = _of(api, email)
+        path = f"/people/{found['id']}"
+        if any(described.values()):
+            found = api.patch(path, described)
+        if has_access:
+            kept = NULL if all_tenants else tenant or found["tenant"] or NULL
+            body = {"role": role or found["role"], "tenant": kept}
+            found = api.put(f"{path}/access", body)
+    _show(found, as_json=as_json)
+
+
+def disable(email: Email, *, as_json: AsJson = False) -> None:
+    """Close an account: its sessions end and its tokens are revoked."""
+    _act(email, "disable", as_json=as_json)
+
+
+def enable(email: Email, *, as_json: AsJson = False) -> None:
+    """Open a closed account again; its tokens stay revoked."""
+    _act(email, "enable", as_json=as_json)
+
+
+def password(
+    email: Email,
+    *,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take it away: OIDC alone lets them in.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give somebody else a password, read from standard input; they decide in a day."""
+    new = NULL if remove else _password()
+    with Api() as api:
+        found = _of(api, email)
+        done = api.post(f"/people/{found['id']}:password", {"password": new})
+    _show(done, as_json=as_json)
+
+
+def tokens(
+    email: Annotated[str | None, typer.Argument(help="Whose. Default: yours.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List tokens, without their secrets."""
+    with Api() as api:
+        found = api.items(_tokens(api, email), most=MOST)
+    if as_json:
+        output.as_json(list(found))
+        return
+    names = ("id", "name", "scopes", "used_at", "ends_at", "revoked_at")
+    output.table(TOKENS, [[one[name] for name in names] for one in found])
+
+
+def revoke(
+    token: Annotated[str, typer.Argument(help="The token's id, as `tokens` shows it.")],
+    *,
+    of: Annotated[str | None, typer.Option(help="Whose. Default: yours.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a token, and those that were made with it."""
+    with Api() as api:
+        done = api.delete(f"{_tokens(api, of)}/{token}")
+    output.as_json(done) if as_json else output.line(f"Revoked {token}.")
+
+
+def _act(email: str, verb: str, *, as_json: bool) -> None:
+    with Api() as api:
+        found = _of(api, email)
+        _show(api.post(f"/people/{found['id']}:{verb}", {}), as_json=as_json)
+
+
+def _of(api: Api, email: str) -> Item:
+    wanted = email.strip().lower()
+    for one in api.each("/people"):
+        if one["email"] == wanted:
+            return one
+    raise Ended(
+        f"Nobody that you manage has the address {email!r}; `keyturn user list`."
+    )
+
+
+def _tokens(api: Api, email: str | None) -> str:
+    return f"/people/{_of(api, email)['id']}/tokens" if email else "/me/tokens"
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _show(account: Item, *, as_json: bool) -> None:
+    output.as_json(account) if as_json else output.pairs(account)
+
+
+def _row(account: Item) -> list[object]:
+    return [
+        account["name"],
+        account["email"],
+        account["role"],
+        account["tenant"] or "all",
+        account["teams"],
+        account["languages"],
+        "closed" if account["disabled_at"] else "open",
+    ]
+
+
+_COMMANDS = {
+    "list": listing,
+    "show": show,
+    "invite": invite,
+    "change": change,
+    "disable": disable,
+    "enable": enable,
+    "password": password,
+    "tokens": tokens,
+    "revoke": revoke,
+}

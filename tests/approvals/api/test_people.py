@@ -1,0 +1,280 @@
+"""People and tokens over HTTP."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.approvals.desk import Desk
+from tests.approvals.people import PASSWORD, People
+
+PEOPLE = "/api/v1/people"
+TOKENS = "/api/v1/me/tokens"
+Headers = dict[str, str]
+
+
+async def _invite(
+    http: httpx2.AsyncClient, headers: Headers, name: str = "Ann", **more: object
+) -> httpx2.Response:
+    body = {"name": name, "email": f"{name}@acme.example", "role": "agent", **more}
+    return await http.post(PEOPLE, json=body, headers=headers)
+
+
+async def _token(
+    http: httpx2.AsyncClient, headers: Headers, *scopes: str, **more: object
+) -> httpx2.Response:
+    body = {"name": "t", "scopes": list(scopes), **more}
+    return await http.post(TOKENS, json=body, headers=headers)
+
+
+def _bearer(made: httpx2.Response) -> Headers:
+    assert made.status_code == 201, made.text
+    return {"Authorization": f"Bearer {made.json()['secret']}"}
+
+
+async def test_an_admin_opens_and_changes_an_account(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+
+    added = (await _invite(http, max_, teams=["returns"])).json()
+    path = f"{PEOPLE}/{added['id']}"
+    lead = {"role": "lead", "tenant": "acme"}
+    changed = (await http.put(f"{path}/access", json=lead, headers=max_)).json()
+    told = await http.patch(path, json={"languages": ["de", "en"]}, headers=max_)
+    shown = (await http.get(path, headers=max_)).json()
+
+    assert (added["role"], added["tenant"], added["has_password"]) == (
+        "agent",
+        None,
+        False,
+    )
+    assert (changed["role"], changed["tenant"]) == ("lead", "acme")
+    assert changed["approves_from"] is not None
+    assert told.json() == shown
+    assert (shown["teams"], shown["languages"]) == (["returns"], ["de", "en"])
+
+
+async def test_two_accounts_share_no_address(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+    await _invite(http, max_)
+
+    again = await _invite(http, max_)
+
+    assert again.status_code == 409
+    assert again.json()["type"] == "urn:keyturn:problem:email-taken"
+
+
+async def test_no_admin_changes_themselves(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+    await people.named("eva", role="admin")
+    path = f"{PEOPLE}/{(await people.named('max')).id}"
+
+    answers = [
+        await http.put(
+            f"{path}/access", json={"role": "lead", "tenant": None}, headers=max_
+        ),
+        await http.post(f"{path}:disable", headers=max_),
+        await http.post(f"{path}:password", json={"password": PASSWORD}, headers=max_),
+    ]
+
+    assert [one.status_code for one in answers] == [403, 403, 403]
+    assert answers[0].json()["type"] == "urn:keyturn:problem:own-access"
+
+
+async def test_a_tenants_admin_manages_that_tenants_people_alone(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    tim = await people.token("tim", role="admin", tenant="acme")
+    other = (await people.named("ola", tenant="other")).id
+    whole = (await people.named("eva", role="admin")).id
+
+    own = (await _invite(http, tim)).json()
+    foreign = await _invite(http, tim, "Ben", tenant="other")
+    wider = await http.put(
+        f"{PEOPLE}/{own['id']}/access",
+        json={"role": "agent", "tenant": None},
+        headers=tim,
+    )
+    listed = (await http.get(PEOPLE, headers=tim)).json()["items"]
+    theirs = (await http.get(PEOPLE, params={"tenant": "other"}, headers=tim)).json()
+
+    assert own["tenant"] == "acme"
+    assert foreign.status_code == 403
+    assert wider.status_code == 403
+    assert {one["tenant"] for one in listed} == {"acme"}
+    assert theirs["items"] == []
+    for person in (other, whole):
+        for answer in (
+            await http.get(f"{PEOPLE}/{person}", headers=tim),
+            await http.post(f"{PEOPLE}/{person}:disable", headers=tim),
+            await http.post(
+                f"{PEOPLE}/{person}:password", json={"password": None}, headers=tim
+            ),
+            await http.get(f"{PEOPLE}/{person}/tokens", headers=tim),
+        ):
+            assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("role", ["agent", "lead", "operator", "developer", "auditor"])
+async def test_only_an_admin_manages_people(
+    http: httpx2.AsyncClient, people: People, role: str
+) -> None:
+    eve = await people.token("eve", role=role)
+
+    assert (await http.get(PEOPLE, headers=eve)).status_code == 403
+    assert (await _invite(http, eve)).status_code == 403
+
+
+async def test_a_closed_account_opens_nothing_until_it_is_opened_again(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+    ann = await people.token("ann", password=PASSWORD)
+    path = f"{PEOPLE}/{(await people.named('ann')).id}"
+
+    closed = await http.post(f"{path}:disable", headers=max_)
+    refused = await http.get("/api/v1/me", headers=ann)
+    opened = await http.post(f"{path}:enable", headers=max_)
+    still = await http.get("/api/v1/me", headers=ann)
+    form = {"email": "ann@shop.example", "password": PASSWORD}
+    signed_in = await http.post("/sign-in", data=form)
+
+    assert closed.json()["disabled_at"] is not None
+    assert (refused.status_code, still.status_code) == (401, 401)
+    assert opened.json()["disabled_at"] is None
+    assert signed_in.headers["location"] == "/inbox"
+
+
+async def test_the_last_admin_is_not_closed(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    tim = await people.token("tim", role="admin", tenant="acme")
+    max_ = await people.token("max", role="admin")
+    path = f"{PEOPLE}/{(await people.named('tim')).id}"
+
+    fine = await http.post(f"{path}:disable", headers=max_)
+
+    assert fine.status_code == 200
+    assert (await http.get("/api/v1/me", headers=tim)).status_code == 401
+
+
+async def test_a_token_does_what_it_was_made_for(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    lea = await people.token("lea", role="lead")
+    reader = _bearer(await _token(http, lea, "read"))
+
+    may = (await http.get("/api/v1/me", headers=reader)).json()["may"]
+    read = await http.get("/api/v1/approvals", headers=reader)
+    held = await http.post(
+        "/api/v1/runs:pause",
+        json={"filter": {"workflow": "support"}, "reason": "x"},
+        headers=reader,
+    )
+
+    assert may == ["read"]
+    assert read.status_code == 200
+    assert held.status_code == 403
+    assert "runs.hold_many" in held.json()["detail"]
+
+
+async def test_p08_a_leads_token_without_the_scope_decides_nothing(
+    http: httpx2.AsyncClient, people: People, desk: Desk
+) -> None:
+    lea = await people.token("lea", role="lead")
+    approval = await desk.approval(await desk.run())
+    path = f"/api/v1/approvals/{approval.id}:decide"
+    body = {"decision": "approve", "binding": approval.binding}
+
+    reader = _bearer(await _token(http, lea, "read", "runs.hold"))
+    decider = _bearer(await _token(http, lea, "approvals.decide"))
+    many = {"items": [{"id": approval.id, "binding": approval.binding}]}
+    batch = {**many, "decision": "approve"}
+    refused = [
+        await http.post(path, json=body, headers=reader),
+        await http.post("/api/v1/approvals:decide", json=batch, headers=reader),
+        await http.post(
+            f"/inbox/{approval.id}/decide",
+            data={"decision": "approve", "binding": str(approval.binding)},
+            headers=reader,
+        ),
+    ]
+    done = await http.post(path, json=body, headers=decider)
+
+    assert [one.status_code for one in refused] == [403, 403, 403]
+    assert done.status_code == 200, done.text
+
+
+async def test_a_token_makes_none_that_does_or_lives_more(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    lea = await people.token("lea", role="lead")
+    parent = _bearer(await _token(http, lea, "read", "account.own", days=10))
+
+    more = await _token(http, parent, "read", "approvals.decide", days=1)
+    longer = await _token(http, parent, "read", days=11)
+    less = await _token(http, parent, "read", days=9)
+    without = await _token(http, _bearer(less), "read", days=1)
+
+    assert [one.status_code for one in (more, longer, without)] == [403, 403, 403]
+    assert less.status_code == 201
+
+
+async def test_no_token_waits_for_a_better_role(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    ann = await people.token("ann", role="agent")
+
+    made = await _token(http, ann, "read", "people.manage")
+
+    assert made.status_code == 403
+    assert "people.manage" in made.json()["detail"]
+
+
+async def test_tokens_are_listed_without_secrets_and_revoked(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    ann = await people.token("ann")
+    ben = await people.token("ben")
+    made = await _token(http, ann, "read")
+
+    token = _bearer(made)
+    await http.get("/api/v1/me", headers=token)
+    listed = await http.get(TOKENS, headers=ann)
+    path = f"{TOKENS}/{made.json()['id']}"
+    not_bens = await http.delete(path, headers=ben)
+    revoked = await http.delete(path, headers=ann)
+
+    newest: dict[str, Any] = listed.json()["items"][0]
+    assert made.json()["secret"] not in listed.text
+    assert newest["id"] == made.json()["id"]
+    assert newest["used_at"] is not None
+    assert not_bens.status_code == 404
+    assert revoked.json()["revoked_at"] is not None
+    assert (await http.get("/api/v1/me", headers=token)).status_code == 401
+
+
+async def test_nobody_makes_a_token_that_acts_as_somebody_else(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+    lea = (await people.named("lea", role="lead")).id
+    desk = (await people.named("desk", kind="service", role="lead")).id
+    body = {"name": "t", "scopes": ["read", "runs.start"]}
+
+    persons = await http.post(f"{PEOPLE}/{lea}/tokens", json=body, headers=max_)
+    services = await http.post(f"{PEOPLE}/{desk}/tokens", json=body, headers=max_)
+    deciding = await http.post(
+        f"{PEOPLE}/{desk}/tokens",
+        json={"name": "t", "scopes": ["approvals.decide"]},
+        headers=max_,
+    )
+
+    assert persons.status_code == 403
+    assert services.status_code == 201
+    assert deciding.status_code == 403

@@ -1,0 +1,159 @@
+"""One's own settings, and everybody's accounts for an admin."""
+
+import re
+
+import pytest
+from sqlmodel import select
+
+from orchestrator.store import people, sessions, tokens
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import PersonRow
+from tests.approvals.pages.conftest import Doors
+from tests.approvals.pages.seed import PASSWORD, Seed
+
+NEW = "another good password"
+
+
+async def _person(store: Store, email: str) -> PersonRow:
+    async with store.read() as session:
+        query = select(PersonRow).where(PersonRow.email == email)
+        return (await session.execute(query)).scalar_one()
+
+
+async def test_a_person_sees_and_ends_their_sessions(
+    doors: Doors, store: Store, seed: Seed
+) -> None:
+    here, there = await doors.visit("agent"), await doors.visit("agent")
+    page = (await here.get("/settings")).text
+
+    ended = await here.post("/settings/sessions/end")
+
+    assert page.count("Sign out there") == 1
+    assert ended.status_code == 303
+    assert (await here.get("/settings")).status_code == 200
+    assert (await there.get("/settings")).status_code == 303
+    assert len(await sessions.listing(store, seed.people["agent"].id)) == 1
+
+
+async def test_signing_out_everywhere_ends_this_session_too(doors: Doors) -> None:
+    here, there = await doors.visit("agent"), await doors.visit("agent")
+
+    await here.post("/sign-out", everywhere="true")
+
+    assert (await here.get("/settings")).status_code == 303
+    assert (await there.get("/settings")).status_code == 303
+
+
+async def test_nobody_ends_anothers_session(
+    doors: Doors, store: Store, seed: Seed
+) -> None:
+    agent, lead = await doors.visit("agent"), await doors.visit("lead")
+    [leads] = await sessions.listing(store, seed.people["lead"].id)
+
+    refused = await agent.post(f"/settings/sessions/{leads.id}/end")
+
+    assert refused.status_code == 404
+    assert (await lead.get("/settings")).status_code == 200
+
+
+async def test_a_new_password_keeps_this_session_alone(doors: Doors) -> None:
+    here, there = await doors.visit("agent"), await doors.visit("agent")
+
+    wrong = await here.post("/settings/password", old="a guess", new=NEW)
+    short = await here.post("/settings/password", old=PASSWORD, new="short")
+    done = await here.post("/settings/password", old=PASSWORD, new=NEW)
+
+    assert (wrong.status_code, short.status_code, done.status_code) == (422, 422, 303)
+    assert "nothing was changed" in wrong.text
+    assert (await here.get("/settings")).status_code == 200
+    assert (await there.get("/settings")).status_code == 303
+
+
+async def test_a_token_of_the_page_does_what_was_ticked(
+    doors: Doors, store: Store, seed: Seed
+) -> None:
+    lead = await doors.visit("lead")
+
+    page = (await lead.post("/settings/tokens", name="t", scope="read")).text
+    found = re.search(r"kt_[\w-]{43}", page)
+    again = (await lead.get("/settings")).text
+
+    assert found is not None
+    assert found[0] not in again
+    headers = {"Authorization": f"Bearer {found[0]}"}
+    lead.client.cookies.clear()
+    me = await lead.client.get("/api/v1/me", headers=headers)
+    assert me.json()["may"] == ["read"]
+    async with store.read() as session:
+        [row] = await tokens.listing(session, seed.people["lead"].id)
+    assert row.scopes == ["read"]
+
+
+async def test_an_admin_invites_and_changes_people(doors: Doors, store: Store) -> None:
+    admin = await doors.visit("admin")
+
+    invited = await admin.post(
+        "/settings/people", name="Eve", email="eve@example.com", role="agent"
+    )
+    path = invited.headers["location"]
+    access = await admin.post(f"{path}/access", role="lead", tenant="acme")
+    profile = await admin.post(
+        f"{path}/profile", name="Eve E.", teams="returns, vip", languages="de"
+    )
+    password = await admin.post(f"{path}/password", password=NEW)
+    closed = await admin.post(f"{path}/open", wanted="closed")
+    page = (await admin.get(path)).text
+
+    done = (invited, access, profile, password, closed)
+    assert [one.status_code for one in done] == [303] * 5
+    row = await _person(store, "eve@example.com")
+    assert (row.name, row.role, row.tenant) == ("Eve E.", "lead", "acme")
+    assert (row.teams, row.languages) == (["returns", "vip"], ["de"])
+    assert row.disabled_at is not None
+    assert "This account is closed" in page
+    assert "Eve E." in (await admin.get("/settings/people")).text
+
+
+async def test_what_cannot_be_changed_is_said_on_the_page(
+    doors: Doors, seed: Seed
+) -> None:
+    admin = await doors.visit("admin")
+    own = f"/settings/people/{seed.people['admin'].id}"
+
+    taken = await admin.post(
+        "/settings/people", name="A", email="agent@example.com", role="agent"
+    )
+    wrong = await admin.post("/settings/people", name="A", email="no", role="king")
+    role = await admin.post(f"{own}/access", role="agent")
+    out = await admin.post(f"{own}/open", wanted="closed")
+
+    assert [one.status_code for one in (taken, wrong, role, out)] == [422] * 4
+    assert "agent@example.com already" in taken.text
+    assert "ask another admin" in role.text
+
+
+@pytest.mark.parametrize("role", ["agent", "lead", "operator", "developer", "auditor"])
+async def test_only_an_admin_sees_people(doors: Doors, role: str) -> None:
+    visitor = await doors.visit(role)
+
+    assert (await visitor.get("/settings/people")).status_code == 403
+    assert "/settings/people" not in (await visitor.get("/settings")).text
+
+
+async def test_a_service_gets_its_token_from_an_admin(
+    doors: Doors, store: Store
+) -> None:
+    admin = await doors.visit("admin")
+    fields = {"name": "Desk", "email": "desk@example.com", "role": "agent"}
+    invited = await admin.post("/settings/people", kind="service", **fields)
+    path = invited.headers["location"]
+
+    page = (await admin.post(f"{path}/tokens", name="help desk")).text
+
+    found = re.search(r"kt_[\w-]{43}", page)
+    assert found is not None
+    async with store.read() as session:
+        row = await people.by_email(session, "desk@example.com")
+        assert row is not None
+        [token] = await tokens.listing(session, row.id)
+    assert token.scopes == ["read", "runs.start", "runs.message"]
