@@ -15,6 +15,8 @@ from orchestrator.errors import MalformedJson
 LARGEST_DEPTH = 64
 # RFC 8785 writes numbers as doubles.
 LARGEST_INTEGER = 2**53 - 1
+# From here on RFC 8785 writes whole numbers with an exponent.
+WITH_EXPONENT = 1e21
 
 
 def parse(text: str | bytes) -> JsonValue:
@@ -40,8 +42,13 @@ def parse(text: str | bytes) -> JsonValue:
 
 
 def encode(value: JsonValue) -> bytes:
-    """Return the RFC 8785 form of `value`; equal values give equal bytes."""
+    """Return the RFC 8785 form of `value`; equal values give equal bytes.
+
+    Whatever is encoded can be parsed again: so whole numbers beyond 2^53 raise
+    `MalformedJson`, written as 1e16 too.
+    """
     try:
+        _check_whole_numbers(value)
         return rfc8785.dumps(cast("dict[str, object]", value))  # pyright: ignore[reportArgumentType] its own type of JSON is invariant
     except RecursionError:
         raise MalformedJson(
@@ -66,7 +73,7 @@ def digest(value: JsonValue) -> str:
 def mend(value: JsonValue) -> JsonValue:
     """Return `value` with what has no canonical form replaced, so that it can be kept.
 
-    Lone surrogates become U+FFFD, NaN and infinities null, integers that a double
+    Lone surrogates become U+FFFD, NaN and infinities null, whole numbers that a double
     cannot hold text. For what others send us to read, never for what is carried out.
     """
     match value:
@@ -74,8 +81,8 @@ def mend(value: JsonValue) -> JsonValue:
             return mend_text(value)
         case float() if not math.isfinite(value):
             return None
-        case int() if abs(value) > LARGEST_INTEGER:
-            return str(value)
+        case float() | int() if _is_inexact(value):
+            return str(int(value))
         case dict():
             return {mend_text(name): mend(child) for name, child in value.items()}
         case list():
@@ -100,6 +107,23 @@ def _unique(pairs: Iterable[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 
 def _refuse(constant: str) -> JsonValue:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+def _check_whole_numbers(value: JsonValue) -> None:
+    if isinstance(value, float) and math.isfinite(value) and _is_inexact(value):
+        raise MalformedJson(
+            f"{value!r} is a whole number beyond 2^53, which JSON cannot hold exactly; "
+            "write it as text."
+        )
+    for child in _children(value):
+        _check_whole_numbers(child)
+
+
+def _is_inexact(value: float) -> bool:
+    """Tell whether a number's form is a whole number that a double does not hold."""
+    if isinstance(value, int):
+        return abs(value) > LARGEST_INTEGER
+    return LARGEST_INTEGER < abs(value) < WITH_EXPONENT and value.is_integer()
 
 
 def _check_depth(value: JsonValue) -> None:

@@ -152,23 +152,51 @@ class Action(BaseModel):
 
 
 def judge(rules: Sequence[Rule], action: Action) -> Verdict:
-    """Return the verdict of the first rule that matches `action`."""
-    found = next((rule for rule in rules if matches(rule, action)), None)
-    if found is None:
-        return NO_RULE
-    if found.verdict == "allow" and action.repeated:
+    """Return the verdict of the first rule that matches `action`.
+
+    A rule that looks at what the action lacks may be the one: its verdict counts too,
+    so that leaving something out never makes a verdict looser.
+    """
+    lacking: list[Rule] = []
+    for rule in rules:
+        if matches(rule, action):
+            return _verdict([rule, *lacking], action)
+        if _lacks(rule, action):
+            lacking.append(rule)
+    return NO_RULE
+
+
+def _verdict(rules: Sequence[Rule], action: Action) -> Verdict:
+    return strictest(*(_of_rule(rule, action) for rule in rules))
+
+
+def _of_rule(rule: Rule, action: Action) -> Verdict:
+    if rule.verdict == "allow" and action.repeated:
         return _asked_because("an earlier action on the same subject is done")
-    if found.verdict == "allow" and action.mixed:
+    if rule.verdict == "allow" and action.mixed:
         return _asked_because("money has moved in another currency as well")
     return Verdict(
-        kind=found.verdict,
-        approvers=found.approvers,
-        role=found.role,
-        within=found.within,
-        escalate=found.escalate,
-        assign=found.assign,
-        rule=str(found),
+        kind=rule.verdict,
+        approvers=rule.approvers,
+        role=rule.role,
+        within=rule.within,
+        escalate=rule.escalate,
+        assign=rule.assign,
+        rule=str(rule),
     )
+
+
+def _lacks(rule: Rule, action: Action) -> bool:
+    """Tell whether it cannot be said that `rule` does not speak of `action`."""
+    if rule.tool != action.tool:
+        return False
+    if any(
+        name in action.arguments and not _equals(want, action.arguments[name])
+        for name, want in rule.when.items()
+    ):
+        return False
+    has_all = all(name in action.arguments for name in rule.when)
+    return not has_all or (rule.up_to is not None and action.money is None)
 
 
 def _asked_because(rule: str) -> Verdict:
