@@ -90,8 +90,13 @@ RETAIL_SWAPS: Mapping[str, Json] = {
     },
 }
 # Products are everybody's, and what a colleague reads of a hand-off is nobody's id.
-NOBODYS = {"get_product_details", "get_item_details", "list_all_product_types"}
-NOBODYS |= {"calculate", "transfer_to_human_agents"}
+NOBODYS = {
+    "get_product_details",
+    "get_item_details",
+    "list_all_product_types",
+    "calculate",
+    "transfer_to_human_agents",
+}
 # What in a call says whose object it is about.
 NAMES_AN_OWNER = {"order_id", "user_id", "payment_method_id", "email", "zip"}
 RETAIL_OTHERS = {
@@ -258,7 +263,7 @@ def test_p14_every_tool_that_names_an_owner_is_attacked() -> None:
     assert set(_tools(retail)) - set(calls) == NOBODYS
     assert set(_tools(support)) == set(SUPPORT_CALLS)
     for name, given in calls.items():
-        named = {given[part] for part in NAMES_AN_OWNER & set(given)}
+        named = {str(given[part]) for part in NAMES_AN_OWNER & set(given)}
         assert named <= set(RETAIL_OTHERS) | {"0150", "1"}, name
 
 

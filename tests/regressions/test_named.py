@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ENGINE = "tests/regressions/test_engine.py"
 DECISIONS = "tests/regressions/test_decisions.py"
+ARGUMENTS = "tests/regressions/test_arguments.py"
 
 NAMED: dict[str, tuple[str, ...]] = {
     "a rejected call executed anyway": (
@@ -56,6 +57,8 @@ NAMED: dict[str, tuple[str, ...]] = {
     "arguments shown differing from arguments run": (
         f"{ENGINE}::test_what_is_shown_is_what_is_run",
         f"{ENGINE}::test_what_can_be_read_two_ways_is_not_shown_and_not_run",
+        f"{ARGUMENTS}::test_one_meaning_has_one_form_whatever_way_it_is_written",
+        f"{ARGUMENTS}::test_what_two_parsers_read_differently_is_refused",
     ),
     "a tool-call id used twice for different calls": (
         "tests/engine/test_loop.py"

@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import SQLModel, select
 
+from orchestrator import canonical
 from orchestrator.errors import KeyturnError
 from orchestrator.money import Money
 from orchestrator.policy import Rule
-from orchestrator.store import leasing, runs, sending, switches
+from orchestrator.store import leasing, runs, sending, switches, undo
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import CallRef, Grant
 from orchestrator.store.sending import Resolution
@@ -28,7 +29,7 @@ from orchestrator.store.tables import (
     RunRow,
     SwitchRow,
 )
-from tests.store.desk import Desk, open_desk, refund
+from tests.store.desk import Desk, open_desk, person, refund
 
 Before = Callable[[Desk], Awaitable[str]]
 Operation = Callable[[Desk, str], Awaitable[object]]
@@ -123,6 +124,26 @@ async def _paused(desk: Desk) -> str:
     return run
 
 
+async def _undoable(desk: Desk) -> str:
+    run = await _drafted(desk)
+    row = await desk.answer(await desk.approval(run), "approve")
+    await desk.tamper(row, undo_until=desk.clock.at + timedelta(seconds=9))
+    return run
+
+
+async def _undo(desk: Desk, run: str) -> object:
+    [row, *_] = sorted(
+        await desk.rows(ApprovalRow, run=run), key=lambda row: row.revision
+    )
+    return await undo.undo(desk.store, person("amy"), row.id, "a slip")
+
+
+async def _edit(desk: Desk, run: str) -> object:
+    less = canonical.parse(refund(40_00).arguments)
+    row = await desk.approval(run)
+    return await desk.answer(row, "approve", arguments=less)
+
+
 async def _begin(desk: Desk, run: str) -> object:
     return await desk.begin(await _grant(desk, run))
 
@@ -137,6 +158,9 @@ def _record(kind: str) -> Operation:
 OPERATIONS: dict[str, tuple[Before, Operation]] = {
     "decide": (_drafted, lambda desk, run: _answer(desk, run, "approve")),
     "reject": (_drafted, lambda desk, run: _answer(desk, run, "reject")),
+    "ask for changes": (_drafted, lambda desk, run: _answer(desk, run, "change")),
+    "edit": (_drafted, _edit),
+    "undo": (_undoable, _undo),
     "lease an allowed one": (_small, lambda desk, run: desk.lease(run)),
     "lease an approved one": (_approved, lambda desk, run: desk.lease(run)),
     "begin": (_leased, _begin),
