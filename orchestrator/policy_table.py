@@ -219,7 +219,7 @@ class _Drawing:
         currency = cast("str", row.currency)
         money, verdict = Money(amount, currency), self._words(row, amount, moved=moved)
         before = Money(moved, currency) if moved else None
-        after = f" after {before}" if before else ""
+        after = f" after {before} moved" if before else ""
         return Example(
             amount=money,
             moved=before,

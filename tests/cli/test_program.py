@@ -166,7 +166,7 @@ def test_contract_is_drawn_with_both_sides_of_each_boundary(keyturn: Keyturn) ->
         "20.01 USD, 500.00 USD" in lines
     )
     assert any("5000.01 USD and more denied: no rule matches" in one for one in lines)
-    assert "10.01 USD after 10.00 USD: 1 agent within 4 h" in drawn
+    assert "10.01 USD after 10.00 USD moved: 1 agent within 4 h" in drawn
 
 
 def test_application_of_the_working_folder_is_found(keyturn: Keyturn) -> None:

@@ -44,8 +44,8 @@ def test_amounts_and_other_currencies_are_in_words() -> None:
 
 def test_what_moved_before_is_shown_from_both_sides() -> None:
     assert [one.text for one in lines(*TIERS)[0].shared] == [
-        "10.00 USD after 10.00 USD: allowed",
-        "10.01 USD after 10.00 USD: 1 agent within 4 h",
+        "10.00 USD after 10.00 USD moved: allowed",
+        "10.01 USD after 10.00 USD moved: 1 agent within 4 h",
     ]
 
 
