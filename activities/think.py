@@ -11,7 +11,7 @@ from typing import cast
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities import prompt, reply_check
+from activities import compensation, prompt, reply_check
 from activities.interface import CallInput, GatedCall, ThinkInput, ThinkResult
 from activities.model_call import Answered, Fallback, Held, Models, Rerouted
 from activities.patience import keep_trying
@@ -22,7 +22,8 @@ from orchestrator import canonical
 from orchestrator.loop_guard import END_AT, judge_repeat
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import meters, turns
+from orchestrator.store import compensating, meters, turns
+from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import RunRow, StepRow
 from orchestrator.store.turns import (
@@ -117,6 +118,8 @@ class Think:
             raise Held(f"switch {found.id}")
 
     async def _turn(self, position: Position) -> ThinkResult:
+        if position.run.compensates is not None:
+            return await self._compensate(position)
         _check_turns(position)
         answered, checked, seen = await self._reply(position)
         output = checked.output
@@ -155,6 +158,48 @@ class Think:
             within=COMMIT_WITHIN,
         )
         return await self._read(position, ThinkResult.model_validate_json(result))
+
+    async def _compensate(self, position: Position) -> ThinkResult:
+        """Draft the action that takes an effect back; when it has ended, end the run.
+
+        No model is asked.
+        """
+        turn = Turn(run=position.run.id, step=position.step.step, turn=position.turn)
+        try:
+            wanted = await compensating.load(self.store, position.run)
+        except NoCompensation as error:
+            return await self._end(position, turn, GaveUp(reason=str(error)))
+        said = canonical.text({"text": wanted.words})
+        turn = turn.model_copy(update={"text": said})
+        if wanted.call is not None:
+            return await self._end(position, turn, compensation.gave_up(wanted))
+        try:
+            drafted = compensation.draft(self.toolbox, wanted)
+        except ToolError as error:
+            return await self._end(position, turn, GaveUp(reason=str(error)))
+        call = await self._read_facts(position.run, drafted, turn=position.turn)
+        turn = turn.model_copy(update={"calls": (call,)})
+
+        def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
+            del is_final
+            return _result(gated, None, is_ask=False)
+
+        stored = await turns.commit(self.store, turn, to_result, position)
+        return ThinkResult.model_validate_json(stored)
+
+    async def _end(
+        self, position: Position, turn: Turn, why: GaveUp | None
+    ) -> ThinkResult:
+        """Commit the last turn of a compensating run."""
+        result = ThinkResult(kind="final" if why is None else "hand_off")
+        text = result.model_dump_json(exclude_defaults=True)
+        stored = await turns.commit(
+            self.store,
+            turn.model_copy(update={"gave_up": why}),
+            lambda _gated, _is_final: text,
+            position,
+        )
+        return ThinkResult.model_validate_json(stored)
 
     async def _read(self, position: Position, result: ThinkResult) -> ThinkResult:
         """Answer a turn of quick reads at once; other calls are the workflow's.

@@ -118,6 +118,15 @@ class Toolbox:
         found = await look_up(self.parse(name, arguments), context) if look_up else None
         return _dump(found) if found is not None else None
 
+    def compensation(
+        self, name: str, arguments: str, receipt: dict[str, JsonValue] | None
+    ) -> BaseModel:
+        """Return the arguments of the action that takes a done effect back."""
+        how = self._tool(name).compensate
+        if how is None:
+            raise ToolError(f"{name} declares no compensation any more.")
+        return how.arguments(self.parse(name, arguments), receipt)
+
     def parse(self, name: str, arguments: str) -> BaseModel:
         """Return the arguments as the tool's own model."""
         tool = self._tool(name)

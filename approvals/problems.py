@@ -33,6 +33,7 @@ from orchestrator.store.approvals import (
     StaleBinding,
 )
 from orchestrator.store.attempts import TooManyAttempts
+from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.deadlines import NoMoreTime
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
@@ -98,6 +99,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NotUnknown: 409,
     NotDone: 409,
     NoLookUp: 409,
+    NoCompensation: 409,
     TooLate: 409,
     NotHandedOff: 409,
     InOtherHands: 409,

@@ -6,11 +6,12 @@ from orchestrator.contract import Contract, Fallback, Retention
 from orchestrator.model import Alias
 from orchestrator.money import Money
 from orchestrator.policy import Escalation, Rule
-from orchestrator.tool import DataClass, Tool, ToolContext, ToolError, tool
+from orchestrator.tool import Compensate, DataClass, Tool, ToolContext, ToolError, tool
 
 __all__ = [
     "Alias",
     "Budget",
+    "Compensate",
     "Connectors",
     "Contract",
     "DataClass",

@@ -31,6 +31,13 @@ def _check_tools(contract: Contract, tools: Mapping[str, Tool]) -> None:
                 f"Contract {contract.name!r}: tool {name!r} is not registered; "
                 f"registered: {known}."
             )
+        by = tools[name].compensate
+        if by and (by.tool not in contract.tools or not tools[by.tool].is_action):
+            raise ContractError(
+                f"Contract {contract.name!r}: {name} is compensated by {by.tool!r}, "
+                "which must be an action that the contract grants; granted: "
+                f"{', '.join(contract.tools)}."
+            )
     for rule in contract.rules:
         if rule.tool not in contract.tools:
             raise ContractError(

@@ -38,6 +38,7 @@ class ToolSpec(BaseModel):
     money: str | None = None
     has_preview: bool = False
     has_reconcile: bool = False
+    compensate: str | None = None
     idempotency_window: timedelta | None = None
     audience: Audience = "internal"
     corpora: tuple[str, ...] = ()
@@ -145,6 +146,7 @@ def spec(tool: Tool) -> ToolSpec:
         money=COMPUTED if callable(tool.money) else tool.money,
         has_preview=tool.preview is not None,
         has_reconcile=tool.reconcile is not None,
+        compensate=tool.compensate.tool if tool.compensate else None,
         idempotency_window=tool.idempotency_window,
         audience=tool.audience,
         corpora=tuple(sorted(tool.corpora)),

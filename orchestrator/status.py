@@ -32,6 +32,9 @@ CallStatus = Literal[
 ]
 Gate = Literal["read", "act", "wait", "denied"]
 
+# The workflow of a run that takes back an effect; no contract has this name.
+COMPENSATE = "keyturn.compensate"
+
 ENDED_RUNS: frozenset[RunStatus] = frozenset(
     {"completed", "handed_off", "failed", "cancelled"}
 )

@@ -81,6 +81,18 @@ Reconcile = Callable[[Any, ToolContext], Awaitable[BaseModel | None]]
 
 
 @dataclass(frozen=True)
+class Compensate:
+    """How a done effect is taken back: by which tool, with what arguments.
+
+    `arguments(call, receipt)` makes that tool's own model from what was done; the
+    receipt, as JSON, is None where a person recorded that it happened.
+    """
+
+    tool: str
+    arguments: Callable[[Any, dict[str, JsonValue] | None], BaseModel]
+
+
+@dataclass(frozen=True)
 class Tool:
     """A tool with its code; `ToolSpec` of a release is the same without it."""
 
@@ -95,6 +107,7 @@ class Tool:
     money: str | MoneyOf | None = None
     preview: Facts | None = None
     reconcile: Reconcile | None = None
+    compensate: Compensate | None = None
     idempotency_window: timedelta | None = None
     audience: Audience = "internal"
     corpora: frozenset[str] = field(default_factory=frozenset[str])
@@ -116,6 +129,7 @@ class ToolOptions(TypedDict, total=False):
     money: str | MoneyOf | None
     preview: Facts | None
     reconcile: Reconcile | None
+    compensate: Compensate | None
     idempotency_window: timedelta | None
     audience: Audience
     corpora: Set[str]
@@ -130,7 +144,8 @@ def tool(**options: Unpack[ToolOptions]) -> Callable[[Function], Tool]:
     (a field of type `Money`, or an async function of call and context), `preview` (an
     async function that returns the facts an approver sees and `perform` reads again:
     facts read, never derived from the arguments), `reconcile` (looks up what became of
-    an effect: the receipt, or None where it never happened), `idempotency_window` (how
+    an effect: the receipt, or None where it never happened), `compensate` (how a done
+    effect is taken back, by an action of its own), `idempotency_window` (how
     long the provider honours the effect key), `audience`, `corpora` and `undo` (how long
     a decision about it can be taken back before it starts; 10 s).
 

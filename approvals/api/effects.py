@@ -5,18 +5,19 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api import record_body, tenancy
+from approvals.api import record_body, run_body, tenancy
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.record_body import Effect
 from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.run_body import Run
 from approvals.api.tenancy import Reader
 from approvals.api.text import Id, Line, PathId, Reason, Words
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.status import EffectStatus
-from orchestrator.store import effects, lookups, reopening, sending
+from orchestrator.store import compensating, effects, lookups, reopening, sending
 from orchestrator.store.approvals import Person
 from orchestrator.store.effects import Filter
 from orchestrator.store.reopening import Later
@@ -53,6 +54,14 @@ class FailedLater(BaseModel):
     how: Literal["failed", "reversed"]
     words: Reason = Field(description="What is known of it")
     reference: Line | None = Field(default=None, description="The provider's number")
+
+
+class Compensation(BaseModel):
+    """Why an effect is to be taken back; whoever approves it reads this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason
 
 
 @router.get("/effects")
@@ -143,3 +152,28 @@ async def reopen(
     await reopening.reopen(store, key, later)
     async with store.read() as session:
         return record_body.effect(await effects.get(session, key, tenant=person.tenant))
+
+
+@router.post(
+    "/effects/{key}:compensate",
+    status_code=202,
+    dependencies=ONCE,
+    responses={**BODY, **ONE, **STATE},
+)
+async def compensate(
+    key: PathId,
+    wanted: Compensation,
+    person: Annotated[Person, Depends(require("effects.compensate"))],
+    parts: PartsDep,
+) -> Run:
+    """Ask that a done effect is taken back: an action in a run of its own, once.
+
+    It goes through policy; whoever asks for it does not approve it.
+    """
+    async with parts.store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    row, _ = await compensating.ask(
+        parts.store, key, by=person.id, by_name=person.name, reason=wanted.reason
+    )
+    parts.deliver_soon(row.id)
+    return await run_body.one(parts.store, row)

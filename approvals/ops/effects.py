@@ -10,6 +10,7 @@ from approvals.facts import parsed
 from approvals.page import Page, PageDep
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import (
+    compensating,
     effects,
     ledger_view,
     lookups,
@@ -19,6 +20,7 @@ from orchestrator.store import (
     runs,
     sending,
 )
+from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.reopening import Later, NeedsAnother, NotDone
 from orchestrator.store.sending import NotUnknown, Resolution
@@ -111,6 +113,30 @@ async def reopen(
     return RedirectResponse(f"/effects/{key}", status_code=303)
 
 
+@router.post("/effects/{key}/compensate")
+async def compensate(
+    page: PageDep,
+    key: str,
+    reason: Annotated[str, Form(max_length=4_000)] = "",
+) -> Response:
+    """Ask that a done effect is taken back, by an action of its own."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "effects.compensate")
+    async with store.read() as session:
+        await effects.get(session, key, tenant=person.tenant)
+    if not reason.strip():
+        problem = "Say why it is taken back; whoever approves it reads this."
+        return await _show(page, key, problem=problem, status=422)
+    try:
+        row, _ = await compensating.ask(
+            store, key, by=person.id, by_name=person.name, reason=reason.strip()
+        )
+    except NoCompensation as error:
+        return await _show(page, key, problem=str(error), status=409)
+    page.parts.deliver_soon(row.id)
+    return RedirectResponse(f"/runs/{row.id}", status_code=303)
+
+
 async def _show(
     page: Page,
     key: str,
@@ -125,6 +151,7 @@ async def _show(
         names = await people.names(session, ids)
         run = await runs.get(session, row.run)
         release = await releases.load(session, run.release)
+        taken_back = await compensating.of_effect(session, key)
     return await page.show(
         "ops/effect.html",
         status=status,
@@ -135,5 +162,10 @@ async def _show(
         problem_words=problem,
         can_look_up=release.tool(row.tool).has_reconcile
         and run.status not in ENDED_RUNS,
+        taken_back=taken_back,
+        can_compensate=release.tool(row.tool).compensate is not None
+        and row.status == "done"
+        and row.reopened_at is None
+        and taken_back is None,
         asked=asked and row.status == "unknown",
     )

@@ -44,6 +44,7 @@ from orchestrator.settings import Settings
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 from workflows.act import ActLoop
+from workflows.compensate import Compensate
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ SANDBOX = SandboxedWorkflowRunner(
         "activities.interface",
         "workflows.act",
         "workflows.agent",
+        "workflows.compensate",
         "workflows.messages",
         "workflows.stubs",
         "pydantic",
@@ -93,7 +95,7 @@ def thinking_worker(parts: Parts) -> Worker:
     return Worker(
         parts.client,
         task_queue=parts.settings.task_queue,
-        workflows=[*parts.registry.workflows.values(), ActLoop],
+        workflows=[*parts.registry.workflows.values(), ActLoop, Compensate],
         activities=[
             Think(parts.store, models, toolbox, reads).__call__,
             reads.__call__,

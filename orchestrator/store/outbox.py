@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, update
 
 from orchestrator.budget import TURNS_PER_STEP
-from orchestrator.status import ENDED_RUNS
+from orchestrator.status import COMPENSATE, ENDED_RUNS
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -159,7 +159,7 @@ async def _delivery(
     return Delivery(
         ids=tuple(row.id for row in open_rows if row.id is not None),
         run=run.id,
-        workflow=run.workflow,
+        workflow=run.workflow if run.compensates is None else COMPENSATE,
         doors=await _doors(session, open_rows),
     )
 

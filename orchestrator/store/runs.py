@@ -14,7 +14,7 @@ from sqlmodel import col, func, select, update
 from orchestrator import canonical, plain_text, schema
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
-from orchestrator.status import ENDED_RUNS, RunStatus
+from orchestrator.status import COMPENSATE, ENDED_RUNS, RunStatus
 from orchestrator.store import asking, audit, outbox, releases, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
@@ -86,7 +86,7 @@ async def start(store: Store, new: NewRun) -> tuple[RunRow, bool]:
         return found, False
     try:
         async with store.write() as session:
-            return await _insert(session, store, new), True
+            return await insert(session, store, new), True
     except IntegrityError:
         found = await _earlier(store, new)
         if found is None:
@@ -329,7 +329,7 @@ async def _move_deadlines(
 
 
 class OpenRun(BaseModel):
-    """A run that has not ended, and its workflow."""
+    """A run that has not ended, and the workflow that carries it out."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -343,7 +343,7 @@ async def open_runs(
     """Return runs older than `grace` that are neither ended nor paused, by id."""
     async with store.read() as session:
         query = (
-            select(RunRow.id, RunRow.workflow)
+            select(RunRow.id, RunRow.workflow, RunRow.compensates)
             .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
             .where(col(RunRow.status).not_in(ENDED_RUNS))
             .where(col(RunRow.created_at) <= await store.now(session) - grace)
@@ -351,7 +351,10 @@ async def open_runs(
             .limit(limit)
         )
         rows = (await session.execute(query)).all()
-    return [OpenRun(id=name, workflow=workflow) for name, workflow in rows]
+    return [
+        OpenRun(id=name, workflow=workflow if taken_back is None else COMPENSATE)
+        for name, workflow, taken_back in rows
+    ]
 
 
 async def note_restart(store: Store, run: str, *, why: str) -> bool:
@@ -425,7 +428,8 @@ async def _earlier(store: Store, new: NewRun) -> RunRow | None:
         return (await session.execute(query)).scalar_one_or_none()
 
 
-async def _insert(session: AsyncSession, store: Store, new: NewRun) -> RunRow:
+async def insert(session: AsyncSession, store: Store, new: NewRun) -> RunRow:
+    """Add a run to this transaction; raises like `start`."""
     name, release = await releases.live(session, new.workflow)
     now = await store.now(session)
     await _refuse_held(session, new, now=now)

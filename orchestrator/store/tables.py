@@ -77,6 +77,8 @@ class RunRow(SQLModel, table=True):
     handed_off: dict[str, Any] | None = _json()
     failure: str | None = None
     started_by: str | None = None
+    # The effect that the run takes back: at most one run an effect.
+    compensates: str | None = Field(default=None, unique=True)
     created_at: datetime = _time(index=True)
     ended_at: datetime | None = _time_or_none()
     turns: int = 0

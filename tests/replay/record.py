@@ -1,5 +1,7 @@
 """Records the histories that `make test` replays: `python -m tests.replay.record`.
 
+With names of scenes behind it, only those.
+
 Run it when the order of a workflow's commands was changed under `workflow.patched`;
 the old files stay, for runs that are still open.
 """
@@ -15,7 +17,7 @@ from pydantic import JsonValue
 
 from activities.llm.simulator import SimRequest, SimStep, call, calls, final
 from benchmarks.report import end
-from orchestrator.store import runs
+from orchestrator.store import compensating, runs
 from tests.engine.engine import Engine, running_engine
 from tests.servers import temporal
 
@@ -27,6 +29,7 @@ REFUND: dict[str, JsonValue] = {
     "order_id": "o1",
     "amount": {"amount": 5000, "currency": "USD"},
 }
+PAID = {**REFUND, "order_id": "o9"}
 MAIL: dict[str, JsonValue] = {"subject": "Refund", "body": "Done."}
 DONE: dict[str, JsonValue] = {"summary": "done", "confidence": 0.9}
 
@@ -37,8 +40,10 @@ def play(request: SimRequest) -> SimStep | None:
         return None
     if request.output_schema and "kind" in str(request.output_schema.get("properties")):
         return final({"kind": "angry" if request.mentions("angry") else "refund"})
-    if request.mentions("many bells"):
-        return [call("refund", REFUND), final(DONE)][len(request.results)]
+    first = {"many bells": ("refund", REFUND), "take it back": ("pay", PAID)}
+    for words, asked in first.items():
+        if request.mentions(words):
+            return [call(*asked), final(DONE)][len(request.results)]
     match len(request.results):
         case 0:
             return calls([("find_order", {"order_id": "o1"}), ("set_note", note())])
@@ -123,6 +128,19 @@ async def continued(engine: Engine) -> str:
     return run
 
 
+async def compensated(engine: Engine) -> str:
+    """The run that takes back a payment."""
+    paid = await engine.start("take it back")
+    await engine.ended(paid)
+    (effect,) = await engine.effects(paid)
+    row, _ = await compensating.ask(
+        engine.store, effect.key, by="lea", by_name="Lea", reason="A slip."
+    )
+    await engine.deliverer.deliver(row.id)
+    await engine.decide(await engine.approval(row.id))
+    return row.id
+
+
 async def support(engine: Engine) -> str:
     """The shipped support desk."""
     ticket: dict[str, object] = {
@@ -142,6 +160,7 @@ SCENES: tuple[Callable[[Engine], Awaitable[str]], ...] = (
     branched,
     handed_off,
     continued,
+    compensated,
 )
 
 
@@ -177,6 +196,7 @@ async def _histories(engine: Engine, run: str) -> AsyncIterator[tuple[str, str]]
 async def main() -> int:
     """Record every scene against a real server that suggests continuing early."""
     FOLDER.mkdir(exist_ok=True)
+    wanted = sys.argv[1:]
     with TemporaryDirectory() as data:
         started = temporal.dev_server(
             Path(data), "limit.historyCount.suggestContinueAsNew=120"
@@ -189,7 +209,8 @@ async def main() -> int:
                     started.address, url, play, apps=apps
                 ) as engine:
                     for scene in scenes:
-                        await record(scene, engine)
+                        if not wanted or scene.__name__ in wanted:
+                            await record(scene, engine)
         finally:
             started.program.stop(server)
     return 0

@@ -11,6 +11,7 @@ from orchestrator.cli.connection import CONVERTER
 from orchestrator.cli.worker import SANDBOX
 from tests.replay.record import APPS, FOLDER, SHIPPED
 from workflows.act import ActLoop
+from workflows.compensate import Compensate
 
 HISTORIES = sorted(FOLDER.glob("*.json"))
 
@@ -18,7 +19,7 @@ HISTORIES = sorted(FOLDER.glob("*.json"))
 def replayer() -> Replayer:
     found = [registry.load(apps).workflows.values() for apps in (APPS, SHIPPED)]
     return Replayer(
-        workflows=[*found[0], *found[1], ActLoop],
+        workflows=[*found[0], *found[1], ActLoop, Compensate],
         workflow_runner=SANDBOX,
         data_converter=CONVERTER,
     )

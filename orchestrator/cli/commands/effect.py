@@ -8,7 +8,7 @@ import typer
 
 from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson, Most
+from orchestrator.cli.arguments import AsJson, Most, Reason
 
 app = typer.Typer()
 
@@ -92,6 +92,14 @@ def reopen(
     """Say that what was done failed later at the provider; it comes back to people."""
     body = {"how": how.value, "words": words, "reference": reference}
     _post(f"/effects/{effect}:reopen", body, as_json=as_json)
+
+
+@app.command()
+def compensate(effect: Named, reason: Reason, *, as_json: AsJson = False) -> None:
+    """Ask that a done effect is taken back: an action in a run of its own, once."""
+    with Api() as api:
+        done = api.post(f"/effects/{effect}:compensate", {"reason": reason})
+    output.as_json(done) if as_json else output.line(f"Asked for in {done['id']}.")
 
 
 def _post(path: str, body: Mapping[str, object], *, as_json: bool) -> None:

@@ -180,3 +180,19 @@ async def test_tool_without_reconcile_is_looked_up_by_nobody(
     async with store.read() as session:
         rows = (await session.execute(select(OutboxRow))).scalars()
         assert [one.kind for one in rows if one.kind == "wake"] == []
+
+
+async def test_tool_without_compensation_is_taken_back_by_nobody(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    lea = await people.token("lea", role="lead")
+    agent = await people.token("ann", role="agent")
+    url = await made(desk)
+    why = {"reason": "Paid by mistake."}
+
+    answer = await http.post(f"{url}:compensate", headers=lea, json=why)
+    forbidden = await http.post(f"{url}:compensate", headers=agent, json=why)
+
+    assert answer.status_code == 409
+    assert "declares no `compensate`" in answer.json()["detail"]
+    assert forbidden.status_code == 403

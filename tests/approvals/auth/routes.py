@@ -36,6 +36,8 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /ops/proposals/{proposal}": {"answer": "confirm"},
     "POST /api/v1/effects/{key}:record": {"happened": True, "evidence": "A receipt."},
     "POST /api/v1/effects/{key}:reopen": {"how": "failed", "words": "A letter."},
+    "POST /api/v1/effects/{key}:compensate": {"reason": "A slip."},
+    "POST /effects/{key}/compensate": {"reason": "A slip."},
     "POST /effects/{key}/reopen": {"how": "failed", "words": "A letter."},
     "POST /api/v1/incidents/{id}:close": {"reason": "It is put right."},
     "POST /incidents/{incident}/close": {"reason": "It is put right."},

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 from pydantic import BaseModel, JsonValue
 
-from orchestrator import Mail, Money, ToolContext, ToolError, tool
+from orchestrator import Compensate, Mail, Money, ToolContext, ToolError, tool
 from orchestrator.prose import Prose
 
 # Tests decide and look at once.
@@ -95,6 +95,28 @@ async def _look_up(call: Refund, context: ToolContext) -> Receipt | None:
     return Receipt.model_validate(found) if found else None
 
 
+class TakeBack(BaseModel):
+    order_id: str
+    receipt: str
+
+
+@tool(
+    authority="irreversible",
+    undo=NO_UNDO,
+    owner="tests",
+    description="Take a payment back.",
+    subject="order_id",
+)
+async def take_back(call: TakeBack, context: ToolContext) -> Receipt:
+    return await _post("/taken-back", call, context)
+
+
+def _taken_back(call: Refund, receipt: dict[str, JsonValue] | None) -> TakeBack:
+    if receipt is None:
+        raise ToolError("Without its receipt nobody knows which payment it was.")
+    return TakeBack(order_id=call.order_id, receipt=str(receipt["id"]))
+
+
 @tool(
     authority="irreversible",
     undo=NO_UNDO,
@@ -103,6 +125,7 @@ async def _look_up(call: Refund, context: ToolContext) -> Receipt | None:
     subject="order_id",
     money="amount",
     reconcile=_look_up,
+    compensate=Compensate("take_back", _taken_back),
 )
 async def pay(call: Refund, context: ToolContext) -> Receipt:
     return await _post("/payments", call, context)

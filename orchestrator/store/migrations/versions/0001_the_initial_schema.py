@@ -250,6 +250,7 @@ def upgrade() -> None:
         sa.Column("handed_off", sa.JSON(), nullable=True),
         sa.Column("failure", sa.String(), nullable=True),
         sa.Column("started_by", sa.String(), nullable=True),
+        sa.Column("compensates", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("turns", sa.Integer(), nullable=False),
@@ -261,6 +262,7 @@ def upgrade() -> None:
             ["releases.hash"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("compensates"),
         sa.UniqueConstraint("tenant", "source", "external_id"),
     )
     op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"], unique=False)

@@ -1,0 +1,43 @@
+"""A compensating run's turns: the action drafted from a record, and its end."""
+
+from typing import cast
+
+from pydantic import BaseModel, JsonValue
+
+from activities.toolbox import Toolbox
+from orchestrator import canonical
+from orchestrator.store.compensating import Wanted
+from orchestrator.store.turns import DraftedCall, GaveUp
+from orchestrator.tool import ToolError
+
+
+def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
+    """Return the action that takes the effect back, as its tool works it out.
+
+    Raises `ToolError` where it cannot be.
+    """
+    effect = wanted.effect
+    if effect.status != "done":
+        raise ToolError(f"The effect {effect.key} is {effect.status}, not done.")
+    made = toolbox.compensation(effect.tool, effect.arguments, effect.receipt)
+    arguments = canonical.text(_plain(made))
+    # As any other action's, they must fit the tool that carries them out.
+    toolbox.parse(wanted.tool, arguments)
+    return DraftedCall(
+        index=0, tool=wanted.tool, provider_id="compensate", arguments=arguments
+    )
+
+
+def gave_up(wanted: Wanted) -> GaveUp | None:
+    """Return why the action was not done, in words for people; None: it was."""
+    call = wanted.call
+    if call is None or call.status == "done":
+        return None
+    return GaveUp(
+        reason=f"{call.tool}, which takes back {wanted.effect.key}, was {call.status}",
+        left=call.result or "",
+    )
+
+
+def _plain(made: BaseModel) -> JsonValue:
+    return cast("JsonValue", made.model_dump(mode="json"))

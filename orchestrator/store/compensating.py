@@ -1,0 +1,147 @@
+"""Compensating: a done effect is taken back by an action of its own.
+
+It has a run of its own, and so a call, a key, limits and an approval of its own. Whoever
+asks for it started that run, and does not approve it.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator import canonical
+from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.store import audit, releases, runs
+from orchestrator.store.engine import Store
+from orchestrator.store.runs import NewRun
+from orchestrator.store.tables import CallRow, EffectRow, NoteRow, RunRow
+
+NOTE = "compensates"
+
+
+class NoCompensation(KeyturnError):
+    """This effect cannot be compensated."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a compensating run has to take back, and who asked for it, why.
+
+    `call` is its own action, once it is drafted.
+    """
+
+    effect: EffectRow
+    tool: str
+    words: str
+    call: CallRow | None
+
+
+async def ask(
+    store: Store, key: str, *, by: str, by_name: str, reason: str
+) -> tuple[RunRow, bool]:
+    """Return the run that compensates a done effect, and whether it is new.
+
+    At most one an effect, for ever. Raises `NoCompensation` where its tool declares
+    none, its contract does not grant it, or the effect is not done.
+    """
+    try:
+        async with store.write() as session:
+            found = await of_effect(session, key)
+            if found is not None:
+                return found, False
+            return await _start(session, store, key, (by, by_name, reason)), True
+    except IntegrityError:
+        async with store.read() as session:
+            found = await of_effect(session, key)
+        if found is None:
+            raise
+        return found, False
+
+
+async def of_effect(session: AsyncSession, key: str) -> RunRow | None:
+    """Return the run that compensates this effect, or None."""
+    query = select(RunRow).where(col(RunRow.compensates) == key)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def load(store: Store, run: RunRow) -> Wanted:
+    """Return what a compensating run has to do; raises `NoCompensation`."""
+    async with store.read() as session:
+        effect = await session.get(EffectRow, run.compensates)
+        if effect is None:
+            raise NoCompensation(f"There is no effect {run.compensates}.")
+        release = await releases.load(session, run.release)
+        query = select(NoteRow).where(
+            col(NoteRow.run) == run.id, col(NoteRow.kind) == NOTE
+        )
+        note = (await session.execute(query)).scalars().first()
+        said = f"{note.person_name} asks for it: {note.text}" if note else ""
+        known = {one.name: one for one in release.tools}
+        spec = known.get(effect.tool)
+        if spec is None or spec.compensate not in known:
+            raise NoCompensation(f"{effect.tool} cannot be compensated any more.")
+        return Wanted(
+            effect=effect,
+            tool=spec.compensate,
+            words=f"Takes back {effect.key} ({effect.tool}). {said}".strip(),
+            call=await session.get(CallRow, (run.id, 1, 0)),
+        )
+
+
+async def _start(
+    session: AsyncSession, store: Store, key: str, asked: tuple[str, str, str]
+) -> RunRow:
+    by, by_name, reason = asked
+    effect = await session.get(EffectRow, key)
+    if effect is None:
+        raise NotFound(kind="effect", name=key)
+    first = await runs.get(session, effect.run, lock=True)
+    await session.refresh(effect, with_for_update=True)
+    if effect.status != "done" or effect.reopened_at is not None:
+        state = "reopened" if effect.reopened_at is not None else effect.status
+        raise NoCompensation(
+            f"Effect {key} is {state}; only what is known to be done is compensated."
+        )
+    _, live = await releases.live(session, effect.workflow)
+    known = {one.name: one for one in live.tools}
+    spec = known.get(effect.tool)
+    if spec is None or spec.compensate not in known:
+        raise NoCompensation(
+            f"{effect.tool} declares no `compensate` in the live release of "
+            f"{effect.workflow}. Take {key} back outside, and note it on the run."
+        )
+    value = canonical.parse(first.input)
+    new = NewRun(
+        workflow=effect.workflow,
+        input=value if isinstance(value, dict) else {},
+        tenant=effect.tenant,
+        started_by=by,
+    )
+    row = await runs.insert(session, store, new)
+    row.compensates = key
+    now = await store.now(session)
+    session.add(
+        NoteRow(
+            run=row.id,
+            person=by,
+            person_name=by_name,
+            kind=NOTE,
+            text=reason,
+            created_at=now,
+        )
+    )
+    audit.record(
+        session,
+        audit.Entry(
+            actor=by,
+            kind="effect.compensation_asked",
+            tenant=effect.tenant,
+            run=effect.run,
+            subject=key,
+            payload={"by_run": row.id, "tool": spec.compensate},
+        ),
+        at=now,
+    )
+    await session.flush()
+    return row

@@ -1,0 +1,52 @@
+"""`Compensate`: one action that takes back an effect that was done, under a run's id."""
+
+from temporalio import workflow
+from temporalio.common import WorkflowIDReusePolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.interface import FinishInput, StepStart
+    from orchestrator.status import COMPENSATE
+
+from workflows import stubs
+from workflows.act import ActLoop
+from workflows.messages import ActEnd, ActStart, RunStart
+
+
+@workflow.defn(name=COMPENSATE)
+class Compensate:
+    """Carries a compensating action through the same loop as any other action.
+
+    No model is asked: `think` drafts the action from the effect's own record.
+    """
+
+    @workflow.signal(name="ring")
+    def ring(self, *ignored: object) -> None:
+        """Hear the doorbell; the loop within has its own."""
+        del ignored
+
+    @workflow.run
+    async def run(self, start: RunStart) -> None:
+        """Return when the run's end is recorded."""
+        end = await workflow.execute_child_workflow(
+            ActLoop.run,
+            ActStart(
+                run=start.run,
+                step=1,
+                effects_queue=start.effects_queue,
+                turn=1,
+                start=StepStart(name="compensate"),
+            ),
+            id=f"{start.run}/act/1",
+            id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+        )
+        await stubs.finish(_finish(start.run, end))
+
+
+def _finish(run: str, end: ActEnd) -> FinishInput:
+    match end.kind:
+        case "final":
+            return FinishInput(run=run, outcome="completed", step=1)
+        case "cancelled":
+            return FinishInput(run=run, outcome="cancelled", reason=end.reason)
+        case "hand_off" | "failed":
+            return FinishInput(run=run, outcome="handed_off", reason=end.reason)
