@@ -284,3 +284,23 @@ def test_p11_switch_is_lifted_alone_on_the_database(admin: Keyturn) -> None:
     assert admin("switch", "list", "--json").json() == []
     titles = [one["title"] for one in admin("incident", "list", "--json").json()]
     assert any("lifted the switch alone alone" in title for title in titles)
+
+
+def test_people_are_managed(admin: Keyturn) -> None:
+    invite = ("user", "invite", "eve@example.com", "--name", "Eve", "--role", "agent")
+
+    invited = admin(*invite, "--team", "returns", "--json").json()
+    changed = admin("user", "change", "eve@example.com", "--language", "de", "--json")
+    password = admin("user", "password", "eve@example.com", given="a good password\n")
+    closed = admin("user", "disable", "eve@example.com", "--json").json()
+    nobody = admin("user", "show", "none@example.com")
+    listed = admin("user", "list").out
+    mine = admin("user", "tokens").out
+
+    assert invited["teams"] == ["returns"]
+    assert changed.json()["languages"] == ["de"]
+    assert password.status == 0, password.err
+    assert closed["disabled_at"] is not None
+    assert nobody.status == 1
+    assert "eve@example.com" in listed
+    assert "token-" in mine
