@@ -253,6 +253,7 @@ def test_stricter_is_what_strictest_adds(one: Verdict, other: Verdict) -> None:
     assert is_stricter(strictest(one, other), one) == is_stricter(other, one)
 
 
+@law
 @given(verdicts(), verdicts(), verdicts())
 def test_what_is_at_least_as_strict_is_so_throughout(
     one: Verdict, two: Verdict, three: Verdict
