@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -11,7 +12,7 @@ from approvals.auth.permissions import Action
 from approvals.notify import contents
 from orchestrator.notice import MAILED_BY_DEFAULT, NoticeKind
 from orchestrator.store import webhooks
-from orchestrator.store.approvals import Person, why_not
+from orchestrator.store.deciding import person_of, why_not, why_not_yet
 from orchestrator.store.notices import Channel, Event, NewNotice
 from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 
@@ -53,14 +54,23 @@ def wants(person: PersonRow, kind: str) -> bool:
 
 
 async def may_decide(
-    session: AsyncSession, approval: str | None, people: Sequence[PersonRow]
+    session: AsyncSession,
+    approval: str | None,
+    people: Sequence[PersonRow],
+    *,
+    at: datetime,
 ) -> list[PersonRow]:
-    """Return those of `people` who may decide an approval, now."""
+    """Return those of `people` who may decide an approval at that time."""
     row = await session.get(ApprovalRow, approval) if approval else None
     run = await session.get(RunRow, row.run) if row is not None else None
     if row is None or run is None:
         return []
-    return [one for one in people if why_not(row, run, _as_person(one)) is None]
+    asked = [(one, person_of(one)) for one in people]
+    return [
+        one
+        for one, person in asked
+        if (why_not(row, run, person) or why_not_yet(person, now=at)) is None
+    ]
 
 
 async def _able(
@@ -74,7 +84,7 @@ async def _able(
     if event.kind == "approval.assigned":
         row = await session.get(ApprovalRow, event.subject)
         return [one for one in people if row and one.id == row.assigned_to]
-    return await may_decide(session, event.subject, people)
+    return await may_decide(session, event.subject, people, at=event.at)
 
 
 def _allowed(
@@ -84,7 +94,7 @@ def _allowed(
         one
         for one in people
         if one.tenant in (None, event.tenant)
-        and permissions.may(_as_person(one), action)
+        and permissions.may(person_of(one), action)
     ]
 
 
@@ -103,18 +113,6 @@ async def _people(session: AsyncSession) -> list[PersonRow]:
         col(PersonRow.kind) == "person", col(PersonRow.disabled_at).is_(None)
     )
     return list((await session.execute(query)).scalars())
-
-
-def _as_person(row: PersonRow) -> Person:
-    return Person(
-        id=row.id,
-        name=row.name,
-        role=row.role,
-        kind=row.kind,
-        tenant=row.tenant,
-        email=row.email,
-        session="",
-    )
 
 
 def _notice(

@@ -73,6 +73,21 @@ async def test_what_merely_waits_is_mailed_only_to_who_asked_for_it(
     assert [mail["to"] for mail in notifying.post.mails()] == ["ben@shop.example"]
 
 
+async def test_whoever_is_new_is_not_told_of_what_they_may_not_decide_yet(
+    notifying: Notifying, desk: Desk, people: People
+) -> None:
+    await people.named("amy")
+    new = accounts.NewPerson(name="Noor", email="noor@shop.example", role="agent")
+    noor = await accounts.add(desk.store, new, password_hash=None, by="test")
+    await _about(desk.store, noor, "approval.asked")
+    await desk.approval(await desk.run())
+
+    await notifying.sender.send_due()
+
+    assert noor.approves_from is not None
+    assert notifying.post.mails() == []
+
+
 async def test_many_things_make_one_mail_and_no_second_within_five_minutes(
     notifying: Notifying, desk: Desk, people: People
 ) -> None:
