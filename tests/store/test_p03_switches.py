@@ -125,17 +125,27 @@ async def test_p03_a_switch_that_ends_rings_by_the_sweep(desk: Desk) -> None:
     assert (await desk.lease(run)).grant is not None
 
 
-async def test_p03_a_switch_set_anew_elsewhere_rings_what_it_stopped(
-    desk: Desk,
-) -> None:
+async def test_p11_a_switch_set_anew_elsewhere_lets_nothing_go(desk: Desk) -> None:
     run = await desk.approved()
     await desk.switch("halt", tool="refund")
     await desk.lease(run)
 
-    await desk.switch("halt", tool="set_note")
+    with pytest.raises(switches.WouldLoosen):
+        await desk.switch("halt", tool="set_note")
+
+    assert run not in await bells(desk)
+    assert (await desk.lease(run)).kind == "stopped"
+
+
+async def test_p03_a_switch_set_anew_wider_rings_what_it_stopped(desk: Desk) -> None:
+    run = await desk.approved()
+    await desk.switch("halt", tool="refund")
+    await desk.lease(run)
+
+    await desk.switch("halt")
 
     assert run in await bells(desk)
-    assert (await desk.lease(run)).grant is not None
+    assert (await desk.lease(run)).kind == "stopped"
 
 
 async def test_p03_two_switches_hold_until_both_are_lifted(desk: Desk) -> None:
