@@ -23,6 +23,7 @@ async def gate(request: Request, parts: PartsDep) -> None:
     """
     known: Mapping[Endpoint, str] = request.app.state.routes_by_endpoint
     route = known[request.method, request.scope["endpoint"]]
+    request.state.unasked = route in permissions.UNASKED
     needed = permissions.needed(route)
     if needed == "public":
         return

@@ -257,6 +257,24 @@ ROUTES: Mapping[str, Needed] = {
     "POST /settings/people/{person}/tokens/{token}/revoke": "people.manage",
 }
 
+# What an open page asks for by itself. It does not say that somebody is there: a session
+# whose person has left goes idle all the same.
+UNASKED: frozenset[str] = frozenset(
+    {
+        "GET /inbox/queue",
+        "GET /inbox/live",
+        "GET /inbox/{approval}/news",
+        "GET /inbox/{approval}/live",
+        "GET /inbox/{approval}/claim",
+        "POST /inbox/{approval}/keep",
+        "GET /handoffs/rows",
+        "GET /handoffs/live",
+        "GET /runs/{run}/timeline",
+        "GET /runs/{run}/live",
+        "GET /api/v1/runs/{id}/events",
+    }
+)
+
 # A service starts runs, passes on what customers and providers say, and reads; it decides
 # nothing.
 SERVICE: frozenset[Action] = frozenset(

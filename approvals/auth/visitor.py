@@ -132,7 +132,10 @@ async def _by_token(request: Request, parts: Parts) -> Visitor:
 
 async def _by_cookie(request: Request, parts: Parts) -> Visitor:
     cookie = cookies.read(request, parts)
-    found = await sessions.find(parts.store, cookie) if cookie else None
+    unasked: bool = getattr(request.state, "unasked", False)
+    found = (
+        await sessions.find(parts.store, cookie, unasked=unasked) if cookie else None
+    )
     if found is None:
         raise NotSignedIn(
             "Nobody is signed in: sign in at /sign-in, or send a token as "

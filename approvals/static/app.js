@@ -113,6 +113,16 @@ tellTimes();
 setInterval(tellTimes, 1000);
 document.addEventListener("htmx:after:swap", () => tellTimes());
 
+// A claim says that somebody is there: a page that nobody has touched for long keeps none.
+const LEFT_MS = 600_000;
+let touchedAt = Date.now();
+for (const sign of ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"]) {
+  addEventListener(sign, () => { touchedAt = Date.now(); }, { passive: true, capture: true });
+}
+document.addEventListener("htmx:before:request", (event) => {
+  if (event.target.matches("[data-present]") && Date.now() - touchedAt > LEFT_MS) event.preventDefault();
+});
+
 // Lists in forms: an added item gets a key of its own in all its names.
 let added = 0;
 document.addEventListener("click", (event) => {

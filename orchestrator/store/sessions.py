@@ -89,8 +89,10 @@ async def begin(
     return Opened(cookie=cookie, row=row)
 
 
-async def find(store: Store, cookie: str) -> Found | None:
+async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | None:
     """Return whose session a cookie is, or None where it has ended.
+
+    `unasked`: a page sent it by itself, so nobody need be there; the session goes idle.
 
     Now and then the cookie is replaced: `Found.cookie` is then to be given to the
     browser. The old one is good until the new one was seen, and a minute longer; one
@@ -109,13 +111,13 @@ async def find(store: Store, cookie: str) -> Found | None:
     if is_old and row.old_until is not None and row.old_until <= now:
         await _end_copied(store, row)
         return None
-    replaced = None
+    replaced, seen_at = None, row.seen_at if unasked else now
     if _is_to_rotate(row, now, is_old=is_old):
-        replaced = await _rotate(store, row, sent=cookie, now=now)
+        replaced = await _rotate(store, row, sent=cookie, now=now, seen_at=seen_at)
     elif not is_old and row.old_hash is not None and row.old_until is None:
-        await _update(store, row, old_until=now + OVERLAP, seen_at=now)
-    elif now - row.seen_at > SEEN_EVERY:
-        await _update(store, row, seen_at=now)
+        await _update(store, row, old_until=now + OVERLAP, seen_at=seen_at)
+    elif seen_at - row.seen_at > SEEN_EVERY:
+        await _update(store, row, seen_at=seen_at)
     return Found(person, row, replaced)
 
 
@@ -161,7 +163,7 @@ def _is_to_rotate(row: SessionRow, now: datetime, *, is_old: bool) -> bool:
 
 
 async def _rotate(
-    store: Store, row: SessionRow, *, sent: str, now: datetime
+    store: Store, row: SessionRow, *, sent: str, now: datetime, seen_at: datetime
 ) -> str | None:
     """Return a new cookie; None where another request was first.
 
@@ -173,7 +175,7 @@ async def _rotate(
         "old_hash": _hash(sent),
         "old_until": None,
         "rotated_at": now,
-        "seen_at": now,
+        "seen_at": seen_at,
     }
     return cookie if await _update(store, row, **values) else None
 

@@ -71,6 +71,19 @@ async def test_a_new_cookie_that_got_lost_is_replaced(accounts: Accounts) -> Non
     assert await sessions.find(accounts.store, str(again.cookie)) is not None
 
 
+async def test_a_page_left_open_does_not_keep_its_session(accounts: Accounts) -> None:
+    ann = await accounts.open("ann")
+    cookie = (await sessions.begin(accounts.store, ann, instead_of=None)).cookie
+    for _ in range(7):
+        accounts.clock.passes(timedelta(hours=1, seconds=1))
+        found = await sessions.find(accounts.store, cookie, unasked=True)
+        assert found is not None
+        cookie = found.cookie or cookie
+    accounts.clock.passes(timedelta(hours=1))
+
+    assert await sessions.find(accounts.store, cookie, unasked=True) is None
+
+
 async def test_a_copied_cookie_ends_the_session(accounts: Accounts) -> None:
     ann = await accounts.open("ann")
     opened = await sessions.begin(accounts.store, ann, instead_of=None)

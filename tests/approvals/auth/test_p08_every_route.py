@@ -15,7 +15,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from approvals.app import create_app
-from approvals.auth.permissions import ALLOWED, ROUTES, SERVICE, WHOLE, Action
+from approvals.auth.permissions import (
+    ALLOWED,
+    ROUTES,
+    SERVICE,
+    UNASKED,
+    WHOLE,
+    Action,
+)
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import migrate
@@ -80,6 +87,10 @@ async def test_every_route_has_a_line_in_the_table(app: FastAPI) -> None:
         '"read", or "public":\n' + "\n".join(missing)
     )
     assert not left_over, f"Take out of ROUTES, no route has these names: {left_over}"
+
+
+def test_what_a_page_asks_by_itself_is_a_route() -> None:
+    assert ROUTES.keys() >= UNASKED
 
 
 async def test_what_has_no_gate_is_public(app: FastAPI) -> None:
