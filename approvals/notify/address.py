@@ -18,6 +18,19 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 # An IPv6 address of these carries an IPv4 address, which is where it leads.
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Never of the public net, though Python takes them for it: the one before mapped
+# addresses, those of translators within a network, a site's own, the segments' own.
+_INSIDE = tuple(
+    IPv6Network(one)
+    for one in (
+        "::/96",
+        "::ffff:0:0:0/96",
+        "64:ff9b:1::/48",
+        "fec0::/10",
+        "3fff::/20",
+        "5f00::/16",
+    )
+)
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -99,6 +112,8 @@ def is_public(address: Address) -> bool:
     inner = _inner(address)
     if inner is not None:
         return is_public(inner)
+    if any(address in network for network in _INSIDE):
+        return False
     return address.is_global and not address.is_multicast
 
 

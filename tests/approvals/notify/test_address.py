@@ -40,6 +40,12 @@ SECRET = "whsec_c2VjcmV0"  # noqa: S105 of nobody real
         "::ffff:10.0.0.1",
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
+        "3fff::1",
+        "5f00::1",
     ],
 )
 async def test_an_address_inside_is_refused_however_it_is_written(found: str) -> None:
