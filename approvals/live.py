@@ -5,25 +5,34 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.sse import ServerSentEvent
 
+from approvals.auth.standing import ASK_EVERY_S, IsLetIn
 from orchestrator.errors import StoreUnavailable
 
 LOOK_EVERY_S = 1.0
-# Then the browser connects again, which also asks again who is signed in.
+# Then the browser connects again.
 LONGEST_S = 600
 
 Fingerprint = Callable[[], Awaitable[str]]
 
 
 async def changes(
-    fingerprint: Fingerprint, seen: str, *, every_s: float = LOOK_EVERY_S
+    fingerprint: Fingerprint,
+    seen: str,
+    *,
+    is_let_in: IsLetIn,
+    every_s: float = LOOK_EVERY_S,
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield `changed` whenever the fingerprint differs from what the page showed.
 
-    It carries no data: the page fetches what it may see through its own route.
+    It carries no data: the page fetches what it may see through its own route. It ends
+    when whoever listens would be let in no more, or as another than they were.
     """
-    for _ in range(int(LONGEST_S / every_s)):
+    for look in range(int(LONGEST_S / every_s)):
         try:
             now = await fingerprint()
+            is_due = now != seen or look % int(ASK_EVERY_S / every_s) == 0
+            if is_due and not await is_let_in():
+                return
         except StoreUnavailable:
             # The page stays as it is; it hears of changes when the store is back.
             now = seen

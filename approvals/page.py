@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from approvals import facts, wording
-from approvals.auth import permissions
+from approvals.auth import permissions, standing
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
 from approvals.dependencies import Parts, PartsDep
@@ -44,6 +44,10 @@ class Page:
     def may(self, action: Action) -> bool:
         """Tell whether this person's role does `action`."""
         return permissions.may(self.visitor.person, action)
+
+    async def is_let_in(self) -> bool:
+        """Tell whether the visitor is still let in as they were; for streams."""
+        return await standing.is_unchanged(self.parts.store, self.visitor)
 
     async def show(
         self,

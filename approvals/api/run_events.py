@@ -20,6 +20,9 @@ from approvals.api.json_route import StrictRoute
 from approvals.api.replies import ONE
 from approvals.api.run_body import Run
 from approvals.api.tenancy import VisibleRun
+from approvals.auth import standing
+from approvals.auth.standing import ASK_EVERY_S, IsLetIn
+from approvals.auth.visitor import SignedIn
 from approvals.dependencies import StoreDep
 from orchestrator.errors import StoreUnavailable
 from orchestrator.status import ENDED_RUNS
@@ -33,9 +36,11 @@ log = structlog.get_logger()
 # A transaction ends within 2 s of its time stamp (engine.TRANSACTION_TIMEOUT).
 LATEST_COMMIT = timedelta(seconds=5)
 LOOK_EVERY_S = 0.5
-# Then the browser connects again, and its session is looked at again.
+# Then the client connects again.
 LONGEST_STREAM = timedelta(minutes=10)
+# Between these every database holds a time, in whatever zone it was written.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+END = datetime(2200, 1, 1, tzinfo=UTC)
 
 Since = Annotated[
     AwareDatetime | None,
@@ -45,10 +50,16 @@ Since = Annotated[
 
 @router.get("/runs/{id}/events", response_class=EventSourceResponse, responses=ONE)
 async def follow_run(
-    row: VisibleRun, store: StoreDep, since: Since = None
+    row: VisibleRun, visitor: SignedIn, store: StoreDep, since: Since = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream a run's audit rows and, whenever it changes, the run; `end` at its end."""
-    following = _Following(store, row.id, since)
+    """Stream a run's audit rows and, whenever it changes, the run; `end` at its end.
+
+    It stops without `end` once the session or token that opened it has ended, or role
+    or tenant are others.
+    """
+    following = _Following(
+        store, row.id, since, lambda: standing.is_unchanged(store, visitor)
+    )
     try:
         async for event in following.events():
             yield event
@@ -58,16 +69,22 @@ async def follow_run(
 
 
 class _Following:
-    def __init__(self, store: Store, run: str, since: datetime | None) -> None:
+    def __init__(
+        self, store: Store, run: str, since: datetime | None, is_let_in: IsLetIn
+    ) -> None:
         self._store = store
         self._run = run
-        self._newest = max(since or BEGINNING, BEGINNING)
+        self._is_let_in = is_let_in
+        self._newest = min(max(since or BEGINNING, BEGINNING), END)
         self._seen: dict[int, datetime] = {}
         self._shown: Run | None = None
 
     async def events(self) -> AsyncIterator[ServerSentEvent]:
         left = int(LONGEST_STREAM.total_seconds() / LOOK_EVERY_S)
-        for _ in range(left):
+        for look in range(left):
+            is_due = look % int(ASK_EVERY_S / LOOK_EVERY_S) == 0
+            if is_due and not await self._is_let_in():
+                return
             rows, run, is_over = await self._look()
             for row in self._fresh(rows):
                 yield ServerSentEvent(

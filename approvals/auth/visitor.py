@@ -105,9 +105,16 @@ def refuse_other_origin(request: Request) -> None:
         site = request.headers.get("sec-fetch-site")
         is_ours = origin is None and site in (None, "same-origin", "none")
     else:
-        is_ours = urlsplit(origin).netloc == request.headers.get("host")
+        is_ours = _host_of(origin) == request.headers.get("host")
     if not is_ours:
         raise Forged("Another site sent this request; open the page here and repeat.")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # what no browser sends, such as `http://[`
+        return None
 
 
 async def _by_token(request: Request, parts: Parts) -> Visitor:

@@ -57,7 +57,9 @@ async def rows(page: PageDep) -> HTMLResponse:
 @router.get("/handoffs/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the queue has changed."""
-    async for event in live.changes(lambda: _fingerprint(page), seen):
+    async for event in live.changes(
+        lambda: _fingerprint(page), seen, is_let_in=page.is_let_in
+    ):
         yield event
 
 

@@ -50,7 +50,9 @@ async def changed(
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the item has changed."""
     async for event in live.changes(
-        lambda: watch.approval(page.parts.store, approval), seen
+        lambda: watch.approval(page.parts.store, approval),
+        seen,
+        is_let_in=page.is_let_in,
     ):
         yield event
 

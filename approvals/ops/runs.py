@@ -93,7 +93,9 @@ async def changed(
     page: PageDep, run: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the run has changed."""
-    async for event in live.changes(lambda: watch.run(page.parts.store, run), seen):
+    async for event in live.changes(
+        lambda: watch.run(page.parts.store, run), seen, is_let_in=page.is_let_in
+    ):
         yield event
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -11,7 +12,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
@@ -25,6 +26,8 @@ SEEN_EVERY = timedelta(minutes=1)
 ROTATE_EVERY = timedelta(hours=1)
 # A page's requests run side by side: the cookie before is still on its way for so long.
 OVERLAP = timedelta(minutes=1)
+# So long it waits for the database; then it is left for the next request.
+NOTED_WAIT_S = 0.2
 
 Method = Literal["password", "oidc"]
 
@@ -121,6 +124,16 @@ async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | N
     return Found(person, row, replaced)
 
 
+async def owner(store: Store, session_id: str) -> PersonRow | None:
+    """Return whose session this is, or None where it has ended; no sight of them."""
+    async with store.read() as session:
+        row = await session.get(SessionRow, session_id)
+        if row is None or _is_over(row, await store.now(session)):
+            return None
+        person = await session.get(PersonRow, row.person)
+    return person if person is not None and person.disabled_at is None else None
+
+
 async def end(store: Store, session_id: str, *, by: str) -> None:
     """End one of somebody's own sessions; raises `NotFound`, also for another's."""
     async with store.write() as session:
@@ -187,9 +200,12 @@ async def _update(store: Store, row: SessionRow, **values: Any) -> bool:  # noqa
         .where(col(SessionRow.id) == row.id, col(SessionRow.hash) == row.hash)
         .values(**values)
     )
-    async with store.write() as session:
-        result = cast("CursorResult[Any]", await session.execute(changed))
-        return result.rowcount == 1
+    # Whoever holds the database back must not keep people from reading.
+    with suppress(StoreUnavailable):
+        async with store.write(wait_s=NOTED_WAIT_S) as session:
+            result = cast("CursorResult[Any]", await session.execute(changed))
+            return result.rowcount == 1
+    return False
 
 
 async def _end_copied(store: Store, row: SessionRow) -> None:

@@ -97,17 +97,20 @@ async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
     query = select(TokenRow).where(col(TokenRow.hash) == _hash(plain))
     async with store.read() as session:
         row = (await session.execute(query)).scalar_one_or_none()
-        if row is None or row.revoked_at is not None:
-            return None
-        person = await session.get(PersonRow, row.person)
-        if person is None or person.disabled_at is not None:
-            return None
         now = await store.now(session)
-    if row.ends_at is not None and row.ends_at <= now:
+        person = await _owner(session, row, now=now)
+    if row is None or person is None:
         return None
     if row.used_at is None or now - row.used_at > USED_EVERY:
         await _use(store, row.id, now=now)
     return person, row
+
+
+async def owner(store: Store, token: str) -> PersonRow | None:
+    """Return whose token has this id, or None where it opens nothing any more."""
+    async with store.read() as session:
+        row = await session.get(TokenRow, token)
+        return await _owner(session, row, now=await store.now(session))
 
 
 async def revoke(
@@ -137,6 +140,17 @@ async def listing(session: AsyncSession, person: str) -> list[TokenRow]:
         .order_by(col(TokenRow.created_at).desc())
     )
     return list((await session.execute(query)).scalars())
+
+
+async def _owner(
+    session: AsyncSession, row: TokenRow | None, *, now: datetime
+) -> PersonRow | None:
+    if row is None or row.revoked_at is not None:
+        return None
+    if row.ends_at is not None and row.ends_at <= now:
+        return None
+    person = await session.get(PersonRow, row.person)
+    return person if person is not None and person.disabled_at is None else None
 
 
 async def _refuse_wider(session: AsyncSession, row: TokenRow) -> None:

@@ -1,0 +1,103 @@
+"""P8: a stream that is open ends with what opened it, not with its own time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from fastapi import FastAPI
+
+from approvals.app import create_app
+from approvals.auth import standing
+from orchestrator.binding import Signer, new_key
+from orchestrator.settings import Settings
+from orchestrator.store import access, sessions, tokens
+from orchestrator.store.access import Change
+from orchestrator.store.engine import Store
+from tests.approvals.auth import estate
+from tests.approvals.auth.asgi import Answer, ask
+from tests.approvals.auth.estate import Key, World
+
+# One asking, one look, and a busy machine.
+SOON_S = standing.ASK_EVERY_S * 8
+LIVE = (
+    "/inbox/live",
+    "/inbox/{inbox}/live",
+    "/handoffs/live",
+    "/runs/{runs}/live",
+    "/api/v1/runs/{runs}/events",
+)
+End = Callable[[Store, Key], Awaitable[object]]
+
+
+async def _sign_out(store: Store, key: Key) -> None:
+    await sessions.end_all(store, key.person.id)
+    for row in (await _tokens(store, key))[:2]:
+        await tokens.revoke(store, row, by=key.person.id)
+
+
+async def _tokens(store: Store, key: Key) -> list[str]:
+    async with store.read() as session:
+        return [one.id for one in await tokens.listing(session, key.person.id)]
+
+
+async def _close(store: Store, key: Key) -> None:
+    await access.disable(store, key.person.id, by="test")
+
+
+async def _change_role(store: Store, key: Key) -> None:
+    await access.change(store, key.person.id, Change(role="auditor"), by="test")
+
+
+async def _change_tenant(store: Store, key: Key) -> None:
+    await access.change(store, key.person.id, Change(tenant="zebra"), by="test")
+
+
+ENDS = {
+    "signed out": _sign_out,
+    "account closed": _close,
+    "another role": _change_role,
+    "another tenant": _change_tenant,
+}
+
+
+@pytest.fixture
+async def world(store: Store) -> World:
+    return await estate.build(store)
+
+
+@pytest.fixture
+def app(world: World) -> FastAPI:
+    return create_app(Settings(), world.store, None, Signer(new_key()))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_p08_a_stream_ends_with_what_opened_it(
+    app: FastAPI, world: World, end: End
+) -> None:
+    key = world.here.keys["agent"]
+    opened = {
+        f"{path} by {how}": asyncio.create_task(_listened(app, world, path, headers))
+        for path in LIVE
+        for how, headers in (("session", key.session), ("token", key.token))
+    }
+    await asyncio.sleep(0.5)
+
+    await end(world.store, key)
+
+    done, _ = await asyncio.wait(opened.values(), timeout=SOON_S)
+    for task in opened.values():
+        task.cancel()
+    assert not [name for name, task in opened.items() if task not in done]
+    assert {task.result().status for task in done} == {200}
+
+
+async def _listened(
+    app: FastAPI, world: World, path: str, headers: dict[str, str]
+) -> Answer:
+    """Listen until the stream ends, a minute at most."""
+    asked = path.format(**world.here.ids)
+    began = asyncio.get_running_loop().time()
+    answer = await ask(app, "GET", asked, headers=headers, listen_s=60)
+    assert asyncio.get_running_loop().time() - began < 60
+    return answer
