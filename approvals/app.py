@@ -42,6 +42,8 @@ def create_app(
         openapi_url=f"{api.PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
+        # It would lead to whatever host the request names.
+        redirect_slashes=False,
         dependencies=[Depends(gate)],
     )
     app.state.parts = parts

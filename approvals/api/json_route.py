@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 
 from approvals.api import once
 from approvals.api.once import Replay
+from approvals.auth.gate import gate
+from approvals.dependencies import parts_of
 from orchestrator import canonical
 from orchestrator.errors import MalformedJson
 
@@ -38,6 +40,9 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             asked = StrictRequest(request.scope, request.receive)
+            # FastAPI reads the body before it asks any dependency: a stranger's would be
+            # parsed, and its faults told.
+            await gate(asked, parts_of(asked))
             try:
                 response = await handle(asked)
             except Replay as replay:

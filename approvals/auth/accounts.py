@@ -4,7 +4,7 @@ from approvals.auth import passwords
 from approvals.errors import MayNot, WrongPassword
 from orchestrator.errors import InvalidValue
 from orchestrator.policy import Role
-from orchestrator.store import access, people
+from orchestrator.store import access, attempts, people
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
@@ -12,6 +12,8 @@ from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import PersonRow
 
 LONGEST_PASSWORD = 1_000
+# Of the present password, within the window of `attempts`.
+GUESSES = 8
 # No tenant has an empty name.
 NOBODYS = ""
 
@@ -75,12 +77,16 @@ async def change_own_password(
 ) -> None:
     """Give somebody the password they chose; every other session of theirs ends.
 
-    Raises `WrongPassword` where `old` is not the present one.
+    Raises `WrongPassword` where `old` is not the present one, `TooManyAttempts` after
+    eight such: whoever holds a copied session has no more guesses than at the door.
     """
+    own = attempts.key("own password", person)
+    taken = await attempts.take(store, {own: GUESSES})
     async with store.read() as session:
         row = await people.get(session, person)
     if not await passwords.is_right(old[:LONGEST_PASSWORD], row.password_hash):
         raise WrongPassword("The present password is another one; nothing was changed.")
+    await attempts.forgive(store, taken, own)
     hashed = await _hashed(new)
     await people.set_password(
         store, person, password_hash=hashed, by=person, keep=session_id

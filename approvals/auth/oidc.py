@@ -69,9 +69,10 @@ class Flow:
         """Return what `pack` gave, or None."""
         try:
             value = json.loads(base64.urlsafe_b64decode(text.encode()))
-            return Flow(**{name: str(value[name]) for name in _FLOW})
-        except (ValueError, KeyError, TypeError):
+            found = {name: str(value[name]) for name in _FLOW}
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
+        return Flow(**found) if "".join(found.values()).isascii() else None
 
 
 _FLOW = ("state", "nonce", "verifier", "wanted")

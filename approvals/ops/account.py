@@ -14,6 +14,7 @@ from approvals.page import Page, PageDep
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue
 from orchestrator.store import people, sessions, tokens
+from orchestrator.store.attempts import TooManyAttempts
 
 router = APIRouter()
 
@@ -36,7 +37,7 @@ async def change_password(
         await accounts.change_own_password(
             page.parts.store, person.id, old=old, new=new, session_id=person.session
         )
-    except (WrongPassword, InvalidValue) as error:
+    except (WrongPassword, InvalidValue, TooManyAttempts) as error:
         return await _show(page, problem=str(error), status=422)
     return RedirectResponse("/settings?done=password", status_code=303)
 
