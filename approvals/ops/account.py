@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make
 from approvals.auth import accounts, permissions
 from approvals.auth.passwords import SHORTEST
@@ -60,7 +61,7 @@ async def end(page: PageDep, session: str) -> RedirectResponse:
 @router.post("/settings/tokens")
 async def create(
     page: PageDep,
-    name: Annotated[str, Form(min_length=1, max_length=100)],
+    name: Annotated[Line, Form(max_length=100)],
     scope: Annotated[list[Action], Form()] = ["read"],  # noqa: B006 FastAPI copies it
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 30,
 ) -> HTMLResponse:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
+from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make, managed
 from approvals.auth import accounts, permissions
 from approvals.auth.passwords import SHORTEST
@@ -70,7 +71,7 @@ async def describe(  # noqa: PLR0913, PLR0917 the form's fields
     page: PageDep,
     manager: Manager,
     person: str,
-    name: Annotated[str, Form(min_length=1, max_length=200)],
+    name: Annotated[Line, Form()],
     teams: Annotated[str, Form(max_length=2_000)] = "",
     languages: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
@@ -147,7 +148,7 @@ async def make_token(
     page: PageDep,
     manager: Manager,
     person: str,
-    name: Annotated[str, Form(min_length=1, max_length=100)],
+    name: Annotated[Line, Form(max_length=100)],
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 90,
 ) -> HTMLResponse:
     """Make a token for a service and show it, this once."""

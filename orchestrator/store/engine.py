@@ -9,7 +9,13 @@ from typing import cast
 
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DataError, DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InternalError,
+    OperationalError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -141,7 +147,9 @@ class _named_faults:  # noqa: N801 reads as the with-statement it is used in
 
         `InvalidValue` where it is fine and the value is what it cannot hold.
         """
-        if isinstance(error, DataError | UnicodeEncodeError):
+        if isinstance(error, StatementError) and isinstance(error.orig, OverflowError):
+            error = error.orig  # a driver's own, before anything was asked
+        if isinstance(error, DataError | UnicodeEncodeError | OverflowError):
             raise InvalidValue(
                 "a value cannot be stored: a text with U+0000 or half a character, or "
                 "a number that is too large; correct it"

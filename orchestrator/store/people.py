@@ -15,6 +15,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, SessionRow
 
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
 
 # Who decides: approvers, and those who confirm what another person would loosen.
@@ -28,7 +29,7 @@ class NewPerson(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Name
     email: str = Field(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,190}$")
     role: Role
     kind: Literal["person", "service"] = "person"
@@ -42,7 +43,7 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
+    name: Name | None = None
     teams: tuple[Label, ...] | None = Field(default=None, max_length=50)
     languages: tuple[Label, ...] | None = Field(default=None, max_length=50)
 
