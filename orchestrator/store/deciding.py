@@ -145,7 +145,10 @@ def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
     if person.id == run.started_by:
         return "you started this run; somebody else decides what it does"
     if person.id in row.not_by:
-        return "you edited it, or had it picked again; it needs another person's yes"
+        return (
+            "you edited it, had it picked again, or wrote into the run what it was "
+            "drafted from; it needs another person's yes"
+        )
     return None
 
 

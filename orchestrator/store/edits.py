@@ -10,9 +10,9 @@ from orchestrator import canonical, plain_text, schema
 from orchestrator.binding import Signer
 from orchestrator.errors import InvalidValue, NotFound
 from orchestrator.policy import Action, Verdict, judge, strictest
-from orchestrator.prose import PROSE_KEY
 from orchestrator.release import Release, ToolSpec
 from orchestrator.store import (
+    amending,
     asking,
     assignment,
     deciding,
@@ -205,7 +205,7 @@ async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
     _check_money(spec, edited)
     verdict = await _judge(session, run, call, release, edited, now=now)
     shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
-    return verdict, _is_own_to_approve(spec, shown, edited)
+    return verdict, amending.is_only_less(spec, shown, edited)
 
 
 async def _judge(  # noqa: PLR0913 as above
@@ -249,44 +249,3 @@ def _check_money(spec: ToolSpec, edited: dict[str, JsonValue]) -> None:
         asking.declared_money(spec, edited)
     except ValidationError as error:
         raise InvalidValue(f"{spec.money}: {error.errors()[0]['msg']}") from None
-
-
-def _is_own_to_approve(
-    spec: ToolSpec, shown: dict[str, JsonValue], edited: dict[str, JsonValue]
-) -> bool:
-    """Tell whether the edit is only less money or other wording."""
-    names = set(shown) | set(edited)
-    changed = [name for name in names if _differs(name, shown, edited)]
-    return all(
-        _is_less_money(spec, name, shown, edited) or _is_wording(spec, name)
-        for name in changed
-    )
-
-
-def _differs(
-    name: str, shown: dict[str, JsonValue], edited: dict[str, JsonValue]
-) -> bool:
-    if name not in shown or name not in edited:
-        return True
-    # By their bytes: Python takes True for 1.
-    return canonical.encode(shown[name]) != canonical.encode(edited[name])
-
-
-def _is_less_money(
-    spec: ToolSpec,
-    name: str,
-    shown: dict[str, JsonValue],
-    edited: dict[str, JsonValue],
-) -> bool:
-    if name != spec.money:
-        return False
-    old, new = asking.declared_money(spec, shown), asking.declared_money(spec, edited)
-    if old is None or new is None:
-        return False
-    return new.currency == old.currency and new.amount <= old.amount
-
-
-def _is_wording(spec: ToolSpec, name: str) -> bool:
-    properties = spec.parameters.get("properties")
-    field = properties.get(name) if isinstance(properties, dict) else None
-    return isinstance(field, dict) and field.get(PROSE_KEY) is True

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from orchestrator.binding import Verifier
 from orchestrator.policy import is_stricter
 from orchestrator.status import CallStatus
-from orchestrator.store import asking, case, moved, proof, runs
+from orchestrator.store import asking, case, moved, proof, runs, steering
 from orchestrator.store.case import Case
 from orchestrator.store.engine import Store
 from orchestrator.store.granting import Granting, granted
@@ -149,7 +149,8 @@ class _Leasing:
         if approval is None and verdict.kind == "allow":
             return await granting.grant(None)
         if approval is None:
-            return await judging.ask(verdict)
+            not_by = await steering.steered_by(case.session, case.call, case.spec)
+            return await judging.ask(verdict, not_by=not_by)
         found = await judging.answer(approval, verdict)
         return found or await granting.grant(approval)
 

@@ -203,7 +203,7 @@ async def customer_wrote(
             now = await store.now(session)
             session.add(
                 CustomerMessageRow(
-                    run=run, text=text, external_id=external_id, created_at=now
+                    run=run, text=text, by=by, external_id=external_id, created_at=now
                 )
             )
             await session.flush()

@@ -133,7 +133,7 @@ class MessageRow(SQLModel, table=True):
 
 
 class CustomerMessageRow(SQLModel, table=True):
-    """The customer wrote again; `turn` is the turn that read it."""
+    """The customer wrote again; `by` brought it, and `turn` is the turn that read it."""
 
     __tablename__ = "customer_messages"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (UniqueConstraint("run", "external_id"),)
@@ -141,6 +141,7 @@ class CustomerMessageRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     run: str = Field(foreign_key="runs.id", index=True)
     text: str
+    by: str | None = None
     external_id: str | None = None
     turn: int | None = None
     created_at: datetime = _time()

@@ -18,7 +18,16 @@ from orchestrator.money import Money
 from orchestrator.policy import NO_AMOUNT, Action, Verdict, judge, strictest
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS, CallStatus
-from orchestrator.store import asking, audit, meters, moved, releases, runs, switches
+from orchestrator.store import (
+    asking,
+    audit,
+    meters,
+    moved,
+    releases,
+    runs,
+    steering,
+    switches,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     CallRow,
@@ -383,6 +392,9 @@ class _Committing:
                     money=call.money,
                     reason=self._turn_words(),
                     now=self._now,
+                    not_by=await steering.steered_by(
+                        self._session, row, self._release.tool(call.tool)
+                    ),
                 )
                 return Gated(call.index, "wait", last, approval.answer_by)
 

@@ -163,7 +163,7 @@ async def test_p08_what_is_asked_anew_goes_to_whom_it_went_before(
             await desk.answer(row, "change", who)
             desk.clock.go_on(timedelta(seconds=10))
             await desk.lease(row.run)
-            await desk.draft(row.run, refund(ABOVE + 2), turn=2)
+            await desk.draft(row.run, refund(ABOVE), turn=2)
             fresh = await desk.approval(row.run, "pending")
 
         assert (fresh.id, fresh.assigned_to) != (row.id, who)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, JsonValue
 from orchestrator import Money, ToolContext, tool
 from orchestrator.prose import Prose
 from orchestrator.release import spec
-from orchestrator.store.edits import _is_own_to_approve  # pyright: ignore[reportPrivateUsage] the rule itself
+from orchestrator.store.amending import is_only_less
 
 
 class Pay(BaseModel):
@@ -46,7 +46,7 @@ SHOWN: dict[str, JsonValue] = {
     ids=["nothing", "wording", "less", "order-of-keys"],
 )
 def test_p10_less_and_other_words_are_ones_own(edit: dict[str, JsonValue]) -> None:
-    assert _is_own_to_approve(spec(pay), SHOWN, {**SHOWN, **edit})
+    assert is_only_less(spec(pay), SHOWN, {**SHOWN, **edit})
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_p10_less_and_other_words_are_ones_own(edit: dict[str, JsonValue]) -> No
     ids=["more", "currency", "subject", "a-flag-for-a-number", "recipient"],
 )
 def test_p10_all_else_needs_another_person(edit: dict[str, JsonValue]) -> None:
-    assert not _is_own_to_approve(spec(pay), SHOWN, {**SHOWN, **edit})
+    assert not is_only_less(spec(pay), SHOWN, {**SHOWN, **edit})
 
 
 def test_p10_a_field_that_is_left_out_takes_its_default_and_is_a_change() -> None:
     edited = {name: value for name, value in SHOWN.items() if name != "payee"}
 
-    assert not _is_own_to_approve(spec(pay), SHOWN, edited)
+    assert not is_only_less(spec(pay), SHOWN, edited)
