@@ -140,6 +140,9 @@ class Perform:
             key=effect.key, attempt=effect.attempt, arguments=effect.arguments
         )
         context = self.toolbox.context(view.run, view.id, effect_key=effect.key)
+        # Asked before the look-up: one that began too early proves nothing, however
+        # long it took.
+        until = await sending.absent_until(self.store, effect.key)
         try:
             found = await self.toolbox.reconcile(
                 view.call.tool, effect.arguments, context
@@ -157,10 +160,8 @@ class Perform:
                 receipt=found,
             )
         )
-        if found is None:
-            until = await sending.absent_until(self.store, effect.key)
-            if until is not None:
-                return ActResult(kind="unknown", until=until)
+        if found is None and until is not None:
+            return ActResult(kind="unknown", until=until)
         status = await sending.record(
             self.store, grant, outcome, recorded_by="reconcile"
         )

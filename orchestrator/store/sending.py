@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.status import ENDED_RUNS, EffectStatus
+from orchestrator.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
 from orchestrator.store import asking, outbox, reopening, runs, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import (
@@ -52,7 +52,9 @@ async def begin(
         why = await _why_not_send(session, run, effect, grant, holder=holder, now=now)
         if why:
             return Sending(may_send=False, why=why)
-        if effect.sending_at is not None and not is_honoured(effect, now=now):
+        # Until it arrives: a request may take as long as the connector waits.
+        arrives = now + within
+        if effect.sending_at is not None and not is_honoured(effect, now=arrives):
             why = "the provider no longer honours its key"
             mark_unknown(session, run, effect, error=why, now=now)
             return Sending(may_send=False, why=why)
@@ -113,17 +115,15 @@ async def record(
 
 def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
     """Tell whether an attempt's outcome says more than the record does."""
-    if effect.status == "sending":
-        return effect.attempt == grant.attempt
-    if effect.status == "unknown":
-        # All attempts carry one key, so a receipt of any of them is the effect's.
-        return effect.attempt == grant.attempt or outcome.kind == "done"
     if effect.later is not None:
         # It was done, and a person recorded what became of it since.
         return False
-    # Somebody concluded that it never happened, and here is the receipt.
-    looked_up = effect.status == "failed" and effect.recorded_by is not None
-    return looked_up and outcome.kind == "done"
+    if outcome.kind == "done" and effect.sending_at is not None:
+        # All attempts carry one key, so a receipt of any of them is the effect's, even
+        # while another is under way, or after somebody concluded that it never happened.
+        return effect.status in (*OPEN_EFFECTS, "failed")
+    is_waited_for = effect.status in ("sending", "unknown")
+    return is_waited_for and effect.attempt == grant.attempt
 
 
 async def absent_until(store: Store, key: str) -> datetime | None:
@@ -153,7 +153,8 @@ class Resolution(BaseModel):
 async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
     """Record what really happened to an unknown effect, and ring its run.
 
-    Of one that failed later: whether it stayed done.
+    Of one that failed later: whether it stayed done. Raises `NotUnknown`, or
+    `NeedsAnother` where whoever had it done says that it never happened.
     """
     async with store.write() as session:
         effect = await session.get(EffectRow, key)
@@ -170,12 +171,28 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
+        if not found.happened:
+            _refuse_own(run, effect, found.person)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
         await _apply(session, run, effect, Outcome(kind=kind, words=words), now=now)
         effect.evidence, effect.recorded_by = found.evidence, found.person
         outbox.add(session, "wake", run.id, at=now)
         return effect
+
+
+def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:
+    """Raise `NeedsAnother` for whoever wanted the effect: they may want it twice.
+
+    That it never happened frees its subject and its money, so that it can be drafted,
+    and approved by the same person, once more.
+    """
+    if person in (run.started_by, run.customer, *effect.approvers):
+        raise reopening.NeedsAnother(
+            f"You approved {effect.key}, or it is of your own run; that it never "
+            "happened, which lets it be done again, is recorded by somebody else. Give "
+            "them your evidence."
+        )
 
 
 class NotUnknown(KeyturnError):

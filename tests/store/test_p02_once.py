@@ -10,10 +10,20 @@ from orchestrator.binding import Verifier
 from orchestrator.policy import Rule
 from orchestrator.store import leasing, runs, sending
 from orchestrator.store.ledger import CallRef, Facts
+from orchestrator.store.reopening import NeedsAnother
 from orchestrator.store.runs import NewRun
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import EffectRow, OutboxRow, RunRow
-from tests.store.desk import FACTS, Desk, mail, money_of, note, open_desk, refund
+from tests.store.desk import (
+    FACTS,
+    WITHIN,
+    Desk,
+    mail,
+    money_of,
+    note,
+    open_desk,
+    refund,
+)
 
 LEASE_OVER = timedelta(seconds=30)
 WINDOW = timedelta(hours=1)
@@ -167,6 +177,39 @@ async def test_p02_a_provider_that_honours_the_key_gets_it_again(keyed: Desk) ->
     second = await keyed.send(run, holder="h2")
 
     assert (second.key, second.attempt, second.again) == (first.key, 2, True)
+
+
+@pytest.mark.parametrize("second", ["leased", "sending", "failed", "unknown"])
+async def test_p02_a_receipt_of_the_first_sending_counts_whatever_the_second_did(
+    keyed: Desk, second: str
+) -> None:
+    run = await keyed.approved()
+    first = await keyed.send(run)
+    keyed.clock.go_on(LEASE_OVER)
+    again = await keyed.granted(run, holder="h2")
+    if second != "leased":
+        assert (await keyed.begin(again, holder="h2")).may_send
+    if second in ("failed", "unknown"):
+        assert await keyed.record(again, second) == second
+
+    assert await keyed.record(first, "done") == "done"
+
+    assert await keyed.record(again, "failed", "it was refunded before") == "done"
+    assert not (await keyed.begin(again, holder="h2")).may_send
+
+
+async def test_p02_a_retry_arrives_within_the_window_however_slow_it_is(
+    keyed: Desk,
+) -> None:
+    run = await keyed.approved()
+    await keyed.send(run)
+    keyed.clock.go_on(WINDOW - WITHIN)
+    grant = await keyed.granted(run, holder="h2")
+
+    may = await keyed.begin(grant, holder="h2")
+
+    assert not may.may_send
+    assert (await keyed.effect(grant.key)).status == "unknown"
 
 
 async def test_p02_the_key_is_not_sent_again_after_its_window(keyed: Desk) -> None:
@@ -472,3 +515,30 @@ async def test_p02_a_verifier_of_another_key_grants_nothing(desk: Desk) -> None:
 
 def ref(run: str) -> CallRef:
     return CallRef(run=run, turn=1, index=0)
+
+
+@pytest.mark.parametrize("who", ["approver", "starter", "customer"])
+async def test_p02_whoever_wanted_it_does_not_say_that_it_never_happened(
+    desk: Desk, who: str
+) -> None:
+    """Else one person approves a refund, says that it failed, and approves it again."""
+    run = await desk.approved(started_by="lea", customer="lou")
+    grant = await desk.send(run)
+    await desk.record(grant, "unknown", "time-out")
+    person = {"approver": "amy", "starter": "lea", "customer": "lou"}[who]
+    absent = HAPPENED.model_copy(update={"happened": False, "person": person})
+
+    with pytest.raises(NeedsAnother, match="somebody else"):
+        await sending.resolve(desk.store, grant.key, absent)
+
+    other = absent.model_copy(update={"person": "bob"})
+    assert (await desk.effect(grant.key)).status == "unknown"
+    assert (await sending.resolve(desk.store, grant.key, other)).status == "failed"
+
+
+async def test_p02_whoever_approved_it_may_say_that_it_happened(desk: Desk) -> None:
+    grant = await desk.send(await desk.approved())
+    await desk.record(grant, "unknown", "time-out")
+    happened = HAPPENED.model_copy(update={"person": "amy"})
+
+    assert (await sending.resolve(desk.store, grant.key, happened)).status == "done"

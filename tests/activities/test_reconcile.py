@@ -1,0 +1,110 @@
+"""P2: a look-up proves an absence only where it began once all had settled."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from pydantic import JsonValue
+from temporalio.testing import ActivityEnvironment
+
+from activities.interface import ActResult, CallInput
+from activities.perform import Perform
+from activities.toolbox import Actor, Toolbox
+from orchestrator import canonical, registry
+from orchestrator.money import Money
+from orchestrator.store.turns import DraftedCall
+from tests.store.conftest import (
+    postgres_tables,
+    postgres_template,
+    sqlite_tables,
+    sqlite_template,
+    tables_url,
+)
+from tests.store.desk import Desk, open_desk
+
+__all__ = [
+    "postgres_tables",
+    "postgres_template",
+    "sqlite_tables",
+    "sqlite_template",
+    "tables_url",
+]
+
+
+@pytest.fixture
+async def desk(tables_url: str) -> AsyncIterator[Desk]:
+    async with open_desk(tables_url) as opened:
+        yield opened
+
+
+@dataclass
+class SlowShop:
+    """A shop whose answer is of the moment it was asked, and comes `late` after."""
+
+    desk: Desk
+    late: timedelta
+
+    def __call__(self, actor: Actor) -> "SlowShop":
+        del actor
+        return self
+
+    def reader(self, service: str) -> "SlowShop":
+        del service
+        return self
+
+    async def get(self, path: str) -> JsonValue:
+        del path
+        self.desk.clock.go_on(self.late)
+        return None
+
+
+async def unknown(desk: Desk) -> str:
+    """Return a run whose payment was sent, and nobody knows what became of it."""
+    run = await desk.start()
+    arguments: JsonValue = {
+        "order_id": "o1",
+        "amount": {"amount": 5_00, "currency": "USD"},
+        "reason": "",
+    }
+    drafted = DraftedCall(
+        index=0,
+        tool="pay",
+        provider_id="call_1",
+        arguments=canonical.text(arguments),
+        preview="{}",
+        money=Money(5_00, "USD"),
+    )
+    await desk.draft(run, drafted)
+    await desk.record(await desk.send(run), "unknown", "time-out")
+    return run
+
+
+async def look_up(desk: Desk, run: str, late: timedelta) -> ActResult:
+    tools = registry.load(("tests.apps.desk",)).tools
+    toolbox = Toolbox(tools=tools, connectors=SlowShop(desk, late))  # pyright: ignore[reportArgumentType] it reads alone
+    perform = Perform(
+        store=desk.store, verifier=desk.verifier, toolbox=toolbox, holder="w1"
+    )
+    wanted = CallInput(run=run, turn=1, index=0)
+    return await ActivityEnvironment().run(perform, wanted)
+
+
+async def test_p02_a_look_up_that_began_too_early_proves_nothing_when_it_ends(
+    desk: Desk,
+) -> None:
+    run = await unknown(desk)
+
+    answer = await look_up(desk, run, late=timedelta(minutes=1))
+
+    assert (answer.kind, answer.until is not None) == ("unknown", True)
+    assert (await desk.effect(f"{run}:1.0.0")).status == "unknown"
+
+
+async def test_p02_a_look_up_of_what_has_settled_proves_an_absence(
+    desk: Desk,
+) -> None:
+    run = await unknown(desk)
+    desk.clock.go_on(timedelta(minutes=1))
+
+    assert (await look_up(desk, run, late=timedelta(0))).kind == "failed"
