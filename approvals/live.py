@@ -27,12 +27,15 @@ async def changes(
     It carries no data: the page fetches what it may see through its own route. It ends
     when whoever listens would be let in no more, or as another than they were.
     """
-    for look in range(int(LONGEST_S / every_s)):
+    clock = asyncio.get_running_loop().time
+    ask_at = clock()
+    for _ in range(int(LONGEST_S / every_s)):
         try:
             now = await fingerprint()
-            is_due = now != seen or look % int(ASK_EVERY_S / every_s) == 0
-            if is_due and not await is_let_in():
-                return
+            if now != seen or clock() >= ask_at:
+                if not await is_let_in():
+                    return
+                ask_at = clock() + ASK_EVERY_S
         except StoreUnavailable:
             # The page stays as it is; it hears of changes when the store is back.
             now = seen

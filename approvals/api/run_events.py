@@ -81,10 +81,13 @@ class _Following:
 
     async def events(self) -> AsyncIterator[ServerSentEvent]:
         left = int(LONGEST_STREAM.total_seconds() / LOOK_EVERY_S)
-        for look in range(left):
-            is_due = look % int(ASK_EVERY_S / LOOK_EVERY_S) == 0
-            if is_due and not await self._is_let_in():
-                return
+        clock = asyncio.get_running_loop().time
+        ask_at = clock()
+        for _ in range(left):
+            if clock() >= ask_at:
+                if not await self._is_let_in():
+                    return
+                ask_at = clock() + ASK_EVERY_S
             rows, run, is_over = await self._look()
             for row in self._fresh(rows):
                 yield ServerSentEvent(

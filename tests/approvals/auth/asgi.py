@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 STREAM = b"text/event-stream"
 
@@ -26,7 +26,7 @@ class Answer:
 
 
 async def ask(
-    app: FastAPI,
+    app: ASGIApp,
     method: str,
     path: str,
     *,

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Receive, Scope, Send
 
 from approvals.app import create_app
 from approvals.auth import standing
@@ -70,18 +71,19 @@ def app(world: World) -> FastAPI:
     return create_app(Settings(), world.store, None, Signer(new_key()))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 async def test_p08_a_stream_ends_with_what_opened_it(
     app: FastAPI, world: World, end: End
 ) -> None:
     key = world.here.keys["agent"]
+    begun = Begun(app)
     opened = {
-        f"{path} by {how}": asyncio.create_task(_listened(app, world, path, headers))
+        f"{path} by {how}": asyncio.create_task(_listened(begun, world, path, headers))
         for path in LIVE
         for how, headers in (("session", key.session), ("token", key.token))
     }
-    await asyncio.sleep(0.5)
+    await asyncio.wait_for(begun.reached(len(opened)), 60)
 
     await end(world.store, key)
 
@@ -92,12 +94,35 @@ async def test_p08_a_stream_ends_with_what_opened_it(
     assert {task.result().status for task in done} == {200}
 
 
+class Begun:
+    """An application, and how many of its answers have begun."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._count = 0
+        self._more = asyncio.Condition()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                async with self._more:
+                    self._count += 1
+                    self._more.notify_all()
+
+        await self._app(scope, receive, counted)
+
+    async def reached(self, count: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: self._count >= count)
+
+
 async def _listened(
-    app: FastAPI, world: World, path: str, headers: dict[str, str]
+    app: Begun, world: World, path: str, headers: dict[str, str]
 ) -> Answer:
-    """Listen until the stream ends, a minute at most."""
+    """Listen until the stream ends, a minute and a half at most."""
     asked = path.format(**world.here.ids)
     began = asyncio.get_running_loop().time()
-    answer = await ask(app, "GET", asked, headers=headers, listen_s=60)
-    assert asyncio.get_running_loop().time() - began < 60
+    answer = await ask(app, "GET", asked, headers=headers, listen_s=90)
+    assert asyncio.get_running_loop().time() - began < 90
     return answer
