@@ -79,7 +79,9 @@ def _install(target: Path) -> None:
     _run(*with_pip, *editable)
     _run(python, "hatch_build.py")
     sys.stdout.write("installing the OpenID provider of the tests\n")
-    if not _runs(*_npm(python), "ci", "--loglevel=error", "--prefix", OIDC):
+    # Without a network npm would try for minutes; nothing but those tests waits for it.
+    brief = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"]
+    if not _runs(*_npm(python), "ci", "--loglevel=error", *brief, "--prefix", OIDC):
         sys.stdout.write("npm could not; tests that need it are skipped\n")
 
 

@@ -1,6 +1,7 @@
 """How a command answers: a table for people, JSON for programs."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from rich.text import Text
 # A pipe has no width; a table is then as wide as its widest row.
 UNLIMITED = 10_000
 NOTHING = "–"
+# Nobody reads microseconds; JSON keeps them. A text is a time only as a whole.
+TIME = re.compile(r"\A(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z\Z")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -60,7 +63,7 @@ def _cell(value: object) -> str:
     if value is None or value in ("", [], {}):
         return NOTHING
     if isinstance(value, str):
-        return visible(value)
+        return visible(TIME.sub(r"\1 \2 UTC", value))
     if isinstance(value, list):
         return visible(", ".join(_cell(one) for one in cast("list[object]", value)))
     if isinstance(value, dict):

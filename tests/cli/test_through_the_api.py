@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -148,6 +149,27 @@ def test_p11_switch_is_lifted_by_two_people(web: Web, admin: Keyturn) -> None:
     assert "takes two people" in own.err
     assert lifted.status == 0, lifted.err
     assert admin("switch", "list", "--json").json() == []
+
+
+def test_switch_on_a_name_that_nobody_has_is_set_and_said(
+    web: Web, admin: Keyturn
+) -> None:
+    said = admin("switch", "set", "halt", "--tool", "refnd_order", "-r", "x")
+    [one] = admin("switch", "list", "--json").json()
+    asked = admin("switch", "clear", one["id"], "-r", "misspelt", "--json").json()
+    web.as_("operator")("proposal", "confirm", asked["id"])
+
+    assert said.status == 0, said.err
+    assert "No live release has the tool 'refnd_order'" in said.err
+    assert "refund_order" in said.err
+    assert one["scope"]["tool"] == "refnd_order"
+
+
+def test_times_are_shown_without_microseconds(admin: Keyturn) -> None:
+    shown = admin("release", "list").out
+
+    assert " UTC" in shown
+    assert not re.search(r"\d\d:\d\d\.\d+Z", shown)
 
 
 def test_switch_without_a_scope_is_wrong_usage(admin: Keyturn) -> None:
