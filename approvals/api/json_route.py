@@ -1,5 +1,6 @@
 """Routes whose JSON bodies are read once, strictly, and whose POSTs may be repeated."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,7 +13,7 @@ from approvals.api.once import Replay
 from approvals.auth.gate import gate
 from approvals.dependencies import parts_of
 from orchestrator import canonical
-from orchestrator.errors import MalformedJson
+from orchestrator.errors import InvalidValue, MalformedJson
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -43,6 +44,7 @@ class StrictRoute(APIRoute):
             # FastAPI reads the body before it asks any dependency: a stranger's would be
             # parsed, and its faults told.
             await gate(asked, parts_of(asked))
+            _refuse_repeated(asked)
             try:
                 response = await handle(asked)
             except Replay as replay:
@@ -54,6 +56,20 @@ class StrictRoute(APIRoute):
             return response
 
         return strict
+
+
+def _refuse_repeated(request: Request) -> None:
+    """Raise `InvalidValue` where a parameter comes twice: no route takes a list.
+
+    Else the last one would count, and whoever looked at the first is deceived.
+    """
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    twice = next((name for name, times in counted.items() if times > 1), None)
+    if twice is not None:
+        raise InvalidValue(
+            f"{canonical.mend_text(twice)[:100]}: sent {counted[twice]} times; send it "
+            "once"
+        )
 
 
 def _again(replay: Replay) -> Response:

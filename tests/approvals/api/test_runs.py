@@ -278,6 +278,7 @@ async def test_runs_are_listed_a_page_at_a_time(
         "colour=red",
         "customer=a%00b",
         "workflow=%0a",
+        "workflow=a&workflow=b",
     ],
 )
 async def test_a_wrong_query_is_named(
