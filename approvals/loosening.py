@@ -10,6 +10,8 @@ from orchestrator.store.tables import ProposalRow
 NEEDS: dict[str, Action] = {
     "switch.clear": "switches.set",
     "person.access": "people.manage",
+    "person.invite": "people.manage",
+    "person.password": "people.manage",
 }
 
 

@@ -23,7 +23,7 @@ from orchestrator.errors import (
     NotFound,
     StoreUnavailable,
 )
-from orchestrator.store.access import LastAdmin, OwnAccess
+from orchestrator.store.access import LastAdmin, OwnAccess, WouldWiden
 from orchestrator.store.approvals import (
     AlreadyDecided,
     Claimed,
@@ -41,10 +41,11 @@ from orchestrator.store.incidents import IncidentClosed
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
-from orchestrator.store.proposals import NeedsSecondPerson, ProposalClosed
+from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.reopening import NeedsAnother, NotDone
 from orchestrator.store.runs import NotStarted, RunEnded
+from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.sending import NotUnknown
 from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tokens import WiderThanItsToken
@@ -89,6 +90,8 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NotFound: 404,
     ProposalClosed: 409,
     WouldLoosen: 409,
+    WouldWiden: 409,
+    NobodyElseConfirms: 409,
     AlreadyDecided: 409,
     Claimed: 409,
     NoMoreRounds: 409,

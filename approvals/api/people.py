@@ -3,27 +3,34 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from approvals.api import proposals as proposal_body
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.text import Line, PathId
+from approvals.api.proposals import Proposal
+from approvals.api.replies import BODY, ONE, STATE, Replies
+from approvals.api.text import Line, PathId, Reason
 from approvals.auth import accounts, permissions
 from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import SignedIn, require
-from approvals.dependencies import StoreDep
+from approvals.dependencies import Parts, PartsDep, StoreDep
 from orchestrator.policy import Role
 from orchestrator.store import people
 from orchestrator.store.approvals import Person
 from orchestrator.store.people import Label, NewPerson, Profile
-from orchestrator.store.tables import PersonRow
+from orchestrator.store.tables import PersonRow, ProposalRow
 
 router = APIRouter(tags=["people"], route_class=StrictRoute)
+
+WHY = Field(default=None, description="For the second person, where one is asked")
+ASKED: Replies = {
+    202: {"model": Proposal, "description": "Another admin's yes is waited for"}
+}
 
 Manager = Annotated[Person, Depends(require("people.manage"))]
 Labels = Annotated[list[Label], Field(max_length=50)]
@@ -81,6 +88,7 @@ class Invite(BaseModel):
     tenant: Line | None = None
     teams: Labels = Field(default_factory=list[str])
     languages: Labels = Field(default_factory=list[str])
+    reason: Reason | None = WHY
 
 
 class Describe(BaseModel):
@@ -100,6 +108,7 @@ class SetAccess(BaseModel):
 
     role: Role
     tenant: Line | None = Field(description="null: every tenant's")
+    reason: Reason | None = WHY
 
 
 class SetPassword(BaseModel):
@@ -113,6 +122,7 @@ class SetPassword(BaseModel):
         ]
         | None
     )
+    reason: Reason | None = WHY
 
 
 class PeopleQuery(Paged):
@@ -151,11 +161,24 @@ async def list_people(
     return page([_body(row) for row in rows], wanted, lambda one: one.id)
 
 
-@router.post("/people", status_code=201, dependencies=ONCE, responses={**BODY, **STATE})
-async def invite(wanted: Invite, manager: Manager, store: StoreDep) -> Account:
-    """Open an account; 409 where the address has one."""
-    new = NewPerson.model_validate(wanted.model_dump())
-    return _body(await accounts.invite(store, new, by=manager))
+@router.post(
+    "/people",
+    status_code=201,
+    dependencies=ONCE,
+    responses={**ASKED, **BODY, **STATE},
+)
+async def invite(
+    wanted: Invite, manager: Manager, parts: PartsDep, answer: Response
+) -> Account | Proposal:
+    """Open an account; 409 where the address has one.
+
+    202 for a person who may decide, confirm, set switches or manage people (`agent`,
+    `lead`, `operator`, `admin`): there is no account until another admin confirms the
+    proposal. 409, too, where there is no other admin.
+    """
+    new = NewPerson.model_validate(wanted.model_dump(exclude={"reason"}))
+    made = await accounts.invite(parts.store, new, by=manager, reason=wanted.reason)
+    return await _either(parts, made, answer)
 
 
 @router.get("/people/{id}", responses=ONE)
@@ -180,46 +203,82 @@ async def describe(
     return _body(row)
 
 
-@router.put("/people/{id}/access", responses={**BODY, **ONE, **STATE})
+@router.put("/people/{id}/access", responses={**ASKED, **BODY, **ONE, **STATE})
 async def set_access(
     id: PathId,  # noqa: A002 the path's name
     wanted: SetAccess,
     manager: Manager,
-    store: StoreDep,
-) -> Account:
+    parts: PartsDep,
+    answer: Response,
+) -> Account | Proposal:
     """Change role and tenant; 403 for your own, 409 for the last admin's.
 
-    Whoever may decide more than before only looks for a day.
+    202 where the account would have anything that it has not: nothing is changed until
+    another admin confirms the proposal. Who then decides more only looks for a day.
     """
-    row = await accounts.set_access(
-        store, id, role=wanted.role, tenant=wanted.tenant, by=manager
+    done = await accounts.set_access(
+        parts.store,
+        id,
+        role=wanted.role,
+        tenant=wanted.tenant,
+        by=manager,
+        reason=wanted.reason,
     )
-    return _body(row)
+    return await _either(parts, done, answer)
 
 
 @router.post("/people/{id}:disable", dependencies=ONCE, responses={**ONE, **STATE})
 async def disable(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
     """Close an account: sessions end, tokens are revoked. 409 for the last admin's."""
-    return _body(await accounts.set_open(store, id, by=manager, is_open=False))
+    return _body(await accounts.close(store, id, by=manager))
 
 
-@router.post("/people/{id}:enable", dependencies=ONCE, responses={**ONE, **STATE})
-async def enable(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
-    """Open a closed account again; its tokens stay revoked."""
-    return _body(await accounts.set_open(store, id, by=manager, is_open=True))
+@router.post(
+    "/people/{id}:enable", dependencies=ONCE, responses={**ASKED, **ONE, **STATE}
+)
+async def enable(
+    id: PathId,  # noqa: A002 the path's name
+    manager: Manager,
+    parts: PartsDep,
+    answer: Response,
+) -> Account | Proposal:
+    """Ask for a closed account to be opened again; its tokens stay revoked.
+
+    202: another admin confirms the proposal. An open account is answered as it is.
+    """
+    done = await accounts.reopen(parts.store, id, by=manager)
+    return await _either(parts, done, answer)
 
 
 # Not kept under an `Idempotency-Key`: a digest of the body could be guessed at.
-@router.post("/people/{id}:password", responses={**BODY, **ONE})
+@router.post("/people/{id}:password", responses={**ASKED, **BODY, **ONE, **STATE})
 async def set_password(
     id: PathId,  # noqa: A002 the path's name
     wanted: SetPassword,
     manager: Manager,
-    store: StoreDep,
-) -> Account:
-    """Give somebody else a password; their sessions end, and they decide a day later."""
-    row = await accounts.reset_password(store, id, wanted.password, by=manager)
-    return _body(row)
+    parts: PartsDep,
+    answer: Response,
+) -> Account | Proposal:
+    """Ask for somebody else to get a password, or take theirs away.
+
+    202: whoever chose it could come in as them, so another admin confirms the proposal.
+    Their sessions end then, and they decide a day later. null takes it away at once.
+    """
+    done = await accounts.reset_password(
+        parts.store, id, wanted.password, by=manager, reason=wanted.reason
+    )
+    return await _either(parts, done, answer)
+
+
+async def _either(
+    parts: Parts, row: PersonRow | ProposalRow, answer: Response
+) -> Account | Proposal:
+    """Return the account; or, as 202, the proposal that waits for a second person."""
+    if isinstance(row, PersonRow):
+        return _body(row)
+    parts.deliver_soon()
+    answer.status_code = 202
+    return await proposal_body.body(parts.store, row)
 
 
 def _body(row: PersonRow) -> Account:

@@ -17,7 +17,7 @@ from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.store import proposals
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.proposals import State
+from orchestrator.store.proposals import Kind, State
 from orchestrator.store.tables import ProposalRow
 
 router = APIRouter(tags=["proposals"], route_class=StrictRoute)
@@ -32,7 +32,7 @@ class Proposal(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    kind: str = Field(description="`switch.clear` or `person.access`")
+    kind: Kind
     target: dict[str, JsonValue] = Field(description="What it is about, as it was")
     tenant: str | None
     reason: str
@@ -127,5 +127,5 @@ async def body(store: Store, row: ProposalRow) -> Proposal:
 
 
 def _body(row: ProposalRow, now: datetime) -> Proposal:
-    shown = row.model_dump(exclude={"status"})
+    shown = row.model_dump(exclude={"status", "secret"})
     return Proposal(**shown, status=proposals.state(row, now=now))

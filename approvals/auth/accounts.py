@@ -4,18 +4,19 @@ from approvals.auth import passwords
 from approvals.errors import MayNot, WrongPassword
 from orchestrator.errors import InvalidValue
 from orchestrator.policy import Role
-from orchestrator.store import access, attempts, people
+from orchestrator.store import access, alone, attempts, people, proposals
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
-from orchestrator.store.tables import PersonRow
+from orchestrator.store.tables import PersonRow, ProposalRow
 
 LONGEST_PASSWORD = 1_000
 # Of the present password, within the window of `attempts`.
 GUESSES = 8
 # No tenant has an empty name.
 NOBODYS = ""
+NO_REASON = "No reason was given."
 
 
 async def add(
@@ -24,6 +25,21 @@ async def add(
     """Open an account; without a password it is used through its tokens alone."""
     hashed = await _hashed(password) if password is not None else None
     return await people.add(store, new, password_hash=hashed, by=by)
+
+
+async def add_alone(
+    store: Store,
+    new: NewPerson,
+    *,
+    password: str | None,
+    by: str,
+    decides_at_once: bool = False,
+) -> tuple[PersonRow, bool]:
+    """Open an account without a second person; return whether it opened an incident."""
+    hashed = await _hashed(password) if password is not None else None
+    return await alone.open_account(
+        store, new, password_hash=hashed, by=by, decides_at_once=decides_at_once
+    )
 
 
 async def set_password(store: Store, person: str, password: str, *, by: str) -> None:
@@ -39,29 +55,50 @@ def tenant_of_list(manager: Person, wanted: str | None) -> str | None:
     return manager.tenant if wanted in (None, manager.tenant) else NOBODYS
 
 
-async def invite(store: Store, new: NewPerson, *, by: Person) -> PersonRow:
-    """Open an account without a password, in a tenant that `by` manages."""
+async def invite(
+    store: Store, new: NewPerson, *, by: Person, reason: str | None = None
+) -> PersonRow | ProposalRow:
+    """Open an account without a password, in a tenant that `by` manages, or ask for it.
+
+    Who may decide or confirm is asked for, and is nobody until another admin's yes.
+    """
     if by.tenant is not None and new.tenant is None:
         new = new.model_copy(update={"tenant": by.tenant})
     _refuse_other_tenant(by, new.tenant)
-    return await people.add(store, new, password_hash=None, by=by.id)
+    return await proposals.to_invite(store, new, by, reason=reason or NO_REASON)
 
 
-async def set_access(
-    store: Store, person: str, *, role: Role, tenant: str | None, by: Person
-) -> PersonRow:
-    """Change somebody's role and tenant; raises `OwnAccess` or `LastAdmin`."""
+async def set_access(  # noqa: PLR0913 who gives what to whom, and why
+    store: Store,
+    person: str,
+    *,
+    role: Role,
+    tenant: str | None,
+    by: Person,
+    reason: str | None = None,
+) -> PersonRow | ProposalRow:
+    """Change somebody's role and tenant, or ask for it where it gives more.
+
+    Raises `OwnAccess`, `LastAdmin` or `NobodyElseConfirms`.
+    """
     _refuse_other_tenant(by, tenant)
     change = Change(role=role, tenant=tenant)
-    return await access.change(store, person, change, by=by.id, managed=by.tenant)
+    why = reason or NO_REASON
+    return await proposals.to_grant(store, person, change, by, reason=why)
 
 
-async def set_open(
-    store: Store, person: str, *, by: Person, is_open: bool
-) -> PersonRow:
-    """Close an account, or open it again."""
-    act = access.enable if is_open else access.disable
-    return await act(store, person, by=by.id, managed=by.tenant)
+async def close(store: Store, person: str, *, by: Person) -> PersonRow:
+    """Close an account, at once."""
+    return await access.disable(store, person, by=by.id, managed=by.tenant)
+
+
+async def reopen(
+    store: Store, person: str, *, by: Person, reason: str | None = None
+) -> PersonRow | ProposalRow:
+    """Ask for a closed account to be opened again; an open one is returned."""
+    change = Change(is_open=True)
+    why = reason or NO_REASON
+    return await proposals.to_grant(store, person, change, by, reason=why)
 
 
 def _refuse_other_tenant(by: Person, tenant: str | None) -> None:
@@ -94,13 +131,22 @@ async def change_own_password(
 
 
 async def reset_password(
-    store: Store, person: str, password: str | None, *, by: Person
-) -> PersonRow:
-    """Give somebody else a new password; without one they sign in through OIDC alone."""
-    hashed = await _hashed(password) if password is not None else None
-    return await access.reset_password(
-        store, person, password_hash=hashed, by=by.id, managed=by.tenant
-    )
+    store: Store,
+    person: str,
+    password: str | None,
+    *,
+    by: Person,
+    reason: str | None = None,
+) -> PersonRow | ProposalRow:
+    """Ask for somebody else to get this password; without one, take theirs away.
+
+    Whoever chose it could come in as them, so it takes a second person.
+    """
+    if password is None:
+        return await access.remove_password(store, person, by=by.id, managed=by.tenant)
+    hashed = await _hashed(password)
+    why = reason or NO_REASON
+    return await proposals.to_reset(store, person, hashed, by, reason=why)
 
 
 async def of_address(store: Store, email: str) -> PersonRow | None:

@@ -38,6 +38,10 @@ async def of(session: AsyncSession, event: Event) -> Payload:
     if event.kind in ("run.handed_off", "effect.unknown"):
         run = await session.get(RunRow, event.run) if event.run else None
         return _common(event) | _run(event, run)
+    if event.kind == "proposal.opened":
+        is_switch = event.payload.get("kind") == "switch.clear"
+        path = "/ops" if is_switch else "/settings/people"
+        return _common(event) | {"proposal": event.subject, "path": path}
     noun = event.kind.partition(".")[0]
     return _common(event) | {noun: event.subject, "path": f"/{noun}s/{event.subject}"}
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from approvals import loosening
 from approvals.auth import permissions
 from approvals.auth.permissions import Action
 from approvals.notify import contents
@@ -21,7 +22,7 @@ WHO_ACTS: Mapping[NoticeKind, Action] = {
     "run.handed_off": "handoffs.work",
     "effect.unknown": "effects.record",
     "incident.opened": "incidents.manage",
-    "proposal.opened": "people.manage",
+    "proposal.opened": "proposals.answer",
 }
 
 
@@ -79,12 +80,19 @@ async def _able(
     """Return those who can do something about an event."""
     action = WHO_ACTS.get(event.kind)
     if action is not None:
-        able = _allowed(event, people, action)
+        able = _allowed(event, people, _answering(event) or action)
         return [one for one in able if one.id != event.actor]
     if event.kind == "approval.assigned":
         row = await session.get(ApprovalRow, event.subject)
         return [one for one in people if row and one.id == row.assigned_to]
     return await may_decide(session, event.subject, people, at=event.at)
+
+
+def _answering(event: Event) -> Action | None:
+    """Return what whoever answers this proposal has to be able to do, if it is one."""
+    if event.kind != "proposal.opened":
+        return None
+    return loosening.NEEDS[str(event.payload.get("kind"))]
 
 
 def _allowed(

@@ -12,14 +12,18 @@ from approvals.auth import accounts, permissions
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.visitor import require
 from approvals.errors import MayNot
+from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.policy import Role
-from orchestrator.store import people, tokens
+from orchestrator.store import people, proposals, tokens
 from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.people import EmailTaken, NewPerson, Profile
+from orchestrator.store.proposals import NobodyElseConfirms
+from orchestrator.store.second_person import NeedsSecondPerson
+from orchestrator.store.tables import PersonRow, ProposalRow
 
 router = APIRouter()
 
@@ -27,13 +31,30 @@ Manager = Annotated[Person, Depends(require("people.manage"))]
 ROLES = get_args(Role)
 MOST = 500
 # What a person can have done about: it is said on the page that they came from.
-REFUSALS = (MayNot, OwnAccess, LastAdmin, EmailTaken, InvalidValue)
+REFUSALS = (
+    MayNot,
+    OwnAccess,
+    LastAdmin,
+    EmailTaken,
+    InvalidValue,
+    NobodyElseConfirms,
+    NeedsSecondPerson,
+)
+Why = Annotated[str, Form(max_length=500)]
+SAID = {
+    "asked": Flash(
+        "You asked for it", "Nothing is changed until another admin confirms it."
+    ),
+    "confirm": Flash("Confirmed", "It is so now."),
+    "decline": Flash("Declined", "Nothing was changed."),
+    "withdraw": Flash("Withdrawn", "Nothing was changed."),
+}
 
 
 @router.get("/settings/people")
-async def listing(page: PageDep, manager: Manager) -> HTMLResponse:
-    """Show every account that this person manages."""
-    return await _list(page, manager)
+async def listing(page: PageDep, manager: Manager, said: str = "") -> HTMLResponse:
+    """Show every account that this person manages, and what waits for a second one."""
+    return await _list(page, manager, flash=SAID.get(said))
 
 
 @router.post("/settings/people")
@@ -45,19 +66,22 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
     role: Annotated[str, Form(max_length=20)] = "",
     tenant: Annotated[str, Form(max_length=200)] = "",
     kind: Annotated[Literal["person", "service"], Form()] = "person",
+    reason: Why = "",
 ) -> Response:
-    """Open an account."""
+    """Open an account, or ask for it."""
     fields = {"name": name.strip(), "email": email.strip(), "role": role, "kind": kind}
     try:
         new = NewPerson.model_validate({**fields, "tenant": tenant.strip() or None})
-        row = await accounts.invite(page.parts.store, new, by=manager)
+        row = await accounts.invite(
+            page.parts.store, new, by=manager, reason=reason.strip() or None
+        )
     except ValidationError as error:
         first = error.errors()[0]
         words = f"{first['loc'][0]}: {first['msg']}. Correct it and try again."
         return await _list(page, manager, problem=words)
     except REFUSALS as error:
         return await _list(page, manager, problem=str(error))
-    return RedirectResponse(f"/settings/people/{row.id}", status_code=303)
+    return _done(page, row)
 
 
 @router.get("/settings/people/{person}")
@@ -88,25 +112,27 @@ async def describe(  # noqa: PLR0913, PLR0917 the form's fields
 
 
 @router.post("/settings/people/{person}/access")
-async def set_access(
+async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
     page: PageDep,
     manager: Manager,
     person: str,
     role: Annotated[Role, Form()],
     tenant: Annotated[str, Form(max_length=200)] = "",
+    reason: Why = "",
 ) -> Response:
-    """Change role and tenant."""
+    """Change role and tenant, or ask for it."""
     try:
-        await accounts.set_access(
+        done = await accounts.set_access(
             page.parts.store,
             person,
             role=role,
             tenant=tenant.strip() or None,
             by=manager,
+            reason=reason.strip() or None,
         )
     except REFUSALS as error:
         return await _show(page, manager, person, problem=str(error))
-    return _back(person)
+    return _done(page, done)
 
 
 @router.post("/settings/people/{person}/password")
@@ -116,14 +142,14 @@ async def set_password(
     person: str,
     password: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Give somebody a new password; without one, take theirs away."""
+    """Ask for somebody to get a new password; without one, take theirs away."""
     try:
-        await accounts.reset_password(
+        done = await accounts.reset_password(
             page.parts.store, person, password or None, by=manager
         )
     except REFUSALS as error:
         return await _show(page, manager, person, problem=str(error))
-    return _back(person)
+    return _done(page, done)
 
 
 @router.post("/settings/people/{person}/open")
@@ -133,14 +159,13 @@ async def set_open(
     person: str,
     wanted: Annotated[Literal["open", "closed"], Form()],
 ) -> Response:
-    """Close an account, or open it again."""
+    """Close an account, or ask for it to be opened again."""
+    act = accounts.reopen if wanted == "open" else accounts.close
     try:
-        await accounts.set_open(
-            page.parts.store, person, by=manager, is_open=wanted == "open"
-        )
+        done = await act(page.parts.store, person, by=manager)
     except REFUSALS as error:
         return await _show(page, manager, person, problem=str(error))
-    return _back(person)
+    return _done(page, done)
 
 
 @router.post("/settings/people/{person}/tokens")
@@ -177,19 +202,38 @@ def _labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
 
 
+def _done(page: Page, row: PersonRow | ProposalRow) -> RedirectResponse:
+    if isinstance(row, PersonRow):
+        return _back(row.id)
+    page.parts.deliver_soon()
+    return RedirectResponse("/settings/people?said=asked", status_code=303)
+
+
 def _back(person: str) -> RedirectResponse:
     return RedirectResponse(f"/settings/people/{person}", status_code=303)
 
 
-async def _list(page: Page, manager: Person, *, problem: str = "") -> HTMLResponse:
+async def _list(
+    page: Page, manager: Person, *, problem: str = "", flash: Flash | None = None
+) -> HTMLResponse:
     async with page.parts.store.read() as session:
         rows = await people.listing(session, tenant=manager.tenant, limit=MOST)
+        waiting = await proposals.listing(
+            session,
+            tenant=manager.tenant,
+            is_open=True,
+            now=await page.parts.store.now(session),
+        )
     return await page.show(
         "ops/people.html",
         status=422 if problem else 200,
         rows=sorted(rows, key=lambda one: (one.disabled_at is not None, one.name)),
         roles=ROLES,
         problem_words=problem,
+        flash=flash,
+        proposals=[one for one in waiting if one.kind.startswith("person.")]
+        if page.may("proposals.read")
+        else [],
     )
 
 

@@ -18,9 +18,11 @@ from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import ledger_view, proposals, releases, runs, switches
+from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
-from orchestrator.store.proposals import NeedsSecondPerson, ProposalClosed
+from orchestrator.store.proposals import ProposalClosed
 from orchestrator.store.runs import Filter
+from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.switch import Mode, Scope, Switch
 
 router = APIRouter()
@@ -118,16 +120,17 @@ async def answer(
     try:
         match answer:
             case "confirm":
-                await loosening.confirm(parts, proposal, person)
+                row = await loosening.confirm(parts, proposal, person)
             case "decline":
                 why = reason.strip() or "no reason was given"
-                await loosening.decline(parts, proposal, person, reason=why)
+                row = await loosening.decline(parts, proposal, person, reason=why)
             case "withdraw":
-                await loosening.withdraw(parts, proposal, person)
-    except (ProposalClosed, NeedsSecondPerson) as error:
+                row = await loosening.withdraw(parts, proposal, person)
+    except (ProposalClosed, NeedsSecondPerson, OwnAccess, LastAdmin) as error:
         status = problems.of_error(error, instance="").problem.status
         return await _show(page, problem=str(error), status=status)
-    return RedirectResponse(f"/ops?said={answer}", status_code=303)
+    where = "/ops" if row.kind == "switch.clear" else "/settings/people"
+    return RedirectResponse(f"{where}?said={answer}", status_code=303)
 
 
 @router.post("/ops/pause")

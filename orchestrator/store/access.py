@@ -1,9 +1,10 @@
 """What an account may do and whose data it sees: given, changed and taken away.
 
-`grant` is the one function through which all of it goes.
+`grant` is the one function through which all of it goes: taking away is one person's
+act, giving more is two people's (P11).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,16 @@ from orchestrator.store import people, reassigning
 from orchestrator.store.engine import Store
 from orchestrator.store.people import DECIDERS, NEW_FOR
 from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
+
+# Roles that have nothing, and approve nothing, that the named role does not.
+WITHIN: Mapping[str, frozenset[str]] = {
+    "agent": frozenset({"developer"}),
+    "lead": frozenset({"agent", "developer"}),
+    "operator": frozenset({"developer", "auditor"}),
+    "developer": frozenset(),
+    "auditor": frozenset(),
+    "admin": frozenset({"agent", "lead", "operator", "developer", "auditor"}),
+}
 
 
 class Access(BaseModel):
@@ -51,11 +62,22 @@ class LastAdmin(KeyturnError):
     """Nobody would be left who manages these accounts."""
 
 
+class WouldWiden(KeyturnError):
+    """One person alone would give an account more than it has."""
+
+
 def of(row: PersonRow) -> Access:
     """Return what an account may do now."""
     return Access.model_validate(
         {"role": row.role, "tenant": row.tenant, "is_open": row.disabled_at is None}
     )
+
+
+def is_more(before: Access, wanted: Access) -> bool:
+    """Tell whether an account would have anything that it has not."""
+    role = wanted.role not in {before.role, *WITHIN[before.role]}
+    tenant = before.tenant is not None and wanted.tenant != before.tenant
+    return role or tenant or (wanted.is_open and not before.is_open)
 
 
 async def change(
@@ -66,31 +88,33 @@ async def change(
     by: str,
     managed: str | None = None,
 ) -> PersonRow:
-    """Change what somebody may do; `managed` is the tenant whose people `by` manages.
+    """Take away some of what somebody may do; `by` manages the people of `managed`.
 
-    Raises `NotFound` (also for another tenant's people), `OwnAccess` or `LastAdmin`.
+    Raises `NotFound` (also for another tenant's people), `OwnAccess`, `LastAdmin`, or
+    `WouldWiden`: more is asked for through `proposals.to_grant`.
     """
     async with store.write() as session:
         row = await lock(session, person, managed=managed)
         wanted = change.of(row)
         await grant(session, row, wanted, by=by, at=await store.now(session))
-    await _hand_over(store, row, by=by)
+    await hand_over(store, row, by=by)
     return row
 
 
-async def grant(
-    session: AsyncSession, row: PersonRow, wanted: Access, *, by: str, at: datetime
+async def grant(  # noqa: PLR0913 who gives what to whom, when
+    session: AsyncSession,
+    row: PersonRow,
+    wanted: Access,
+    *,
+    by: str,
+    at: datetime,
+    proposed_by: str | None = None,
 ) -> None:
     """Give an account this access, and record it; every change of it comes through here.
 
-    The seam for two people (P11): whoever asks for a second person's yes compares
-    `of(row)` with `wanted` (a `Change` of that row) within a transaction that began
-    with `lock`; nothing else writes a role, a tenant or the end of an account. What is
-    more than before: a role with an action that the old one lacks, a higher rank among
-    approvers, another tenant or every one, a closed account opened. Two more ways lead
-    to authority: `people.add` opens an account with a role, and `reset_password` lets
-    whoever chose the password in; neither approves anything for a day
-    (`approves_from`).
+    The row is locked (`lock`). More than it had takes two people: `by` and another one
+    who proposed it, else this raises `WouldWiden`. `people.add` opens an account with a
+    role: for people of the web through `proposals.to_invite`.
     """
     before = of(row)
     if wanted == before:
@@ -100,6 +124,8 @@ async def grant(
             "Nobody changes their own role or tenant, or closes their own account; ask "
             "another admin."
         )
+    if is_more(before, wanted):
+        _check_two(row, by, proposed_by)
     await _keep_an_admin(session, row, wanted)
     row.role, row.tenant = wanted.role, wanted.tenant
     if _is_new_to(before, wanted):
@@ -124,39 +150,48 @@ async def disable(
     return await change(store, person, Change(is_open=False), by=by, managed=managed)
 
 
-async def enable(
+async def remove_password(
     store: Store, person: str, *, by: str, managed: str | None = None
 ) -> PersonRow:
-    """Open a closed account again; its old tokens stay revoked."""
-    return await change(store, person, Change(is_open=True), by=by, managed=managed)
+    """Take somebody else's password away; their sessions end.
 
-
-async def reset_password(
-    store: Store,
-    person: str,
-    *,
-    password_hash: str | None,
-    by: str,
-    managed: str | None = None,
-) -> PersonRow:
-    """Set somebody else's password, or take it away (None); their sessions end.
-
-    Whoever chose it could come in as them, so they decide nothing for a day: time for
-    the person, or a reader of the log, to object.
+    Whoever proves the address through OIDC comes in then, and decides a day later.
     """
     async with store.write() as session:
         row = await lock(session, person, managed=managed)
-        if row.kind != "person":
-            raise InvalidValue(f"{row.name} is a service: it has tokens, no password")
-        if row.id == by:
-            raise OwnAccess("Set your own password on your settings page.")
+        check_password_of(row, by=by)
+        row.password_hash = None
         now = await store.now(session)
-        row.password_hash = password_hash
-        row.approves_from = now + NEW_FOR
-        await end_sessions(session, person)
-        kind = "password_reset" if password_hash else "password_removed"
-        people.record(session, f"person.{kind}", row, by=by, at=now)
+        await _look_for_a_day(session, row, "person.password_removed", by=by, at=now)
         return row
+
+
+async def reset_password(  # noqa: PLR0913 who gives what to whom, when
+    session: AsyncSession,
+    row: PersonRow,
+    *,
+    password_hash: str,
+    by: str,
+    at: datetime,
+    proposed_by: str | None,
+) -> None:
+    """Give somebody a password that another person chose; their sessions end.
+
+    Whoever chose it could come in as them: it takes two people, and they decide nothing
+    for a day, time for the person, or a reader of the log, to object.
+    """
+    check_password_of(row, by=by)
+    _check_two(row, by, proposed_by)
+    row.password_hash = password_hash
+    await _look_for_a_day(session, row, "person.password_reset", by=by, at=at)
+
+
+def check_password_of(row: PersonRow, *, by: str) -> None:
+    """Refuse a service, which has none, and one's own password."""
+    if row.kind != "person":
+        raise InvalidValue(f"{row.name} is a service: it has tokens, no password")
+    if row.id == by:
+        raise OwnAccess("Set your own password on your settings page.")
 
 
 async def lock(session: AsyncSession, person: str, *, managed: str | None) -> PersonRow:
@@ -165,7 +200,7 @@ async def lock(session: AsyncSession, person: str, *, managed: str | None) -> Pe
     Every admin's row is locked before it, in order: two admins who close each other's
     account do it one after the other, and the second is refused.
     """
-    await session.execute(_admins().with_for_update())
+    await lock_admins(session)
     row = await session.get(
         PersonRow, person, with_for_update=True, populate_existing=True
     )
@@ -174,18 +209,39 @@ async def lock(session: AsyncSession, person: str, *, managed: str | None) -> Pe
     return row
 
 
+async def lock_admins(session: AsyncSession) -> Sequence[PersonRow]:
+    """Lock the open accounts of all admins, by id, before any other account."""
+    return (await session.execute(_admins().with_for_update())).scalars().all()
+
+
 async def end_sessions(session: AsyncSession, person: str) -> None:
     """End whatever browser is signed in as somebody."""
     await session.execute(delete(SessionRow).where(col(SessionRow.person) == person))
 
 
-async def _hand_over(store: Store, row: PersonRow, *, by: str) -> None:
+async def hand_over(store: Store, row: PersonRow, *, by: str) -> None:
     """Give what a closed account had claimed or was assigned to others.
 
     Where this process dies before it, or somebody only lost a role, the sweep does it.
     """
     if row.disabled_at is not None:
         await reassigning.release_all(store, row.id, by=by)
+
+
+async def _look_for_a_day(
+    session: AsyncSession, row: PersonRow, kind: str, *, by: str, at: datetime
+) -> None:
+    row.approves_from = at + NEW_FOR
+    await end_sessions(session, row.id)
+    people.record(session, kind, row, by=by, at=at)
+
+
+def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
+    if proposed_by is None or proposed_by in (by, row.id):
+        raise WouldWiden(
+            f"{row.name} would have more than before, and that takes two people: one "
+            "proposes it, another one confirms."
+        )
 
 
 async def _revoke_tokens(session: AsyncSession, person: str, *, at: datetime) -> None:

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
@@ -37,6 +36,11 @@ class NewPerson(BaseModel):
     teams: tuple[Label, ...] = Field(default=(), max_length=50)
     languages: tuple[Label, ...] = Field(default=(), max_length=50)
 
+    @property
+    def decides(self) -> bool:
+        """Whether it could decide, confirm, set switches or manage people."""
+        return self.kind == "person" and self.role in DECIDERS
+
 
 class Profile(BaseModel):
     """What is known of somebody that gives no authority; None leaves it as it is."""
@@ -57,52 +61,70 @@ async def add(
 ) -> PersonRow:
     """Open an account and return it; raises `EmailTaken`.
 
-    Who is new to approving decides a day later, but for the first one of all.
+    For whoever holds the database; people of the web ask through
+    `proposals.to_invite`. Who is new to approving decides a day later, but for the
+    first one of all.
     """
-    email = _normal(new.email)
-    try:
-        async with store.write() as session:
-            now = await store.now(session)
-            row = PersonRow(
-                id=new_id("person"),
-                name=new.name,
-                email=email,
-                kind=new.kind,
-                role=new.role,
-                tenant=new.tenant,
-                teams=list(new.teams),
-                languages=list(new.languages),
-                password_hash=password_hash,
-                approves_from=await _approves_from(session, new, now=now),
-                created_at=now,
-            )
-            session.add(row)
-            record(
-                session,
-                "person.added",
-                row,
-                by=by,
-                at=now,
-                role=new.role,
-                kind_of_account=new.kind,
-            )
-            return row
-    except IntegrityError:
+    async with store.write() as session:
+        return await insert(session, store, new, password_hash=password_hash, by=by)
+
+
+async def insert(
+    session: AsyncSession,
+    store: Store,
+    new: NewPerson,
+    *,
+    password_hash: str | None,
+    by: str,
+) -> PersonRow:
+    """Open an account in this transaction; raises `EmailTaken`, and then adds nothing."""
+    await check_address(session, store, new.email)
+    now = await store.now(session)
+    row = PersonRow(
+        id=new_id("person"),
+        name=new.name,
+        email=_normal(new.email),
+        kind=new.kind,
+        role=new.role,
+        tenant=new.tenant,
+        teams=list(new.teams),
+        languages=list(new.languages),
+        password_hash=password_hash,
+        approves_from=await _approves_from(session, new, now=now),
+        created_at=now,
+    )
+    session.add(row)
+    about: dict[str, JsonValue] = {"role": new.role, "kind_of_account": new.kind}
+    record(session, "person.added", row, by=by, at=now, **about)
+    return row
+
+
+async def check_address(session: AsyncSession, store: Store, address: str) -> None:
+    """Raise `EmailTaken`, or keep the address from others until the commit."""
+    email = _normal(address)
+    await store.take_turn(session, f"address {email}")
+    if await by_email(session, email) is not None:
         raise EmailTaken(
             f"There is an account with the address {email} already; use another "
             "address, or give that account a new password."
-        ) from None
+        )
 
 
 async def waive_first_day(store: Store, person: str, *, by: str) -> None:
     """Let somebody decide at once: for demo and test people, never over HTTP."""
     async with store.write() as session:
         row = await get(session, person)
-        if row.approves_from is None:
-            return
-        row.approves_from = None
-        now = await store.now(session)
-        record(session, "person.first_day_waived", row, by=by, at=now)
+        await waive(session, row, by=by, at=await store.now(session))
+
+
+async def waive(
+    session: AsyncSession, row: PersonRow, *, by: str, at: datetime
+) -> None:
+    """Let somebody decide at once, in this transaction."""
+    if row.approves_from is None:
+        return
+    row.approves_from = None
+    record(session, "person.first_day_waived", row, by=by, at=at)
 
 
 async def set_password(
@@ -182,7 +204,7 @@ async def names(session: AsyncSession, ids: set[str]) -> dict[str, str]:
 async def _approves_from(
     session: AsyncSession, new: NewPerson, *, now: datetime
 ) -> datetime | None:
-    if new.kind != "person" or new.role not in DECIDERS:
+    if not new.decides:
         return None
     query = select(PersonRow.id).where(
         col(PersonRow.kind) == "person",

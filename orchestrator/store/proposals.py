@@ -8,20 +8,26 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 
 from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.store import access, audit, incidents, people, switches
-from orchestrator.store.access import Access, OwnAccess
+from orchestrator.store import (
+    access,
+    audit,
+    confirmed,
+    people,
+    second_person,
+    switches,
+)
+from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.incidents import NewIncident
+from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, ProposalRow
 
-Kind = Literal["switch.clear", "person.access"]
+Kind = Literal["switch.clear", "person.access", "person.invite", "person.password"]
 State = Literal["open", "confirmed", "declined", "withdrawn", "void", "expired"]
 
 # So long a proposal waits for its second person.
@@ -37,8 +43,8 @@ class ProposalClosed(KeyturnError):
         super().__init__(f"The proposal {proposal} is {state}: {why}")
 
 
-class NeedsSecondPerson(KeyturnError):
-    """This person cannot be the second one."""
+class NobodyElseConfirms(KeyturnError):
+    """Nobody else manages these people, so nobody could say yes."""
 
 
 async def to_clear(
@@ -66,39 +72,88 @@ async def to_clear(
 
 
 async def to_grant(
-    store: Store,
-    account: str,
-    wanted: Access,
-    person: Person,
-    *,
-    reason: str,
-) -> ProposalRow:
-    """Ask for an account to get more access than it has; nobody asks for their own.
+    store: Store, account: str, change: Change, person: Person, *, reason: str
+) -> PersonRow | ProposalRow:
+    """Change an account's access where that gives it nothing more, else ask for it.
 
-    Raises `NotFound`, also for another tenant's account, or `OwnAccess`.
+    Raises `NotFound`, also for another tenant's account, `OwnAccess`, `LastAdmin`, or
+    `NobodyElseConfirms`.
     """
     async with store.write() as session:
         await store.take_turn(session, f"proposal {account}")
+        row = await access.lock(session, account, managed=person.tenant)
         now = await store.now(session)
-        row = await people.get(session, account, tenant=person.tenant)
-        if row.id == person.id:
-            raise OwnAccess("Nobody asks for more access for themselves; ask an admin.")
-        before = access.of(row)
-        target = {
-            "person": account,
-            "before": before.model_dump(),
-            "wanted": wanted.model_dump(),
-        }
-        return await _propose(
+        before, wanted = access.of(row), change.of(row)
+        if row.id != person.id and access.is_more(before, wanted):
+            return await _propose_of_people(
+                session,
+                "person.access",
+                {
+                    "person": account,
+                    "name": row.name,
+                    "before": before.model_dump(),
+                    "wanted": wanted.model_dump(),
+                },
+                person,
+                # Who moves between tenants is a matter of the whole installation.
+                tenant=row.tenant if wanted.tenant == row.tenant else None,
+                reason=reason,
+                now=now,
+            )
+        await access.grant(session, row, wanted, by=person.id, at=now)
+    await access.hand_over(store, row, by=person.id)
+    return row
+
+
+async def to_invite(
+    store: Store, new: NewPerson, person: Person, *, reason: str
+) -> PersonRow | ProposalRow:
+    """Open an account without a password; ask for one that decides or confirms.
+
+    Raises `EmailTaken` or `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        if not new.decides:
+            return await people.insert(
+                session, store, new, password_hash=None, by=person.id
+            )
+        await people.check_address(session, store, new.email)
+        return await _propose_of_people(
             session,
-            "person.access",
-            target,
+            "person.invite",
+            new.model_dump(mode="json"),
             person,
-            # Who moves between tenants is a matter of the whole installation.
-            tenant=row.tenant if wanted.tenant == row.tenant else None,
+            tenant=new.tenant,
             reason=reason,
-            now=now,
+            now=await store.now(session),
         )
+
+
+async def to_reset(
+    store: Store, account: str, password_hash: str, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for somebody to get a password that `person` chose.
+
+    Asked again by the same person, the later password counts. Raises `NotFound`,
+    `OwnAccess`, `InvalidValue` for a service, or `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        await store.take_turn(session, f"proposal {account}")
+        row = await people.get(session, account, tenant=person.tenant)
+        access.check_password_of(row, by=person.id)
+        before = access.of(row).model_dump()
+        made = await _propose_of_people(
+            session,
+            "person.password",
+            {"person": account, "name": row.name, "before": before},
+            person,
+            tenant=row.tenant,
+            reason=reason,
+            now=await store.now(session),
+        )
+        if made.proposed_by == person.id:
+            made.secret = password_hash
+        return made
 
 
 async def confirm(
@@ -111,8 +166,10 @@ async def confirm(
     """
     async with store.write() as session:
         row, now = await _lock_open(store, session, proposal, person)
-        _check_second(row, person, now=now)
-        why = await _unfit(session, row, roles) or await _do(
+        # First of all accounts, as every change of access locks them.
+        await access.lock_admins(session)
+        await second_person.check_second(session, row, person, roles, now=now)
+        why = await second_person.unfit(session, row, roles) or await confirmed.do(
             store, session, row, person
         )
         _close(session, row, "void" if why else "confirmed", person, why, now=now)
@@ -128,8 +185,10 @@ async def decline(
     async with store.write() as session:
         row, now = await _lock_open(store, session, proposal, person)
         if person.id == row.proposed_by:
-            raise NeedsSecondPerson("This proposal is yours: withdraw it.")
-        _check_person(person)
+            raise second_person.NeedsSecondPerson(
+                "This proposal is yours: withdraw it."
+            )
+        second_person.check_person(person)
         _close(session, row, "declined", person, reason, now=now)
         return row
 
@@ -139,36 +198,12 @@ async def withdraw(store: Store, proposal: str, person: Person) -> ProposalRow:
     async with store.write() as session:
         row, now = await _lock_open(store, session, proposal, person)
         if person.id != row.proposed_by:
-            raise NeedsSecondPerson(
+            raise second_person.NeedsSecondPerson(
                 f"{row.proposed_name} proposed this, and alone can withdraw it; "
                 "decline it."
             )
         _close(session, row, "withdrawn", person, None, now=now)
         return row
-
-
-async def lift_alone(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
-    """Lift a switch without a second person; return the runs that were rung.
-
-    For whoever holds the database while nobody else can be reached. It opens an
-    incident, which another person has to read and close.
-    """
-    async with store.write() as session:
-        rung = await switches.lift(store, session, switch, by=by, reason=reason)
-        detail: dict[str, JsonValue] = {"switch": switch, "by": by, "reason": reason}
-        now = await store.now(session)
-        found = NewIncident(
-            severity="critical",
-            title=f"{by} lifted the switch {switch} alone",
-            source=f"switch {switch} lifted alone {now.isoformat()}",
-            detail=detail,
-        )
-        await incidents.add(session, store, found, by=by)
-        entry = audit.Entry(
-            actor=by, kind="switch.cleared_alone", subject=switch, payload=detail
-        )
-        audit.record(session, entry, at=now)
-        return rung
 
 
 def state(row: ProposalRow, *, now: datetime) -> State:
@@ -219,12 +254,15 @@ async def _propose(  # noqa: PLR0913 a proposal's own fields
     now: datetime,
 ) -> ProposalRow:
     """Return the open proposal of this, or make it."""
-    _check_person(person)
+    second_person.check_person(person)
+    second_person.check_not_new(person.approves_from, now=now)
     same = select(ProposalRow).where(
         col(ProposalRow.kind) == kind,
         col(ProposalRow.status) == "open",
         col(ProposalRow.ends_at) > now,
     )
+    # Locked, as a password may be put into it: it is not being answered meanwhile.
+    same = same.with_for_update() if kind == "person.password" else same
     for known in (await session.execute(same)).scalars():
         if known.target == target:
             return known
@@ -240,8 +278,42 @@ async def _propose(  # noqa: PLR0913 a proposal's own fields
         ends_at=now + LASTS,
     )
     session.add(row)
-    _record(session, "proposal.made", row, person, now=now)
+    _record(session, "proposal.opened", row, person, now=now)
     return row
+
+
+async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
+    session: AsyncSession,
+    kind: Kind,
+    target: dict[str, Any],
+    person: Person,
+    *,
+    tenant: str | None,
+    reason: str,
+    now: datetime,
+) -> ProposalRow:
+    """Propose what an admin confirms, where there is another one who could."""
+    others = select(PersonRow.id).where(
+        col(PersonRow.role) == "admin",
+        col(PersonRow.kind) == "person",
+        col(PersonRow.disabled_at).is_(None),
+        col(PersonRow.id).not_in([person.id, str(target.get("person"))]),
+        or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == tenant),
+        or_(
+            col(PersonRow.approves_from).is_(None),
+            col(PersonRow.approves_from) < now + LASTS,
+        ),
+    )
+    if (await session.execute(others.limit(1))).first() is None:
+        raise NobodyElseConfirms(
+            "This takes a second admin's yes, and there is nobody else who may confirm "
+            "it. On the server host: `keyturn user add EMAIL --name NAME --role admin` "
+            "opens an account without one, and is audited; a new admin confirms after "
+            "a day."
+        )
+    return await _propose(
+        session, kind, target, person, tenant=tenant, reason=reason, now=now
+    )
 
 
 async def _lock_open(
@@ -269,81 +341,6 @@ async def _lock_open(
     return row, now
 
 
-def _check_second(row: ProposalRow, person: Person, *, now: datetime) -> None:
-    _check_person(person)
-    if person.id == row.proposed_by:
-        raise NeedsSecondPerson(
-            "You proposed this, and loosening takes two people: somebody else confirms "
-            "it. Your tokens and sessions are all you."
-        )
-    if person.approves_from is not None and person.approves_from > now:
-        raise NeedsSecondPerson(
-            "Whoever is new here confirms nothing for a day: you may from "
-            f"{person.approves_from:%Y-%m-%d %H:%M %Z}."
-        )
-
-
-def _check_person(person: Person) -> None:
-    if person.kind != "person":
-        raise NeedsSecondPerson(f"{person.name} is a service; services decide nothing.")
-
-
-async def _unfit(
-    session: AsyncSession, row: ProposalRow, roles: Collection[str]
-) -> str | None:
-    """Return why the one who proposed it could not propose it now, or None."""
-    proposer = await session.get(
-        PersonRow, row.proposed_by, with_for_update={"read": True}
-    )
-    if proposer is None or proposer.disabled_at is not None:
-        return f"the account of {row.proposed_name}, who proposed it, is closed."
-    if proposer.role not in roles or proposer.tenant not in (None, row.tenant):
-        return f"{row.proposed_name}, who proposed it, may not do this any more."
-    return None
-
-
-async def _do(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
-    """Do what was proposed; return why it could not be done, or None."""
-    if row.kind == "switch.clear":
-        return await _clear(store, session, row, person)
-    return await _grant(store, session, row, person)
-
-
-async def _clear(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
-    switch = row.target["switch"]
-    try:
-        await switches.lift(
-            store,
-            session,
-            switch,
-            by=person.id,
-            reason=f"{row.reason} (proposed by {row.proposed_name})",
-            set_at=datetime.fromisoformat(row.target["set_at"]),
-        )
-    except NotFound:
-        return f"the switch {switch!r} was lifted, has ended, or was set anew since."
-    return None
-
-
-async def _grant(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
-    try:
-        account = await access.lock(session, row.target["person"], managed=row.tenant)
-    except NotFound:
-        return "there is no such account any more."
-    if access.of(account) != Access.model_validate(row.target["before"]):
-        return f"the access of {account.name} was changed since."
-    wanted = Access.model_validate(row.target["wanted"])
-    now = await store.now(session)
-    await access.grant(session, account, wanted, by=person.id, at=now)
-    return None
-
-
 def _close(  # noqa: PLR0913 who answered what, and when
     session: AsyncSession,
     row: ProposalRow,
@@ -353,7 +350,7 @@ def _close(  # noqa: PLR0913 who answered what, and when
     *,
     now: datetime,
 ) -> None:
-    row.status, row.outcome = status, outcome
+    row.status, row.outcome, row.secret = status, outcome, None
     row.decided_by, row.decided_name, row.decided_at = person.id, person.name, now
     _record(session, f"proposal.{status}", row, person, now=now)
 

@@ -577,6 +577,8 @@ class ProposalRow(SQLModel, table=True):
     target: dict[str, Any] = _json(nullable=False)
     tenant: str | None = None
     reason: str
+    # The hash of a proposed password, until it is answered; never shown or logged.
+    secret: str | None = None
     status: str = Field(default="open", index=True)
     proposed_by: str
     proposed_name: str

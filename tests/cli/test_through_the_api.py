@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from pydantic import JsonValue
 
 from orchestrator import registry, release
 from orchestrator.store import releases
@@ -308,21 +309,56 @@ def test_p11_switch_is_lifted_alone_on_the_database(admin: Keyturn) -> None:
     assert any("lifted the switch alone alone" in title for title in titles)
 
 
-def test_people_are_managed(admin: Keyturn) -> None:
+def test_p11_people_are_managed_by_two(web: Web, admin: Keyturn) -> None:
     invite = ("user", "invite", "eve@example.com", "--name", "Eve", "--role", "agent")
+    second = _second_admin(web)
 
-    invited = admin(*invite, "--team", "returns", "--json").json()
+    invited = admin(*invite, "--team", "returns", "-r", "she begins today")
+    nobody = admin("user", "show", "eve@example.com")
+    [proposal] = second("proposal", "list", "--json").json()
+    _confirm(second, proposal)
+    shown = admin("user", "show", "eve@example.com", "--json").json()
     changed = admin("user", "change", "eve@example.com", "--language", "de", "--json")
+    more = admin("user", "change", "eve@example.com", "--role", "lead", "--json").json()
+    _confirm(second, more)
+    less = admin("user", "change", "eve@example.com", "--role", "agent", "--json")
     password = admin("user", "password", "eve@example.com", given="a good password\n")
     closed = admin("user", "disable", "eve@example.com", "--json").json()
-    nobody = admin("user", "show", "none@example.com")
+    opened = admin("user", "enable", "eve@example.com", "--json").json()
     listed = admin("user", "list").out
-    mine = admin("user", "tokens").out
 
-    assert invited["teams"] == ["returns"]
+    assert "Nothing is changed yet: open an account for Eve, agent of" in invited.out
+    assert (nobody.status, more["kind"]) == (1, "person.access")
+    assert proposal["reason"] == "she begins today"
+    assert shown["teams"] == ["returns"]
     assert changed.json()["languages"] == ["de"]
-    assert password.status == 0, password.err
+    assert less.json()["role"] == "agent"
+    assert "Nothing is changed yet: a new password for Eve" in password.out
     assert closed["disabled_at"] is not None
-    assert nobody.status == 1
+    assert opened["kind"] == "person.access"
     assert "eve@example.com" in listed
-    assert "token-" in mine
+    assert "token-" in admin("user", "tokens").out
+
+
+def test_p11_account_opened_alone_is_seen(web: Web, admin: Keyturn) -> None:
+    options = ("--name", "Sue", "--role", "lead", "--tenant", "acme")
+
+    said = web.keyturn("user", "add", "sue@example.com", *options)
+
+    assert said.status == 0, said.err
+    assert "critical incident" in said.err
+    titles = [one["title"] for one in admin("incident", "list", "--json").json()]
+    assert any("an account with the role lead alone" in title for title in titles)
+
+
+def _confirm(second: Keyturn, proposal: dict[str, JsonValue]) -> None:
+    done = second("proposal", "confirm", str(proposal["id"]))
+    assert done.status == 0, done.err
+
+
+def _second_admin(web: Web) -> Keyturn:
+    options = ("--name", "Mia", "--role", "admin", "--decides-at-once")
+    added = web.keyturn("user", "add", "mia@example.com", *options)
+    assert added.status == 0, added.err
+    token = web.keyturn("user", "token", "mia@example.com").out.strip()
+    return web.keyturn.but(KEYTURN_TOKEN=token)

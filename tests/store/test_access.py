@@ -6,19 +6,34 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import NotFound
-from orchestrator.store import access, sessions, tokens
+from orchestrator.store import access, people, sessions, tokens
 from orchestrator.store.access import Access, Change, LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow
 from tests.store.accounts import Accounts
 
 DAY = timedelta(days=1)
+OTHER = "who proposed it"
 HASH = "a hash"
+
+
+async def give(accounts: Accounts, row: PersonRow, change: Change, *, by: str) -> None:
+    """Give more, as two people's confirmation does."""
+    async with accounts.store.write() as session:
+        found = await access.lock(session, row.id, managed=None)
+        await access.grant(
+            session,
+            found,
+            change.of(found),
+            by=by,
+            at=accounts.clock.now,
+            proposed_by=OTHER,
+        )
 
 
 async def test_a_new_role_is_recorded_with_the_old_one(accounts: Accounts) -> None:
     max_, ann = await accounts.open("max", "admin"), await accounts.open("ann")
 
-    await access.change(accounts.store, ann.id, Change(role="lead"), by=max_.id)
+    await give(accounts, ann, Change(role="lead"), by=max_.id)
 
     assert (await accounts.read(ann)).role == "lead"
     last = (await accounts.log())[-1]
@@ -122,7 +137,7 @@ async def test_who_may_decide_more_only_looks_for_a_day(
     ann = await accounts.open("ann", before.role, tenant=before.tenant)
     accounts.clock.passes(DAY * 2)
 
-    await access.change(accounts.store, ann.id, after, by="test")
+    await give(accounts, ann, after, by="test")
 
     found = await accounts.read(ann)
     assert found.approves_from == accounts.clock.now + DAY
@@ -145,7 +160,7 @@ async def test_a_closed_account_keeps_nothing_that_opens_it(
     token = await tokens.create(accounts.store, ann.id, name="t", by=ann.id)
     await access.disable(accounts.store, ann.id, by="test")
 
-    await access.enable(accounts.store, ann.id, by="test")
+    await give(accounts, ann, Change(is_open=True), by="test")
 
     assert await sessions.find(accounts.store, opened.cookie) is None
     assert await tokens.find(accounts.store, token) is None
@@ -159,8 +174,29 @@ async def test_whose_password_another_chose_only_looks_for_a_day(
     opened = await sessions.begin(accounts.store, lea, instead_of=None)
     accounts.clock.passes(DAY * 2)
 
-    await access.reset_password(accounts.store, lea.id, password_hash=HASH, by=max_.id)
+    async with accounts.store.write() as session:
+        await access.reset_password(
+            session,
+            await access.lock(session, lea.id, managed=None),
+            password_hash=HASH,
+            by=max_.id,
+            at=accounts.clock.now,
+            proposed_by=OTHER,
+        )
 
     assert (await accounts.read(lea)).approves_from == accounts.clock.now + DAY
     assert await sessions.find(accounts.store, opened.cookie) is None
     assert (await accounts.kinds())[-1] == "person.password_reset"
+
+
+async def test_a_password_is_taken_away_at_once(accounts: Accounts) -> None:
+    max_, lea = await accounts.open("max", "admin"), await accounts.open("lea", "lead")
+    await people.set_password(accounts.store, lea.id, password_hash=HASH, by=lea.id)
+    accounts.clock.passes(DAY * 2)
+
+    await access.remove_password(accounts.store, lea.id, by=max_.id)
+
+    found = await accounts.read(lea)
+    assert found.password_hash is None
+    assert found.approves_from == accounts.clock.now + DAY
+    assert (await accounts.kinds())[-1] == "person.password_removed"

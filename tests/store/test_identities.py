@@ -64,9 +64,7 @@ async def test_an_account_with_a_password_is_somebodys(accounts: Accounts) -> No
 
     with pytest.raises(NoAccountFor) as refused:
         await _find(accounts, "s1")
-    await access.reset_password(
-        accounts.store, ann.id, password_hash=None, by="an-admin"
-    )
+    await access.remove_password(accounts.store, ann.id, by="an-admin")
     found = await _find(accounts, "s1")
 
     assert refused.value.why == "password"

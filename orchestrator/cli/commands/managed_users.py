@@ -8,6 +8,7 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import NULL, Api, Item
 from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.commands import proposal
 from orchestrator.cli.exit_status import Ended, WrongUsage
 
 PEOPLE = ("Name", "Address", "Role", "Tenant", "Teams", "Languages", "State")
@@ -18,6 +19,9 @@ Email = Annotated[str, typer.Argument(help="Whose account: its address.")]
 Role = Annotated[str | None, typer.Option(help="The role.")]
 Tenant = Annotated[str | None, typer.Option(help="Sees this tenant alone.")]
 Team = Annotated[list[str] | None, typer.Option(help="A team; may be repeated.")]
+Why = Annotated[
+    str | None, typer.Option("--reason", "-r", help="Why, for the second admin.")
+]
 Language = Annotated[list[str] | None, typer.Option(help="As `de`; may be repeated.")]
 
 
@@ -54,9 +58,13 @@ def invite(  # noqa: PLR0913 options of a command
     service: Annotated[
         bool, typer.Option("--service", help="A program: it decides nothing.")
     ] = False,
+    reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account without a password: OIDC lets them in, or `user password`."""
+    """Open an account without a password: OIDC lets them in, or `user password`.
+
+    Who may decide or confirm has no account until another admin confirms.
+    """
     body = {
         "email": email,
         "name": name,
@@ -65,6 +73,7 @@ def invite(  # noqa: PLR0913 options of a command
         "teams": team or [],
         "languages": language or [],
         "kind": "service" if service else "person",
+        "reason": reason,
     }
     with Api() as api:
         _show(api.post("/people", body), as_json=as_json)
@@ -81,9 +90,13 @@ def change(  # noqa: PLR0913 options of a command
     name: Annotated[str | None, typer.Option(help="As others see it.")] = None,
     team: Team = None,
     language: Language = None,
+    reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what somebody may do, whose objects they see, or what is known of them."""
+    """Change what somebody may do, whose objects they see, or what is known of them.
+
+    More than before waits for another admin.
+    """
     if tenant and all_tenants:
         raise WrongUsage("Give --tenant or --all-tenants, not both.")
     described = {"name": name, "teams": team, "languages": language}
@@ -97,7 +110,7 @@ def change(  # noqa: PLR0913 options of a command
             found = api.patch(path, described)
         if has_access:
             kept = NULL if all_tenants else tenant or found["tenant"] or NULL
-            body = {"role": role or found["role"], "tenant": kept}
+            body = {"role": role or found["role"], "tenant": kept, "reason": reason}
             found = api.put(f"{path}/access", body)
     _show(found, as_json=as_json)
 
@@ -108,7 +121,7 @@ def disable(email: Email, *, as_json: AsJson = False) -> None:
 
 
 def enable(email: Email, *, as_json: AsJson = False) -> None:
-    """Open a closed account again; its tokens stay revoked."""
+    """Ask for a closed account to be opened again; its tokens stay revoked."""
     _act(email, "enable", as_json=as_json)
 
 
@@ -118,13 +131,18 @@ def password(
     remove: Annotated[
         bool, typer.Option("--remove", help="Take it away: OIDC alone lets them in.")
     ] = False,
+    reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give somebody else a password, read from standard input; they decide in a day."""
+    """Ask for somebody else to get a password, read from standard input.
+
+    Another admin confirms it; then they decide in a day.
+    """
     new = NULL if remove else _password()
     with Api() as api:
         found = _of(api, email)
-        done = api.post(f"/people/{found['id']}:password", {"password": new})
+        body = {"password": new, "reason": reason}
+        done = api.post(f"/people/{found['id']}:password", body)
     _show(done, as_json=as_json)
 
 
@@ -181,8 +199,17 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\n")
 
 
-def _show(account: Item, *, as_json: bool) -> None:
-    output.as_json(account) if as_json else output.pairs(account)
+def _show(answer: Item, *, as_json: bool) -> None:
+    """Show an account, or what now waits for another admin."""
+    if as_json:
+        output.as_json(answer)
+    elif "proposed_by" in answer:
+        output.line(
+            f"Nothing is changed yet: {proposal.what(answer)}. Another admin confirms: "
+            f"keyturn proposal confirm {answer['id']} (until {answer['ends_at']})."
+        )
+    else:
+        output.pairs(answer)
 
 
 def _row(account: Item) -> list[object]:

@@ -68,7 +68,19 @@ def what(proposal: Item) -> str:
     about_ = target if isinstance(target, dict) else {}
     if proposal.get("kind") == "switch.clear":
         return f"lift {about_.get('switch')}"
-    return f"more access for {about_.get('person')}"
+    name = about_.get("name")
+    if proposal.get("kind") == "person.invite":
+        of = about_.get("tenant") or "all tenants"
+        return f"open an account for {name}, {about_.get('role')} of {of}"
+    if proposal.get("kind") == "person.password":
+        return f"a new password for {name}"
+    return f"more access for {name}: {_access(about_, 'wanted')}"
+
+
+def _access(target: Item, which: str) -> str:
+    found = target.get(which)
+    of = found if isinstance(found, dict) else {}
+    return f"{of.get('role')} of {of.get('tenant') or 'all tenants'}"
 
 
 def _row(proposal: Item) -> list[object]:

@@ -15,7 +15,7 @@ from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Reason
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
-from orchestrator.store import proposals
+from orchestrator.store import alone
 from orchestrator.store.engine import Store
 
 app = typer.Typer()
@@ -142,7 +142,7 @@ def _lift_alone(switch: str, reason: str) -> None:
     by = f"cli:{getpass.getuser()}"
 
     async def work(store: Store) -> int:
-        return len(await proposals.lift_alone(store, switch, by=by, reason=reason))
+        return len(await alone.lift(store, switch, by=by, reason=reason))
 
     rung = with_store(work)
     output.line(

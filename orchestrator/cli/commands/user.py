@@ -3,6 +3,7 @@
 What goes through the HTTP API instead is in `managed_users`.
 """
 
+import getpass
 import secrets
 import sys
 from datetime import timedelta
@@ -65,19 +66,35 @@ def add(  # noqa: PLR0913 options of a command
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account; without --password a random one is made and shown once."""
+    """Open an account; without --password a random one is made and shown once.
+
+    No second person is asked: where somebody decides already, another one who does is a
+    critical incident.
+    """
     new = _new_person(email, name, role, tenant, is_service=service)
     secret = None if service else _password() if password else secrets.token_urlsafe(12)
 
-    async def work(store: Store) -> dict[str, str | None]:
-        person = await accounts.add(store, new, password=secret, by=BY)
-        if decides_at_once:
-            await people.waive_first_day(store, person.id, by=BY)
-        shown = None if password else secret
-        return {"id": person.id, "email": person.email, "password": shown}
+    by = f"{BY}:{getpass.getuser()}"
 
-    made = with_store(work)
+    async def work(store: Store) -> tuple[PersonRow, bool]:
+        return await accounts.add_alone(
+            store, new, password=secret, by=by, decides_at_once=decides_at_once
+        )
+
+    person, is_loud = with_store(work)
+    shown = None if password else secret
+    made: dict[str, str | None] = {
+        "id": person.id,
+        "email": person.email,
+        "password": shown,
+    }
     output.as_json(dict(made)) if as_json else output.pairs(made)
+    if is_loud:
+        typer.echo(
+            f"Opened alone, as {by}: a critical incident was opened, which somebody "
+            "else reads and closes. An admin's `keyturn user invite` asks another one.",
+            err=True,
+        )
 
 
 @app.command()

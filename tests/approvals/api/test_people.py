@@ -16,7 +16,8 @@ Headers = dict[str, str]
 async def _invite(
     http: httpx2.AsyncClient, headers: Headers, name: str = "Ann", **more: object
 ) -> httpx2.Response:
-    body = {"name": name, "email": f"{name}@acme.example", "role": "agent", **more}
+    email = f"{name.lower()}@acme.example"
+    body = {"name": name, "email": email, "role": "agent", **more}
     return await http.post(PEOPLE, json=body, headers=headers)
 
 
@@ -32,36 +33,121 @@ def _bearer(made: httpx2.Response) -> Headers:
     return {"Authorization": f"Bearer {made.json()['secret']}"}
 
 
-async def test_an_admin_opens_and_changes_an_account(
+async def _yes(
+    http: httpx2.AsyncClient, asked: httpx2.Response, headers: Headers
+) -> dict[str, Any]:
+    """Confirm what was asked for, and return the proposal."""
+    assert asked.status_code == 202, asked.text
+    path = f"/api/v1/proposals/{asked.json()['id']}:confirm"
+    done = await http.post(path, headers=headers)
+    assert done.status_code == 200, done.text
+    return done.json()
+
+
+async def _found(
+    http: httpx2.AsyncClient, headers: Headers, email: str
+) -> dict[str, Any] | None:
+    listed = (await http.get(PEOPLE, headers=headers)).json()["items"]
+    return next((one for one in listed if one["email"] == email), None)
+
+
+async def test_p11_two_admins_open_and_raise_an_account(
     http: httpx2.AsyncClient, people: People
 ) -> None:
     max_ = await people.token("max", role="admin")
+    eva = await people.token("eva", role="admin")
 
-    added = (await _invite(http, max_, teams=["returns"])).json()
+    asked = await _invite(http, max_, teams=["returns"], reason="She begins today.")
+    nobody = await _found(http, max_, "ann@acme.example")
+    own = await http.post(
+        f"/api/v1/proposals/{asked.json()['id']}:confirm", headers=max_
+    )
+    said = await _yes(http, asked, eva)
+    added = await _found(http, max_, "ann@acme.example")
+    assert added is not None
     path = f"{PEOPLE}/{added['id']}"
     lead = {"role": "lead", "tenant": "acme"}
-    changed = (await http.put(f"{path}/access", json=lead, headers=max_)).json()
+    raised = await http.put(f"{path}/access", json=lead, headers=max_)
+    still = (await http.get(path, headers=max_)).json()
+    await _yes(http, raised, eva)
     told = await http.patch(path, json={"languages": ["de", "en"]}, headers=max_)
     shown = (await http.get(path, headers=max_)).json()
 
+    assert nobody is None
+    assert own.status_code == 403
+    assert (said["kind"], said["reason"]) == ("person.invite", "She begins today.")
     assert (added["role"], added["tenant"], added["has_password"]) == (
         "agent",
         None,
         False,
     )
-    assert (changed["role"], changed["tenant"]) == ("lead", "acme")
-    assert changed["approves_from"] is not None
+    assert still["role"] == "agent"
+    assert (shown["role"], shown["tenant"]) == ("lead", "acme")
+    assert shown["approves_from"] is not None
     assert told.json() == shown
     assert (shown["teams"], shown["languages"]) == (["returns"], ["de", "en"])
+
+
+async def test_p11_less_is_so_at_once(http: httpx2.AsyncClient, people: People) -> None:
+    max_ = await people.token("max", role="admin")
+    lea = (await people.named("lea", role="lead")).id
+
+    agent = {"role": "agent", "tenant": "acme"}
+    less = await http.put(f"{PEOPLE}/{lea}/access", json=agent, headers=max_)
+    none = await http.post(
+        f"{PEOPLE}/{lea}:password", json={"password": None}, headers=max_
+    )
+    open_ = await http.post(f"{PEOPLE}/{lea}:enable", headers=max_)
+    auditor = await _invite(http, max_, role="auditor")
+    service = await _invite(http, max_, "Bot", role="lead", kind="service")
+
+    assert [one.status_code for one in (less, none, open_)] == [200, 200, 200]
+    assert (less.json()["role"], less.json()["tenant"]) == ("agent", "acme")
+    assert [one.status_code for one in (auditor, service)] == [201, 201]
+
+
+async def test_p11_a_password_is_nowhere_to_be_read(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+    eva = await people.token("eva", role="admin")
+    ann = await people.token("ann", password=PASSWORD)
+    path = f"{PEOPLE}/{(await people.named('ann')).id}"
+    form = {"email": "ann@shop.example", "password": "a quite new password"}
+
+    new = {"password": "a quite new password"}
+    asked = await http.post(f"{path}:password", json=new, headers=max_)
+    listed = await http.get("/api/v1/proposals", headers=eva)
+    early = await http.post("/sign-in", data=form)
+    await _yes(http, asked, eva)
+    late = await http.post("/sign-in", data=form)
+
+    assert "argon2" not in asked.text + listed.text
+    assert "secret" not in asked.json()
+    assert early.headers["location"] != "/inbox"
+    assert late.headers["location"] == "/inbox"
+    assert (await http.get(path, headers=max_)).json()["approves_from"] is not None
+    assert (await http.get("/api/v1/me", headers=ann)).status_code == 200
+
+
+async def test_p11_a_lone_admin_reads_what_to_do(
+    http: httpx2.AsyncClient, people: People
+) -> None:
+    max_ = await people.token("max", role="admin")
+
+    asked = await _invite(http, max_)
+
+    assert asked.status_code == 409
+    assert "keyturn user add" in asked.json()["detail"]
 
 
 async def test_two_accounts_share_no_address(
     http: httpx2.AsyncClient, people: People
 ) -> None:
     max_ = await people.token("max", role="admin")
-    await _invite(http, max_)
+    await people.named("ann")
 
-    again = await _invite(http, max_)
+    again = await _invite(http, max_, email="ann@shop.example")
 
     assert again.status_code == 409
     assert again.json()["type"] == "urn:keyturn:problem:email-taken"
@@ -93,11 +179,11 @@ async def test_a_tenants_admin_manages_that_tenants_people_alone(
     other = (await people.named("ola", tenant="other")).id
     whole = (await people.named("eva", role="admin")).id
 
-    own = (await _invite(http, tim)).json()
+    own = (await _invite(http, tim, role="developer")).json()
     foreign = await _invite(http, tim, "Ben", tenant="other")
     wider = await http.put(
         f"{PEOPLE}/{own['id']}/access",
-        json={"role": "agent", "tenant": None},
+        json={"role": "developer", "tenant": None},
         headers=tim,
     )
     listed = (await http.get(PEOPLE, headers=tim)).json()["items"]
@@ -134,18 +220,23 @@ async def test_a_closed_account_opens_nothing_until_it_is_opened_again(
     http: httpx2.AsyncClient, people: People
 ) -> None:
     max_ = await people.token("max", role="admin")
+    eva = await people.token("eva", role="admin")
     ann = await people.token("ann", password=PASSWORD)
     path = f"{PEOPLE}/{(await people.named('ann')).id}"
 
     closed = await http.post(f"{path}:disable", headers=max_)
     refused = await http.get("/api/v1/me", headers=ann)
-    opened = await http.post(f"{path}:enable", headers=max_)
+    asked = await http.post(f"{path}:enable", headers=max_)
+    early = await http.get(path, headers=max_)
+    await _yes(http, asked, eva)
+    opened = await http.get(path, headers=max_)
     still = await http.get("/api/v1/me", headers=ann)
     form = {"email": "ann@shop.example", "password": PASSWORD}
     signed_in = await http.post("/sign-in", data=form)
 
     assert closed.json()["disabled_at"] is not None
     assert (refused.status_code, still.status_code) == (401, 401)
+    assert early.json()["disabled_at"] is not None
     assert opened.json()["disabled_at"] is None
     assert signed_in.headers["location"] == "/inbox"
 

@@ -3,11 +3,14 @@
 import re
 
 import pytest
+from httpx2 import Response
 from sqlmodel import select
 
+from approvals.auth import accounts
 from orchestrator.store import people, sessions, tokens
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import PersonRow
+from orchestrator.store.people import NewPerson
+from orchestrator.store.tables import PersonRow, ProposalRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import PASSWORD, Seed
 
@@ -89,29 +92,76 @@ async def test_a_token_of_the_page_does_what_was_ticked(
     assert row.scopes == ["read"]
 
 
-async def test_an_admin_invites_and_changes_people(doors: Doors, store: Store) -> None:
+async def _second_admin(doors: Doors, store: Store) -> None:
+    new = NewPerson(name="Mia", email="mia@example.com", role="admin")
+    row = await accounts.add(store, new, password=PASSWORD)
+    await people.waive_first_day(store, row.id, by="test")
+    doors.seed.people["mia"] = row
+
+
+async def _answer(doors: Doors, store: Store, who: str, answer: str) -> Response:
+    """Answer the one proposal that waits."""
+    async with store.read() as session:
+        query = select(ProposalRow).where(ProposalRow.status == "open")
+        proposal = (await session.execute(query)).scalar_one()
+    visitor = await doors.visit(who)
+    return await visitor.post(f"/ops/proposals/{proposal.id}", answer=answer)
+
+
+async def test_p11_two_admins_invite_and_raise_people(
+    doors: Doors, store: Store
+) -> None:
+    await _second_admin(doors, store)
     admin = await doors.visit("admin")
 
     invited = await admin.post(
-        "/settings/people", name="Eve", email="eve@example.com", role="agent"
+        "/settings/people",
+        name="Eve",
+        email="eve@example.com",
+        role="agent",
+        reason="She begins today",
     )
-    path = invited.headers["location"]
+    asked = (await admin.get(invited.headers["location"])).text
+    own = await _answer(doors, store, "admin", "confirm")
+    async with store.read() as session:
+        nobody = await people.by_email(session, "eve@example.com")
+    yes = await _answer(doors, store, "mia", "confirm")
+    path = f"/settings/people/{(await _person(store, 'eve@example.com')).id}"
     access = await admin.post(f"{path}/access", role="lead", tenant="acme")
+    no = await _answer(doors, store, "mia", "decline")
+    less = await admin.post(f"{path}/access", role="developer", tenant="acme")
     profile = await admin.post(
         f"{path}/profile", name="Eve E.", teams="returns, vip", languages="de"
     )
     password = await admin.post(f"{path}/password", password=NEW)
+    await _answer(doors, store, "mia", "confirm")
     closed = await admin.post(f"{path}/open", wanted="closed")
     page = (await admin.get(path)).text
 
-    done = (invited, access, profile, password, closed)
-    assert [one.status_code for one in done] == [303] * 5
+    done = (invited, yes, access, no, less, profile, password, closed)
+    assert [one.status_code for one in done] == [303] * len(done)
+    assert "You asked for it" in asked
+    assert "Open an account for Eve" in asked
+    assert "She begins today" in asked
+    assert (own.status_code, nobody) == (403, None)
     row = await _person(store, "eve@example.com")
-    assert (row.name, row.role, row.tenant) == ("Eve E.", "lead", "acme")
+    assert (row.name, row.role, row.tenant) == ("Eve E.", "developer", "acme")
     assert (row.teams, row.languages) == (["returns", "vip"], ["de"])
     assert row.disabled_at is not None
+    assert row.password_hash is not None
     assert "This account is closed" in page
     assert "Eve E." in (await admin.get("/settings/people")).text
+
+
+async def test_p11_a_lone_admin_is_told_what_to_do_on_the_page(doors: Doors) -> None:
+    admin = await doors.visit("admin")
+
+    alone = await admin.post(
+        "/settings/people", name="Eve", email="eve@example.com", role="admin"
+    )
+
+    assert alone.status_code == 422
+    assert "keyturn user add" in alone.text
 
 
 async def test_what_cannot_be_changed_is_said_on_the_page(

@@ -156,6 +156,7 @@ def upgrade() -> None:
         sa.Column("target", sa.JSON(), nullable=False),
         sa.Column("tenant", sa.String(), nullable=True),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("secret", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("proposed_by", sa.String(), nullable=False),
         sa.Column("proposed_name", sa.String(), nullable=False),

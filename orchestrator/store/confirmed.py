@@ -1,0 +1,106 @@
+"""What a confirmed proposal does, each kind of it, in its confirmation's transaction.
+
+Each function returns why it cannot be done any more, or None.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.errors import NotFound
+from orchestrator.store import access, people, switches
+from orchestrator.store.access import Access
+from orchestrator.store.approvals import Person
+from orchestrator.store.engine import Store
+from orchestrator.store.people import EmailTaken, NewPerson
+from orchestrator.store.tables import ProposalRow
+
+NO_ACCOUNT = "there is no such account any more."
+
+
+async def do(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    """Do what was proposed."""
+    match row.kind:
+        case "switch.clear":
+            return await _clear(store, session, row, person)
+        case "person.access":
+            return await _grant(store, session, row, person)
+        case "person.invite":
+            return await _invite(store, session, row, person)
+        case "person.password":
+            return await _reset(store, session, row, person)
+        case _:
+            return f"this version does not know {row.kind!r}."
+
+
+async def _clear(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    switch = row.target["switch"]
+    try:
+        await switches.lift(
+            store,
+            session,
+            switch,
+            by=person.id,
+            reason=f"{row.reason} (proposed by {row.proposed_name})",
+            set_at=datetime.fromisoformat(row.target["set_at"]),
+        )
+    except NotFound:
+        return f"the switch {switch!r} was lifted, has ended, or was set anew since."
+    return None
+
+
+async def _grant(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    try:
+        account = await access.lock(session, row.target["person"], managed=row.tenant)
+    except NotFound:
+        return NO_ACCOUNT
+    if access.of(account) != Access.model_validate(row.target["before"]):
+        return f"the access of {account.name} was changed since."
+    await access.grant(
+        session,
+        account,
+        Access.model_validate(row.target["wanted"]),
+        by=person.id,
+        at=await store.now(session),
+        proposed_by=row.proposed_by,
+    )
+    return None
+
+
+async def _invite(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    new = NewPerson.model_validate(row.target)
+    try:
+        await people.insert(session, store, new, password_hash=None, by=person.id)
+    except EmailTaken:
+        return f"{new.email} has got an account since."
+    return None
+
+
+async def _reset(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    try:
+        account = await access.lock(session, row.target["person"], managed=row.tenant)
+    except NotFound:
+        return NO_ACCOUNT
+    if row.secret is None or access.of(account) != Access.model_validate(
+        row.target["before"]
+    ):
+        return f"the access of {account.name} was changed since."
+    await access.reset_password(
+        session,
+        account,
+        password_hash=row.secret,
+        by=person.id,
+        at=await store.now(session),
+        proposed_by=row.proposed_by,
+    )
+    return None
