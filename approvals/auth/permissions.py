@@ -302,10 +302,12 @@ def check(person: Person, action: Action) -> None:
     """Raise `MayNot`, naming who may, where this person may not."""
     if may(person, action):
         return
-    if person.scopes is not None and action not in person.scopes:
+    is_short = person.scopes is not None and action not in person.scopes
+    # Another token helps only where the role, too, may do it.
+    if is_short and person.role in ALLOWED[action]:
         raise MayNot(
             f"This token may not do {action}: it was made for "
-            f"{', '.join(person.scopes) or 'nothing'}. Use one with the scope {action}."
+            f"{', '.join(person.scopes or ()) or 'nothing'}. Use one with the scope {action}."
         )
     if person.kind != "person":
         raise MayNot(
