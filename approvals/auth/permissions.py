@@ -87,7 +87,8 @@ ROUTES: Mapping[str, Needed] = {
     "POST /sign-in": "public",
     "GET /sign-in/oidc": "public",
     "GET /sign-in/oidc/callback": "public",
-    "POST /sign-out": "signed in",
+    # A token that was made for reading alone signs nobody out.
+    "POST /sign-out": "account.own",
     # The API.
     "GET /api/v1/me": "signed in",
     "GET /api/v1/me/notices": "account.own",
