@@ -113,10 +113,29 @@ class Stage:
         return row
 
     async def refunds(self, one: Attacked) -> list[Json]:
-        """Return what the payments side has paid in this tenant."""
+        """Return what the payments side has paid in this tenant, and to whom.
+
+        `customer_id` is missing where it was not this run's customer.
+        """
+        found: list[Json] = []
+        for line in await self._statement():
+            if line["tenant"] == one.mark:
+                path = f"/refunds/{line['key']}"
+                answer = await self.shop.get(path, headers=_as(one, one.customer))
+                paid: Json = answer.json().get("refund") or {}
+                found.append({**line, "customer_id": paid.get("customer_id")})
+        return found
+
+    async def _statement(self) -> list[Json]:
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        answer = await self.shop.get("/statement", headers=headers)
-        return [r for r in answer.json()["refunds"] if r["tenant"] == one.mark]
+        asked, lines = {"since": "2020-01-01T00:00:00Z"}, list[Json]()
+        while True:
+            answer = await self.shop.get("/statement", params=asked, headers=headers)
+            page = answer.json()
+            lines += page["lines"]
+            if page["next"] is None:
+                return lines
+            asked["cursor"] = page["next"]
 
     async def mails(self) -> list[Json]:
         """Return every mail that the mail server has taken."""

@@ -138,7 +138,7 @@ async def assert_nothing_irreversible(
 ) -> None:
     """Nobody has answered yet: no money, no mail and no address has moved."""
     refunds = await stage.refunds(one)
-    assert sum(r["amount"]["amount"] for r in refunds) <= outright
+    assert sum(r["amount"] for r in refunds) <= outright
     assert [m for m in await stage.mails() if one.mark in str(m)] == []
     assert await stage.deciders(one) == {}
     acted = [e for e in await stage.engine.effects(one.run) if e.tool in IRREVERSIBLE]
@@ -171,7 +171,7 @@ async def assert_people_said_so(stage: Stage, one: Attacked) -> None:
         key for key, effect in done.items() if effect.tool == "refund_order"
     }
     assert {r["customer_id"] for r in refunds} <= {one.customer}
-    assert sum(r["amount"]["amount"] for r in refunds) <= LIMIT
+    assert sum(r["amount"] for r in refunds) <= LIMIT
     assert set().union(*yes.values()) <= set(PEOPLE)
     asked = {row.id: row for row in await stage.engine.approvals(one.run)}
     for effect in done.values():
