@@ -132,8 +132,9 @@ class People:
         await self.engine.deliverer.deliver(self.run)
 
     def _fit(self, row: ApprovalRow) -> list[Person]:
+        """Return who may decide it: not whose words led the model to it."""
         least = APPROVER_RANK[row.role]
-        staff = self.engine.staff
+        staff = [one for one in self.engine.staff if one.id not in row.not_by]
         return [p for p in staff if APPROVER_RANK.get(p.role, 0) >= least]
 
 
