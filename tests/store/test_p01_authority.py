@@ -491,7 +491,8 @@ async def test_p09_the_usable_time_moves_with_a_pause_but_ends_in_a_week(
 
     usable = (await desk.approval(run)).usable_until
     assert usable is not None
-    assert usable <= decided.created_at + 7 * DAY
+    assert decided.closed_at is not None
+    assert usable <= decided.closed_at + 7 * DAY
 
 
 async def test_p09_what_is_decided_in_a_pause_is_not_prolonged_by_what_came_before(
