@@ -70,7 +70,9 @@ class Perform:
         try:
             facts = await self._facts(view)
         except ToolError as error:
-            return await leasing.give_up(self.store, ref, words=str(error))
+            return await leasing.give_up(
+                self.store, ref, revision=view.call.revision, words=str(error)
+            )
         except StoreUnavailable:
             raise
         except Exception:
@@ -78,7 +80,13 @@ class Perform:
                 raise
             activity.logger.exception("the facts of %s cannot be read", view.id)
             words = f"{view.call.tool} was not done: its facts cannot be read now."
-            return await leasing.give_up(self.store, ref, words=words, status="crashed")
+            return await leasing.give_up(
+                self.store,
+                ref,
+                revision=view.call.revision,
+                words=words,
+                status="crashed",
+            )
         return await leasing.lease(self.store, self.verifier, ref, facts, holder=holder)
 
     async def _facts(self, view: CallView) -> Facts:

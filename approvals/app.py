@@ -1,6 +1,7 @@
 """The web application: API, pages, sign-in."""
 
 from pathlib import Path
+from typing import cast
 
 from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -14,8 +15,7 @@ from approvals.auth.gate import by_endpoint, gate
 from approvals.delivery import Deliverer
 from approvals.dependencies import Parts
 from approvals.inbox import routes as inbox
-from approvals.metrics import Latency, Measured
-from approvals.middleware import BodyLimit, SecurityHeaders
+from approvals.middleware import BodyLimit, Measured, SecurityHeaders
 from approvals.openapi import Application
 from approvals.ops import routes as ops
 from orchestrator.binding import Signer
@@ -29,13 +29,34 @@ def create_app(
     settings: Settings, store: Store, deliverer: Deliverer | None, signer: Signer
 ) -> FastAPI:
     """Return the application on parts that the caller built and will close."""
-    parts = Parts(
+    return equip(build(), settings, store, deliverer, signer)
+
+
+def equip(
+    app: FastAPI,
+    settings: Settings,
+    store: Store,
+    deliverer: Deliverer | None,
+    signer: Signer,
+) -> FastAPI:
+    """Give a built application the parts that it answers from; return it."""
+    app.state.parts = Parts(
         settings=settings,
         store=store,
         deliverer=deliverer,
         signer=signer,
         oidc=oidc.of(settings),
     )
+    return app
+
+
+async def finish(app: FastAPI) -> None:
+    """End what an application does beside its answers, before its parts are closed."""
+    await cast("Parts", app.state.parts).finish()
+
+
+def build() -> FastAPI:
+    """Return the application without parts: its routes, and what stands before them."""
     app = Application(
         title="Keyturn",
         version="1",
@@ -46,14 +67,11 @@ def create_app(
         redirect_slashes=False,
         dependencies=[Depends(gate)],
     )
-    app.state.parts = parts
-    app.state.latency = Latency()
-    app.add_middleware(Rotation, parts=parts)
+    app.add_middleware(Rotation)
     app.add_middleware(error_handlers.CatchBugs)
     app.add_middleware(BodyLimit)
-    is_https = (settings.public_url or "").startswith("https://")
-    app.add_middleware(SecurityHeaders, is_https=is_https)
-    app.add_middleware(Measured, latency=app.state.latency)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Measured)
     error_handlers.install(app)
     app.include_router(api.build())
     app.include_router(health.router)

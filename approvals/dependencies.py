@@ -7,9 +7,11 @@ from typing import Annotated, Any, cast
 
 import structlog
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from approvals.auth.oidc import OpenIdProvider
 from approvals.delivery import Deliverer
+from approvals.metrics import Latency
 from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
@@ -31,6 +33,7 @@ class Parts:
     deliverer: Deliverer | None
     signer: Signer
     oidc: OpenIdProvider | None = None
+    latency: Latency = field(default_factory=Latency, repr=False)
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False
     )
@@ -39,6 +42,12 @@ class Parts:
         """Deliver what was just committed, beside the answer; it is swept anyway."""
         if self.deliverer is not None:
             self._start(_deliver(self.deliverer, run))
+
+    async def finish(self) -> None:
+        """End what still goes on beside the answers; what it leaves is swept."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         # The loop keeps tasks weakly; without this one could vanish half-way.
@@ -54,9 +63,14 @@ async def _deliver(deliverer: Deliverer, run: str | None) -> None:
         log.warning("deliver.store_away", run=run, error=str(error))
 
 
+def parts_in(scope: Scope) -> Parts:
+    """Return the parts of the process that answers what arrived."""
+    return cast("Parts", scope["app"].state.parts)
+
+
 def parts_of(request: Request) -> Parts:
     """Return the parts of the process that answers this request."""
-    return cast("Parts", request.app.state.parts)
+    return parts_in(request.scope)
 
 
 PartsDep = Annotated[Parts, Depends(parts_of)]

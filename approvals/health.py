@@ -3,7 +3,7 @@
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
@@ -11,7 +11,7 @@ from temporalio.service import RPCError
 
 from approvals import metrics
 from approvals.delivery import Deliverer
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.dependencies import PartsDep
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import figures
 from orchestrator.store.engine import Store
@@ -51,10 +51,10 @@ async def readyz(parts: PartsDep) -> JSONResponse:
 
 
 @router.get("/metrics")
-async def show_metrics(request: Request, store: StoreDep) -> Response:
+async def show_metrics(parts: PartsDep) -> Response:
     """Return the figures in Prometheus' text format."""
-    found = await figures.read(store)
-    body = metrics.exposition(request.app.state.latency, found)
+    found = await figures.read(parts.store)
+    body = metrics.exposition(parts.latency, found)
     return Response(body, media_type=PROMETHEUS)
 
 

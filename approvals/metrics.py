@@ -1,10 +1,9 @@
 """Figures for Prometheus: what the record holds, and how fast requests are answered."""
 
-import time
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from orchestrator.store.figures import Figures
 
@@ -33,30 +32,6 @@ class Latency:
         method = scope["method"] if scope["method"] in METHODS else "other"
         labels = (method, _template(scope), str(status))
         self._seconds.labels(*labels).observe(seconds)
-
-
-class Measured:
-    """Measures every request."""
-
-    def __init__(self, app: ASGIApp, *, latency: Latency) -> None:
-        """Take the application, and where to count."""
-        self._app = app
-        self._latency = latency
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-
-        async def send_measured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                took = time.perf_counter() - began
-                self._latency.observe(scope, message["status"], took)
-            await send(message)
-
-        await self._app(scope, receive, send_measured)
 
 
 def _template(scope: Scope) -> str:

@@ -1,4 +1,6 @@
-"""Around every request: headers that bind the browser, a bound on the body."""
+"""Around every request: its time, headers that bind the browser, a bound on the body."""
+
+import time
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -6,6 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from approvals import problems
+from approvals.auth.cookies import is_secure
+from approvals.dependencies import parts_in
 from approvals.error_handlers import answer
 
 # A contract's input has at most a million bytes; JSON escapes may double them.
@@ -33,13 +37,36 @@ HEADERS = {
 YEAR = "max-age=31536000; includeSubDomains"
 
 
+class Measured:
+    """Measures every request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def send_measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                took = time.perf_counter() - began
+                latency = parts_in(scope).latency
+                latency.observe(scope, message["status"], took)
+            await send(message)
+
+        await self._app(scope, receive, send_measured)
+
+
 class SecurityHeaders:
     """Adds the headers; nothing but static files may be kept by a cache."""
 
-    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
-        """Take the application, and whether browsers come over https."""
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application."""
         self._app = app
-        self._is_https = is_https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -49,17 +76,17 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add(MutableHeaders(scope=message), path=scope["path"])
+                self._add(MutableHeaders(scope=message), scope)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
-    def _add(self, headers: MutableHeaders, *, path: str) -> None:
+    def _add(self, headers: MutableHeaders, scope: Scope) -> None:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
-        if self._is_https:
+        if is_secure(parts_in(scope)):
             headers.setdefault("Strict-Transport-Security", YEAR)
-        if not path.startswith("/static/"):
+        if not scope["path"].startswith("/static/"):
             headers["Cache-Control"] = "no-store"
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.databases"]
 
 _session: list[pytest.Session] = []
 

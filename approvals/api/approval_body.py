@@ -114,7 +114,7 @@ def body(
         preview=canonical.parse(row.preview) if row.preview is not None else None,
         summary=summary_of(row, release),
         money=money_body(row.amount, row.currency),
-        given=len({one.person for one in given if one.decision == "approve"}),
+        given=len(deciding.who_agreed(row, given)),
         claimed_by=holder,
         claimed_name=row.claimed_name if holder else None,
         claim_until=row.claim_until if holder else None,

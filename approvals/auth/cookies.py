@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from approvals.dependencies import Parts
+from approvals.dependencies import Parts, parts_in
 from orchestrator.store.sessions import LONGEST
 
 _GIVEN = "keyturn.cookie"
@@ -47,26 +47,25 @@ def give(request: Request, cookie: str) -> None:
 class Rotation:
     """Puts a new cookie on the answer of a request that was given one."""
 
-    def __init__(self, app: ASGIApp, *, parts: Parts) -> None:
-        """Take the application and its parts."""
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application."""
         self._app = app
-        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
         async def with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and _GIVEN in scope:
-                self._add(MutableHeaders(scope=message), scope[_GIVEN])
+                self._add(MutableHeaders(scope=message), scope)
             await send(message)
 
         await self._app(scope, receive, with_cookie)
 
-    def _add(self, headers: MutableHeaders, cookie: str) -> None:
+    def _add(self, headers: MutableHeaders, scope: Scope) -> None:
         # Signing out takes the cookie back; that answer stays as it is.
         if "set-cookie" not in headers:
             carrier = Response()
-            write(carrier, self._parts, cookie)
+            write(carrier, parts_in(scope), scope[_GIVEN])
             headers.append("set-cookie", carrier.headers["set-cookie"])
 
 

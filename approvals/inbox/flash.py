@@ -7,7 +7,7 @@ from approvals.page import Page
 from approvals.wording import people
 from orchestrator.errors import NotFound
 from orchestrator.status import UNDOABLE
-from orchestrator.store import approvals, releases, thread
+from orchestrator.store import approvals, deciding, releases, thread
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
@@ -42,7 +42,8 @@ async def of(page: Page, approval: str | None) -> Flash | None:
     if mine is None:
         is_own = row.closed_because == f"replaced by an edit of {person.name}"
         return _edited(anew, latest, person.id) if is_own else None
-    said = _words(what, row, mine, left=row.needed - len(given))
+    left = row.needed - len(deciding.who_agreed(row, given))
+    said = _words(what, row, mine, left=left)
     may_undo = row.status in UNDOABLE and row.consumed_by is None
     if not may_undo or row.undo_until is None or now >= row.undo_until:
         return said

@@ -23,7 +23,7 @@ from approvals.untrusted import host_of
 from orchestrator import redaction
 from orchestrator.release import ToolSpec
 from orchestrator.store.approvals import Person, why_not
-from orchestrator.store.deciding import MOST_ROUNDS, why_not_yet
+from orchestrator.store.deciding import MOST_ROUNDS, who_agreed, why_not_yet
 from orchestrator.store.desk import Item
 from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
 from orchestrator.store.thread import Draft
@@ -69,6 +69,7 @@ class View:
     state_words: str
     state_look: str
     decisions: list[DecisionRow]
+    given: int
     customer_wrote: int
     successor: ApprovalRow | None
     effect: EffectRow | None
@@ -143,6 +144,7 @@ def view(  # noqa: PLR0913 all that the page shows
         state_words=now_state.words,
         state_look=now_state.look,
         decisions=item.decisions,
+        given=len(who_agreed(approval, item.decisions)),
         customer_wrote=sum(one.turn is None for one in item.customer_wrote),
         successor=item.successor,
         effect=item.effect,
@@ -196,7 +198,8 @@ def _thread(item: Item, wanted: Shape) -> list[Step]:
 def _why_not(item: Item, person: Person, *, now: datetime) -> str | None:
     mine = next((one for one in item.decisions if one.person == person.id), None)
     if mine is not None:
-        left = item.approval.needed - len(item.decisions)
+        agreed = who_agreed(item.approval, item.decisions)
+        left = item.approval.needed - len(agreed)
         words, _ = wording.DECISION[mine.decision]
         return f"You answered already ({words.lower()}). It waits for {left} more."
     reason = why_not(item.approval, item.run, person) or why_not_yet(person, now=now)

@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from pydantic import SecretStr
 
-from approvals.app import create_app
+from approvals.app import create_app, finish
 from approvals.delivery import Deliverer
 from approvals.notify.sender import Sender
 from orchestrator.binding import Signer
@@ -60,6 +60,7 @@ async def serve(settings: Settings) -> None:
         sender = Sender.of(settings, store)
         stack.push_async_callback(sender.close)
         app = create_app(settings, store, deliverer, signer)
+        stack.push_async_callback(finish, app)
         await stack.enter_async_context(
             _beside(
                 sweep=deliverer.sweep,

@@ -220,12 +220,11 @@ async def end_sessions(session: AsyncSession, person: str) -> None:
 
 
 async def hand_over(store: Store, row: PersonRow, *, by: str) -> None:
-    """Give what a closed account had claimed or was assigned to others.
+    """Give what somebody holds and may not decide any more to others.
 
-    Where this process dies before it, or somebody only lost a role, the sweep does it.
+    Where this process dies before it, the sweep does it.
     """
-    if row.disabled_at is not None:
-        await reassigning.release_all(store, row.id, by=by)
+    await reassigning.release_all(store, row.id, by=by)
 
 
 async def _look_for_a_day(

@@ -178,6 +178,16 @@ def person_of(row: PersonRow, *, session: str = "") -> Person:
     )
 
 
+def who_agreed(row: ApprovalRow, given: Sequence[DecisionRow]) -> set[str]:
+    """Return the people whose yes counts.
+
+    Whoever said yes and then had the second person drawn again chose with whom they
+    decide: their own yes is spent.
+    """
+    yes = {one.person for one in given if one.decision == "approve"}
+    return yes - set(row.not_by)
+
+
 def is_held_from(row: ApprovalRow, person: str, *, now: datetime) -> bool:
     """Tell whether somebody else's claim keeps this person from deciding."""
     return (
@@ -237,7 +247,7 @@ async def conclude(  # noqa: PLR0913 what a decision settles
 ) -> None:
     """Close the approval where the answers of `people` settle it, and ring the run."""
     if answer.decision == "approve":
-        if len(set(people)) < row.needed:
+        if len(set(people) - set(row.not_by)) < row.needed:
             if is_assigned(row):
                 await assignment.pick(session, row, run, but=people, now=now)
             return

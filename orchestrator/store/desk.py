@@ -1,6 +1,5 @@
 """What a person at the desk sees of an approval: the queue, one item, its customer."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from orchestrator.clock import system_clock
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, queues, releases, runs, thread
+from orchestrator.store import approvals, deciding, queues, releases, runs, thread
 from orchestrator.store.engine import Store
 from orchestrator.store.queues import Filter
 from orchestrator.store.reopening import REOPENED
@@ -90,14 +89,14 @@ async def queue(
         .limit(LONGEST_QUEUE)
     )
     rows = (await session.execute(query)).all()
-    given = await _deciders(session, [approval.id for approval, _ in rows])
+    given = await approvals.decisions_of(session, [row.id for row, _ in rows])
     return [
         Waiting(
             approval=approval,
             run=run,
             release=await releases.load(session, approval.release),
-            given=len(given.get(approval.id, ())),
-            deciders=tuple(given.get(approval.id, ())),
+            given=len(deciding.who_agreed(approval, given.get(approval.id, ()))),
+            deciders=tuple(one.person for one in given.get(approval.id, ())),
         )
         for approval, run in rows
     ]
@@ -227,16 +226,6 @@ async def decided_by(
         )
         for decision, approval, call in rows
     ]
-
-
-async def _deciders(
-    session: AsyncSession, approvals_: Sequence[str]
-) -> dict[str, list[str]]:
-    query = select(DecisionRow).where(col(DecisionRow.approval).in_(approvals_))
-    found: dict[str, list[str]] = {}
-    for row in (await session.execute(query)).scalars():
-        found.setdefault(row.approval, []).append(row.person)
-    return found
 
 
 async def _rows(session: AsyncSession, table: type[Row], run: str) -> list[Row]:

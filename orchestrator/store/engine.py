@@ -1,5 +1,6 @@
 """Access to the database: short transactions, one clock, two dialects."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from orchestrator.clock import Clock, system_clock
 from orchestrator.errors import InvalidValue, StoreUnavailable
@@ -25,6 +27,9 @@ from orchestrator.store import sqlite
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
+# So closing waits no longer for one that is under way.
+CLOSE_WITHIN_S = TRANSACTION_TIMEOUT.total_seconds()
+CLOSE_LOOK_S = 0.005
 # Held shared by whoever leases or sends, exclusively by a switch (P3).
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
@@ -113,7 +118,15 @@ class Store:
             )
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back, once nothing uses them any more.
+
+        A task that was cancelled still gives its own back, and would find no pool.
+        """
+        pool = cast("QueuePool", self.engine.pool)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + CLOSE_WITHIN_S
+        while pool.checkedout() and clock() < deadline:  # noqa: ASYNC110 a pool has no event
+            await asyncio.sleep(CLOSE_LOOK_S)
         await self.engine.dispose()
 
 

@@ -40,16 +40,22 @@ async def lease(
 
 
 async def give_up(
-    store: Store, ref: CallRef, *, words: str, status: CallStatus = "failed"
+    store: Store,
+    ref: CallRef,
+    *,
+    revision: int,
+    words: str,
+    status: CallStatus = "failed",
 ) -> LeaseAnswer:
     """End a call whose facts cannot be read: its subject says no, or nobody answers.
 
-    Where an effect of it is under way, that effect's outcome is the answer.
+    Where an effect of it is under way, that effect's outcome is the answer. Facts of an
+    earlier `revision` than a person's edit since say nothing of what was edited.
     """
     async with store.write() as session:
         await store.share_barrier(session)
         found = await case.load(session, store, ref)
-        return await _Leasing(found, "").give_up(words, status)
+        return await _Leasing(found, "").give_up(words, status, revision=revision)
 
 
 class _Leasing:
@@ -74,13 +80,17 @@ class _Leasing:
             return LeaseAnswer(kind="busy")
         return await self._authorise(Judging(self._case, verifier, facts))
 
-    async def give_up(self, words: str, status: CallStatus) -> LeaseAnswer:
+    async def give_up(
+        self, words: str, status: CallStatus, *, revision: int
+    ) -> LeaseAnswer:
         found = await self._open()
         if found is not None:
             return found
         effect = self._case.effect
         if effect is not None and effect.sending_at is not None:
             return self._case.unknown(effect, "its facts cannot be read any more")
+        if self._case.call.revision != revision:
+            return LeaseAnswer(kind="busy")
         return await self._case.end(status, words)
 
     async def _open(self) -> LeaseAnswer | None:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.binding import Verifier
 from orchestrator.policy import APPROVER_RANK, Verdict
-from orchestrator.store import approvals, assignment, runs
+from orchestrator.store import approvals, assignment, deciding, runs
 from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
 
 
@@ -45,10 +45,10 @@ class Prover:
             why = self._why_void(one, bound) or await self._why_not_by(one)
             if why:
                 return why
-        people = {one.person for one in given}
+        agreed = deciding.who_agreed(self.approval, given)
         needed = max(self.approval.needed, self.verdict.approvers)
-        if len(people) < needed:
-            return f"{len(people)} of {needed} approvals were given"
+        if len(agreed) < needed:
+            return f"{len(agreed)} of {needed} approvals were given"
         return None
 
     async def rejection(self) -> str | None:

@@ -112,7 +112,7 @@ async def held_by(
 
 
 async def release_all(store: Store, person: str, *, by: str) -> int:
-    """Take away all that somebody holds who may not decide any more; return how many.
+    """Take away what somebody holds and may not decide any more; return how much it was.
 
     Each item on its own: what a crash leaves undone, `mend` does.
     """
@@ -251,15 +251,19 @@ async def _move(  # noqa: PLR0913, PLR0917 whose item goes to whom, and why
 async def _release(store: Store, approval: str, person: str, *, by: str) -> None:
     async with store.write() as session:
         row, run, _ = await approvals.lock(session, approval, tenant=None)
+        account = await session.get(PersonRow, person)
+        if account is not None and _may_hold(account, row, run):
+            return
         if row.claimed_by == person:
             assignment.free(row)
         if row.status != "pending" or row.assigned_to != person:
             return
-        now, reason = await store.now(session), "their account was closed"
+        now, reason = await store.now(session), "they may not decide any more"
         if not deciding.is_assigned(row):
             assignment.give(session, row, None, by=by, reason=reason, now=now)
             return
-        # Whoever closes an account decides nothing that was waiting for its owner.
+        # Whoever takes that away decides nothing that was waiting for them, and a yes
+        # that they gave before is spent: else they could go on until they like the draw.
         row.not_by = [*row.not_by, by]
         await _pick_anew(session, row, run, by=by, reason=reason, now=now)
 
@@ -321,9 +325,14 @@ async def _adrift(session: AsyncSession) -> list[str]:
 async def _may_decide(session: AsyncSession, row: ApprovalRow, run: RunRow) -> bool:
     """Tell whether whom it is assigned to may decide it."""
     found = await session.get(PersonRow, row.assigned_to) if row.assigned_to else None
-    if found is None or found.disabled_at is not None:
+    return found is not None and _may_hold(found, row, run)
+
+
+def _may_hold(account: PersonRow, row: ApprovalRow, run: RunRow) -> bool:
+    """Tell whether this account may still decide what it holds."""
+    if account.disabled_at is not None:
         return False
-    return deciding.why_not(row, run, deciding.person_of(found)) is None
+    return deciding.why_not(row, run, deciding.person_of(account)) is None
 
 
 async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:

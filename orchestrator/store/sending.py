@@ -108,6 +108,8 @@ async def record(
             outbox.add(session, "wake", run.id, at=now)
         if outcome.kind == "not_sent" and not grant.again:
             effect.sending_at = None
+        if outcome.kind == "not_sent" and run.status in ENDED_RUNS:
+            outcome = _for_nobody(effect, outcome)
         await _apply(session, run, effect, outcome, now=now)
         effect.recorded_by = recorded_by or effect.recorded_by
         return cast("EffectStatus", effect.status)
@@ -124,6 +126,13 @@ def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
         return effect.status in (*OPEN_EFFECTS, "failed")
     is_waited_for = effect.status in ("sending", "unknown")
     return is_waited_for and effect.attempt == grant.attempt
+
+
+def _for_nobody(effect: EffectRow, outcome: Outcome) -> Outcome:
+    """Return what an attempt that was not sent means where no other one follows."""
+    if effect.sending_at is None:
+        return Outcome(kind="failed", words=f"It was not done: {outcome.words}")
+    return Outcome(kind="unknown", words=outcome.words)
 
 
 async def absent_until(store: Store, key: str) -> datetime | None:

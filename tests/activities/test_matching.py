@@ -1,6 +1,5 @@
 """The daily matching: differences become incidents, once; books that are away do not."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,28 +13,7 @@ from orchestrator.money import Money
 from orchestrator.store import incidents, matchings, sending
 from orchestrator.store.ledger import Outcome
 from orchestrator.store.tables import EffectRow, IncidentRow, MatchingRow
-from tests.store.conftest import (
-    postgres_tables,
-    postgres_template,
-    sqlite_tables,
-    sqlite_template,
-    tables_url,
-)
-from tests.store.desk import Desk, mail, open_desk, refund
-
-__all__ = [
-    "postgres_tables",
-    "postgres_template",
-    "sqlite_tables",
-    "sqlite_template",
-    "tables_url",
-]
-
-
-@pytest.fixture
-async def desk(tables_url: str) -> AsyncIterator[Desk]:
-    async with open_desk(tables_url) as opened:
-        yield opened
+from tests.store.desk import Desk, mail, refund
 
 
 @dataclass

@@ -1,10 +1,8 @@
 """P2: a look-up proves an absence only where it began once all had settled."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-import pytest
 from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
@@ -14,28 +12,7 @@ from activities.toolbox import Actor, Toolbox
 from orchestrator import canonical, registry
 from orchestrator.money import Money
 from orchestrator.store.turns import DraftedCall
-from tests.store.conftest import (
-    postgres_tables,
-    postgres_template,
-    sqlite_tables,
-    sqlite_template,
-    tables_url,
-)
-from tests.store.desk import Desk, open_desk
-
-__all__ = [
-    "postgres_tables",
-    "postgres_template",
-    "sqlite_tables",
-    "sqlite_template",
-    "tables_url",
-]
-
-
-@pytest.fixture
-async def desk(tables_url: str) -> AsyncIterator[Desk]:
-    async with open_desk(tables_url) as opened:
-        yield opened
+from tests.store.desk import Desk
 
 
 @dataclass

@@ -6,20 +6,18 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import migrate
 from orchestrator.store.engine import Store
+from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
+async def store(tables_url: str) -> AsyncIterator[Store]:
     """An empty record, once on SQLite and once on PostgreSQL."""
-    store = Store(database_url)
-    await migrate.upgrade(database_url)
+    store = Store(tables_url)
     yield store
     await store.close()
 
@@ -27,7 +25,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     """The web application; nothing is delivered, the outbox keeps it."""
-    return create_app(Settings(), store, None, Signer(new_key()))
+    return application(Settings(), store, None, Signer(new_key()))
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.app import create_app
 from approvals.middleware import HEADERS
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
+from tests.approvals.application import application
 from tests.approvals.auth import routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.people import People
@@ -21,9 +21,9 @@ HTTPS = "https://keyturn.example"
 
 
 @pytest.fixture
-def database_url(sqlite_url: str) -> str:
+def tables_url(sqlite_tables: str) -> str:
     """One of them: headers do not come from a database."""
-    return sqlite_url
+    return sqlite_tables
 
 
 def _paths(app: FastAPI) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ async def test_only_over_https_browsers_are_told_to_insist_on_it(
     url: str | None,
     has_it: bool,  # noqa: FBT001 a table's column
 ) -> None:
-    app = create_app(Settings(public_url=url), store, None, Signer(new_key()))
+    app = application(Settings(public_url=url), store, None, Signer(new_key()))
 
     answers = [await ask(app, "GET", path) for path in ("/", "/nothing", "/sign-in")]
 

@@ -105,10 +105,12 @@ async def test_p09_a_receiver_that_hangs_makes_no_decision_late(
     assert max(took) < AT_ONCE_S
     assert posted.done_at is None
     assert mailed.done_at is not None
-    [mail] = box[0].mails()
-    assert mail["to"] == "agent@example.com"
-    assert f"https://keyturn.example/inbox/{waiting[0].id}" in mail["body"]
-    assert "O-1" not in mail["body"]
+    # One mail, or more where the sender came by before the last was asked for; the admin
+    # hears of accounts that one person alone opened.
+    mails = [one for one in box[0].mails() if one["to"] == "agent@example.com"]
+    bodies = "".join(mail["body"] for mail in mails)
+    assert f"https://keyturn.example/inbox/{waiting[0].id}" in bodies
+    assert "O-1" not in bodies
 
 
 async def _decide(who: httpx2.AsyncClient, approval: str, binding: str | None) -> float:

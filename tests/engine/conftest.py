@@ -13,10 +13,12 @@ APPS = ("tests.apps.desk", "tests.apps.branching")
 
 
 @pytest.fixture(scope="module")
-async def stage(temporal_address: str, postgres_server: str) -> AsyncIterator[Stage]:
+async def stage(
+    temporal_address: str, postgres_server: str, postgres_template: str
+) -> AsyncIterator[Stage]:
     """An engine whose model plays each test's own script."""
     plays = Plays()
-    with postgres.database(postgres_server) as url:
+    with postgres.database(postgres_server, template=postgres_template) as url:
         async with running_engine(
             temporal_address, url, plays.scenario, apps=APPS
         ) as engine:

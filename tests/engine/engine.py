@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from pydantic import SecretStr
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 
 from activities.llm import routing
 from activities.llm.simulator import Scenario, default, running_simulator
@@ -189,7 +189,10 @@ async def running_engine(
     outside: Outside | None = None,
     clock: Clock | None = None,
 ) -> AsyncGenerator[Engine]:
-    """Run both workers in this process against a real Temporal server."""
+    """Run both workers in this process against a real Temporal server.
+
+    The database has tables, and nobody in them.
+    """
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(
             running_simulator(*scenarios, default)
@@ -232,8 +235,6 @@ async def running_engine(
 
 
 async def _prepare(store: Store) -> None:
-    async with store.engine.begin() as connection:
-        await connection.run_sync(SQLModel.metadata.create_all)
     async with store.write() as session:
         now = await store.now(session)
         for name, role in PEOPLE.items():

@@ -49,11 +49,11 @@ async def executions(engine: Engine, workflow_id: str) -> int:
 
 @pytest.mark.timeout(420)
 async def test_a_thousand_turns_finish_with_an_approval_pending_across_continue_as_new(
-    temporal_address: str, sqlite_url: str
+    temporal_address: str, sqlite_tables: str
 ) -> None:
     apps = ("benchmarks.apps.loop",)
     async with running_engine(
-        temporal_address, sqlite_url, loop_with_payment, apps=apps
+        temporal_address, sqlite_tables, loop_with_payment, apps=apps
     ) as engine:
         run = await engine.start_workflow(
             "loop-windowed", {"customer": "c1", "text": f"bench:{TURNS}:measure"}

@@ -26,14 +26,14 @@ RULES = (Rule("refund", approvers=1, within=YEAR, escalate=CHAIN),)
 
 @pytest.fixture
 async def stage(
-    time_skipping: WorkflowEnvironment, sqlite_url: str
+    time_skipping: WorkflowEnvironment, sqlite_tables: str
 ) -> AsyncIterator[Stage]:
     """An engine whose store reads the time of the server that skips it."""
     address = time_skipping.client.service_client.config.target_host
     plays = Plays()
     with server_time(address) as clock:
         async with running_engine(
-            address, sqlite_url, plays.scenario, clock=clock
+            address, sqlite_tables, plays.scenario, clock=clock
         ) as engine:
             yield Stage(engine, plays)
 

@@ -33,11 +33,9 @@ def refund_and_mail(request: SimRequest) -> SimStep | None:
 
 @pytest.mark.timeout(120)
 async def test_an_approved_refund_and_mail_come_out(
-    temporal_address: str, database_url: str
+    temporal_address: str, tables_url: str
 ) -> None:
-    async with running_engine(
-        temporal_address, database_url, refund_and_mail
-    ) as engine:
+    async with running_engine(temporal_address, tables_url, refund_and_mail) as engine:
         run = await engine.start("please refund")
 
         await engine.decide(await engine.approval(run, "refund"))
@@ -54,9 +52,11 @@ async def test_an_approved_refund_and_mail_come_out(
 
 @pytest.mark.timeout(120)
 async def test_a_rejected_refund_voids_the_mail_that_announces_it(
-    temporal_address: str, sqlite_url: str
+    temporal_address: str, sqlite_tables: str
 ) -> None:
-    async with running_engine(temporal_address, sqlite_url, refund_and_mail) as engine:
+    async with running_engine(
+        temporal_address, sqlite_tables, refund_and_mail
+    ) as engine:
         run = await engine.start("please refund")
         mail = await engine.approval(run, "write_mail")
         await engine.decide(mail)

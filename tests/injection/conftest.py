@@ -12,10 +12,11 @@ from tests.servers import postgres
 async def stage(
     temporal_address: str,
     postgres_server: str,
+    postgres_template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Stage]:
     """The shipped desk, before a model that obeys everybody."""
     folder = tmp_path_factory.mktemp("injection")
-    with postgres.database(postgres_server) as url:
+    with postgres.database(postgres_server, template=postgres_template) as url:
         async with running_stage(folder, temporal_address, url) as running:
             yield running

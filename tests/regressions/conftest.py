@@ -7,13 +7,6 @@ import pytest
 from tests.approvals.conftest import app, desk, http, people, store
 from tests.engine.conftest import order, stage
 from tests.store import desk as records
-from tests.store.conftest import (
-    postgres_tables,
-    postgres_template,
-    sqlite_tables,
-    sqlite_template,
-    tables_url,
-)
 
 __all__ = [
     "app",
@@ -21,13 +14,8 @@ __all__ = [
     "http",
     "order",
     "people",
-    "postgres_tables",
-    "postgres_template",
-    "sqlite_tables",
-    "sqlite_template",
     "stage",
     "store",
-    "tables_url",
 ]
 
 

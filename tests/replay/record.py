@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from activities.llm.simulator import SimRequest, SimStep, call, calls, final
 from benchmarks.report import end
-from orchestrator.store import compensating, runs
+from orchestrator.store import compensating, migrate, runs
 from tests.engine.engine import Engine, running_engine
 from tests.servers import temporal
 
@@ -205,6 +205,7 @@ async def main() -> int:
         try:
             for apps, scenes in ((APPS, SCENES), (SHIPPED, (support,))):
                 url = f"sqlite+aiosqlite:///{data}/{len(scenes)}.db"
+                await migrate.upgrade(url)
                 async with running_engine(
                     started.address, url, play, apps=apps
                 ) as engine:

@@ -1,51 +1,11 @@
-"""A desk on each database, copied from one with tables alone: that takes a fraction."""
+"""A desk on each database."""
 
-import shutil
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.servers import postgres
 from tests.store.accounts import Accounts, open_accounts
-from tests.store.desk import Desk, create_tables, open_desk
-
-
-@pytest.fixture(scope="session")
-async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with tables."""
-    file = tmp_path_factory.mktemp("template") / "keyturn.sqlite"
-    await create_tables(f"sqlite+aiosqlite:///{file}")
-    return file
-
-
-@pytest.fixture(scope="session")
-async def postgres_template(postgres_server: str) -> AsyncIterator[str]:
-    """The name of a PostgreSQL database with tables."""
-    with postgres.database(postgres_server) as url:
-        await create_tables(url)
-        yield url.rpartition("/")[2]
-
-
-@pytest.fixture
-def sqlite_tables(sqlite_template: Path, tmp_path: Path) -> str:
-    """A database file of the test's own, with tables."""
-    file = tmp_path / "keyturn.sqlite"
-    shutil.copy(sqlite_template, file)
-    return f"sqlite+aiosqlite:///{file}"
-
-
-@pytest.fixture
-def postgres_tables(postgres_server: str, postgres_template: str) -> Iterator[str]:
-    """A database of the test's own, with tables."""
-    with postgres.database(postgres_server, template=postgres_template) as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def tables_url(request: pytest.FixtureRequest) -> str:
-    """A database with tables, once on SQLite and once on PostgreSQL."""
-    return str(request.getfixturevalue(f"{request.param}_tables"))
+from tests.store.desk import Desk, open_desk
 
 
 @pytest.fixture

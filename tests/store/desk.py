@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import text
 from sqlmodel import SQLModel, select
 
 from orchestrator import canonical, registry
@@ -140,6 +139,14 @@ class Desk:
             Facts.model_validate(given),
             holder=holder,
         )
+
+    async def give_up(
+        self, run: str, words: str = "no such order", revision: int | None = None
+    ) -> LeaseAnswer:
+        """Say that the facts cannot be read, of the call's revision where not said."""
+        known = (await self.call(run)).revision if revision is None else revision
+        ref = CallRef(run=run, turn=1, index=0)
+        return await leasing.give_up(self.store, ref, revision=known, words=words)
 
     async def granted(self, run: str, **more: Any) -> Grant:
         """Return the grant, which must be given."""
@@ -323,17 +330,6 @@ async def open_desk(url: str, **changes: Any) -> AsyncGenerator[Desk]:
         yield Desk(store, clock, Signer(key), Verifier(key), made)
     finally:
         await store.close()
-
-
-async def create_tables(url: str) -> None:
-    """Make the tables in an empty database."""
-    store = Store(url)
-    async with store.engine.begin() as connection:
-        if not store.is_sqlite:
-            # All tables at once are no transaction of the product's.
-            await connection.execute(text("SET LOCAL transaction_timeout = 0"))
-        await connection.run_sync(SQLModel.metadata.create_all)
-    await store.close()
 
 
 async def _hire(store: Store) -> None:

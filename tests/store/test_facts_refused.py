@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from orchestrator.store import leasing
-from orchestrator.store.ledger import LEASE, CallRef, LeaseAnswer
+from orchestrator import canonical
+from orchestrator.store.ledger import LEASE
 from tests.store.desk import Desk, refund
 
 
@@ -11,7 +11,7 @@ async def test_refused_facts_end_the_call_and_void_its_approval(desk: Desk) -> N
     run = await desk.start()
     await desk.draft(run, refund())
 
-    answer = await _refuse_facts(desk, run)
+    answer = await desk.give_up(run, "All gone.")
 
     call = await desk.call(run)
     assert (answer.kind, call.status, call.result) == ("failed", "failed", "All gone.")
@@ -26,7 +26,7 @@ async def test_p02_refused_facts_leave_an_effect_alone_that_is_being_sent(
     await desk.decide(run)
     grant = await desk.send(run)
 
-    answer = await _refuse_facts(desk, run)
+    answer = await desk.give_up(run, "All gone.")
 
     assert answer.kind == "busy"
     assert (await desk.call(run)).status == "open"
@@ -41,12 +41,24 @@ async def test_refused_facts_free_a_lease_whose_holder_died(desk: Desk) -> None:
     grant = await desk.granted(run)
     desk.clock.go_on(LEASE + timedelta(seconds=1))
 
-    answer = await _refuse_facts(desk, run)
+    answer = await desk.give_up(run, "All gone.")
 
     assert answer.kind == "failed"
     assert (await desk.effect(grant.key)).status == "refused"
 
 
-async def _refuse_facts(desk: Desk, run: str) -> LeaseAnswer:
-    ref = CallRef(run=run, turn=1, index=0)
-    return await leasing.give_up(desk.store, ref, words="All gone.")
+async def test_p10_a_refusal_of_what_was_drafted_ends_nothing_of_an_edit(
+    desk: Desk,
+) -> None:
+    """A person edits while the facts of the draft are read, and found wanting."""
+    run = await desk.start()
+    drafted = refund(40_00)
+    await desk.draft(run, drafted)
+    before = (await desk.call(run)).revision
+    edited = canonical.parse(refund(50_00).arguments)
+    await desk.decide(run, arguments=edited)
+
+    answer = await desk.give_up(run, revision=before)
+
+    assert answer.kind == "busy"
+    assert (await desk.call(run)).status == "open"

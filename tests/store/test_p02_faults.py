@@ -17,9 +17,9 @@ from orchestrator import canonical
 from orchestrator.errors import KeyturnError
 from orchestrator.money import Money
 from orchestrator.policy import Rule
-from orchestrator.store import leasing, runs, sending, switches, undo
+from orchestrator.store import runs, sending, switches, undo
 from orchestrator.store.engine import Store
-from orchestrator.store.ledger import CallRef, Grant
+from orchestrator.store.ledger import Grant
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -176,7 +176,7 @@ OPERATIONS: dict[str, tuple[Before, Operation]] = {
     ),
     "give up": (
         _approved,
-        lambda desk, run: leasing.give_up(desk.store, _ref(run), words="no"),
+        lambda desk, run: desk.give_up(run),
     ),
     "set a switch": (_leased, lambda desk, _: desk.switch("halt", tool="refund")),
     "lift a switch": (
@@ -305,7 +305,3 @@ async def _answer(desk: Desk, run: str, decision: str) -> object:
 
 def _dollars(whole: int) -> Money:
     return Money(whole * 100, "USD")
-
-
-def _ref(run: str) -> CallRef:
-    return CallRef(run=run, turn=1, index=0)

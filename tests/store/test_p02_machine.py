@@ -31,13 +31,13 @@ from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.money import Money
 from orchestrator.policy import Rule
 from orchestrator.status import COUNTED_EFFECTS, OPEN_EFFECTS
-from orchestrator.store import leasing, runs, sending, switches
+from orchestrator.store import runs, sending, switches
 from orchestrator.store.engine import Store
-from orchestrator.store.ledger import CallRef, Grant, LeaseAnswer
+from orchestrator.store.ledger import Grant, LeaseAnswer
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, EffectRow
 from tests.servers import postgres
-from tests.store.desk import Desk, Hands, create_tables, open_desk, refund
+from tests.store.desk import Desk, Hands, open_desk, refund
 
 LIMIT = 100_00
 WINDOW = timedelta(hours=1)
@@ -222,7 +222,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data())
     def give_up(self, data: st.DataObject) -> None:
         run = data.draw(st.sampled_from(self.runs))
-        self.do(leasing.give_up(self.desk.store, _ref(run), words="no facts"))
+        self.do(self.desk.give_up(run))
 
     # What people and the look-up find out.
 
@@ -409,8 +409,11 @@ class Ledger(RuleBasedStateMachine):
         assert self.provider.booked[grant.key] <= 1
 
 
-def test_p02_no_order_of_events_does_anything_twice_on_sqlite(tmp_path: Path) -> None:
+def test_p02_no_order_of_events_does_anything_twice_on_sqlite(
+    sqlite_template: Path, tmp_path: Path
+) -> None:
     numbers, made = count(), tmp_path / "desk.sqlite"
+    shutil.copy(sqlite_template, made)
 
     @contextmanager
     def fresh() -> Generator[str]:
@@ -424,9 +427,9 @@ def test_p02_no_order_of_events_does_anything_twice_on_sqlite(tmp_path: Path) ->
 
 
 def test_p02_no_order_of_events_does_anything_twice_on_postgres(
-    postgres_server: str,
+    postgres_server: str, postgres_template: str
 ) -> None:
-    with postgres.database(postgres_server) as made:
+    with postgres.database(postgres_server, template=postgres_template) as made:
         name = made.rpartition("/")[2]
         desk = _furnish(made)
 
@@ -451,10 +454,9 @@ def _play(template: Template, *, examples: int, steps: int) -> None:
 
 
 def _furnish(url: str) -> Desk:
-    """Put a desk into an empty database and return what its copies share."""
+    """Put a desk into a database with tables and return what its copies share."""
 
     async def furnish() -> Desk:
-        await create_tables(url)
         async with open_desk(url, rules=RULES, limits=LIMITS) as desk:
             return desk
 
@@ -468,10 +470,6 @@ def _one_open_effect_a_subject(effects: list[EffectRow]) -> None:
 
 def _sqlite(file: Path) -> str:
     return f"sqlite+aiosqlite:///{file}"
-
-
-def _ref(run: str) -> CallRef:
-    return CallRef(run=run, turn=1, index=0)
 
 
 async def _may_fail(work: Awaitable[Any]) -> None:

@@ -160,6 +160,34 @@ async def test_p02_not_sent_is_tried_again_at_once(desk: Desk) -> None:
     assert (again.attempt, again.again) == (2, False)
 
 
+async def test_p02_what_was_not_sent_for_an_ended_run_waits_for_nobody(
+    desk: Desk,
+) -> None:
+    """The look-up took long, the run ended meanwhile, and no attempt comes after it."""
+    run = await desk.approved()
+    grant = await desk.send(run)
+    await desk.record(grant, "unknown", "cut")
+    await runs.finish(desk.store, run, runs.Ending(outcome="completed"))
+
+    assert await desk.record(grant, "not_sent", "refused connection") == "failed"
+
+    assert (await desk.call(run)).status == "failed"
+
+
+async def test_p02_a_second_attempt_not_sent_for_an_ended_run_stays_unknown(
+    keyed: Desk,
+) -> None:
+    """Nobody knows of the first one, so a person finds out."""
+    run = await keyed.approved()
+    await keyed.send(run)
+    keyed.clock.go_on(LEASE_OVER)
+    second = await keyed.send(run, holder="h2")
+    await keyed.record(second, "unknown", "cut")
+    await runs.finish(keyed.store, run, runs.Ending(outcome="completed"))
+
+    assert await keyed.record(second, "not_sent", "refused connection") == "unknown"
+
+
 async def test_p02_facts_are_read_anew_for_what_was_not_sent(desk: Desk) -> None:
     run = await desk.approved()
     grant = await desk.send(run)
@@ -385,7 +413,7 @@ async def test_p02_facts_that_are_refused_free_a_dead_lease(desk: Desk) -> None:
     grant = await desk.granted(run)
     desk.clock.go_on(LEASE_OVER)
 
-    answer = await leasing.give_up(desk.store, ref(run), words="no such order")
+    answer = await desk.give_up(run)
 
     assert answer.kind == "failed"
     assert (await desk.effect(grant.key)).status == "refused"
@@ -399,7 +427,7 @@ async def test_p02_facts_that_are_refused_by_what_was_sent_end_nothing(
     await desk.send(run)
     desk.clock.go_on(LEASE_OVER)
 
-    answer = await leasing.give_up(desk.store, ref(run), words="refunded already")
+    answer = await desk.give_up(run)
 
     assert answer.kind == "unknown"
     assert (await desk.call(run)).status == "open"
@@ -411,7 +439,7 @@ async def test_p02_facts_that_cannot_be_read_in_a_pause_end_nothing(
     run = await desk.approved()
     await runs.pause(desk.store, run, by="lea", reason="look")
 
-    answer = await leasing.give_up(desk.store, ref(run), words="no such order")
+    answer = await desk.give_up(run)
 
     assert answer.kind == "stopped"
 

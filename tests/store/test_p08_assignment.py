@@ -9,6 +9,7 @@ from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.money import Money
 from orchestrator.policy import Rule
 from orchestrator.store import access, claiming, reassigning, undo
+from orchestrator.store.access import Change
 from orchestrator.store.approvals import AlreadyDecided, MayNotDecide
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.tables import ApprovalRow, PersonRow
@@ -277,6 +278,32 @@ async def test_p08_a_closed_account_holds_nothing(desk: Desk) -> None:
 
     assert (await desk.approval(held.run)).claimed_by is None
     assert (await desk.approval(drawn.run)).assigned_to not in ("amy", "lea", None)
+
+
+@pytest.mark.parametrize(
+    "taken", [Change(is_open=False), Change(role="developer")], ids=["account", "role"]
+)
+async def test_p08_who_takes_the_second_person_away_has_no_yes_any_more(
+    desk: Desk, taken: Change
+) -> None:
+    """Else an admin closes accounts until an accomplice is drawn."""
+    await assigning(desk, approvers=2)
+    await hire(desk, "ada", "admin")
+    row = await waiting(desk)
+    await desk.tamper(row, assigned_to="ada")
+    row = await desk.answer(row, "approve", "ada")
+    second = row.assigned_to or ""
+
+    await access.change(desk.store, second, taken, by="ada")
+
+    third = (await desk.approval(row.run)).assigned_to or ""
+    assert third not in (second, "ada", "")
+    row = await desk.answer(row, "approve", third)
+    assert row.status == "pending"
+    assert (await desk.lease(row.run)).kind == "waiting"
+    row = await desk.answer(row, "approve", row.assigned_to or "")
+    assert row.status == "approved"
+    assert (await desk.lease(row.run)).grant is not None
 
 
 async def test_p09_whom_the_system_picked_and_may_not_decide_is_replaced(

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
@@ -9,13 +11,14 @@ from sqlalchemy import text
 from sqlmodel import select
 from temporalio.client import Client
 
-from approvals.app import create_app
+from approvals.app import finish
 from approvals.delivery import Deliverer
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import OutboxRow
+from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.servers.own import Own
@@ -23,10 +26,17 @@ from tests.servers.own import Own
 BODY = {"workflow": "support", "input": {"customer_id": "c-1", "text": "Hello."}}
 
 
-def _client(store: Store, deliverer: Deliverer | None = None) -> httpx2.AsyncClient:
-    app = create_app(Settings(), store, deliverer, Signer(new_key()))
+@asynccontextmanager
+async def _client(
+    store: Store, deliverer: Deliverer | None = None
+) -> AsyncGenerator[httpx2.AsyncClient]:
+    app = application(Settings(), store, deliverer, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx2.AsyncClient(transport=transport, base_url="http://keyturn.test")
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://keyturn.test"
+    ) as http:
+        yield http
+    await finish(app)
 
 
 @pytest.mark.timeout(120)
@@ -59,10 +69,9 @@ async def test_a_database_that_is_away_is_said_and_comes_back(
 
 
 async def test_a_full_disk_is_said_and_nothing_is_half_written(
-    sqlite_url: str,
+    sqlite_tables: str,
 ) -> None:
-    await migrate.upgrade(sqlite_url)
-    store = Store(sqlite_url)
+    store = Store(sqlite_tables)
     await Desk(store).open()
     headers = await People(store).token("ann")
     async with store.read() as session:
@@ -82,7 +91,7 @@ async def test_a_full_disk_is_said_and_nothing_is_half_written(
     assert "full" in answers[-1].json()["detail"]
     assert len(listed.json()["items"]) == len(answers) - 1
     await store.close()
-    path = sqlite_url.removeprefix("sqlite+aiosqlite:///")
+    path = sqlite_tables.removeprefix("sqlite+aiosqlite:///")
     with sqlite3.connect(path) as connection:
         rows = connection.execute(
             "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM outbox)"
@@ -92,10 +101,9 @@ async def test_a_full_disk_is_said_and_nothing_is_half_written(
 
 @pytest.mark.timeout(120)
 async def test_a_decision_is_kept_while_temporal_is_away(
-    own_temporal: Own, sqlite_url: str
+    own_temporal: Own, sqlite_tables: str
 ) -> None:
-    await migrate.upgrade(sqlite_url)
-    store = Store(sqlite_url)
+    store = Store(sqlite_tables)
     desk, people = Desk(store), People(store)
     await desk.open()
     approval = await desk.approval(await desk.run())
@@ -125,10 +133,9 @@ async def test_a_decision_is_kept_while_temporal_is_away(
 
 
 async def test_p09_what_is_committed_is_delivered_at_once(
-    temporal_client: Client, task_queue: str, sqlite_url: str
+    temporal_client: Client, task_queue: str, sqlite_tables: str
 ) -> None:
-    await migrate.upgrade(sqlite_url)
-    store = Store(sqlite_url)
+    store = Store(sqlite_tables)
     await Desk(store).open()
     headers = await People(store).token("ann")
     deliverer = Deliverer(

@@ -16,11 +16,10 @@ from schemathesis.checks import load_all_checks
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import migrate
 from orchestrator.store.engine import Store
+from tests.approvals.application import application
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
 
@@ -53,7 +52,6 @@ class Served:
 async def _prepare(
     url: str,
 ) -> tuple[dict[str, str], dict[str, dict[str, str]], dict[str, str]]:
-    await migrate.upgrade(url)
     store = Store(url)
     desk = Desk(store)
     await desk.open()
@@ -76,11 +74,11 @@ async def _prepare(
 
 
 @pytest.fixture
-def served(database_url: str) -> Iterator[Served]:
+def served(tables_url: str) -> Iterator[Served]:
     """The application on a loop and a socket of its own."""
-    headers, known, fields = asyncio.run(_prepare(database_url))
-    store = Store(database_url)
-    app = create_app(Settings(), store, None, Signer(new_key()))
+    headers, known, fields = asyncio.run(_prepare(tables_url))
+    store = Store(tables_url)
+    app = application(Settings(), store, None, Signer(new_key()))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
 

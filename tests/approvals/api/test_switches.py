@@ -158,10 +158,10 @@ async def test_an_operator_of_a_tenant_holds_only_the_tenant(
 
 
 async def test_p03_a_switch_that_cannot_lock_is_not_set(
-    http: httpx2.AsyncClient, store: Store, people: People, database_url: str
+    http: httpx2.AsyncClient, store: Store, people: People, tables_url: str
 ) -> None:
     headers = await people.token("olga", role="operator")
-    url = database_url.replace("+aiosqlite", "").replace("+psycopg", "")
+    url = tables_url.replace("+aiosqlite", "").replace("+psycopg", "")
     if store.is_sqlite:
         holder = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")

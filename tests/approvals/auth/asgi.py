@@ -43,14 +43,16 @@ async def ask(
         app(_scope(method, path, lines), visit.receive, visit.send)
     )
     starting = asyncio.ensure_future(visit.begun.wait())
-    await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
-    starting.cancel()
-    if visit.answer.headers.get(b"content-type", b"").startswith(STREAM):
-        await asyncio.wait((serving,), timeout=listen_s)
+    try:
+        await asyncio.wait((serving, starting), return_when=asyncio.FIRST_COMPLETED)
+        if visit.answer.headers.get(b"content-type", b"").startswith(STREAM):
+            await asyncio.wait((serving,), timeout=listen_s)
+        else:
+            await serving
+    finally:
+        starting.cancel()
         serving.cancel()
         await asyncio.wait((serving,))
-    else:
-        await serving
     return visit.answer
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
-from approvals.app import create_app
 from approvals.auth.oidc import Flow
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import migrate, sessions, tokens
+from orchestrator.store import sessions, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.tokens import NewToken
+from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People
 
@@ -138,11 +138,10 @@ class Aged:
 
 
 @pytest.fixture
-async def aged(database_url: str) -> AsyncIterator[Aged]:
+async def aged(tables_url: str) -> AsyncIterator[Aged]:
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    store = Store(database_url, clock=lambda: began + aged.passed)
-    await migrate.upgrade(database_url)
-    app = create_app(Settings(), store, None, Signer(new_key()))
+    store = Store(tables_url, clock=lambda: began + aged.passed)
+    app = application(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url=HOME) as http:
         aged = Aged(store, http)

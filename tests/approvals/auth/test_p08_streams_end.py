@@ -7,13 +7,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from approvals.app import create_app
 from approvals.auth import standing
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import access, sessions, tokens
 from orchestrator.store.access import Change
 from orchestrator.store.engine import Store
+from tests.approvals.application import application
 from tests.approvals.auth import estate
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import Key, World
@@ -46,11 +46,15 @@ async def _close(store: Store, key: Key) -> None:
 
 
 async def _change_role(store: Store, key: Key) -> None:
-    await access.change(store, key.person.id, Change(role="auditor"), by="test")
+    await access.change(store, key.person.id, Change(role="developer"), by="test")
 
 
 async def _change_tenant(store: Store, key: Key) -> None:
-    await access.change(store, key.person.id, Change(tenant="zebra"), by="test")
+    async with store.write() as session:
+        row = await access.lock(session, key.person.id, managed=None)
+        wanted = Change(tenant="zebra").of(row)
+        two = {"by": "test", "proposed_by": "another"}
+        await access.grant(session, row, wanted, at=await store.now(session), **two)
 
 
 ENDS = {
@@ -68,7 +72,7 @@ async def world(store: Store) -> World:
 
 @pytest.fixture
 def app(world: World) -> FastAPI:
-    return create_app(Settings(), world.store, None, Signer(new_key()))
+    return application(Settings(), world.store, None, Signer(new_key()))
 
 
 @pytest.mark.timeout(180)
@@ -83,13 +87,16 @@ async def test_p08_a_stream_ends_with_what_opened_it(
         for path in LIVE
         for how, headers in (("session", key.session), ("token", key.token))
     }
-    await asyncio.wait_for(begun.reached(len(opened)), 60)
+    try:
+        await asyncio.wait_for(begun.reached(len(opened)), 60)
 
-    await end(world.store, key)
+        await end(world.store, key)
 
-    done, _ = await asyncio.wait(opened.values(), timeout=SOON_S)
-    for task in opened.values():
-        task.cancel()
+        done, _ = await asyncio.wait(opened.values(), timeout=SOON_S)
+    finally:
+        for task in opened.values():
+            task.cancel()
+        await asyncio.wait(opened.values())
     assert not [name for name, task in opened.items() if task not in done]
     assert {task.result().status for task in done} == {200}
 

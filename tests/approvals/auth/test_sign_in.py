@@ -7,11 +7,10 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from approvals.app import create_app
 from approvals.auth import accounts
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import access, attempts, migrate, tokens
+from orchestrator.store import access, attempts, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.tables import (
@@ -20,6 +19,7 @@ from orchestrator.store.tables import (
     SignInAttemptRow,
     TokenRow,
 )
+from tests.approvals.application import application
 from tests.approvals.people import PASSWORD, People
 
 ME = "/api/v1/me"
@@ -107,7 +107,7 @@ async def test_over_https_the_cookie_is_bound_to_this_host(
 ) -> None:
     await people.named("ann", password=PASSWORD)
     settings = Settings(public_url="https://keyturn.example")
-    app = create_app(settings, store, None, Signer(new_key()))
+    app = application(settings, store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(
         transport=transport, base_url="https://keyturn.example"
@@ -168,14 +168,13 @@ async def test_guessing_has_to_wait(http: httpx2.AsyncClient, people: People) ->
 
 
 async def test_a_session_ends_when_idle_and_after_a_week(
-    database_url: str,
+    tables_url: str,
 ) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     clock = [now]
-    store = Store(database_url, clock=lambda: clock[0])
-    await migrate.upgrade(database_url)
+    store = Store(tables_url, clock=lambda: clock[0])
     await People(store).named("ann", password=PASSWORD)
-    app = create_app(Settings(), store, None, Signer(new_key()))
+    app = application(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://k") as http:
         await _sign_in(http)
@@ -392,12 +391,11 @@ async def test_failures_are_recorded_without_what_was_typed(
     assert all("127.0.0.1" in one.payload for one in rows)
 
 
-async def test_a_cookie_is_replaced_on_any_answer(database_url: str) -> None:
+async def test_a_cookie_is_replaced_on_any_answer(tables_url: str) -> None:
     clock = [datetime(2026, 1, 1, tzinfo=UTC)]
-    store = Store(database_url, clock=lambda: clock[0])
-    await migrate.upgrade(database_url)
+    store = Store(tables_url, clock=lambda: clock[0])
     await People(store).named("ann", password=PASSWORD)
-    app = create_app(Settings(), store, None, Signer(new_key()))
+    app = application(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://k") as http:
         await _sign_in(http)

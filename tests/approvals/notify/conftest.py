@@ -15,7 +15,7 @@ from approvals.notify.sender import Sender
 from approvals.notify.webhook import Poster
 from orchestrator.cli.demo.mailbox import Acceptor, Box, Mail
 from orchestrator.settings import Settings
-from orchestrator.store import migrate, webhooks
+from orchestrator.store import webhooks
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import WebhookRow
 from orchestrator.store.webhooks import NewWebhook
@@ -91,10 +91,9 @@ def clock() -> Hands:
 
 
 @pytest.fixture
-async def store(database_url: str, clock: Hands) -> AsyncIterator[Store]:
+async def store(tables_url: str, clock: Hands) -> AsyncIterator[Store]:
     """An empty record with that clock, once on SQLite and once on PostgreSQL."""
-    store = Store(database_url, clock=clock)
-    await migrate.upgrade(database_url)
+    store = Store(tables_url, clock=clock)
     yield store
     await store.close()
 

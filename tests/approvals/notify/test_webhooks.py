@@ -173,7 +173,7 @@ asyncio.run(main())
 
 
 async def test_p09_a_sender_killed_before_it_recorded_sends_again_under_the_same_id(
-    notifying: Notifying, desk: Desk, database_url: str
+    notifying: Notifying, desk: Desk, tables_url: str
 ) -> None:
     notifying.clock.at = notifying.clock.at.replace(year=2020)
     async with receiving() as receiver:
@@ -182,7 +182,7 @@ async def test_p09_a_sender_killed_before_it_recorded_sends_again_under_the_same
         key = SETTINGS.secret_key
         assert key is not None
         sender = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SEND, database_url, key.get_secret_value()
+            sys.executable, "-c", SEND, tables_url, key.get_secret_value()
         )
         # It dies when the notice has arrived and before it hears so.
         receiver.on_post = lambda: os.kill(sender.pid, signal.SIGKILL)

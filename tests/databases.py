@@ -1,0 +1,48 @@
+"""Databases with tables: copied from one that was migrated, which takes a fraction."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store import migrate
+from tests.servers import postgres
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with tables."""
+    file = tmp_path_factory.mktemp("template") / "keyturn.sqlite"
+    asyncio.run(migrate.upgrade(f"sqlite+aiosqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with tables."""
+    with postgres.database(postgres_server) as url:
+        asyncio.run(migrate.upgrade(url))
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def sqlite_tables(sqlite_template: Path, tmp_path: Path) -> str:
+    """A database file of the test's own, with tables."""
+    file = tmp_path / "keyturn.sqlite"
+    shutil.copy(sqlite_template, file)
+    return f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.fixture
+def postgres_tables(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A database of the test's own, with tables."""
+    with postgres.database(postgres_server, template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def tables_url(request: pytest.FixtureRequest) -> str:
+    """A database with tables, once on SQLite and once on PostgreSQL."""
+    return str(request.getfixturevalue(f"{request.param}_tables"))
