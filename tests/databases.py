@@ -35,11 +35,18 @@ def sqlite_tables(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{file}"
 
 
-@pytest.fixture
-def postgres_tables(postgres_server: str, postgres_template: str) -> Iterator[str]:
-    """A database of the test's own, with tables."""
+@pytest.fixture(scope="session")
+def postgres_kept(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """This process's database, which its tests use one after the other."""
     with postgres.database(postgres_server, template=postgres_template) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_tables(postgres_kept: str) -> Iterator[str]:
+    """A database of the test's own, with tables."""
+    yield postgres_kept
+    postgres.empty(postgres_kept)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -61,12 +61,18 @@ def _put_object(
         at = step(path, child.name)
         absent = child.name not in members
         if child.is_optional:
-            if absent or members[child.name] is None:
+            if absent or _is_left_out(child, members[child.name]):
                 form[f"w{at}"] = ["absent" if absent else "null"]
                 continue
             form[f"g{at}"] = ["yes"]
         if not absent:
             _put(form, child, members[child.name], at)
+
+
+def _is_left_out(child: Shape, value: JsonValue) -> bool:
+    """Tell whether a null says that nothing is given; it may be a value of its own."""
+    is_value = not child.nullable and child.kind in ("choice", "json")
+    return value is None and not is_value
 
 
 def _put_list(

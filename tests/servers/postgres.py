@@ -77,6 +77,38 @@ def database(server_url: str, *, template: str = "template1") -> Generator[str]:
         _execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
 
 
+# Databases are cheap to empty, and dear to make: each is 850 files.
+EMPTY = """
+DO $$
+DECLARE
+    one text;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR one IN
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    LOOP
+        EXECUTE format('DELETE FROM public.%I', one);
+    END LOOP;
+    PERFORM setval(format('public.%I', sequencename)::regclass, 1, false)
+    FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL;
+END $$
+"""
+LEAVE_MS = 10_000
+
+
+def empty(url: str) -> None:
+    """Delete every row of a migrated database; whoever is connected to it is put out."""
+    plain = url.replace("+psycopg", "")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            (LEAVE_MS,),
+        )
+        connection.execute(EMPTY)
+
+
 def sqlalchemy_url(server_url: str, name: str) -> str:
     """The URL of the database `name` on that server, for SQLAlchemy with psycopg."""
     return f"{server_url.replace('postgresql', 'postgresql+psycopg', 1)}{name}"

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import JsonValue
@@ -322,14 +323,18 @@ async def open_desk(url: str, **changes: Any) -> AsyncGenerator[Desk]:
     # A machine that runs other tests at the same time may pause for seconds.
     store = Store(url, clock=clock, transaction_timeout=timedelta(seconds=20))
     try:
-        loaded = registry.load(("tests.apps.desk",))
-        made = releasing.of(loaded.contracts["desk"], loaded.tools, loaded.aliases)
-        made = made.model_copy(update=changes)
+        made = _release().model_copy(update=changes)
         await releases.register(store, made, code_version="1")
         await _hire(store)
         yield Desk(store, clock, Signer(key), Verifier(key), made)
     finally:
         await store.close()
+
+
+@cache
+def _release() -> Release:
+    loaded = registry.load(("tests.apps.desk",))
+    return releasing.of(loaded.contracts["desk"], loaded.tools, loaded.aliases)
 
 
 async def _hire(store: Store) -> None:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any, cast
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -71,7 +71,19 @@ ANY: st.SearchStrategy[Drawn] = st.recursive(
 CASES = _object_of(ANY).flatmap(lambda one: st.tuples(st.just(one[0]), one[1]))
 
 
+# Null is a value of its own here, and one that may also be left out.
+NULL_OPTION: Drawn = (
+    {
+        "type": "object",
+        "properties": {"a": {"enum": ["x", None]}, "b": {}},
+        "required": [],
+    },
+    {"a": None, "b": None},
+)
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@example(NULL_OPTION)
 @given(CASES)
 def test_every_value_of_every_schema_survives_its_form(
     case: tuple[Schema, dict[str, JsonValue]],
