@@ -3,12 +3,23 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from orchestrator.clock import Clock
 from orchestrator.store import migrate
+from orchestrator.store.engine import Store
 from tests.servers import postgres
+
+# A machine that runs other tests at the same time may pause for seconds.
+PATIENCE = timedelta(seconds=20)
+
+
+def patient(url: str, *, clock: Clock | None = None) -> Store:
+    """A store whose transactions outlive a machine's pauses."""
+    return Store(url, clock=clock, transaction_timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

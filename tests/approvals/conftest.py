@@ -12,12 +12,13 @@ from orchestrator.store.engine import Store
 from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
+from tests.databases import patient
 
 
 @pytest.fixture
 async def store(tables_url: str) -> AsyncIterator[Store]:
     """An empty record, once on SQLite and once on PostgreSQL."""
-    store = Store(tables_url)
+    store = patient(tables_url)
     yield store
     await store.close()
 

@@ -33,6 +33,7 @@ from orchestrator.store.tables import (
     RunRow,
 )
 from orchestrator.switch import Switch
+from tests.databases import patient
 from tests.engine.world import World
 
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
@@ -204,7 +205,7 @@ async def running_engine(
             task_queue=f"test-{uuid4().hex}",
             decision_key=SecretStr(key),
         )
-        store = Store(database_url, clock=clock)
+        store = patient(database_url, clock=clock)
         stack.push_async_callback(store.close)
         await _prepare(store)
         world = World(

@@ -11,6 +11,7 @@ from orchestrator.store import people
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import AuditRow, PersonRow
+from tests.databases import patient
 
 BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -68,7 +69,7 @@ class Accounts:
 @asynccontextmanager
 async def open_accounts(url: str) -> AsyncGenerator[Accounts]:
     clock = Clock()
-    store = Store(url, clock=clock)
+    store = patient(url, clock=clock)
     try:
         yield Accounts(store, clock)
     finally:

@@ -41,6 +41,7 @@ from orchestrator.store.tables import (
 )
 from orchestrator.store.turns import DraftedCall, Gated, Turn
 from orchestrator.switch import Switch
+from tests.databases import patient
 
 FACTS = '{"customer":"c1","order_id":"o1","refunded":0,"status":"delivered"}'
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
@@ -320,8 +321,7 @@ def money_of(arguments: str) -> Money | None:
 async def open_desk(url: str, **changes: Any) -> AsyncGenerator[Desk]:
     """Open a desk on a database with tables alone; `changes` are those of its release."""
     clock, key = Hands(), new_key()
-    # A machine that runs other tests at the same time may pause for seconds.
-    store = Store(url, clock=clock, transaction_timeout=timedelta(seconds=20))
+    store = patient(url, clock=clock)
     try:
         made = _release().model_copy(update=changes)
         await releases.register(store, made, code_version="1")

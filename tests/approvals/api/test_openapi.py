@@ -18,10 +18,10 @@ from schemathesis.specs.openapi import checks
 
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store.engine import Store
 from tests.approvals.application import application
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
+from tests.databases import patient
 
 DOCUMENT = "/api/v1/openapi.json"
 EXAMPLES = 8
@@ -52,7 +52,7 @@ class Served:
 async def _prepare(
     url: str,
 ) -> tuple[dict[str, str], dict[str, dict[str, str]], dict[str, str]]:
-    store = Store(url)
+    store = patient(url)
     desk = Desk(store)
     await desk.open()
     headers = await People(store).token("ada", role="admin")
@@ -77,7 +77,7 @@ async def _prepare(
 def served(tables_url: str) -> Iterator[Served]:
     """The application on a loop and a socket of its own."""
     headers, known, fields = asyncio.run(_prepare(tables_url))
-    store = Store(tables_url)
+    store = patient(tables_url)
     app = application(Settings(), store, None, Signer(new_key()))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))

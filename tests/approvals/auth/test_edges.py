@@ -17,6 +17,7 @@ from orchestrator.store.tokens import NewToken
 from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People
+from tests.databases import patient
 
 HOME = "http://keyturn.test"
 BROWSER = {"origin": HOME, "accept": "text/html"}
@@ -140,7 +141,7 @@ class Aged:
 @pytest.fixture
 async def aged(tables_url: str) -> AsyncIterator[Aged]:
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    store = Store(tables_url, clock=lambda: began + aged.passed)
+    store = patient(tables_url, clock=lambda: began + aged.passed)
     app = application(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url=HOME) as http:

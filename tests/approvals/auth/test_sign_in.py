@@ -21,6 +21,7 @@ from orchestrator.store.tables import (
 )
 from tests.approvals.application import application
 from tests.approvals.people import PASSWORD, People
+from tests.databases import patient
 
 ME = "/api/v1/me"
 WRONG = "guess"
@@ -172,7 +173,7 @@ async def test_a_session_ends_when_idle_and_after_a_week(
 ) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     clock = [now]
-    store = Store(tables_url, clock=lambda: clock[0])
+    store = patient(tables_url, clock=lambda: clock[0])
     await People(store).named("ann", password=PASSWORD)
     app = application(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
@@ -393,7 +394,7 @@ async def test_failures_are_recorded_without_what_was_typed(
 
 async def test_a_cookie_is_replaced_on_any_answer(tables_url: str) -> None:
     clock = [datetime(2026, 1, 1, tzinfo=UTC)]
-    store = Store(tables_url, clock=lambda: clock[0])
+    store = patient(tables_url, clock=lambda: clock[0])
     await People(store).named("ann", password=PASSWORD)
     app = application(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)

@@ -20,6 +20,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import WebhookRow
 from orchestrator.store.webhooks import NewWebhook
 from tests.approvals.notify.receiver import Receiver
+from tests.databases import patient
 
 KEY = "the web process's own key"
 SETTINGS = Settings(
@@ -93,7 +94,7 @@ def clock() -> Hands:
 @pytest.fixture
 async def store(tables_url: str, clock: Hands) -> AsyncIterator[Store]:
     """An empty record with that clock, once on SQLite and once on PostgreSQL."""
-    store = Store(tables_url, clock=clock)
+    store = patient(tables_url, clock=clock)
     yield store
     await store.close()
 
