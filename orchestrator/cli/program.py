@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -74,7 +76,20 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
-def _about() -> None:
+def _show_version(asked: bool) -> None:  # noqa: FBT001 typer's own way
+    if asked:
+        typer.echo(f"keyturn {version('keyturn')}")
+        raise typer.Exit
+
+
+def _about(
+    _version: Annotated[  # noqa: FBT002 typer takes the default from here
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version."
+        ),
+    ] = False,
+) -> None:
     pass
 
 

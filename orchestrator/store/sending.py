@@ -172,6 +172,8 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         now = await store.now(session)
+        if not found.happened:
+            _refuse_own(run, effect, found.person)
         if effect.reopened_at is not None:
             finding = reopening.Finding(
                 stayed=found.happened, **found.model_dump(exclude={"happened"})
@@ -180,8 +182,6 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
-        if not found.happened:
-            _refuse_own(run, effect, found.person)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
         await _apply(session, run, effect, Outcome(kind=kind, words=words), now=now)
@@ -199,8 +199,8 @@ def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:
     if person in (run.started_by, run.customer, *effect.approvers):
         raise reopening.NeedsAnother(
             f"You approved {effect.key}, or it is of your own run; that it never "
-            "happened, which lets it be done again, is recorded by somebody else. Give "
-            "them your evidence."
+            "happened, or did not stay, lets it be done again and is recorded by "
+            "somebody else. Give them your evidence."
         )
 
 

@@ -32,6 +32,7 @@ def test_help_names_every_command_and_imports_none(keyturn: Keyturn) -> None:
     for name in ("dev", "serve", "worker", "run", "approval", "switch", "doctor"):
         assert name in done.stdout
     assert keyturn("--help").status == 0
+    assert keyturn("--version").out.startswith("keyturn 0.")
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,15 @@ async def test_p04_money_of_a_later_failure_is_freed_by_a_person_alone(
     await reopening.reopen(desk.store, key, BOUNCED)
 
     before = await desk.lease(await approved(desk, "o2", 600_00))
-    await found(desk, key, stayed=False)
+    for approver in ("lea", "lou"):
+        with pytest.raises(NeedsAnother, match="did not stay"):
+            await found(desk, key, stayed=False, who=approver)
+    await found(desk, key, stayed=False, who="amy")
     after = await desk.lease(await approved(desk, "o3", 600_00))
 
     assert (before.kind, after.kind) == ("refused", "leased")
     effect = await desk.effect(key)
-    assert (effect.status, effect.recorded_by) == ("failed", "lea")
+    assert (effect.status, effect.recorded_by) == ("failed", "amy")
     assert effect.later is not None
     assert effect.later["stayed"] is False
 

@@ -1,4 +1,4 @@
-"""Demo people, one of each role, with passwords and tokens made once."""
+"""Demo people of each role, with passwords and tokens made once."""
 
 import secrets
 from typing import cast
@@ -15,7 +15,7 @@ from orchestrator.store.people import EmailTaken, NewPerson
 FILE = "people.json"
 AGENT, LEAD = "agent", "lead"
 SERVICE = "service"
-# Two of those who approve: an approval may need two people.
+# Two of those who approve or let people in: both may need two.
 WANTED: tuple[tuple[str, Role], ...] = (
     ("Ada Agent", "agent"),
     ("Ben Agent", "agent"),
@@ -25,6 +25,7 @@ WANTED: tuple[tuple[str, Role], ...] = (
     ("Dev Developer", "developer"),
     ("Aud Auditor", "auditor"),
     ("Max Admin", "admin"),
+    ("Mia Admin", "admin"),
 )
 
 

@@ -7,8 +7,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from approvals import live
-from approvals.api import run_events
+from approvals.auth import standing
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import access, sessions, tokens
@@ -19,10 +18,8 @@ from tests.approvals.auth import estate
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import Key, World
 
-# As often as there is a look: a test need not wait for five of them.
-ASK_S = 0.5
 # One asking, one look, and a busy machine.
-SOON_S = 40
+SOON_S = standing.ASK_EVERY_S * 8
 LIVE = (
     "/inbox/live",
     "/inbox/{inbox}/live",
@@ -66,12 +63,6 @@ ENDS = {
     "another role": _change_role,
     "another tenant": _change_tenant,
 }
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (live, run_events):
-        monkeypatch.setattr(module, "ASK_EVERY_S", ASK_S)
 
 
 @pytest.fixture
