@@ -1,6 +1,7 @@
 """What every test shares: the servers' fixtures, and an exit that tells the truth."""
 
 import atexit
+import gc
 import os
 import sys
 
@@ -21,6 +22,13 @@ _session: list[pytest.Session] = []
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Keeps the session, whose status is final when the process leaves."""
     _session.append(session)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the collector thousands of tests that stay: a tenth of a run's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @atexit.register

@@ -25,7 +25,7 @@ from tests.examples.retail.shop_calls import call
 pytestmark = [needs_cases, pytest.mark.timeout(900)]
 
 # A case's run takes three seconds at least; so few are begun in less.
-FEW = 6
+FEW = 9
 # How long so few may take to begin.
 BEGIN_S = 20
 # Of each kind, once all runs were hit; then what is left may end in peace.

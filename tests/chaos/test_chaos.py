@@ -23,8 +23,8 @@ from tests.chaos.people import Approver, Clerk, Client, begin, client, mails, re
 from tests.chaos.site import Saboteur, Site, site
 from tests.servers.own import Own
 
-RUNS = int(os.environ.get("KEYTURN_CHAOS_RUNS", "18"))
-SECONDS = float(os.environ.get("KEYTURN_CHAOS_SECONDS", "25"))
+RUNS = int(os.environ.get("KEYTURN_CHAOS_RUNS", "12"))
+SECONDS = float(os.environ.get("KEYTURN_CHAOS_SECONDS", "18"))
 # After the last strike everything has this long to come to its end.
 CALM_S = 240.0
 PAUSE_S = 0.8

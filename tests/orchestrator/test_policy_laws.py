@@ -132,7 +132,7 @@ def _limits(found: list[Rule]) -> list[Limit]:
 
 
 law = settings(
-    max_examples=300,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
