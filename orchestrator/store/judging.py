@@ -199,6 +199,8 @@ class Judging:
             session=self.case.session,
             verifier=self.verifier,
             run=self.case.run,
+            call=self.case.call,
+            spec=self.case.spec,
             approval=approval,
             verdict=verdict,
             now=self.case.now,

@@ -7,8 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.binding import Verifier
 from orchestrator.policy import APPROVER_RANK, Verdict
-from orchestrator.store import approvals, assignment, deciding, runs
-from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
+from orchestrator.release import ToolSpec
+from orchestrator.store import approvals, assignment, deciding, runs, steering
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DecisionRow,
+    PersonRow,
+    RunRow,
+)
 
 
 def asked(approval: ApprovalRow) -> Verdict:
@@ -26,6 +33,8 @@ class Prover:
     session: AsyncSession
     verifier: Verifier
     run: RunRow
+    call: CallRow
+    spec: ToolSpec
     approval: ApprovalRow
     verdict: Verdict
     now: datetime
@@ -41,10 +50,14 @@ class Prover:
     async def why_unproven(self, bound: str) -> str | None:
         """Return why the decisions do not carry the binding `bound`, or None."""
         given = await approvals.decisions(self.session, self.approval.id)
+        steered = await steering.steered_by(self.session, self.call, self.spec)
         for one in given:
             why = self._why_void(one, bound) or await self._why_not_by(one)
             if why:
                 return why
+            if one.person in steered:
+                # Read again: `not_by` is a column that no signature covers.
+                return f"{one.person_name} wrote what it was drafted from"
         agreed = deciding.who_agreed(self.approval, given)
         needed = max(self.approval.needed, self.verdict.approvers)
         if len(agreed) < needed:

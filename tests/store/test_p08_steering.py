@@ -30,6 +30,21 @@ async def test_p10_who_has_more_drafted_does_not_approve_it(
     assert (await desk.decide(run, "bob")).status == "approved"
 
 
+async def test_p10_who_is_struck_from_the_barred_is_found_again_at_the_lease(
+    desk: Desk,
+) -> None:
+    """Whoever writes to the database frees themselves, and it carries nothing."""
+    run = await sent_back(desk, "change")
+    await desk.draft(run, refund(499_00), turn=2)
+    await desk.tamper(await desk.approval(run, "pending"), not_by=[])
+
+    await desk.decide(run, "amy")
+
+    answer = await desk.lease(run, turn=2)
+    assert answer.kind == "refused"
+    assert "wrote what it was drafted from" in str((await desk.call(run, 2)).result)
+
+
 async def test_p10_who_has_another_order_drafted_does_not_approve_it(
     desk: Desk,
 ) -> None:
