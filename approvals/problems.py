@@ -22,6 +22,7 @@ from orchestrator.errors import (
     MalformedJson,
     NotFound,
     StoreUnavailable,
+    in_words,
 )
 from orchestrator.store.access import LastAdmin, OwnAccess, WouldWiden
 from orchestrator.store.approvals import (
@@ -224,4 +225,4 @@ def _name(condition: str) -> str:
 
 def _fault(error: Mapping[str, Any]) -> dict[str, JsonValue]:
     place = [str(part) for part in error["loc"] if part not in ("body", "query")]
-    return {"field": "/".join(place) or "body", "message": str(error["msg"])}
+    return {"field": "/".join(place) or "body", "message": in_words(error)}

@@ -1,5 +1,30 @@
 """Conditions that a caller of the rules or the record has to handle."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
+# What pydantic's own words leave unclear to whoever did not write the model.
+_WORDS: Final = {
+    "missing": "it is missing",
+    "extra_forbidden": "there is no such field",
+    "datetime_parsing": "write a time with its zone, such as 2026-11-25T18:00:00Z",
+    "datetime_from_date_parsing": (
+        "write a time with its zone, such as 2026-11-25T18:00:00Z"
+    ),
+    "timezone_aware": "write the time with its zone, such as 2026-11-25T18:00:00Z",
+}
+
+
+def in_words(fault: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, as people read it.
+
+    `fault` is one of a pydantic `ValidationError`'s errors.
+    """
+    kind, told = fault["type"], str(fault["msg"])
+    if kind == "string_too_short" and fault["ctx"]["min_length"] == 1:
+        return "it must not be empty"
+    return _WORDS.get(kind, told.removeprefix("Value error, "))
+
 
 class KeyturnError(Exception):
     """Any condition that Keyturn names: the text says what, which value, what to do."""

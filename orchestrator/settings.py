@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orchestrator.errors import KeyturnError
+from orchestrator.errors import KeyturnError, in_words
 from orchestrator.model import Price
 
 PREFIX = "KEYTURN_"
@@ -96,7 +96,7 @@ def read() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(
-            f"{_variable(first['loc'])}={_shown(first['input'])}: {first['msg']}. "
+            f"{_variable(first['loc'])}={_shown(first['input'])}: {in_words(first)}. "
             "Correct the environment and start again."
         ) from None
 

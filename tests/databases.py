@@ -14,7 +14,7 @@ from orchestrator.store.engine import Store
 from tests.servers import postgres
 
 # A machine that runs other tests at the same time may pause for seconds.
-PATIENCE = timedelta(seconds=20)
+PATIENCE = timedelta(seconds=8)
 
 
 def patient(url: str, *, clock: Clock | None = None) -> Store:

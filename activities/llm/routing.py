@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from activities.llm import anthropic_messages, openai_chat
-from activities.llm.anthropic_messages import AnthropicMessages
 from activities.llm.errors import MalformedTarget, NoTarget
-from activities.llm.openai_chat import OpenAIChat
 from activities.llm.provider import Provider
 
 # Self-hosted servers often want no key, but the SDKs insist on one.
@@ -35,20 +32,31 @@ def build_providers(
     """
     providers: list[Provider] = []
     if openai_api_key or openai_base_url:
-        providers.append(
-            OpenAIChat(
-                api_key=openai_api_key or _NO_KEY,
-                base_url=openai_base_url or openai_chat.OFFICIAL_URL,
-            )
-        )
+        providers.append(_openai(openai_api_key or _NO_KEY, openai_base_url))
     if anthropic_api_key or anthropic_base_url:
-        providers.append(
-            AnthropicMessages(
-                api_key=anthropic_api_key or _NO_KEY,
-                base_url=anthropic_base_url or anthropic_messages.OFFICIAL_URL,
-            )
-        )
+        providers.append(_anthropic(anthropic_api_key or _NO_KEY, anthropic_base_url))
     return {provider.name: provider for provider in providers}
+
+
+# Either SDK takes up to a second to load: who does not use it does not wait for it.
+
+
+def _openai(api_key: str, base_url: str | None) -> Provider:
+    from activities.llm.openai_chat import (  # noqa: PLC0415 see above
+        OFFICIAL_URL,
+        OpenAIChat,
+    )
+
+    return OpenAIChat(api_key=api_key, base_url=base_url or OFFICIAL_URL)
+
+
+def _anthropic(api_key: str, base_url: str | None) -> Provider:
+    from activities.llm.anthropic_messages import (  # noqa: PLC0415 see above
+        OFFICIAL_URL,
+        AnthropicMessages,
+    )
+
+    return AnthropicMessages(api_key=api_key, base_url=base_url or OFFICIAL_URL)
 
 
 async def close_providers(providers: Mapping[str, Provider]) -> None:

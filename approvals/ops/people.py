@@ -15,7 +15,7 @@ from approvals.errors import MayNot
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.errors import InvalidValue, KeyturnError, in_words
 from orchestrator.policy import Role
 from orchestrator.store import people, proposals, tokens
 from orchestrator.store.access import LastAdmin, OwnAccess
@@ -77,7 +77,7 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
         )
     except ValidationError as error:
         first = error.errors()[0]
-        words = f"{first['loc'][0]}: {first['msg']}. Correct it and try again."
+        words = f"{first['loc'][0]}: {in_words(first)}. Correct it and try again."
         return await _list(page, manager, problem=words)
     except REFUSALS as error:
         return await _list(page, manager, problem=str(error))

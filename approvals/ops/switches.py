@@ -15,7 +15,7 @@ from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue
+from orchestrator.errors import InvalidValue, in_words
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import ledger_view, proposals, releases, runs, switches
 from orchestrator.store.access import LastAdmin, OwnAccess
@@ -229,7 +229,7 @@ def _switch(  # noqa: PLR0913, PLR0917 a switch's fields
             until=_until(now, minutes),
         )
     except ValidationError as error:
-        raise InvalidValue(str(error.errors()[0]["msg"])) from None
+        raise InvalidValue(in_words(error.errors()[0])) from None
 
 
 def _until(now: datetime, minutes: str) -> datetime | None:

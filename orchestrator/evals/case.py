@@ -16,7 +16,7 @@ from pydantic import (
 
 from orchestrator import canonical
 from orchestrator.cli.exit_status import WrongUsage
-from orchestrator.errors import MalformedJson
+from orchestrator.errors import MalformedJson, in_words
 from orchestrator.policy import Role
 from orchestrator.status import CallStatus, RunStatus
 
@@ -146,4 +146,4 @@ def _case(path: Path, number: int, line: bytes) -> Case:
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(map(str, first["loc"])) or "the case"
-        raise SuiteError(f"{path}:{number}: {where}: {first['msg']}.") from None
+        raise SuiteError(f"{path}:{number}: {where}: {in_words(first)}.") from None

@@ -10,7 +10,7 @@ from sqlmodel import and_, col, or_, select
 
 from orchestrator import canonical
 from orchestrator.binding import Binding
-from orchestrator.errors import InvalidValue
+from orchestrator.errors import InvalidValue, in_words
 from orchestrator.money import Money
 from orchestrator.policy import Verdict
 from orchestrator.release import COMPUTED, Release, ToolSpec
@@ -82,7 +82,7 @@ def declared_money(spec: ToolSpec, arguments: object) -> Money | None:
         return Money(**value)  # pyright: ignore[reportUnknownArgumentType] as above
     except ValidationError as error:
         # A schema cannot tell which currencies there are.
-        why = error.errors()[0]["msg"]
+        why = in_words(error.errors()[0])
         raise InvalidValue(f"{spec.money}: {why}") from None
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical, plain_text, schema
 from orchestrator.binding import Signer
-from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.errors import InvalidValue, NotFound, in_words
 from orchestrator.policy import Action, Verdict, judge, strictest
 from orchestrator.release import Release, ToolSpec
 from orchestrator.store import (
@@ -248,4 +248,4 @@ def _check_money(spec: ToolSpec, edited: dict[str, JsonValue]) -> None:
     try:
         asking.declared_money(spec, edited)
     except ValidationError as error:
-        raise InvalidValue(f"{spec.money}: {error.errors()[0]['msg']}") from None
+        raise InvalidValue(f"{spec.money}: {in_words(error.errors()[0])}") from None

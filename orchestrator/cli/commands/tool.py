@@ -3,7 +3,7 @@
 import typer
 
 from orchestrator.cli import output
-from orchestrator.cli.api import Api
+from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson
 
 app = typer.Typer()
@@ -26,5 +26,11 @@ def listing(*, as_json: AsJson = False) -> None:
         return
     output.table(
         [name.capitalize() for name in COLUMNS],
-        [[tool.get(name) for name in COLUMNS] for tool in found],
+        [[*(tool.get(name) for name in COLUMNS[:-1]), _line(tool)] for tool in found],
     )
+
+
+def _line(tool: Item) -> str:
+    """Return the first paragraph of what a model is told of a tool, on one line."""
+    paragraph, _, _ = str(tool.get("description") or "").partition("\n\n")
+    return " ".join(paragraph.split())

@@ -20,6 +20,7 @@ from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.commands import managed_users
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.errors import in_words
 from orchestrator.policy import Role
 from orchestrator.store import people, tokens
 from orchestrator.store.approvals import Person
@@ -172,7 +173,7 @@ def _new_person(
     except ValidationError as error:
         first = error.errors()[0]
         raise WrongUsage(
-            f"{first['loc'][0]} {first['input']!r}: {first['msg']}."
+            f"{first['loc'][0]} {first['input']!r}: {in_words(first)}."
         ) from None
 
 
