@@ -1,9 +1,6 @@
 """A tool's definite no while facts are read ends the call, unless it is under way."""
 
-from datetime import timedelta
-
 from orchestrator import canonical
-from orchestrator.store.ledger import LEASE
 from tests.store.desk import Desk, refund
 
 
@@ -32,19 +29,6 @@ async def test_p02_refused_facts_leave_an_effect_alone_that_is_being_sent(
     assert (await desk.call(run)).status == "open"
     assert await desk.record(grant, "done") == "done"
     assert (await desk.call(run)).status == "done"
-
-
-async def test_refused_facts_free_a_lease_whose_holder_died(desk: Desk) -> None:
-    run = await desk.start()
-    await desk.draft(run, refund())
-    await desk.decide(run)
-    grant = await desk.granted(run)
-    desk.clock.go_on(LEASE + timedelta(seconds=1))
-
-    answer = await desk.give_up(run, "All gone.")
-
-    assert answer.kind == "failed"
-    assert (await desk.effect(grant.key)).status == "refused"
 
 
 async def test_p10_a_refusal_of_what_was_drafted_ends_nothing_of_an_edit(

@@ -163,7 +163,7 @@ async def test_p02_not_sent_is_tried_again_at_once(desk: Desk) -> None:
 async def test_p02_what_was_not_sent_for_an_ended_run_waits_for_nobody(
     desk: Desk,
 ) -> None:
-    """The look-up took long, the run ended meanwhile, and no attempt comes after it."""
+    """The attempt took long, the run ended meanwhile, and no other one comes after."""
     run = await desk.approved()
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "cut")
