@@ -22,6 +22,8 @@ async def save(
     """
     async with store.write() as session:
         await approvals.get(session, approval, tenant=tenant)
+        # Two tabs of one person may keep theirs at once; the later one stays.
+        await store.take_turn(session, f"draft {approval} {person}")
         now = await store.now(session)
         await session.merge(
             DraftRow(

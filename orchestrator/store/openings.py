@@ -26,6 +26,8 @@ async def record(store: Store, person: Person, approval: str, binding: str) -> N
                 f"{row.id} has changed since it was shown to you; read it again."
             )
         key = (approval, person.session, binding)
+        # Two tabs of one session may open it at once.
+        await store.take_turn(session, f"opening {approval} {person.session}")
         if await session.get(OpeningRow, key) is None:
             session.add(
                 OpeningRow(

@@ -24,11 +24,13 @@ async def register(store: Store, release: Release, *, code_version: str) -> str:
     """Store a release and make it live, unless it is live already; return its hash."""
     name = release.hash()
     async with store.write() as session:
+        # Workers of one deployment start at once and bring the same release.
+        await store.take_turn(session, f"release {release.workflow}")
         now = await store.now(session)
         live = await _live_row(session, release.workflow)
         if live is not None and live.hash == name:
             return name
-        row = await session.get(ReleaseRow, name, with_for_update=True)
+        row = await session.get(ReleaseRow, name)
         if row is None:
             row = ReleaseRow(
                 hash=name,

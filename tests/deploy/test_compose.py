@@ -98,7 +98,8 @@ def test_every_command_does_its_work_by_hand(
         for name in ("web", "worker", "effects"):
             _until(lambda name=name: hand.is_healthy(name, port), f"{name}'s health")
 
-    assert hand.statuses == {"web": [0], "worker": [0, 0], "effects": [0]}
+    expected = {"web": [0], "worker": [0, 0], "effects": [0]}
+    assert hand.statuses == expected, hand.logs()
     assert not hand.is_healthy("web", port)
 
 
@@ -137,6 +138,10 @@ class Hand:
             process.send_signal(signal.SIGTERM)
             status = process.wait(STOP_S)
             self.statuses.setdefault(name, []).append(status)
+
+    def logs(self) -> str:
+        """What the services wrote."""
+        return "\n".join(one.read_text() for one in self.folder.glob("*.log"))
 
     def is_healthy(self, name: str, port: int) -> bool:
         """As the container's health check finds it."""

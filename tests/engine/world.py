@@ -21,6 +21,7 @@ class World:
     mails: list[tuple[str, str, Mail]] = field(default_factory=list)
     breaks: list[BaseException] = field(default_factory=list)
     paid: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    looked_up: list[str] = field(default_factory=list)
     unreadable: dict[str, list[Exception]] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -64,6 +65,7 @@ class Ports:
         if self.world.unreadable.get(order):
             raise self.world.unreadable[order].pop(0)
         if path.startswith("/paid/"):
+            self.world.looked_up.append(order)
             return self.world.paid.get(order)
         found = self.world.orders.get(order)
         if found is None:
