@@ -26,12 +26,16 @@ class StepStart(_Message):
 
 
 class ThinkInput(_Message):
-    """Which turn of which step of which run."""
+    """Which turn of which step of which run.
+
+    `ends_run`: the step's output is the run's, so its last turn ends the run as well.
+    """
 
     run: str
     step: int
     turn: int
     start: StepStart | None = None
+    ends_run: bool = False
 
 
 class GatedCall(_Message):
@@ -51,6 +55,7 @@ class ThinkResult(_Message):
 
     `calls` leaves out reads that have been answered within the turn.
     `stored` marks a turn that was committed before this was asked.
+    `run_ended`: the run's end was recorded with the turn.
     """
 
     kind: Literal["calls", "final", "stopped", "hand_off", "failed", "cancelled"]
@@ -58,6 +63,7 @@ class ThinkResult(_Message):
     reason: str | None = None
     value: JsonValue = None
     stored: bool = False
+    run_ended: bool = False
 
 
 class CallInput(_Message):

@@ -178,5 +178,6 @@ class Perform:
 
 async def _heartbeat() -> None:
     while True:
-        activity.heartbeat()
+        # The time-out counts from the start too: a quick one need not be told of.
         await asyncio.sleep(1)
+        activity.heartbeat()

@@ -79,7 +79,7 @@ class Think:
             self._check_held(position)
             if position.run.status in ("stopped", "queued"):
                 await turns.go_on(self.store, wanted.run)
-            return await self._turn(position)
+            return await self._turn(position, ends_run=wanted.ends_run)
         except Held as held:
             return await self._stop(wanted, held.by)
         except Rerouted:
@@ -117,7 +117,7 @@ class Think:
         if found is not None:
             raise Held(f"switch {found.id}")
 
-    async def _turn(self, position: Position) -> ThinkResult:
+    async def _turn(self, position: Position, *, ends_run: bool) -> ThinkResult:
         if position.run.compensates is not None:
             return await self._compensate(position)
         _check_turns(position)
@@ -147,11 +147,12 @@ class Think:
             used=answered.used,
             duration_ms=answered.duration_ms,
             read_messages=tuple(m.id for m in position.unread if m.id is not None),
+            ends_run=ends_run,
         )
         is_ask = position.step.kind == "ask"
 
         def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
-            return _result(gated, output if is_final else None, is_ask)
+            return _result(gated, output if is_final else None, is_ask, ends_run)
 
         result = await keep_trying(
             lambda: turns.commit(self.store, turn, to_result, position),
@@ -182,7 +183,7 @@ class Think:
 
         def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
             del is_final
-            return _result(gated, None, is_ask=False)
+            return _result(gated, None, is_ask=False, ends_run=False)
 
         stored = await turns.commit(self.store, turn, to_result, position)
         return ThinkResult.model_validate_json(stored)
@@ -385,12 +386,12 @@ def _result(
     gated: list[Gated],
     output: Mapping[str, JsonValue] | None,
     is_ask: bool,  # noqa: FBT001 a fact, not a mode
+    ends_run: bool,  # noqa: FBT001 as above
 ) -> str:
     if output is not None:
         value = dict(output) if is_ask else None
-        return ThinkResult(kind="final", value=value).model_dump_json(
-            exclude_defaults=True
-        )
+        last = ThinkResult(kind="final", value=value, run_ended=ends_run)
+        return last.model_dump_json(exclude_defaults=True)
     calls = tuple(
         GatedCall(index=g.index, gate=g.gate, last=g.last, until=g.until) for g in gated
     )
@@ -445,5 +446,6 @@ def _parsed(arguments: str) -> JsonValue:
 
 async def _heartbeat() -> None:
     while True:
-        activity.heartbeat()
+        # The time-out counts from the start too: a quick one need not be told of.
         await asyncio.sleep(1)
+        activity.heartbeat()

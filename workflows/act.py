@@ -63,7 +63,13 @@ class ActLoop:
                 self._continue(())
             heard = self._bells
             result = await stubs.think(
-                ThinkInput(run=start.run, step=start.step, turn=self._turn, start=begin)
+                ThinkInput(
+                    run=start.run,
+                    step=start.step,
+                    turn=self._turn,
+                    start=begin,
+                    ends_run=start.ends_run,
+                )
             )
             begin = None
             if result.kind == "stopped":
@@ -175,6 +181,7 @@ class ActLoop:
                 effects_queue=self._start.effects_queue,
                 turn=self._turn,
                 start=None,
+                ends_run=self._start.ends_run,
                 open=still,
             )
         )
@@ -183,6 +190,8 @@ class ActLoop:
 def _end(result: ThinkResult) -> ActEnd:
     match result.kind:
         case "final" | "hand_off" | "failed" | "cancelled":
-            return ActEnd(kind=result.kind, reason=result.reason)
+            return ActEnd(
+                kind=result.kind, reason=result.reason, run_ended=result.run_ended
+            )
         case "calls" | "stopped":
             raise AssertionError(result.kind)

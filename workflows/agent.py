@@ -74,6 +74,7 @@ class AgentWorkflow(Generic[In, Out]):
         self._bells = 0
         self._step = 0
         self._asks = 0
+        self._is_ended = False
         self._start = RunStart(run="", effects_queue="")
 
     @workflow.signal(name="ring")
@@ -87,10 +88,15 @@ class AgentWorkflow(Generic[In, Out]):
 
     async def run(self) -> Ref[Out]:
         """Return the reference to the run's output; by default the tool loop's."""
-        return await self.act("act")
+        # A `run` of one's own that calls this one may have more to do.
+        is_all = type(self).run is AgentWorkflow[In, Out].run
+        return await self._act("act", "", ends_run=is_all)
 
     async def act(self, step: str, *, instructions: str = "") -> Ref[Out]:
         """Carry out one tool loop as a child workflow and return its output's place."""
+        return await self._act(step, instructions, ends_run=False)
+
+    async def _act(self, step: str, instructions: str, *, ends_run: bool) -> Ref[Out]:
         number = self._next_step()
         end = await workflow.execute_child_workflow(
             ActLoop.run,
@@ -100,6 +106,7 @@ class AgentWorkflow(Generic[In, Out]):
                 effects_queue=self._start.effects_queue,
                 turn=_first_turn(number),
                 start=StepStart(name=step, instructions=instructions),
+                ends_run=ends_run,
             ),
             id=f"{self._start.run}/act/{number}",
             # A loop that outlived its lost parent ends: the record is what goes on.
@@ -107,6 +114,7 @@ class AgentWorkflow(Generic[In, Out]):
         )
         if end.kind != "final":
             raise _Ending(end)
+        self._is_ended = end.run_ended
         return Ref[Out](step=number)
 
     async def ask(
@@ -151,9 +159,10 @@ class AgentWorkflow(Generic[In, Out]):
         self._start = start
         try:
             output = await self.run()
-            await self._finish(
-                FinishInput(run=start.run, outcome="completed", step=output.step)
-            )
+            if not self._is_ended:
+                await self._finish(
+                    FinishInput(run=start.run, outcome="completed", step=output.step)
+                )
         except _Ending as ending:
             await self._finish(_finish(start.run, ending.end))
 

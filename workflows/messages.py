@@ -29,21 +29,26 @@ class OpenCall(_Message):
 
 
 class ActStart(_Message):
-    """Which step a loop carries out, and from where."""
+    """Which step a loop carries out, and from where.
+
+    `ends_run`: the step's output is the run's, so its last turn ends the run as well.
+    """
 
     run: str
     step: int
     effects_queue: str
     turn: int
     start: StepStart | None = None
+    ends_run: bool = False
     open: tuple[GatedCall, ...] = ()
 
 
 class ActEnd(_Message):
-    """How a step ended; its output is in the store."""
+    """How a step ended, and whether the run did; its output is in the store."""
 
     kind: Literal["final", "hand_off", "failed", "cancelled"]
     reason: str | None = None
+    run_ended: bool = False
 
 
 class Waiting(_Message):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -39,16 +40,23 @@ class CallView:
         return asking.effective(self.call)
 
 
+# Asked for every read and every action; to build it takes longer than to ask it.
+_CALL = (
+    select(CallRow, RunRow)
+    .join(RunRow, col(RunRow.id) == col(CallRow.run))
+    .where(
+        col(CallRow.run) == bindparam("run"),
+        col(CallRow.turn) == bindparam("turn"),
+        col(CallRow.index) == bindparam("index"),
+    )
+)
+
+
 async def load(store: Store, run: str, turn: int, index: int) -> CallView:
     """Return the call, or raise `NotFound`."""
     async with store.read() as session:
-        query = (
-            select(CallRow, RunRow)
-            .join(RunRow, col(RunRow.id) == col(CallRow.run))
-            .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
-            .where(col(CallRow.index) == index)
-        )
-        found = (await session.execute(query)).one_or_none()
+        place = {"run": run, "turn": turn, "index": index}
+        found = (await session.execute(_CALL, place)).one_or_none()
         if found is None:
             raise NotFound(kind="call", name=f"{run}:{turn}.{index}")
         call, row = found

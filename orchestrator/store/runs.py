@@ -236,47 +236,49 @@ async def finish(store: Store, run: str, ending: Ending) -> RunRow:
     """Record how a run ended; a second call returns the first's result."""
     async with store.write() as session:
         row = await get(session, run, lock=True)
-        if row.status in ENDED_RUNS:
-            return row
-        if ending.outcome == "completed" and await _has_unread(session, run):
-            words = "the customer wrote again at the very end"
-            ending = ending.model_copy(
-                update={"outcome": "handed_off", "reason": words}
-            )
-            row.output = await _output(session, run, ending)
-        failed_later = await _reopened(session, run)
-        if ending.outcome != "handed_off" and failed_later is not None:
-            words = f"{failed_later.tool} was done and failed later"
-            ending = ending.model_copy(
-                update={"outcome": "handed_off", "reason": words}
-            )
-            row.output = await _output(session, run, ending)
-        now = await store.now(session)
-        row.status, row.ended_at = ending.outcome, now
-        row.stopped_by = row.stopped_at = None
-        if ending.outcome == "completed":
-            row.output = await _output(session, run, ending)
-        if ending.outcome == "handed_off":
-            # A fallback has left its reason already: words stay out of the workflow.
-            given = {"reason": ending.reason, "detail": ending.detail}
-            row.handed_off = row.handed_off or given
-        if ending.outcome == "failed":
-            left = (row.handed_off or {}).get("reason")
-            words = left or ending.detail or ending.reason or ""
-            row.failure, row.handed_off = asking.storable(words), None
-        await _cancel_approvals(session, run, now=now)
-        audit.record(
-            session,
-            audit.Entry(
-                actor=f"run:{run}",
-                kind=f"run.{ending.outcome}",
-                tenant=row.tenant,
-                run=run,
-                payload={"reason": ending.reason, "release": row.release},
-            ),
-            at=now,
-        )
+        await end(session, row, ending, now=await store.now(session))
         return row
+
+
+async def end(
+    session: AsyncSession, row: RunRow, ending: Ending, *, now: datetime
+) -> None:
+    """Record in this transaction how a locked run ended; one that has is let be."""
+    if row.status in ENDED_RUNS:
+        return
+    if ending.outcome == "completed" and await _has_unread(session, row.id):
+        words = "the customer wrote again at the very end"
+        ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
+        row.output = await _output(session, row.id, ending)
+    failed_later = await _reopened(session, row.id)
+    if ending.outcome != "handed_off" and failed_later is not None:
+        words = f"{failed_later.tool} was done and failed later"
+        ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
+        row.output = await _output(session, row.id, ending)
+    row.status, row.ended_at = ending.outcome, now
+    row.stopped_by = row.stopped_at = None
+    if ending.outcome == "completed":
+        row.output = await _output(session, row.id, ending)
+    if ending.outcome == "handed_off":
+        # A fallback has left its reason already: words stay out of the workflow.
+        given = {"reason": ending.reason, "detail": ending.detail}
+        row.handed_off = row.handed_off or given
+    if ending.outcome == "failed":
+        left = (row.handed_off or {}).get("reason")
+        words = left or ending.detail or ending.reason or ""
+        row.failure, row.handed_off = asking.storable(words), None
+    await _cancel_approvals(session, row.id, now=now)
+    audit.record(
+        session,
+        audit.Entry(
+            actor=f"run:{row.id}",
+            kind=f"run.{ending.outcome}",
+            tenant=row.tenant,
+            run=row.id,
+            payload={"reason": ending.reason, "release": row.release},
+        ),
+        at=now,
+    )
 
 
 async def stop(session: AsyncSession, row: RunRow, by: str, *, now: datetime) -> None:

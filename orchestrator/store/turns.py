@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, func, select, update
@@ -29,6 +30,7 @@ from orchestrator.store import (
     switches,
 )
 from orchestrator.store.engine import Store
+from orchestrator.store.runs import Ending
 from orchestrator.store.tables import (
     CallRow,
     CustomerMessageRow,
@@ -116,23 +118,42 @@ async def begin_step(
         return
 
 
+# One statement: it is asked in every turn, and once a second while a model is. Built
+# once, for to build it takes longer than to ask it.
+_POSITION = (
+    select(
+        RunRow,
+        StepRow,
+        TurnRow.result,
+        exists().where(
+            col(CustomerMessageRow.run) == bindparam("run"),
+            col(CustomerMessageRow.turn).is_(None),
+        ),
+    )
+    .select_from(RunRow)
+    .outerjoin(
+        TurnRow,
+        and_(
+            col(TurnRow.run) == bindparam("run"),
+            col(TurnRow.turn) == bindparam("turn"),
+        ),
+    )
+    .outerjoin(
+        StepRow,
+        and_(
+            col(StepRow.run) == bindparam("run"),
+            col(StepRow.step) == bindparam("step"),
+        ),
+    )
+    .where(col(RunRow.id) == bindparam("run"))
+)
+
+
 async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
     """Return where the run stands; raises `NotFound` for an unknown run or step."""
-    this_turn = and_(col(TurnRow.run) == run, col(TurnRow.turn) == turn)
-    this_step = and_(col(StepRow.run) == run, col(StepRow.step) == step)
-    has_unread = exists().where(
-        col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
-    )
-    # One statement: it is asked in every turn, and once a second while a model is.
-    query = (
-        select(RunRow, StepRow, TurnRow.result, has_unread)
-        .select_from(RunRow)
-        .outerjoin(TurnRow, this_turn)
-        .outerjoin(StepRow, this_step)
-        .where(col(RunRow.id) == run)
-    )
+    place = {"run": run, "step": step, "turn": turn}
     async with store.read() as session:
-        found = (await session.execute(query)).one_or_none()
+        found = (await session.execute(_POSITION, place)).one_or_none()
         if found is None:
             raise NotFound(kind="run", name=run)
         row, known, result, is_written = found
@@ -230,7 +251,7 @@ class GaveUp(BaseModel):
 
 
 class Turn(BaseModel):
-    """All that one turn commits."""
+    """All that one turn commits; one that `ends_run` commits the run's end with it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -247,6 +268,7 @@ class Turn(BaseModel):
     duration_ms: int = 0
     read_messages: tuple[int, ...] = ()
     gave_up: GaveUp | None = None
+    ends_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -313,6 +335,9 @@ class _Committing:
         self._record(result)
         await self._close_step()
         self._set_status(gated)
+        if self._is_final and turn.ends_run:
+            ending = Ending(outcome="completed", step=turn.step)
+            await runs.end(session, self._run, ending, now=self._now)
         return result
 
     async def _say(self) -> None:
@@ -577,20 +602,30 @@ async def _unread(session: AsyncSession, run: str) -> list[CustomerMessageRow]:
     return list((await session.execute(query)).scalars())
 
 
+def _of_turns(table: type[MessageRow] | type[CallRow]) -> Any:  # noqa: ANN401 a query of either
+    return (
+        select(table)
+        .where(col(table.run) == bindparam("run"))
+        .where(
+            col(table.turn) >= bindparam("since"),
+            col(table.turn) < bindparam("before"),
+        )
+        .order_by(col(table.turn), col(table.index))
+    )
+
+
+_PAGES = (_of_turns(MessageRow), _of_turns(CallRow))
+
+
 async def _page(
     session: AsyncSession, run: str, *, since: int, before: int
 ) -> list[PastTurn]:
     # A step's turns are numbered without a gap; before the first stands its opening.
     numbers = range(max(since, before - PAGE), before)
     found = {number: PastTurn(number) for number in numbers}
-    for table in (MessageRow, CallRow):
-        query = (
-            select(table)
-            .where(col(table.run) == run)
-            .where(col(table.turn) >= numbers[0], col(table.turn) < before)
-            .order_by(col(table.turn), col(table.index))
-        )
-        for row in (await session.execute(query)).scalars():
+    place = {"run": run, "since": numbers[0], "before": before}
+    for query in _PAGES:
+        for row in (await session.execute(query, place)).scalars():
             found[row.turn].add(row)
     return list(found.values())
 

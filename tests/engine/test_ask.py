@@ -1,4 +1,4 @@
-"""`ask`: one small structured answer, whatever the model says first."""
+"""`ask`: one small structured answer, whatever the model says first, before or after."""
 
 import pytest
 
@@ -32,3 +32,19 @@ async def test_a_wrong_answer_is_told_and_repaired(
 
     assert (row.status, len(play.requests)) == ("completed", 3)
     assert "Solve the lamp." in play.told()
+
+
+async def test_a_run_of_ones_own_goes_on_after_the_loop(stage: Stage) -> None:
+    play = stage.plays.add(DONE, final({"kind": "angry"}))
+    ticket: dict[str, object] = {
+        "customer_id": "c1",
+        "email": "ann@example.com",
+        "text": f"play:{play.name}",
+    }
+
+    run = await stage.engine.start_workflow("thorough", ticket)
+    row = await stage.engine.ended(run)
+
+    assert (row.status, len(play.requests)) == ("handed_off", 2)
+    assert row.handed_off is not None
+    assert row.handed_off["reason"] == "the customer is angry"

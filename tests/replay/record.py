@@ -2,8 +2,8 @@
 
 With names of scenes behind it, only those.
 
-Run it when the order of a workflow's commands was changed under `workflow.patched`;
-the old files stay, for runs that are still open.
+Run it when the order of a workflow's commands has changed for new runs, and write into
+a folder of the next number: the older ones stay, for runs that are still open.
 """
 
 import asyncio
@@ -21,7 +21,9 @@ from orchestrator.store import compensating, migrate, runs
 from tests.engine.engine import Engine, running_engine
 from tests.servers import temporal
 
-FOLDER = Path(__file__).parent / "histories"
+HISTORIES = Path(__file__).parent / "histories"
+# 1: each run ends by an activity. 2: the last turn of its one loop ends it.
+FOLDER = HISTORIES / "2"
 APPS = ("tests.apps.desk", "tests.apps.branching")
 SHIPPED = ("workflows.support",)
 
@@ -168,6 +170,7 @@ async def record(scene: Callable[[Engine], Awaitable[str]], engine: Engine) -> N
     """Play one scene and write the histories of the run and of its loop."""
     run = await scene(engine)
     await engine.ended(run)
+    await engine.parts.client.get_workflow_handle(run).result()
     async for name, history in _histories(engine, run):
         path = FOLDER / f"{scene.__name__}-{name}.json"
         path.write_text(history, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A contract of a workflow that asks, branches and acts."""
+"""The contracts of workflows with a `run` of their own."""
 
 from pydantic import BaseModel
 
@@ -12,3 +12,4 @@ class Kind(BaseModel):
 
 
 BRANCHING = desk.DESK.model_copy(update={"name": "branching"})
+THOROUGH = desk.DESK.model_copy(update={"name": "thorough"})

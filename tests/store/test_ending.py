@@ -1,0 +1,74 @@
+"""The last turn of a run's one loop ends the run in the same commit."""
+
+import pytest
+
+from orchestrator import canonical
+from orchestrator.store import runs, turns
+from orchestrator.store.turns import Turn
+from tests.store.desk import Desk
+
+SOLVED = {"summary": "done", "confidence": 0.9}
+
+
+async def conclude(desk: Desk, run: str, *, ends_run: bool, read: int = 0) -> bool:
+    """Commit a last turn, and tell whether it stood as the last."""
+    stood: list[bool] = []
+    position = await turns.load(desk.store, run=run, step=1, turn=1)
+    last = Turn(
+        run=run,
+        step=1,
+        turn=1,
+        text=canonical.text({"text": "Done."}),
+        output=dict(SOLVED),
+        read_messages=tuple(m.id for m in position.unread[:read] if m.id is not None),
+        ends_run=ends_run,
+    )
+
+    def keep(_gated: object, is_final: bool) -> str:  # noqa: FBT001 a fact
+        stood.append(is_final)
+        return "{}"
+
+    await turns.commit(desk.store, last, keep, position)
+    return stood == [True]
+
+
+async def test_the_last_turn_ends_the_run(desk: Desk) -> None:
+    run = await desk.start()
+
+    assert await conclude(desk, run, ends_run=True)
+
+    row = await desk.run(run)
+    assert (row.status, row.output) == ("completed", SOLVED)
+    assert row.ended_at is not None
+    assert (await desk.audit(run))[-2:] == ["turn", "run.completed"]
+
+
+async def test_a_step_of_several_ends_nothing_but_itself(desk: Desk) -> None:
+    run = await desk.start()
+
+    assert await conclude(desk, run, ends_run=False)
+
+    assert (await desk.run(run)).status == "running"
+
+
+@pytest.mark.parametrize("read", [0, 1])
+async def test_an_answer_without_the_customers_last_words_ends_no_run(
+    desk: Desk, read: int
+) -> None:
+    run = await desk.start()
+    for text in ("And another thing.", "And one more.")[: read + 1]:
+        await runs.customer_wrote(desk.store, run, text=text, external_id=None, by="c1")
+
+    assert not await conclude(desk, run, ends_run=True, read=read)
+
+    assert (await desk.run(run)).status == "running"
+
+
+async def test_a_run_that_was_ended_stays_as_it_ended(desk: Desk) -> None:
+    run = await desk.start()
+    await runs.finish(desk.store, run, runs.Ending(outcome="cancelled", reason="no"))
+
+    await conclude(desk, run, ends_run=True)
+
+    assert (await desk.run(run)).status == "cancelled"
+    assert "run.completed" not in await desk.audit(run)
