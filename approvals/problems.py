@@ -132,7 +132,7 @@ def of_error(error: KeyturnError, *, instance: str) -> Answer:
     problem = _problem(
         _name(type(error).__name__) if status != 500 else "internal",
         status,
-        str(error) if status != 500 else "Something here broke; it is in our log.",
+        _words(error) if status != 500 else "Something here broke; it is in our log.",
         instance,
         **_members(error),
     )
@@ -208,6 +208,10 @@ def _members(  # noqa: PLR0911 one for each condition
             return {"kind": error.kind, "known": known}
         case _:
             return {}
+
+
+def _words(error: KeyturnError) -> str:
+    return error.told if isinstance(error, StoreUnavailable) else str(error)
 
 
 def _headers(error: KeyturnError, status: int) -> dict[str, str]:

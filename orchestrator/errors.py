@@ -143,4 +143,12 @@ class LimitExceeded(KeyturnError):
 
 
 class StoreUnavailable(KeyturnError):
-    """The database cannot be reached or cannot write; nothing was started."""
+    """The database cannot be reached or cannot write; nothing was started.
+
+    `told` says so to whoever asks over the network, without an address of our own.
+    """
+
+    def __init__(self, words: str, *, told: str | None = None) -> None:
+        """Take the words for the log and the command line, and those for others."""
+        self.told = told or words
+        super().__init__(words)

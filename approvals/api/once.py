@@ -10,6 +10,7 @@ from approvals.auth.visitor import CurrentPerson
 from approvals.dependencies import StoreDep
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
+from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.idempotency import Kept
 
@@ -41,9 +42,8 @@ async def claim(
     """Claim the key for this request, or raise `Replay` with the first answer."""
     if own_key is None:
         return
-    kept = await idempotency.claim(
-        store, person=person.id, key=own_key, request=await _digest(request)
-    )
+    asked = await _digest(request, person)
+    kept = await idempotency.claim(store, person=person.id, key=own_key, request=asked)
     if kept is not None:
         raise Replay(kept)
     request.state.claimed = (store, person.id, own_key)
@@ -80,9 +80,10 @@ def _claimed(request: Request) -> tuple[Store, str, str] | None:
     return getattr(request.state, "claimed", None)
 
 
-async def _digest(request: Request) -> str:
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(asked + await request.body()).hexdigest()
+async def _digest(request: Request, person: Person) -> str:
+    # Whoever belongs to another tenant now gets no answer that was given in the first.
+    asked = f"{request.method} {request.url.path}?{request.url.query} {person.tenant}\n"
+    return hashlib.sha256(asked.encode() + await request.body()).hexdigest()
 
 
 ONCE = [Depends(claim)]

@@ -100,11 +100,15 @@ async def make_service_token(
     id: PathId,  # noqa: A002 the path's name
     wanted: MakeToken,
     manager: Manager,
+    visitor: SignedIn,
     store: StoreDep,
 ) -> TokenWithSecret:
-    """Make a token for a service; it decides nothing. People make their own."""
+    """Make a token for a service; it decides nothing. People make their own.
+
+    Where a token asks, the new one is revoked with it.
+    """
     owner = await managed(store, id, manager)
-    return await make(store, owner, wanted, by=manager, made_with=None)
+    return await make(store, owner, wanted, by=manager, made_with=visitor.token)
 
 
 @router.delete("/people/{id}/tokens/{token}", responses=ONE)

@@ -11,7 +11,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from approvals.auth import cookies, permissions
 from approvals.auth.permissions import Action
-from approvals.dependencies import Parts, PartsDep
+from approvals.dependencies import Parts, PartsDep, parts_of
 from approvals.errors import Forged, NotSignedIn
 from orchestrator.store import sessions, tokens
 from orchestrator.store.approvals import Person
@@ -105,16 +105,20 @@ def refuse_other_origin(request: Request) -> None:
         site = request.headers.get("sec-fetch-site")
         is_ours = origin is None and site in (None, "same-origin", "none")
     else:
-        is_ours = _host_of(origin) == request.headers.get("host")
+        is_ours = _is_here(origin, request)
     if not is_ours:
         raise Forged("Another site sent this request; open the page here and repeat.")
 
 
-def _host_of(origin: str) -> str | None:
+def _is_here(origin: str, request: Request) -> bool:
+    """Tell whether a page of this server sent it; over https, no page of http did."""
     try:
-        return urlsplit(origin).netloc
+        sender = urlsplit(origin)
     except ValueError:  # what no browser sends, such as `http://[`
-        return None
+        return False
+    if sender.scheme != "https" and cookies.is_secure(parts_of(request)):
+        return False
+    return sender.netloc == request.headers.get("host")
 
 
 async def _by_token(request: Request, parts: Parts) -> Visitor:

@@ -52,6 +52,9 @@ class Store:
         self._clock = clock
         self.engine = _engine(url, transaction_timeout)
 
+    def _faults(self) -> "_named_faults":
+        return _named_faults(self._shown_url, is_file=self.is_sqlite)
+
     @property
     def is_sqlite(self) -> bool:
         """Tell which dialect this is."""
@@ -63,7 +66,7 @@ class Store:
 
         Raises `StoreUnavailable` where the database is away or cannot write.
         """
-        with _named_faults(self._shown_url):
+        with self._faults():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 yield session
 
@@ -76,7 +79,7 @@ class Store:
         On SQLite the write lock is taken at the start, so that what is read stays true;
         where it is not had within `wait_s`, `StoreUnavailable` is raised.
         """
-        with _named_faults(self._shown_url):
+        with self._faults():
             async with AsyncSession(self.engine, expire_on_commit=False) as session:
                 if self.is_sqlite:
                     await sqlite.begin(session, wait_s=wait_s)
@@ -147,8 +150,9 @@ _FAULTS = (OperationalError, InternalError, OSError, NoConnection)
 class _named_faults:  # noqa: N801 reads as the with-statement it is used in
     """Turns a driver's fault into `StoreUnavailable`; broken constraints pass."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_file: bool) -> None:
         self._url = url
+        self._is_file = is_file
 
     def __enter__(self) -> None:
         """Do nothing; the work is at the end."""
@@ -170,10 +174,14 @@ class _named_faults:  # noqa: N801 reads as the with-statement it is used in
         if isinstance(error, _FAULTS) or (
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):
+            why = str(getattr(error, "orig", error)).strip()
+            # A server's driver names its host; a file's says what is wrong with it.
+            shown = f": {why}" if self._is_file else ""
             raise StoreUnavailable(
-                f"The database {self._url} cannot be used now: "
-                f"{str(getattr(error, 'orig', error)).strip()}. Nothing was changed; "
-                "check that it runs and has room."
+                f"The database {self._url} cannot be used now: {why}. Nothing was "
+                "changed; check that it runs and has room.",
+                told=f"The database cannot be used now{shown}. Nothing was changed; "
+                "repeat this in a moment. Our log says more.",
             ) from error
 
 

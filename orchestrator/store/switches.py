@@ -71,10 +71,11 @@ async def put(store: Store, switch: Switch) -> Barrier:
         return await _put(store, switch)
     except StoreUnavailable as error:
         held = lock_holder.words(store.url) if store.is_sqlite else ""
-        raise NotSet(
+        words = (
             f"Switch {switch.id} is NOT SET.{held} Stop the workers if it cannot wait, "
-            f"and set it again. {error}"
-        ) from error
+            "and set it again."
+        )
+        raise NotSet(f"{words} {error}", told=f"{words} {error.told}") from error
 
 
 async def _put(store: Store, switch: Switch) -> Barrier:

@@ -53,8 +53,9 @@ async def issue(
 ) -> Issued:
     """Make a token of this person's.
 
-    `made_with` is the token that asks for it, if one does: the new one does no more,
-    lives no longer, and is revoked with it. Raises `NotFound` or `WiderThanItsToken`.
+    `made_with` is the token that asks for it, if one does: the new one is revoked with
+    it and, where both are one person's, does no more and lives no longer. Raises
+    `NotFound` or `WiderThanItsToken`.
     """
     plain = PREFIX + secrets.token_urlsafe(32)
     async with store.write() as session:
@@ -160,6 +161,9 @@ async def _refuse_wider(session: AsyncSession, row: TokenRow) -> None:
     )
     if parent is None or parent.revoked_at is not None:
         raise NotFound(kind="token", name=str(row.parent))
+    if parent.person != row.person:
+        # Whoever manages a service gives it what the service may do.
+        return
     more = beyond(row.scopes, parent.scopes)
     if more:
         raise WiderThanItsToken(

@@ -104,3 +104,23 @@ async def test_nobody_revokes_anothers_token(accounts: Accounts) -> None:
         await tokens.revoke(accounts.store, made.row.id, by=ben.id, person=ben.id)
 
     assert await tokens.find(accounts.store, made.plain) is not None
+
+
+async def test_a_services_token_goes_with_the_admins_that_made_it(
+    accounts: Accounts,
+) -> None:
+    admins = await _issue(accounts, "people.manage", days=2)
+    service = await accounts.open("shop", "operator")
+    new = NewToken(name="shop", scopes=("runs.start",), ends_in=30 * DAY)
+
+    made = await tokens.issue(
+        accounts.store,
+        service.id,
+        new,
+        by=admins.row.person,
+        made_with=admins.row.id,
+    )
+
+    assert await tokens.find(accounts.store, made.plain) is not None
+    await tokens.revoke(accounts.store, admins.row.id, by=admins.row.person)
+    assert await tokens.find(accounts.store, made.plain) is None

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlmodel import select
 from temporalio.client import Client
 
@@ -63,6 +63,9 @@ async def test_a_database_that_is_away_is_said_and_comes_back(
     assert all(one.headers["retry-after"] for one in away)
     assert "cannot be used now" in away[0].json()["detail"]
     assert "Nothing was changed" in away[0].json()["detail"]
+    place = make_url(own_postgres.address)
+    assert not [one for one in away if (place.host or "?") in one.text]
+    assert not [one for one in away if str(place.port) in one.text]
     assert (ready.status_code, ready.json()["store"]) == (503, "away")
     assert back.status_code == 202
     await store.close()

@@ -90,6 +90,22 @@ async def test_a_key_belongs_to_its_person(
     assert first.json()["id"] != second.json()["id"]
 
 
+async def test_p08_a_key_gives_no_answer_of_a_tenant_that_was_left(
+    http: httpx2.AsyncClient, store: Store, people: People
+) -> None:
+    row = await people.named("ann", tenant="north")
+    headers = {**await people.token("ann"), "Idempotency-Key": "abc"}
+    body = {**BODY, "tenant": "north"}
+    first = await http.post(RUNS, json=body, headers=headers)
+    async with store.write() as session:
+        (await session.merge(row)).tenant = "south"
+
+    again = await http.post(RUNS, json=body, headers=headers)
+
+    assert (first.status_code, again.status_code) == (202, 422)
+    assert first.json()["id"] not in again.text
+
+
 async def test_a_refused_request_frees_its_key(
     http: httpx2.AsyncClient, people: People
 ) -> None:

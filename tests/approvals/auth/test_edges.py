@@ -36,6 +36,24 @@ async def test_an_origin_that_is_none_is_another_site(
     assert "keyturn" not in http.cookies
 
 
+@pytest.mark.parametrize(("scheme", "status"), [("http", 403), ("https", 303)])
+async def test_over_https_a_page_of_http_is_another_site(
+    store: Store, people: People, scheme: str, status: int
+) -> None:
+    await people.named("ann", password=PASSWORD)
+    settings = Settings(public_url="https://keyturn.example")
+    app = application(settings, store, None, Signer(new_key()))
+    origin = {"origin": f"{scheme}://keyturn.example"}
+
+    # As a proxy that ends TLS passes it on.
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=app), base_url="http://keyturn.example"
+    ) as http:
+        answer = await http.post("/sign-in", data=FORM, headers=origin)
+
+    assert answer.status_code == status
+
+
 async def test_no_address_leads_to_the_host_that_a_request_names(
     http: httpx2.AsyncClient,
 ) -> None:
