@@ -1,5 +1,6 @@
-"""Around every request: its time, headers that bind the browser, a bound on the body."""
+"""Around every request: its time, headers that bind the browser, bounds on the body."""
 
+import asyncio
 import time
 
 from fastapi import Request
@@ -14,6 +15,8 @@ from approvals.error_handlers import answer
 
 # A contract's input has at most a million bytes; JSON escapes may double them.
 LARGEST_BODY = 2_500_000
+# So long the largest one may take, at 80 kB a second.
+BODY_WITHIN_S = 30.0
 
 POLICY = "; ".join(
     (
@@ -91,12 +94,19 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses a body beyond the bound, before or while it is read."""
+    """Refuses a body beyond the bounds, before or while it is read."""
 
-    def __init__(self, app: ASGIApp, *, largest: int = LARGEST_BODY) -> None:
-        """Take the application and the bound in bytes."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        largest: int = LARGEST_BODY,
+        within_s: float = BODY_WITHIN_S,
+    ) -> None:
+        """Take the application and the bounds: bytes, and seconds to arrive in."""
         self._app = app
         self._largest = largest
+        self._within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -108,22 +118,40 @@ class BodyLimit:
             refused = problems.of_http(self._refusal(), instance=scope["path"])
             await answer(Request(scope), refused)(scope, receive, send)
             return
-        await self._app(scope, self._counting(receive), send)
+        await self._app(scope, self._bounded(receive), send)
 
-    def _counting(self, receive: Receive) -> Receive:
-        seen = 0
+    def _bounded(self, receive: Receive) -> Receive:
+        seen, is_whole, clock = 0, False, asyncio.get_running_loop().time
+        deadline: float | None = None
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+        async def bounded() -> Message:
+            nonlocal seen, is_whole, deadline
+            if is_whole:
+                # What comes now is that the other side has gone.
+                return await receive()
+            deadline = deadline or clock() + self._within_s
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise self._too_slow() from None
+            is_whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self._largest:
                 raise self._refusal()
             return message
 
-        return counted
+        return bounded
 
     def _refusal(self) -> HTTPException:
         return HTTPException(
             413, f"The body is larger than {self._largest} bytes; send less at once."
+        )
+
+    def _too_slow(self) -> HTTPException:
+        return HTTPException(
+            408,
+            f"The body did not arrive within {self._within_s:g} s; nothing was done. "
+            "Send it again.",
+            headers={"Connection": "close"},
         )

@@ -9,6 +9,7 @@ _DESCRIPTIONS = {
     401: "Nobody is signed in, or the token opens nothing",
     403: "This person may not do this",
     404: "There is none, or none that this person may see",
+    408: "The body did not arrive in time; nothing was done",
     409: "Its state does not allow this; the problem says which",
     412: "It has changed since it was shown",
     413: "The body is too large",
@@ -29,5 +30,5 @@ def problems(*statuses: int) -> Replies:
 
 EVERYWHERE = problems(401, 403, 422, 503)
 ONE = problems(404)
-BODY = problems(400, 413)
+BODY = problems(400, 408, 413)
 STATE = problems(409)

@@ -4,8 +4,10 @@ import asyncio
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlmodel import select
 
+from approvals.middleware import BodyLimit
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import OutboxRow, RunRow
 from tests.approvals.desk import Desk
@@ -218,6 +220,28 @@ async def test_a_body_too_large_is_refused(
     assert (declared.status_code, streamed.status_code) == (413, 413)
     assert declared.headers["content-type"] == "application/problem+json"
     assert streamed.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    app: FastAPI, people: People
+) -> None:
+    headers = {**await people.token("ann"), "Content-Type": "application/json"}
+
+    async def drops():
+        yield b'{"workflow": '
+        await asyncio.sleep(30)
+        yield b'"support"}'
+
+    impatient = BodyLimit(app, within_s=0.2)
+    transport = httpx2.ASGITransport(app=impatient)
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://keyturn.test"
+    ) as http:
+        answer = await http.post(RUNS, content=drops(), headers=headers)
+
+    assert answer.status_code == 408
+    assert "0.2 s" in answer.json()["detail"]
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_person_of_a_tenant_sees_only_its_runs(
