@@ -42,6 +42,17 @@ ALGORITHMS = [
 
 Json = dict[str, Any]
 
+_NO_JSON = (ValueError, RecursionError)
+# What the libraries raise where a provider's answer has another shape than they expect.
+_MALFORMED = (
+    AuthlibBaseError,
+    JoseError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    *_NO_JSON,
+)
+
 
 class ProviderAway(KeyturnError):
     """The OpenID provider does not answer, or not as a provider does."""
@@ -136,7 +147,7 @@ class OpenIdProvider:
                 told = await self._told(client, metadata, claims)
         except httpx2.HTTPError as error:
             raise self._away(error) from error
-        except (AuthlibBaseError, JoseError, ValueError, TypeError) as error:
+        except _MALFORMED as error:
             log.warning("oidc.refused", issuer=self.issuer, error=repr(error))
             raise IdentityRefused(
                 "The sign-in service's answer does not prove who you are."
@@ -187,8 +198,11 @@ class OpenIdProvider:
             return claims
         answer = await client.get(metadata["userinfo_endpoint"])
         answer.raise_for_status()
-        told = cast("Json", answer.json())
-        return told if told.get("sub") == claims["sub"] else {}
+        told = answer.json()
+        if not isinstance(told, dict):
+            return {}
+        known = cast("Json", told)
+        return known if known.get("sub") == claims["sub"] else {}
 
     async def _discover(self) -> Json:
         if self._metadata is None or time.monotonic() > self._metadata_until:
@@ -223,7 +237,7 @@ class OpenIdProvider:
                 answer = await client.get(url)
                 answer.raise_for_status()
                 found = answer.json()
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, *_NO_JSON) as error:
             raise self._away(error) from error
         if not isinstance(found, dict):
             raise ProviderAway(f"{url} is no JSON object.")
@@ -250,7 +264,8 @@ class OpenIdProvider:
             return "none"
         known = metadata.get("token_endpoint_auth_methods_supported")
         usual = "client_secret_basic"
-        return usual if not known or usual in known else "client_secret_post"
+        is_usual = not isinstance(known, list) or not known or usual in known
+        return usual if is_usual else "client_secret_post"
 
 
 def of(settings: Settings) -> OpenIdProvider | None:

@@ -4,9 +4,10 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,13 +15,20 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.approvals.auth.served import served
 
 CLIENT = "keyturn"
 Json = dict[str, Any]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@cache
+def _usual_key() -> RSAKey:
+    """One for all tests: to make one takes longer than a sign-in."""
+    return new_key("one")
 
 
 def new_key(kid: str) -> RSAKey:
@@ -41,14 +49,18 @@ def _encoded(raw: bytes) -> str:
 
 @dataclass
 class Forger:
-    """Its keys, and what the next ID token says besides what a right one would."""
+    """Its keys, and what the next ID token says besides what a right one would.
+
+    `answers` are whole bodies, by the name of the endpoint that gives them instead.
+    """
 
     issuer: str = ""
-    key: RSAKey = field(default_factory=lambda: new_key("one"))
+    key: RSAKey = field(default_factory=_usual_key)
     claims: Json = field(default_factory=dict[str, Any])
     userinfo: Json = field(default_factory=dict[str, Any])
     kind: str = "right"
     nonce: str = ""
+    answers: dict[str, bytes] = field(default_factory=dict[str, bytes])
     asked: list[Json] = field(default_factory=list[Json])
 
     async def sign_in(self, address: str) -> str:
@@ -85,6 +97,16 @@ class Forger:
                 kid = str(self.key.kid)
                 return jwt.encode({"alg": "RS256", "kid": kid}, claims, self.key)
 
+    def endpoint(self, name: str, usual: Endpoint) -> Endpoint:
+        """The endpoint, which answers as usual where the test says nothing else."""
+
+        async def answered(request: Request) -> Response:
+            if name in self.answers:
+                return Response(self.answers[name], media_type="application/json")
+            return await usual(request)
+
+        return answered
+
     async def discovery(self, _: Request) -> JSONResponse:
         names = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint")
         found = {name: f"{self.issuer}/{name}" for name in names}
@@ -107,10 +129,15 @@ class Forger:
 async def forging() -> AsyncGenerator[Forger]:
     forger = Forger()
     routes = [
-        Route("/.well-known/openid-configuration", forger.discovery),
-        Route("/jwks", forger.jwks),
-        Route("/token_endpoint", forger.token, methods=["POST"]),
-        Route("/userinfo_endpoint", forger.told),
+        Route(
+            "/.well-known/openid-configuration",
+            forger.endpoint("discovery", forger.discovery),
+        ),
+        Route("/jwks", forger.endpoint("jwks", forger.jwks)),
+        Route(
+            "/token_endpoint", forger.endpoint("token", forger.token), methods=["POST"]
+        ),
+        Route("/userinfo_endpoint", forger.endpoint("userinfo", forger.told)),
     ]
     async with served(Starlette(routes=routes)) as address:
         forger.issuer = address

@@ -431,3 +431,84 @@ async def test_an_address_that_is_not_surely_theirs_opens_nothing(
     lying[0].claims, lying[0].userinfo = claims, userinfo
 
     assert _why(await _come_back(lying)) == "unverified"
+
+
+MALFORMED = [
+    b"",
+    b"<html>",
+    b"[]",
+    b"null",
+    b"7",
+    b'"text"',
+    b"{}",
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"keys": 7, "id_token": {}, "access_token": [], "sub": {}}',
+    b'{"keys": [7], "id_token": "a.b.c", "access_token": "t"}',
+    b'{"keys": [{"kty": "RSA", "n": 1, "e": []}], "id_token": "..", "error": 3}',
+    b'{"error": {"a": []}, "error_description": 7, "keys": {}}',
+]
+
+
+@pytest.mark.parametrize("endpoint", ["jwks", "token", "userinfo"])
+async def test_a_malformed_answer_lets_nobody_in(
+    lying: Lying, store: Store, endpoint: str
+) -> None:
+    await _invite(store)
+    # Without the claim, userinfo is asked.
+    lying[0].claims = {"email_verified": None}
+
+    for body in MALFORMED:
+        lying[0].answers = {endpoint: body}
+
+        answer = await _come_back(lying)
+
+        assert answer.status_code == 303, body[:100]
+        assert _why(answer) in ("refused", "unverified", "away"), body[:100]
+
+
+async def test_a_malformed_description_of_the_provider_lets_nobody_in(
+    lying: Lying, store: Store
+) -> None:
+    await _invite(store)
+    forger_, http = lying
+    no_endpoints = (
+        b'{"issuer": []}',
+        b'{"issuer": "ISSUER", "authorization_endpoint": 7, "token_endpoint": []}',
+    )
+
+    for body in (*MALFORMED, *no_endpoints):
+        forger_.answers = {"discovery": body.replace(b"ISSUER", _issuer(forger_))}
+
+        begun = await http.get("/sign-in/oidc")
+
+        assert begun.status_code == 303, body[:100]
+        assert _why(begun) == "away", body[:100]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"jwks_uri": "ISSUER/j", "token_endpoint_auth_methods_supported": 7',
+        b'"jwks_uri": "http://[", "userinfo_endpoint": 7',
+    ],
+    ids=["methods", "addresses"],
+)
+async def test_a_description_that_is_half_right_lets_nobody_in(
+    lying: Lying, store: Store, more: bytes
+) -> None:
+    await _invite(store)
+    forger_, http = lying
+    body = b'{"issuer": "ISSUER", "authorization_endpoint": "ISSUER/a", '
+    body += b'"token_endpoint": "ISSUER/token_endpoint", %s}' % more
+    forger_.answers = {"discovery": body.replace(b"ISSUER", _issuer(forger_))}
+
+    begun = await http.get("/sign-in/oidc")
+    query = await forger_.sign_in(begun.headers["location"])
+    answer = await http.get(f"{CALLBACK}?{query}")
+
+    assert _why(answer) in ("refused", "away")
+
+
+def _issuer(forger_: Forger) -> bytes:
+    return forger_.issuer.encode()
