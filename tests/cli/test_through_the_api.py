@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from pydantic import JsonValue
 
@@ -338,6 +339,27 @@ def test_p11_people_are_managed_by_two(web: Web, admin: Keyturn) -> None:
     assert opened["kind"] == "person.access"
     assert "eve@example.com" in listed
     assert "token-" in admin("user", "tokens").out
+
+
+def test_own_sessions_and_password(web: Web) -> None:
+    add = ("user", "add", "own@example.com", "--name", "Own", "--role", "agent")
+    web.keyturn(*add, "--password", given="a first password\n")
+    token = web.keyturn("user", "token", "own@example.com").out.strip()
+    own = web.keyturn.but(KEYTURN_TOKEN=token)
+    form = {"email": "own@example.com", "password": "a first password"}
+    httpx2.post(f"{web.keyturn.environment['KEYTURN_URL']}/sign-in", data=form)
+
+    seen = own("user", "sessions").out
+    ended = own("user", "sign-out", "--everywhere").out
+    wrong = own("user", "own-password", given="another\na second password\n")
+    right = own("user", "own-password", given="a first password\na second password\n")
+
+    assert "session-" in seen
+    assert "Signed out of 1 browser" in ended
+    assert own("user", "sessions", "--json").json() == []
+    assert wrong.status == 2
+    assert "present password is another" in wrong.err
+    assert "is changed" in right.out
 
 
 def test_p11_account_opened_alone_is_seen(web: Web, admin: Keyturn) -> None:

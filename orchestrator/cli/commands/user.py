@@ -1,6 +1,6 @@
 """`keyturn user`: accounts, tokens and keys, on the database of this environment.
 
-What goes through the HTTP API instead is in `managed_users`.
+What goes through the HTTP API instead is in `managed_users` and `own_account`.
 """
 
 import getpass
@@ -17,7 +17,7 @@ from orchestrator import binding
 from orchestrator.binding import Signer
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.commands import managed_users
+from orchestrator.cli.commands import managed_users, own_account
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.errors import in_words
@@ -31,6 +31,7 @@ from orchestrator.store.tokens import NewToken
 
 app = typer.Typer()
 managed_users.add_to(app)
+own_account.add_to(app)
 
 # What is done with direct access to the database is done by whoever runs it.
 BY = "cli"

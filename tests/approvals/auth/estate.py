@@ -36,7 +36,8 @@ class Key:
     token: dict[str, str]
     session: dict[str, str]
     spare: str
-    spare_session: str
+    # One that a page ends, and one that the API ends.
+    spare_sessions: tuple[str, str]
 
 
 @dataclass
@@ -105,7 +106,10 @@ async def key(store: Store, new: NewPerson) -> Key:
         token={"authorization": f"Bearer {plain}"},
         session=await signed_in(store, row),
         spare=spare[0].id,
-        spare_session=(await sessions.begin(store, row, instead_of=None)).row.id,
+        spare_sessions=(
+            (await sessions.begin(store, row, instead_of=None)).row.id,
+            (await sessions.begin(store, row, instead_of=None)).row.id,
+        ),
     )
 
 

@@ -99,7 +99,9 @@ class Route:
         """Its path with the ids of what exists, `key` being whose own things count."""
         spare = {
             "tokens": key.spare if key else "token-of-nobody",
-            "sessions": key.spare_session if key else "session-of-nobody",
+            "sessions": key.spare_sessions[0 if self.is_page else 1]
+            if key
+            else "session-of-nobody",
         }
         known = {**spare, **world.shared, **ids}
 

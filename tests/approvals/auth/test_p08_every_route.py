@@ -182,8 +182,11 @@ async def _walk(
     return wrong
 
 
-def _takes_away(route: Route) -> bool:
-    return route.method == "DELETE" or route.name == "POST /settings/sessions/end"
+def _takes_away(route: Route) -> int:
+    """How much goes with it: nothing, what it names, or all of a kind."""
+    if route.name in ("POST /settings/sessions/end", "POST /api/v1/me/sessions:end"):
+        return 2
+    return 1 if route.method == "DELETE" else 0
 
 
 async def _ask(  # noqa: PLR0917 a request's parts

@@ -1,0 +1,108 @@
+"""One's own account over HTTP: where one is signed in, and one's password."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from approvals.api.json_route import StrictRoute
+from approvals.api.paging import Page
+from approvals.api.replies import BODY, ONE, problems
+from approvals.api.text import PathId
+from approvals.auth import accounts
+from approvals.auth.accounts import LONGEST_PASSWORD
+from approvals.auth.passwords import SHORTEST
+from approvals.auth.visitor import require
+from approvals.dependencies import StoreDep
+from approvals.errors import WrongPassword
+from orchestrator.errors import InvalidValue
+from orchestrator.store import sessions
+from orchestrator.store.approvals import Person
+
+router = APIRouter(tags=["me"], route_class=StrictRoute)
+
+Own = Annotated[Person, Depends(require("account.own"))]
+
+
+class Session(BaseModel):
+    """A browser that is signed in; `is_this` where it asks itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    method: str = Field(description="`password` or `oidc`")
+    address: str
+    browser: str
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    is_this: bool
+
+
+class Ended(BaseModel):
+    """How many sessions ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ended: int
+
+
+class ChangePassword(BaseModel):
+    """The present password and a new one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    old: Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD)]
+    new: Annotated[
+        str, StringConstraints(min_length=SHORTEST, max_length=LONGEST_PASSWORD)
+    ]
+
+
+@router.get("/me/sessions")
+async def list_sessions(person: Own, store: StoreDep) -> Page[Session]:
+    """List where you are signed in, latest seen first."""
+    rows = await sessions.listing(store, person.id)
+    wanted = set(Session.model_fields) - {"is_this"}
+    items = [
+        Session(**row.model_dump(include=wanted), is_this=row.id == person.session)
+        for row in rows
+    ]
+    return Page(items=items, next=None)
+
+
+@router.post("/me/sessions:end")
+async def end_others(person: Own, store: StoreDep) -> Ended:
+    """Sign you out everywhere but here; with a token, everywhere."""
+    ended = await sessions.end_all(store, person.id, but=person.session)
+    return Ended(ended=ended)
+
+
+@router.delete("/me/sessions/{id}", responses=ONE)
+async def end_session(id: PathId, person: Own, store: StoreDep) -> Ended:  # noqa: A002 the path's name
+    """End one of your sessions."""
+    await sessions.end(store, id, by=person.id)
+    return Ended(ended=1)
+
+
+# Not kept under an `Idempotency-Key`: a digest of the body could be guessed at.
+@router.post("/me:password", responses={**BODY, **problems(429)})
+async def change_password(
+    wanted: ChangePassword, person: Own, store: StoreDep
+) -> Page[Session]:
+    """Change your password; every other session of yours ends. Returns what is left.
+
+    422 where the present one is another; 429 after eight such.
+    """
+    try:
+        await accounts.change_own_password(
+            store,
+            person.id,
+            old=wanted.old,
+            new=wanted.new,
+            session_id=person.session,
+        )
+    except WrongPassword as error:
+        # As a field that does not fit: whoever asks is signed in, so 401 says too much.
+        raise InvalidValue(f"old: {error}") from error
+    return await list_sessions(person, store)

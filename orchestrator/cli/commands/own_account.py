@@ -1,0 +1,80 @@
+"""`keyturn user sessions`, `own-password` …: one's own account, through the API."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import output
+from orchestrator.cli.api import Api
+from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.exit_status import WrongUsage
+
+SESSIONS = ("Session", "By", "From", "Browser", "Began", "Last seen", "Ends")
+MOST = 1_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to `keyturn user`."""
+    app.command("sessions")(sessions)
+    app.command("sign-out")(sign_out)
+    app.command("own-password")(own_password)
+
+
+def sessions(*, as_json: AsJson = False) -> None:
+    """List the browsers in which you are signed in."""
+    with Api() as api:
+        found = api.items("/me/sessions", most=MOST)
+    if as_json:
+        output.as_json(list(found))
+        return
+    names = ("id", "method", "address", "browser", "created_at", "seen_at", "ends_at")
+    output.table(SESSIONS, [[one[name] for name in names] for one in found])
+
+
+def sign_out(
+    session: Annotated[
+        str | None, typer.Argument(help="The session's id, as `sessions` shows it.")
+    ] = None,
+    *,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Every browser of yours.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Sign yourself out of one browser, or of all; your tokens go on working."""
+    if (session is None) is not everywhere:
+        raise WrongUsage("Give a session's id, or --everywhere; not both.")
+    with Api() as api:
+        done = (
+            api.post("/me/sessions:end", {})
+            if session is None
+            else api.delete(f"/me/sessions/{session}")
+        )
+    if as_json:
+        output.as_json(done)
+        return
+    output.line(f"Signed out of {done['ended']} browser(s).")
+
+
+def own_password(*, as_json: AsJson = False) -> None:
+    """Change your password; every browser of yours is signed out.
+
+    Reads the present one and the new one from standard input, a line each.
+    """
+    old, new = _passwords()
+    with Api() as api:
+        left = api.post("/me:password", {"old": old, "new": new})
+    if as_json:
+        output.as_json(left)
+        return
+    output.line("Your password is changed; sign in again in your browsers.")
+
+
+def _passwords() -> tuple[str, str]:
+    if sys.stdin.isatty():
+        old = typer.prompt("Present password", hide_input=True)
+        new = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+        return str(old), str(new)
+    lines = [sys.stdin.readline().rstrip("\n") for _ in range(2)]
+    return lines[0], lines[1]
