@@ -8,7 +8,7 @@ from tests.approvals.pages.seed import Seed
 from tests.browser.conftest import SignIn
 
 # A form that decides is not sent before the page has been in view for this long.
-SETTLE_MS = 800
+SETTLE_MS = 1_100
 
 
 async def test_an_agent_edits_and_approves(

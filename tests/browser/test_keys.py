@@ -8,8 +8,8 @@ from tests.approvals.pages.seed import Seed
 from tests.browser.conftest import SignIn
 
 # The page hears keys of an item once it has been in focus for half a second.
-HEARD_MS = 600
-SETTLE_MS = 800
+HEARD_MS = 900
+SETTLE_MS = 1_100
 EVERY = ("a", "c", "e", "r", "y", "Enter", " ", "Enter")
 
 

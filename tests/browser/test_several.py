@@ -38,7 +38,7 @@ async def test_an_agent_opens_two_and_decides_both(
     await expect(
         page.get_by_role("heading", name="2 items, one answer")
     ).to_be_visible()
-    await page.wait_for_timeout(800)
+    await page.wait_for_timeout(1_100)
     await page.get_by_role("button", name="Approve all 2: 139.50 USD").click()
 
     await expect(page.get_by_text("2 of 2 approved: 139.50 USD")).to_be_visible()

@@ -83,7 +83,7 @@ class Engine:
             return await runs.get(session, run)
 
     async def until(
-        self, run: str, is_so: Callable[[RunRow], bool], *, seconds: float = 20
+        self, run: str, is_so: Callable[[RunRow], bool], *, seconds: float = 60
     ) -> RunRow:
         """Return the run once it is so; fail after some seconds."""
         row = await self.run(run)
@@ -98,7 +98,7 @@ class Engine:
             raise AssertionError(f"the run is still {shown} {calls}") from None
         return row
 
-    async def ended(self, run: str, *, seconds: float = 20) -> RunRow:
+    async def ended(self, run: str, *, seconds: float = 60) -> RunRow:
         """Return the run once it has ended."""
         return await self.until(
             run, lambda row: row.status in ENDED_RUNS, seconds=seconds
@@ -106,7 +106,7 @@ class Engine:
 
     async def approval(self, run: str, tool: str | None = None) -> ApprovalRow:
         """Return the pending approval of the run, once there is one."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for row in await self.approvals(run):
                     if (

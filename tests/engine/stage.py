@@ -74,7 +74,7 @@ class Stage:
     async def played(self, *steps: SimStep, **ticket: object) -> tuple[RunRow, Play]:
         """Play these steps to the run's end."""
         run, play = await self.play(*steps, **ticket)  # pyright: ignore[reportArgumentType] passed on
-        return await self.engine.ended(run, seconds=40), play
+        return await self.engine.ended(run, seconds=60), play
 
     async def attempted(self, run: str, activity: str, times: int) -> None:
         """Return once an activity of the run's loop has begun its n-th attempt."""
@@ -86,6 +86,12 @@ class Stage:
                     if one.activity_type.name == activity and one.attempt >= times:
                         return
                 await asyncio.sleep(0.1)
+
+    async def looked_up(self, order: str) -> None:
+        """Return once a tool's own look-up has asked what became of the order."""
+        async with asyncio.timeout(30):
+            while order not in self.engine.world.looked_up:  # noqa: ASYNC110 a fake has no event
+                await asyncio.sleep(0.05)
 
     async def activities(self, run: str) -> list[str]:
         """Return the activities that the run's loop has asked for, in order."""

@@ -116,14 +116,14 @@ async def test_p02_a_person_makes_the_tool_look_an_unknown_effect_up_now(
 ) -> None:
     stage.engine.world.breaks = [RuntimeError("502")]
     run, _ = await stage.play(call("pay", refund_of(order)), DONE, order=order)
-    await stage.engine.until(run, lambda row: row.status == "waiting")
+    await stage.looked_up(order)
     stage.engine.world.paid[order] = {"id": "receipt-9"}
     (effect,) = await stage.engine.effects(run)
 
     await lookups.ask(stage.engine.store, effect.key, by="lea")
     await stage.engine.deliverer.deliver(run)
     # Without being asked it looks again after the connector's time-out and more.
-    row = await stage.engine.ended(run, seconds=12)
+    row = await stage.engine.ended(run, seconds=22)
 
     (effect,) = await stage.engine.effects(run)
     assert row.status == "completed"

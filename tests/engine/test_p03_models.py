@@ -11,7 +11,8 @@ from tests.engine.stage import DONE, Play, Stage
 
 pytestmark = pytest.mark.timeout(90)
 
-LONG = slow(4.5, DONE)
+# Longer than any machine takes to hear of a switch.
+LONG = slow(20, DONE)
 
 
 async def test_p03_a_halt_stops_a_request_under_way(stage: Stage, order: str) -> None:
@@ -19,7 +20,7 @@ async def test_p03_a_halt_stops_a_request_under_way(stage: Stage, order: str) ->
 
     await stage.engine.switch("halt", order, tenant="default")
     stopped = await stage.engine.until(
-        run, lambda row: row.status == "stopped", seconds=3.5
+        run, lambda row: row.status == "stopped", seconds=15
     )
     await switches.clear(stage.engine.store, order, by="lea", reason="over")
     row = await stage.engine.ended(run)
@@ -119,7 +120,7 @@ async def test_p04_a_model_without_a_price_is_not_asked(
 async def asked(stage: Stage, order: str) -> tuple[str, Play]:
     """Start a run whose first request takes long; return when it is under way."""
     run, play = await stage.play(LONG, DONE, order=order)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not play.requests:  # noqa: ASYNC110 another task's work
             await asyncio.sleep(0.05)
     return run, play

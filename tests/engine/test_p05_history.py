@@ -51,7 +51,7 @@ async def test_p05_failures_leave_no_content_in_the_history(
     run, _ = await stage.play(asked, DONE, order=order, text="INPUTMARK")
     # The tool's own model refuses this, and quotes it in its words.
     stage.engine.world.orders[order]["refunded"] = "READMARK"
-    row = await stage.engine.ended(run, seconds=40)
+    row = await stage.engine.ended(run, seconds=60)
 
     assert row.status == "handed_off"
     assert await marks(stage, run) == set()

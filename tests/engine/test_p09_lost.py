@@ -136,7 +136,7 @@ async def test_p09_a_decision_whose_deliverer_died_is_delivered_later(
     await stage.engine.decide(approval, deliver=False)
     await outbox.claim(stage.engine.store, run=run)
 
-    row = await stage.engine.ended(run, seconds=40)
+    row = await stage.engine.ended(run, seconds=60)
 
     assert (row.status, stage.posts(run)) == ("completed", ["/refunds"])
 
@@ -157,13 +157,13 @@ async def terminate(stage: Stage, name: str) -> None:
 
 async def closed(stage: Stage, run: str) -> None:
     handle = stage.engine.parts.client.get_workflow_handle(run)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await handle.describe()).close_time is None:  # noqa: ASYNC110 Temporal's own work
             await asyncio.sleep(0.05)
 
 
 async def done(stage: Stage, run: str, path: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while path not in stage.posts(run):  # noqa: ASYNC110 another task's work
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)

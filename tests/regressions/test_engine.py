@@ -49,7 +49,7 @@ async def test_a_rejected_call_stays_undone_when_the_run_is_started_again(
     await compare(stage)
 
     await stage.engine.decide(mail)
-    row = await stage.engine.ended(run, seconds=40)
+    row = await stage.engine.ended(run, seconds=60)
 
     assert (row.status, stage.posts(run)) == ("completed", ["/notes"])
     assert {effect.tool for effect in await stage.engine.effects(run)} == {
@@ -134,7 +134,7 @@ async def test_a_decision_that_no_wait_ever_heard_of_is_acted_on(
 
     await stage.engine.decide(approval, deliver=False)
     await compare(stage)
-    row = await stage.engine.ended(run, seconds=40)
+    row = await stage.engine.ended(run, seconds=60)
 
     assert (row.status, stage.posts(run)) == ("completed", ["/refunds"])
 
@@ -264,7 +264,7 @@ def note(order: str) -> dict[str, JsonValue]:
 
 async def three(stage: Stage, run: str) -> list[ApprovalRow]:
     """Return the run's three approvals, once they wait."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(rows := await stage.engine.approvals(run)) < 3:  # noqa: ASYNC110 other processes' work
             await asyncio.sleep(0.05)
     return rows
@@ -272,7 +272,7 @@ async def three(stage: Stage, run: str) -> list[ApprovalRow]:
 
 async def at_once(stage: Stage, run: str) -> ApprovalRow:
     """Return the run's approval in the moment of its commit."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (rows := await stage.engine.approvals(run)):  # noqa: ASYNC110 other processes' work
             await asyncio.sleep(0.002)
     return rows[0]

@@ -148,7 +148,7 @@ async def test_p09_what_is_committed_is_delivered_at_once(
     async with _client(store, deliverer) as http:
         run = (await http.post("/api/v1/runs", json=BODY, headers=headers)).json()["id"]
         # Nothing sweeps here: only the request itself can have delivered it.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not await _is_accepted(store):  # noqa: ASYNC110 the store has no event
                 await asyncio.sleep(0.01)
 

@@ -209,7 +209,7 @@ async def test_p09_nothing_that_happens_waits_for_a_notice(
         run = await desk.run()
         await desk.approval(run)
         sending = asyncio.create_task(notifying.sender.send_due())
-        await asyncio.wait_for(receiver.came.wait(), 10)
+        await asyncio.wait_for(receiver.came.wait(), 40)
 
         # The receiver has it and does not answer; work goes on.
         await desk.approval(run, index=1)
