@@ -17,6 +17,7 @@ _AMOUNT = re.compile(
     r"\$\s?(\d[\d,]*(?:\.\d\d)?)|(\d[\d,]*(?:\.\d\d)?)\s?(?:USD|dollars|EUR)"
 )
 _CHANGES = "asked for changes"
+_EDITED, _RESULT = "A person changed the arguments to ", ". Result: "
 _VOID = ("This was not done:", "This message was not sent:")
 
 Fate = Literal["done", "again", "changes", "no"]
@@ -98,11 +99,19 @@ def is_done(result: SimResult) -> bool:
 
     Chat completions have no mark for an error, so the words alone must do.
     """
-    _, edited, told = result.text.rpartition(". Result: ")
+    _, edited, told = result.text.rpartition(_RESULT)
     try:
         return isinstance(json.loads(told if edited else result.text), dict)
     except ValueError:
         return False
+
+
+def carried_out(result: SimResult) -> Json:
+    """Return the arguments that it was done with, which a person may have edited."""
+    edit, edited, _ = result.text.rpartition(_RESULT)
+    if not edited or not edit.startswith(_EDITED):
+        return result.arguments
+    return as_object(json.loads(edit.removeprefix(_EDITED)))
 
 
 def why_not(result: SimResult) -> str:

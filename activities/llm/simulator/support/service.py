@@ -8,6 +8,7 @@ from activities.llm.simulator.step import Answer, call, calls
 from activities.llm.simulator.support import letters
 from activities.llm.simulator.support.desk import (
     Desk,
+    carried_out,
     ended,
     fate,
     listed,
@@ -101,10 +102,20 @@ def _move(desk: Desk) -> Answer:
             confidence=0.3,
         )
     if not _is_told(desk):
-        return _not_told(desk, f"The address of {order['id']} was changed")
+        return _tell_of_move(desk, order, changes[-1])
     return ended(
         "changed", f"{order['id']} has the new address.", order=as_text(order["id"])
     )
+
+
+def _tell_of_move(desk: Desk, order: Json, done: SimResult) -> Answer:
+    """Draft the mail about a changed address anew, or leave it to a person."""
+    mails = desk.results("email_customer")
+    if fate(mails[-1]) not in ("again", "changes") or len(mails) >= DRAFTS:
+        return _not_told(desk, f"The address of {order['id']} was changed")
+    address = as_object(carried_out(done)["address"])
+    letter = letters.moved(as_text(order["id"]), as_text(address["street"]))
+    return call("email_customer", letter, text="The address is changed.")
 
 
 def _draft_move(desk: Desk, order: Json) -> Answer:
@@ -178,9 +189,10 @@ def _after_refund(desk: Desk, order: Json, last: SimResult) -> Answer:
         return ended("refunded", f"{order_id} was refunded.", order=order_id)
     mails = desk.results("email_customer")
     if fate(mails[-1]) in ("again", "changes") and len(mails) < DRAFTS:
-        amount = as_object(last.arguments["amount"])
+        # What was paid, which a person may have made another amount than was drafted.
+        amount = as_object(carried_out(last)["amount"])
         words = shown(int(str(amount["amount"])), amount["currency"])
-        letter = letters.refunded(order_id, words, wrote_again=True)
+        letter = letters.refunded(order_id, words, wrote_again=bool(desk.later))
         return call("email_customer", letter, text="The refund is done.")
     return _not_told(desk, f"{order_id} was refunded")
 
