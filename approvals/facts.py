@@ -10,6 +10,9 @@ from orchestrator import canonical
 from orchestrator.errors import MalformedJson
 from orchestrator.money import format_minor
 
+# An address or a link: longer than what a narrow column holds unbroken.
+WIDE_WORD = 16
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -24,6 +27,11 @@ class Fact:
     def is_long(self) -> bool:
         """Tell whether the text wants lines of its own."""
         return len(self.text) > 72 or "\n" in self.text
+
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether a word is too long for a column of a telephone."""
+        return any(len(word) > WIDE_WORD for word in self.text.split())
 
 
 def of(value: JsonValue) -> tuple[Fact, ...]:

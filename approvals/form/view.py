@@ -9,8 +9,8 @@ from pydantic import JsonValue
 from approvals.form.fill import Form, option_text, step
 from approvals.form.shape import SHORT_TEXT, Shape
 
-# A text that may be no longer than this is one line: a subject, a title.
-LINE = 200
+# A text that may be no longer than this is one line: a subject, a title, an address.
+LINE = 256
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 

@@ -167,7 +167,11 @@ document.addEventListener("change", (event) => {
 // A link that unfolds what it leads to.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-open]");
-  if (link) open(link.dataset.open);
+  if (link) {
+    // Following its fragment would take the focus away from what it unfolds.
+    event.preventDefault();
+    open(link.dataset.open);
+  }
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
@@ -180,6 +184,23 @@ function open(selector) {
   details.scrollIntoView({ block: "nearest" });
   details.querySelector("input:not([type=hidden]), select, textarea")?.focus();
 }
+
+// What unfolds below the edge is brought into view: its button is at its end.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches(".answer[open]")) event.target.scrollIntoView({ block: "nearest" });
+}, true);
+
+// A form that was not accepted begins where it has to be mended.
+const misfit = document.querySelector("main [aria-invalid='true']");
+if (misfit) misfit.focus();
+else document.querySelector("main form .notice.bad[role=alert]")?.scrollIntoView({ block: "center" });
+document.addEventListener("input", (event) => {
+  const field = event.target.closest("[data-invalid]");
+  if (!field) return;
+  delete field.dataset.invalid;
+  for (const told of field.querySelectorAll(":scope > .field-body > .error")) told.remove();
+  for (const one of field.querySelectorAll("[aria-invalid]")) one.removeAttribute("aria-invalid");
+});
 
 function isTyping(event) {
   return event.target.closest("input, textarea, select, [contenteditable]") !== null;
