@@ -174,6 +174,7 @@ _FILTERS: Mapping[str, Any] = {
     "badge": wording.badge,
     "subject": wording.subject,
     "actor": wording.actor,
+    "browser": wording.browser,
     "label": label,
     "facts": facts.of,
     "parsed": facts.parsed,

@@ -153,6 +153,42 @@ def subject(text: str | None) -> str:
     return f"{label(name)} {value}".strip()
 
 
+# The first that a browser's own words hold: each of them names those below it, too.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser(agent: str | None) -> str:
+    """Return what a browser calls itself in two words: `Firefox on Windows`."""
+    text = agent or ""
+    name = next((name for mark, name in _BROWSERS if mark in text), None)
+    system = next((name for mark, name in _SYSTEMS if mark in text), None)
+    if name is None:
+        return text[:60] or "unknown"
+    return f"{name} on {system}" if system else name
+
+
+def sentence(error: Exception) -> str:
+    """Return an error's words as a page says them, without the field's name before."""
+    text = str(error)
+    field, colon, rest = text.partition(": ")
+    words = rest if colon and field.isidentifier() else text
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
+
+
 def actor(text: str, names: Mapping[str, str]) -> str:
     """Return who did something: a person's name, `the run` or `the system`."""
     if text.startswith("run:"):

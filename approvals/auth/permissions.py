@@ -234,6 +234,7 @@ ROUTES: Mapping[str, Needed] = {
     "POST /webhooks/{webhook}/rotate": "webhooks.manage",
     "POST /webhooks/{webhook}/test": "webhooks.manage",
     "POST /webhooks/{webhook}/enable": "webhooks.manage",
+    "POST /webhooks/{webhook}/remove": "webhooks.manage",
     "GET /incidents": "incidents.read",
     "POST /incidents": "incidents.manage",
     "POST /incidents/match": "matchings.start",

@@ -10,6 +10,7 @@ from approvals.auth import permissions
 from approvals.inbox import items, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.wording import sentence
 from orchestrator.binding import DecisionKind
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.store import approvals, drafts, undo
@@ -61,7 +62,7 @@ async def undo_decision(page: PageDep, approval: str) -> Response:
     except (undo.TooLate, MayNotDecide) as error:
         return await refused(page, approval, error)
     parts.deliver_soon(row.run)
-    return RedirectResponse(f"/inbox/{row.id}", status_code=303)
+    return RedirectResponse(f"/inbox/{row.id}?done={approval}", status_code=303)
 
 
 async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
@@ -81,7 +82,7 @@ async def refused(page: Page, approval: str, error: KeyturnError) -> HTMLRespons
     """Return the item as it is now, saying why the answer was not taken."""
     status = problems.of_error(error, instance="").problem.status
     return await items.show(
-        page, approval, status=status, conflict=Flash(_title(error), str(error))
+        page, approval, status=status, conflict=Flash(_title(error), sentence(error))
     )
 
 

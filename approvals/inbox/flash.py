@@ -42,12 +42,15 @@ async def of(page: Page, approval: str | None) -> Flash | None:
     if mine is None:
         is_own = row.closed_because == f"replaced by an edit of {person.name}"
         return _edited(anew, latest, person.id) if is_own else None
+    if row.closed_because == f"undone by {person.name}":
+        return Flash("Undone", f"{what} Nothing was sent; it is asked anew.")
     left = row.needed - len(deciding.who_agreed(row, given))
     said = _words(what, row, mine, left=left)
     may_undo = row.status in UNDOABLE and row.consumed_by is None
     if not may_undo or row.undo_until is None or now >= row.undo_until:
         return said
-    return replace(said, undo=row.id)
+    wait = f"{said.words} It can be undone for a few seconds."
+    return replace(said, words=wait, undo=row.id)
 
 
 def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flash:
@@ -59,7 +62,7 @@ def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flas
     match mine.decision:
         case "approve":
             edits = " with your edits" if mine.arguments else ""
-            return Flash(f"Approved{edits}", f"{what} It is on its way now.")
+            return Flash(f"Approved{edits}", f"{what} It is carried out next.")
         case "reject":
             return Flash("Rejected", f"{what} Nothing is sent; the model reads why.")
         case _:

@@ -16,6 +16,7 @@ from approvals.form import shape
 from approvals.inbox import handing, talk
 from approvals.page import Page, PageDep
 from orchestrator import redaction
+from orchestrator.errors import NotFound
 from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
@@ -39,10 +40,11 @@ class Handoff:
 
 
 @router.get("/handoffs")
-async def listing(page: PageDep) -> HTMLResponse:
-    """Show what was handed to people and is not settled."""
+async def listing(page: PageDep, done: str = "") -> HTMLResponse:
+    """Show what was handed to people and is not settled; `done` is what was just."""
     return await page.show(
         "inbox/handoffs.html",
+        settled=await _settled(page, done),
         rows=await _rows(page),
         seen=await _fingerprint(page),
     )
@@ -97,7 +99,7 @@ async def note(
             await handoffs.settle(store, run, person, text=text)
         case "note":
             await _add_note(store, run, person, text)
-    target = "/handoffs" if kind == "done_outside" else f"/handoffs/{run}"
+    target = f"/handoffs?done={run}" if kind == "done_outside" else f"/handoffs/{run}"
     return RedirectResponse(target, status_code=303)
 
 
@@ -105,6 +107,20 @@ async def _add_note(store: Store, run: str, person: Person, text: str) -> None:
     await runs.add_note(
         store, run, person=person.id, person_name=person.name, kind="note", text=text
     )
+
+
+async def _settled(page: Page, run: str) -> RunRow | None:
+    """Return the run where this person has just recorded it as done outside."""
+    if not run:
+        return None
+    person = page.visitor.person
+    try:
+        record = await timeline.load(page.parts.store, run, tenant=person.tenant)
+    except NotFound:
+        return None
+    last = record.notes[-1] if record.notes else None
+    is_theirs = last and last.kind == handoffs.DONE_OUTSIDE and last.person == person.id
+    return record.run if is_theirs else None
 
 
 async def _fingerprint(page: Page) -> str:

@@ -107,7 +107,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
         answer = Answer(decision=decision, binding="", reason=words or None)
         came = await batch.decide(parts.store, parts.signer, person, bound, answer)
     except (InvalidValue, NotFound) as error:
-        refused = Flash("Nothing was decided", str(error))
+        refused = Flash("Nothing was decided", wording.sentence(error))
         return await _choosing(page, problem=refused, chosen=item, status=422)
     rows = [one for one in came if isinstance(one, ApprovalRow)]
     for run in {row.run for row in rows}:

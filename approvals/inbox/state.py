@@ -24,7 +24,7 @@ class State:
 def of(item: Item, stop: str) -> State:
     """Return how an item stands now; `stop` is what holds its run, in words."""
     if item.approval.status != "pending":
-        return _closed(item)
+        return _closed(item, stop)
     if item.run.status in ENDED_RUNS:
         words, _ = wording.RUN[item.run.status]
         return State(
@@ -61,10 +61,13 @@ _DECIDED: dict[str, tuple[str, str, Look]] = {
 }
 
 
-def _closed(item: Item) -> State:
+def _closed(item: Item, stop: str) -> State:
     status, because = item.approval.status, item.approval.closed_because or ""
     if status in _DECIDED:
         title, follows, look = _DECIDED[status]
+        if status == "approved" and stop and item.effect is None:
+            title, look = f"Approved, and stopped by {stop}", "warn"
+            follows = " Nothing was sent yet; it is when the run goes on."
         words = f"{_who(item.decisions)}.{follows}"
         return State(is_open=False, title=title, words=words, look=look)
     if status == "expired":
@@ -102,4 +105,4 @@ _DID = {"approve": "approved it", "reject": "rejected it", "change": "sent it ba
 
 def _did(one: DecisionRow) -> str:
     edits = " with edits" if one.arguments else ""
-    return f"{one.person_name} {_DID[one.decision]}{edits} at {one.at:%H:%M} UTC"
+    return f"{one.person_name} {_DID[one.decision]}{edits}"

@@ -77,8 +77,8 @@ def check(url: str, *, private: bool) -> SplitResult:
     is_plain = parts.scheme == "http" and private and host in _LOOPBACK_NAMES
     if parts.scheme != "https" and not is_plain:
         raise BadAddress(
-            f"url: {url!r} must begin with https://, so that nobody on the way reads "
-            "it; http:// is for this machine, where KEYTURN_WEBHOOK_PRIVATE allows it"
+            f"url: {url!r} is not https, and notices are for nobody on the way; plain "
+            "http is for this machine, where KEYTURN_WEBHOOK_PRIVATE allows it"
         )
     if port == 0:
         raise BadAddress(f"url: {url!r} has the port 0; leave it out or name another")

@@ -35,7 +35,9 @@ async def listing(
             before=before,
             limit=PAGE + 1,
         )
-        names = await people.names(session, {row.actor for row in rows})
+        names = await people.names(
+            session, {one for row in rows for one in (row.actor, row.subject) if one}
+        )
     return await page.show(
         "ops/audit.html",
         rows=rows[:PAGE],

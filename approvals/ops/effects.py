@@ -39,9 +39,13 @@ async def listing(page: PageDep) -> HTMLResponse:
 
 
 @router.get("/effects/{key}")
-async def show(page: PageDep, key: str, asked: bool = False) -> HTMLResponse:  # noqa: FBT001, FBT002 a query's flag
+async def show(
+    page: PageDep,
+    key: str,
+    done: Literal["", "asked", "recorded"] = "",
+) -> HTMLResponse:
     """Show one effect; where it is unknown, the form to record what happened."""
-    return await _show(page, key, asked=asked)
+    return await _show(page, key, done=done)
 
 
 @router.post("/effects/{key}/record")
@@ -72,7 +76,7 @@ async def record(
     except NotUnknown as error:
         return await _show(page, key, problem=str(error), status=409)
     page.parts.deliver_soon(row.run)
-    return RedirectResponse(f"/effects/{key}", status_code=303)
+    return RedirectResponse(f"/effects/{key}?done=recorded", status_code=303)
 
 
 @router.post("/effects/{key}/lookup")
@@ -87,7 +91,7 @@ async def look_up(page: PageDep, key: str) -> Response:
     except (NotUnknown, NoLookUp) as error:
         return await _show(page, key, problem=str(error), status=409)
     page.parts.deliver_soon(row.run)
-    return RedirectResponse(f"/effects/{key}?asked=1", status_code=303)
+    return RedirectResponse(f"/effects/{key}?done=asked", status_code=303)
 
 
 @router.post("/effects/{key}/reopen")
@@ -143,7 +147,7 @@ async def _show(
     *,
     problem: str = "",
     status: int = 200,
-    asked: bool = False,
+    done: str = "",
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
         row = await effects.get(session, key, tenant=page.visitor.person.tenant)
@@ -167,5 +171,6 @@ async def _show(
         and row.status == "done"
         and row.reopened_at is None
         and taken_back is None,
-        asked=asked and row.status == "unknown",
+        asked=done == "asked" and row.status == "unknown",
+        recorded=done == "recorded" and row.recorded_by is not None,
     )

@@ -1,6 +1,6 @@
 """Notices: what one is mailed about, where programs are told, what did not arrive."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -10,6 +10,7 @@ from approvals.notify import hooks
 from approvals.notify.contents import WORDS
 from approvals.notify.errors import BadAddress
 from approvals.page import Page, PageDep
+from approvals.wording import sentence
 from orchestrator.notice import KINDS, NoticeKind
 from orchestrator.store import notices, people, webhooks
 from orchestrator.store.approvals import Person
@@ -28,9 +29,11 @@ LONGEST_LIST = 50
 
 
 @router.get("/notices")
-async def show(page: PageDep, reader: Reader) -> HTMLResponse:
+async def show(
+    page: PageDep, reader: Reader, done: Literal["", "removed"] = ""
+) -> HTMLResponse:
     """Show what the reader is mailed about and, to who may see it, the rest."""
-    return await _show(page, reader)
+    return await _show(page, reader, is_removed=done == "removed")
 
 
 @router.post("/notices/mail")
@@ -84,7 +87,7 @@ async def add(
             page.parts.settings, page.parts.store, new, by=manager.id
         )
     except (BadAddress, hooks.NoSecretKey) as error:
-        return await _show(page, manager, problem=str(error), status=422)
+        return await _show(page, manager, problem=sentence(error), status=422)
     return await _show(page, manager, secret=(row.id, secret))
 
 
@@ -117,6 +120,15 @@ async def enable(page: PageDep, manager: Manager, webhook: str) -> Response:
     return _back()
 
 
+@router.post("/webhooks/{webhook}/remove")
+async def remove(page: PageDep, manager: Manager, webhook: str) -> Response:
+    """Remove a webhook: nothing is posted to it any more."""
+    await webhooks.remove(
+        page.parts.store, webhook, tenant=manager.tenant, by=manager.id
+    )
+    return RedirectResponse("/notices?done=removed", status_code=303)
+
+
 async def _show(  # noqa: PLR0913 what came of each of its forms
     page: Page,
     person: Person,
@@ -125,6 +137,7 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
     status: int = 200,
     secret: tuple[str, str] | None = None,
     tried: tuple[str, hooks.Trial] | None = None,
+    is_removed: bool = False,
 ) -> HTMLResponse:
     tenant = person.tenant
     async with page.parts.store.read() as session:
@@ -147,12 +160,13 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
         problem_words=problem,
         secret=secret,
         tried=tried,
+        is_removed=is_removed,
     )
 
 
 def _words(kind: NoticeKind) -> str:
     noun = kind.partition(".")[0]
-    return f"{noun.capitalize()} {WORDS[kind]}"
+    return f"{'An' if noun[0] in 'aei' else 'A'} {noun} {WORDS[kind]}"
 
 
 def _back() -> RedirectResponse:

@@ -119,7 +119,7 @@ async def test_rejecting_several_needs_a_reason(
     found = await _decide(visitor, items, page.text, decision="reject")
 
     assert found.status_code == 422
-    assert "a rejection needs a reason" in found.text
+    assert "A rejection needs a reason" in found.text
     assert await _status(store, items[0]) == "pending"
 
 

@@ -1,0 +1,162 @@
+"""What pages say after something was done, and with which names."""
+
+import pytest
+
+from approvals.wording import browser
+from orchestrator.store import proposals, webhooks
+from orchestrator.store.access import Change
+from orchestrator.store.approvals import Person
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import RunRow
+from tests.approvals.pages.conftest import Doors, Visitor
+from tests.approvals.pages.seed import Seed
+
+MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15"
+EDGE = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0"
+PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        (MAC, "Safari on macOS"),
+        (EDGE, "Edge on Windows"),
+        (PHONE, "Chrome on Android"),
+        ("curl/8.9", "curl/8.9"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_browser_is_named_as_people_call_it(agent: str | None, words: str) -> None:
+    assert browser(agent) == words
+
+
+async def test_undoing_says_that_it_is_asked_anew(doors: Doors, seed: Seed) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+    await _approve(visitor, item)
+
+    approved = (await visitor.get(f"/inbox?done={item}")).text
+    undone = await visitor.post(f"/inbox/{item}/undo")
+    page = (await visitor.get(undone.headers["location"])).text
+
+    assert "It can be undone for a few seconds." in approved
+    assert "<strong>Undone</strong>" in page
+    assert "Nothing was sent; it is asked anew." in page
+
+
+async def test_an_approved_item_says_what_holds_it(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+    await _approve(visitor, item)
+    async with store.write() as session:
+        run = await session.get(RunRow, seed.runs["lamp"])
+        assert run is not None
+        run.status, run.stopped_by = "stopped", "pause"
+
+    page = (await visitor.get(f"/inbox/{item}")).text
+
+    assert "Approved, and stopped by" in page
+    assert "Nothing was sent yet" in page
+
+
+async def test_a_missing_reason_is_asked_for_in_a_sentence(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    page = await visitor.post(
+        f"/inbox/{item}/decide",
+        decision="reject",
+        binding=await visitor.binding(item),
+    )
+
+    assert "A rejection needs a reason" in page.text
+    assert "reason: a rejection" not in page.text
+
+
+async def test_recording_and_settling_say_that_it_is_done(
+    doors: Doors, seed: Seed
+) -> None:
+    lead, agent = await doors.visit("lead"), await doors.visit("agent")
+    key, run = seed.effects["unknown"], seed.runs["handed_off"]
+
+    recorded = await lead.post(
+        f"/effects/{key}/record", happened="yes", evidence="Refund 77"
+    )
+    settled = await agent.post(
+        f"/handoffs/{run}/notes", kind="done_outside", text="Called them."
+    )
+    listed = (await agent.get(settled.headers["location"])).text
+    other = (await lead.get(settled.headers["location"])).text
+
+    page = (await lead.get(recorded.headers["location"])).text
+    assert "The run goes on from what you found." in page
+    assert "<strong>Done outside</strong>" in listed
+    assert "<strong>Done outside</strong>" not in other
+
+
+async def test_a_webhook_is_removed_on_the_page(doors: Doors, store: Store) -> None:
+    admin, operator = await doors.visit("admin"), await doors.visit("operator")
+    new = webhooks.NewWebhook(url="https://hooks.example.com/x")
+    hook = await webhooks.add(store, new, by="system")
+
+    refused = await operator.post(f"/webhooks/{hook.id}/remove")
+    shown = (await admin.get("/notices")).text
+    removed = await admin.post(f"/webhooks/{hook.id}/remove")
+    page = (await admin.get(removed.headers["location"])).text
+
+    assert refused.status_code == 403
+    assert f"/webhooks/{hook.id}/remove" in shown
+    assert "The webhook is removed" in page
+    async with store.read() as session:
+        assert await webhooks.listing(session) == []
+
+
+async def test_the_audit_log_names_who_it_is_about(doors: Doors, seed: Seed) -> None:
+    admin, auditor = await doors.visit("admin"), await doors.visit("auditor")
+    other = seed.people["other"]
+
+    await admin.post(f"/settings/people/{other.id}/profile", name=other.name, teams="A")
+    page = (await auditor.get("/audit?kind=person")).text
+
+    assert f'title="{other.id}">{other.name}</span>' in page
+
+
+async def test_a_proposal_says_in_words_what_it_does(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    admin = await doors.visit("admin")
+    other = seed.people["other"]
+    asker = seed.people["operator"]
+    await admin.post(f"/settings/people/{other.id}/open", wanted="closed")
+    await proposals.to_grant(
+        store,
+        other.id,
+        Change(is_open=True),
+        Person(id=asker.id, name=asker.name, role="admin", kind="person", session=""),
+        reason="Back from leave.",
+    )
+    await admin.post(
+        "/ops/switches", tool="refund_order", mode="halt", reason="It is down."
+    )
+    shown = (await admin.get("/ops")).text
+    switch = shown.split("/ops/switches/", 1)[1].split("/", 1)[0]
+    await admin.post(f"/ops/switches/{switch}/clear", reason="It is up.")
+
+    ops = (await admin.get("/ops")).text
+    people = (await admin.get("/settings/people")).text
+
+    assert f"Open the account of {other.name} again" in people
+    assert f"Lift the switch {switch}: halt for tool refund_order" in ops
+
+
+async def _approve(visitor: Visitor, item: str) -> None:
+    await visitor.post(
+        f"/inbox/{item}/decide",
+        decision="approve",
+        binding=await visitor.binding(item),
+    )
