@@ -29,6 +29,7 @@ from orchestrator.store.tables import (
     RunRow,
     SwitchRow,
 )
+from tests.databases import warm
 from tests.store.desk import Desk, open_desk, person, refund
 
 Before = Callable[[Desk], Awaitable[str]]
@@ -65,7 +66,7 @@ async def still(tables_url: str) -> AsyncIterator[Desk]:
     async with open_desk(tables_url, rules=rules) as desk:
         frozen = Frozen()
         url, timeout = desk.store.url, timedelta(seconds=20)
-        store = Store(url, clock=frozen, transaction_timeout=timeout)
+        store = warm(Store(url, clock=frozen, transaction_timeout=timeout))
         desk.store, desk.clock = store, frozen  # pyright: ignore[reportAttributeAccessIssue] a clock too
         yield desk
         await store.close()

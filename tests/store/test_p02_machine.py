@@ -36,6 +36,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.ledger import Grant, LeaseAnswer
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, EffectRow
+from tests.databases import warm
 from tests.servers import postgres
 from tests.store.desk import Desk, Hands, open_desk, refund
 
@@ -99,9 +100,8 @@ class Ledger(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self._own = template.fresh()
         made, clock = template.desk, Hands()
-        store = Store(
-            self._own.__enter__(), clock=clock, transaction_timeout=timedelta(seconds=9)
-        )
+        url, timeout = self._own.__enter__(), timedelta(seconds=9)
+        store = warm(Store(url, clock=clock, transaction_timeout=timeout))
         self.desk = Desk(store, clock, made.signer, made.verifier, made.release)
         self.provider = Provider()
         self.runs: list[str] = []

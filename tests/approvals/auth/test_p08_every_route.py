@@ -25,12 +25,12 @@ from approvals.auth.permissions import (
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import migrate
-from orchestrator.store.engine import Store
 from tests.approvals.application import application
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import ROLES, Estate, Key, World
 from tests.approvals.auth.routes import BODIES, QUERIES, Route
+from tests.databases import patient
 
 # What the table means, as answers.
 ALLOWED_THERE = "allowed"
@@ -50,7 +50,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World]:
 
     async def build() -> World:
         await migrate.upgrade(_url(path))
-        store = Store(_url(path))
+        store = patient(_url(path))
         try:
             return await estate.build(store)
         finally:
@@ -63,7 +63,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World]:
 async def world(built: tuple[Path, World], tmp_path: Path) -> AsyncIterator[World]:
     path, made = built
     shutil.copyfile(path, tmp_path / "copy.sqlite")
-    store = Store(_url(tmp_path / "copy.sqlite"))
+    store = patient(_url(tmp_path / "copy.sqlite"))
     yield World(store, made.here, made.there, made.whole)
     await store.close()
 

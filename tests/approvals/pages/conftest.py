@@ -16,6 +16,7 @@ from orchestrator.store import migrate, sessions
 from orchestrator.store.engine import Store
 from tests.approvals.application import application
 from tests.approvals.pages.seed import Seed, plant
+from tests.databases import patient
 
 
 def url_of(path: Path) -> str:
@@ -31,7 +32,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Seed]:
 
 async def _plant(path: Path) -> Seed:
     await migrate.upgrade(url_of(path))
-    store = Store(url_of(path))
+    store = patient(url_of(path))
     try:
         return await plant(store)
     finally:
@@ -47,7 +48,7 @@ def seed(planted: tuple[Path, Seed]) -> Seed:
 async def store(planted: tuple[Path, Seed], tmp_path: Path) -> AsyncIterator[Store]:
     copy = tmp_path / "pages.sqlite"
     shutil.copyfile(planted[0], copy)
-    store = Store(url_of(copy))
+    store = patient(url_of(copy))
     yield store
     await store.close()
 
