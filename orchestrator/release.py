@@ -107,8 +107,8 @@ class Release(BaseModel):
 
     def policy_hash(self) -> str:
         """Return the hash of what decides about actions."""
-        data = self.data()
-        return canonical.digest({"rules": data["rules"], "limits": data["limits"]})
+        decides = self.model_dump(mode="json", include={"rules", "limits"})
+        return canonical.digest(_ordered(decides))
 
     def hash(self) -> str:
         """Return the release's name: SHA-256 over its canonical JSON."""
