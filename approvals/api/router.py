@@ -63,8 +63,8 @@ NOUNS = (
 
 
 def build() -> APIRouter:
-    """Return the router of every noun."""
-    router = APIRouter(prefix=PREFIX, route_class=StrictRoute, responses=EVERYWHERE)
+    """Return the router of every noun, to be included under `PREFIX`."""
+    router = APIRouter(route_class=StrictRoute, responses=EVERYWHERE)
     for noun in NOUNS:
         router.include_router(noun.router)
     return router
