@@ -1,7 +1,9 @@
 """The commands by name; only the one that is asked for is imported."""
 
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +48,8 @@ def run(arguments: Sequence[str]) -> Status | int:
     """Run the command that `arguments` name and return the exit status."""
     # Applications may lie in the working folder; nothing there stands in for our own.
     sys.path.append(str(Path.cwd()))
-    command = typer.main.get_command(_app(arguments))
+    with _uncollected():
+        command = typer.main.get_command(_app(arguments))
     try:
         command.main(list(arguments), prog_name="keyturn")
     except SystemExit as end:
@@ -57,6 +60,17 @@ def run(arguments: Sequence[str]) -> Status | int:
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     return Status.DONE
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Spare the collector what is loaded here, for good: a fifth of a start's time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _app(arguments: Sequence[str]) -> typer.Typer:
