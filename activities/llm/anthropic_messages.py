@@ -6,13 +6,13 @@ from itertools import groupby
 from typing import Final
 
 import httpx2
-from anthropic import AsyncAnthropic
+from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic
 
 from activities.llm.errors import ProviderRejected
 from activities.llm.message_reply import NAME, parse_message
 from activities.llm.past_calls import arguments_object
 from activities.llm.structured import complains_of_structure, with_schema
-from activities.llm.transport import deadline, error_of, post
+from activities.llm.transport import Sdk, deadline, error_of, post
 from orchestrator.transcript import (
     AssistantMessage,
     Message,
@@ -39,7 +39,8 @@ class AnthropicMessages:
     def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
         """Open no connection yet; the SDK's own retries are off."""
         self._secret = api_key
-        self._client = AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0)
+        client = AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0)
+        self._sdk = Sdk(client, APIStatusError, APIConnectionError)
         self._in_words: set[str] = set()
 
     async def reply(self, request: ModelRequest, *, timeout_s: float) -> ModelReply:
@@ -60,13 +61,13 @@ class AnthropicMessages:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._sdk.client.close()
 
     async def _send(
         self, request: ModelRequest, *, structured: bool, timeout_s: float
     ) -> httpx2.Response:
         return await post(
-            self._client,
+            self._sdk,
             "/v1/messages",
             message_body(request, structured=structured),
             provider=NAME,

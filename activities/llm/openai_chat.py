@@ -7,13 +7,13 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import httpx2
-from openai import AsyncOpenAI
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 from activities.llm.chat_reply import FILTERED, NAME, filtered_reply, parse_chat
 from activities.llm.errors import ProviderRejected
 from activities.llm.past_calls import arguments_text
 from activities.llm.structured import complains_of_structure, is_strict, with_schema
-from activities.llm.transport import deadline, error_code, error_of, post
+from activities.llm.transport import Sdk, deadline, error_code, error_of, post
 from orchestrator.transcript import (
     AssistantMessage,
     Message,
@@ -49,7 +49,8 @@ class OpenAIChat:
     def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
         """Open no connection yet; the SDK's own retries are off."""
         self._secret = api_key
-        self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+        client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+        self._sdk = Sdk(client, APIStatusError, APIConnectionError)
         self._first = Dialect(limit=_limit(base_url))
         self._learned: dict[str, Dialect] = {}
 
@@ -72,13 +73,13 @@ class OpenAIChat:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._sdk.client.close()
 
     async def _send(
         self, request: ModelRequest, dialect: Dialect, timeout_s: float
     ) -> httpx2.Response:
         return await post(
-            self._client,
+            self._sdk,
             "/chat/completions",
             chat_body(request, dialect),
             provider=NAME,

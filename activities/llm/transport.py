@@ -6,13 +6,12 @@ import math
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-import anthropic
 import httpx2
-import openai
 from pydantic import JsonValue
 
 from activities.llm.body import as_count, as_object, as_text
@@ -23,6 +22,10 @@ from activities.llm.errors import (
     ProviderUnavailable,
     RateLimited,
 )
+
+if TYPE_CHECKING:
+    import anthropic
+    import openai
 
 CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -56,8 +59,20 @@ async def deadline(provider: str, timeout_s: float) -> AsyncGenerator[None]:
         ) from None
 
 
+@dataclass(frozen=True)
+class Sdk:
+    """A provider's SDK: its client, and what that raises.
+
+    Its adapter names it; here either would be loaded for the other, a second's work.
+    """
+
+    client: "openai.AsyncOpenAI | anthropic.AsyncAnthropic"
+    bad_status: "type[openai.APIStatusError | anthropic.APIStatusError]"
+    no_answer: "type[openai.APIConnectionError | anthropic.APIConnectionError]"
+
+
 async def post(
-    client: openai.AsyncOpenAI | anthropic.AsyncAnthropic,
+    sdk: Sdk,
     path: str,
     body: Mapping[str, object],
     *,
@@ -72,12 +87,12 @@ async def post(
     """
     timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
     try:
-        return await client.post(
+        return await sdk.client.post(
             path, body=body, cast_to=httpx2.Response, options={"timeout": timeout}
         )
-    except (openai.APIStatusError, anthropic.APIStatusError) as error:
+    except sdk.bad_status as error:
         return error.response
-    except (openai.APIConnectionError, anthropic.APIConnectionError) as error:
+    except sdk.no_answer as error:
         cause = error.__cause__
         raise ProviderUnavailable(
             provider=provider,

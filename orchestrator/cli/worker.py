@@ -177,7 +177,7 @@ async def run_worker(settings: Settings, *, effects: bool) -> None:
             store=store,
             client=temporal,
             registry=apps,
-            providers=providers(settings),
+            providers={} if effects else providers(settings),
             readers=Services(http, settings.service_urls()),
             writers=_writers(settings, http) if effects else Services(http, {}),
         )
