@@ -1,5 +1,6 @@
 """Switches: set, lifted, listed, and what they would hold (P3)."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -19,7 +20,7 @@ from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator import switch as nouns
 from orchestrator.errors import InvalidValue
-from orchestrator.store import proposals, switches
+from orchestrator.store import people, proposals, scopes, switches
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.switches import STOPPING
@@ -71,7 +72,10 @@ class SetSwitch(BaseModel):
 
 
 class Switch(BaseModel):
-    """A switch; `sending` may still reach the provider, `revoked` will not."""
+    """A switch; `sending` may still reach the provider, `revoked` will not.
+
+    `warnings`, when it is set: names in its scope that no live release has.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -81,6 +85,7 @@ class Switch(BaseModel):
     value: str | None
     reason: str
     author: str
+    author_name: str
     created_at: datetime
     until: datetime | None
     cleared_at: datetime | None
@@ -88,6 +93,7 @@ class Switch(BaseModel):
     clear_reason: str | None
     sending: list[str]
     revoked: list[str]
+    warnings: list[str]
 
 
 class WouldHold(BaseModel):
@@ -142,7 +148,14 @@ async def set_switch(
     )
     parts.deliver_soon()
     row = await _row(parts.store, id, person)
-    return _body(row, sending=barrier.sending, revoked=barrier.revoked)
+    async with parts.store.read() as session:
+        return _body(
+            row,
+            await people.names(session, {row.author}),
+            sending=barrier.sending,
+            revoked=barrier.revoked,
+            warnings=await scopes.unknown_names(session, wanted.scope.noun()),
+        )
 
 
 @router.get("/switches")
@@ -160,14 +173,18 @@ async def list_switches(
             limit=wanted.one_more,
             after=wanted.cursor,
         )
-    found = [await _with_sending(store, row, person) for row in rows]
+        names = await people.names(session, {row.author for row in rows})
+    found = [await _with_sending(store, row, person, names) for row in rows]
     return page(found, wanted, lambda one: one.id)
 
 
 @router.get("/switches/{id}", responses=ONE)
 async def show_switch(id: SwitchId, person: Reader, store: StoreDep) -> Switch:  # noqa: A002 the path's name
     """Show a switch, with what may still reach the provider."""
-    return await _with_sending(store, await _row(store, id, person), person)
+    row = await _row(store, id, person)
+    async with store.read() as session:
+        names = await people.names(session, {row.author})
+    return await _with_sending(store, row, person, names)
 
 
 @router.delete("/switches/{id}", status_code=202, responses=ONE)
@@ -211,25 +228,31 @@ async def _row(store: Store, name: str, person: Person) -> SwitchRow:
         return await tenancy.visible_switch(session, name, person)
 
 
-async def _with_sending(store: Store, row: SwitchRow, person: Person) -> Switch:
+async def _with_sending(
+    store: Store, row: SwitchRow, person: Person, names: Mapping[str, str]
+) -> Switch:
     if row.cleared_at is not None or row.mode not in STOPPING:
-        return _body(row)
+        return _body(row, names)
     # A switch of the whole installation holds other tenants' effects as well.
     scope = tenancy.within(person, nouns.Scope(**row.scope))
     found = await switches.impact(store, scope)
-    return _body(row, sending=found.sending)
+    return _body(row, names, sending=found.sending)
 
 
 def _body(
     row: SwitchRow,
+    names: Mapping[str, str],
     *,
-    sending: tuple[str, ...] = (),
-    revoked: tuple[str, ...] = (),
+    sending: Sequence[str] = (),
+    revoked: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Switch:
     return Switch(
         **row.model_dump(exclude={"scope", "mode"}),
         scope=Scope(**row.scope),
         mode=cast("Mode", row.mode),
+        author_name=names.get(row.author, row.author),
         sending=list(sending),
         revoked=list(revoked),
+        warnings=list(warnings),
     )

@@ -17,7 +17,7 @@ from approvals.page import Page, PageDep
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, in_words
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import ledger_view, proposals, releases, runs, switches
+from orchestrator.store import ledger_view, proposals, releases, runs, scopes, switches
 from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.proposals import ProposalClosed
@@ -89,7 +89,9 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     except InvalidValue as error:
         return await _show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch)
-    return await page.show("ops/barrier.html", barrier=barrier)
+    async with page.parts.store.read() as session:
+        unknown = await scopes.unknown_names(session, scope)
+    return await page.show("ops/barrier.html", barrier=barrier, unknown=unknown)
 
 
 @router.post("/ops/switches/{switch}/clear")

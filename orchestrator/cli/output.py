@@ -42,6 +42,11 @@ def line(text: str) -> None:
     sys.stdout.write(visible(text) + "\n")
 
 
+def moment(value: object) -> str:
+    """Return a time as people read it, without its microseconds."""
+    return _cell(value)
+
+
 def as_json(value: JsonValue) -> None:
     """Print one JSON document."""
     text = json.dumps(value, indent=None if isinstance(value, list) else 2)

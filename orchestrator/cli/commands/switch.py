@@ -2,10 +2,9 @@
 
 import getpass
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, cast
 from uuid import uuid4
 
 import typer
@@ -14,15 +13,13 @@ from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Reason
 from orchestrator.cli.database import with_store
-from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.cli.exit_status import WrongUsage
 from orchestrator.store import alone
 from orchestrator.store.engine import Store
 
 app = typer.Typer()
 
 COLUMNS = ("Switch", "Mode", "Holds", "Reason", "By", "Until")
-# Where the names of a scope's fields are listed, and under which key.
-KNOWN_BY = {"tool": ("/tools", "name"), "workflow": ("/contracts", "name")}
 
 
 class Mode(StrEnum):
@@ -89,12 +86,13 @@ def set_switch(  # noqa: PLR0913 options of a command
     name = switch or f"switch-{uuid4().hex[:12]}"
     with Api() as api:
         done = api.put(f"/switches/{name}", body)
-        if as_json:
-            output.as_json(done)
-        else:
-            output.line(f"Set {name}.")
-            _warn_of_sending(done)
-        _warn_of_names(api, scope)
+    if as_json:
+        output.as_json(done)
+    else:
+        output.line(f"Set {name}.")
+        _warn_of_sending(done)
+    for warning in cast("list[str]", done["warnings"]):
+        sys.stderr.write(f"keyturn: {output.visible(warning)}\n")
 
 
 @app.command("list")
@@ -134,7 +132,8 @@ def clear(
         return
     output.line(
         f"{switch} still holds. Another operator or admin confirms: "
-        f"keyturn proposal confirm {made['id']} (until {made['ends_at']})."
+        f"keyturn proposal confirm {made['id']} "
+        f"(until {output.moment(made['ends_at'])})."
     )
 
 
@@ -188,24 +187,6 @@ def _scope(*, everything: bool, **wanted: str | None) -> dict[str, str]:
     return given
 
 
-def _warn_of_names(api: Api, scope: Mapping[str, str]) -> None:
-    # A name that is wrong by a letter holds nothing, and it is found out too late. It
-    # is said after the switch is set, which stays: it may be meant for a release to come.
-    for kind, (path, key) in KNOWN_BY.items():
-        if kind not in scope:
-            continue
-        try:
-            known = [str(one[key]) for one in api.items(path, most=1_000)]
-        except Ended:
-            # A token may set switches and read nothing; the switch is set all the same.
-            continue
-        if scope[kind] not in known:
-            sys.stderr.write(
-                f"keyturn: No live release has the {kind} {scope[kind]!r}, so this may "
-                f"hold nothing. Known: {', '.join(known)}.\n"
-            )
-
-
 def _warn_of_sending(done: Item) -> None:
     sending = done.get("sending")
     if isinstance(sending, list) and sending:
@@ -223,6 +204,6 @@ def _row(switch: Item) -> list[object]:
         switch["mode"],
         named or "everything",
         switch.get("reason"),
-        switch.get("author"),
+        switch.get("author_name"),
         switch.get("until"),
     ]

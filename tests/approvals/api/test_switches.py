@@ -244,3 +244,22 @@ async def test_p11_proposals_are_listed_declined_and_withdrawn(
     assert back.json()["status"] == "withdrawn"
     assert none.json()["items"] == []
     assert [one["status"] for one in every.json()["items"]] == ["withdrawn", "declined"]
+
+
+async def test_a_name_that_no_live_release_has_is_set_and_warned_of(
+    http: httpx2.AsyncClient, desk: Desk, people: People
+) -> None:
+    del desk
+    headers = await people.token("olga", role="operator")
+    wrong = {**HALT, "scope": {"tool": "refnd_order"}}
+
+    right = await http.put(f"{SWITCHES}/right", json=HALT, headers=headers)
+    typo = await http.put(f"{SWITCHES}/typo", json=wrong, headers=headers)
+    listed = await http.get(SWITCHES, headers=headers)
+
+    assert (right.status_code, right.json()["warnings"]) == (200, [])
+    assert typo.status_code == 200
+    [warning] = typo.json()["warnings"]
+    assert "No live release has the tool 'refnd_order'" in warning
+    assert "refund_order" in warning
+    assert {one["author_name"] for one in listed.json()["items"]} == {"Olga"}
