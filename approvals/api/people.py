@@ -125,6 +125,14 @@ class SetPassword(BaseModel):
     reason: Reason | None = WHY
 
 
+class Enable(BaseModel):
+    """Why a closed account is opened again; the body may be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Reason | None = WHY
+
+
 class PeopleQuery(Paged):
     """Whose accounts to list."""
 
@@ -234,19 +242,23 @@ async def disable(id: PathId, manager: Manager, store: StoreDep) -> Account:  # 
 
 
 @router.post(
-    "/people/{id}:enable", dependencies=ONCE, responses={**ASKED, **ONE, **STATE}
+    "/people/{id}:enable",
+    dependencies=ONCE,
+    responses={**ASKED, **BODY, **ONE, **STATE},
 )
 async def enable(
     id: PathId,  # noqa: A002 the path's name
     manager: Manager,
     parts: PartsDep,
     answer: Response,
+    wanted: Enable | None = None,
 ) -> Account | Proposal:
     """Ask for a closed account to be opened again; its tokens stay revoked.
 
     202: another admin confirms the proposal. An open account is answered as it is.
     """
-    done = await accounts.reopen(parts.store, id, by=manager)
+    reason = wanted.reason if wanted else None
+    done = await accounts.reopen(parts.store, id, by=manager, reason=reason)
     return await _either(parts, done, answer)
 
 

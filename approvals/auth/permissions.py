@@ -259,6 +259,7 @@ ROUTES: Mapping[str, Needed] = {
     "POST /settings/people/{person}/access": "people.manage",
     "POST /settings/people/{person}/password": "people.manage",
     "POST /settings/people/{person}/open": "people.manage",
+    "POST /settings/people/{person}/items": "people.manage",
     "POST /settings/people/{person}/tokens": "people.manage",
     "POST /settings/people/{person}/tokens/{token}/revoke": "people.manage",
 }

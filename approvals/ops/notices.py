@@ -121,8 +121,14 @@ async def enable(page: PageDep, manager: Manager, webhook: str) -> Response:
 
 
 @router.post("/webhooks/{webhook}/remove")
-async def remove(page: PageDep, manager: Manager, webhook: str) -> Response:
+async def remove(
+    page: PageDep,
+    manager: Manager,
+    webhook: str,
+    sure: Annotated[Literal["yes"], Form()],
+) -> Response:
     """Remove a webhook: nothing is posted to it any more."""
+    del sure
     await webhooks.remove(
         page.parts.store, webhook, tenant=manager.tenant, by=manager.id
     )

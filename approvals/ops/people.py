@@ -14,10 +14,11 @@ from approvals.auth.visitor import require
 from approvals.errors import MayNot
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.wording import sentence
 from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, KeyturnError, in_words
-from orchestrator.policy import Role
-from orchestrator.store import people, proposals, tokens
+from orchestrator.errors import InvalidValue, KeyturnError, NotFound, in_words
+from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.store import people, proposals, reassigning, tokens
 from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.people import EmailTaken, NewPerson, Profile
@@ -158,14 +159,38 @@ async def set_open(
     manager: Manager,
     person: str,
     wanted: Annotated[Literal["open", "closed"], Form()],
+    reason: Why = "",
 ) -> Response:
     """Close an account, or ask for it to be opened again."""
-    act = accounts.reopen if wanted == "open" else accounts.close
+    store, why = page.parts.store, reason.strip() or None
     try:
-        done = await act(page.parts.store, person, by=manager)
+        if wanted == "open":
+            done = await accounts.reopen(store, person, by=manager, reason=why)
+        else:
+            done = await accounts.close(store, person, by=manager)
     except REFUSALS as error:
         return await _show(page, manager, person, problem=str(error))
     return _done(page, done)
+
+
+@router.post("/settings/people/{person}/items")
+async def hand_over(
+    page: PageDep,
+    manager: Manager,
+    person: str,
+    reason: Annotated[str, Form(min_length=1, max_length=500)],
+    to: Annotated[str, Form(max_length=100)] = "",
+) -> Response:
+    """Give all that somebody holds to another person, or back to its queues."""
+    permissions.check(manager, "approvals.assign")
+    try:
+        came = await reassigning.move_all(
+            page.parts.store, manager, person, to=to or None, reason=reason
+        )
+    except (NotFound, InvalidValue) as error:
+        return await _show(page, manager, person, problem=sentence(error))
+    stayed = [(item, why) for item, why in came if isinstance(why, KeyturnError)]
+    return await _show(page, manager, person, came=(len(came) - len(stayed), stayed))
 
 
 @router.post("/settings/people/{person}/tokens")
@@ -237,12 +262,26 @@ async def _list(
     )
 
 
-async def _show(
-    page: Page, manager: Person, person: str, *, problem: str = "", plain: str = ""
+def _decides(row: PersonRow) -> bool:
+    """Tell whether somebody can be given items; each item then asks for its own role."""
+    is_open = row.kind == "person" and row.disabled_at is None
+    return is_open and row.role in APPROVER_RANK
+
+
+async def _show(  # noqa: PLR0913 what came of each of its forms
+    page: Page,
+    manager: Person,
+    person: str,
+    *,
+    problem: str = "",
+    plain: str = "",
+    came: tuple[int, list[tuple[str, KeyturnError]]] | None = None,
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
         row = await people.get(session, person, tenant=manager.tenant)
         found = await tokens.listing(session, person)
+        held = await reassigning.held_by(session, person, tenant=manager.tenant)
+        others = await people.listing(session, tenant=manager.tenant, limit=MOST)
     as_person = Person(
         id=row.id, name=row.name, role=row.role, kind=row.kind, session=""
     )
@@ -256,5 +295,8 @@ async def _show(
         shortest=SHORTEST,
         plain=plain,
         problem_words=problem,
+        held=held,
+        others=[one for one in others if _decides(one) and one.id != person],
+        came=came,
         now=system_clock(),
     )

@@ -226,7 +226,9 @@ async def test_a_closed_account_opens_nothing_until_it_is_opened_again(
 
     closed = await http.post(f"{path}:disable", headers=max_)
     refused = await http.get("/api/v1/me", headers=ann)
-    asked = await http.post(f"{path}:enable", headers=max_)
+    why = {"reason": "Back from leave."}
+    asked = await http.post(f"{path}:enable", headers=max_, json=why)
+    bare = await http.post(f"{path}:enable", headers=max_)
     early = await http.get(path, headers=max_)
     await _yes(http, asked, eva)
     opened = await http.get(path, headers=max_)
@@ -238,6 +240,8 @@ async def test_a_closed_account_opens_nothing_until_it_is_opened_again(
     assert (refused.status_code, still.status_code) == (401, 401)
     assert early.json()["disabled_at"] is not None
     assert opened.json()["disabled_at"] is None
+    assert asked.json()["reason"] == "Back from leave."
+    assert bare.json()["id"] == asked.json()["id"]
     assert signed_in.headers["location"] == "/inbox"
 
 

@@ -50,6 +50,8 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /settings/people/{person}/password": {"password": "a new password"},
     "POST /settings/people/{person}/open": {"wanted": "closed"},
     "POST /settings/people/{person}/tokens": {"name": "a token"},
+    "POST /settings/people/{person}/items": {"reason": "to share"},
+    "POST /webhooks/{webhook}/remove": {"sure": "yes"},
     "POST /inbox/{approval}/opened": {"binding": "0" * 64},
     "POST /inbox/{approval}/claim": {},
     "POST /inbox/{approval}/keep": {},

@@ -3,7 +3,7 @@
 import pytest
 
 from approvals.wording import browser
-from orchestrator.store import proposals, webhooks
+from orchestrator.store import approvals, proposals, webhooks
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
@@ -106,7 +106,7 @@ async def test_a_webhook_is_removed_on_the_page(doors: Doors, store: Store) -> N
 
     refused = await operator.post(f"/webhooks/{hook.id}/remove")
     shown = (await admin.get("/notices")).text
-    removed = await admin.post(f"/webhooks/{hook.id}/remove")
+    removed = await admin.post(f"/webhooks/{hook.id}/remove", sure="yes")
     page = (await admin.get(removed.headers["location"])).text
 
     assert refused.status_code == 403
@@ -152,6 +152,29 @@ async def test_a_proposal_says_in_words_what_it_does(
 
     assert f"Open the account of {other.name} again" in people
     assert f"Lift the switch {switch}: halt for tool refund_order" in ops
+
+
+async def test_all_that_somebody_holds_is_given_away_on_their_page(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    agent, admin = await doors.visit("agent"), await doors.visit("admin")
+    item, other = seed.approvals["refund_order"], seed.people["other"]
+    base = f"/settings/people/{seed.people['agent'].id}"
+    await agent.post(f"/inbox/{item}/claim")
+
+    before = (await admin.get(base)).text
+    bare = await admin.post(f"{base}/items", to=other.id)
+    given = (await admin.post(f"{base}/items", to=other.id, reason="On leave.")).text
+    refused = await agent.post(f"{base}/items", to=other.id, reason="Mine.")
+
+    assert "1 item of the inbox" in before
+    assert bare.status_code == 422
+    assert "1 item given away" in given
+    assert "of the inbox, claimed or given" not in given
+    assert refused.status_code == 403
+    async with store.read() as session:
+        row = await approvals.get(session, item)
+    assert (row.assigned_to, row.claimed_by) == (other.id, None)
 
 
 async def _approve(visitor: Visitor, item: str) -> None:
