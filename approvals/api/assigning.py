@@ -1,6 +1,6 @@
 """Items given to other people, over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -17,7 +17,7 @@ from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from approvals.problems import Problem
 from orchestrator.errors import KeyturnError
-from orchestrator.store import reassigning
+from orchestrator.store import people, reassigning
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import ApprovalRow
 
@@ -58,6 +58,7 @@ class Assigned(BaseModel):
 
     id: str
     approval: Approval | None
+    assigned_name: str | None
     problem: Problem | None
 
 
@@ -92,8 +93,11 @@ async def assign(
         )
     rows = [came for _, came in found if isinstance(came, ApprovalRow)]
     bodies = {one.id: one for one in await approval_body.many(store, rows)}
+    async with store.read() as session:
+        given = {row.assigned_to for row in rows if row.assigned_to}
+        names = await people.names(session, given)
     return AllAssigned(
-        items=[_result(name, came, bodies) for name, came in found],
+        items=[_result(name, came, bodies, names) for name, came in found],
         assigned=len(rows),
         more=wanted.leaver is not None and _is_full(found),
     )
@@ -104,10 +108,19 @@ def _is_full(found: Sequence[object]) -> bool:
 
 
 def _result(
-    name: str, came: ApprovalRow | KeyturnError, bodies: dict[str, Approval]
+    name: str,
+    came: ApprovalRow | KeyturnError,
+    bodies: Mapping[str, Approval],
+    names: Mapping[str, str],
 ) -> Assigned:
     if isinstance(came, ApprovalRow):
-        return Assigned(id=name, approval=bodies[came.id], problem=None)
+        to = came.assigned_to
+        return Assigned(
+            id=name,
+            approval=bodies[came.id],
+            assigned_name=names.get(to, to) if to else None,
+            problem=None,
+        )
     place = f"/api/v1/approvals/{name}"
     problem = problems.of_error(came, instance=place).problem
-    return Assigned(id=name, approval=None, problem=problem)
+    return Assigned(id=name, approval=None, assigned_name=None, problem=problem)

@@ -1,5 +1,6 @@
 """Matchings of the ledger with the statement and the mail log: asked for and shown."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -13,7 +14,7 @@ from approvals.api.replies import ONE
 from approvals.api.text import PathId
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
-from orchestrator.store import matchings
+from orchestrator.store import matchings, people
 from orchestrator.store.approvals import Person
 from orchestrator.store.matchings import Side, Status
 from orchestrator.store.tables import MatchingRow
@@ -31,6 +32,7 @@ class Matching(BaseModel):
     id: str
     status: Status
     asked_by: str
+    asked_name: str
     asked_at: datetime
     since: datetime | None
     until: datetime | None
@@ -48,14 +50,16 @@ async def list_matchings(
         rows = await matchings.listing(
             session, limit=wanted.one_more, before=wanted.cursor
         )
-    return page([_body(row) for row in rows], wanted, lambda one: one.id)
+        names = await people.names(session, {row.asked_by for row in rows})
+    return page([_body(row, names) for row in rows], wanted, lambda one: one.id)
 
 
 @router.get("/matchings/{id}", dependencies=READ, responses=ONE)
 async def show_matching(id: PathId, store: StoreDep) -> Matching:  # noqa: A002 the path's name
     """Show a matching, with what differs."""
     async with store.read() as session:
-        return _body(await matchings.get(session, id))
+        row = await matchings.get(session, id)
+        return _body(row, await people.names(session, {row.asked_by}))
 
 
 @router.post("/matchings", status_code=202, dependencies=ONCE)
@@ -63,13 +67,16 @@ async def ask_for_matching(
     person: Annotated[Person, Depends(require("matchings.start"))], store: StoreDep
 ) -> Matching:
     """Ask for a matching now; a worker does it. One that waits or runs is returned."""
-    return _body(await matchings.ask(store, by=person.id))
+    row = await matchings.ask(store, by=person.id)
+    async with store.read() as session:
+        return _body(row, await people.names(session, {row.asked_by}))
 
 
-def _body(row: MatchingRow) -> Matching:
+def _body(row: MatchingRow, names: Mapping[str, str]) -> Matching:
     return Matching(
         **row.model_dump(exclude={"status", "statement", "mail"}),
         status=cast("Status", row.status),
+        asked_name=names.get(row.asked_by, row.asked_by),
         statement=Side.model_validate(row.statement) if row.statement else None,
         mail=Side.model_validate(row.mail) if row.mail else None,
     )

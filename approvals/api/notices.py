@@ -1,5 +1,6 @@
 """Notices: what is on its way, what was given up, and what one is mailed about."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from approvals.api.text import Id
 from approvals.auth.visitor import CurrentPerson, require
 from approvals.dependencies import StoreDep
 from orchestrator.notice import KINDS, NoticeKind
-from orchestrator.store import notices
+from orchestrator.store import notices, people
 from orchestrator.store.approvals import Person
 from orchestrator.store.notices import State
 from orchestrator.store.tables import NoticeRow
@@ -35,6 +36,7 @@ class Notice(BaseModel):
     kind: str
     channel: str
     target: str
+    target_name: str
     state: State
     tenant: str | None
     run: str | None
@@ -103,14 +105,16 @@ async def list_notices(
             limit=wanted.one_more,
             before=int(wanted.cursor) if wanted.cursor else None,
         )
-    return page([_body(row) for row in rows], wanted, lambda one: str(one.id))
+        names = await people.names(session, {row.target for row in rows})
+    return page([_body(row, names) for row in rows], wanted, lambda one: str(one.id))
 
 
 @router.get("/notices/{id}", responses=ONE)
 async def show_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice:  # noqa: A002 the path's name
     """Show a notice."""
     async with store.read() as session:
-        return _body(await notices.get(session, id, tenant=person.tenant))
+        row = await notices.get(session, id, tenant=person.tenant)
+        return _body(row, await people.names(session, {row.target}))
 
 
 @router.post("/notices/{id}:retry", dependencies=ONCE, responses={**ONE, **STATE})
@@ -118,7 +122,8 @@ async def retry_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice
     """Send a dead letter again, under the same id."""
     await notices.retry(store, id, tenant=person.tenant)
     async with store.read() as session:
-        return _body(await notices.get(session, id, tenant=person.tenant))
+        row = await notices.get(session, id, tenant=person.tenant)
+        return _body(row, await people.names(session, {row.target}))
 
 
 @router.post("/notices:retry", dependencies=ONCE, responses={**BODY, **STATE})
@@ -145,7 +150,9 @@ async def choose_mail(
     return await show_mail(person, store)
 
 
-def _body(row: NoticeRow) -> Notice:
+def _body(row: NoticeRow, names: Mapping[str, str]) -> Notice:
     return Notice(
-        **row.model_dump(exclude={"event", "claimed_until"}), state=notices.state(row)
+        **row.model_dump(exclude={"event", "claimed_until"}),
+        target_name=names.get(row.target, row.target),
+        state=notices.state(row),
     )

@@ -136,6 +136,7 @@ def test_p11_switch_is_lifted_by_two_people(web: Web, admin: Keyturn) -> None:
     impact = admin("switch", "impact", *scope, "--json").json()
     done = admin("switch", "set", "halt", *scope, "-r", "odd refunds", "--id", "s1")
     listed = admin("switch", "list", "--json").json()
+    table = admin("switch", "list").out
     asked = admin("switch", "clear", "s1", "-r", "explained")
     [proposal] = operator("proposal", "list", "--json").json()
     own = admin("proposal", "confirm", proposal["id"])
@@ -145,6 +146,8 @@ def test_p11_switch_is_lifted_by_two_people(web: Web, admin: Keyturn) -> None:
     assert impact["sending"] == []
     assert done.out == "Set s1.\n"
     assert [(one["id"], one["mode"]) for one in listed] == [("s1", "halt")]
+    assert listed[0]["author"] not in table
+    assert listed[0]["author_name"] in table
     assert "still holds" in asked.out
     assert f"keyturn proposal confirm {proposal['id']}" in asked.out
     assert (own.status, len(still)) == (1, 1)
@@ -325,6 +328,7 @@ def test_p11_people_are_managed_by_two(web: Web, admin: Keyturn) -> None:
     less = admin("user", "change", "eve@example.com", "--role", "agent", "--json")
     password = admin("user", "password", "eve@example.com", given="a good password\n")
     closed = admin("user", "disable", "eve@example.com", "--json").json()
+    words = admin("user", "enable", "eve@example.com", "-r", "She is back.").out
     opened = admin("user", "enable", "eve@example.com", "--json").json()
     listed = admin("user", "list").out
 
@@ -336,6 +340,8 @@ def test_p11_people_are_managed_by_two(web: Web, admin: Keyturn) -> None:
     assert less.json()["role"] == "agent"
     assert "Nothing is changed yet: a new password for Eve" in password.out
     assert closed["disabled_at"] is not None
+    assert "open the account of Eve again" in words
+    assert opened["reason"] == "She is back."
     assert opened["kind"] == "person.access"
     assert "eve@example.com" in listed
     assert "token-" in admin("user", "tokens").out

@@ -199,9 +199,9 @@ def assign(
 
 
 def _assigned(result: Item) -> list[object]:
-    approval, problem = result["approval"], result["problem"]
-    if isinstance(approval, dict):
-        return [result["id"], approval["assigned_to"] or "its queue", ""]
+    problem = result["problem"]
+    if result["approval"] is not None:
+        return [result["id"], result["assigned_name"] or "its queue", ""]
     words = problem["detail"] if isinstance(problem, dict) else ""
     return [result["id"], "", words]
 

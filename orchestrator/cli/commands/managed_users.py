@@ -1,6 +1,7 @@
 """`keyturn user list`, `change` …: people and tokens, through the HTTP API."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -117,12 +118,12 @@ def change(  # noqa: PLR0913 options of a command
 
 def disable(email: Email, *, as_json: AsJson = False) -> None:
     """Close an account: its sessions end and its tokens are revoked."""
-    _act(email, "disable", as_json=as_json)
+    _act(email, "disable", {}, as_json=as_json)
 
 
-def enable(email: Email, *, as_json: AsJson = False) -> None:
+def enable(email: Email, *, reason: Why = None, as_json: AsJson = False) -> None:
     """Ask for a closed account to be opened again; its tokens stay revoked."""
-    _act(email, "enable", as_json=as_json)
+    _act(email, "enable", {"reason": reason}, as_json=as_json)
 
 
 def password(
@@ -173,10 +174,10 @@ def revoke(
     output.as_json(done) if as_json else output.line(f"Revoked {token}.")
 
 
-def _act(email: str, verb: str, *, as_json: bool) -> None:
+def _act(email: str, verb: str, body: Mapping[str, object], *, as_json: bool) -> None:
     with Api() as api:
         found = _of(api, email)
-        _show(api.post(f"/people/{found['id']}:{verb}", {}), as_json=as_json)
+        _show(api.post(f"/people/{found['id']}:{verb}", body), as_json=as_json)
 
 
 def _of(api: Api, email: str) -> Item:
@@ -206,7 +207,8 @@ def _show(answer: Item, *, as_json: bool) -> None:
     elif "proposed_by" in answer:
         output.line(
             f"Nothing is changed yet: {proposal.what(answer)}. Another admin confirms: "
-            f"keyturn proposal confirm {answer['id']} (until {answer['ends_at']})."
+            f"keyturn proposal confirm {answer['id']} "
+            f"(until {output.moment(answer['ends_at'])})."
         )
     else:
         output.pairs(answer)
@@ -216,7 +218,9 @@ def _row(account: Item) -> list[object]:
     return [
         account["name"],
         account["email"],
-        account["role"],
+        f"{account['role']} (service)"
+        if account["kind"] == "service"
+        else account["role"],
         account["tenant"] or "all",
         account["teams"],
         account["languages"],

@@ -103,4 +103,4 @@ def _words(side: Item) -> str:
 def _row(found: Item) -> list[object]:
     sides = _sides(found)
     shown = [_words(sides[name]) if name in sides else None for name in SIDES]
-    return [found["id"], found["status"], found["asked_by"], found["until"], *shown]
+    return [found["id"], found["status"], found["asked_name"], found["until"], *shown]

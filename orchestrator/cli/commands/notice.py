@@ -102,7 +102,7 @@ def _row(notice: Item) -> list[object]:
     return [
         notice["id"],
         notice["kind"],
-        notice["target"],
+        notice["target_name"],
         notice["state"],
         notice["tries"],
         notice["last_error"],

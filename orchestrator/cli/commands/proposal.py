@@ -74,6 +74,8 @@ def what(proposal: Item) -> str:
         return f"open an account for {name}, {about_.get('role')} of {of}"
     if proposal.get("kind") == "person.password":
         return f"a new password for {name}"
+    if _access(about_, "before") == _access(about_, "wanted"):
+        return f"open the account of {name} again: {_access(about_, 'wanted')}"
     return f"more access for {name}: {_access(about_, 'wanted')}"
 
 
