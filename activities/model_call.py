@@ -20,7 +20,7 @@ from orchestrator.errors import BudgetExceeded, KeyturnError
 from orchestrator.model import Price
 from orchestrator.store import meters, runs
 from orchestrator.store.engine import Store
-from orchestrator.store.turns import Position
+from orchestrator.store.steps import Position
 from orchestrator.switch import Target, covering, holding
 from orchestrator.transcript import ModelReply, ModelRequest, legible
 

@@ -7,8 +7,9 @@ from pydantic import JsonValue
 
 from orchestrator import canonical, redaction
 from orchestrator.release import Release
+from orchestrator.store.steps import Position
 from orchestrator.store.tables import CallRow, StepRow
-from orchestrator.store.turns import PastTurn, Position
+from orchestrator.store.transcripts import PastTurn
 from orchestrator.transcript import (
     AssistantMessage,
     Message,

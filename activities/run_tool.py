@@ -10,7 +10,7 @@ from temporalio import activity
 from activities.interface import CallInput, ReadResult
 from activities.toolbox import Toolbox, told
 from orchestrator.status import CallStatus
-from orchestrator.store import calls, turns
+from orchestrator.store import calls, steps
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
 from orchestrator.tool import ToolError
@@ -37,7 +37,7 @@ class RunTool:
         if view.call.status != "open":
             return ReadResult()
         if view.held_by is not None:
-            if await turns.stop(self.store, wanted.run, view.held_by):
+            if await steps.stop(self.store, wanted.run, view.held_by):
                 return ReadResult(kind="stopped")
             # It was lifted meanwhile, so nobody would ring: look again at once.
             return await self(wanted)
@@ -78,7 +78,7 @@ class RunTool:
         return True
 
     async def _record(self, wanted: CallInput, status: CallStatus, words: str) -> None:
-        await turns.answer_read(
+        await calls.answer_read(
             self.store,
             wanted.run,
             wanted.turn,

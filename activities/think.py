@@ -22,16 +22,16 @@ from orchestrator import canonical
 from orchestrator.loop_guard import END_AT, judge_repeat
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import compensating, meters, turns
+from orchestrator.store import compensating, meters, steps, transcripts, turns
 from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.engine import Store
+from orchestrator.store.steps import Position
 from orchestrator.store.tables import RunRow, StepRow
+from orchestrator.store.transcripts import PastTurn
 from orchestrator.store.turns import (
     DraftedCall,
     Gated,
     GaveUp,
-    PastTurn,
-    Position,
     Turn,
 )
 from orchestrator.switch import Target, holding
@@ -78,7 +78,7 @@ class Think:
         try:
             self._check_held(position)
             if position.run.status in ("stopped", "queued"):
-                await turns.go_on(self.store, wanted.run)
+                await steps.go_on(self.store, wanted.run)
             return await self._turn(position, ends_run=wanted.ends_run)
         except Held as held:
             return await self._stop(wanted, held.by)
@@ -99,10 +99,10 @@ class Think:
             instructions=start.instructions,
             output_schema=start.output_schema,
         )
-        await turns.begin_step(self.store, step, prompt.opening)
+        await steps.begin_step(self.store, step, prompt.opening)
 
     async def _position(self, wanted: ThinkInput) -> Position:
-        return await turns.load(
+        return await steps.load(
             self.store, run=wanted.run, step=wanted.step, turn=wanted.turn
         )
 
@@ -257,7 +257,7 @@ class Think:
     ) -> tuple[ModelRequest, "Counter[Asked] | None"]:
         """Return the request, and all calls so far where none was left out of it."""
         window = position.release.window
-        opened, past, is_cut = await turns.transcript(
+        opened, past, is_cut = await transcripts.read(
             self.store,
             run=position.run.id,
             step=position.step.step,
@@ -272,7 +272,7 @@ class Think:
         return request, None if is_cut else seen
 
     async def _watch(self, position: Position) -> Position:
-        fresh = await turns.load(
+        fresh = await steps.load(
             self.store,
             run=position.run.id,
             step=position.step.step,
@@ -290,7 +290,7 @@ class Think:
         ]
         counts = seen
         if counts is None:
-            counts = await turns.repeats(
+            counts = await transcripts.repeats(
                 self.store, run=position.run.id, step=position.step.step, wanted=wanted
             )
         drafted: list[DraftedCall] = []
@@ -347,7 +347,7 @@ class Think:
     async def _stop(self, wanted: ThinkInput, by: str) -> ThinkResult:
         if by == "cancel":
             return ThinkResult(kind="cancelled")
-        if await turns.stop(self.store, wanted.run, by):
+        if await steps.stop(self.store, wanted.run, by):
             return ThinkResult(kind="stopped")
         # It was lifted meanwhile, so nobody would ring: look again at once.
         return await self._think(wanted.model_copy(update={"start": None}))
@@ -356,7 +356,7 @@ class Think:
         self, wanted: ThinkInput, position: Position, fallback: Fallback
     ) -> ThinkResult:
         action = getattr(position.release.fallback, fallback.kind)
-        if action == "safer_model" and await turns.use_safer_model(
+        if action == "safer_model" and await steps.use_safer_model(
             self.store, wanted.run
         ):
             return await self._think(wanted.model_copy(update={"start": None}))
@@ -401,7 +401,7 @@ def _result(
 
 def _check_turns(position: Position) -> None:
     budget = position.release.budget
-    done = position.turn - turns.first_turn(position.step.step)
+    done = position.turn - steps.first_turn(position.step.step)
     if position.run.turns >= budget.turns or done >= budget.turns:
         raise Fallback("budget", f"all {budget.turns} turns of the budget are used")
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
+from orchestrator.status import CallStatus
 from orchestrator.store import asking, releases, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
@@ -107,3 +108,21 @@ async def _holds(
     if found.mode == "halt":
         return f"switch {found.id}", None
     return None, found.reason
+
+
+async def answer_read(  # noqa: PLR0913 which call, and its answer
+    store: Store, run: str, turn: int, index: int, *, status: CallStatus, words: str
+) -> None:
+    """Record a read's answer; a second call changes nothing."""
+    async with store.write() as session:
+        answer = (
+            update(CallRow)
+            .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
+            .where(col(CallRow.index) == index, col(CallRow.status) == "open")
+            .values(
+                status=status,
+                result=asking.storable(words),
+                ended_at=await store.now(session),
+            )
+        )
+        await session.execute(answer)

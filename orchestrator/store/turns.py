@@ -1,23 +1,17 @@
-"""Turns in the record: what a model is told, and the one commit of what it said."""
+"""The one commit of a turn: what a model said, judged, with what it cost."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import and_, col, exists, func, select, update
 
 from orchestrator import canonical
-from orchestrator.budget import TURNS_PER_STEP
-from orchestrator.errors import NotFound
 from orchestrator.money import Money
 from orchestrator.policy import NO_AMOUNT, Action, Verdict, judge, strictest
-from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS, CallStatus
 from orchestrator.store import (
     asking,
@@ -27,199 +21,20 @@ from orchestrator.store import (
     releases,
     runs,
     steering,
+    steps,
     switches,
 )
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Ending
+from orchestrator.store.steps import Position
 from orchestrator.store.tables import (
     CallRow,
     CustomerMessageRow,
     MessageRow,
-    RunRow,
     StepRow,
     TurnRow,
 )
-from orchestrator.switch import Switch, Target, covering, holding
-
-# How many turns are read at once while a window is filled from the end.
-PAGE = 64
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a run stands before a turn; `result` is set where the turn is committed."""
-
-    run: RunRow
-    step: StepRow
-    turn: int
-    release: Release
-    switches: list[Switch]
-    now: datetime
-    result: str | None
-    unread: list[CustomerMessageRow]
-
-
-@dataclass(frozen=True)
-class PastTurn:
-    """One committed turn: what was said, then the calls with their answers."""
-
-    turn: int
-    messages: list[MessageRow] = field(default_factory=list[MessageRow])
-    calls: list[CallRow] = field(default_factory=list[CallRow])
-
-    @property
-    def said(self) -> str:
-        """Return the first message's text, or nothing."""
-        return self.messages[0].text if self.messages else ""
-
-    def add(self, row: MessageRow | CallRow) -> None:
-        """Take in one row, in its order."""
-        if isinstance(row, MessageRow):
-            self.messages.append(row)
-        else:
-            self.calls.append(row)
-
-
-def first_turn(step: int) -> int:
-    """Return the number of a step's first turn."""
-    return (step - 1) * TURNS_PER_STEP + 1
-
-
-async def begin_step(
-    store: Store, step: StepRow, opening: Callable[[Release, str], str]
-) -> None:
-    """Record a step and its opening message; a second call changes nothing.
-
-    `opening` makes the message from the run's release and input.
-    """
-    try:
-        async with store.write() as session:
-            if await session.get(StepRow, (step.run, step.step)) is not None:
-                return
-            run = await runs.get(session, step.run, lock=True)
-            release = await releases.load(session, run.release)
-            now = await store.now(session)
-            step.created_at = now
-            session.add(step)
-            session.add(
-                MessageRow(
-                    run=step.run,
-                    turn=first_turn(step.step) - 1,
-                    index=0,
-                    role="user",
-                    text=opening(release, run.input),
-                    created_at=now,
-                )
-            )
-            if run.status == "queued":
-                run.status = "running"
-    except IntegrityError:
-        # Another attempt recorded the same step first.
-        return
-
-
-# One statement: it is asked in every turn, and once a second while a model is. Built
-# once, for to build it takes longer than to ask it.
-_POSITION = (
-    select(
-        RunRow,
-        StepRow,
-        TurnRow.result,
-        exists().where(
-            col(CustomerMessageRow.run) == bindparam("run"),
-            col(CustomerMessageRow.turn).is_(None),
-        ),
-    )
-    .select_from(RunRow)
-    .outerjoin(
-        TurnRow,
-        and_(
-            col(TurnRow.run) == bindparam("run"),
-            col(TurnRow.turn) == bindparam("turn"),
-        ),
-    )
-    .outerjoin(
-        StepRow,
-        and_(
-            col(StepRow.run) == bindparam("run"),
-            col(StepRow.step) == bindparam("step"),
-        ),
-    )
-    .where(col(RunRow.id) == bindparam("run"))
-)
-
-
-async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
-    """Return where the run stands; raises `NotFound` for an unknown run or step."""
-    place = {"run": run, "step": step, "turn": turn}
-    async with store.read() as session:
-        found = (await session.execute(_POSITION, place)).one_or_none()
-        if found is None:
-            raise NotFound(kind="run", name=run)
-        row, known, result, is_written = found
-        now = await store.now(session)
-        return Position(
-            run=row,
-            step=known
-            or StepRow(run=run, step=step, name="", kind="act", created_at=now),
-            turn=turn,
-            release=await releases.load(session, row.release),
-            switches=await switches.active(session, now=now),
-            now=now,
-            result=result,
-            unread=await _unread(session, run) if is_written else [],
-        )
-
-
-async def transcript(
-    store: Store, *, run: str, step: int, turn: int, window_bytes: int | None
-) -> tuple[str, list[PastTurn], bool]:
-    """Return the opening message, the latest turns that fit, and whether any did not.
-
-    `turn` is the one to come; those before it are read.
-
-    Reads from the end, so that the cost follows the window and not the run's length.
-    """
-    base = first_turn(step) - 1
-    async with store.read() as session:
-        opening: str | None = None
-        kept: list[PastTurn] = []
-        room, before = window_bytes, turn
-        while before > base + 1:
-            page = await _page(session, run, since=base, before=before)
-            if page[0].turn == base:
-                opening = page.pop(0).said
-            for past in reversed(page):
-                size = _size(past)
-                if room is not None and size > room and kept:
-                    opening = opening or await _opening(session, run, base)
-                    return opening, kept[::-1], True
-                room = None if room is None else room - size
-                kept.append(past)
-            before = page[0].turn
-        opening = opening or await _opening(session, run, base)
-        return opening, kept[::-1], False
-
-
-async def repeats(
-    store: Store, *, run: str, step: int, wanted: Sequence[tuple[str, str]]
-) -> "Counter[tuple[str, str]]":
-    """Return how often each (tool, arguments hash) was asked for before."""
-    base = first_turn(step) - 1
-    hashes = [arguments for _, arguments in wanted]
-    query = (
-        select(CallRow.tool, CallRow.arguments_hash, func.count())
-        .where(
-            col(CallRow.run) == run,
-            col(CallRow.turn) > base,
-            col(CallRow.turn) < base + TURNS_PER_STEP,
-            col(CallRow.arguments_hash).in_(hashes),
-        )
-        .group_by(col(CallRow.tool), col(CallRow.arguments_hash))
-    )
-    async with store.read() as session:
-        rows = (await session.execute(query)).all()
-    return Counter({(tool, arguments): count for tool, arguments, count in rows})
+from orchestrator.switch import Target, covering, holding
 
 
 class DraftedCall(BaseModel):
@@ -329,7 +144,7 @@ class _Committing:
         gated = [await self._gate(call) for call in turn.calls]
         # An answer that does not know the customer's last words ends nothing.
         self._is_final = turn.output is not None and not (
-            self._is_loop and await _unread(session, turn.run)
+            self._is_loop and await steps.unread(session, turn.run)
         )
         result = to_result(gated, self._is_final)
         self._record(result)
@@ -530,111 +345,3 @@ class _Committing:
             return
         waits = any(call.gate == "wait" for call in gated)
         self._run.status = "waiting" if waits else "running"
-
-
-async def stop(store: Store, run: str, by: str) -> bool:
-    """Mark a run as held by a pause, switch or budget; False where it no longer is.
-
-    A switch lifted or a run resumed between look and commit would ring nobody.
-    """
-    async with store.write() as session:
-        # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
-        await store.share_barrier(session)
-        row = await runs.get(session, run, lock=True)
-        if row.status in ENDED_RUNS:
-            return False
-        now = await store.now(session)
-        if by.startswith("pause") and row.paused_by is None:
-            return False
-        if by.startswith("switch ") and by.removeprefix("switch ") not in {
-            one.id for one in await switches.active(session, now=now)
-        }:
-            return False
-        await runs.stop(session, row, by, now=now)
-        return True
-
-
-async def go_on(store: Store, run: str) -> None:
-    """Mark a run that was held, or waits to be picked up, as running."""
-    async with store.write() as session:
-        row = await runs.get(session, run, lock=True)
-        if row.paused_by is None:
-            now = await store.now(session)
-            await runs.go_on(session, row, status="running", now=now)
-
-
-async def use_safer_model(store: Store, run: str) -> bool:
-    """Move a run to its contract's safer model; False where it has it already."""
-    async with store.write() as session:
-        row = await runs.get(session, run, lock=True)
-        if row.use_safer_model:
-            return False
-        row.use_safer_model = True
-        return True
-
-
-async def answer_read(  # noqa: PLR0913 which call, and its answer
-    store: Store, run: str, turn: int, index: int, *, status: CallStatus, words: str
-) -> None:
-    """Record a read's answer; a second call changes nothing."""
-    async with store.write() as session:
-        answer = (
-            update(CallRow)
-            .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
-            .where(col(CallRow.index) == index, col(CallRow.status) == "open")
-            .values(
-                status=status,
-                result=asking.storable(words),
-                ended_at=await store.now(session),
-            )
-        )
-        await session.execute(answer)
-
-
-async def _unread(session: AsyncSession, run: str) -> list[CustomerMessageRow]:
-    query = (
-        select(CustomerMessageRow)
-        .where(
-            col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
-        )
-        .order_by(col(CustomerMessageRow.id))
-    )
-    return list((await session.execute(query)).scalars())
-
-
-def _of_turns(table: type[MessageRow] | type[CallRow]) -> Any:  # noqa: ANN401 a query of either
-    return (
-        select(table)
-        .where(col(table.run) == bindparam("run"))
-        .where(
-            col(table.turn) >= bindparam("since"),
-            col(table.turn) < bindparam("before"),
-        )
-        .order_by(col(table.turn), col(table.index))
-    )
-
-
-_PAGES = (_of_turns(MessageRow), _of_turns(CallRow))
-
-
-async def _page(
-    session: AsyncSession, run: str, *, since: int, before: int
-) -> list[PastTurn]:
-    # A step's turns are numbered without a gap; before the first stands its opening.
-    numbers = range(max(since, before - PAGE), before)
-    found = {number: PastTurn(number) for number in numbers}
-    place = {"run": run, "since": numbers[0], "before": before}
-    for query in _PAGES:
-        for row in (await session.execute(query, place)).scalars():
-            found[row.turn].add(row)
-    return list(found.values())
-
-
-def _size(past: PastTurn) -> int:
-    said = sum(len(message.text) for message in past.messages)
-    return said + sum(len(call.result or "") for call in past.calls)
-
-
-async def _opening(session: AsyncSession, run: str, base: int) -> str:
-    row = await session.get(MessageRow, (run, base, 0))
-    return row.text if row else ""

@@ -21,6 +21,7 @@ from orchestrator.store import (
     releases,
     runs,
     sending,
+    steps,
     switches,
     turns,
 )
@@ -78,7 +79,7 @@ class Desk:
         """Start a run and return its id."""
         run = await self.again(**more)
         step = StepRow(run=run, step=1, name="act", kind="act", created_at=self.clock())
-        await turns.begin_step(self.store, step, lambda _release, _input: "hello")
+        await steps.begin_step(self.store, step, lambda _release, _input: "hello")
         return run
 
     async def again(self, **more: Any) -> str:
@@ -103,7 +104,7 @@ class Desk:
             seen.extend(gated)
             return "{}"
 
-        position = await turns.load(self.store, run=run, step=1, turn=turn)
+        position = await steps.load(self.store, run=run, step=1, turn=turn)
         drafted = Turn(
             run=run,
             step=1,

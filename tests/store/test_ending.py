@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator import canonical
-from orchestrator.store import runs, turns
+from orchestrator.store import runs, steps, turns
 from orchestrator.store.turns import Turn
 from tests.store.desk import Desk
 
@@ -13,7 +13,7 @@ SOLVED = {"summary": "done", "confidence": 0.9}
 async def conclude(desk: Desk, run: str, *, ends_run: bool, read: int = 0) -> bool:
     """Commit a last turn, and tell whether it stood as the last."""
     stood: list[bool] = []
-    position = await turns.load(desk.store, run=run, step=1, turn=1)
+    position = await steps.load(desk.store, run=run, step=1, turn=1)
     last = Turn(
         run=run,
         step=1,

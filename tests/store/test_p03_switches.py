@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store import outbox, runs, switches, turns
+from orchestrator.store import outbox, runs, steps, switches
 from orchestrator.store.tables import EffectRow, OutboxRow
 from tests.store.desk import Desk, note
 
@@ -193,7 +193,7 @@ async def test_p03_a_stop_that_is_lifted_meanwhile_is_not_a_stop(desk: Desk) -> 
     await desk.switch("halt")
     await switches.clear(desk.store, "s1", by="lea", reason="over")
 
-    assert not await turns.stop(desk.store, run, "switch s1")
+    assert not await steps.stop(desk.store, run, "switch s1")
     assert (await desk.run(run)).status != "stopped"
 
 
@@ -204,7 +204,7 @@ async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
     for n in range(4):
         await desk.switch("halt", name=f"s{n}")
         stopped, rung = await asyncio.gather(
-            turns.stop(desk.store, found[n], f"switch s{n}"),
+            steps.stop(desk.store, found[n], f"switch s{n}"),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 

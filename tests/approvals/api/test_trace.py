@@ -3,7 +3,7 @@
 import httpx2
 
 from orchestrator import canonical
-from orchestrator.store import meters, turns
+from orchestrator.store import meters, steps
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Bounds, Reservation, Used
 from orchestrator.store.tables import MessageRow, RunRow, StepRow, TurnRow
@@ -14,7 +14,7 @@ from tests.approvals.people import People
 async def _turn(store: Store, run: RunRow) -> None:
     now = run.created_at
     step = StepRow(run=run.id, step=1, name="main", kind="act", created_at=now)
-    await turns.begin_step(store, step, lambda _release, _input: "My lamp is broken.")
+    await steps.begin_step(store, step, lambda _release, _input: "My lamp is broken.")
     wanted = Reservation(
         attempt="attempt-1",
         run=run.id,

@@ -9,7 +9,7 @@ from sqlmodel import col, update
 from approvals.auth import accounts
 from orchestrator import Money, canonical, registry
 from orchestrator.release import of
-from orchestrator.store import asking, people, releases, runs, turns
+from orchestrator.store import asking, people, releases, runs, steps, turns
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Used
 from orchestrator.store.people import NewPerson
@@ -101,7 +101,7 @@ async def start(
         ),
     )
     step = StepRow(run=row.id, step=1, name="", kind="act", created_at=row.created_at)
-    await turns.begin_step(
+    await steps.begin_step(
         store, step, lambda _release, _input: "<input>\n{}\n</input>"
     )
     return row
@@ -111,7 +111,7 @@ async def take_turn(
     store: Store, run: str, number: int, words: str, *calls: DraftedCall
 ) -> None:
     """Commit one turn as `think` would."""
-    position = await turns.load(store, run=run, step=1, turn=number)
+    position = await steps.load(store, run=run, step=1, turn=number)
     attempt = f"{run}-{number}"
     async with store.write() as session:
         session.add(

@@ -1,0 +1,183 @@
+"""Steps of a run in the record: how one begins, and where a run stands within it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import and_, col, exists, select
+
+from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.errors import NotFound
+from orchestrator.release import Release
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import releases, runs, switches
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import (
+    CustomerMessageRow,
+    MessageRow,
+    RunRow,
+    StepRow,
+    TurnRow,
+)
+from orchestrator.switch import Switch
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands before a turn; `result` is set where the turn is committed."""
+
+    run: RunRow
+    step: StepRow
+    turn: int
+    release: Release
+    switches: list[Switch]
+    now: datetime
+    result: str | None
+    unread: list[CustomerMessageRow]
+
+
+def first_turn(step: int) -> int:
+    """Return the number of a step's first turn."""
+    return (step - 1) * TURNS_PER_STEP + 1
+
+
+async def begin_step(
+    store: Store, step: StepRow, opening: Callable[[Release, str], str]
+) -> None:
+    """Record a step and its opening message; a second call changes nothing.
+
+    `opening` makes the message from the run's release and input.
+    """
+    try:
+        async with store.write() as session:
+            if await session.get(StepRow, (step.run, step.step)) is not None:
+                return
+            run = await runs.get(session, step.run, lock=True)
+            release = await releases.load(session, run.release)
+            now = await store.now(session)
+            step.created_at = now
+            session.add(step)
+            session.add(
+                MessageRow(
+                    run=step.run,
+                    turn=first_turn(step.step) - 1,
+                    index=0,
+                    role="user",
+                    text=opening(release, run.input),
+                    created_at=now,
+                )
+            )
+            if run.status == "queued":
+                run.status = "running"
+    except IntegrityError:
+        # Another attempt recorded the same step first.
+        return
+
+
+# One statement: it is asked in every turn, and once a second while a model is. Built
+# once, for to build it takes longer than to ask it.
+_POSITION = (
+    select(
+        RunRow,
+        StepRow,
+        TurnRow.result,
+        exists().where(
+            col(CustomerMessageRow.run) == bindparam("run"),
+            col(CustomerMessageRow.turn).is_(None),
+        ),
+    )
+    .select_from(RunRow)
+    .outerjoin(
+        TurnRow,
+        and_(
+            col(TurnRow.run) == bindparam("run"),
+            col(TurnRow.turn) == bindparam("turn"),
+        ),
+    )
+    .outerjoin(
+        StepRow,
+        and_(
+            col(StepRow.run) == bindparam("run"),
+            col(StepRow.step) == bindparam("step"),
+        ),
+    )
+    .where(col(RunRow.id) == bindparam("run"))
+)
+
+
+async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
+    """Return where the run stands; raises `NotFound` for an unknown run or step."""
+    place = {"run": run, "step": step, "turn": turn}
+    async with store.read() as session:
+        found = (await session.execute(_POSITION, place)).one_or_none()
+        if found is None:
+            raise NotFound(kind="run", name=run)
+        row, known, result, is_written = found
+        now = await store.now(session)
+        return Position(
+            run=row,
+            step=known
+            or StepRow(run=run, step=step, name="", kind="act", created_at=now),
+            turn=turn,
+            release=await releases.load(session, row.release),
+            switches=await switches.active(session, now=now),
+            now=now,
+            result=result,
+            unread=await unread(session, run) if is_written else [],
+        )
+
+
+async def stop(store: Store, run: str, by: str) -> bool:
+    """Mark a run as held by a pause, switch or budget; False where it no longer is.
+
+    A switch lifted or a run resumed between look and commit would ring nobody.
+    """
+    async with store.write() as session:
+        # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
+        await store.share_barrier(session)
+        row = await runs.get(session, run, lock=True)
+        if row.status in ENDED_RUNS:
+            return False
+        now = await store.now(session)
+        if by.startswith("pause") and row.paused_by is None:
+            return False
+        if by.startswith("switch ") and by.removeprefix("switch ") not in {
+            one.id for one in await switches.active(session, now=now)
+        }:
+            return False
+        await runs.stop(session, row, by, now=now)
+        return True
+
+
+async def go_on(store: Store, run: str) -> None:
+    """Mark a run that was held, or waits to be picked up, as running."""
+    async with store.write() as session:
+        row = await runs.get(session, run, lock=True)
+        if row.paused_by is None:
+            now = await store.now(session)
+            await runs.go_on(session, row, status="running", now=now)
+
+
+async def use_safer_model(store: Store, run: str) -> bool:
+    """Move a run to its contract's safer model; False where it has it already."""
+    async with store.write() as session:
+        row = await runs.get(session, run, lock=True)
+        if row.use_safer_model:
+            return False
+        row.use_safer_model = True
+        return True
+
+
+async def unread(session: AsyncSession, run: str) -> list[CustomerMessageRow]:
+    """Return what the customer wrote that no turn has read, in its order."""
+    query = (
+        select(CustomerMessageRow)
+        .where(
+            col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
+        )
+        .order_by(col(CustomerMessageRow.id))
+    )
+    return list((await session.execute(query)).scalars())
