@@ -1,6 +1,6 @@
 """A run as the API shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, cast
@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from approvals import stops
 from orchestrator.status import RunStatus
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
@@ -31,6 +32,7 @@ class Run(BaseModel):
     customer: str
     status: RunStatus
     stopped_by: str | None
+    stopped_words: str | None = Field(description="What stopped it, with names")
     release: str = Field(description="The hash of the release it is pinned to")
     created_at: datetime
     ended_at: datetime | None
@@ -51,8 +53,8 @@ def usd(microusd: int) -> str:
     return f"{Decimal(microusd) / MICRO:.6f}"
 
 
-def body(row: RunRow, pending: Sequence[str]) -> Run:
-    """Return a run's body."""
+def body(row: RunRow, pending: Sequence[str], held: Mapping[str, str]) -> Run:
+    """Return a run's body; `held` has what stops it in words."""
     return Run(
         id=row.id,
         workflow=row.workflow,
@@ -60,6 +62,7 @@ def body(row: RunRow, pending: Sequence[str]) -> Run:
         customer=row.customer,
         status=cast("RunStatus", row.status),
         stopped_by=row.stopped_by,
+        stopped_words=held.get(row.stopped_by or ""),
         release=row.release,
         created_at=row.created_at,
         ended_at=row.ended_at,
@@ -79,7 +82,8 @@ def body(row: RunRow, pending: Sequence[str]) -> Run:
 async def bodies(session: AsyncSession, rows: Sequence[RunRow]) -> list[Run]:
     """Return the bodies of many runs, with what each waits for."""
     waiting = await runs.pending_approvals(session, [row.id for row in rows])
-    return [body(row, waiting.get(row.id, ())) for row in rows]
+    held = await stops.words(session, [row.stopped_by for row in rows])
+    return [body(row, waiting.get(row.id, ()), held) for row in rows]
 
 
 async def one(store: Store, row: RunRow) -> Run:

@@ -57,13 +57,13 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  
     found = await trace.load(store, id, tenant=person.tenant)
     async with store.read() as session:
         release = await releases.load(session, found.run.release)
-        return _body(found, release, now=await store.now(session))
+        [run] = await run_body.bodies(session, [found.run])
+        return _body(found, run, release, now=await store.now(session))
 
 
-def _body(found: Trace, release: Release, *, now: datetime) -> RunTrace:
-    waiting = [one.id for one in found.approvals if one.status == "pending"]
+def _body(found: Trace, run: Run, release: Release, *, now: datetime) -> RunTrace:
     return RunTrace(
-        run=run_body.body(found.run, waiting),
+        run=run,
         input=canonical.parse(found.run.input),
         steps=[Step.model_validate(one) for one in found.steps],
         turns=[record_body.turn(one) for one in found.turns],

@@ -161,7 +161,7 @@ def _show_many(found: list[Item], *, as_json: bool) -> None:
 
 
 def _row(run: Item) -> list[object]:
-    stopped = f" by {run['stopped_by']}" if run.get("stopped_by") else ""
+    stopped = f" by {run['stopped_words']}" if run.get("stopped_by") else ""
     return [
         run["id"],
         run["workflow"],

@@ -18,14 +18,17 @@ async def test_a_run_is_paused_resumed_and_cancelled(
     headers = await people.token("olga", role="operator")
     olga = await people.named("olga")
     seen: list[tuple[str, str | None]] = []
+    said: set[str | None] = set()
 
     for verb in ("pause", "pause", "resume", "cancel"):
         answer = await http.post(f"{RUNS}/{run.id}:{verb}", json=WHY, headers=headers)
         assert answer.status_code == 200
         seen.append((answer.json()["status"], answer.json()["stopped_by"]))
+        said.add(answer.json()["stopped_words"])
 
     stopped = ("stopped", f"pause by {olga.id}")
     assert seen == [stopped, stopped, ("queued", None), ("queued", None)]
+    assert said == {f"a pause of {olga.name}", None}
     shown = await http.get(f"{RUNS}/{run.id}", headers=headers)
     assert shown.json()["pending"] == []
 
