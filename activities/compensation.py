@@ -6,6 +6,7 @@ from pydantic import BaseModel, JsonValue
 
 from activities.toolbox import Toolbox
 from orchestrator import canonical
+from orchestrator.store import compensating
 from orchestrator.store.compensating import Wanted
 from orchestrator.store.turns import DraftedCall, GaveUp
 from orchestrator.tool import ToolError
@@ -17,8 +18,9 @@ def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
     Raises `ToolError` where it cannot be.
     """
     effect = wanted.effect
-    if effect.status != "done":
-        raise ToolError(f"The effect {effect.key} is {effect.status}, not done.")
+    known = compensating.state(effect)
+    if known != "done":
+        raise ToolError(f"The effect {effect.key} is {known}, not done.")
     made = toolbox.compensation(effect.tool, effect.arguments, effect.receipt)
     arguments = canonical.text(_plain(made))
     # As any other action's, they must fit the tool that carries them out.

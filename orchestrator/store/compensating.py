@@ -89,6 +89,31 @@ async def load(store: Store, run: RunRow) -> Wanted:
         )
 
 
+async def why_not(session: AsyncSession, run: RunRow) -> str | None:
+    """Return why a compensating run may not act now; None where it may, or is none.
+
+    What it takes back has to be known as done still. Locked: whoever says that it
+    failed comes before this action's start, or after it.
+    """
+    if run.compensates is None:
+        return None
+    effect = await session.get(
+        EffectRow,
+        run.compensates,
+        with_for_update={"read": True},
+        populate_existing=True,
+    )
+    known = state(effect) if effect is not None else "missing"
+    if known == "done":
+        return None
+    return f"what it takes back, {run.compensates}, is {known} and not done"
+
+
+def state(effect: EffectRow) -> str:
+    """Return an effect's status, or `reopened` where it is said to have failed later."""
+    return "reopened" if effect.reopened_at is not None else effect.status
+
+
 async def _start(
     session: AsyncSession, store: Store, key: str, asked: tuple[str, str, str]
 ) -> RunRow:
@@ -98,10 +123,9 @@ async def _start(
         raise NotFound(kind="effect", name=key)
     first = await runs.get(session, effect.run, lock=True)
     await session.refresh(effect, with_for_update=True)
-    if effect.status != "done" or effect.reopened_at is not None:
-        state = "reopened" if effect.reopened_at is not None else effect.status
+    if state(effect) != "done":
         raise NoCompensation(
-            f"Effect {key} is {state}; only what is known to be done is compensated."
+            f"Effect {key} is {state(effect)}; only what is known to be done is compensated."
         )
     _, live = await releases.live(session, effect.workflow)
     known = {one.name: one for one in live.tools}

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from orchestrator.binding import Verifier
 from orchestrator.policy import is_stricter
 from orchestrator.status import CallStatus
-from orchestrator.store import asking, case, moved, proof, runs, steering
+from orchestrator.store import asking, case, compensating, moved, proof, runs, steering
 from orchestrator.store.case import Case
 from orchestrator.store.engine import Store
 from orchestrator.store.granting import Granting, granted
@@ -78,6 +78,9 @@ class _Leasing:
             return found
         if _is_stale(self._case, facts):
             return LeaseAnswer(kind="busy")
+        why = await compensating.why_not(self._case.session, self._case.run)
+        if why is not None:
+            return await self._case.end("void", f"This was not done: {why}.")
         return await self._authorise(Judging(self._case, verifier, facts))
 
     async def give_up(
@@ -169,6 +172,9 @@ async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
     case = judging.case
     if not is_honoured(effect, now=case.now):
         return "the worker died while it was sending"
+    gone = await compensating.why_not(case.session, case.run)
+    if gone is not None:
+        return gone
     verdict = await judging.verdict()
     if effect.approval is None:
         return None if verdict.kind == "allow" else verdict.rule

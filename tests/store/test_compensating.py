@@ -1,0 +1,82 @@
+"""What is taken back has to be done still when the compensating action begins."""
+
+import pytest
+from pydantic import JsonValue
+
+from orchestrator import canonical
+from orchestrator.money import Money
+from orchestrator.store import compensating, reopening, runs, sending
+from orchestrator.store.ledger import Grant
+from orchestrator.store.reopening import Later
+from orchestrator.store.runs import Ending
+from orchestrator.store.sending import Resolution
+from orchestrator.store.turns import DraftedCall
+from tests.store.desk import Desk
+
+BOUNCED = Later(
+    how="failed", words="It never arrived.", by="system", by_name="the statement"
+)
+
+
+async def paid(desk: Desk) -> Grant:
+    """Return a payment that was done, of a run that has ended."""
+    run = await desk.start()
+    amount: JsonValue = {"amount": 50_00, "currency": "USD"}
+    drafted = DraftedCall(
+        index=0,
+        tool="pay",
+        provider_id="call_1",
+        arguments=canonical.text({"order_id": "o1", "amount": amount}),
+        money=Money(50_00, "USD"),
+    )
+    await desk.draft(run, drafted)
+    grant = await desk.do(run)
+    await runs.finish(desk.store, run, Ending(outcome="completed"))
+    return grant
+
+
+async def asked(desk: Desk, key: str) -> str:
+    """Return a run that takes the payment back, and that a person has approved."""
+    row, _ = await compensating.ask(
+        desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
+    )
+    arguments = canonical.text({"order_id": "o1", "receipt": "r-1"})
+    drafted = DraftedCall(
+        index=0, tool="take_back", provider_id="compensate", arguments=arguments
+    )
+    await desk.draft(row.id, drafted)
+    await desk.decide(row.id, "amy")
+    return row.id
+
+
+async def settled(desk: Desk, key: str, *, stayed: bool) -> None:
+    found = Resolution(
+        happened=stayed, evidence="Ticket B-7", person="lea", person_name="Lea"
+    )
+    await sending.resolve(desk.store, key, found)
+
+
+@pytest.mark.parametrize("is_settled", [False, True], ids=["reopened", "failed"])
+async def test_p01_what_failed_later_is_not_taken_back(
+    desk: Desk, *, is_settled: bool
+) -> None:
+    key = (await paid(desk)).key
+    run = await asked(desk, key)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    if is_settled:
+        await settled(desk, key, stayed=False)
+
+    answer = await desk.lease(run)
+
+    assert answer.kind == "void"
+    assert key in ((await desk.call(run)).result or "")
+    assert (await desk.approval(run)).status == "void"
+
+
+async def test_what_stayed_after_all_is_taken_back(desk: Desk) -> None:
+    key = (await paid(desk)).key
+    run = await asked(desk, key)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    await settled(desk, key, stayed=True)
+
+    assert (await desk.lease(run)).kind == "leased"
