@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
 from orchestrator.money import Money
+from orchestrator.status import ENDED_RUNS
 from orchestrator.store import asking, audit
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
@@ -129,7 +130,7 @@ def mark_unknown(
 ) -> None:
     """Leave an effect for a person to find out; the model is told nothing."""
     effect.status, effect.error = "unknown", asking.storable(error)
-    if run.stopped_by is None:
+    if run.stopped_by is None and run.status not in ENDED_RUNS:
         # What stopped a run finds it by its status when it is lifted.
         run.status = "waiting"
     audit_effect(session, effect, "effect.unknown", at=now)

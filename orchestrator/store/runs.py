@@ -9,13 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, or_, select, update
 
 from orchestrator import canonical, plain_text, schema
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
 from orchestrator.status import COMPENSATE, ENDED_RUNS, RunStatus
-from orchestrator.store import asking, audit, outbox, releases, switches
+from orchestrator.store import asking, audit, ledger, outbox, releases, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -246,11 +246,14 @@ async def end(
     """Record in this transaction how a locked run ended; one that has is let be."""
     if row.status in ENDED_RUNS:
         return
+    if ending.outcome == "completed" and row.cancel_reason is not None:
+        # The last answer came while somebody cancelled: what they were told holds.
+        ending = ending.model_copy(update={"outcome": "cancelled"})
     if ending.outcome == "completed" and await _has_unread(session, row.id):
         words = "the customer wrote again at the very end"
         ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
         row.output = await _output(session, row.id, ending)
-    failed_later = await _reopened(session, row.id)
+    failed_later = await _failed_later_or_free(session, row.id, now=now)
     if ending.outcome != "handed_off" and failed_later is not None:
         words = f"{failed_later.tool} was done and failed later"
         ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
@@ -406,11 +409,26 @@ async def _has_unread(session: AsyncSession, run: str) -> bool:
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def _reopened(session: AsyncSession, run: str) -> EffectRow | None:
-    query = select(EffectRow).where(
-        col(EffectRow.run) == run, col(EffectRow.reopened_at).is_not(None)
+async def _failed_later_or_free(
+    session: AsyncSession, run: str, *, now: datetime
+) -> EffectRow | None:
+    """Return what failed later, if anything; give back leases that nobody will use."""
+    query = (
+        select(EffectRow)
+        .where(
+            col(EffectRow.run) == run,
+            or_(
+                col(EffectRow.reopened_at).is_not(None),
+                col(EffectRow.status) == "leased",
+            ),
+        )
+        .order_by(col(EffectRow.key))
+        .with_for_update()
     )
-    return (await session.execute(query.limit(1))).scalar_one_or_none()
+    found = list((await session.execute(query)).scalars())
+    for effect in found:
+        await ledger.free(session, effect, why="the run was ended", now=now)
+    return next((one for one in found if one.reopened_at is not None), None)
 
 
 def _must_be_open(row: RunRow) -> None:

@@ -182,6 +182,11 @@ class _Committing:
         row = self._call_row(call, spec.authority)
         self._session.add(row)
         last = spec.audience == "customer" and spec.is_action
+        if self._run.status in ENDED_RUNS:
+            # An attempt that outlived its run is recorded; nobody is asked, or acts.
+            words = "The run was ended; this was not done."
+            asking.end_call(self._session, row, "refused", words, now=self._now)
+            return Gated(call.index, "denied", last, None)
         if call.answer is not None:
             asking.end_call(
                 self._session, row, call.answer_status, call.answer, now=self._now
@@ -307,7 +312,7 @@ class _Committing:
             )
         )
         self._run.turns += 1
-        if turn.gave_up is not None:
+        if turn.gave_up is not None and self._run.status not in ENDED_RUNS:
             self._run.handed_off = {
                 "reason": turn.gave_up.reason[:2000],
                 "detail": turn.gave_up.left or None,

@@ -1,11 +1,14 @@
 """The last turn of a run's one loop ends the run in the same commit."""
 
+from datetime import timedelta
+
 import pytest
 
 from orchestrator import canonical
 from orchestrator.store import runs, steps, turns
+from orchestrator.store.tables import ApprovalRow
 from orchestrator.store.turns import Turn
-from tests.store.desk import Desk
+from tests.store.desk import Desk, refund
 
 SOLVED = {"summary": "done", "confidence": 0.9}
 
@@ -72,3 +75,51 @@ async def test_a_run_that_was_ended_stays_as_it_ended(desk: Desk) -> None:
 
     assert (await desk.run(run)).status == "cancelled"
     assert "run.completed" not in await desk.audit(run)
+
+
+async def test_an_attempt_that_outlives_its_run_asks_nobody(desk: Desk) -> None:
+    """Its worker stood still while the run was cancelled, and goes on now."""
+    run = await desk.start()
+    await runs.finish(desk.store, run, runs.Ending(outcome="cancelled", reason="no"))
+
+    (gated,) = await desk.draft(run, refund())
+
+    assert gated.gate == "denied"
+    assert await desk.rows(ApprovalRow, run=run) == []
+    assert (await desk.call(run)).status == "refused"
+
+
+async def test_a_cancel_is_not_lost_to_the_last_answer(desk: Desk) -> None:
+    run = await desk.start()
+    await runs.cancel(desk.store, run, by="lea", reason="a duplicate")
+
+    await conclude(desk, run, ends_run=True)
+
+    row = await desk.run(run)
+    assert (row.status, row.output) == ("cancelled", None)
+
+
+async def test_p02_an_ended_run_stays_ended_when_its_effect_is_unknown(
+    desk: Desk,
+) -> None:
+    """Two loops of one run at once: one handed it off while the other was sending."""
+    run = await desk.approved()
+    grant = await desk.send(run)
+    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+
+    await desk.record(grant, "unknown")
+
+    assert (await desk.run(run)).status == "handed_off"
+    assert (await desk.effect(grant.key)).status == "unknown"
+
+
+async def test_p02_a_run_that_ends_gives_its_unused_leases_back(desk: Desk) -> None:
+    run = await desk.approved()
+    grant = await desk.granted(run)
+
+    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+
+    desk.clock.go_on(timedelta(minutes=1))
+    assert not (await desk.begin(grant)).may_send
+    assert (await desk.lease(await desk.approved())).kind == "leased"
+    assert (await desk.approval(run)).status == "cancelled"
