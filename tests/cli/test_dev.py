@@ -84,9 +84,22 @@ def running(data: Path, *arguments: str) -> Generator[Dev]:
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    """One for all tests that leave it running, in a folder with a space and an umlaut."""
-    with running(tmp_path_factory.mktemp("dev") / "ein größerer Ordner") as started:
+def taken_port() -> Iterator[int]:
+    """A port where another program listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, taken_port: int) -> Iterator[Dev]:
+    """One for all tests that leave it running, in a folder with a space and an umlaut.
+
+    It was told to listen at a port that is taken.
+    """
+    data = tmp_path_factory.mktemp("dev") / "ein größerer Ordner"
+    with running(data, "--port", str(taken_port)) as started:
         _until(lambda: _settled(started), "the demo tickets come to rest")
         yield started
 
@@ -226,15 +239,9 @@ def test_killed_parent_takes_its_children_along(tmp_path: Path) -> None:
     assert not alive
 
 
-def test_taken_ports_are_stepped_around(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = int(taken.getsockname()[1])
-
-        with running(tmp_path / "data", "--port", str(port)) as started:
-            assert started.url != f"http://127.0.0.1:{port}"
-            assert httpx2.get(f"{started.url}/sign-in").is_success
+def test_taken_ports_are_stepped_around(dev: Dev, taken_port: int) -> None:
+    assert dev.url != f"http://127.0.0.1:{taken_port}"
+    assert httpx2.get(f"{dev.url}/sign-in").is_success
 
 
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
