@@ -1,6 +1,5 @@
 """`keyturn switch`: kill switches, through the HTTP API."""
 
-import getpass
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -12,10 +11,7 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Reason
-from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import WrongUsage
-from orchestrator.store import alone
-from orchestrator.store.engine import Store
 
 app = typer.Typer()
 
@@ -123,7 +119,10 @@ def clear(
 ) -> None:
     """Ask for a switch to be lifted: it holds until another person confirms."""
     if alone:
-        _lift_alone(switch, reason)
+        # Imported late: nothing else here needs the store, half a second's work.
+        from orchestrator.cli import lifting  # noqa: PLC0415
+
+        lifting.lift_alone(switch, reason)
         return
     with Api() as api:
         made = api.delete(f"/switches/{switch}", {"reason": reason})
@@ -134,19 +133,6 @@ def clear(
         f"{switch} still holds. Another operator or admin confirms: "
         f"keyturn proposal confirm {made['id']} "
         f"(until {output.moment(made['ends_at'])})."
-    )
-
-
-def _lift_alone(switch: str, reason: str) -> None:
-    by = f"cli:{getpass.getuser()}"
-
-    async def work(store: Store) -> int:
-        return len(await alone.lift(store, switch, by=by, reason=reason))
-
-    rung = with_store(work)
-    output.line(
-        f"Lifted {switch} alone, as {by}; {rung} runs go on. A critical incident was "
-        "opened: somebody else reads and closes it."
     )
 
 
