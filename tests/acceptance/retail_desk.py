@@ -73,7 +73,7 @@ class Desk:
         ]
         return [str(write["key"]) for write in items]
 
-    def until_all_ended(self) -> Iterator[list[Run]]:
+    def until_all_ended(self, *, pause_s: float = 0.5) -> Iterator[list[Run]]:
         """Give the runs again and again, until all have ended."""
         deadline = time.monotonic() + ALL_DONE_S
         while time.monotonic() < deadline:
@@ -81,8 +81,7 @@ class Desk:
             if all(run.status in ENDED for run in runs):
                 return
             yield runs
-            # a person does not poll faster either
-            time.sleep(0.2)
+            time.sleep(pause_s)  # a person does not poll faster either
         runs = self.installed.runs()
         still = [(r.external_id, r.status) for r in runs if r.status not in ENDED]
         raise AssertionError(f"not ended after {ALL_DONE_S} s: {still}")

@@ -68,7 +68,7 @@ def test_p02_every_case_survives_workers_killed_at_random(
             await_begin(served, few)
             strike()
 
-        for _ in served.until_all_ended():
+        for _ in served.until_all_ended(pause_s=0.2):
             enough = len(hit) == len(cases()) and min_kills(killed) >= KILLS
             if not enough and served.installed.are_at_work():
                 strike()
