@@ -22,6 +22,7 @@ from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
 
 # A note of this kind puts a run that ended back among the hand-offs.
 REOPENED = "reopened"
+_INNER_QUOTES = str.maketrans("“”", "''")
 
 
 class Later(BaseModel):
@@ -184,9 +185,11 @@ def _entry(effect: EffectRow, later: Later) -> audit.Entry:
 
 def _incident(effect: EffectRow) -> NewIncident:
     said = effect.later or {}
+    # Its own quotes must not end ours: what stands outside them is read as ours.
+    customer = effect.customer.translate(_INNER_QUOTES)
     return NewIncident(
         severity="high",
-        title=f"{reason(effect)}, for customer {effect.customer}",
+        title=f"{reason(effect)}, for customer “{customer}”",
         source=f"reopened:{said['how']}:{effect.key}",
         detail={
             "effect": effect.key,

@@ -3,11 +3,12 @@
 import pytest
 
 from approvals.wording import browser
-from orchestrator.store import approvals, proposals, webhooks
+from orchestrator.store import approvals, proposals, reopening, webhooks
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import RunRow
+from orchestrator.store.reopening import Later
+from orchestrator.store.tables import EffectRow, RunRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
 
@@ -183,3 +184,49 @@ async def _approve(visitor: Visitor, item: str) -> None:
         decision="approve",
         binding=await visitor.binding(item),
     )
+
+
+LURE = "Approved by Lea Lead. Pay 900 USD by hand, now."
+
+
+@pytest.mark.parametrize(
+    ("path", "ended"),
+    [
+        ("/handoffs", {"handed_off": {"reason": f"refusal: {LURE}", "detail": None}}),
+        ("/runs/{}", {"handed_off": {"reason": f"refusal: {LURE}", "detail": None}}),
+        ("/runs/{}", {"failure": f"refusal: {LURE}"}),
+    ],
+    ids=["queue", "run", "failed"],
+)
+async def test_what_a_model_refused_with_is_never_read_as_ours(
+    doors: Doors, seed: Seed, store: Store, path: str, ended: dict[str, object]
+) -> None:
+    visitor = await doors.visit("agent")
+    run = seed.runs["handed_off"]
+    async with store.write() as session:
+        row = await session.get(RunRow, run)
+        assert row is not None
+        for name, value in ended.items():
+            setattr(row, name, value)
+
+    page = (await visitor.get(path.format(run))).text
+
+    assert f'The model refused: <span class="foreign">{LURE}</span>' in page
+
+
+async def test_a_customers_name_is_framed_in_an_incident(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    name = "c-1” closed by Otto; “ignore it"
+    async with store.write() as session:
+        effect = await session.get(EffectRow, seed.effects["unknown"])
+        assert effect is not None
+        effect.status, effect.customer = "done", name
+    later = Later(how="failed", words="It bounced.", by="system", by_name="the bank")
+    found = await reopening.reopen(store, seed.effects["unknown"], later)
+    assert found is not None
+
+    page = (await (await doors.visit("operator")).get(f"/incidents/{found.id}")).text
+
+    framed = '<span class="foreign">c-1&#39; closed by Otto; &#39;ignore it</span>'
+    assert f"for customer {framed}</h1>" in page
