@@ -8,7 +8,7 @@ from orchestrator.store import access, alone, attempts, people, proposals
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.people import NewPerson, PasswordChanged
 from orchestrator.store.tables import PersonRow, ProposalRow
 
 LONGEST_PASSWORD = 1_000
@@ -17,6 +17,7 @@ GUESSES = 8
 # No tenant has an empty name.
 NOBODYS = ""
 NO_REASON = "No reason was given."
+NOT_PRESENT = "The present password is another one; nothing was changed."
 
 
 async def add(
@@ -122,12 +123,20 @@ async def change_own_password(
     async with store.read() as session:
         row = await people.get(session, person)
     if not await passwords.is_right(old[:LONGEST_PASSWORD], row.password_hash):
-        raise WrongPassword("The present password is another one; nothing was changed.")
+        raise WrongPassword(NOT_PRESENT)
     await attempts.forgive(store, taken, own)
     hashed = await _hashed(new)
-    await people.set_password(
-        store, person, password_hash=hashed, by=person, keep=session_id
-    )
+    try:
+        await people.set_password(
+            store,
+            person,
+            password_hash=hashed,
+            by=person,
+            keep=session_id,
+            instead_of=row.password_hash,
+        )
+    except PasswordChanged:
+        raise WrongPassword(NOT_PRESENT) from None
 
 
 async def reset_password(

@@ -13,7 +13,7 @@ from approvals.dependencies import Parts, PartsDep
 from approvals.errors import WrongPassword
 from orchestrator.store import attempts, sessions
 from orchestrator.store.attempts import TooManyAttempts
-from orchestrator.store.sessions import Came, Method
+from orchestrator.store.sessions import AccountChanged, Came, Method
 from orchestrator.store.tables import PersonRow
 
 router = APIRouter(include_in_schema=False)
@@ -31,9 +31,9 @@ async def sign_in(
     refuse_other_origin(request)
     try:
         person = await _authenticate(request, parts, email, password)
-    except (WrongPassword, TooManyAttempts) as error:
+        response = await let_in(request, parts, person, next, method="password")
+    except (WrongPassword, TooManyAttempts, AccountChanged) as error:
         return _back(next, str(error))
-    response = await let_in(request, parts, person, next, method="password")
     browser.remember(response, parts, person)
     return response
 

@@ -9,14 +9,14 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, select
 
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import people, reassigning
+from orchestrator.store import people, reassigning, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import DECIDERS, NEW_FOR
-from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
+from orchestrator.store.tables import PersonRow, SessionRow
 
 # Roles that have nothing, and approve nothing, that the named role does not.
 WITHIN: Mapping[str, frozenset[str]] = {
@@ -139,7 +139,7 @@ async def grant(  # noqa: PLR0913 who gives what to whom, when
     else:
         row.disabled_at = at
         await end_sessions(session, row.id)
-        await _revoke_tokens(session, row.id, at=at)
+        await tokens.revoke_all(session, row.id, by=by, at=at)
         people.record(session, "person.disabled", row, by=by, at=at, **payload)
 
 
@@ -241,14 +241,6 @@ def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
             f"{row.name} would have more than before, and that takes two people: one "
             "proposes it, another one confirms."
         )
-
-
-async def _revoke_tokens(session: AsyncSession, person: str, *, at: datetime) -> None:
-    await session.execute(
-        update(TokenRow)
-        .where(col(TokenRow.person) == person, col(TokenRow.revoked_at).is_(None))
-        .values(revoked_at=at)
-    )
 
 
 async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) -> None:

@@ -127,12 +127,30 @@ async def waive(
     record(session, "person.first_day_waived", row, by=by, at=at)
 
 
-async def set_password(
-    store: Store, person: str, *, password_hash: str, by: str, keep: str = ""
+class PasswordChanged(KeyturnError):
+    """The password that somebody gave as theirs is not theirs any more."""
+
+
+async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it was
+    store: Store,
+    person: str,
+    *,
+    password_hash: str,
+    by: str,
+    keep: str = "",
+    instead_of: str | None = None,
 ) -> None:
-    """Set a password and end every session that began with the old one but `keep`."""
+    """Set a password and end every session that began with the old one but `keep`.
+
+    Raises `PasswordChanged` where it is to be `instead_of` another than there is.
+    """
     async with store.write() as session:
         row = await get(session, person)
+        await session.refresh(row, with_for_update=True)
+        if instead_of is not None and row.password_hash != instead_of:
+            raise PasswordChanged(
+                f"The password of {row.name} was changed meanwhile; nothing was set."
+            )
         row.password_hash = password_hash
         await session.execute(
             delete(SessionRow).where(

@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
-from orchestrator.errors import NotFound, StoreUnavailable
+from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
@@ -59,6 +59,10 @@ class Found:
     cookie: str | None = None
 
 
+class AccountChanged(KeyturnError):
+    """A password was replaced, or its account closed, while somebody came in with it."""
+
+
 async def begin(
     store: Store,
     person: PersonRow,
@@ -66,10 +70,16 @@ async def begin(
     instead_of: str | None,
     came: Came | None = None,
 ) -> Opened:
-    """Open a session and end the one that the browser had before."""
+    """Open a session and end the one that the browser had before.
+
+    `person` is the account as its password was checked: raises `AccountChanged` where
+    it has another one since, or is closed.
+    """
     came = came or Came()
     cookie = secrets.token_urlsafe(32)
     async with store.write() as session:
+        if came.method == "password":
+            await _refuse_changed(session, person)
         now = await store.now(session)
         if instead_of is not None:
             await session.execute(delete(SessionRow).where(_known_by(instead_of)))
@@ -161,6 +171,16 @@ async def listing(store: Store, person: str) -> list[SessionRow]:
         now = await store.now(session)
         found = [one for one in await _of(session, person) if not _is_over(one, now)]
     return sorted(found, key=lambda one: one.seen_at, reverse=True)
+
+
+async def _refuse_changed(session: AsyncSession, person: PersonRow) -> None:
+    # Locked: whoever replaces the password ends this session, or comes before it.
+    row = await session.get(PersonRow, person.id, with_for_update={"read": True})
+    is_same = row is not None and row.password_hash == person.password_hash
+    if row is None or row.disabled_at is not None or not is_same:
+        raise AccountChanged(
+            "Your account was changed while you signed in; sign in again."
+        )
 
 
 def _is_over(row: SessionRow, now: datetime) -> bool:

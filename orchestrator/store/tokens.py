@@ -125,12 +125,17 @@ async def revoke(
         row = await session.get(TokenRow, token, with_for_update=True)
         if row is None or person not in (None, row.person):
             raise NotFound(kind="token", name=token)
-        now = await store.now(session)
-        for one in [row, *await _made_with(session, {row.id})]:
-            if one.revoked_at is None:
-                one.revoked_at = now
-                audit.record(session, _entry("token.revoked", one, by), at=now)
+        await _close(session, [row], by=by, at=await store.now(session))
         return row
+
+
+async def revoke_all(
+    session: AsyncSession, person: str, *, by: str, at: datetime
+) -> None:
+    """Close a person's tokens and all that were made with them, whoever has those."""
+    query = select(TokenRow).where(col(TokenRow.person) == person)
+    rows = list((await session.execute(query.with_for_update())).scalars())
+    await _close(session, rows, by=by, at=at)
 
 
 async def listing(session: AsyncSession, person: str) -> list[TokenRow]:
@@ -182,6 +187,15 @@ async def _refuse_wider(session: AsyncSession, row: TokenRow) -> None:
 def beyond(wanted: Collection[str], given: Collection[str]) -> set[str]:
     """Return which of the wanted scopes are not among the given."""
     return set() if EVERYTHING in given else set(wanted) - set(given)
+
+
+async def _close(
+    session: AsyncSession, rows: list[TokenRow], *, by: str, at: datetime
+) -> None:
+    for one in [*rows, *await _made_with(session, {row.id for row in rows})]:
+        if one.revoked_at is None:
+            one.revoked_at = at
+            audit.record(session, _entry("token.revoked", one, by), at=at)
 
 
 async def _made_with(session: AsyncSession, tokens: set[str]) -> list[TokenRow]:

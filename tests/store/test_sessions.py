@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import NotFound
-from orchestrator.store import sessions
-from orchestrator.store.sessions import OVERLAP, ROTATE_EVERY, Came
+from orchestrator.store import access, people, sessions
+from orchestrator.store.people import PasswordChanged
+from orchestrator.store.sessions import OVERLAP, ROTATE_EVERY, AccountChanged, Came
 from tests.store.accounts import Accounts
 
 SECOND = timedelta(seconds=1)
+OLD, NEW = "old", "new"
 
 
 async def test_a_cookie_is_kept_as_a_hash(accounts: Accounts) -> None:
@@ -139,3 +141,44 @@ async def test_the_list_shows_where_somebody_is_signed_in(accounts: Accounts) ->
     assert live.method == "password"
     began = next(one for one in await accounts.log() if one.kind == "session.began")
     assert "192.0.2.7" in began.payload
+
+
+async def test_p08_a_password_replaced_during_a_sign_in_opens_no_session(
+    accounts: Accounts,
+) -> None:
+    """Checking it takes a tenth of a second: time enough to be thrown out."""
+    ann = await accounts.open("ann")
+    await people.set_password(accounts.store, ann.id, password_hash=OLD, by=ann.id)
+    checked = await accounts.read(ann)
+
+    await people.set_password(accounts.store, ann.id, password_hash=NEW, by=ann.id)
+
+    with pytest.raises(AccountChanged):
+        await sessions.begin(accounts.store, checked, instead_of=None)
+    assert await sessions.listing(accounts.store, ann.id) == []
+
+
+async def test_p08_an_account_closed_during_a_sign_in_opens_no_session(
+    accounts: Accounts,
+) -> None:
+    checked = await accounts.open("ann")
+
+    await access.disable(accounts.store, checked.id, by="ada")
+
+    with pytest.raises(AccountChanged):
+        await sessions.begin(accounts.store, checked, instead_of=None)
+
+
+async def test_p08_a_password_taken_away_is_not_set_by_whoever_knew_it(
+    accounts: Accounts,
+) -> None:
+    ann = await accounts.open("ann")
+    await people.set_password(accounts.store, ann.id, password_hash=OLD, by=ann.id)
+
+    await access.remove_password(accounts.store, ann.id, by="ada")
+
+    with pytest.raises(PasswordChanged):
+        await people.set_password(
+            accounts.store, ann.id, password_hash=NEW, by=ann.id, instead_of=OLD
+        )
+    assert (await accounts.read(ann)).password_hash is None

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import NotFound
-from orchestrator.store import tokens
+from orchestrator.store import access, tokens
 from orchestrator.store.tokens import Issued, NewToken, WiderThanItsToken
 from tests.store.accounts import Accounts
 
@@ -124,3 +124,19 @@ async def test_a_services_token_goes_with_the_admins_that_made_it(
     assert await tokens.find(accounts.store, made.plain) is not None
     await tokens.revoke(accounts.store, admins.row.id, by=admins.row.person)
     assert await tokens.find(accounts.store, made.plain) is None
+
+
+async def test_a_closed_account_leaves_no_token_that_it_made_for_a_service(
+    accounts: Accounts,
+) -> None:
+    service = await accounts.open("bot")
+    parent = await _issue(accounts, "read", "people.manage")
+    new = NewToken(name="t", scopes=("read",))
+    made = await tokens.issue(
+        accounts.store, service.id, new, by="ann", made_with=parent.row.id
+    )
+
+    await access.disable(accounts.store, parent.row.person, by="ada")
+
+    assert await tokens.find(accounts.store, made.plain) is None
+    assert await tokens.find(accounts.store, parent.plain) is None
