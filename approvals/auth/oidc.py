@@ -7,9 +7,11 @@ nonce were checked; it says who somebody is, never what they may do.
 import base64
 import json
 import secrets
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -113,6 +115,11 @@ class OpenIdProvider:
         self._metadata: Json | None = None
         self._metadata_until = 0.0
         self._keys: KeySet | None = None
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Read the machine's certificates once: it takes longer than a request."""
+        return httpx2.create_ssl_context()
 
     async def begin(self, wanted: str) -> tuple[str, Flow]:
         """Return the provider's address for this browser, and the flow to keep there.
@@ -233,7 +240,9 @@ class OpenIdProvider:
 
     async def _fetch(self, url: str) -> Json:
         try:
-            async with httpx2.AsyncClient(timeout=TIMEOUT_S) as client:
+            async with httpx2.AsyncClient(
+                timeout=TIMEOUT_S, verify=self._tls
+            ) as client:
                 answer = await client.get(url)
                 answer.raise_for_status()
                 found = answer.json()
@@ -257,6 +266,7 @@ class OpenIdProvider:
             leeway=0,
             code_challenge_method="S256",
             timeout=TIMEOUT_S,
+            verify=self._tls,
         )
 
     def _auth_method(self, metadata: Json) -> str:

@@ -13,10 +13,11 @@ from orchestrator.settings import Settings
 from orchestrator.store import access, sessions, tokens
 from orchestrator.store.access import Change
 from orchestrator.store.engine import Store
+from orchestrator.store.people import NewPerson
 from tests.approvals.application import application
 from tests.approvals.auth import estate
 from tests.approvals.auth.asgi import Answer, ask
-from tests.approvals.auth.estate import Key, World
+from tests.approvals.auth.estate import HERE, Key, World
 
 # One asking, one look, and a busy machine.
 SOON_S = standing.ASK_EVERY_S * 8
@@ -57,7 +58,7 @@ async def _change_tenant(store: Store, key: Key) -> None:
         await access.grant(session, row, wanted, at=await store.now(session), **two)
 
 
-ENDS = {
+ENDS: dict[str, End] = {
     "signed out": _sign_out,
     "account closed": _close,
     "another role": _change_role,
@@ -76,29 +77,51 @@ def app(world: World) -> FastAPI:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 async def test_p08_a_stream_ends_with_what_opened_it(
-    app: FastAPI, world: World, end: End
+    app: FastAPI, world: World
 ) -> None:
-    key = world.here.keys["agent"]
     begun = Begun(app)
+    keys = {name: await _agent(world, name) for name in ENDS}
     opened = {
+        f"{name}: {one}": task
+        for name, key in keys.items()
+        for one, task in _listeners(begun, world, key).items()
+    }
+    others = _listeners(begun, world, await _agent(world, "nothing"))
+    try:
+        await asyncio.wait_for(begun.reached(len(opened) + len(others)), 60)
+
+        for name, key in keys.items():
+            await ENDS[name](world.store, key)
+
+        done, _ = await asyncio.wait(opened.values(), timeout=SOON_S)
+        left = [name for name, task in others.items() if not task.done()]
+    finally:
+        tasks = [*opened.values(), *others.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert not [name for name, task in opened.items() if task not in done]
+    assert {task.result().status for task in done} == {200}
+    assert left == list(others)
+
+
+def _listeners(
+    begun: "Begun", world: World, key: Key
+) -> "dict[str, asyncio.Task[Answer]]":
+    """Every stream, by what opens it."""
+    return {
         f"{path} by {how}": asyncio.create_task(_listened(begun, world, path, headers))
         for path in LIVE
         for how, headers in (("session", key.session), ("token", key.token))
     }
-    try:
-        await asyncio.wait_for(begun.reached(len(opened)), 60)
 
-        await end(world.store, key)
 
-        done, _ = await asyncio.wait(opened.values(), timeout=SOON_S)
-    finally:
-        for task in opened.values():
-            task.cancel()
-        await asyncio.wait(opened.values())
-    assert not [name for name, task in opened.items() if task not in done]
-    assert {task.result().status for task in done} == {200}
+async def _agent(world: World, name: str) -> Key:
+    """An agent of this tenant, for each way to end what opens a stream."""
+    email = f"{name.replace(' ', '-')}@streams.example"
+    fields = {"name": name, "email": email, "role": "agent", "tenant": HERE}
+    return await estate.key(world.store, NewPerson.model_validate(fields))
 
 
 class Begun:
