@@ -47,14 +47,14 @@ async def open_once(
     """
     try:
         async with store.write() as session:
-            found = await _of_source(session, new.source)
+            found = await of_source(session, new.source)
             if found is not None:
                 return found, False
             return await add(session, store, new, by=by), True
     except IntegrityError:
         # Another process opened the same one first.
         async with store.read() as session:
-            found = await _of_source(session, new.source)
+            found = await of_source(session, new.source)
         if found is None:
             raise
         return found, False
@@ -175,6 +175,7 @@ async def is_any_open(session: AsyncSession, source_begins: str) -> bool:
     return (await session.execute(query)).first() is not None
 
 
-async def _of_source(session: AsyncSession, source: str) -> IncidentRow | None:
+async def of_source(session: AsyncSession, source: str) -> IncidentRow | None:
+    """Return the incident of a source, open or closed, or None."""
     query = select(IncidentRow).where(col(IncidentRow.source) == source)
     return (await session.execute(query)).scalar_one_or_none()

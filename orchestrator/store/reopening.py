@@ -76,7 +76,8 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
             raise NotFound(kind="effect", name=key)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
-        if effect.later is not None and effect.later["how"] == later.how:
+        source = _source(effect, later.how)
+        if await incidents.of_source(session, source) is not None:
             # The statement says so every day; a person has it, or has settled it.
             return None
         if effect.status != "done":
@@ -183,6 +184,10 @@ def _entry(effect: EffectRow, later: Later) -> audit.Entry:
     )
 
 
+def _source(effect: EffectRow, how: str) -> str:
+    return f"reopened:{how}:{effect.key}"
+
+
 def _incident(effect: EffectRow) -> NewIncident:
     said = effect.later or {}
     # Its own quotes must not end ours: what stands outside them is read as ours.
@@ -190,7 +195,7 @@ def _incident(effect: EffectRow) -> NewIncident:
     return NewIncident(
         severity="high",
         title=f"{reason(effect)}, for customer “{customer}”",
-        source=f"reopened:{said['how']}:{effect.key}",
+        source=_source(effect, said["how"]),
         detail={
             "effect": effect.key,
             "run": effect.run,

@@ -106,6 +106,21 @@ async def test_statement_that_was_wrong_changes_nothing(desk: Desk) -> None:
         await found(desk, key, stayed=False)
 
 
+async def test_two_statements_that_go_on_saying_so_are_each_heard_once(
+    desk: Desk,
+) -> None:
+    """One lists it as failed and one as reversed, both of them every day."""
+    _, key = await done(desk)
+    failed = BOUNCED.model_copy(update={"how": "failed"})
+
+    for said in (failed, BOUNCED, failed, BOUNCED):
+        await reopening.reopen(desk.store, key, said)
+
+    assert len(await desk.rows(IncidentRow)) == 2
+    effect = await desk.effect(key)
+    assert (effect.status, effect.reopened_at is not None) == ("done", True)
+
+
 async def test_whoever_reported_it_does_not_free_its_money(desk: Desk) -> None:
     _, key = await done(desk)
     said = BOUNCED.model_copy(update={"by": "lea", "by_name": "Lea"})
