@@ -186,7 +186,9 @@ def sentence(error: Exception) -> str:
     text = str(error)
     field, colon, rest = text.partition(": ")
     words = rest if colon and field.isidentifier() else text
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
+    # A name, as an approval's id, stays as it is written.
+    start = words[:1].upper() if words.split(" ", 1)[0].isalpha() else words[:1]
+    return f"{start}{words[1:].rstrip('.')}."
 
 
 def actor(text: str, names: Mapping[str, str]) -> str:

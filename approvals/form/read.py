@@ -74,7 +74,7 @@ class _Reader:
             case "json":
                 return self._json(path)
             case "text" | "date":
-                return self._text(shown, path)
+                return self._text(shape, shown, path)
 
     def _object(self, shape: Shape, shown: JsonValue, path: str) -> JsonValue:
         before = shown if isinstance(shown, dict) else {}
@@ -107,12 +107,13 @@ class _Reader:
             found.append(None if isinstance(value, _Absent) else value)
         return found
 
-    def _text(self, shown: JsonValue, path: str) -> JsonValue:
+    def _text(self, shape: Shape, shown: JsonValue, path: str) -> JsonValue:
         # A browser sends every line end as CRLF.
         text = _line_ends(self._first(f"v{path}"))
         if isinstance(shown, str) and _line_ends(shown) == text:
             return shown
-        if self._fresh and not text.strip():
+        is_needed = self._fresh or (shape.shortest > 0 and not text)
+        if is_needed and not text.strip():
             self.errors[path] = "Fill this in."
         return text
 

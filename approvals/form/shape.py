@@ -42,6 +42,7 @@ class Shape:
     nullable: bool = False
     prose: bool = False
     longest: int | None = None
+    shortest: int = 0
     options: tuple[JsonValue, ...] = ()
     children: tuple["Shape", ...] = ()
     item: "Shape | None" = None
@@ -155,11 +156,12 @@ class _Reader:
 def _string(schema: Schema) -> Shape:
     if schema.get("format") == "date":
         return Shape("date")
-    longest = schema.get("maxLength")
+    longest, shortest = schema.get("maxLength"), schema.get("minLength")
     return Shape(
         "text",
         prose=schema.get(PROSE_KEY) is True,
         longest=longest if isinstance(longest, int) else None,
+        shortest=shortest if isinstance(shortest, int) else 0,
     )
 
 

@@ -79,6 +79,32 @@ async def test_a_missing_reason_is_asked_for_in_a_sentence(
     assert "reason: a rejection" not in page.text
 
 
+async def test_a_text_that_is_emptied_is_asked_for_at_its_field(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["email_customer"]
+    fields = {"v/subject": "", "v/body": "Hello."}
+
+    page = await visitor.post(
+        f"/inbox/{item}/edit", binding=await visitor.binding(item), **fields
+    )
+
+    assert page.status_code == 422
+    assert 'id="f-subject-error" role="alert">Fill this in.' in page.text
+
+
+async def test_undoing_too_late_names_the_item_as_it_is_written(
+    doors: Doors, seed: Seed
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["refund_order"]
+
+    page = await visitor.post(f"/inbox/{item}/undo")
+
+    assert "Ap-" not in page.text
+
+
 async def test_recording_and_settling_say_that_it_is_done(
     doors: Doors, seed: Seed
 ) -> None:
