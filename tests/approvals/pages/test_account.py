@@ -10,7 +10,7 @@ from approvals.auth import accounts
 from orchestrator.store import people, sessions, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
-from orchestrator.store.tables import PersonRow, ProposalRow
+from orchestrator.store.tables import PersonRow, ProposalRow, SessionRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import PASSWORD, Seed
 
@@ -207,3 +207,21 @@ async def test_a_service_gets_its_token_from_an_admin(
         assert row is not None
         [token] = await tokens.listing(session, row.id)
     assert token.scopes == ["read", "runs.start", "runs.message"]
+
+
+@pytest.mark.parametrize("path", ["/settings", "/settings/people/{}"])
+async def test_what_turns_text_around_is_shown_in_titles_too(
+    doors: Doors, store: Store, path: str
+) -> None:
+    admin = await doors.visit("admin")
+    async with store.write() as session:
+        [row] = (await session.execute(select(SessionRow))).scalars()
+        row.browser = row.address = "\u202efox"
+        person = await people.get(session, row.person)
+        person.name = "Ada \u202eAdmin"
+
+    page = (await admin.get(path.format(person.id))).text
+
+    html = re.sub(r"<input[^>]*>", "", page)
+    assert "\u202e" not in html
+    assert "[U+202E]" in html
