@@ -189,10 +189,11 @@ def _page(mails: list[Mail]) -> str:
 
 def _article(mail: Mail) -> str:
     safe = {name: html.escape(str(value)) for name, value in mail.items()}
+    received = datetime.fromisoformat(mail["received"])
     return (
         f"<article><h2>{safe['subject'] or '(no subject)'}</h2>"
         f"<p>To {safe['to']} · from {safe['sender']} · "
-        f"<time>{safe['received']}</time></p><pre>{safe['body']}</pre></article>"
+        f"<time>{received:%Y-%m-%d %H:%M} UTC</time></p><pre>{safe['body']}</pre></article>"
     )
 
 
