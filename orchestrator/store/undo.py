@@ -9,7 +9,7 @@ from orchestrator.errors import KeyturnError
 from orchestrator.money import Money
 from orchestrator.policy import APPROVER_RANK
 from orchestrator.release import Release
-from orchestrator.status import UNDOABLE
+from orchestrator.status import ENDED_RUNS, UNDOABLE
 from orchestrator.store import approvals, asking, audit, proof, releases
 from orchestrator.store.approvals import MayNotDecide, Person
 from orchestrator.store.engine import Store
@@ -34,6 +34,10 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
         now = await store.now(session)
         given = await approvals.decisions(session, row.id)
         _check_person(row, person, [one.person for one in given])
+        if run.status in ENDED_RUNS:
+            raise TooLate(
+                f"The run of {row.id} has ended; there is nothing to ask anew."
+            )
         _check_time(row, call, now=now)
         because = f"undone by {person.name}"
         asking.close(session, row, status="void", because=because, now=now)

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from orchestrator import canonical
-from orchestrator.store import runs, steps, turns
+from orchestrator.store import runs, steps, turns, undo
 from orchestrator.store.tables import ApprovalRow
 from orchestrator.store.turns import Turn
-from tests.store.desk import Desk, refund
+from orchestrator.store.undo import TooLate
+from tests.store.desk import Desk, person, refund
 
 SOLVED = {"summary": "done", "confidence": 0.9}
 
@@ -123,3 +124,16 @@ async def test_p02_a_run_that_ends_gives_its_unused_leases_back(desk: Desk) -> N
     assert not (await desk.begin(grant)).may_send
     assert (await desk.lease(await desk.approved())).kind == "leased"
     assert (await desk.approval(run)).status == "cancelled"
+
+
+async def test_a_decision_of_an_ended_run_is_not_asked_anew(desk: Desk) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+    row = await desk.decide(run, "amy", "reject")
+    await desk.tamper(row, undo_until=desk.clock() + timedelta(minutes=1))
+    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+
+    with pytest.raises(TooLate):
+        await undo.undo(desk.store, person("amy"), row.id, "a slip")
+
+    assert (await desk.approval(run)).status == "rejected"
