@@ -12,13 +12,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from approvals.comparison import Comparison
 from orchestrator.errors import StoreUnavailable
-from orchestrator.store import deadlines, meters, outbox, reassigning, switches
+from orchestrator.store import deadlines, meters, outbox, reassigning, sending, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.outbox import Delivery
 from workflows.messages import RunStart
 
 SWEEP_S = 1.0
-# Whom the system picked seldom loses the right to decide.
+# Whom the system picked seldom loses the right to decide; a run seldom ends while
+# another loop of it sends.
 LOOKS_A_MEND = 15
 # How often one of all processes compares the open runs with Temporal.
 COMPARE_EVERY = timedelta(seconds=30)
@@ -58,6 +59,7 @@ class Deliverer:
                 await deadlines.warn(self.store)
                 if look % LOOKS_A_MEND == 0:
                     await reassigning.mend(self.store)
+                    await sending.give_to_people(self.store)
                 await meters.charge_dead(self.store)
                 await switches.release_ended(self.store)
                 await self.compare()

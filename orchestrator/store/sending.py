@@ -5,6 +5,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
@@ -133,6 +134,43 @@ def _for_nobody(effect: EffectRow, outcome: Outcome) -> Outcome:
     if effect.sending_at is None:
         return Outcome(kind="failed", words=f"It was not done: {outcome.words}")
     return Outcome(kind="unknown", words=outcome.words)
+
+
+async def give_to_people(store: Store) -> int:
+    """Leave to people what a dead worker was sending for a run that has ended.
+
+    No other attempt follows there, which would find it. Returns how many it were; any
+    process may do it.
+    """
+    async with store.read() as session:
+        query = (
+            select(EffectRow.key)
+            .join(RunRow, col(RunRow.id) == col(EffectRow.run))
+            .where(
+                col(EffectRow.status).in_(("leased", "sending")),
+                col(EffectRow.sending_at).is_not(None),
+                col(EffectRow.lease_until) < await store.now(session),
+                col(RunRow.status).in_(ENDED_RUNS),
+            )
+        )
+        dead = list((await session.execute(query)).scalars())
+    return sum([await _give_to_people(store, key) for key in dead])
+
+
+async def _give_to_people(store: Store, key: str) -> bool:
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            return False
+        run = await runs.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        if effect.status not in ("leased", "sending") or effect.lease_until >= now:
+            # Its outcome came since it was read.
+            return False
+        why = "the worker died while it was sending, and the run has ended"
+        mark_unknown(session, run, effect, error=why, now=now)
+        return True
 
 
 async def absent_until(store: Store, key: str) -> datetime | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator import canonical
-from orchestrator.store import runs, steps, turns, undo
+from orchestrator.store import runs, sending, steps, turns, undo
 from orchestrator.store.tables import ApprovalRow
 from orchestrator.store.turns import Turn
 from orchestrator.store.undo import TooLate
@@ -137,3 +137,22 @@ async def test_a_decision_of_an_ended_run_is_not_asked_anew(desk: Desk) -> None:
         await undo.undo(desk.store, person("amy"), row.id, "a slip")
 
     assert (await desk.approval(run)).status == "rejected"
+
+
+async def test_p02_what_a_dead_worker_sent_for_an_ended_run_is_a_persons_task(
+    desk: Desk,
+) -> None:
+    """The loop that would look again was ended with its run."""
+    run = await desk.approved()
+    grant = await desk.send(run)
+    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+
+    early = await sending.give_to_people(desk.store)
+    desk.clock.go_on(timedelta(minutes=1))
+    late = await sending.give_to_people(desk.store)
+
+    assert (early, late) == (0, 1)
+    assert (await desk.effect(grant.key)).status == "unknown"
+    assert (await desk.run(run)).status == "handed_off"
+    assert await desk.record(grant, "done") == "done"
+    assert await sending.give_to_people(desk.store) == 0
