@@ -199,6 +199,7 @@ ROUTES: Mapping[str, Needed] = {
     "POST /inbox/{approval}/decide": "approvals.decide",
     "POST /inbox/{approval}/edit": "approvals.decide",
     "POST /inbox/{approval}/undo": "approvals.decide",
+    "POST /inbox/several/undo": "approvals.decide",
     "GET /decisions": "read",
     "GET /handoffs": "read",
     "GET /handoffs/rows": "read",

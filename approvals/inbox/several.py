@@ -1,7 +1,7 @@
 """Deciding several like items at once: chosen, shown in full, confirmed, told."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -17,15 +17,19 @@ from approvals.form import shape
 from approvals.inbox import queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.store import batch, desk, openings
-from orchestrator.store.approvals import Answer
+from orchestrator.store import batch, desk, openings, undo
+from orchestrator.store.approvals import Answer, MayNotDecide
 from orchestrator.store.batch import MOST, Bound
 from orchestrator.store.deciding import is_held_from
 from orchestrator.store.desk import Waiting
 from orchestrator.store.tables import ApprovalRow
 
 router = APIRouter()
+
+# The reason that the record gives.
+UNDONE = "undone with those decided at once"
 
 
 @dataclass(frozen=True)
@@ -109,18 +113,40 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
     except (InvalidValue, NotFound) as error:
         refused = Flash("Nothing was decided", wording.sentence(error))
         return await _choosing(page, problem=refused, chosen=item, status=422)
-    rows = [one for one in came if isinstance(one, ApprovalRow)]
+    outcomes = dict(zip([one.id for one in bound], came, strict=True))
+    return await _done(page, decision, outcomes)
+
+
+@router.post("/inbox/several/undo")
+async def undo_several(
+    page: PageDep, item: Annotated[list[str], Form(max_length=MOST)]
+) -> HTMLResponse:
+    """Take back what was decided at once, each item by itself."""
+    person, parts = page.visitor.person, page.parts
+    permissions.check(person, "approvals.decide")
+    outcomes: dict[str, ApprovalRow | KeyturnError] = {}
+    for name in dict.fromkeys(item):
+        try:
+            outcomes[name] = await undo.undo(parts.store, person, name, UNDONE)
+        except (undo.TooLate, MayNotDecide) as error:
+            outcomes[name] = error
+    return await _done(page, "undo", outcomes)
+
+
+async def _done(
+    page: Page, decision: str, outcomes: Mapping[str, ApprovalRow | KeyturnError]
+) -> HTMLResponse:
+    rows = [one for one in outcomes.values() if isinstance(one, ApprovalRow)]
     for run in {row.run for row in rows}:
-        parts.deliver_soon(run)
+        page.parts.deliver_soon(run)
+    now = system_clock()
     return await page.show(
         "inbox/several_done.html",
         decision=decision,
-        results=[
-            await _result(page, one.id, what)
-            for one, what in zip(bound, came, strict=True)
-        ],
+        results=[await _result(page, name, came) for name, came in outcomes.items()],
         decided=len(rows),
         totals=_totals(rows),
+        undoable=[row.id for row in rows if row.undo_until and now < row.undo_until],
     )
 
 

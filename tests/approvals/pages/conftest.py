@@ -69,7 +69,7 @@ class Visitor:
     async def get(self, path: str) -> httpx2.Response:
         return await self.client.get(path)
 
-    async def post(self, path: str, **fields: str) -> httpx2.Response:
+    async def post(self, path: str, **fields: str | list[str]) -> httpx2.Response:
         return await self.client.post(path, data={"csrf": self.csrf, **fields})
 
     async def edit(self, approval: str, binding: str, **fields: str) -> httpx2.Response:

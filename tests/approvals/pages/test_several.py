@@ -107,6 +107,26 @@ async def test_each_item_has_a_result_of_its_own(
     assert [await _status(store, one) for one in items] == ["approved", "rejected"]
 
 
+async def test_several_are_undone_in_one_go(
+    doors: Doors, seed: Seed, store: Store
+) -> None:
+    visitor = await doors.visit("agent")
+    items = await _refunds(store, seed)
+    for item in items:
+        await _open(visitor, item)
+    page = await visitor.get(f"/inbox/several/confirm?{_query(items)}")
+    done = await _decide(visitor, items, page.text, decision="approve")
+
+    undone = await visitor.post("/inbox/several/undo", item=items)
+    again = await visitor.post("/inbox/several/undo", item=items)
+
+    assert "Undo all 2" in done.text
+    assert "2 of 2 undone" in undone.text
+    assert [await _status(store, one) for one in items] == ["void", "void"]
+    assert "0 of 2 undone" in again.text
+    assert "there is no decision to undo" in again.text
+
+
 async def test_rejecting_several_needs_a_reason(
     doors: Doors, seed: Seed, store: Store
 ) -> None:
