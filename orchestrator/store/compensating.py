@@ -144,6 +144,8 @@ async def _start(
     )
     row = await runs.insert(session, store, new)
     row.compensates = key
+    # Of whom it was done, whatever field a newer release takes for the customer's.
+    row.customer, row.contact = first.customer, first.contact
     now = await store.now(session)
     session.add(
         NoteRow(

@@ -80,3 +80,16 @@ async def test_what_stayed_after_all_is_taken_back(desk: Desk) -> None:
     await settled(desk, key, stayed=True)
 
     assert (await desk.lease(run)).kind == "leased"
+
+
+async def test_p14_it_acts_for_whom_it_was_done(desk: Desk) -> None:
+    grant = await paid(desk)
+    await desk.go_live(customer="text", contact="text")
+
+    row, _ = await compensating.ask(
+        desk.store, grant.key, by="lou", by_name="Lou", reason="Paid by mistake."
+    )
+
+    first = await desk.run(grant.key.partition(":")[0])
+    assert (row.customer, row.contact) == (first.customer, first.contact)
+    assert row.customer == "c1"
