@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import uvicorn
 from fastapi import FastAPI, Request
 from pydantic import JsonValue
+from sqlmodel import col, select
 
 from activities.llm.simulator.running import listen, url_of
 from approvals.delivery import Deliverer
@@ -37,8 +38,10 @@ from orchestrator.store import approvals, releases, runs
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun
-from orchestrator.store.tables import ApprovalRow, PersonRow
+from orchestrator.store.tables import ApprovalRow, EffectRow, PersonRow
 
+# Later than any call that nothing has held up; from then on the record is asked too.
+LATE_S = 1.0
 APPROVER = Person(id="amy", name="Amy", role="agent", session="bench")
 
 
@@ -147,12 +150,24 @@ class Desk:
         await self.deliverer.deliver(row.run)
         return committed
 
-    async def latency(self, run: str, since: float) -> float:
-        """Return the milliseconds until the connector was called."""
+    async def latency(self, run: str, since: float) -> float | None:
+        """Return the milliseconds until the connector was called.
+
+        None where its worker died after it had recorded that it sends and before it
+        did: that is not sent again, and a person finds out what happened (P2).
+        """
         async with asyncio.timeout(60):
-            while run not in self.payments.called:  # noqa: ASYNC110 another thread's doing
-                await asyncio.sleep(0.005)
+            while run not in self.payments.called:
+                late = time.perf_counter() - since > LATE_S
+                if late and await self._is_unknown(run):
+                    return None
+                await asyncio.sleep(LATE_S / 4 if late else 0.005)
         return 1000 * (self.payments.called[run] - since)
+
+    async def _is_unknown(self, run: str) -> bool:
+        query = select(EffectRow.status).where(col(EffectRow.run) == run)
+        async with self.store.read() as session:
+            return "unknown" in (await session.execute(query)).scalars().all()
 
 
 async def undisturbed(desk: Desk, *, count: int) -> list[float]:
@@ -162,29 +177,43 @@ async def undisturbed(desk: Desk, *, count: int) -> list[float]:
         row = await desk.wait_for_approval()
         # Let the workflow settle into its wait, as a person's thinking would.
         await asyncio.sleep(0.3)
-        found.append(await desk.latency(row.run, await desk.decide(row)))
+        took = await desk.latency(row.run, await desk.decide(row))
+        if took is None:
+            raise RuntimeError(f"{row.run}: unknown, though nothing was killed")
+        found.append(took)
         if number % 10 == 9:
             progress(f"{number + 1} decisions, last {found[-1]:.0f} ms")
     return found
 
 
-async def disturbed(desk: Desk, fleet: Fleet, *, count: int, seed: int) -> list[float]:
-    """Return the latencies where a worker of each kind is killed at the decision."""
+async def disturbed(
+    desk: Desk, fleet: Fleet, *, count: int, seed: int
+) -> tuple[list[float], int]:
+    """Return the latencies where a worker of each kind is killed at the decision.
+
+    And how many more were killed in the very act of sending.
+    """
     found: list[float] = []
+    sending = 0
     chance = random.Random(seed)  # noqa: S311 no secret
-    for _ in range(count):
+    while len(found) < count:
         row = await desk.wait_for_approval()
         await asyncio.sleep(0.3)
         since = await desk.decide(row)
         await asyncio.sleep(chance.uniform(0, 0.06))
         for kind in ("worker", "effects"):
             fleet.kill(kind, at=chance.randrange(2))
-        found.append(await desk.latency(row.run, since))
-        progress(f"with workers killed: {found[-1]:.0f} ms")
+        took = await desk.latency(row.run, since)
+        if took is None:
+            sending += 1
+            progress("with workers killed: while it was sending, so it is unknown")
+        else:
+            found.append(took)
+            progress(f"with workers killed: {took:.0f} ms")
         for kind in ("worker", "effects"):
             fleet.start(kind)
         await asyncio.sleep(4)
-    return found
+    return found, sending
 
 
 @asynccontextmanager
@@ -237,7 +266,7 @@ async def main() -> int:
             async with desk_for(settings, key, payments) as desk:
                 await desk.wait_for_workers()
                 calm = await undisturbed(desk, count=20 if asked.quick else 100)
-                hurt = await disturbed(
+                hurt, sending = await disturbed(
                     desk, fleet, count=3 if asked.quick else 10, seed=asked.seed
                 )
             fleet.stop()
@@ -249,6 +278,7 @@ async def main() -> int:
         "killed_worst_ms": max(hurt),
         "decisions": len(calm),
         "kills": len(hurt),
+        "killed_while_sending": sending,
     }
     goals = {"decision_to_call_p95_ms": "<= 150", "killed_worst_ms": "<= 8000"}
     return report("decision", figures, goals, seed=asked.seed)
