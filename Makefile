@@ -25,8 +25,9 @@ setup:
 dev: setup
 	@$(BIN)/keyturn dev
 
+# Three at once for two cores: many tests wait for processes of their own.
 test: setup browser
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 browser: setup
 	@$(BIN)/python scripts/browser.py $(if $(CI),,|| true)
