@@ -4,7 +4,8 @@ import pytest
 
 from activities.llm.simulator import call, final
 from activities.llm.simulator.step import SimStep
-from tests.engine.stage import DONE, Stage
+from orchestrator.store.tables import RunRow
+from tests.engine.stage import DONE, Play, Stage
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -21,14 +22,7 @@ async def test_a_wrong_answer_is_told_and_repaired(
     stage: Stage, wrong: SimStep
 ) -> None:
     play = stage.plays.add(wrong, SORTED, DONE)
-    ticket: dict[str, object] = {
-        "customer_id": "c1",
-        "email": "ann@example.com",
-        "text": f"play:{play.name}",
-    }
-
-    run = await stage.engine.start_workflow("branching", ticket)
-    row = await stage.engine.ended(run)
+    row = await ended(stage, "branching", play)
 
     assert (row.status, len(play.requests)) == ("completed", 3)
     assert "Solve the lamp." in play.told()
@@ -36,15 +30,19 @@ async def test_a_wrong_answer_is_told_and_repaired(
 
 async def test_a_run_of_ones_own_goes_on_after_the_loop(stage: Stage) -> None:
     play = stage.plays.add(DONE, final({"kind": "angry"}))
+    row = await ended(stage, "thorough", play)
+
+    assert (row.status, len(play.requests)) == ("handed_off", 2)
+    assert row.handed_off is not None
+    assert row.handed_off["reason"] == "the customer is angry"
+
+
+async def ended(stage: Stage, workflow: str, play: Play) -> RunRow:
+    """Play a run of this workflow to its end."""
     ticket: dict[str, object] = {
         "customer_id": "c1",
         "email": "ann@example.com",
         "text": f"play:{play.name}",
     }
-
-    run = await stage.engine.start_workflow("thorough", ticket)
-    row = await stage.engine.ended(run)
-
-    assert (row.status, len(play.requests)) == ("handed_off", 2)
-    assert row.handed_off is not None
-    assert row.handed_off["reason"] == "the customer is angry"
+    run = await stage.engine.start_workflow(workflow, ticket)
+    return await stage.engine.ended(run)

@@ -16,10 +16,7 @@ from tests.approvals.pages.seed import (
 async def test_several_are_opened_confirmed_and_decided(
     doors: Doors, seed: Seed, store: Store
 ) -> None:
-    visitor = await doors.visit("agent")
-    items = await _refunds(store, seed)
-    for item in items:
-        await _open(visitor, item)
+    visitor, items = await _with_opened(doors, seed, store)
 
     page = await visitor.get(f"/inbox/several/confirm?{_query(items)}")
     done = await _decide(visitor, items, page.text, decision="approve")
@@ -110,10 +107,7 @@ async def test_each_item_has_a_result_of_its_own(
 async def test_several_are_undone_in_one_go(
     doors: Doors, seed: Seed, store: Store
 ) -> None:
-    visitor = await doors.visit("agent")
-    items = await _refunds(store, seed)
-    for item in items:
-        await _open(visitor, item)
+    visitor, items = await _with_opened(doors, seed, store)
     page = await visitor.get(f"/inbox/several/confirm?{_query(items)}")
     done = await _decide(visitor, items, page.text, decision="approve")
 
@@ -130,10 +124,7 @@ async def test_several_are_undone_in_one_go(
 async def test_rejecting_several_needs_a_reason(
     doors: Doors, seed: Seed, store: Store
 ) -> None:
-    visitor = await doors.visit("agent")
-    items = await _refunds(store, seed)
-    for item in items:
-        await _open(visitor, item)
+    visitor, items = await _with_opened(doors, seed, store)
     page = await visitor.get(f"/inbox/several/confirm?{_query(items)}")
 
     found = await _decide(visitor, items, page.text, decision="reject")
@@ -179,6 +170,17 @@ async def _open(visitor: Visitor, item: str) -> None:
     binding = await visitor.binding(item)
     found = await visitor.post(f"/inbox/{item}/opened", binding=binding)
     assert found.status_code == 204
+
+
+async def _with_opened(
+    doors: Doors, seed: Seed, store: Store
+) -> tuple[Visitor, list[str]]:
+    """An agent who has opened items that are alike."""
+    visitor = await doors.visit("agent")
+    items = await _refunds(store, seed)
+    for item in items:
+        await _open(visitor, item)
+    return visitor, items
 
 
 async def _decide(visitor: Visitor, items: list[str], page: str, **fields: str):
