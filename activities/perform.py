@@ -112,14 +112,14 @@ class Perform:
             # Whatever took the lease is read from the ledger by the next attempt.
             raise ApplicationError("Not sent: the lease was lost.", type="LeaseLost")
         outcome = await self._call(view, grant)
-        status = await keep_trying(
+        recorded = await keep_trying(
             lambda: sending.record(self.store, grant, outcome), within=RECORD_WITHIN
         )
-        if outcome.kind == "not_sent":
-            raise ApplicationError("The service was not reached.", type="NotSent")
-        if status == "unknown":
+        if recorded.until is not None:
+            return ActResult(kind="not_before", until=recorded.until)
+        if recorded.status == "unknown":
             return await self._reconcile(view)
-        return ActResult.model_validate({"kind": status})
+        return ActResult.model_validate({"kind": recorded.status})
 
     async def _call(self, view: CallView, grant: Grant) -> Outcome:
         context = self.toolbox.context(view.run, view.id, effect_key=grant.key)
@@ -170,10 +170,10 @@ class Perform:
         )
         if found is None and until is not None:
             return ActResult(kind="unknown", until=until)
-        status = await sending.record(
+        recorded = await sending.record(
             self.store, grant, outcome, recorded_by="reconcile"
         )
-        return ActResult.model_validate({"kind": status})
+        return ActResult.model_validate({"kind": recorded.status})
 
 
 async def _heartbeat() -> None:

@@ -60,6 +60,7 @@ class Granting:
             self.case.session.add(fresh)
             return fresh
         fresh.attempt = effect.attempt + 1
+        fresh.put_off_since = effect.put_off_since
         for name, value in fresh.model_dump().items():
             setattr(effect, name, value)
         return effect

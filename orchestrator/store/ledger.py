@@ -95,9 +95,11 @@ ENDED: dict[str, AnswerKind] = {
 
 
 class Outcome(BaseModel):
-    """What became of an attempt to send.
+    """What is known of an attempt to send; what it means is for `store.attempted`.
 
-    `not_sent`: certainly nothing reached the provider; it may be tried again.
+    `not_sent`: certainly nothing reached the provider. `failed`: it said a definite no.
+    `may_repeat`: the answer was lost on its way, so it may be asked for again where the
+    provider honours the key. `alarm` names what an operator has to mend.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -105,6 +107,8 @@ class Outcome(BaseModel):
     kind: Literal["done", "failed", "unknown", "not_sent"]
     words: str
     receipt: dict[str, JsonValue] | None = None
+    may_repeat: bool = False
+    alarm: str | None = None
 
 
 def facts_of(effect: EffectRow, call: CallRow) -> Facts:

@@ -9,7 +9,17 @@ from sqlmodel import col, select
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
-from orchestrator.store import asking, outbox, reopening, runs, switches
+from orchestrator.store import (
+    alarms,
+    asking,
+    attempted,
+    compensating,
+    outbox,
+    reopening,
+    runs,
+    switches,
+)
+from orchestrator.store.attempted import Meaning
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import (
     LEASE,
@@ -88,13 +98,28 @@ async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
         corpora=effect.corpora,
     )
     found = holding(await switches.active(session, now=now), target)
-    return f"switch {found.id} holds it" if found else None
+    if found is not None:
+        return f"switch {found.id} holds it"
+    # What it takes back may have been reopened since the lease.
+    return await compensating.why_not(session, run)
+
+
+class Recorded(BaseModel):
+    """The effect's status now; `until`: it is tried again then, and not before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: EffectStatus
+    until: datetime | None = None
 
 
 async def record(
     store: Store, grant: Grant, outcome: Outcome, *, recorded_by: str | None = None
-) -> EffectStatus:
-    """Record an attempt's outcome; a late receipt still confirms an unknown effect."""
+) -> Recorded:
+    """Record an attempt's outcome; a late receipt still confirms an unknown effect.
+
+    With `recorded_by` it is what a look-up found out, which settles the effect.
+    """
     async with store.write() as session:
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
@@ -102,18 +127,24 @@ async def record(
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         if not _is_news(effect, grant, outcome):
-            return cast("EffectStatus", effect.status)
+            return Recorded(status=cast("EffectStatus", effect.status))
         now = await store.now(session)
-        if effect.status != "sending" and outcome.kind != "unknown":
+        is_over = run.status in ENDED_RUNS
+        meant = (
+            attempted.settled(outcome)
+            if recorded_by
+            else attempted.meaning(effect, grant, outcome, is_over=is_over, now=now)
+        )
+        if effect.status != "sending" and meant.kind != "unknown":
             # Whoever waits for this outcome was told that it is not known.
             outbox.add(session, "wake", run.id, at=now)
-        if outcome.kind == "not_sent" and not grant.again:
-            effect.sending_at = None
-        if outcome.kind == "not_sent" and run.status in ENDED_RUNS:
-            outcome = _for_nobody(effect, outcome)
-        await _apply(session, run, effect, outcome, now=now)
+        if outcome.kind == "not_sent":
+            effect.put_off_since = effect.put_off_since or now
+        await _apply(session, run, effect, meant, now=now)
         effect.recorded_by = recorded_by or effect.recorded_by
-        return cast("EffectStatus", effect.status)
+        if outcome.alarm is not None:
+            await alarms.sound(session, store, effect, outcome)
+        return Recorded(status=cast("EffectStatus", effect.status), until=meant.until)
 
 
 def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
@@ -127,13 +158,6 @@ def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
         return effect.status in (*OPEN_EFFECTS, "failed")
     is_waited_for = effect.status in ("sending", "unknown")
     return is_waited_for and effect.attempt == grant.attempt
-
-
-def _for_nobody(effect: EffectRow, outcome: Outcome) -> Outcome:
-    """Return what an attempt that was not sent means where no other one follows."""
-    if effect.sending_at is None:
-        return Outcome(kind="failed", words=f"It was not done: {outcome.words}")
-    return Outcome(kind="unknown", words=outcome.words)
 
 
 async def give_to_people(store: Store) -> int:
@@ -222,7 +246,7 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             raise NotUnknown(key, effect.status)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
-        await _apply(session, run, effect, Outcome(kind=kind, words=words), now=now)
+        await _apply(session, run, effect, Meaning(kind=kind, words=words), now=now)
         effect.evidence, effect.recorded_by = found.evidence, found.person
         outbox.add(session, "wake", run.id, at=now)
         return effect
@@ -259,28 +283,30 @@ async def _apply(
     session: AsyncSession,
     run: RunRow,
     effect: EffectRow,
-    outcome: Outcome,
+    meant: Meaning,
     *,
     now: datetime,
 ) -> None:
     call = await session.get(
         CallRow, (effect.run, effect.turn, effect.index), with_for_update=True
     )
-    match outcome.kind:
+    words = asking.storable(meant.words)
+    if meant.is_unsent:
+        effect.sending_at = None
+    match meant.kind:
         case "unknown":
             if effect.status != "unknown":
-                mark_unknown(session, run, effect, error=outcome.words, now=now)
+                mark_unknown(session, run, effect, error=words, now=now)
             return
-        case "not_sent":
-            effect.status, effect.lease_until = "leased", now
-            effect.error = asking.storable(outcome.words)
+        case "again":
+            effect.status, effect.lease_until, effect.error = "leased", now, words
+            audit_effect(session, effect, "effect.put_off", at=now)
             return
         case "done" | "failed":
-            effect.status, effect.ended_at = outcome.kind, now
-            effect.receipt = outcome.receipt
-            words = asking.storable(outcome.words)
-            effect.error = words if outcome.kind == "failed" else None
+            effect.status, effect.ended_at = meant.kind, now
+            effect.receipt = meant.receipt
+            effect.error = words if meant.kind == "failed" else None
     if call is not None and call.status == "open":
-        asking.end_call(session, call, outcome.kind, outcome.words, now=now)
+        asking.end_call(session, call, meant.kind, meant.words, now=now)
         await asking.show_waiting(session, run)
-    audit_effect(session, effect, f"effect.{outcome.kind}", at=now)
+    audit_effect(session, effect, f"effect.{meant.kind}", at=now)

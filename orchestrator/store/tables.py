@@ -382,6 +382,8 @@ class EffectRow(SQLModel, table=True):
     reopened_at: datetime | None = _time_or_none(index=True)
     created_at: datetime = _time()
     sending_at: datetime | None = _time_or_none()
+    # The first of the tries in which nothing could be sent.
+    put_off_since: datetime | None = _time_or_none()
     ended_at: datetime | None = _time_or_none()
 
 

@@ -167,10 +167,12 @@ class Desk:
         assert (await self.begin(grant, holder=more.get("holder", "h1"))).may_send
         return grant
 
-    async def record(self, grant: Grant, kind: str, words: str = "ok") -> str:
+    async def record(
+        self, grant: Grant, kind: str, words: str = "ok", **more: Any
+    ) -> str:
         """Record an outcome and return the effect's status."""
-        outcome = Outcome.model_validate({"kind": kind, "words": words})
-        return await sending.record(self.store, grant, outcome)
+        outcome = Outcome.model_validate({"kind": kind, "words": words, **more})
+        return (await sending.record(self.store, grant, outcome)).status
 
     async def do(self, run: str, **more: Any) -> Grant:
         """Carry out a whole effect."""

@@ -1,5 +1,8 @@
 """What is taken back has to be done still when the compensating action begins."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 from pydantic import JsonValue
 
@@ -93,3 +96,40 @@ async def test_p14_it_acts_for_whom_it_was_done(desk: Desk) -> None:
     first = await desk.run(grant.key.partition(":")[0])
     assert (row.customer, row.contact) == (first.customer, first.contact)
     assert row.customer == "c1"
+
+
+@pytest.mark.parametrize("is_settled", [False, True], ids=["reopened", "failed"])
+async def test_p03_what_is_reopened_between_lease_and_sending_is_not_taken_back(
+    desk: Desk, *, is_settled: bool
+) -> None:
+    key = (await paid(desk)).key
+    run = await asked(desk, key)
+    grant = await desk.granted(run)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    if is_settled:
+        await settled(desk, key, stayed=False)
+
+    may = await desk.begin(grant)
+
+    assert not may.may_send
+    assert f"{key}, is" in may.why
+    desk.clock.go_on(timedelta(seconds=30))
+    assert (await desk.lease(run, holder="h2")).kind == "void"
+    assert (await desk.effect(grant.key)).sending_at is None
+
+
+async def test_p03_what_is_reopened_at_once_with_its_sending_comes_before_or_after(
+    desk: Desk,
+) -> None:
+    key = (await paid(desk)).key
+    grant = await desk.granted(await asked(desk, key))
+
+    may, _ = await asyncio.gather(
+        desk.begin(grant), reopening.reopen(desk.store, key, BOUNCED)
+    )
+
+    effect, original = await desk.effect(grant.key), await desk.effect(key)
+    assert (effect.status == "sending") == may.may_send
+    assert original.reopened_at is not None
+    if effect.sending_at is not None:
+        assert effect.sending_at <= original.reopened_at

@@ -69,7 +69,8 @@ class Provider:
         if fate == "not_sent":
             return fate
         if honours and key in self.known and at - self.known[key][1] < WINDOW:
-            return self.known[key][0]
+            # One that knows the key may refuse it: "in progress", "refunded already".
+            return "failed" if fate == "failed" else self.known[key][0]
         self.known.setdefault(key, (fate, at))
         self.booked[key] += fate == "done"
         return fate
