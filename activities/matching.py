@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
 from orchestrator.matching import (
     BooksAway,
@@ -22,6 +23,7 @@ from orchestrator.matching import (
     match_mails,
     match_statement,
 )
+from orchestrator.pace import Pace
 from orchestrator.store import incidents, lease, matchings, reopening
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident, Severity
@@ -30,7 +32,7 @@ from orchestrator.store.reopening import Later, NotDone
 from orchestrator.store.tables import MatchingRow
 
 JOB = "matching"
-LOOK_S = 2.0
+LOOKS = Pace(busy_s=2.0, idle_s=5.0)
 # Longer than a matching may take, so that nobody else begins one meanwhile.
 LEASE = timedelta(minutes=10)
 READ_WITHIN_S = 240.0
@@ -71,12 +73,14 @@ class Matcher:
 
     async def forever(self) -> None:
         """Match every day, and when somebody asks; one process of all does it."""
-        while True:
-            try:
-                await self.match_due()
-            except StoreUnavailable as error:
-                log.warning("matching.store_away", error=str(error))
-            await asyncio.sleep(LOOK_S)
+        await pace.repeat(self._look, pace=LOOKS)
+
+    async def _look(self) -> bool:
+        try:
+            return await self.match_due() is not None
+        except StoreUnavailable as error:
+            log.warning("matching.store_away", error=str(error))
+            return False
 
     async def match_due(self) -> MatchingRow | None:
         """Do the matching that is due; None where there is none, or another does it."""

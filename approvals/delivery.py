@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count
 
 import structlog
 from temporalio.client import Client
@@ -11,16 +10,20 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from approvals.comparison import Comparison
+from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
+from orchestrator.pace import Every, Pace
 from orchestrator.store import deadlines, meters, outbox, reassigning, sending, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.outbox import Delivery
 from workflows.messages import RunStart
 
-SWEEP_S = 1.0
+# What a living process commits it delivers itself, at once: this finds what the dead
+# left, what is rung again, and what time alone brings.
+SWEEP = Pace(busy_s=1.0, idle_s=5.0)
 # Whom the system picked seldom loses the right to decide; a run seldom ends while
 # another loop of it sends.
-LOOKS_A_MEND = 15
+MEND_EVERY_S = 15.0
 # How often one of all processes compares the open runs with Temporal.
 COMPARE_EVERY = timedelta(seconds=30)
 log = structlog.get_logger()
@@ -36,6 +39,7 @@ class Deliverer:
     effects_queue: str
     compare_every: timedelta = COMPARE_EVERY
     comparison: Comparison = field(default_factory=Comparison)
+    mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
 
     async def deliver(self, run: str | None = None) -> int:
         """Deliver what is due, of one run or of all; return how many were accepted.
@@ -52,20 +56,30 @@ class Deliverer:
 
     async def sweep(self) -> None:
         """Deliver what is left, and tidy up after the dead, for ever."""
-        for look in count():
-            try:
-                while await self.deliver():
-                    pass
-                await deadlines.warn(self.store)
-                if look % LOOKS_A_MEND == 0:
-                    await reassigning.mend(self.store)
-                    await sending.give_to_people(self.store)
-                await meters.charge_dead(self.store)
-                await switches.release_ended(self.store)
-                await self.compare()
-            except StoreUnavailable as error:
-                log.warning("sweep.store_away", error=str(error))
-            await asyncio.sleep(SWEEP_S)
+        await pace.repeat(self._look, pace=SWEEP, bell=self.store.audited)
+
+    async def _look(self) -> bool:
+        try:
+            return await self._sweep_once() > 0
+        except StoreUnavailable as error:
+            log.warning("sweep.store_away", error=str(error))
+            return False
+
+    async def _sweep_once(self) -> int:
+        found = await self._deliver_all()
+        found += await deadlines.warn(self.store)
+        if self.mending.is_due():
+            await reassigning.mend(self.store)
+            await sending.give_to_people(self.store)
+        found += await meters.charge_dead(self.store)
+        found += await switches.release_ended(self.store)
+        return found + await self.compare()
+
+    async def _deliver_all(self) -> int:
+        found = 0
+        while delivered := await self.deliver():
+            found += delivered
+        return found
 
     async def compare(self) -> int:
         """Start the runs again that Temporal has lost; return how many.

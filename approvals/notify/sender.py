@@ -17,7 +17,9 @@ from approvals.notify.errors import Gone, NotDelivered
 from approvals.notify.mail import Letter, Mailer
 from approvals.notify.recipients import Planner
 from approvals.notify.webhook import Message, Poster
+from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
+from orchestrator.pace import Every, Pace
 from orchestrator.settings import Settings
 from orchestrator.store import notices, webhooks
 from orchestrator.store.engine import Store
@@ -25,6 +27,8 @@ from orchestrator.store.notices import Batch
 from orchestrator.store.tables import ApprovalRow, NoticeRow, PersonRow, WebhookRow
 
 LOOK_S = 1.0
+# What workers commit is seen when this process looks again.
+LOOKS = Pace(busy_s=LOOK_S, idle_s=2.0)
 TIDY_EVERY_S = 600.0
 AT_ONCE = 20
 LARGEST_LIST = 20
@@ -42,6 +46,7 @@ class Sender:
     _sending: dict[str, asyncio.Task[None]] = field(
         default_factory=dict[str, "asyncio.Task[None]"]
     )
+    _tidying: Every = field(default_factory=lambda: Every(TIDY_EVERY_S))
 
     @classmethod
     def of(cls, settings: Settings, store: Store) -> Self:
@@ -52,17 +57,8 @@ class Sender:
 
     async def forever(self) -> None:
         """Send what is due, as it falls due."""
-        loop, tidied = asyncio.get_running_loop(), 0.0
         try:
-            while True:
-                try:
-                    await self.start_due()
-                    if loop.time() - tidied > TIDY_EVERY_S:
-                        await notices.forget(self.store)
-                        tidied = loop.time()
-                except StoreUnavailable as error:
-                    log.warning("notices.store_away", error=str(error))
-                await self._wait(LOOK_S)
+            await pace.repeat(self._look, pace=LOOKS, bell=self.store.audited)
         finally:
             for task in self._sending.values():
                 task.cancel()
@@ -89,13 +85,25 @@ class Sender:
         """Give the connections back."""
         await self.poster.close()
 
-    async def _wait(self, seconds: float) -> None:
-        """Return when a place is free to send more, at the latest in `seconds`."""
-        tasks = list(self._sending.values())
-        if not tasks:
-            await asyncio.sleep(seconds)
-            return
-        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    async def _look(self) -> bool:
+        """Send until nothing is due or under way; return whether anything was."""
+        found = False
+        try:
+            while await self.start_due() or self._sending:
+                found = True
+                await self._await_place()
+            if self._tidying.is_due():
+                await notices.forget(self.store)
+        except StoreUnavailable as error:
+            log.warning("notices.store_away", error=str(error))
+        return found
+
+    async def _await_place(self) -> None:
+        """Return when a place is free to send more, at the latest in a second."""
+        if tasks := list(self._sending.values()):
+            await asyncio.wait(
+                tasks, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED
+            )
 
     async def _send(self, batch: Batch) -> None:
         try:

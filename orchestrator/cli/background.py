@@ -1,19 +1,21 @@
 """Work that a process does beside its main one, for as long as it lives."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
 
 import structlog
 
+from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
+from orchestrator.pace import Pace
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
 
 log = structlog.get_logger()
 
-SEAL_S = 0.5
+# A row is chained within a second of its commit; the longer pause is for the rows of
+# processes that died before they did it.
+SEAL = Pace(busy_s=0.5, idle_s=5.0)
 AGAIN_S = 2.0
 
 
@@ -30,10 +32,19 @@ async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
 
 async def seal_forever(store: Store) -> None:
     """Chain audit rows as they come; one process at a time does it."""
-    holder = f"{socket.gethostname()}:{os.getpid()}"
-    while True:
+
+    async def look() -> bool:
         try:
-            await audit.seal(store, holder=holder)
+            return await _seal_all(store)
         except StoreUnavailable as error:
             log.warning("seal.store_away", error=str(error))
-        await asyncio.sleep(SEAL_S)
+            return False
+
+    await pace.repeat(look, pace=SEAL, bell=store.audited)
+
+
+async def _seal_all(store: Store) -> bool:
+    found = False
+    while await audit.seal(store):
+        found = True
+    return found

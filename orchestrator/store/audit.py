@@ -1,21 +1,19 @@
 """The audit log: rows commit unchained, a sealer chains them by hash."""
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from orchestrator import canonical, notice
-from orchestrator.store import lease
-from orchestrator.store.engine import Store
+from orchestrator.store.engine import AUDITED, Store
 from orchestrator.store.tables import AuditRow
 
 GENESIS = "0" * 64
 BATCH = 500
 SEALER = "audit-sealer"
-SEALER_LEASE = timedelta(seconds=10)
 
 
 class Entry(BaseModel):
@@ -49,6 +47,7 @@ class Finding(BaseModel):
 
 def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
     """Add one row to this transaction."""
+    session.info[AUDITED] = True
     session.add(
         AuditRow(
             at=at,
@@ -63,13 +62,16 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
     )
 
 
-async def seal(store: Store, *, holder: str) -> int:
-    """Chain what is committed and not yet chained; return how many rows."""
-    if not await lease.take(store, SEALER, holder=holder, period=SEALER_LEASE):
-        return 0
-    async with store.write() as session:
-        if not await lease.is_held(session, store, SEALER, holder=holder):
+async def seal(store: Store) -> int:
+    """Chain what is committed and not yet chained; return how many rows.
+
+    At most 500 of them. Any process may: one at a time does, the others wait for it.
+    """
+    async with store.read() as session:
+        if not await _unsealed(session, most=1):
             return 0
+    async with store.write() as session:
+        await store.take_turn(session, SEALER)
         position, previous = await _head(session)
         rows = await _unsealed(session)
         for row in rows:
@@ -152,12 +154,12 @@ async def _head(session: AsyncSession) -> tuple[int, str]:
     return (row.position or 0, row.hash or GENESIS) if row else (0, GENESIS)
 
 
-async def _unsealed(session: AsyncSession) -> list[AuditRow]:
+async def _unsealed(session: AsyncSession, *, most: int = BATCH) -> list[AuditRow]:
     query = (
         select(AuditRow)
         .where(col(AuditRow.position).is_(None))
         .order_by(col(AuditRow.id))
-        .limit(BATCH)
+        .limit(most)
     )
     return list((await session.execute(query)).scalars())
 

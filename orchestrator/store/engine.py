@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 
 from orchestrator.clock import Clock, system_clock
 from orchestrator.errors import InvalidValue, StoreUnavailable
+from orchestrator.pace import Bell
 from orchestrator.store import sqlite
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
@@ -34,6 +35,8 @@ CLOSE_LOOK_S = 0.005
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
 TURNS = 0x4B45
+# A session's note that what it commits adds to the audit log.
+AUDITED = "audited"
 
 
 class Store:
@@ -50,6 +53,8 @@ class Store:
         self.url = url
         self._shown_url = make_url(url).render_as_string(hide_password=True)
         self._clock = clock
+        # Rung by each commit of this process that adds to the audit log.
+        self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
 
     def _faults(self) -> "_named_faults":
@@ -85,6 +90,8 @@ class Store:
                     await sqlite.begin(session, wait_s=wait_s)
                 async with _committing(session):
                     yield session
+                if AUDITED in session.info:
+                    self.audited.ring()
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the time, the database's own on PostgreSQL, read after locks."""

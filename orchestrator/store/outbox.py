@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, update
 
@@ -80,6 +81,8 @@ async def claim(
 
     One bell tells a run all that is new: its rows are delivered together.
     """
+    if run is None and not await _is_any_due(store):
+        return []
     async with store.write() as session:
         now = await store.now(session)
         due = await _due(session, now=now, limit=limit, run=run)
@@ -111,18 +114,18 @@ async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
             row.due_at = now + timedelta(seconds=min(30, 2 ** min(row.tries, 5)))
 
 
+async def _is_any_due(store: Store) -> bool:
+    """Tell whether anything waits, without a lock: nothing mostly does."""
+    async with store.read() as session:
+        query = _unclaimed(select(OutboxRow.id), now=await store.now(session)).limit(1)
+        return (await session.execute(query)).first() is not None
+
+
 async def _due(
     session: AsyncSession, *, now: datetime, limit: int, run: str | None
 ) -> list[OutboxRow]:
     query = (
-        select(OutboxRow)
-        .where(col(OutboxRow.done_at).is_(None), col(OutboxRow.due_at) <= now)
-        .where(
-            or_(
-                col(OutboxRow.claimed_until).is_(None),
-                col(OutboxRow.claimed_until) < now,
-            )
-        )
+        _unclaimed(select(OutboxRow), now=now)
         .order_by(col(OutboxRow.due_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -130,6 +133,15 @@ async def _due(
     if run is not None:
         query = query.where(col(OutboxRow.run) == run)
     return list((await session.execute(query)).scalars())
+
+
+def _unclaimed(query: Select[Any], *, now: datetime) -> Select[Any]:
+    """Narrow a query to what is due and that nobody delivers now."""
+    return query.where(
+        col(OutboxRow.done_at).is_(None),
+        col(OutboxRow.due_at) <= now,
+        or_(col(OutboxRow.claimed_until).is_(None), col(OutboxRow.claimed_until) < now),
+    )
 
 
 async def _by_ids(session: AsyncSession, ids: Iterable[int]) -> list[OutboxRow]:

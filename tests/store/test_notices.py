@@ -78,7 +78,7 @@ async def test_an_event_stays_to_be_told_where_its_notices_failed(desk: Desk) ->
 
 async def test_the_mark_is_no_part_of_the_chain(desk: Desk) -> None:
     await _happens(desk, "approval.asked")
-    await audit.seal(desk.store, holder="test")
+    await audit.seal(desk.store)
 
     await notices.fan_out(desk.store, _to_hook)
 

@@ -134,7 +134,7 @@ async def test_the_audit_log_is_listed_in_order_and_checked(
     run = await desk.run()
     await desk.approval(run)
     headers = await people.token("aud", role="auditor")
-    await audit.seal(store, holder="test")
+    await audit.seal(store)
 
     whole = await http.get(f"{API}/audit", headers=headers)
     page = await http.get(f"{API}/audit", params={"limit": 1}, headers=headers)
@@ -159,7 +159,7 @@ async def test_p13_a_change_to_the_log_is_found(
 ) -> None:
     await desk.run()
     headers = await people.token("aud", role="auditor")
-    await audit.seal(store, holder="test")
+    await audit.seal(store)
     async with store.write() as session:
         row = await session.get(AuditRow, 1)
         assert row is not None
