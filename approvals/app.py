@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from approvals import error_handlers, health
+from approvals.admission import Admission
 from approvals.api import router as api
 from approvals.auth import oidc, oidc_routes
 from approvals.auth import routes as sign_in
@@ -70,6 +71,7 @@ def build() -> FastAPI:
     app.add_middleware(Rotation)
     app.add_middleware(error_handlers.CatchBugs)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Admission)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Measured)
     error_handlers.install(app)

@@ -14,7 +14,7 @@ _DESCRIPTIONS = {
     412: "It has changed since it was shown",
     413: "The body is too large",
     422: "A field does not fit; the problem names it",
-    429: "Too many attempts; `Retry-After` says when to try again",
+    429: "Too many at once; `Retry-After` says when to try again",
     503: "The store is away; nothing was changed",
 }
 

@@ -9,7 +9,7 @@ from approvals.api import run_body, tenancy
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE, Key
 from approvals.api.paging import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
+from approvals.api.replies import BODY, ONE, STATE, problems
 from approvals.api.run_body import Run
 from approvals.api.tenancy import Reader, VisibleRun
 from approvals.api.text import Line, Words
@@ -56,6 +56,7 @@ class CustomerMessage(BaseModel):
         **BODY,
         **ONE,
         **STATE,
+        **problems(429),
         200: {"model": Run, "description": "The first run of this external id"},
     },
 )

@@ -76,7 +76,9 @@ def _uncollected() -> Generator[None]:
 def _app(arguments: Sequence[str]) -> typer.Typer:
     """Return all commands: the named one whole, the others for the help text."""
     named = next((word for word in arguments if not word.startswith("-")), None)
-    app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False)
+    app = typer.Typer(
+        help=ABOUT, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
     app.callback()(_about)
     for name, line in COMMANDS.items():
         if name != named:

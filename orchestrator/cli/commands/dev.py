@@ -1,13 +1,13 @@
 """`keyturn dev`: everything on this machine."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestrator import settings
-from orchestrator.cli.dev import supervisor
+from orchestrator.cli.dev import data, supervisor
 
 
 def main(
@@ -24,6 +24,6 @@ def main(
     ] = False,
 ) -> None:
     """Start Temporal, the web server, the workers and a demo shop; Ctrl-C stops all."""
-    folder = data_dir or settings.read().data_dir
+    folder = data_dir or Path(os.environ.get("KEYTURN_DATA_DIR") or data.FOLDER)
     status = asyncio.run(supervisor.run(folder, port=port, as_json=as_json))
     raise typer.Exit(status)

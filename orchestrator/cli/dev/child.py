@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from orchestrator.cli.dev import guard
@@ -27,6 +28,22 @@ class Program:
     environment: Mapping[str, str]
     log: Path
     patience_s: float = 5.0
+
+    def as_line(self) -> str:
+        """Return it as one line of JSON, for the process that will start it."""
+        return json.dumps({**asdict(self), "log": str(self.log)}) + "\n"
+
+    @classmethod
+    def of_line(cls, line: bytes) -> "Program":
+        """Return the program that such a line describes."""
+        said = json.loads(line)
+        return cls(
+            name=said["name"],
+            command=tuple(said["command"]),
+            environment=said["environment"],
+            log=Path(said["log"]),
+            patience_s=said["patience_s"],
+        )
 
 
 class Guard:

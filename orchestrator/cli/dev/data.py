@@ -1,29 +1,24 @@
-"""The data folder: what a development installation keeps between two starts."""
+"""The data folder: what a development installation keeps between two starts.
+
+Nothing but the standard library: the supervisor holds the folder for as long as it runs.
+"""
 
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field, JsonValue, ValidationError
-from sqlalchemy import URL
-
-from orchestrator import binding
 from orchestrator.cli.exit_status import Ended
 
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
-class Secrets(BaseModel):
-    """Keys made at the first start; decisions and sessions are signed with them."""
-
-    secret_key: str
-    decision_key: str
-    payments_key: str
-    # Reads the shop's statement; made anew at each start where none is kept.
-    statement_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
+# As `Settings.data_dir`, which takes longer to load than this process should.
+FOLDER = ".keyturn"
 
 
 class AlreadyRuns(Ended):
@@ -60,38 +55,21 @@ class Data:
         """Return the folder of the demo shop."""
         return self.root / "shop"
 
-    def database_url(self) -> str:
-        """Return the store's URL; the path may hold any character."""
-        path = str(self.root / "keyturn.db")
-        url = URL.create("sqlite+aiosqlite", database=path)
-        return url.render_as_string(hide_password=False)
+    @property
+    def database(self) -> Path:
+        """Return the file of the store."""
+        return self.root / "keyturn.db"
 
-    def secrets(self) -> Secrets:
-        """Return the keys, made at the first call."""
-        kept = self.load("secrets.json")
-        if kept is not None:
-            try:
-                return Secrets.model_validate(kept)
-            except ValidationError:
-                raise self._damaged("secrets.json") from None
-        made = Secrets(
-            secret_key=secrets.token_urlsafe(48),
-            decision_key=binding.new_key(),
-            payments_key=secrets.token_urlsafe(32),
-        )
-        self.save("secrets.json", made.model_dump(mode="json"))
-        return made
-
-    def load(self, name: str) -> JsonValue:
+    def load(self, name: str) -> "JsonValue":
         """Return a file's JSON, or None where there is no such file."""
         try:
             return json.loads((self.root / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except ValueError:
-            raise self._damaged(name) from None
+            raise self.damaged(name) from None
 
-    def save(self, name: str, value: JsonValue) -> None:
+    def save(self, name: str, value: "JsonValue") -> None:
         """Keep JSON that only this user may read; whole, or as it was before."""
         part = self.root / f"{name}.part"
         part.unlink(missing_ok=True)
@@ -103,7 +81,8 @@ class Data:
             os.fsync(file.fileno())
         part.replace(self.root / name)
 
-    def _damaged(self, name: str) -> Unusable:
+    def damaged(self, name: str) -> Unusable:
+        """Return the error that a file does not hold what this wrote into it."""
         return Unusable(
             f"{self.root / name} was damaged; restore it, or remove the folder "
             f"{self.root} to begin anew."

@@ -4,8 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import URL
+
 from orchestrator.binding import Signer
-from orchestrator.cli.dev.data import Data, Secrets
+from orchestrator.cli.dev import keys
+from orchestrator.cli.dev.data import Data
+from orchestrator.cli.dev.keys import Secrets
 from orchestrator.cli.dev.ports import LOCALHOST, Ports
 from orchestrator.settings import PREFIX
 
@@ -92,7 +96,7 @@ class Environment:
 
     def _keyturn(self, **more: str) -> dict[str, str]:
         settings = {
-            "DATABASE_URL": self.data.database_url(),
+            "DATABASE_URL": database_url(self.data),
             "DATA_DIR": str(self.data.root),
             "TEMPORAL_ADDRESS": self.ports.address("temporal"),
             "PAYMENTS_URL": self.ports.url("shop"),
@@ -105,4 +109,10 @@ class Environment:
 
 def of(data: Data, ports: Ports) -> Environment:
     """Return the maker of environments for this data folder and these ports."""
-    return Environment(data, ports, data.secrets(), dict(os.environ))
+    return Environment(data, ports, keys.of(data), dict(os.environ))
+
+
+def database_url(data: Data) -> str:
+    """Return the store's URL; the path may hold any character."""
+    url = URL.create("sqlite+aiosqlite", database=str(data.database))
+    return url.render_as_string(hide_password=False)

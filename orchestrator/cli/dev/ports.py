@@ -5,6 +5,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -21,30 +22,26 @@ PREFERRED: Mapping[str, int] = {
     "simulator": 8091,
 }
 STEPS = 50
+FILE = "ports.json"
 
 
+@dataclass(frozen=True)
 class Ports:
-    """The ports of one installation, held against others of this user."""
+    """The ports of one installation, by name."""
 
-    def __init__(self, data: Data, *, web: int | None = None) -> None:
-        """Take every port; `web` is asked for by the user and comes before all."""
-        self._data = data
-        self._holds: list[IO[str]] = []
-        kept = data.load("ports.json")
-        before = kept if isinstance(kept, dict) else {}
-        self._numbers = {
-            name: self._take(
-                web if name == "web" and web else None,
-                before.get(name),
-                preferred,
-            )
-            for name, preferred in PREFERRED.items()
-        }
-        data.save("ports.json", dict(self._numbers))
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def kept(cls, data: Data) -> "Ports":
+        """Return those that are held for this data folder."""
+        found = data.load(FILE)
+        if not isinstance(found, dict):
+            raise data.damaged(FILE)
+        return cls({k: v for k, v in found.items() if isinstance(v, int)})
 
     def __getitem__(self, name: str) -> int:
         """Return the port of that name."""
-        return self._numbers[name]
+        return self.numbers[name]
 
     def address(self, name: str) -> str:
         """Return host and port."""
@@ -53,6 +50,25 @@ class Ports:
     def url(self, name: str) -> str:
         """Return the HTTP address."""
         return f"http://{self.address(name)}"
+
+
+class HeldPorts:
+    """Takes the ports of one installation and holds them against others of this user."""
+
+    def __init__(self, data: Data, *, web: int | None = None) -> None:
+        """Take every port; `web` is asked for by the user and comes before all."""
+        self._holds: list[IO[str]] = []
+        kept = data.load(FILE)
+        before = kept if isinstance(kept, dict) else {}
+        self.numbers = {
+            name: self._take(
+                web if name == "web" and web else None,
+                before.get(name),
+                preferred,
+            )
+            for name, preferred in PREFERRED.items()
+        }
+        data.save(FILE, dict(self.numbers))
 
     def _take(self, *wishes: object) -> int:
         first = [wish for wish in wishes if isinstance(wish, int)]

@@ -1,39 +1,37 @@
-"""Starts the children in order, keeps them, and stops them in order."""
+"""Keeps the children of an installation running, and stops them in order.
+
+Nothing but the standard library: this process only waits, for days. What needs more is
+done by the starter, a process that ends when everything is ready.
+"""
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.cli.dev import (
-    announcement,
-    data,
-    environment,
-    feed,
-    people,
-    programs,
-    readiness,
-)
+from orchestrator.cli.dev import data
 from orchestrator.cli.dev.child import Child, Guard, Program
 from orchestrator.cli.dev.data import Data
-from orchestrator.cli.dev.environment import Environment
-from orchestrator.cli.dev.people import SignIn
-from orchestrator.cli.dev.ports import Ports
+from orchestrator.cli.dev.ports import HeldPorts
 from orchestrator.cli.exit_status import Status
-from orchestrator.settings import Settings
-from orchestrator.store import migrate
-from orchestrator.store.engine import Store
 
-START_S = 60.0
+STARTER = "orchestrator.cli.dev.starter"
+# Our own processes, the first to stop first; then what plays the world around them.
+OWN = ("web", "worker", "effects")
+# A line holds the whole environment of a child.
+LONGEST_LINE = 16_000_000
 
 
-async def run(folder: Path, *, port: int | None, as_json: bool) -> Status:
+async def run(folder: Path, *, port: int | None, as_json: bool) -> int:
     """Run everything until SIGINT or SIGTERM; a second one stops at once."""
     with data.opened(folder) as kept:
-        installation = Installation.of(kept, Ports(kept, web=port))
-        return await installation.run(as_json=as_json)
+        # Held for as long as this name is.
+        ports = HeldPorts(kept, web=port)
+        status = await Installation(kept).run(as_json=as_json)
+        del ports
+        return status
 
 
 @dataclass
@@ -41,20 +39,11 @@ class Installation:
     """All that runs for one data folder."""
 
     data: Data
-    ports: Ports
-    environment: Environment
-    guard: Guard
-    # In the order in which they stop.
-    own: list[Child] = field(default_factory=list[Child])
-    world: list[Child] = field(default_factory=list[Child])
+    guard: Guard = field(default_factory=Guard)
+    children: list[Child] = field(default_factory=list[Child])
 
-    @classmethod
-    def of(cls, kept: Data, ports: Ports) -> "Installation":
-        """Return an installation of which nothing runs yet."""
-        return cls(kept, ports, environment.of(kept, ports), Guard())
-
-    async def run(self, *, as_json: bool) -> Status:
-        """Start, announce, and wait for the signal to stop."""
+    async def run(self, *, as_json: bool) -> int:
+        """Start, wait for the signal to stop, stop; return the exit status."""
         stop = Stop()
         starting = asyncio.create_task(self._start(as_json=as_json))
         stopping = asyncio.create_task(stop.asked.wait())
@@ -62,80 +51,75 @@ class Installation:
             await asyncio.wait(
                 (starting, stopping), return_when=asyncio.FIRST_COMPLETED
             )
-            if starting.done():
-                starting.result()
-                await stopping
+            if stopping.done():
+                return Status.DONE
+            if status := starting.result():
+                self._complain()
+                return status
+            await stopping
         finally:
             starting.cancel()
             stopping.cancel()
+            await asyncio.gather(starting, stopping, return_exceptions=True)
             await self._stop(stop)
         return Status.DONE
 
-    async def _start(self, *, as_json: bool) -> None:
-        self._begin(
-            self.world, programs.around(self.data, self.ports, self.environment)
-        )
-        self._begin(
-            self.world, [programs.temporal(self.data, self.ports, self.environment)]
-        )
-        everyone = await self._prepare_store()
-        self._begin(self.own, programs.keyturn(self.data, self.environment))
-        await self._await_ready()
-        if self.environment.has_support_desk:
-            help_desk = people.of_role(everyone, people.SERVICE)
-            await feed.feed(self.ports.url("web"), help_desk.token)
-        if as_json:
-            announcement.as_line(self.ports, everyone)
-        else:
-            announcement.as_table(
-                self.ports, everyone, is_scripted=self.environment.is_scripted
-            )
-
-    def _begin(self, into: list[Child], some: Sequence[Program]) -> None:
-        for program in some:
-            child = Child(program, self.guard, _say)
-            child.start()
-            into.append(child)
-
-    async def _prepare_store(self) -> list[SignIn]:
-        url = self.data.database_url()
-        await migrate.upgrade(url)
-        store = Store(url)
+    async def _start(self, *, as_json: bool) -> int:
+        """Run the starter, begin what it says, and return how it ended."""
+        told, tell = os.pipe()
         try:
-            return await people.ensure(self.data, store)
+            starter = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", STARTER, str(self.data.root), str(tell)),
+                *(["--json"] if as_json else []),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(tell,),
+                # A Ctrl-C is for the supervisor, which ends it.
+                start_new_session=True,
+            )
         finally:
-            await store.close()
-
-    async def _await_ready(self) -> None:
-        # Not from the environment: the children's settings are not this shell's.
-        settings = Settings.model_construct(
-            temporal_address=self.ports.address("temporal")
-        )
+            os.close(tell)
+        self.guard.add(starter.pid)
         try:
-            await asyncio.gather(
-                readiness.wait(
-                    "The web server",
-                    readiness.answers(f"{self.ports.url('web')}/readyz"),
-                    within_s=START_S,
-                ),
-                readiness.wait(
-                    "A worker", readiness.polled(settings), within_s=START_S
-                ),
-            )
-        except readiness.NotReady as error:
-            raise readiness.NotReady(f"{error} {self._complaints()}") from None
+            async for line in await _lines(told):
+                self._begin(Program.of_line(line))
+            return await starter.wait()
+        finally:
+            if starter.returncode is None:
+                starter.kill()
+                await starter.wait()
+            self.guard.remove(starter.pid)
 
-    def _complaints(self) -> str:
-        """Return the last words of every child that had to be started again."""
-        troubled = [child for child in self.own + self.world if child.starts > 1]
-        words = [f"\n{child.program.name}:\n{child.last_words()}" for child in troubled]
-        return "".join(words) or f"The logs are in {self.data.logs}."
+    def _begin(self, program: Program) -> None:
+        child = Child(program, self.guard, _say)
+        child.start()
+        self.children.append(child)
+
+    def _complain(self) -> None:
+        """Show the last words of every child that had to be started again."""
+        for child in self.children:
+            if child.starts > 1:
+                _say(f"{child.program.name}'s last words:\n{child.last_words()}")
+        if self.children:
+            _say(f"The logs are in {self.data.logs}.")
 
     async def _stop(self, stop: "Stop") -> None:
         _say("Stopping.")
-        for child in (*self.own, *self.world):
+        for child in sorted(self.children, key=_turn_to_stop):
             await child.stop(stop.urgent)
         self.guard.close()
+
+
+def _turn_to_stop(child: Child) -> int:
+    name = child.program.name
+    return OWN.index(name) if name in OWN else len(OWN)
+
+
+async def _lines(told: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(told, "rb")
+    )
+    return reader
 
 
 class Stop:

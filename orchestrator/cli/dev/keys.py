@@ -1,0 +1,37 @@
+"""The keys of a development installation, made at its first start."""
+
+import secrets
+
+from pydantic import BaseModel, Field, ValidationError
+
+from orchestrator import binding
+from orchestrator.cli.dev.data import Data
+
+FILE = "secrets.json"
+
+
+class Secrets(BaseModel):
+    """What signs decisions and sessions, and what opens the demo shop."""
+
+    secret_key: str
+    decision_key: str
+    payments_key: str
+    # Reads the shop's statement; made anew at each start where none is kept.
+    statement_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
+
+
+def of(data: Data) -> Secrets:
+    """Return the keys in the data folder, made at the first call."""
+    kept = data.load(FILE)
+    if kept is not None:
+        try:
+            return Secrets.model_validate(kept)
+        except ValidationError:
+            raise data.damaged(FILE) from None
+    made = Secrets(
+        secret_key=secrets.token_urlsafe(48),
+        decision_key=binding.new_key(),
+        payments_key=secrets.token_urlsafe(32),
+    )
+    data.save(FILE, made.model_dump(mode="json"))
+    return made
