@@ -1,5 +1,6 @@
 """What a model said, checked: calls it may make, or an output that fits."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -88,6 +89,20 @@ def check(
     return checked
 
 
+async def check_aside(
+    reply: ModelReply,
+    release: Release,
+    output_schema: Mapping[str, JsonValue],
+    *,
+    is_ask: bool = False,
+) -> Checked | Invalid:
+    """Do what `check` does, and let others go on where the reply is long."""
+    size = len(reply.text) + sum(len(call.arguments) for call in reply.calls)
+    if size <= canonical.MOST_AT_ONCE // 4:
+        return check(reply, release, output_schema, is_ask=is_ask)
+    return await asyncio.to_thread(check, reply, release, output_schema, is_ask=is_ask)
+
+
 def _check_calls(reply: ModelReply, release: Release) -> Checked | Invalid:
     found: list[CheckedCall] = []
     wrong: dict[int, str] = {}
@@ -111,7 +126,7 @@ def _check_call(call: ToolCall, release: Release) -> CheckedCall:
     arguments = canonical.parse(call.arguments.strip() or "{}")
     if not isinstance(arguments, dict):
         raise InvalidValue("The arguments must be one JSON object.")
-    schema.check(arguments, known[call.name].parameters)
+    schema.check_arguments(arguments, known[call.name].parameters)
     plain_text.refuse_control_characters(arguments)
     return CheckedCall(call.name, call.id, canonical.text(arguments))
 

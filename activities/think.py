@@ -230,7 +230,7 @@ class Think:
             answered = await self.models.ask(
                 position, request, lambda: self._watch(position), number=number
             )
-            checked = reply_check.check(
+            checked = await reply_check.check_aside(
                 answered.reply,
                 position.release,
                 schema,

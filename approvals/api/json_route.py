@@ -25,7 +25,7 @@ class StrictRequest(Request):
         """Return the parsed body, or refuse it with 400 and the reason."""
         if not hasattr(self, "_strict_json"):
             try:
-                self._strict_json = canonical.parse(await self.body())
+                self._strict_json = await canonical.parse_aside(await self.body())
             except MalformedJson as error:
                 # FastAPI lets only its own exceptions through from here.
                 raise HTTPException(400, str(error)) from None

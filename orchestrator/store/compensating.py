@@ -14,7 +14,7 @@ from orchestrator import canonical
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.store import audit, releases, runs
 from orchestrator.store.engine import Store
-from orchestrator.store.runs import NewRun
+from orchestrator.store.runs import Fitted, NewRun
 from orchestrator.store.tables import CallRow, EffectRow, NoteRow, RunRow
 
 NOTE = "compensates"
@@ -127,7 +127,7 @@ async def _start(
         raise NoCompensation(
             f"Effect {key} is {state(effect)}; only what is known to be done is compensated."
         )
-    _, live = await releases.live(session, effect.workflow)
+    name, live = await releases.live(session, effect.workflow)
     known = {one.name: one for one in live.tools}
     spec = known.get(effect.tool)
     if spec is None or spec.compensate not in known:
@@ -142,7 +142,9 @@ async def _start(
         tenant=effect.tenant,
         started_by=by,
     )
-    row = await runs.insert(session, store, new)
+    # The input fitted when the first run began, and no model reads it here.
+    fitted = Fitted(release=name, text=first.input)
+    row = await runs.insert(session, store, new, fitted)
     row.compensates = key
     # Of whom it was done, whatever field a newer release takes for the customer's.
     row.customer, row.contact = first.customer, first.contact

@@ -200,7 +200,7 @@ async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
 ) -> tuple[Verdict, bool]:
     """Return what policy says of an edit, and whether it is its author's to approve."""
     spec = release.tool(call.tool)
-    schema.check(edited, spec.parameters)
+    schema.check_arguments(edited, spec.parameters)
     plain_text.refuse_control_characters(edited)
     _check_money(spec, edited)
     verdict = await _judge(session, run, call, release, edited, now=now)

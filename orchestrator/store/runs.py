@@ -1,5 +1,6 @@
 """Runs in the record: started once, paused, resumed and ended."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,15 @@ class NewRun(BaseModel):
     started_by: str | None = None
 
 
+class Fitted(BaseModel):
+    """An input as it is kept, and for which release it was found to fit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    release: str
+    text: str
+
+
 class RunEnded(KeyturnError):
     """The run has ended, so it cannot be paused, resumed, cancelled or written to."""
 
@@ -84,9 +94,10 @@ async def start(store: Store, new: NewRun) -> tuple[RunRow, bool]:
     found = await _earlier(store, new)
     if found is not None:
         return found, False
+    fitted = await _fit(store, new)
     try:
         async with store.write() as session:
-            return await insert(session, store, new), True
+            return await insert(session, store, new, fitted), True
     except IntegrityError:
         found = await _earlier(store, new)
         if found is None:
@@ -448,12 +459,26 @@ async def _earlier(store: Store, new: NewRun) -> RunRow | None:
         return (await session.execute(query)).scalar_one_or_none()
 
 
-async def insert(session: AsyncSession, store: Store, new: NewRun) -> RunRow:
+async def _fit(store: Store, new: NewRun) -> Fitted:
+    """Check the input before the transaction: a large one takes seconds."""
+    async with store.read() as session:
+        name, release = await releases.live(session, new.workflow)
+    if schema.is_small(new.input):
+        return Fitted(release=name, text=_checked(release, new.input))
+    text = await asyncio.to_thread(_checked, release, new.input)
+    return Fitted(release=name, text=text)
+
+
+async def insert(
+    session: AsyncSession, store: Store, new: NewRun, fitted: Fitted
+) -> RunRow:
     """Add a run to this transaction; raises like `start`."""
     name, release = await releases.live(session, new.workflow)
     now = await store.now(session)
     await _refuse_held(session, new, now=now)
-    _check_input(release, new.input)
+    if fitted.release != name:
+        # Another release went live in between; it is rare, and takes what it takes.
+        _checked(release, new.input)
     customer = _field(new.input, release.customer)
     if len(customer) > plain_text.LONGEST_NAME:
         raise InvalidValue(
@@ -471,7 +496,7 @@ async def insert(session: AsyncSession, store: Store, new: NewRun) -> RunRow:
         status="queued",
         release=name,
         code_version=await releases.code_version(session, name),
-        input=canonical.text(dict(new.input)),
+        input=fitted.text,
         started_by=new.started_by,
         created_at=now,
     )
@@ -488,7 +513,7 @@ async def insert(session: AsyncSession, store: Store, new: NewRun) -> RunRow:
             payload={
                 "workflow": row.workflow,
                 "release": name,
-                "input": canonical.digest(dict(new.input)),
+                "input": canonical.digest_of(fitted.text),
             },
         ),
         at=now,
@@ -506,8 +531,10 @@ async def _refuse_held(session: AsyncSession, new: NewRun, *, now: datetime) -> 
         )
 
 
-def _check_input(release: Release, value: Mapping[str, JsonValue]) -> None:
-    size = len(canonical.encode(dict(value)))
+def _checked(release: Release, value: Mapping[str, JsonValue]) -> str:
+    """Return the input as it is kept, or raise `InvalidValue`."""
+    text = canonical.text(dict(value))
+    size = len(text.encode())
     if size > release.max_input_bytes:
         raise InvalidValue(
             f"the input has {size} bytes; {release.workflow} takes at most "
@@ -515,6 +542,7 @@ def _check_input(release: Release, value: Mapping[str, JsonValue]) -> None:
         )
     schema.check(dict(value), release.input_schema)
     plain_text.refuse_control_characters(dict(value))
+    return text
 
 
 def _field(value: Mapping[str, JsonValue], name: str | None) -> str:
