@@ -1,7 +1,7 @@
-"""Patterns that authors declare, matched in time linear in the text (RE2).
+r"""Patterns that authors declare, matched in time linear in the text (RE2).
 
 They mean what pydantic's own engine takes them for, which searches as ECMA 262 does:
-unanchored, `$` only at the very end, `\\d`, `\\w` and `\\s` of all scripts. RE2 knows the
+unanchored, `$` only at the very end, `\d`, `\w` and `\s` of all scripts. RE2 knows the
 last three in ASCII alone and some escapes not at all; those are written out for it.
 """
 
