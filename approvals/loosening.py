@@ -12,6 +12,7 @@ NEEDS: dict[str, Action] = {
     "person.access": "people.manage",
     "person.invite": "people.manage",
     "person.password": "people.manage",
+    "tenant.declare": "tenants.declare",
 }
 
 

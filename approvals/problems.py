@@ -45,10 +45,12 @@ from orchestrator.store.people import EmailTaken
 from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.reopening import NeedsAnother, NotDone
-from orchestrator.store.runs import NotStarted, RunEnded
+from orchestrator.store.runs import ExternalIdReused, NotStarted, RunEnded
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.sending import NotUnknown
+from orchestrator.store.sources import SourceTaken
 from orchestrator.store.switches import WouldLoosen
+from orchestrator.store.tenants import TenantDeclared
 from orchestrator.store.tokens import WiderThanItsToken
 from orchestrator.store.undo import TooLate
 
@@ -88,6 +90,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     MayNotAssign: 403,
     NeedsAnother: 403,
     NeedsSecondPerson: 403,
+    SourceTaken: 403,
     NotFound: 404,
     ProposalClosed: 409,
     WouldLoosen: 409,
@@ -100,6 +103,8 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NobodyElse: 409,
     RunEnded: 409,
     NotStarted: 409,
+    ExternalIdReused: 409,
+    TenantDeclared: 409,
     NotUnknown: 409,
     NotDone: 409,
     NoLookUp: 409,

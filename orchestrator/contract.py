@@ -49,7 +49,9 @@ class Contract(BaseModel):
     """What one workflow may read, must never see, may return, may do and may cost.
 
     `customer` and `contact` name the input's fields that hold the customer's id and
-    address. `model` and `safer_model` are aliases. `window` is how many tokens of the
+    address. `separates_tenants` names the services of its tools that keep each tenant's
+    customers and subjects apart: elsewhere one id is one customer for every tenant.
+    `model` and `safer_model` are aliases. `window` is how many tokens of the
     transcript a model is sent: older tool results are left out first. `confidence`
     names a number in the output, below which (`min_confidence`) the fallback for
     `low_confidence` is taken.
@@ -67,6 +69,7 @@ class Contract(BaseModel):
     customer: str
     contact: str | None = None
     never_sees: frozenset[str] = frozenset()
+    separates_tenants: frozenset[str] = frozenset()
     tools: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     budget: Budget

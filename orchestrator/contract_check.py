@@ -1,6 +1,6 @@
 """What is wrong with a contract, found before a worker takes work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from orchestrator import policy_check, release
@@ -13,6 +13,7 @@ from orchestrator.tool import Tool
 def check(contract: Contract, tools: Mapping[str, Tool]) -> None:
     """Raise `ContractError`, naming what to mend, where the contract is wrong."""
     _check_tools(contract, tools)
+    _check_services(contract, tools)
     for rule in contract.rules:
         _check_rule(contract, rule, tools[rule.tool])
     specs = {name: release.spec(tools[name]) for name in contract.tools}
@@ -44,6 +45,31 @@ def _check_tools(contract: Contract, tools: Mapping[str, Tool]) -> None:
                 f"Contract {contract.name!r}: the rule “{rule}” speaks of a tool that "
                 f"the contract does not grant; granted: {', '.join(contract.tools)}."
             )
+
+
+def _check_services(contract: Contract, tools: Mapping[str, Tool]) -> None:
+    known = {tools[name].service for name in contract.tools} - {None}
+    for name in sorted(contract.separates_tenants - known):
+        raise ContractError(
+            f"Contract {contract.name!r} says that the service {name!r} separates "
+            "tenants, but none of its tools declares that service; declared: "
+            f"{', '.join(sorted(one for one in known if one)) or 'none'}."
+        )
+
+
+def check_agreement(contracts: Iterable[Contract], tools: Mapping[str, Tool]) -> None:
+    """Raise `ContractError` where two contracts differ on what separates tenants."""
+    said: dict[str, tuple[str, bool]] = {}
+    for contract in contracts:
+        for service in sorted({tools[name].service or "" for name in contract.tools}):
+            is_apart = service in contract.separates_tenants
+            other, was = said.setdefault(service, (contract.name, is_apart))
+            if was != is_apart:
+                raise ContractError(
+                    f"Contracts {other!r} and {contract.name!r} differ on whether the "
+                    f"service {service!r} separates tenants; write it in both, or in "
+                    "neither: limits and subjects are one for both."
+                )
 
 
 def _check_rule(contract: Contract, rule: Rule, tool: Tool) -> None:

@@ -80,6 +80,7 @@ def load(
         aliases[name] = Alias(name=name, targets=targets)
     for contract in contracts.values():
         _check(contract, tools, aliases)
+    contract_check.check_agreement(contracts.values(), tools)
     return Registry(contracts, workflows, tools, tuple(aliases.values()))
 
 

@@ -34,6 +34,7 @@ class ToolSpec(BaseModel):
     owner: str
     parameters: dict[str, JsonValue]
     result: dict[str, JsonValue]
+    service: str | None = None
     subject: str | None = None
     money: str | None = None
     has_preview: bool = False
@@ -65,6 +66,7 @@ class Release(BaseModel):
     customer: str
     contact: str | None
     never_sees: tuple[str, ...]
+    separates_tenants: tuple[str, ...] = ()
     tools: tuple[ToolSpec, ...]
     rules: tuple[Rule, ...]
     budget: Budget
@@ -121,7 +123,8 @@ def of(
     """Return the release that `contract` makes with these tools and models."""
     shared = set(Release.model_fields) & set(Contract.model_fields) - {"tools"}
     fields = {name: getattr(contract, name) for name in shared}
-    fields["never_sees"] = tuple(sorted(contract.never_sees))
+    for sets in ("never_sees", "separates_tenants"):
+        fields[sets] = tuple(sorted(fields[sets]))
     return Release(
         workflow=contract.name,
         input_schema=contract.input.model_json_schema(),
@@ -142,6 +145,7 @@ def spec(tool: Tool) -> ToolSpec:
         owner=tool.owner,
         parameters=arguments_schema(tool),
         result=tool.output.model_json_schema(mode="serialization"),
+        service=tool.service,
         subject=tool.subject,
         money=COMPUTED if callable(tool.money) else tool.money,
         has_preview=tool.preview is not None,

@@ -1,6 +1,7 @@
 """Tools: functions that a model may call, and what they may touch."""
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +29,7 @@ Authority = Literal["read_only", "write", "irreversible"]
 Audience = Literal["customer", "internal"]
 
 DATA_CLASS_KEY = "x-data-class"
+_SERVICE = re.compile(r"[a-z][a-z0-9./_-]{0,62}")
 
 
 class ToolError(KeyturnError):
@@ -103,6 +105,7 @@ class Tool:
     authority: Authority
     owner: str
     description: str
+    service: str | None = None
     subject: str | None = None
     money: str | MoneyOf | None = None
     preview: Facts | None = None
@@ -125,6 +128,7 @@ class ToolOptions(TypedDict, total=False):
     authority: Required[Authority]
     owner: Required[str]
     description: str
+    service: str | None
     subject: str | None
     money: str | MoneyOf | None
     preview: Facts | None
@@ -140,7 +144,8 @@ def tool(**options: Unpack[ToolOptions]) -> Callable[[Function], Tool]:
     """Return a decorator that makes `async def f(call: In, context) -> Out` a `Tool`.
 
     Takes `authority` (`read_only`, `write` or `irreversible`), `owner`, `description`
-    (default: the docstring), `subject` (the field that says on what it acts), `money`
+    (default: the docstring), `service` (whose ids its customers and subjects are, such as
+    `payments`; without it they are the same in every service), `subject` (the field that says on what it acts), `money`
     (a field of type `Money`, or an async function of call and context), `preview` (an
     async function that returns the facts an approver sees and `perform` reads again:
     facts read, never derived from the arguments), `reconcile` (looks up what became of
@@ -199,6 +204,11 @@ def _check(tool: Tool) -> None:
         raise ContractError(
             f"Tool {tool.name!r} declares the authority {tool.authority!r}; "
             "write read_only, write or irreversible."
+        )
+    if tool.service is not None and not _SERVICE.fullmatch(tool.service):
+        raise ContractError(
+            f"Tool {tool.name!r} declares the service {tool.service!r}; write its name in "
+            "small letters, digits and . / _ -, such as 'payments'."
         )
     for label, name in (("subject", tool.subject), ("money", tool.money)):
         if isinstance(name, str) and name not in fields:

@@ -102,7 +102,7 @@ async def open_incident(
     """Open an incident; whoever is told of incidents is told."""
     tenant = person.tenant or wanted.tenant
     if wanted.tenant is not None:
-        tenant = tenancy.of_new(person, wanted.tenant)
+        tenant = await tenancy.of_new(store, person, wanted.tenant)
     new = NewIncident(
         severity=wanted.severity,
         title=wanted.title,

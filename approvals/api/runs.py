@@ -28,7 +28,7 @@ BY_KEY = "idempotency-key"
 
 
 class StartRun(BaseModel):
-    """What starts a run. The same tenant, source and external id: the first run."""
+    """What starts a run. The same source and external id: the first run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,14 +71,15 @@ async def start_run(
     new = NewRun(
         workflow=wanted.workflow,
         input=wanted.input,
-        tenant=tenancy.of_new(person, wanted.tenant),
+        tenant=await tenancy.of_new(parts.store, person, wanted.tenant),
         source=wanted.source,
         external_id=wanted.external_id,
         started_by=person.id,
     )
     if wanted.external_id is None and key is not None:
         named = canonical.digest([person.id, key])
-        new = new.model_copy(update={"source": BY_KEY, "external_id": named})
+        own = {"source": BY_KEY, "external_id": named, "is_own_source": True}
+        new = new.model_copy(update=own)
     row, is_new = await runs.start(parts.store, new)
     if is_new:
         parts.deliver_soon(row.id)

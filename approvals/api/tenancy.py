@@ -6,25 +6,33 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals.api.text import Line, PathId
-from approvals.auth.visitor import require
+from approvals.auth.visitor import NOBODYS, require
 from approvals.dependencies import StoreDep
 from approvals.errors import MayNot
 from orchestrator import switch
 from orchestrator.errors import NotFound
-from orchestrator.store import timeline
+from orchestrator.store import runs, tenants
 from orchestrator.store.approvals import Person
+from orchestrator.store.engine import Store
 from orchestrator.store.tables import RunRow, SwitchRow
-
-DEFAULT_TENANT = "default"
 
 Reader = Annotated[Person, Depends(require("read"))]
 Decider = Annotated[Person, Depends(require("approvals.decide"))]
 
 
-def of_new(person: Person, wanted: str | None) -> str:
-    """Return the tenant of what this person starts, or raise `MayNot`."""
+async def of_new(store: Store, person: Person, wanted: str | None) -> str:
+    """Return the tenant of what is started; raises `MayNot` or `UndeclaredTenant`."""
+    name = _wanted(person, wanted)
+    async with store.read() as session:
+        await tenants.check(session, name, sees_all=person.tenant is None)
+    return name
+
+
+def _wanted(person: Person, wanted: str | None) -> str:
+    if person.tenants is not None:
+        return _of_token(person, person.tenants, wanted)
     if person.tenant is None:
-        return wanted or DEFAULT_TENANT
+        return wanted or tenants.DEFAULT
     if wanted not in (None, person.tenant):
         raise MayNot(
             f"You belong to the tenant {person.tenant!r}; you may start nothing for "
@@ -33,25 +41,44 @@ def of_new(person: Person, wanted: str | None) -> str:
     return person.tenant
 
 
+def _of_token(person: Person, own: tuple[str, ...], wanted: str | None) -> str:
+    """Return the tenant that a service names, of those that its token is bound to."""
+    name = wanted or person.tenant or (own[0] if len(own) == 1 else None)
+    if name is not None and name in own:
+        return name
+    names = ", ".join(own) or "no tenant"
+    what = "name one of them" if name is None else f"it starts nothing for {name!r}"
+    raise MayNot(f"This token of {person.name} is bound to {names}; {what}.")
+
+
 def of_list(person: Person, wanted: Line | None) -> str | None:
     """Return the tenant to list; None for every tenant.
 
     Where a person asks for another tenant's, no tenant has this name: the list is
-    empty, and does not tell whether that tenant exists.
+    empty, and does not tell whether that tenant exists. Raises `MayNot` where a service
+    with several tenants names none.
     """
+    if person.tenants is not None and person.tenant == NOBODYS:
+        return _of_token(person, person.tenants, wanted)
     if person.tenant is None:
         return wanted
     return person.tenant if wanted in (None, person.tenant) else NOBODYS
 
 
-# No tenant has an empty name: `POST /runs` and accounts refuse it.
-NOBODYS = ""
-
-
 async def visible_run(id: PathId, person: Reader, store: StoreDep) -> RunRow:  # noqa: A002 the path's name
     """Return the run of the path, or raise `NotFound`, also for another tenant's."""
     async with store.read() as session:
-        return await timeline.of_tenant(session, id, tenant=person.tenant)
+        row = await runs.get(session, id)
+    if not sees(person, row.tenant):
+        raise NotFound(kind="run", name=id)
+    return row
+
+
+def sees(person: Person, tenant: str) -> bool:
+    """Tell whether objects of this tenant are this person's to see."""
+    if person.tenants is not None and person.tenant == NOBODYS:
+        return tenant in person.tenants
+    return person.tenant in (None, tenant)
 
 
 VisibleRun = Annotated[RunRow, Depends(visible_run)]

@@ -40,6 +40,11 @@ class MakeToken(BaseModel):
         max_length=50,
         description="Actions of the permission table: `may` of `GET /me` lists yours",
     )
+    tenants: list[Line] = Field(
+        default_factory=list[Line],
+        max_length=200,
+        description="Of a service: those it starts runs for; needed where it has several",
+    )
     days: int = Field(default=30, ge=1, le=LONGEST_DAYS, description="Ends after these")
 
 
@@ -51,6 +56,7 @@ class Token(BaseModel):
     id: str
     name: str
     scopes: list[str]
+    tenants: list[str] = Field(description="Those a service's token starts runs for")
     made_with: str | None = Field(description="The token that made it, if one did")
     created_at: datetime
     used_at: datetime | None
@@ -136,6 +142,7 @@ async def make(
     new = NewToken(
         name=wanted.name,
         scopes=tuple(dict.fromkeys(wanted.scopes)),
+        tenants=tuple(wanted.tenants),
         ends_in=timedelta(days=wanted.days),
     )
     made = await tokens.issue(store, owner.id, new, by=by.id, made_with=made_with)

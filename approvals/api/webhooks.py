@@ -89,8 +89,8 @@ async def add_webhook(
 ) -> WebhookWithSecret:
     """Add a webhook; its secret is in this answer and nowhere else."""
     tenant = wanted.tenant
-    if person.tenant is not None:
-        tenant = tenancy.of_new(person, wanted.tenant)
+    if person.tenant is not None or tenant is not None:
+        tenant = await tenancy.of_new(parts.store, person, wanted.tenant)
     new = NewWebhook(
         **wanted.model_dump(exclude={"tenant", "events"}),
         tenant=tenant,

@@ -29,6 +29,7 @@ Action = Literal[
     "audit.read",
     "audit.verify",
     "people.manage",
+    "tenants.declare",
     "webhooks.manage",
     "notices.manage",
     "proposals.read",
@@ -64,6 +65,7 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "audit.read": frozenset({"auditor", "operator", "admin"}),
     "audit.verify": frozenset({"auditor", "operator", "admin"}),
     "people.manage": frozenset({"admin"}),
+    "tenants.declare": frozenset({"admin"}),
     # A webhook sends what happens here to elsewhere.
     "webhooks.manage": frozenset({"admin"}),
     "notices.manage": frozenset({"operator", "admin"}),
@@ -100,6 +102,8 @@ ROUTES: Mapping[str, Needed] = {
     "GET /api/v1/me/tokens": "account.own",
     "POST /api/v1/me/tokens": "account.own",
     "DELETE /api/v1/me/tokens/{id}": "account.own",
+    "GET /api/v1/tenants": "read",
+    "POST /api/v1/tenants": "tenants.declare",
     "GET /api/v1/people": "people.manage",
     "POST /api/v1/people": "people.manage",
     "GET /api/v1/people/{id}": "people.manage",
@@ -255,6 +259,7 @@ ROUTES: Mapping[str, Needed] = {
     "POST /settings/tokens/{token}/revoke": "account.own",
     "GET /settings/people": "people.manage",
     "POST /settings/people": "people.manage",
+    "POST /settings/tenants": "tenants.declare",
     "GET /settings/people/{person}": "people.manage",
     "POST /settings/people/{person}/profile": "people.manage",
     "POST /settings/people/{person}/access": "people.manage",
@@ -291,7 +296,7 @@ SERVICE: frozenset[Action] = frozenset(
 
 # What goes through every tenant's rows: for people of the whole installation alone.
 WHOLE: frozenset[Action] = frozenset(
-    {"audit.verify", "matchings.read", "matchings.start"}
+    {"audit.verify", "matchings.read", "matchings.start", "tenants.declare"}
 )
 
 
@@ -324,7 +329,7 @@ def check(person: Person, action: Action) -> None:
         )
     if person.role in ALLOWED[action]:
         raise MayNot(
-            f"{action} goes through every tenant's records, and you belong to the "
+            f"{action} concerns every tenant, and you belong to the "
             f"tenant {person.tenant!r}; ask somebody of the whole installation."
         )
     raise MayNot(

@@ -12,12 +12,15 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from approvals.auth import cookies, permissions
 from approvals.auth.permissions import Action
 from approvals.dependencies import Parts, PartsDep, parts_of
-from approvals.errors import Forged, NotSignedIn
+from approvals.errors import Forged, MayNot, NotSignedIn
 from orchestrator.store import sessions, tokens
 from orchestrator.store.approvals import Person
-from orchestrator.store.tables import PersonRow
+from orchestrator.store.tables import PersonRow, TokenRow
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+TENANT_HEADER = "Keyturn-Tenant"
+# No tenant has an empty name.
+NOBODYS = ""
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
 
@@ -35,12 +38,16 @@ _cookie = APIKeyCookie(
 
 @dataclass(frozen=True)
 class Visitor:
-    """A person with what they came by: a session with its `csrf`, or a `token`."""
+    """A person with what they came by: a session with its `csrf`, or a `token`.
+
+    `home` is their account's tenant, which a service's token may narrow.
+    """
 
     person: Person
     email: str
     csrf: str | None
     token: str | None = None
+    home: str | None = None
 
 
 async def visitor(
@@ -133,12 +140,27 @@ async def _by_token(request: Request, parts: Parts) -> Visitor:
         )
     person, row = found
     scopes = None if tokens.EVERYTHING in row.scopes else tuple(row.scopes)
+    known = _person(person, session=row.id, scopes=scopes)
+    if person.kind == "service":
+        known = _bound(known, row, request.headers.get(TENANT_HEADER))
     return Visitor(
-        _person(person, session=row.id, scopes=scopes),
-        email=person.email,
-        csrf=None,
-        token=row.id,
+        known, email=person.email, csrf=None, token=row.id, home=person.tenant
     )
+
+
+def _bound(service: Person, row: TokenRow, wanted: str | None) -> Person:
+    """Return a service as its token binds it: it sees one tenant's objects at a time.
+
+    Of several tenants the header chooses; without it, it sees nobody's.
+    """
+    own = tuple(one for one in row.tenants if service.tenant in (None, one))
+    if wanted is not None and wanted not in own:
+        raise MayNot(
+            f"This token is bound to {', '.join(own) or 'no tenant'}; {TENANT_HEADER} "
+            f"names {wanted!r}."
+        )
+    seen = wanted if wanted is not None else own[0] if len(own) == 1 else NOBODYS
+    return service.model_copy(update={"tenant": seen, "tenants": own})
 
 
 async def _by_cookie(request: Request, parts: Parts) -> Visitor:
@@ -158,6 +180,7 @@ async def _by_cookie(request: Request, parts: Parts) -> Visitor:
         _person(found.person, session=found.row.id),
         email=found.person.email,
         csrf=found.row.csrf,
+        home=found.person.tenant,
     )
 
 

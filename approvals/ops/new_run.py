@@ -14,7 +14,8 @@ from approvals.form.sent import sent_form
 from approvals.page import Page, PageDep
 from orchestrator.errors import InvalidValue, MalformedJson
 from orchestrator.store import releases, runs
-from orchestrator.store.runs import NewRun, NotStarted
+from orchestrator.store.runs import ExternalIdReused, NewRun, NotStarted
+from orchestrator.store.sources import SourceTaken
 
 router = APIRouter()
 
@@ -56,8 +57,9 @@ async def start(  # noqa: PLR0913, PLR0917 the form's fields
     new = NewRun(
         workflow=workflow,
         input=cast("dict[str, JsonValue]", found.value),
-        tenant=tenancy.of_new(person, None),
+        tenant=await tenancy.of_new(parts.store, person, None),
         source=source or (None if external_id else SOURCE),
+        is_own_source=not source,
         external_id=external_id or once,
         started_by=person.id,
     )
@@ -65,7 +67,9 @@ async def start(  # noqa: PLR0913, PLR0917 the form's fields
         row, _ = await runs.start(parts.store, new)
     except (InvalidValue, MalformedJson) as error:
         return await _form(page, workflow, form, problem=str(error), status=422)
-    except NotStarted as error:
+    except SourceTaken as error:
+        return await _form(page, workflow, form, problem=str(error), status=403)
+    except (NotStarted, ExternalIdReused) as error:
         return await _form(page, workflow, form, problem=str(error), status=409)
     parts.deliver_soon(row.id)
     return RedirectResponse(f"/runs/{row.id}", status_code=303)

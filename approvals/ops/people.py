@@ -18,13 +18,14 @@ from approvals.wording import sentence
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound, in_words
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import people, proposals, reassigning, tokens
+from orchestrator.store import people, proposals, reassigning, tenants, tokens
 from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.people import EmailTaken, NewPerson, Profile
 from orchestrator.store.proposals import NobodyElseConfirms
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.tables import PersonRow, ProposalRow
+from orchestrator.store.tenants import NewTenant, TenantDeclared
 
 router = APIRouter()
 
@@ -193,17 +194,43 @@ async def hand_over(
     return await _show(page, manager, person, came=(len(came) - len(stayed), stayed))
 
 
+@router.post("/settings/tenants")
+async def declare_tenant(
+    page: PageDep,
+    declarer: Annotated[Person, Depends(require("tenants.declare"))],
+    name: Annotated[str, Form(max_length=200)],
+    reason: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Ask for a tenant to be declared."""
+    try:
+        new = NewTenant(name=name.strip())
+        why = reason.strip() or accounts.NO_REASON
+        row = await proposals.to_declare(page.parts.store, new, declarer, reason=why)
+    except ValidationError:
+        words = f"tenant {name!r}: write letters, digits and . _ - alone."
+        return await _list(page, declarer, problem=words)
+    except (*REFUSALS, TenantDeclared) as error:
+        return await _list(page, declarer, problem=str(error))
+    return _done(page, row)
+
+
 @router.post("/settings/people/{person}/tokens")
-async def make_token(
+async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
     page: PageDep,
     manager: Manager,
     person: str,
     name: Annotated[Line, Form(max_length=100)],
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 90,
+    bound: Annotated[str, Form(max_length=2_000)] = "",
 ) -> HTMLResponse:
     """Make a token for a service and show it, this once."""
     owner = await managed(page.parts.store, person, manager)
-    wanted = MakeToken(name=name, scopes=permissions.granted(owner), days=days)
+    wanted = MakeToken(
+        name=name,
+        scopes=permissions.granted(owner),
+        tenants=list(_labels(bound)),
+        days=days,
+    )
     try:
         made = await make(
             page.parts.store, owner, wanted, by=manager, made_with=page.visitor.token
@@ -243,6 +270,7 @@ async def _list(
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
         rows = await people.listing(session, tenant=manager.tenant, limit=MOST)
+        known = await tenants.declared(session)
         waiting = await proposals.listing(
             session,
             tenant=manager.tenant,
@@ -256,7 +284,11 @@ async def _list(
         roles=ROLES,
         problem_words=problem,
         flash=flash,
-        proposals=[one for one in waiting if one.kind.startswith("person.")]
+        tenants=[one for one in known if manager.tenant in (None, one)],
+        declares=page.may("tenants.declare"),
+        proposals=[
+            one for one in waiting if one.kind.startswith(("person.", "tenant."))
+        ]
         if page.may("proposals.read")
         else [],
     )

@@ -37,6 +37,7 @@ COMMANDS = {
     "budget": "See what models have cost, and what is left.",
     "audit": "Verify and export the audit log.",
     "db": "Bring the database's schema up to date.",
+    "tenant": "See and declare whom runs may be started for.",
     "user": "Manage people, tokens and keys.",
     "doctor": "Check that this installation can work.",
     "bench": "Measure Keyturn on this machine.",

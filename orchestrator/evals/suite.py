@@ -15,7 +15,7 @@ from orchestrator.evals.engine import Engine
 from orchestrator.evals.people import People
 from orchestrator.evals.record import Record
 from orchestrator.settings import Settings
-from orchestrator.store import runs
+from orchestrator.store import runs, tenants
 from orchestrator.store.runs import NewRun, RunEnded
 
 # More at once only makes each slower: the store has one writer.
@@ -129,7 +129,9 @@ async def _judge(running: Engine, case: Case) -> CaseResult:
 
 async def _carry_out(running: Engine, case: Case) -> Record:
     """Return what the case left; each has a tenant, and so a shop, of its own."""
-    new = NewRun(workflow=case.workflow, input=case.input, tenant=f"eval-{case.id}")
+    tenant = f"eval-{case.id}"
+    await tenants.rehearse(running.store, tenant, by="eval")
+    new = NewRun(workflow=case.workflow, input=case.input, tenant=tenant)
     row, _ = await runs.start(running.store, new)
     await running.deliverer.deliver(row.id)
     try:

@@ -1,14 +1,18 @@
 """What whoever holds the database does without a second person: seen, not prevented."""
 
+from collections.abc import Sequence
+
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store import audit, incidents, people, switches
+from orchestrator.store import audit, incidents, people, switches, tenants
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
 from orchestrator.store.people import DECIDERS, NewPerson
-from orchestrator.store.tables import PersonRow
+from orchestrator.store.runs import new_id
+from orchestrator.store.tables import PersonRow, TenantRow
+from orchestrator.store.tenants import NewTenant
 
 
 async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
@@ -70,6 +74,29 @@ async def open_account(
             )
             await incidents.add(session, store, found, by=by)
         return row, is_loud
+
+
+async def declare_tenants(
+    store: Store, new: Sequence[NewTenant], *, by: str
+) -> tuple[list[TenantRow], bool]:
+    """Declare tenants without a second person; return whether it opened an incident.
+
+    It does where somebody decides already, who could have been asked.
+    """
+    async with store.write() as session:
+        now = await store.now(session)
+        rows = [await tenants.insert(session, store, one, by=by, at=now) for one in new]
+        is_loud = await _has_deciders(session)
+        if is_loud:
+            named: list[JsonValue] = [row.name for row in rows]
+            found = NewIncident(
+                severity="high",
+                title=f"{by} declared tenants alone: {', '.join(map(str, named))[:200]}",
+                source=f"tenants declared alone {new_id('tenant')}",
+                detail={"tenants": named, "by": by},
+            )
+            await incidents.add(session, store, found, by=by)
+        return rows, is_loud
 
 
 async def _has_deciders(session: AsyncSession) -> bool:

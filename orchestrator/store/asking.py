@@ -1,6 +1,5 @@
 """Asking people: an approval is made, asked again, or closed."""
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,11 +14,9 @@ from orchestrator.money import Money
 from orchestrator.policy import Verdict
 from orchestrator.release import COMPUTED, Release, ToolSpec
 from orchestrator.status import CallStatus
-from orchestrator.store import assignment, audit, languages
+from orchestrator.store import assignment, audit, languages, reach
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, RunRow
 
-# An index of PostgreSQL holds 2.7 kB; models name whatever they like.
-LONGEST_SUBJECT = 200
 LONGEST_LANGUAGE = 35
 # So much of the time to answer passes before people are warned that it runs out.
 WARN_AFTER = 0.75
@@ -46,26 +43,7 @@ def subject_of(spec: ToolSpec, arguments: object) -> str | None:
         return None
     value = arguments.get(spec.subject)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] parsed JSON
     written = value if isinstance(value, str) else canonical.text(value)  # pyright: ignore[reportUnknownArgumentType] as above
-    named = storable(f"{spec.subject}={written}")
-    if len(named) > LONGEST_SUBJECT:
-        named = subject_key(named)
-    if len(named) <= LONGEST_SUBJECT:
-        return named
-    return f"{named[:LONGEST_SUBJECT]}…{canonical.digest(named)}"
-
-
-def subject_key(subject: str) -> str:
-    """Return a subject in one spelling, under which the ledger knows it.
-
-    A provider may take `o-1 `, `O-1` and the same in wide letters for one order; then
-    so do we. Where it does not, two such orders are held for one, and people are asked.
-    """
-    folded = unicodedata.normalize("NFKC", subject).casefold()
-    return "".join(
-        char
-        for char in unicodedata.normalize("NFKC", folded)
-        if not char.isspace() and unicodedata.category(char) != "Cf"
-    )
+    return reach.named(spec, storable(written))
 
 
 def declared_money(spec: ToolSpec, arguments: object) -> Money | None:

@@ -8,12 +8,13 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.errors import NotFound
-from orchestrator.store import access, people, switches
+from orchestrator.store import access, people, switches, tenants
 from orchestrator.store.access import Access
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken, NewPerson
 from orchestrator.store.tables import ProposalRow
+from orchestrator.store.tenants import NewTenant, TenantDeclared
 
 NO_ACCOUNT = "there is no such account any more."
 
@@ -31,6 +32,8 @@ async def do(
             return await _invite(store, session, row, person)
         case "person.password":
             return await _reset(store, session, row, person)
+        case "tenant.declare":
+            return await _declare(store, session, row, person)
         case _:
             return f"this version does not know {row.kind!r}."
 
@@ -103,4 +106,16 @@ async def _reset(
         at=await store.now(session),
         proposed_by=row.proposed_by,
     )
+    return None
+
+
+async def _declare(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    new = NewTenant(name=row.target["tenant"])
+    now = await store.now(session)
+    try:
+        await tenants.insert(session, store, new, by=person.id, at=now)
+    except TenantDeclared:
+        return f"the tenant {new.name!r} was declared since."
     return None

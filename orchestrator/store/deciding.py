@@ -23,7 +23,8 @@ MOST_ROUNDS = 3
 class Person(BaseModel):
     """Who decides, as the session knows them; before `approves_from` they only look.
 
-    Who came by a token does only what is among its `scopes`; None sets no bound.
+    Who came by a token does only what is among its `scopes`; None sets no bound. A
+    service starts runs for its token's `tenants` alone; None: for those of its `tenant`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,6 +39,7 @@ class Person(BaseModel):
     teams: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
+    tenants: tuple[str, ...] | None = None
     session: str
 
 

@@ -18,6 +18,7 @@ from orchestrator.store import (
     deciding,
     moved,
     outbox,
+    reach,
     releases,
     runs,
 )
@@ -221,9 +222,9 @@ async def _judge(  # noqa: PLR0913 as above
     money = asking.declared_money(spec, edited)
     subject = asking.subject_of(spec, edited)
     _, live = await releases.live(session, run.workflow)
-    before = await moved.before(
-        session, run, [release, live], subject=subject, money=money, now=now
-    )
+    both = [release, live]
+    touched = await reach.of(session, run, call.tool, both, subject=subject)
+    before = await moved.before(session, touched, both, money=money, now=now)
     action = Action(
         tool=call.tool,
         arguments=edited,

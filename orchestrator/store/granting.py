@@ -10,6 +10,7 @@ from orchestrator.status import OPEN_EFFECTS
 from orchestrator.store import approvals, asking, moved, releases
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import LEASE, Facts, Grant, LeaseAnswer
+from orchestrator.store.reach import Reach
 from orchestrator.store.tables import ApprovalRow, EffectRow
 
 
@@ -20,6 +21,7 @@ class Granting:
     case: Case
     facts: Facts
     holder: str
+    touched: Reach
 
     async def grant(self, approval: ApprovalRow | None) -> LeaseAnswer:
         """Lease the effect, or say what is in its way; uses the approval up."""
@@ -69,6 +71,7 @@ class Granting:
         self, approval: ApprovalRow | None, approvers: Sequence[str]
     ) -> EffectRow:
         money, window = self.facts.money, self.case.spec.idempotency_window
+        touched = self.touched
         return EffectRow(
             key=asking.effect_key(self.case.call),
             run=self.case.run.id,
@@ -81,7 +84,10 @@ class Granting:
             tool=self.case.call.tool,
             corpora=list(self.case.spec.corpora),
             subject=self.case.call.subject,
-            subject_key=moved.key_of(self.case.call.subject),
+            service=touched.service,
+            within_tenant=touched.tenant,
+            customer_key=touched.customer,
+            subject_key=touched.subject,
             status="leased",
             arguments=self.facts.arguments,
             preview=self.facts.preview,
@@ -100,21 +106,24 @@ class Granting:
 
     async def _other_effect(self, fresh: EffectRow) -> str | None:
         """Return why the subject is not free, or None."""
-        if fresh.subject_key is None:
+        if self.touched.subject is None:
             return None
         query = select(EffectRow).where(
-            col(EffectRow.tenant) == fresh.tenant,
-            col(EffectRow.subject_key) == fresh.subject_key,
+            *self.touched.same_subject(),
             col(EffectRow.key) != fresh.key,
             col(EffectRow.status).in_(OPEN_EFFECTS),
         )
         other = (await self.case.session.execute(query)).scalars().first()
-        if other is None:
-            return None
-        return (
-            f"Another action on {fresh.subject} ({other.tool} of run {other.run}) is "
-            f"{other.status}; until it is known, nothing else is done there."
-        )
+        return None if other is None else _busy(fresh, other)
+
+
+def _busy(fresh: EffectRow, other: EffectRow) -> str:
+    """Return what stands in the way; another tenant's run is not told of."""
+    by = f" ({other.tool} of run {other.run})" if other.tenant == fresh.tenant else ""
+    return (
+        f"Another action on {fresh.subject}{by} is {other.status}; until it is known, "
+        "nothing else is done there."
+    )
 
 
 def granted(effect: EffectRow) -> LeaseAnswer:

@@ -19,9 +19,10 @@ from orchestrator.policy import (
 )
 from orchestrator.release import Release
 from orchestrator.status import UNDOABLE
-from orchestrator.store import asking, moved, proof, releases
+from orchestrator.store import asking, moved, proof, reach, releases
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer
+from orchestrator.store.reach import Reach
 from orchestrator.store.tables import ApprovalRow, CustomerMessageRow
 from orchestrator.switch import covering
 
@@ -40,18 +41,15 @@ class Judging:
         if self.case.spec.money is not None and money is None:
             return NO_AMOUNT
         _, live = await releases.live(self.case.session, self.case.run.workflow)
-        before = await self._moved_before(money, live)
+        touched = await self.touched(live)
+        before = await self._moved_before(touched, money, live)
         action = Action(
             tool=self.case.call.tool,
             arguments=_as_object(self.facts.arguments),
             money=money,
             moved=before.amount,
             mixed=before.is_mixed,
-            repeated=await moved.is_repeated(
-                self.case.session,
-                tenant=self.case.run.tenant,
-                subject=self.case.call.subject,
-            ),
+            repeated=await moved.is_repeated(self.case.session, touched),
         )
         verdicts = [judge(self.case.release.rules, action), judge(live.rules, action)]
         asked = [
@@ -65,13 +63,22 @@ class Judging:
         ]
         return strictest(*verdicts)
 
-    async def _moved_before(self, money: Money | None, live: Release) -> moved.Before:
+    async def touched(self, live: Release) -> Reach:
+        """Return what the action touches, by the pinned release and the live one."""
+        call, run = self.case.call, self.case.run
+        both = [self.case.release, live]
+        return await reach.of(
+            self.case.session, run, call.tool, both, subject=call.subject
+        )
+
+    async def _moved_before(
+        self, touched: Reach, money: Money | None, live: Release
+    ) -> moved.Before:
         """Leave out this call's own effect, which a retry would count twice."""
         return await moved.before(
             self.case.session,
-            self.case.run,
+            touched,
             [self.case.release, live],
-            subject=self.case.call.subject,
             money=money,
             now=self.case.now,
             but=asking.effect_key(self.case.call),

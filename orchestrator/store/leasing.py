@@ -8,7 +8,16 @@ from sqlmodel import col, select
 from orchestrator.binding import Verifier
 from orchestrator.policy import is_stricter
 from orchestrator.status import CallStatus
-from orchestrator.store import asking, case, compensating, moved, proof, runs, steering
+from orchestrator.store import (
+    asking,
+    case,
+    compensating,
+    moved,
+    proof,
+    releases,
+    runs,
+    steering,
+)
 from orchestrator.store.case import Case
 from orchestrator.store.engine import Store
 from orchestrator.store.granting import Granting, granted
@@ -145,14 +154,12 @@ class _Leasing:
 
     async def _authorise(self, judging: Judging) -> LeaseAnswer:
         case, facts = self._case, judging.facts
-        granting = Granting(case, facts, self._holder)
+        _, live = await releases.live(case.session, case.run.workflow)
+        touched = await judging.touched(live)
+        granting = Granting(case, facts, self._holder, touched)
         # Two small refunds that are judged at once would each seem to be the first.
         await moved.lock_history(
-            case.session,
-            case.store,
-            case.run,
-            subject=case.call.subject,
-            has_money=facts.money is not None,
+            case.session, case.store, touched, has_money=facts.money is not None
         )
         approval = await asking.latest(case.session, case.call, lock=True)
         verdict = await judging.verdict()

@@ -16,9 +16,10 @@ from orchestrator.money import Money, format_minor
 from orchestrator.policy import length
 from orchestrator.release import Release
 from orchestrator.status import OPEN_EFFECTS
-from orchestrator.store import asking
+from orchestrator.store import reach
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import DecisionRow, EffectRow, MeterRow, RunRow
+from orchestrator.store.reach import Reach
+from orchestrator.store.tables import DecisionRow, EffectRow, MeterRow
 
 DEFAULT_WINDOW = timedelta(days=1)
 
@@ -37,15 +38,14 @@ class Before(BaseModel):
 
 async def before(  # noqa: PLR0913 what it counts for, and in what
     session: AsyncSession,
-    run: RunRow,
+    touched: Reach,
     releases: Sequence[Release],
     *,
-    subject: str | None,
     money: Money | None,
     now: datetime,
     but: str = "",
 ) -> Before:
-    """Return what has moved for the same subject and customer.
+    """Return what has moved for the same subject and customer of the same service.
 
     Counts what is reserved, sent or done within the longest window of the releases'
     limits per customer and subject (one day where they have none); the effect named by
@@ -60,14 +60,13 @@ async def before(  # noqa: PLR0913 what it counts for, and in what
         if one.per in ("customer", "subject")
     ]
     since = now - max(windows, default=DEFAULT_WINDOW)
-    same = [col(EffectRow.customer) == run.customer]
-    if subject is not None:
-        same.append(col(EffectRow.subject_key) == key_of(subject))
+    same = [and_(*touched.same_customer())]
+    if touched.subject is not None:
+        same.append(and_(*touched.same_subject()))
     query = (
         select(EffectRow.currency, func.sum(col(EffectRow.amount)))
         .where(
             _counts(since),
-            col(EffectRow.tenant) == run.tenant,
             or_(*same),
             col(EffectRow.key) != but,
             col(EffectRow.currency).is_not(None),
@@ -81,43 +80,28 @@ async def before(  # noqa: PLR0913 what it counts for, and in what
     )
 
 
-def key_of(subject: str | None) -> str | None:
-    """Return the one spelling under which the ledger knows a subject."""
-    return asking.subject_key(subject) if subject is not None else None
-
-
 async def lock_history(
-    session: AsyncSession,
-    store: Store,
-    run: RunRow,
-    *,
-    subject: str | None,
-    has_money: bool,
+    session: AsyncSession, store: Store, touched: Reach, *, has_money: bool
 ) -> None:
     """Lock what `before` and `is_repeated` read, until the commit.
 
     Always taken before any scope of `check_limits` that is not the run's own.
     """
-    scopes = [_subject_scope(run.tenant, subject)] if subject is not None else []
+    locks = touched.locks()
+    scopes = [locks["subject"]] if touched.subject is not None else []
     if has_money:
-        scopes.append(_customer_scope(run.tenant, run.customer))
+        scopes.append(locks["customer"])
     if scopes:
         await _lock(session, sorted(scopes), store=store)
 
 
-async def is_repeated(
-    session: AsyncSession, *, tenant: str, subject: str | None
-) -> bool:
+async def is_repeated(session: AsyncSession, touched: Reach) -> bool:
     """Tell whether an action on the subject is done already."""
-    if subject is None:
+    if touched.subject is None:
         return False
     query = (
         select(EffectRow.key)
-        .where(
-            col(EffectRow.tenant) == tenant,
-            col(EffectRow.subject_key) == key_of(subject),
-            col(EffectRow.status) == "done",
-        )
+        .where(*touched.same_subject(), col(EffectRow.status) == "done")
         .limit(1)
     )
     return (await session.execute(query)).first() is not None
@@ -150,10 +134,12 @@ async def check_limits(
         others = [*conditions, col(EffectRow.key) != effect.key]
         moved = await _sum(session, now - limit.within, currency, others)
         if moved + amount > limit.money.amount:
+            own = [*others, col(EffectRow.tenant) == effect.tenant]
+            known = await _sum(session, now - limit.within, currency, own)
             raise LimitExceeded(
                 scope=_words(limit),
                 needed=format_minor(amount, currency),
-                left=_left(limit, moved),
+                left=_left(limit, moved) if known == moved else None,
             )
 
 
@@ -189,34 +175,25 @@ def _of_currency(limits: Sequence[Limit], amount: int, currency: str) -> list[Li
 
 
 def _scopes(effect: EffectRow, limit: Limit) -> list[tuple[str, list[Any]]]:
-    tenant = col(EffectRow.tenant) == effect.tenant
+    touched = reach.of_effect(effect)
     match limit.per:
         case "run":
             return [(f"limit run {effect.run}", [col(EffectRow.run) == effect.run])]
         case "subject":
-            same = col(EffectRow.subject_key) == effect.subject_key
-            return [(_subject_scope(effect.tenant, effect.subject), [tenant, same])]
+            return [(touched.locks()["subject"], touched.same_subject())]
         case "customer":
-            same = col(EffectRow.customer) == effect.customer
-            return [(_customer_scope(effect.tenant, effect.customer), [tenant, same])]
+            return [(touched.locks()["customer"], touched.same_customer())]
         case "workflow":
             same = col(EffectRow.workflow) == effect.workflow
             return [(f"limit workflow {effect.workflow}", [same])]
         case "tenant":
-            return [(f"limit tenant {effect.tenant}", [tenant])]
+            same = col(EffectRow.tenant) == effect.tenant
+            return [(f"limit tenant {effect.tenant}", [same])]
         case "approver":
             return [
                 (f"limit approver {person}", [_approved_by(person)])
                 for person in effect.approvers
             ]
-
-
-def _subject_scope(tenant: str, subject: str | None) -> str:
-    return f"limit subject {tenant} {key_of(subject)}"
-
-
-def _customer_scope(tenant: str, customer: str) -> str:
-    return f"limit customer {tenant} {customer}"
 
 
 def _approved_by(person: str) -> Any:  # noqa: ANN401 an SQL condition

@@ -19,6 +19,7 @@ from orchestrator.store import (
     people,
     second_person,
     switches,
+    tenants,
 )
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
@@ -26,12 +27,23 @@ from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, ProposalRow
+from orchestrator.store.tenants import NewTenant
 
-Kind = Literal["switch.clear", "person.access", "person.invite", "person.password"]
+Kind = Literal[
+    "switch.clear",
+    "person.access",
+    "person.invite",
+    "person.password",
+    "tenant.declare",
+]
 State = Literal["open", "confirmed", "declined", "withdrawn", "void", "expired"]
 
 # So long a proposal waits for its second person.
 LASTS = timedelta(hours=24)
+ADMIN_ALONE = (
+    "`keyturn user add EMAIL --name NAME --role admin` opens an account without one, "
+    "which confirms after a day"
+)
 
 
 class ProposalClosed(KeyturnError):
@@ -154,6 +166,27 @@ async def to_reset(
         if made.proposed_by == person.id:
             made.secret = password_hash
         return made
+
+
+async def to_declare(
+    store: Store, new: NewTenant, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for a tenant to be declared: limits and budgets of its own come with it.
+
+    Raises `TenantDeclared` or `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        await tenants.check_new(session, store, new.name)
+        return await _propose_of_people(
+            session,
+            "tenant.declare",
+            {"tenant": new.name},
+            person,
+            tenant=None,
+            reason=reason,
+            now=await store.now(session),
+            alone=f"`keyturn tenant add {new.name}` declares it without one",
+        )
 
 
 async def confirm(
@@ -291,6 +324,7 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
     tenant: str | None,
     reason: str,
     now: datetime,
+    alone: str = ADMIN_ALONE,
 ) -> ProposalRow:
     """Propose what an admin confirms, where there is another one who could."""
     others = select(PersonRow.id).where(
@@ -307,9 +341,7 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
     if (await session.execute(others.limit(1))).first() is None:
         raise NobodyElseConfirms(
             "This takes a second admin's yes, and there is nobody else who may confirm "
-            "it. On the server host: `keyturn user add EMAIL --name NAME --role admin` "
-            "opens an account without one, and is audited; a new admin confirms after "
-            "a day."
+            f"it. On the server host: {alone}, and is audited."
         )
     return await _propose(
         session, kind, target, person, tenant=tenant, reason=reason, now=now

@@ -16,8 +16,18 @@ from orchestrator import canonical, plain_text, schema
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
 from orchestrator.status import COMPENSATE, ENDED_RUNS, RunStatus
-from orchestrator.store import asking, audit, ledger, outbox, releases, switches
+from orchestrator.store import (
+    asking,
+    audit,
+    ledger,
+    outbox,
+    releases,
+    sources,
+    switches,
+    tenants,
+)
 from orchestrator.store.engine import Store
+from orchestrator.store.sources import Origin
 from orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
@@ -48,6 +58,19 @@ class NewRun(BaseModel):
     source: str | None = None
     external_id: str | None = None
     started_by: str | None = None
+    # The source is a label of ours: its external ids are the account's own.
+    is_own_source: bool = False
+
+    def origin(self) -> Origin | None:
+        """Return where the run comes from; None without an external id."""
+        if self.external_id is None:
+            return None
+        return sources.of(
+            self.source,
+            self.external_id,
+            by=self.started_by,
+            is_own=self.is_own_source,
+        )
 
 
 class Fitted(BaseModel):
@@ -69,6 +92,10 @@ class RunEnded(KeyturnError):
         super().__init__(f"Run {run} has ended ({status}); nothing was changed.")
 
 
+class ExternalIdReused(KeyturnError):
+    """The external id named something else before."""
+
+
 class NotStarted(KeyturnError):
     """A switch keeps new runs from starting."""
 
@@ -86,11 +113,13 @@ def new_id(kind: str, *, now: float | None = None) -> str:
 async def start(store: Store, new: NewRun) -> tuple[RunRow, bool]:
     """Return the run and whether it is new.
 
-    The same tenant, source and external id give the first run, for ever. Raises
-    `NotFound` for an unknown workflow, `InvalidValue` for an input that misfits its
-    schema or size, `NotStarted` where a switch holds the workflow.
+    The same source and external id, in any spelling, give the first run, for ever.
+    Raises `ExternalIdReused` where they named another input, workflow or tenant,
+    `SourceTaken` where the source is another account's, `UndeclaredTenant`, `NotFound`
+    for an unknown workflow, `InvalidValue` for an input that misfits its schema or size,
+    `NotStarted` where a switch holds the workflow.
     """
-    plain_text.check(new.model_dump(exclude={"input"}))
+    plain_text.check(new.model_dump(exclude={"input", "is_own_source"}))
     found = await _earlier(store, new)
     if found is not None:
         return found, False
@@ -204,7 +233,8 @@ async def customer_wrote(
 ) -> RunRow:
     """Take in a new message; drafts that wait are void and will be drafted again.
 
-    Raises `InvalidValue` for a text that is none, or too long.
+    Raises `InvalidValue` for a text that is none, or too long, `ExternalIdReused` for
+    another text under an external id that came before.
     """
     plain_text.check({"text": text, "external_id": external_id})
     try:
@@ -225,7 +255,22 @@ async def customer_wrote(
     except IntegrityError:
         # The same message came before, under the same external id.
         async with store.read() as session:
+            await _refuse_another_text(session, run, external_id, text)
             return await get(session, run)
+
+
+async def _refuse_another_text(
+    session: AsyncSession, run: str, external_id: str | None, text: str
+) -> None:
+    query = select(CustomerMessageRow.text).where(
+        col(CustomerMessageRow.run) == run,
+        col(CustomerMessageRow.external_id) == external_id,
+    )
+    if (await session.execute(query)).scalar_one_or_none() != text:
+        raise ExternalIdReused(
+            f"The message {external_id!r} of run {run} came before with another text; "
+            "nothing was taken in. Send this one under an external id of its own."
+        )
 
 
 Outcome = Literal["completed", "handed_off", "failed", "cancelled"]
@@ -448,15 +493,38 @@ def _must_be_open(row: RunRow) -> None:
 
 
 async def _earlier(store: Store, new: NewRun) -> RunRow | None:
-    if new.external_id is None:
+    origin = new.origin()
+    if origin is None:
         return None
     async with store.read() as session:
+        await sources.check(session, origin)
         query = select(RunRow).where(
-            col(RunRow.tenant) == new.tenant,
-            col(RunRow.source) == (new.source or ""),
-            col(RunRow.external_id) == new.external_id,
+            col(RunRow.origin) == origin.space, col(RunRow.external_key) == origin.key
         )
-        return (await session.execute(query)).scalar_one_or_none()
+        row = (await session.execute(query)).scalar_one_or_none()
+    if row is not None:
+        _refuse_another(row, new)
+    return row
+
+
+def _refuse_another(row: RunRow, new: NewRun) -> None:
+    """Raise `ExternalIdReused` where the first run is for something else."""
+    other = [
+        word
+        for word, is_other in (
+            ("tenant", row.tenant != new.tenant),
+            ("workflow", row.workflow != new.workflow),
+            ("input", row.input != canonical.text(dict(new.input))),
+        )
+        if is_other
+    ]
+    if other:
+        which = f" {row.id}" if row.tenant == new.tenant else ""
+        raise ExternalIdReused(
+            f"The external id {new.external_id!r} of this source started the run{which} "
+            f"with another {' and another '.join(other)}; nothing was started. Send what "
+            "is new under an external id of its own, or as a message to that run."
+        )
 
 
 async def _fit(store: Store, new: NewRun) -> Fitted:
@@ -474,6 +542,7 @@ async def insert(
 ) -> RunRow:
     """Add a run to this transaction; raises like `start`."""
     name, release = await releases.live(session, new.workflow)
+    await tenants.check(session, new.tenant)
     now = await store.now(session)
     await _refuse_held(session, new, now=now)
     if fitted.release != name:
@@ -484,15 +553,19 @@ async def insert(
         raise InvalidValue(
             f"{release.customer}: a name has at most {plain_text.LONGEST_NAME} characters"
         )
+    origin = new.origin()
+    if origin is not None:
+        await sources.claim(session, store, origin)
     row = RunRow(
         id=new_id("run"),
         workflow=new.workflow,
         tenant=new.tenant,
         customer=customer,
         contact=_field(new.input, release.contact) or None,
-        # Unique over (tenant, source, external_id), which NULL would break.
-        source=(new.source or "") if new.external_id is not None else new.source,
+        source=new.source,
         external_id=new.external_id,
+        origin=origin.space if origin else None,
+        external_key=origin.key if origin else None,
         status="queued",
         release=name,
         code_version=await releases.code_version(session, name),

@@ -48,11 +48,15 @@ class ReleaseRow(SQLModel, table=True):
 
 
 class RunRow(SQLModel, table=True):
-    """One execution of a workflow for one input and tenant."""
+    """One execution of a workflow for one input and tenant.
+
+    `origin` and `external_key` are its source and external id in one spelling, within
+    the account that the source belongs to.
+    """
 
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (
-        UniqueConstraint("tenant", "source", "external_id"),
+        UniqueConstraint("origin", "external_key"),
         Index("runs_by_status", "status", "created_at"),
         Index("runs_by_customer", "tenant", "customer", "created_at"),
     )
@@ -64,6 +68,8 @@ class RunRow(SQLModel, table=True):
     contact: str | None = None
     source: str | None = None
     external_id: str | None = None
+    origin: str | None = None
+    external_key: str | None = None
     status: str
     stopped_by: str | None = None
     stopped_at: datetime | None = _time_or_none()
@@ -323,13 +329,15 @@ class EffectRow(SQLModel, table=True):
 
     The two partial unique indexes are promise P2 in the database itself: one open
     effect a subject, however it is spelled, and one revision of a call that may send.
+    `service`, `within_tenant`, `customer_key` and `subject_key` are its `Reach`.
     """
 
     __tablename__ = "effects"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (
         Index(
             "one_open_effect_a_subject",
-            "tenant",
+            "service",
+            "within_tenant",
             "subject_key",
             unique=True,
             sqlite_where=_BUSY,
@@ -345,7 +353,8 @@ class EffectRow(SQLModel, table=True):
             postgresql_where=_MAY_HAVE_SENT,
         ),
         Index("effects_by_customer", "tenant", "customer", "created_at"),
-        Index("effects_by_subject", "tenant", "subject_key", "created_at"),
+        Index("effects_by_customer_key", "customer_key", "created_at"),
+        Index("effects_by_subject", "subject_key", "created_at"),
         Index("effects_by_status", "status", "created_at"),
         Index("effects_by_end", "status", "ended_at"),
     )
@@ -361,6 +370,9 @@ class EffectRow(SQLModel, table=True):
     tool: str
     corpora: list[str] = _json(nullable=False)
     subject: str | None = None
+    service: str = ""
+    within_tenant: str = ""
+    customer_key: str
     subject_key: str | None = None
     status: str
     attempt: int = 1
@@ -489,7 +501,8 @@ class SessionRow(SQLModel, table=True):
 class TokenRow(SQLModel, table=True):
     """An API token, by its hash; acts as its owner, within its `scopes`.
 
-    `parent` is the token that it was made with, and ends with it.
+    `parent` is the token that it was made with, and ends with it. `tenants` are those
+    that a service's token starts runs for; a person's acts within its owner's.
     """
 
     __tablename__ = "tokens"  # pyright: ignore[reportAssignmentType] see above
@@ -499,6 +512,7 @@ class TokenRow(SQLModel, table=True):
     name: str
     hash: str = Field(unique=True)
     scopes: list[str] = _list()
+    tenants: list[str] = _list()
     parent: str | None = Field(default=None, index=True)
     created_at: datetime = _time()
     used_at: datetime | None = _time_or_none()
@@ -567,6 +581,32 @@ class SignInAttemptRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     key: str = Field(index=True)
     at: datetime = _time(index=True)
+
+
+class TenantRow(SQLModel, table=True):
+    """A tenant that runs may be started for, by its name in one spelling.
+
+    `is_rehearsal`: of an evaluation, whose services are doubles made for it alone.
+    """
+
+    __tablename__ = "tenants"  # pyright: ignore[reportAssignmentType] see above
+
+    key: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    is_rehearsal: bool = False
+    declared_by: str
+    created_at: datetime = _time()
+
+
+class SourceRow(SQLModel, table=True):
+    """A source of runs, by its name in one spelling, and whose account it is."""
+
+    __tablename__ = "sources"  # pyright: ignore[reportAssignmentType] see above
+
+    key: str = Field(primary_key=True)
+    name: str
+    owner: str
+    created_at: datetime = _time()
 
 
 class ProposalRow(SQLModel, table=True):

@@ -11,8 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.store import audit, people
+from orchestrator.errors import (
+    InvalidValue,
+    KeyturnError,
+    NotFound,
+    StoreUnavailable,
+)
+from orchestrator.store import audit, people, tenants
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, TokenRow
@@ -27,12 +32,17 @@ USED_WAIT_S = 0.2
 
 
 class NewToken(BaseModel):
-    """A token to make; `scopes` are actions of the permission table, none opens nothing."""
+    """A token to make; `scopes` are actions of the permission table, none opens nothing.
+
+    `tenants` are those that a service's token starts runs for; none: its account's, or
+    the only one that is declared.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=100)
     scopes: tuple[str, ...] = (EVERYTHING,)
+    tenants: tuple[str, ...] = ()
     ends_in: timedelta | None = None
 
 
@@ -55,7 +65,8 @@ async def issue(
 
     `made_with` is the token that asks for it, if one does: the new one is revoked with
     it and, where both are one person's, does no more and lives no longer. Raises
-    `NotFound` or `WiderThanItsToken`.
+    `NotFound`, `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot
+    be bound to.
     """
     plain = PREFIX + secrets.token_urlsafe(32)
     async with store.write() as session:
@@ -67,6 +78,7 @@ async def issue(
             name=new.name,
             hash=_hash(plain),
             scopes=list(new.scopes),
+            tenants=await _tenants(session, owner, new),
             parent=made_with,
             created_at=now,
             ends_at=now + new.ends_in if new.ends_in else None,
@@ -84,10 +96,10 @@ async def create(
     *,
     name: str,
     by: str,
-    ends_in: timedelta | None = None,
+    tenants: tuple[str, ...] = (),
 ) -> str:
     """Return a new token that does all that this person may."""
-    new = NewToken(name=name, ends_in=ends_in)
+    new = NewToken(name=name, tenants=tenants)
     return (await issue(store, person, new, by=by)).plain
 
 
@@ -157,6 +169,33 @@ async def _owner(
         return None
     person = await session.get(PersonRow, row.person)
     return person if person is not None and person.disabled_at is None else None
+
+
+async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> list[str]:
+    """Return what a service's token is bound to: at least one tenant."""
+    if owner.kind != "service":
+        if new.tenants:
+            raise InvalidValue(
+                f"tenants: {owner.name} is a person, whose tokens act within their own "
+                "tenant; only a service's are bound to tenants"
+            )
+        return []
+    known = await tenants.declared(session)
+    own = [owner.tenant] if owner.tenant is not None else known
+    wanted = list(dict.fromkeys(new.tenants)) or own
+    if not new.tenants and len(wanted) > 1:
+        raise InvalidValue(
+            f"tenants: say which this service starts runs for (--tenant, may be "
+            f"repeated); declared: {', '.join(known)}"
+        )
+    for name in wanted:
+        await tenants.check(session, name, sees_all=owner.tenant is None)
+        if name not in own:
+            raise InvalidValue(
+                f"tenants: {owner.name} belongs to the tenant {owner.tenant!r}, and "
+                f"starts nothing for {name!r}"
+            )
+    return wanted
 
 
 async def _refuse_wider(session: AsyncSession, row: TokenRow) -> None:
@@ -231,6 +270,7 @@ def _entry(kind: str, row: TokenRow, by: str) -> audit.Entry:
             "person": row.person,
             "name": row.name,
             "scopes": [*row.scopes],
+            "tenants": [*row.tenants],
             "ends_at": row.ends_at.isoformat() if row.ends_at else None,
             "made_with": row.parent,
         },

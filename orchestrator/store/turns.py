@@ -18,6 +18,7 @@ from orchestrator.store import (
     audit,
     meters,
     moved,
+    reach,
     releases,
     runs,
     steering,
@@ -252,11 +253,14 @@ class _Committing:
         if self._release.tool(call.tool).money is not None and call.money is None:
             return NO_AMOUNT
         arguments = canonical.parse(call.arguments)
+        both = [self._release, self._live]
+        touched = await reach.of(
+            self._session, self._run, call.tool, both, subject=row.subject
+        )
         before = await moved.before(
             self._session,
-            self._run,
-            [self._release, self._live],
-            subject=row.subject,
+            touched,
+            both,
             money=call.money,
             now=self._now,
         )
@@ -266,9 +270,7 @@ class _Committing:
             money=call.money,
             moved=before.amount,
             mixed=before.is_mixed,
-            repeated=await moved.is_repeated(
-                self._session, tenant=self._run.tenant, subject=row.subject
-            ),
+            repeated=await moved.is_repeated(self._session, touched),
         )
         return strictest(
             judge(self._release.rules, action),

@@ -21,10 +21,11 @@ from orchestrator import (
 from orchestrator.policy import Verdict
 from orchestrator.prose import Prose
 from orchestrator.release import Release, of
-from orchestrator.store import asking, releases, runs
+from orchestrator.store import asking, folded, releases, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from tests.tenancy import declare
 
 
 class Ticket(BaseModel):
@@ -121,6 +122,7 @@ class Desk:
             started_by=started_by,
             external_id=external_id,
         )
+        await declare(self.store, tenant)
         row, _ = await runs.start(self.store, new)
         return row
 
@@ -197,6 +199,7 @@ class Desk:
                 tenant=run.tenant,
                 workflow=run.workflow,
                 customer=run.customer,
+                customer_key=folded.fold(run.customer),
                 tool=call.tool,
                 corpora=[],
                 subject=call.subject,

@@ -7,6 +7,7 @@ from orchestrator.store import people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import PersonRow
+from tests.tenancy import declare
 
 PASSWORD = "correct horse battery"  # noqa: S105 of nobody real
 
@@ -38,9 +39,14 @@ class People:
                     "tenant": tenant,
                 }
             )
+            if tenant is not None:
+                await declare(self.store, tenant)
             row = await accounts.add(self.store, new, password=password)
             await people.waive_first_day(self.store, row.id, by="test")
-            token = await tokens.create(self.store, row.id, name="test", by=row.id)
+            bound = (tenant or "default",) if kind == "service" else ()
+            token = await tokens.create(
+                self.store, row.id, name="test", by=row.id, tenants=bound
+            )
             self._known[name] = (row, token)
         return self._known[name][0]
 

@@ -20,7 +20,7 @@ from activities.connectors.source import Services, client
 from orchestrator.cli.demo.books import SEED
 from orchestrator.errors import KeyturnError
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, runs
+from orchestrator.store import approvals, runs, tenants
 from orchestrator.store.approvals import Answer
 from orchestrator.store.runs import NewRun
 from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
@@ -77,6 +77,7 @@ class Stage:
         }
         one.contact = str(value["customer_email"])
         self.contacts.add(one.contact)
+        await tenants.rehearse(self.engine.store, one.mark, by="tests")
         row, _ = await runs.start(
             self.engine.store,
             NewRun(workflow=one.workflow, input=value, tenant=one.mark),

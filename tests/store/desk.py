@@ -43,6 +43,7 @@ from orchestrator.store.tables import (
 from orchestrator.store.turns import DraftedCall, Gated, Turn
 from orchestrator.switch import Switch
 from tests.databases import patient
+from tests.tenancy import declare
 
 FACTS = '{"customer":"c1","order_id":"o1","refunded":0,"status":"delivered"}'
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
@@ -86,6 +87,7 @@ class Desk:
         """Start a run, or find the one that was started so before."""
         fields: dict[str, Any] = {"workflow": "desk", "tenant": "default", **more}
         ticket = {"customer_id": fields.pop("customer", "c1"), "text": "hello"}
+        await declare(self.store, fields["tenant"])
         row, _ = await runs.start(self.store, NewRun(input=ticket, **fields))
         return row.id
 

@@ -68,6 +68,8 @@ def what(proposal: Item) -> str:
     about_ = target if isinstance(target, dict) else {}
     if proposal.get("kind") == "switch.clear":
         return f"lift {about_.get('switch')}"
+    if proposal.get("kind") == "tenant.declare":
+        return f"declare the tenant {about_.get('tenant')}"
     name = about_.get("name")
     if proposal.get("kind") == "person.invite":
         of = about_.get("tenant") or "all tenants"

@@ -22,7 +22,7 @@ from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.errors import in_words
 from orchestrator.policy import Role
-from orchestrator.store import people, tokens
+from orchestrator.store import people, sources, tokens
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
@@ -111,6 +111,10 @@ def token(
         list[str] | None,
         typer.Option(help="What it may do; may be repeated. Default: all of theirs."),
     ] = None,
+    tenant: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a service: whom it starts runs for; may be repeated."),
+    ] = None,
 ) -> None:
     """Make an API token that acts as its owner; it is shown once."""
 
@@ -122,11 +126,30 @@ def token(
         new = NewToken(
             name=name,
             scopes=_scopes(person, scope),
+            tenants=tuple(tenant or ()),
             ends_in=timedelta(days=days) if days else None,
         )
         return (await tokens.issue(store, person.id, new, by=BY)).plain
 
     output.line(with_store(work))
+
+
+@app.command()
+def source(
+    email: Annotated[str, typer.Argument(help="Whose it becomes.")],
+    name: Annotated[str, typer.Argument(help="The source, as `POST /runs` names it.")],
+) -> None:
+    """Give a source of runs to an account: reserve it, or hand it over; audited."""
+
+    async def work(store: Store) -> None:
+        async with store.read() as session:
+            person = await people.by_email(session, email)
+        if person is None:
+            raise Ended(f"Nobody has the address {email!r}; `keyturn user add` first.")
+        await sources.give(store, name, person.id, by=f"{BY}:{getpass.getuser()}")
+
+    with_store(work)
+    output.line(f"The source {name!r} is {email}'s.")
 
 
 @app.command()

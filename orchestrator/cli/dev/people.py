@@ -11,6 +11,7 @@ from orchestrator.policy import Role
 from orchestrator.store import people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken, NewPerson
+from orchestrator.store.tenants import DEFAULT
 
 FILE = "people.json"
 AGENT, LEAD = "agent", "lead"
@@ -78,7 +79,9 @@ async def _add_service(store: Store, name: str, email: str) -> SignIn:
         person = (await accounts.add(store, new, password=None)).id
     except EmailTaken:
         person = await _id(store, email)
-    token = await tokens.create(store, person, name="keyturn dev", by="system")
+    token = await tokens.create(
+        store, person, name="keyturn dev", by="system", tenants=(DEFAULT,)
+    )
     return SignIn(name=name, role=SERVICE, email=email, password=None, token=token)
 
 

@@ -9,7 +9,7 @@ from sqlmodel import col, update
 from approvals.auth import accounts
 from orchestrator import Money, canonical, registry
 from orchestrator.release import of
-from orchestrator.store import asking, people, releases, runs, steps, turns
+from orchestrator.store import asking, folded, people, releases, runs, steps, turns
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Used
 from orchestrator.store.people import NewPerson
@@ -341,6 +341,7 @@ async def _earlier_effect(  # noqa: PLR0917 an effect's own fields
             tenant="default",
             workflow="support-ticket",
             customer=customer,
+            customer_key=folded.fold(customer),
             tool="refund_order",
             corpora=[],
             subject=f"order_id={order}",

@@ -196,6 +196,24 @@ def upgrade() -> None:
         op.f("ix_sign_in_attempts_key"), "sign_in_attempts", ["key"], unique=False
     )
     op.create_table(
+        "sources",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
+        "tenants",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("is_rehearsal", sa.Boolean(), nullable=False),
+        sa.Column("declared_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+        sa.UniqueConstraint("name"),
+    )
+    op.create_table(
         "switches",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("scope", sa.JSON(), nullable=False),
@@ -238,6 +256,8 @@ def upgrade() -> None:
         sa.Column("contact", sa.String(), nullable=True),
         sa.Column("source", sa.String(), nullable=True),
         sa.Column("external_id", sa.String(), nullable=True),
+        sa.Column("origin", sa.String(), nullable=True),
+        sa.Column("external_key", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("stopped_by", sa.String(), nullable=True),
         sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
@@ -264,7 +284,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("compensates"),
-        sa.UniqueConstraint("tenant", "source", "external_id"),
+        sa.UniqueConstraint("origin", "external_key"),
     )
     op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"], unique=False)
     op.create_index(op.f("ix_runs_workflow"), "runs", ["workflow"], unique=False)
@@ -305,6 +325,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("scopes", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("tenants", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("parent", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
@@ -479,6 +500,9 @@ def upgrade() -> None:
         sa.Column("tool", sa.String(), nullable=False),
         sa.Column("corpora", sa.JSON(), nullable=False),
         sa.Column("subject", sa.String(), nullable=True),
+        sa.Column("service", sa.String(), nullable=False),
+        sa.Column("within_tenant", sa.String(), nullable=False),
+        sa.Column("customer_key", sa.String(), nullable=False),
         sa.Column("subject_key", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -521,7 +545,13 @@ def upgrade() -> None:
     op.create_index(
         "effects_by_subject",
         "effects",
-        ["tenant", "subject_key", "created_at"],
+        ["subject_key", "created_at"],
+        unique=False,
+    )
+    op.create_index(
+        "effects_by_customer_key",
+        "effects",
+        ["customer_key", "created_at"],
         unique=False,
     )
     op.create_index(
@@ -530,7 +560,7 @@ def upgrade() -> None:
     op.create_index(
         "one_open_effect_a_subject",
         "effects",
-        ["tenant", "subject_key"],
+        ["service", "within_tenant", "subject_key"],
         unique=True,
         sqlite_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
         postgresql_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
@@ -748,6 +778,8 @@ def downgrade() -> None:
     op.drop_table("releases")
     op.drop_index(op.f("ix_proposals_status"), table_name="proposals")
     op.drop_table("proposals")
+    op.drop_table("tenants")
+    op.drop_table("sources")
     op.drop_table("people")
     op.drop_index("notices_due", table_name="notices")
     op.drop_index("notices_by_target", table_name="notices")

@@ -1,0 +1,79 @@
+"""Tenants: listed, and proposed; another admin confirms."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from approvals.api import proposals as proposed
+from approvals.api import tenancy
+from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
+from approvals.api.proposals import Proposal
+from approvals.api.replies import BODY, STATE
+from approvals.api.tenancy import Reader
+from approvals.api.text import Reason
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.store import proposals, tenants
+from orchestrator.store.approvals import Person
+from orchestrator.store.tenants import NewTenant
+
+router = APIRouter(tags=["tenants"], route_class=StrictRoute)
+
+
+class Tenant(BaseModel):
+    """A tenant that runs may be started for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    declared_by: str | None = Field(description="None for what is always there")
+    created_at: datetime | None
+
+
+class DeclareTenant(BaseModel):
+    """A tenant to declare, and why: its name is never used for another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=tenants.NAME)]
+    reason: Reason
+
+
+@router.get("/tenants")
+async def list_tenants(
+    person: Reader, store: StoreDep, wanted: Annotated[Paged, Query()]
+) -> Page[Tenant]:
+    """List the declared tenants by name: to a tenant's people, their own."""
+    async with store.read() as session:
+        rows = {row.name: row for row in await tenants.listing(session)}
+    found = [
+        _body(name, rows.get(name))
+        for name in sorted({tenants.DEFAULT, *rows})
+        if tenancy.sees(person, name) and name > (wanted.cursor or "")
+    ]
+    return page(found[: wanted.one_more], wanted, lambda one: one.name)
+
+
+@router.post(
+    "/tenants", status_code=202, dependencies=ONCE, responses={**BODY, **STATE}
+)
+async def declare_tenant(
+    wanted: DeclareTenant,
+    person: Annotated[Person, Depends(require("tenants.declare"))],
+    parts: PartsDep,
+) -> Proposal:
+    """Ask for a tenant to be declared; another admin of the installation confirms."""
+    new = NewTenant(name=wanted.name)
+    row = await proposals.to_declare(parts.store, new, person, reason=wanted.reason)
+    parts.deliver_soon()
+    return await proposed.body(parts.store, row)
+
+
+def _body(name: str, row: tenants.TenantRow | None) -> Tenant:
+    if row is None:
+        return Tenant(name=name, declared_by=None, created_at=None)
+    return Tenant(name=name, declared_by=row.declared_by, created_at=row.created_at)

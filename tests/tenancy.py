@@ -1,0 +1,15 @@
+"""Tenants for tests: declared on first use."""
+
+from orchestrator.store import tenants
+from orchestrator.store.engine import Store
+from orchestrator.store.tenants import NewTenant
+
+
+async def declare(store: Store, *names: str) -> None:
+    """Declare these tenants where they are not."""
+    for name in names:
+        async with store.write() as session:
+            if not await tenants.is_declared(session, name):
+                at = await store.now(session)
+                new = NewTenant(name=name)
+                await tenants.insert(session, store, new, by="tests", at=at)
