@@ -513,7 +513,7 @@ async def test_p02_the_same_external_id_elsewhere_is_another_run(desk: Desk) -> 
 
     others = [
         await desk.start(source="b", external_id="1"),
-        await desk.start(source="a", external_id="1", tenant="other"),
+        await desk.start(source="a", external_id="2", tenant="other"),
         await desk.start(external_id="1"),
     ]
 

@@ -22,6 +22,7 @@ from orchestrator.store.tables import (
 from orchestrator.store.webhooks import NewWebhook
 from orchestrator.switch import Scope, Switch
 from tests.approvals.desk import RELEASE, Desk
+from tests.tenancy import declare
 
 ROLES: tuple[str, ...] = get_args(Role)
 HERE, THERE = "alder", "zebra"
@@ -95,10 +96,15 @@ async def _matching(store: Store) -> None:
 
 async def key(store: Store, new: NewPerson) -> Key:
     """Open an account with a token and a session, and one of each to spare."""
+    if new.tenant is not None:
+        await declare(store, new.tenant)
+    bound = (new.tenant or "default",) if new.kind == "service" else ()
     row = await accounts.add(store, new, password=None)
     await people.waive_first_day(store, row.id, by="test")
-    plain = await tokens.create(store, row.id, name="walk", by=row.id)
-    await tokens.create(store, row.id, name="spare", by=row.id)
+    plain, _ = [
+        await tokens.create(store, row.id, name=name, by=row.id, tenants=bound)
+        for name in ("walk", "spare")
+    ]
     async with store.read() as session:
         spare = [t for t in await tokens.listing(session, row.id) if t.name == "spare"]
     return Key(
