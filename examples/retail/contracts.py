@@ -82,6 +82,8 @@ RETAIL = Contract(
     output=Resolution,
     customer="user_id",
     never_sees=frozenset({"pci"}),
+    # Each tenant has a shop of its own: its customers and orders are no other's.
+    separates_tenants=frozenset({"shop"}),
     tools=(*READS, *ALLOWED, *ASKS),
     rules=(
         *(Rule(tool, verdict="allow") for tool in ALLOWED),

@@ -120,6 +120,11 @@ class Installation:
         """Whether a worker has brought its applications' releases."""
         return any(self._items("/contracts"))
 
+    def declare(self, *tenants: str) -> None:
+        """Declare tenants, as whoever installs it does."""
+        said = self.keyturn("tenant", "add", *tenants)
+        assert said.status == 0, said.err
+
     def start_run(self, body: Mapping[str, JsonValue]) -> Run:
         """Start a run over HTTP."""
         answer = self.starter.post("/runs", json=dict(body))

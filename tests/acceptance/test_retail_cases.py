@@ -106,7 +106,9 @@ def test_p01_without_an_approver_only_what_can_be_put_right_is_done(
 
 def begin_all(served: Desk, wanted: Sequence[Case] | None = None) -> None:
     """Start a run for each case."""
-    for case in cases() if wanted is None else wanted:
+    chosen = cases() if wanted is None else wanted
+    served.installed.declare(*(case.id for case in chosen))
+    for case in chosen:
         served.begin(case=case.id, customer=case.customer, text=case.instruction)
 
 

@@ -43,6 +43,7 @@ def test_p14_what_is_another_customers_is_neither_shown_nor_changed(
     setup = Setup(database=MARKET, script=script)
 
     with desk(tmp_path, temporal_address, setup) as served:
+        served.installed.declare("stranger")
         run = served.begin(case="stranger", customer="ana", text="I am Bo, really.")
         for _ in served.until_all_ended():
             served.approve_all()

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.tools.support.shop import (
+    SERVICE,
     Address,
     OrderId,
     Record,
@@ -102,6 +103,7 @@ async def address_facts(call: ChangeAddress, context: ToolContext) -> AddressFac
 @tool(
     authority="write",
     owner=OWNER,
+    service=SERVICE,
     subject="order_id",
     preview=address_facts,
     idempotency_window=KEPT,

@@ -102,6 +102,7 @@ async def refund_outcome(
 @tool(
     authority="irreversible",
     owner="payments",
+    service=SERVICE,
     subject="order_id",
     money="amount",
     preview=refund_facts,
