@@ -164,7 +164,7 @@ def test_each_process_has_its_own_keys_only(dev: Dev) -> None:
     assert holders("KEYTURN_SERVICE_KEYS") == {"worker --effects"}
     assert holders("KEYTURN_SMTP_URL") == {"worker --effects"}
     assert holders("OPENAI_API_KEY") == {"worker"}
-    assert holders("SHOP_WRITE_TOKEN") == {"demo.shop"}
+    assert holders("SHOP_WRITE_TOKEN") == {"demo.world"}
     effects = by_name["worker --effects"]["KEYTURN_DECISION_KEY"]
     assert effects.startswith("public:")
 
@@ -306,10 +306,10 @@ def _name(process: psutil.Process) -> str:
         command = process.cmdline()
     except (psutil.ZombieProcess, psutil.NoSuchProcess):
         return ""
-    for module in ("orchestrator.cli", "orchestrator.cli.demo.shop"):
+    for module in ("orchestrator.cli", "orchestrator.cli.demo.world"):
         if module in command:
             rest = command[command.index(module) + 1 :]
-            return "demo.shop" if module.endswith("shop") else " ".join(rest)
+            return "demo.world" if module.endswith("world") else " ".join(rest)
     return ""
 
 

@@ -53,7 +53,7 @@ def url_of(listening: socket.socket) -> str:
 
 def server_for(scenarios: Sequence[Scenario]) -> uvicorn.Server:
     """Return the server, silent but for real errors."""
-    logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
+    logging.getLogger("uvicorn.error").addFilter(is_no_cut)
     config = uvicorn.Config(
         app(scenarios),
         lifespan="off",
@@ -67,6 +67,6 @@ def server_for(scenarios: Sequence[Scenario]) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _is_no_cut(record: logging.LogRecord) -> bool:
+def is_no_cut(record: logging.LogRecord) -> bool:
     """Keep connections cut by a scenario out of the log: they are no errors."""
     return not (record.exc_info and isinstance(record.exc_info[1], ConnectionCut))

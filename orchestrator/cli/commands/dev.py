@@ -1,7 +1,7 @@
 """`keyturn dev`: everything on this machine."""
 
-import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,5 +25,8 @@ def main(
 ) -> None:
     """Start Temporal, the web server, the workers and a demo shop; Ctrl-C stops all."""
     folder = data_dir or Path(os.environ.get("KEYTURN_DATA_DIR") or data.FOLDER)
-    status = asyncio.run(supervisor.run(folder, port=port, as_json=as_json))
-    raise typer.Exit(status)
+    words = [str(folder)]
+    words += ["--port", str(port)] if port is not None else []
+    words += ["--json"] if as_json else []
+    # What stays for days takes this process's place, without what a command loads.
+    os.execv(sys.executable, (sys.executable, "-P", "-m", supervisor.__name__, *words))  # noqa: S606 our own program

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
 HOST = "127.0.0.1"
+IDENT = "Keyturn demo mailbox"
 MAILS_A_PAGE = 200
 # Who the mail really went to, beside what its own headers say.
 FROM, TO = "X-Envelope-From", "X-Envelope-To"
@@ -135,7 +136,7 @@ async def serve(box: Box, *, smtp_port: int, port: int) -> None:
     """Take mails and show them until the process is stopped."""
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(
-        lambda: SMTP(Acceptor(box), enable_SMTPUTF8=True, ident="Keyturn demo mailbox"),
+        lambda: SMTP(Acceptor(box), enable_SMTPUTF8=True, ident=IDENT),
         HOST,
         smtp_port,
     )

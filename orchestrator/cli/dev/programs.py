@@ -43,33 +43,29 @@ def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
     return _program(data, "temporal", command, environment.plain(), patience_s=10.0)
 
 
-def around(data: Data, ports: Ports, environment: Environment) -> list[Program]:
+def around(data: Data, ports: Ports, environment: Environment) -> Program:
     """Return what plays the world: a shop, a mailbox and, without a key, a model."""
-    shop = _module("orchestrator.cli.demo.shop", port=ports["shop"])
-    mailbox = _module("orchestrator.cli.demo.mailbox", port=ports["mailbox"])
-    token = environment.secrets.payments_key
-    programs = [
-        _program(
-            data,
-            "shop",
-            (*shop, "--data-dir", str(data.shop)),
-            environment.plain(
-                SHOP_WRITE_TOKEN=token,
-                SHOP_STATEMENT_TOKEN=environment.secrets.statement_key,
-            ),
-        ),
-        _program(
-            data,
-            "mailbox",
-            (*mailbox, f"--smtp-port={ports['smtp']}", "--data-dir", str(data.mail)),
-            environment.plain(),
-        ),
-    ]
+    given = {name: ports[name] for name in ("shop", "mailbox", "smtp")}
+    more: tuple[str, ...] = ()
     if environment.is_scripted:
-        simulator = _module("activities.llm.simulator", port=ports["simulator"])
-        command = (*simulator, "--scenario", SCENARIO)
-        programs.append(_program(data, "simulator", command, environment.plain()))
-    return programs
+        given["simulator"] = ports["simulator"]
+        more = ("--scenario", SCENARIO)
+    listens = (f"--{name}-port={port}" for name, port in given.items())
+    return _program(
+        data,
+        "world",
+        (
+            *_python(),
+            "orchestrator.cli.demo.world",
+            f"--data-dir={data.root}",
+            *listens,
+            *more,
+        ),
+        environment.plain(
+            SHOP_WRITE_TOKEN=environment.secrets.payments_key,
+            SHOP_STATEMENT_TOKEN=environment.secrets.statement_key,
+        ),
+    )
 
 
 def keyturn(data: Data, environment: Environment) -> list[Program]:
@@ -100,10 +96,6 @@ def _program(
 ) -> Program:
     log = data.logs / f"{name}.log"
     return Program(name, command, environment, log, patience_s)
-
-
-def _module(name: str, *, port: int) -> tuple[str, ...]:
-    return (*_python(), name, f"--port={port}")
 
 
 def _python() -> tuple[str, ...]:

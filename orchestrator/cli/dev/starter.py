@@ -49,8 +49,8 @@ class Starter:
 
     async def start(self, *, as_json: bool) -> None:
         """Have everything started in order; return when it is ready and said so."""
-        self._run(programs.around(self.data, self.ports, self.environment))
-        self._run([programs.temporal(self.data, self.ports, self.environment)])
+        given = self.data, self.ports, self.environment
+        self._run([programs.around(*given), programs.temporal(*given)])
         everyone = await self._prepare_store()
         self._run(programs.keyturn(self.data, self.environment))
         await self._await_ready()

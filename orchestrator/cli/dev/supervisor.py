@@ -4,6 +4,7 @@ Nothing but the standard library: this process only waits, for days. What needs 
 done by the starter, a process that ends when everything is ready.
 """
 
+import argparse
 import asyncio
 import os
 import signal
@@ -11,11 +12,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.cli import exit_status
 from orchestrator.cli.dev import data
 from orchestrator.cli.dev.child import Child, Guard, Program
 from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.ports import HeldPorts
 from orchestrator.cli.exit_status import Status
+from orchestrator.errors import KeyturnError
 
 STARTER = "orchestrator.cli.dev.starter"
 # Our own processes, the first to stop first; then what plays the world around them.
@@ -137,6 +140,24 @@ class Stop:
         (self.urgent if self.asked.is_set() else self.asked).set()
 
 
+def main() -> int:
+    """Run what the arguments describe; return the exit status."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    given = parser.parse_args()
+    try:
+        return asyncio.run(run(given.folder, port=given.port, as_json=given.as_json))
+    except KeyturnError as error:
+        sys.stderr.write(f"keyturn: {error}\n")
+        return exit_status.of(error)
+
+
 def _say(words: str) -> None:
     sys.stderr.write(f"keyturn dev: {words}\n")
     sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The world around `keyturn dev` in one process: the shop, the mailbox, the simulator.
+
+Each has a port of its own, and is a program of its own elsewhere; three processes would
+need three times the memory.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+from aiosmtpd.smtp import SMTP
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from activities.llm.simulator.__main__ import load_scenario
+from activities.llm.simulator.running import is_no_cut, listen
+from activities.llm.simulator.scenarios import bench, default
+from activities.llm.simulator.server import app as simulator
+from orchestrator.cli.demo import mailbox, shop
+from orchestrator.cli.demo.books import Books
+from orchestrator.cli.demo.mailbox import Acceptor, Box
+
+
+class ByPort:
+    """Hands each request to the application of the port that it came to."""
+
+    def __init__(self, applications: Mapping[int, ASGIApp]) -> None:
+        """Take the applications by port."""
+        self._applications = applications
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._applications[scope["server"][1]](scope, receive, send)
+
+
+def main() -> None:
+    """Play the world that the command line describes, until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.cli.demo.world")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    for name in ("shop", "mailbox", "smtp"):
+        parser.add_argument(f"--{name}-port", type=int, required=True)
+    parser.add_argument("--simulator-port", type=int)
+    parser.add_argument("--scenario", type=load_scenario, action="append", default=[])
+    given = parser.parse_args()
+    box, books = (
+        Box(given.data_dir / "mail"),
+        Books(given.data_dir / "shop" / "shop.db"),
+    )
+    applications: dict[int, ASGIApp] = {
+        given.shop_port: _shop(books, given.shop_port),
+        given.mailbox_port: mailbox.build(box),
+    }
+    if given.simulator_port:
+        scenarios = [*given.scenario, bench, default]
+        applications[given.simulator_port] = simulator(scenarios)
+    asyncio.run(_serve(applications, box, smtp_port=given.smtp_port))
+    books.close()
+
+
+def _shop(books: Books, port: int) -> ASGIApp:
+    return shop.build(
+        books,
+        write_token=os.environ.get(shop.TOKEN) or None,
+        statement_token=os.environ.get(shop.STATEMENT_TOKEN) or None,
+        url=f"http://{mailbox.HOST}:{port}",
+    )
+
+
+async def _serve(
+    applications: Mapping[int, ASGIApp], box: Box, *, smtp_port: int
+) -> None:
+    logging.getLogger("uvicorn.error").addFilter(is_no_cut)
+    sockets = [listen(port=port) for port in applications]
+    smtp = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(Acceptor(box), enable_SMTPUTF8=True, ident=mailbox.IDENT),
+        mailbox.HOST,
+        smtp_port,
+    )
+    config = uvicorn.Config(
+        ByPort(applications),
+        lifespan="off",
+        access_log=False,
+        log_level="error",
+        ws="none",
+        # Longer than clients keep idle connections: none is closed under a request.
+        timeout_keep_alive=600,
+        timeout_graceful_shutdown=1,
+    )
+    async with smtp:
+        await uvicorn.Server(config).serve(sockets=sockets)
+
+
+if __name__ == "__main__":
+    main()
