@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
+from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -95,7 +96,10 @@ class Perform:
             return ledger.facts_of(view.effect, view.call)
         context = self.toolbox.context(view.run, view.id)
         preview, money = await self.toolbox.read(
-            view.call.tool, view.arguments, context
+            view.call.tool,
+            view.arguments,
+            context,
+            never_sees=view.release.never_sees,
         )
         return Facts(
             revision=view.call.revision,
@@ -134,7 +138,7 @@ class Perform:
         except Exception as error:  # noqa: BLE001 whatever it was, the outcome is unknown
             words = str(error) or type(error).__name__
             return Outcome(kind="unknown", words=f"{type(error).__name__}: {words}")
-        words = told(receipt, view.release, tool)
+        words, receipt = await told(receipt, view.release, tool)
         return Outcome(kind="done", words=words, receipt=receipt)
 
     async def _reconcile(self, view: CallView) -> ActResult:
@@ -159,21 +163,22 @@ class Perform:
             # The look-up is away too; it is asked again, and people see the task.
             activity.logger.warning("reconcile of %s failed: %s", effect.key, error)
             raise
-        outcome = (
-            Outcome(kind="failed", words="It did not happen; nothing was changed.")
-            if found is None
-            else Outcome(
-                kind="done",
-                words=told(found, view.release, view.call.tool),
-                receipt=found,
-            )
-        )
+        outcome = await self._looked_up(view, found)
         if found is None and until is not None:
             return ActResult(kind="unknown", until=until)
         recorded = await sending.record(
             self.store, grant, outcome, recorded_by="reconcile"
         )
         return ActResult.model_validate({"kind": recorded.status})
+
+    async def _looked_up(
+        self, view: CallView, found: dict[str, JsonValue] | None
+    ) -> Outcome:
+        if found is None:
+            words = "It did not happen; nothing was changed."
+            return Outcome(kind="failed", words=words)
+        words, receipt = await told(found, view.release, view.call.tool)
+        return Outcome(kind="done", words=words, receipt=receipt)
 
 
 async def _heartbeat() -> None:

@@ -105,4 +105,5 @@ class RunTool:
                 raise
             activity.logger.exception("read failed for good")
             return "crashed", f"{view.call.tool} cannot be read now: {error}"
-        return "done", told(result, view.release, view.call.tool)
+        words, _ = await told(result, view.release, view.call.tool)
+        return "done", words

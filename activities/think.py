@@ -26,7 +26,7 @@ from orchestrator.store import compensating, meters, steps, transcripts, turns
 from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.engine import Store
 from orchestrator.store.steps import Position
-from orchestrator.store.tables import RunRow, StepRow
+from orchestrator.store.tables import StepRow
 from orchestrator.store.transcripts import PastTurn
 from orchestrator.store.turns import (
     DraftedCall,
@@ -178,7 +178,7 @@ class Think:
             drafted = compensation.draft(self.toolbox, wanted)
         except ToolError as error:
             return await self._end(position, turn, GaveUp(reason=str(error)))
-        call = await self._read_facts(position.run, drafted, turn=position.turn)
+        call = await self._read_facts(position, drafted)
         turn = turn.model_copy(update={"calls": (call,)})
 
         def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
@@ -320,17 +320,21 @@ class Think:
                 pass
         if not position.release.tool(call.tool).is_action:
             return drafted
-        return await self._read_facts(position.run, drafted, turn=position.turn)
+        return await self._read_facts(position, drafted)
 
     async def _read_facts(
-        self, run: RunRow, drafted: DraftedCall, *, turn: int
+        self, position: Position, drafted: DraftedCall
     ) -> DraftedCall:
-        context = self.toolbox.context(run, f"{run.id}:{turn}.{drafted.index}")
+        call = f"{position.run.id}:{position.turn}.{drafted.index}"
+        context = self.toolbox.context(position.run, call)
         for pause in FACTS_PAUSES_S:
             await asyncio.sleep(pause)
             try:
                 preview, money = await self.toolbox.read(
-                    drafted.tool, drafted.arguments, context
+                    drafted.tool,
+                    drafted.arguments,
+                    context,
+                    never_sees=position.release.never_sees,
                 )
             except ToolError as error:
                 answer = {"answer": str(error), "answer_status": "failed"}

@@ -1,8 +1,9 @@
 """Calling a tool's code: arguments in, checked result out."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -12,6 +13,7 @@ from orchestrator.connector import Connectors
 from orchestrator.errors import MalformedJson
 from orchestrator.money import Money
 from orchestrator.release import Release
+from orchestrator.schema import is_small
 from orchestrator.store.tables import RunRow
 from orchestrator.tool import Tool, ToolContext, ToolError
 
@@ -74,24 +76,37 @@ class Toolbox:
         """Return the tool's result as JSON; `ToolError` is a definite failure."""
         tool = self._tool(name)
         result = await tool.function(self.parse(name, arguments), context)
-        return _dump(result)
+        return await _dump(result, tool.output)
 
     async def read(
-        self, name: str, arguments: str, context: ToolContext
+        self,
+        name: str,
+        arguments: str,
+        context: ToolContext,
+        *,
+        never_sees: Collection[str] = (),
     ) -> tuple[str, Money | None]:
         """Return the facts that an approver relies on and the money that would move.
 
-        The facts are canonical JSON.
+        The facts are canonical JSON, without what the contract never sees.
         """
         async with asyncio.timeout(READ_WITHIN_S):
-            facts = await self._facts(name, arguments, context)
+            facts = await self._facts(name, arguments, context, never_sees)
             return facts, await self._money(name, arguments, context)
 
-    async def _facts(self, name: str, arguments: str, context: ToolContext) -> str:
-        preview = self._tool(name).preview
-        if preview is None:
+    async def _facts(
+        self,
+        name: str,
+        arguments: str,
+        context: ToolContext,
+        never_sees: Collection[str],
+    ) -> str:
+        tool = self._tool(name)
+        if tool.preview is None or tool.facts is None:
             return "{}"
-        facts = _dump(await preview(self.parse(name, arguments), context))
+        read = await tool.preview(self.parse(name, arguments), context)
+        shown = await _dump(read, tool.facts)
+        facts = redaction.drop(shown, _schema(tool.facts), never_sees)
         try:
             text = canonical.text(facts)
             canonical.parse(text)
@@ -114,9 +129,11 @@ class Toolbox:
         self, name: str, arguments: str, context: ToolContext
     ) -> dict[str, JsonValue] | None:
         """Return the receipt that the tool's `reconcile` finds, or None."""
-        look_up = self._tool(name).reconcile
-        found = await look_up(self.parse(name, arguments), context) if look_up else None
-        return _dump(found) if found is not None else None
+        tool = self._tool(name)
+        if tool.reconcile is None:
+            return None
+        found = await tool.reconcile(self.parse(name, arguments), context)
+        return await _dump(found, tool.output) if found is not None else None
 
     def compensation(
         self, name: str, arguments: str, receipt: dict[str, JsonValue] | None
@@ -141,13 +158,50 @@ class Toolbox:
         return self.tools[name]
 
 
-def told(result: dict[str, JsonValue], release: Release, tool: str) -> str:
-    """Return a result as the model reads it: without what is never seen."""
+async def told(
+    result: dict[str, JsonValue], release: Release, tool: str
+) -> tuple[str, dict[str, JsonValue]]:
+    """Return a result as the model reads it, and the same as JSON.
+
+    What is never seen, and what the tool's result does not declare, is dropped.
+    """
+    if is_small(result):
+        return _told(result, release, tool)
+    return await asyncio.to_thread(_told, result, release, tool)
+
+
+def _told(
+    result: dict[str, JsonValue], release: Release, tool: str
+) -> tuple[str, dict[str, JsonValue]]:
     spec = release.tool(tool)
-    return canonical.text(redaction.drop(result, spec.result, release.never_sees))
+    kept = redaction.drop(result, spec.result, release.never_sees)
+    return canonical.text(kept), cast("dict[str, JsonValue]", kept)
 
 
-def _dump(result: BaseModel) -> dict[str, JsonValue]:
+async def _dump(result: BaseModel, declared: type[BaseModel]) -> dict[str, JsonValue]:
+    """Return a result as JSON, by the model that the tool declares.
+
+    A subclass adds nothing, and what it marks of the declared fields is dropped.
+    """
     # By alias, as the result's schema has it: its marks of data classes name those.
-    dumped = cast("JsonValue", result.model_dump(mode="json", by_alias=True))
-    return cast("dict[str, JsonValue]", canonical.mend(dumped))
+    written: JsonValue = declared.__pydantic_serializer__.to_python(
+        result, mode="json", by_alias=True
+    )
+    if is_small(written):
+        return _as_declared(written, type(result), declared)
+    return await asyncio.to_thread(_as_declared, written, type(result), declared)
+
+
+def _as_declared(
+    written: JsonValue, own: type[BaseModel], declared: type[BaseModel]
+) -> dict[str, JsonValue]:
+    value = canonical.mend(written)
+    if own is not declared:
+        only_own = redaction.marks(_schema(own)) - redaction.marks(_schema(declared))
+        value = redaction.drop(value, _schema(own), only_own)
+    return cast("dict[str, JsonValue]", redaction.drop(value, _schema(declared), ()))
+
+
+@lru_cache(maxsize=512)
+def _schema(model: type[BaseModel]) -> dict[str, JsonValue]:
+    return model.model_json_schema(mode="serialization")

@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from orchestrator import policy_check, release
+from orchestrator import model_check, policy_check, release, tool_check
 from orchestrator.contract import Contract
 from orchestrator.errors import ContractError
+from orchestrator.model_check import Declared
 from orchestrator.policy import APPROVER_RANK, Rule
-from orchestrator.tool import Tool
+from orchestrator.tool import DataClass, Tool
 
 
 def check(contract: Contract, tools: Mapping[str, Tool]) -> None:
     """Raise `ContractError`, naming what to mend, where the contract is wrong."""
     _check_tools(contract, tools)
     _check_services(contract, tools)
+    _check_models(contract, tools)
+    _check_compensations(contract, tools)
     for rule in contract.rules:
         _check_rule(contract, rule, tools[rule.tool])
     specs = {name: release.spec(tools[name]) for name in contract.tools}
@@ -22,6 +25,81 @@ def check(contract: Contract, tools: Mapping[str, Tool]) -> None:
             policy_check.check(contract.name, contract.rules, spec, contract.limits)
     for limit in contract.limits:
         policy_check.check_limit(contract.name, limit, contract.rules, specs)
+
+
+def _check_models(contract: Contract, tools: Mapping[str, Tool]) -> None:
+    """Check each model, and that what is never seen is somewhere and never asked for."""
+    never, where = contract.never_sees, f"Contract {contract.name!r}:"
+    carried = model_check.check(Declared(f"{where} input", contract.input), never)
+    asked = [Declared(f"{where} output", contract.output, by_model=True)]
+    for name in contract.tools:
+        tool = tools[name]
+        carried |= model_check.check(
+            Declared(f"{where} tool {name!r}, result", tool.output, "serialization"),
+            never,
+        )
+        if tool.facts is not None:
+            carried |= model_check.check(
+                Declared(f"{where} tool {name!r}, facts", tool.facts, "serialization"),
+                never,
+            )
+        asked.append(
+            Declared(f"{where} tool {name!r}, call", tool.input, by_model=True)
+        )
+    for declared in asked:
+        _check_written(declared, never)
+    unknown = sorted(never - carried)
+    if unknown:
+        raise ContractError(
+            f"{where} never_sees names {', '.join(map(repr, unknown))}, which no field "
+            "of its input, its tools' results or their facts is marked with; marked "
+            f"are: {', '.join(sorted(carried)) or 'none'}. Correct the name, or mark "
+            "the field with DataClass."
+        )
+    _check_customer(contract)
+
+
+def _check_written(declared: Declared, never: frozenset[str]) -> None:
+    # What a model writes cannot hold what it never sees, so nothing is to be followed.
+    both = sorted(model_check.check(declared, frozenset()) & never)
+    if both:
+        raise ContractError(
+            f"{declared.name} has a field marked {both[0]!r}, which the contract never "
+            "sees; the model writes this itself, so take the field or its mark away."
+        )
+
+
+def _check_customer(contract: Contract) -> None:
+    for label in ("customer", "contact"):
+        name = getattr(contract, label)
+        field = contract.input.model_fields.get(name) if name else None
+        if field is not None and (field.alias or field.validation_alias):
+            raise ContractError(
+                f"Contract {contract.name!r}: its {label} {name!r} goes by another "
+                "name in JSON, so it would be read as empty; take the alias away."
+            )
+    field = contract.input.model_fields[contract.customer]
+    held = {one.name for one in field.metadata if isinstance(one, DataClass)}
+    if held & contract.never_sees:
+        raise ContractError(
+            f"Contract {contract.name!r}: its customer {contract.customer!r} is marked "
+            f"{min(held)!r}, which the contract never sees, but stands on every page; "
+            "name a field with an id instead."
+        )
+
+
+def _check_compensations(contract: Contract, tools: Mapping[str, Tool]) -> None:
+    for name in contract.tools:
+        how = tools[name].compensate
+        if how is None or getattr(how.arguments, "__name__", "") == "<lambda>":
+            continue
+        _, gives = tool_check.signature(name, "compensate", how.arguments)
+        wanted = tools[how.tool].input
+        if isinstance(gives, type) and not issubclass(gives, wanted):
+            raise ContractError(
+                f"Contract {contract.name!r}: the compensation of {name!r} makes "
+                f"{gives.__name__}, but {how.tool!r} takes {wanted.__name__}."
+            )
 
 
 def _check_tools(contract: Contract, tools: Mapping[str, Tool]) -> None:

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import (
     Any,
@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from orchestrator import tool_check
 from orchestrator.connector import Connectors
 from orchestrator.errors import ContractError, KeyturnError, OptionalField
 from orchestrator.money import Money
@@ -49,8 +50,11 @@ class DataClass:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return the field's schema with its data class."""
-        return {**handler(schema), DATA_CLASS_KEY: self.name}
+        """Return the field's schema with its data class, beside any other."""
+        inner = handler(schema)
+        known: str | list[str] = inner.get(DATA_CLASS_KEY, [])
+        both = [*([known] if isinstance(known, str) else known), self.name]
+        return {**inner, DATA_CLASS_KEY: both if len(both) > 1 else self.name}
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Tool:
     subject: str | None = None
     money: str | MoneyOf | None = None
     preview: Facts | None = None
+    facts: type[BaseModel] | None = None
     reconcile: Reconcile | None = None
     compensate: Compensate | None = None
     idempotency_window: timedelta | None = None
@@ -176,11 +181,18 @@ def _declare(function: Function, options: ToolOptions) -> Tool:
     given: dict[str, Any] = {**options}
     given["description"] = options.get("description") or inspect.getdoc(function) or ""
     given["corpora"] = frozenset(options.get("corpora", ()))
+    tool_check.check(name, given, call_type, result_type)
     declared = Tool(
         name=name, function=function, input=call_type, output=result_type, **given
     )
     _check(declared)
-    return declared
+    return replace(declared, facts=_facts_model(declared))
+
+
+def _facts_model(tool: Tool) -> type[BaseModel] | None:
+    if tool.preview is None:
+        return None
+    return cast("type[BaseModel]", get_type_hints(tool.preview)["return"])
 
 
 def _signature(

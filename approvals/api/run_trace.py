@@ -24,7 +24,7 @@ from approvals.api.run_body import Run
 from approvals.api.tenancy import Reader
 from approvals.api.text import PathId
 from approvals.dependencies import StoreDep
-from orchestrator import canonical
+from orchestrator import canonical, redaction
 from orchestrator.release import Release
 from orchestrator.store import releases, trace
 from orchestrator.store.trace import Trace
@@ -64,7 +64,9 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  
 def _body(found: Trace, run: Run, release: Release, *, now: datetime) -> RunTrace:
     return RunTrace(
         run=run,
-        input=canonical.parse(found.run.input),
+        input=redaction.drop(
+            canonical.parse(found.run.input), release.input_schema, release.never_sees
+        ),
         steps=[Step.model_validate(one) for one in found.steps],
         turns=[record_body.turn(one) for one in found.turns],
         messages=[Message.model_validate(one) for one in found.messages],

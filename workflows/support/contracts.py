@@ -134,7 +134,7 @@ SUPPORT = Contract(
     output=Resolution,
     customer="customer_id",
     contact="customer_email",
-    never_sees=frozenset({"pci", "credentials"}),
+    never_sees=frozenset({"pci"}),
     tools=(
         *READS,
         "add_order_note",
