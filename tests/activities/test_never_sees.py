@@ -130,10 +130,12 @@ RESULTS: list[tuple[type[BaseModel], BaseModel]] = [
 
 
 def contract(**changed: Any) -> Contract:
-    fields: dict[str, Any] = {n: getattr(DESK, n) for n in Contract.model_fields}
-    return Contract(
-        **(fields | {"tools": ("look",), "rules": (), "limits": ()} | changed)
-    )
+    given: dict[str, Any] = {
+        name: getattr(DESK, name) for name in Contract.model_fields
+    }
+    given.update({"tools": ("look",), "rules": (), "limits": ()})
+    given.update(changed)
+    return Contract(**given)
 
 
 def looking(output: type[BaseModel], result: BaseModel) -> Tool:
