@@ -11,7 +11,15 @@ from orchestrator.clock import system_clock
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, deciding, queues, releases, runs, thread
+from orchestrator.store import (
+    approvals,
+    deciding,
+    queues,
+    reach,
+    releases,
+    runs,
+    thread,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.queues import Filter
 from orchestrator.store.reopening import REOPENED
@@ -123,7 +131,7 @@ async def item(
             messages=await _rows(session, MessageRow, run.id),
             calls=await _rows(session, CallRow, run.id),
             customer_wrote=await customer_messages(session, run.id),
-            effects=await customer_effects(session, run),
+            effects=await earlier_effects(session, run, call, tenant=tenant),
             other_runs=await other_runs(session, run),
             draft=await session.get(DraftRow, (approval_id, person)),
             notes=await notes(session, run.id),
@@ -134,14 +142,22 @@ async def item(
         )
 
 
-async def customer_effects(session: AsyncSession, run: RunRow) -> list[EffectRow]:
-    """Return what was done for the run's customer, newest first."""
+async def earlier_effects(
+    session: AsyncSession, run: RunRow, call: CallRow, *, tenant: str | None
+) -> list[EffectRow]:
+    """Return what was done for the call's customer or on its subject, newest first.
+
+    In every spelling, and in every tenant for those who see all: a limit counts it.
+    """
+    release = await releases.load(session, run.release)
+    touched = await reach.of(session, run, call.tool, [release], subject=call.subject)
+    same = [and_(*touched.same_customer())]
+    if touched.subject is not None:
+        same.append(and_(*touched.same_subject()))
+    seen = [] if tenant is None else [col(EffectRow.tenant) == tenant]
     query = (
         select(EffectRow)
-        .where(
-            col(EffectRow.tenant) == run.tenant,
-            col(EffectRow.customer) == run.customer,
-        )
+        .where(or_(*same), *seen)
         .order_by(col(EffectRow.created_at).desc())
         .limit(LATEST)
     )

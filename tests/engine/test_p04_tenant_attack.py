@@ -17,10 +17,11 @@ pytestmark = pytest.mark.timeout(180)
 TENANTS = ("t-1", "t-2", "t-3")
 
 
-async def _starts(engine: Engine, tenant: str, text: str) -> str | None:
+async def _starts(
+    engine: Engine, headers: dict[str, str], tenant: str, text: str
+) -> str | None:
     """Ask for a run over HTTP; None where it is refused."""
     app = application(Settings(), engine.store, engine.deliverer, engine.signer)
-    headers = await People(engine.store).token(f"caller-{tenant}")
     body: dict[str, JsonValue] = {
         "workflow": "desk",
         "tenant": tenant,
@@ -43,12 +44,13 @@ async def test_p04_one_order_is_refunded_once_unasked_whatever_the_tenants(
             f"play:{plays.add(call('refund', refund_of('o1', 15_00)), DONE).name}"
             for _ in TENANTS
         ]
-        undeclared = await _starts(engine, "t-1", texts[0])
+        caller = await People(engine.store).token("caller")
+        undeclared = await _starts(engine, caller, "t-1", texts[0])
         await declare(engine.store, *TENANTS)
 
         runs: list[str] = []
         for tenant, text in zip(TENANTS, texts, strict=True):
-            run = await _starts(engine, tenant, text)
+            run = await _starts(engine, caller, tenant, text)
             assert run is not None
             runs.append(run)
             await engine.until(run, lambda row: row.status in {"completed", "waiting"})
