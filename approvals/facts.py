@@ -16,12 +16,15 @@ WIDE_WORD = 16
 
 @dataclass(frozen=True)
 class Fact:
-    """One name and its value: a text, or further facts."""
+    """One name and its value: a text, or further facts.
+
+    `is_text` tells that a string stands there, which somebody else may have written.
+    """
 
     name: str
     text: str = ""
     inner: tuple["Fact", ...] = ()
-    is_plain: bool = True
+    is_text: bool = False
 
     @property
     def is_long(self) -> bool:
@@ -138,7 +141,7 @@ def _fact(name: str, value: JsonValue) -> Fact:
         if not value:
             return Fact(label(name), "nothing")
         return Fact(label(name), inner=of(value))
-    return Fact(label(name), _words(value))
+    return Fact(label(name), _words(value), is_text=isinstance(value, str))
 
 
 def _money(value: JsonValue) -> str | None:

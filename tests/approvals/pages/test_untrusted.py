@@ -1,12 +1,17 @@
 """Text from outside is shown as it is, and never as ours."""
 
+# ruff: noqa: RUF001 the look-alikes themselves are what is shown here
+
 import re
+import time
+import unicodedata
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from approvals.confusables import LOOKS_LIKE
 from approvals.untrusted import (
     compared,
     exact,
@@ -39,6 +44,24 @@ ALLOWED = {"mark", "span"}
         ("\U0001d41aBC", "mathematical bold small a: not a Latin letter"),
         ("\uff41dmin", "fullwidth latin small letter a: not a Latin letter"),
         ("e\u0301\u0301\u0301\u0301", "U+0301 combining acute accent"),
+        ("pay \u0661\u0662 now", "arabic-indic digit one: not a digit from 0 to 9"),
+        ("\u096c items", "devanagari digit six: not a digit from 0 to 9"),
+        ("\uff15\uff10", "fullwidth digit five: not a digit from 0 to 9"),
+        ("paypal\u2024com", "one dot leader: looks like “.”"),
+        ("https:\u2044\u2044paypal.com", "fraction slash: looks like “/”"),
+        ("1\u201a450", "single low-9 quotation mark: looks like “,”"),
+        ("a\u02d0b", "modifier letter triangular colon: looks like “:”"),
+        ("evil\uff0ecom", "fullwidth full stop: looks like “.”"),
+        ("paypal\u30cecom", "katakana letter no: not a Latin letter"),
+        ("b\u0131ll", "latin small letter dotless i: not a Latin letter"),
+        ("\u0261oogle", "latin small letter script g: not a Latin letter"),
+        ("pa\u0443\u0440a\u04cf", "cyrillic small letter u: not a Latin letter"),
+        ("\u041e-1001", "cyrillic capital letter o: not a Latin letter"),
+        ("scope \u13a0\u13a2 of it", "cherokee letter a: not a Latin letter"),
+        ("\u043a\u03bf\u0442", "greek small letter omicron: not a Latin letter"),
+        ("a\u0585b", "armenian small letter oh: not a Latin letter"),
+        ("so\ua4f3d", "lisu letter "),
+        ("e\u00d7ample", "multiplication sign: looks like “x”"),
     ],
 )
 def test_what_an_eye_misses_is_named(text: str, name: str) -> None:
@@ -52,11 +75,42 @@ def test_what_an_eye_misses_is_named(text: str, name: str) -> None:
         "Plain words, 84.50 USD — “quoted”…",
         "Ünïcödé naïve Ærø",
         "Привет, где мой заказ?",
-        "Γειά σου Κόσμε",  # noqa: RUF001 Greek
+        "Γειά σου Κόσμε",
         "返金してください",
         "Thanks \u2764\ufe0f \U0001f469\u200d\U0001f373",
+        "顧客 ABC様、注文ノート2点。ご確認ください！",
+        "iPhone은 언제 오나요? 주문번호 O-1001",
+        "我的订单O-1001，还没有到：请退款（84元）。",
+        "أين طلبي؟ لم يصل بعد",
+        "איפה ההזמנה שלי? \u05f3",
+        "मेरा ऑर्डर कहाँ है?",
+        "สั่ง iPhone ไปแล้ว ไม่ได้ของ",
+        "Kırmızı ışığı değiştirmek istiyorum, çünkü bozuldu",
+        "L’été œuvre cœur à 5′ × 7 ‹Nom› „so“ – 3 × 4 µm ²",
+        "Đơn hàng của tôi đâu rồi? Tôi mơ",
+        "one line\r\nand another\r\n\r\nand a third",
+        "two empty lines\n\n\nare no gap,  nor are two blanks",
     ],
-    ids=["english", "accents", "russian", "greek", "japanese", "emoji"],
+    ids=[
+        "english",
+        "accents",
+        "russian",
+        "greek",
+        "japanese",
+        "emoji",
+        "japanese with latin",
+        "korean with latin",
+        "chinese with latin",
+        "arabic",
+        "hebrew",
+        "hindi",
+        "thai with latin",
+        "turkish",
+        "french signs",
+        "vietnamese",
+        "line ends of mail",
+        "paragraphs",
+    ],
 )
 def test_ordinary_writing_is_left_alone(text: str) -> None:
     assert oddities(text) == []
@@ -169,11 +223,99 @@ def test_no_text_makes_a_tag_of_its_own(text: str) -> None:
 def test_the_words_themselves_are_all_there(text: str) -> None:
     printable = "".join(c for c in text if c.isprintable() or c in "\n\t")
 
-    seen = _Tags()
-    seen.feed(shown(printable))
+    written = _without_gaps(shown(printable))
 
-    without_hosts = re.sub(r"\x00.*?\x00", "", seen.text)
-    assert without_hosts == printable
+    assert "".join(written.split()) == "".join(printable.split())
+
+
+EMPTY_LINES = ("", " ", "\t", "\u200b", "\u3164", "\u2800 ", "\u00a0", "\u202e\u202c")
+
+
+@pytest.mark.parametrize("blank", EMPTY_LINES, ids=ascii)
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", "\u2028", "\u2029", "\x0b", "\x85"]
+)
+def test_a_run_of_empty_lines_is_written_out(blank: str, end: str) -> None:
+    text = f"Dear Ms Okafor{end}{(blank + end) * 70}we also send you 1,450 USD in cash"
+
+    html = shown(text)
+
+    assert ">70 empty lines</span>" in html
+    assert html.count("\n") + html.count("U+") < 8
+    assert "70 empty lines" in oddities(text)
+
+
+@pytest.mark.parametrize(
+    "blank", [" ", "\t", "\u3000", "\u200b", "\u3164", "\u2800", " \u00a0"]
+)
+def test_a_wide_gap_within_a_line_is_written_out(blank: str) -> None:
+    text = f"to your card{blank * 200}and 1,450 USD in cash"
+
+    html = shown(text)
+
+    assert f">{len(blank) * 200} blanks</span>and" in html
+
+
+_GAPPY = st.text(
+    alphabet=st.sampled_from("a. \t\n\r\u00a0\u2003\u200b\u2028\u2800\u3164\u202e"),
+    max_size=120,
+)
+
+
+@given(_GAPPY)
+def test_no_run_of_nothing_is_left_however_it_is_made(text: str) -> None:
+    written = _without_gaps(shown(text))
+
+    assert not re.search(r"\n[ \t]*\n[ \t]*\n[ \t]*\n", written)
+    assert not re.search(r" {16,}", written)
+    assert [c for c in written if c in "a."] == [c for c in text if c in "a."]
+
+
+@given(_GAPPY, _GAPPY)
+def test_no_difference_leaves_a_run_of_nothing(before: str, after: str) -> None:
+    for html in compared(before, after):
+        assert not re.search(r"(\n[ \t]*){7,}", _without_gaps(html))
+
+
+@given(st.characters(categories=["Nd"]))
+def test_every_digit_outside_ascii_is_marked(digit: str) -> None:
+    found = oddities(f"{digit}50.00 USD")
+
+    assert (found == []) == digit.isascii()
+
+
+@given(
+    st.sampled_from(sorted(LOOKS_LIKE)).filter(str.isalpha),
+    st.sampled_from(["pay{}al.com", "{}", "send it to p{}l now"]),
+)
+def test_every_look_alike_of_another_script_is_marked(char: str, text: str) -> None:
+    found = oddities(text.format(char))
+
+    is_latin = unicodedata.name(char).startswith("LATIN")
+    is_apostrophe = unicodedata.category(char) == "Lm" or len(LOOKS_LIKE[char]) > 1
+    assert found or is_latin or is_apostrophe or unicodedata.name(char)[:3] == "CJK"
+
+
+def test_a_long_text_holds_nobody_up() -> None:
+    texts = (
+        "\u0436" * 64_000,
+        " " * 64_000 + "x",
+        "\u200b\n" * 32_000,
+        "p\u0430y " * 16_000,
+    )
+
+    for text in texts:
+        began = time.perf_counter()
+        shown(text)
+        # A square of the length would take minutes.
+        assert time.perf_counter() - began < 20, ascii(text[:4])
+
+
+def _without_gaps(html: str) -> str:
+    """What a page writes of a text, without what it tells about it."""
+    seen = _Tags()
+    seen.feed(html)
+    return re.sub(r"\x00.*?\x00", "", seen.text)
 
 
 class _Tags(HTMLParser):
@@ -187,7 +329,8 @@ class _Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.names.update(name for name, _ in attrs)
-        self._is_host = ("class", "host") in attrs
+        told = (("class", "host"), ("class", "gap"))
+        self._is_host = any(one in attrs for one in told)
         self.text += "\x00" if self._is_host else ""
 
     def handle_endtag(self, tag: str) -> None:
