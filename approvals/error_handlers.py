@@ -2,7 +2,7 @@
 
 import traceback
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import FastAPI, Request
@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from approvals import error_page, problems
+from approvals.auth.local import HOME, local_path
 from approvals.errors import NotSignedIn
 from approvals.problems import Answer
 from orchestrator.errors import KeyturnError
@@ -62,7 +63,9 @@ class CatchBugs:
 def answer(request: Request, found: Answer) -> Response:
     """Return the answer in the form that the asker reads."""
     if wants_page(request):
-        body = error_page.render(found.problem)
+        body = error_page.render(
+            found.problem, sent=_given_back(request, found), back=_came_from(request)
+        )
         return HTMLResponse(body, found.problem.status, headers=found.headers)
     return Response(
         found.problem.model_dump_json(),
@@ -70,6 +73,23 @@ def answer(request: Request, found: Answer) -> Response:
         headers=found.headers,
         media_type=problems.MEDIA_TYPE,
     )
+
+
+def _given_back(request: Request, found: Answer) -> list[tuple[str, str]]:
+    """Return what the form held; of what another site made up, nothing."""
+    if found.problem.status in (401, 403):
+        return []
+    return getattr(request.state, "sent", [])
+
+
+def _came_from(request: Request) -> str:
+    """Return the page of ours that a form was sent from, for the way back."""
+    try:
+        came = urlsplit(request.headers.get("referer", ""))
+    except ValueError:  # what no browser sends, such as `http://[`
+        return HOME
+    is_ours = came.netloc == request.headers.get("host") and request.method == "POST"
+    return local_path(came.path) if is_ours else HOME
 
 
 def wants_page(request: Request) -> bool:

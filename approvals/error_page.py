@@ -1,5 +1,6 @@
 """A problem as a page that needs nothing else to work: no store, no template."""
 
+from collections.abc import Sequence
 from html import escape
 
 from approvals.problems import Problem
@@ -21,7 +22,7 @@ _PAGE = """\
 <p class="muted">{status}</p>
 <h1>{title}</h1>
 <p>{detail}</p>
-<p><a href="/inbox">To the inbox</a></p>
+{kept}<p><a href="{back}">{back_words}</a></p>
 </main>
 </body>
 </html>
@@ -36,10 +37,60 @@ _TITLES = {
 }
 
 
-def render(problem: Problem) -> str:
-    """Return the page, with everything from outside escaped."""
+# What people write by hand, by the names of a form's fields; passwords are never given back.
+_WRITTEN = frozenset(
+    [
+        "reason",
+        "text",
+        "evidence",
+        "words",
+        "detail",
+        "title",
+        "name",
+        "email",
+        "teams",
+        "languages",
+        "url",
+    ]
+)
+_KEPT = """\
+<section class="kept"><h2>What you wrote is kept here</h2>
+<p>Nothing of it was carried out. Go back to its page and send it from there.</p>
+{fields}</section>
+"""
+_FIELD = '<label>{name}<textarea class="textarea" readonly rows="4">\n{value}</textarea></label>\n'
+
+
+def render(
+    problem: Problem, *, sent: Sequence[tuple[str, str]] = (), back: str = "/inbox"
+) -> str:
+    """Return the page, with everything from outside escaped.
+
+    `sent` is what a form held that was not taken: its texts are given back.
+    """
     return _PAGE.format(
+        kept=_kept(sent),
+        back=escape(back),
+        back_words="To the inbox" if back == "/inbox" else "Back to where you were",
         status=escape(f"{problem.status} {problem.title}"),
         title=escape(_TITLES.get(problem.status, problem.title)),
         detail=escape(problem.detail),
     )
+
+
+def _kept(sent: Sequence[tuple[str, str]]) -> str:
+    fields = "".join(
+        _FIELD.format(name=escape(_label(name)), value=escape(value))
+        for name, value in sent
+        if _is_written(name) and value.strip()
+    )
+    return _KEPT.format(fields=fields) if fields else ""
+
+
+def _is_written(name: str) -> bool:
+    """Tell whether people write it; a form made from a schema has `v/` before a name."""
+    return name in _WRITTEN or name.startswith("v/")
+
+
+def _label(name: str) -> str:
+    return name.removeprefix("v/").replace("_", " ").capitalize()

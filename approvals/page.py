@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from approvals import facts, wording
+from approvals import facts, submission, wording
 from approvals.auth import permissions, standing
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
@@ -44,6 +44,21 @@ class Page:
     def may(self, action: Action) -> bool:
         """Tell whether this person's role does `action`."""
         return permissions.may(self.visitor.person, action)
+
+    def typed(self, action: str, name: str, default: str = "") -> str:
+        """Return what was just sent to `action` in a field, where it was not taken."""
+        return next(iter(self.all_typed(action, name)), default)
+
+    def typed_in(self, action: str, *names: str) -> dict[str, str]:
+        """Return what was just sent to `action` in several fields, each by its name."""
+        return {name: self.typed(action, name) for name in names}
+
+    def all_typed(self, action: str, name: str) -> list[str]:
+        """Return all that was just sent to `action` under a field's name."""
+        if self.request.method != "POST" or self.request.url.path != action:
+            return []
+        sent: list[tuple[str, str]] = getattr(self.request.state, "sent", [])
+        return [value for field, value in sent if field == name]
 
     async def is_let_in(self) -> bool:
         """Tell whether the visitor is still let in as they were; for streams."""
@@ -191,6 +206,7 @@ def _build() -> Environment:
         lstrip_blocks=True,
     )
     cast("dict[str, Any]", environment.filters).update(_FILTERS)
+    cast("dict[str, Any]", environment.globals)["form_key"] = submission.new_key
     return environment
 
 

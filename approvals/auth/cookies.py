@@ -63,9 +63,11 @@ class Rotation:
 
     def _add(self, headers: MutableHeaders, scope: Scope) -> None:
         # Signing out takes the cookie back; that answer stays as it is.
-        if "set-cookie" not in headers:
+        parts = parts_in(scope)
+        own = f"{name(parts)}="
+        if not any(one.startswith(own) for one in headers.getlist("set-cookie")):
             carrier = Response()
-            write(carrier, parts_in(scope), scope[_GIVEN])
+            write(carrier, parts, scope[_GIVEN])
             headers.append("set-cookie", carrier.headers["set-cookie"])
 
 

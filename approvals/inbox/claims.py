@@ -12,13 +12,14 @@ from approvals.auth import permissions
 from approvals.inbox import items
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.store import claiming, deadlines, reassigning
 from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
 from orchestrator.store.deadlines import FURTHEST, NoMoreTime
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 REFUSALS = (
     AlreadyDecided,

@@ -10,6 +10,7 @@ from approvals.auth import permissions
 from approvals.inbox import items, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from approvals.wording import sentence
 from orchestrator.binding import DecisionKind
 from orchestrator.errors import InvalidValue, KeyturnError
@@ -23,7 +24,7 @@ from orchestrator.store.approvals import (
     StaleBinding,
 )
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 # What goes back to the item's page, with a status of its own; the rest is an error page.
 REFUSALS = (

@@ -11,9 +11,10 @@ from approvals.form.sent import sent_form
 from approvals.inbox import deciding, items, preview
 from approvals.inbox.item import Editing
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.store.approvals import Answer
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 BAD_FIELDS = "Some fields cannot be used as they are; each says why."
 

@@ -15,6 +15,7 @@ from approvals.facts import in_order, parsed
 from approvals.form import shape
 from approvals.inbox import handing, talk
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator import redaction
 from orchestrator.errors import NotFound
 from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
@@ -23,7 +24,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.reopening import REOPENED
 from orchestrator.store.tables import NoteRow, RunRow
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 NoteKind = Literal["taken", "note", "done_outside"]
 

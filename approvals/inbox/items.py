@@ -16,10 +16,11 @@ from approvals.inbox import flash, hands, preview, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.store import approvals, desk, drafts, openings, watch
 from orchestrator.store.desk import Item
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/inbox/{approval}")

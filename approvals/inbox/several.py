@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query
-from fastapi.responses import HTMLResponse
-from pydantic import JsonValue
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, JsonValue
 
 from approvals import wording
 from approvals.api.approval_body import summary_of
@@ -17,19 +18,22 @@ from approvals.form import shape
 from approvals.inbox import queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.store import batch, desk, openings, undo
+from orchestrator.status import UNDOABLE
+from orchestrator.store import batch, desk, openings, results, undo
 from orchestrator.store.approvals import Answer, MayNotDecide
 from orchestrator.store.batch import MOST, Bound
 from orchestrator.store.deciding import is_held_from
 from orchestrator.store.desk import Waiting
 from orchestrator.store.tables import ApprovalRow
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 # The reason that the record gives.
 UNDONE = "undone with those decided at once"
+CAME = "several decided at once"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Result:
     summary: str
     amount: str
     problem: str
+    row: ApprovalRow
+
+
+class Came(BaseModel):
+    """What one answer to several came to: each item's problem, empty where it has none."""
+
+    decision: str
+    outcomes: dict[str, str]
 
 
 Items = Annotated[list[str], Query(max_length=200)]
@@ -100,7 +112,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
     decision: Annotated[Literal["approve", "reject"], Form()],
     canned: Annotated[str | None, Form(max_length=3)] = None,
     reason: Annotated[str, Form(max_length=2_000)] = "",
-) -> HTMLResponse:
+) -> Response:
     """Give one answer to all of them; each has a result of its own."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
@@ -120,7 +132,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
 @router.post("/inbox/several/undo")
 async def undo_several(
     page: PageDep, item: Annotated[list[str], Form(max_length=MOST)]
-) -> HTMLResponse:
+) -> Response:
     """Take back what was decided at once, each item by itself."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
@@ -133,21 +145,51 @@ async def undo_several(
     return await _done(page, "undo", outcomes)
 
 
-async def _done(
-    page: Page, decision: str, outcomes: Mapping[str, ApprovalRow | KeyturnError]
-) -> HTMLResponse:
-    rows = [one for one in outcomes.values() if isinstance(one, ApprovalRow)]
-    for run in {row.run for row in rows}:
-        page.parts.deliver_soon(run)
+@router.get("/inbox/several/done")
+async def done(page: PageDep, of: str = "") -> HTMLResponse:
+    """Show what became of each, however often it is looked at."""
+    person, store = page.visitor.person, page.parts.store
+    kept = await results.find(store, person=person.id, kind=CAME, result=of)
+    came = Came.model_validate(kept)
+    found = [
+        await _result(page, name, problem) for name, problem in came.outcomes.items()
+    ]
+    rows = [one.row for one in found if not one.problem]
     now = system_clock()
     return await page.show(
         "inbox/several_done.html",
-        decision=decision,
-        results=[await _result(page, name, came) for name, came in outcomes.items()],
+        decision=came.decision,
+        results=found,
         decided=len(rows),
         totals=_totals(rows),
-        undoable=[row.id for row in rows if row.undo_until and now < row.undo_until],
+        undoable=[one.id for one in rows if _is_undoable(one, came.decision, now=now)],
     )
+
+
+async def _done(
+    page: Page, decision: str, outcomes: Mapping[str, ApprovalRow | KeyturnError]
+) -> Response:
+    """Keep what became of each, and go on to the page that shows it."""
+    rows = [one for one in outcomes.values() if isinstance(one, ApprovalRow)]
+    for run in {row.run for row in rows}:
+        page.parts.deliver_soon(run)
+    problems = {
+        name: str(one) if isinstance(one, KeyturnError) else ""
+        for name, one in outcomes.items()
+    }
+    result = await results.keep(
+        page.parts.store,
+        person=page.visitor.person.id,
+        kind=CAME,
+        result=Came(decision=decision, outcomes=problems).model_dump(),
+    )
+    return RedirectResponse(f"/inbox/several/done?of={result}", status_code=303)
+
+
+def _is_undoable(row: ApprovalRow, decision: str, *, now: datetime) -> bool:
+    is_open = row.status in UNDOABLE and row.consumed_by is None
+    in_time = row.undo_until is not None and now < row.undo_until
+    return decision != "undo" and is_open and in_time
 
 
 def _words(decision: str, canned: str | None, reason: str) -> str:
@@ -270,7 +312,7 @@ def _totals(rows: Iterable[ApprovalRow]) -> list[str]:
     return [wording.money(total, currency) for currency, total in sums.items()]
 
 
-async def _result(page: Page, name: str, came: ApprovalRow | KeyturnError) -> Result:
+async def _result(page: Page, name: str, problem: str) -> Result:
     person = page.visitor.person
     item = await desk.item(
         page.parts.store, name, person=person.id, tenant=person.tenant
@@ -279,5 +321,6 @@ async def _result(page: Page, name: str, came: ApprovalRow | KeyturnError) -> Re
         id=name,
         summary=summary_of(item.approval, item.release),
         amount=wording.money(item.approval.amount, item.approval.currency),
-        problem=str(came) if isinstance(came, KeyturnError) else "",
+        problem=problem,
+        row=item.approval,
     )

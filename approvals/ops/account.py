@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from approvals import shown_once
 from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make
 from approvals.auth import accounts, permissions
@@ -12,18 +13,26 @@ from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
 from approvals.errors import WrongPassword
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue
 from orchestrator.store import people, sessions, tokens
 from orchestrator.store.attempts import TooManyAttempts
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
+
+
+# The kind of what its page shows once.
+MADE = "a token"
 
 
 @router.get("/settings")
-async def settings(page: PageDep, done: str = "") -> HTMLResponse:
-    """Show who is signed in, where, and their tokens."""
-    return await _show(page, is_password_set=done == "password")
+async def settings(page: PageDep, done: str = "", made: str = "") -> HTMLResponse:
+    """Show who is signed in, where, and their tokens; one just made, this once."""
+    plain = await shown_once.read(page, made, kind=MADE)
+    shown = await _show(page, plain=plain, is_password_set=done == "password")
+    shown_once.forget(page, shown)
+    return shown
 
 
 @router.post("/settings/password")
@@ -64,14 +73,16 @@ async def create(
     name: Annotated[Line, Form(max_length=100)],
     scope: Annotated[list[Action], Form()] = ["read"],  # noqa: B006 FastAPI copies it
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 30,
-) -> HTMLResponse:
-    """Make a token and show it, this once."""
+) -> Response:
+    """Make a token, and go on to where it is shown once."""
     person = page.visitor.person
     wanted = MakeToken(name=name, scopes=scope, days=days)
     made = await make(
         page.parts.store, person, wanted, by=person, made_with=page.visitor.token
     )
-    return await _show(page, plain=made.secret)
+    return await shown_once.redirect(
+        page, "/settings?made=", kind=MADE, secret=made.secret
+    )
 
 
 @router.post("/settings/tokens/{token}/revoke")

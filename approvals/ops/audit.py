@@ -2,28 +2,31 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, Header
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from approvals.auth.visitor import require
-from approvals.page import PageDep
-from orchestrator.store import audit, ledger_view, people
+from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
+from orchestrator.store import audit, ledger_view, people, results
 from orchestrator.store.approvals import Person
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 Auditor = Annotated[Person, Depends(require("audit.read"))]
 Verifier = Annotated[Person, Depends(require("audit.verify"))]
 PAGE = 100
+VERIFIED = "a chain that was verified"
 
 
 @router.get("/audit")
-async def listing(
+async def listing(  # noqa: PLR0913, PLR0917 the page's parameters
     page: PageDep,
     auditor: Auditor,
     run: str = "",
     kind: str = "",
     before: int | None = None,
+    verified: str = "",
 ) -> HTMLResponse:
     """Show the log, newest first."""
     async with page.parts.store.read() as session:
@@ -42,6 +45,7 @@ async def listing(
         "ops/audit.html",
         rows=rows[:PAGE],
         names=names,
+        found=await _verified(page, verified) if verified else None,
         run=run,
         kind=kind,
         earlier=rows[PAGE - 1].id if len(rows) > PAGE else None,
@@ -49,8 +53,25 @@ async def listing(
 
 
 @router.post("/audit/verify")
-async def verify(page: PageDep, auditor: Verifier) -> HTMLResponse:
-    """Walk the whole chain and say what was found, for a swap."""
-    del auditor
+async def verify(
+    page: PageDep,
+    auditor: Verifier,
+    hx_request: Annotated[str, Header()] = "",
+) -> Response:
+    """Walk the whole chain and say what was found, for a swap or on the page."""
     found = await audit.verify(page.parts.store)
-    return page.part("ops/verified.html", found=found)
+    if hx_request == "true":
+        return page.part("ops/verified.html", found=found)
+    result = await results.keep(
+        page.parts.store,
+        person=auditor.id,
+        kind=VERIFIED,
+        result=found.model_dump(),
+    )
+    return RedirectResponse(f"/audit?verified={result}", status_code=303)
+
+
+async def _verified(page: Page, result: str) -> audit.Finding:
+    person, store = page.visitor.person.id, page.parts.store
+    found = await results.find(store, person=person, kind=VERIFIED, result=result)
+    return audit.Finding.model_validate(found)

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from approvals.auth import permissions
 from approvals.facts import parsed
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import (
     compensating,
@@ -25,7 +26,7 @@ from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.reopening import Later, NeedsAnother, NotDone
 from orchestrator.store.sending import NotUnknown, Resolution
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 
 @router.get("/effects")

@@ -8,11 +8,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.store import incidents, matchings, people, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.incidents import IncidentClosed, NewIncident, Severity
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 Reader = Annotated[Person, Depends(require("incidents.read"))]
 LONGEST_LIST = 100

@@ -12,12 +12,13 @@ from approvals.auth import permissions
 from approvals.form import fill, read, shape, view
 from approvals.form.sent import sent_form
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.errors import InvalidValue, MalformedJson
 from orchestrator.store import releases, runs
 from orchestrator.store.runs import ExternalIdReused, NewRun, NotStarted
 from orchestrator.store.sources import SourceTaken
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 # Where the page itself names the run, so that a form sent twice starts it once.
 SOURCE = "new-run page"

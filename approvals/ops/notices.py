@@ -1,23 +1,27 @@
 """Notices: what one is mailed about, where programs are told, what did not arrive."""
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import JsonValue, TypeAdapter
 
+from approvals import shown_once
 from approvals.auth.visitor import require
 from approvals.notify import hooks
 from approvals.notify.contents import WORDS
 from approvals.notify.errors import BadAddress
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from approvals.wording import sentence
 from orchestrator.notice import KINDS, NoticeKind
-from orchestrator.store import notices, people, webhooks
+from orchestrator.store import notices, people, results, webhooks
 from orchestrator.store.approvals import Person
 from orchestrator.store.notices import NotDead
 from orchestrator.store.webhooks import NewWebhook
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 Reader = Annotated[Person, Depends(require("account.own"))]
 Retrier = Annotated[Person, Depends(require("notices.manage"))]
@@ -26,14 +30,31 @@ Manager = Annotated[Person, Depends(require("webhooks.manage"))]
 NoticeId = Annotated[int, Path(ge=1, lt=10**18)]
 Kinds = Annotated[list[NoticeKind], Form(default_factory=list)]
 LONGEST_LIST = 50
+# Kinds of what a form came to, as its page shows it.
+SHOWN = "a webhook's secret"
+TRIAL = "a webhook's test"
+TRIALS = TypeAdapter(hooks.Trial)
 
 
 @router.get("/notices")
 async def show(
-    page: PageDep, reader: Reader, done: Literal["", "removed"] = ""
+    page: PageDep,
+    reader: Reader,
+    done: Literal["", "removed"] = "",
+    secret: str = "",
+    tried: str = "",
 ) -> HTMLResponse:
     """Show what the reader is mailed about and, to who may see it, the rest."""
-    return await _show(page, reader, is_removed=done == "removed")
+    plain = await shown_once.read(page, secret, kind=SHOWN)
+    shown = await _show(
+        page,
+        reader,
+        secret=None if plain is None else _named(plain),
+        tried=await _trial(page, tried) if tried else None,
+        is_removed=done == "removed",
+    )
+    shown_once.forget(page, shown)
+    return shown
 
 
 @router.post("/notices/mail")
@@ -74,8 +95,8 @@ async def add(
     kinds: Kinds,
     url: Annotated[str, Form(max_length=2_000)] = "",
     with_arguments: Annotated[bool, Form()] = False,  # noqa: FBT002 a form's box
-) -> HTMLResponse:
-    """Add a webhook and show its secret, this once."""
+) -> Response:
+    """Add a webhook, and go on to where its secret is shown once."""
     new = NewWebhook(
         url=url.strip(),
         events=tuple(kinds),
@@ -88,27 +109,33 @@ async def add(
         )
     except (BadAddress, hooks.NoSecretKey) as error:
         return await _show(page, manager, problem=sentence(error), status=422)
-    return await _show(page, manager, secret=(row.id, secret))
+    return await _to_secret(page, row.id, secret)
 
 
 @router.post("/webhooks/{webhook}/rotate")
-async def rotate(page: PageDep, manager: Manager, webhook: str) -> HTMLResponse:
-    """Give a webhook a new secret and show it, this once."""
+async def rotate(page: PageDep, manager: Manager, webhook: str) -> Response:
+    """Give a webhook a new secret, and go on to where it is shown once."""
     parts = page.parts
     row, secret = await hooks.rotate(
         parts.settings, parts.store, webhook, tenant=manager.tenant, by=manager.id
     )
-    return await _show(page, manager, secret=(row.id, secret))
+    return await _to_secret(page, row.id, secret)
 
 
 @router.post("/webhooks/{webhook}/test")
-async def try_out(page: PageDep, manager: Manager, webhook: str) -> HTMLResponse:
-    """Post a notice of the kind `webhook.test` and show what came of it."""
+async def try_out(page: PageDep, manager: Manager, webhook: str) -> Response:
+    """Post a notice of the kind `webhook.test`, and go on to what came of it."""
     parts = page.parts
     came = await hooks.attempt(
         parts.settings, parts.store, webhook, tenant=manager.tenant
     )
-    return await _show(page, manager, tried=(webhook, came))
+    result = await results.keep(
+        parts.store,
+        person=manager.id,
+        kind=TRIAL,
+        result={"webhook": webhook, "came": TRIALS.dump_python(came, mode="json")},
+    )
+    return RedirectResponse(f"/notices?tried={result}", status_code=303)
 
 
 @router.post("/webhooks/{webhook}/enable")
@@ -168,6 +195,27 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
         tried=tried,
         is_removed=is_removed,
     )
+
+
+async def _to_secret(page: Page, webhook: str, secret: str) -> Response:
+    text = json.dumps([webhook, secret])
+    return await shown_once.redirect(page, "/notices?secret=", kind=SHOWN, secret=text)
+
+
+def _named(plain: str) -> tuple[str, str]:
+    """Return a webhook's id and its secret, as they were sealed together.
+
+    Both are empty where the secret was shown before.
+    """
+    webhook, secret = json.loads(plain or '["", ""]')
+    return webhook, secret
+
+
+async def _trial(page: Page, result: str) -> tuple[str, hooks.Trial]:
+    person, store = page.visitor.person, page.parts.store
+    found = await results.find(store, person=person.id, kind=TRIAL, result=result)
+    kept = cast("dict[str, JsonValue]", found)
+    return str(kept["webhook"]), TRIALS.validate_python(kept["came"])
 
 
 def _words(kind: NoticeKind) -> str:

@@ -1,11 +1,12 @@
 """Everybody's accounts, for whoever manages people."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, cast, get_args
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
+from approvals import shown_once
 from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make, managed
 from approvals.auth import accounts, permissions
@@ -14,12 +15,21 @@ from approvals.auth.visitor import require
 from approvals.errors import MayNot
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from approvals.wording import sentence
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound, in_words
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import people, proposals, reassigning, tenants, tokens
-from orchestrator.store.access import LastAdmin, OwnAccess
+from orchestrator.store import (
+    access,
+    people,
+    proposals,
+    reassigning,
+    results,
+    tenants,
+    tokens,
+)
+from orchestrator.store.access import Change, LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.people import EmailTaken, NewPerson, Profile
 from orchestrator.store.proposals import NobodyElseConfirms
@@ -27,7 +37,7 @@ from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.tables import PersonRow, ProposalRow
 from orchestrator.store.tenants import NewTenant, TenantDeclared
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 Manager = Annotated[Person, Depends(require("people.manage"))]
 ROLES = get_args(Role)
@@ -43,6 +53,11 @@ REFUSALS = (
     NeedsSecondPerson,
 )
 Why = Annotated[str, Form(max_length=500)]
+Sure = Annotated[str, Form(max_length=3)]
+NOT_SURE = (
+    "This takes something away at once, by you alone; giving it back takes another "
+    "admin. Tick the box that says so, and send it again."
+)
 SAID = {
     "asked": Flash(
         "You asked for it", "Nothing is changed until another admin confirms it."
@@ -51,6 +66,17 @@ SAID = {
     "decline": Flash("Declined", "Nothing was changed."),
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
+
+# Kinds of what a form came to, as its page shows it.
+MADE = "a token of a service"
+ITEMS = "items given away"
+
+
+class GivenAway(BaseModel):
+    """How many items went to somebody else, and which stayed, with the reason."""
+
+    given: int
+    stayed: list[tuple[str, str]]
 
 
 @router.get("/settings/people")
@@ -87,9 +113,15 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
 
 
 @router.get("/settings/people/{person}")
-async def show(page: PageDep, manager: Manager, person: str) -> HTMLResponse:
-    """Show one account."""
-    return await _show(page, manager, person)
+async def show(
+    page: PageDep, manager: Manager, person: str, made: str = "", came: str = ""
+) -> HTMLResponse:
+    """Show one account; a token just made, this once; what became of its items."""
+    plain = await shown_once.read(page, made, kind=MADE)
+    given = await _given(page, came) if came else None
+    shown = await _show(page, manager, person, plain=plain, came=given)
+    shown_once.forget(page, shown)
+    return shown
 
 
 @router.post("/settings/people/{person}/profile")
@@ -121,9 +153,13 @@ async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
     role: Annotated[Role, Form()],
     tenant: Annotated[str, Form(max_length=200)] = "",
     reason: Why = "",
+    sure: Sure = "",
 ) -> Response:
     """Change role and tenant, or ask for it."""
+    wanted = Change(role=role, tenant=tenant.strip() or None)
     try:
+        if sure != "yes" and await _takes_away(page, manager, person, wanted):
+            raise InvalidValue(NOT_SURE)
         done = await accounts.set_access(
             page.parts.store,
             person,
@@ -143,9 +179,12 @@ async def set_password(
     manager: Manager,
     person: str,
     password: Annotated[str, Form(max_length=2_000)] = "",
+    sure: Sure = "",
 ) -> Response:
     """Ask for somebody to get a new password; without one, take theirs away."""
     try:
+        if not password and sure != "yes":
+            raise InvalidValue(NOT_SURE)
         done = await accounts.reset_password(
             page.parts.store, person, password or None, by=manager
         )
@@ -155,18 +194,21 @@ async def set_password(
 
 
 @router.post("/settings/people/{person}/open")
-async def set_open(
+async def set_open(  # noqa: PLR0913, PLR0917 the form's fields
     page: PageDep,
     manager: Manager,
     person: str,
     wanted: Annotated[Literal["open", "closed"], Form()],
     reason: Why = "",
+    sure: Sure = "",
 ) -> Response:
     """Close an account, or ask for it to be opened again."""
     store, why = page.parts.store, reason.strip() or None
     try:
         if wanted == "open":
             done = await accounts.reopen(store, person, by=manager, reason=why)
+        elif sure != "yes":
+            raise InvalidValue(NOT_SURE)
         else:
             done = await accounts.close(store, person, by=manager)
     except REFUSALS as error:
@@ -190,8 +232,14 @@ async def hand_over(
         )
     except (NotFound, InvalidValue) as error:
         return await _show(page, manager, person, problem=sentence(error))
-    stayed = [(item, why) for item, why in came if isinstance(why, KeyturnError)]
-    return await _show(page, manager, person, came=(len(came) - len(stayed), stayed))
+    stayed = [[item, str(why)] for item, why in came if isinstance(why, KeyturnError)]
+    result = await results.keep(
+        page.parts.store,
+        person=manager.id,
+        kind=ITEMS,
+        result={"given": len(came) - len(stayed), "stayed": cast("JsonValue", stayed)},
+    )
+    return RedirectResponse(f"/settings/people/{person}?came={result}", status_code=303)
 
 
 @router.post("/settings/tenants")
@@ -222,8 +270,8 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
     name: Annotated[Line, Form(max_length=100)],
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 90,
     bound: Annotated[str, Form(max_length=2_000)] = "",
-) -> HTMLResponse:
-    """Make a token for a service and show it, this once."""
+) -> Response:
+    """Make a token for a service, and go on to where it is shown once."""
     owner = await managed(page.parts.store, person, manager)
     wanted = MakeToken(
         name=name,
@@ -237,7 +285,8 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
         )
     except KeyturnError as error:
         return await _show(page, manager, person, problem=str(error))
-    return await _show(page, manager, person, plain=made.secret)
+    path = f"/settings/people/{person}?made="
+    return await shown_once.redirect(page, path, kind=MADE, secret=made.secret)
 
 
 @router.post("/settings/people/{person}/tokens/{token}/revoke")
@@ -248,6 +297,24 @@ async def revoke_token(
     owner = await managed(page.parts.store, person, manager)
     await tokens.revoke(page.parts.store, token, by=manager.id, person=owner.id)
     return _back(person)
+
+
+async def _takes_away(page: Page, manager: Person, person: str, wanted: Change) -> bool:
+    """Tell whether a change is one person's act, which two are needed to take back."""
+    async with page.parts.store.read() as session:
+        row = await people.get(session, person, tenant=manager.tenant)
+    before, after = access.of(row), wanted.of(row)
+    # Of one's own nothing is taken at all, which is said instead.
+    return (
+        row.id != manager.id and after != before and not access.is_more(before, after)
+    )
+
+
+async def _given(page: Page, result: str) -> GivenAway:
+    found = await results.find(
+        page.parts.store, person=page.visitor.person.id, kind=ITEMS, result=result
+    )
+    return GivenAway.model_validate(found)
 
 
 def _labels(text: str) -> tuple[str, ...]:
@@ -306,8 +373,8 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
     person: str,
     *,
     problem: str = "",
-    plain: str = "",
-    came: tuple[int, list[tuple[str, KeyturnError]]] | None = None,
+    plain: str | None = None,
+    came: GivenAway | None = None,
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
         row = await people.get(session, person, tenant=manager.tenant)

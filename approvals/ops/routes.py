@@ -12,6 +12,7 @@ from approvals.ops import (
     notices,
     people,
     runs,
+    sent,
     switches,
 )
 
@@ -28,5 +29,6 @@ for part in (
     notices,
     account,
     people,
+    sent,
 ):
     router.include_router(part.router)

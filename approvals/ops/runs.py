@@ -14,6 +14,7 @@ from approvals.facts import in_order, parsed
 from approvals.form import shape
 from approvals.ops import timeline as drawing
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator import redaction
 from orchestrator.status import RunStatus
 from orchestrator.store import people, releases, runs, timeline, watch
@@ -21,7 +22,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import RunRow
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 PAGE = 50
 Control = Literal["pause", "resume", "cancel"]

@@ -1,12 +1,13 @@
 """Switches: what holds the machine, what a new one would hold, and budgets used."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from approvals import loosening, problems
 from approvals.api import tenancy
@@ -14,18 +15,28 @@ from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, in_words
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import ledger_view, proposals, releases, runs, scopes, switches
+from orchestrator.store import (
+    ledger_view,
+    proposals,
+    releases,
+    results,
+    runs,
+    scopes,
+    switches,
+)
 from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.proposals import ProposalClosed
 from orchestrator.store.runs import Filter
 from orchestrator.store.second_person import NeedsSecondPerson
+from orchestrator.store.switches import Barrier
 from orchestrator.switch import Mode, Scope, Switch
 
-router = APIRouter()
+router = APIRouter(route_class=PageRoute)
 
 Operator = Annotated[Person, Depends(require("switches.set"))]
 SAID = {
@@ -53,6 +64,30 @@ def _scope(  # noqa: PLR0913, PLR0917 a scope's fields
 
 
 ScopeDep = Annotated[Scope, Depends(_scope)]
+SET = "a switch that was set"
+NOT_SURE = (
+    "Setting a switch takes you alone, lifting it takes two people. Tick the box that "
+    "says so, and set it again."
+)
+
+
+class WasSet(BaseModel):
+    """What setting a switch came to, at that moment."""
+
+    scope: str
+    sending: list[str]
+    revoked: list[str]
+    unknown: list[str]
+
+    @classmethod
+    def of(cls, barrier: Barrier, unknown: Iterable[str]) -> Self:
+        """Return what there is to tell of it."""
+        return cls(
+            scope=str(barrier.switch.scope),
+            sending=list(barrier.sending),
+            revoked=list(barrier.revoked),
+            unknown=list(unknown),
+        )
 
 
 @router.get("/ops")
@@ -81,17 +116,32 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     reason: Annotated[str, Form(max_length=500)] = "",
     value: Annotated[str, Form(max_length=200)] = "",
     minutes: Annotated[str, Form(max_length=8)] = "",
+    sure: Annotated[str, Form(max_length=3)] = "",
 ) -> Response:
-    """Set a switch; show what may still reach the provider."""
+    """Set a switch, and go on to what may still reach the provider."""
     scope = _of_person(operator, scope)
     try:
+        _check_sure(sure)
         switch = _switch(operator, scope, mode, reason.strip(), value.strip(), minutes)
     except InvalidValue as error:
         return await _show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch)
     async with page.parts.store.read() as session:
         unknown = await scopes.unknown_names(session, scope)
-    return await page.show("ops/barrier.html", barrier=barrier, unknown=unknown)
+    result = await results.keep(
+        page.parts.store,
+        person=operator.id,
+        kind=SET,
+        result=WasSet.of(barrier, unknown).model_dump(),
+    )
+    return RedirectResponse(f"/ops/set?of={result}", status_code=303)
+
+
+@router.get("/ops/set")
+async def was_set(page: PageDep, operator: Operator, of: str = "") -> HTMLResponse:
+    """Show what a switch held back when it was set, and what may still arrive."""
+    kept = await results.find(page.parts.store, person=operator.id, kind=SET, result=of)
+    return await page.show("ops/barrier.html", was=WasSet.model_validate(kept))
 
 
 @router.post("/ops/switches/{switch}/clear")
@@ -156,6 +206,11 @@ async def pause_all(
             if run.status not in ENDED_RUNS and run.paused_by is None:
                 await _pause(page, run.id, reason)
                 held += 1
+
+
+def _check_sure(sure: str) -> None:
+    if sure != "yes":
+        raise InvalidValue(NOT_SURE)
 
 
 def _of_person(operator: Person, scope: Scope) -> Scope:

@@ -1,5 +1,7 @@
 // What the pages need beyond htmx. No key and no link in a text ever decides anything.
 import { tinykeys } from "/static/vendor/tinykeys.module.js";
+import "/static/kept.js";
+import { isSeen } from "/static/seen.js";
 
 // An answer meant for the item before must not land on this one: no form that decides
 // is sent, and no key is heard, within this time after the item came into view.
@@ -67,6 +69,11 @@ document.addEventListener("submit", (event) => {
   const isOurs = !form.dataset.of || form.dataset.of === itemHere();
   if (form.dataset.sent || !isOurs) {
     event.preventDefault();
+    return;
+  }
+  if (form.querySelector("[data-needs-seen]") && !isSeen()) {
+    event.preventDefault();
+    toast("Not sent: part of what you would approve was not on your screen yet. Read on first.");
     return;
   }
   if (performance.now() - shownAt < SETTLE_MS) {
@@ -226,7 +233,7 @@ const itemKey = (run) => key((event) => {
 tinykeys(window, {
   j: key(() => move(1)),
   k: key(() => move(-1)),
-  a: itemKey(() => document.querySelector("#approve")?.focus()),
+  a: itemKey(() => document.querySelector("#approve:enabled, .decide [data-unseen]:not([hidden]) [data-read-on]")?.focus()),
   c: itemKey(() => open("#change")),
   e: itemKey(() => open("#edit")),
   r: itemKey(() => open("#reject")),

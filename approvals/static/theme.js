@@ -1,5 +1,7 @@
 // Light or dark before anything is drawn: the person's choice, else the system's.
 (() => {
+  // Without scripts a page is one column, and what decides comes after what is decided.
+  document.documentElement.classList.add("js");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => {
     try { return localStorage.getItem("theme"); } catch { return null; }

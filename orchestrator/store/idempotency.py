@@ -43,6 +43,15 @@ async def claim(store: Store, *, person: str, key: str, request: str) -> Kept | 
         raise _in_use(key) from None
 
 
+async def answer(store: Store, *, person: str, key: str) -> Kept | None:
+    """Return the first request's answer, or None where it has none yet."""
+    async with store.read() as session:
+        row = await session.get(IdempotencyRow, (person, key))
+    if row is None or row.status is None:
+        return None
+    return Kept(status=row.status, body=row.body or "")
+
+
 async def keep(store: Store, *, person: str, key: str, answer: Kept) -> None:
     """Keep the answer for whoever repeats the request."""
     async with store.write() as session:

@@ -65,3 +65,15 @@ async def sign_in(address: str, browser: Browser) -> AsyncIterator[SignIn]:
     for context in contexts:
         await context.close()
     assert faults == [], "script errors or blocked content in the pages"
+
+
+async def read_on(page: Page) -> int:
+    """Press what leads to the next part that was not seen, as often as it is there."""
+    presses = 0
+    button = page.locator("[data-read-on]:visible").first
+    await page.wait_for_timeout(100)
+    while await button.count() and presses < 40:
+        await button.click()
+        await page.wait_for_timeout(80)
+        presses += 1
+    return presses

@@ -5,7 +5,7 @@ from playwright.async_api import Page, expect
 from orchestrator.store import approvals
 from orchestrator.store.engine import Store
 from tests.approvals.pages.seed import Seed
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, read_on
 
 # A form that decides is not sent before the page has been in view for this long.
 SETTLE_MS = 1_100
@@ -21,6 +21,7 @@ async def test_an_agent_edits_and_approves(
     await page.get_by_role("link", name="Edit first").click()
     await page.get_by_label("Amount, amount").fill("80.00")
     await expect(page.get_by_role("row", name="Amount 84.50 USD 80.00")).to_be_visible()
+    await read_on(page)
     await page.wait_for_timeout(SETTLE_MS)
     await page.get_by_role("button", name="Approve as edited").click()
 
@@ -59,6 +60,7 @@ async def test_the_second_of_two_browsers_is_told_and_keeps_the_draft(
     await letter.fill("My careful words")
     await expect(ana.get_by_text("Draft kept")).to_be_visible()
 
+    await read_on(other)
     await other.wait_for_timeout(SETTLE_MS)
     await other.get_by_role("button", name="Approve", exact=True).click()
     await other.wait_for_url("**?done=**")
@@ -67,6 +69,7 @@ async def test_the_second_of_two_browsers_is_told_and_keeps_the_draft(
     await expect(ana.get_by_text("Other approved it")).to_be_visible()
     await expect(ana.get_by_role("button", name="Approve", exact=True)).to_be_hidden()
     await expect(letter).to_have_value("My careful words")
+    await read_on(ana)
     await ana.get_by_role("button", name="Approve as edited").click()
     await expect(ana.get_by_text("Somebody was first")).to_be_visible()
     await expect(ana.get_by_text("Other decided approve")).to_be_visible()
@@ -81,6 +84,7 @@ async def test_the_queue_follows_what_others_do(sign_in: SignIn, seed: Seed) -> 
     await expect(row).to_be_visible()
 
     await other.goto(f"/inbox/{item}")
+    await read_on(other)
     await other.wait_for_timeout(SETTLE_MS)
     await other.get_by_role("button", name="Approve", exact=True).click()
 
@@ -138,11 +142,12 @@ async def test_a_double_click_does_not_decide_the_next_item(
 ) -> None:
     page = await sign_in("agent")
     await page.goto(f"/inbox/{seed.approvals['refund_order']}")
+    await read_on(page)
     await page.wait_for_timeout(SETTLE_MS)
 
     await page.locator("#approve").click()
     await page.wait_for_url("**?done=**")
-    await page.locator("#approve").click()
+    await page.locator("#approve").click(force=True)
 
     await page.wait_for_timeout(SETTLE_MS)
     assert await _status(store, seed.approvals["refund_order"]) == "approved"

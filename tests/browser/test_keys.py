@@ -5,7 +5,7 @@ from playwright.async_api import Page, expect
 from orchestrator.store import approvals
 from orchestrator.store.engine import Store
 from tests.approvals.pages.seed import Seed
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, read_on
 
 # The page hears keys of an item once it has been in focus for half a second.
 HEARD_MS = 900
@@ -34,6 +34,7 @@ async def test_no_key_is_heard_as_another_item_takes_the_place(
     page = await sign_in("agent")
     item = seed.approvals["refund_order"]
     await page.goto(f"/inbox/{item}")
+    await read_on(page)
     await page.wait_for_timeout(HEARD_MS)
     await page.evaluate(
         "document.querySelector('[data-item]').dataset.item = 'ap-another'"
@@ -59,6 +60,7 @@ async def test_enter_presses_a_button_only_once_it_was_looked_at(
     page = await sign_in("agent")
     item = seed.approvals["refund_order"]
     await page.goto(f"/inbox/{item}")
+    await read_on(page)
     await page.wait_for_timeout(SETTLE_MS)
 
     await page.keyboard.press("a")

@@ -12,7 +12,7 @@ from tests.approvals.pages.seed import (
     start,
     take_turn,
 )
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, read_on
 
 
 async def test_an_agent_opens_two_and_decides_both(
@@ -38,6 +38,7 @@ async def test_an_agent_opens_two_and_decides_both(
     await expect(
         page.get_by_role("heading", name="2 items, one answer")
     ).to_be_visible()
+    await read_on(page)
     await page.wait_for_timeout(1_100)
     await page.get_by_role("button", name="Approve all 2: 139.50 USD").click()
 

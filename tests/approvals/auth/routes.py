@@ -48,7 +48,7 @@ BODIES: Mapping[str, Mapping[str, object]] = {
     "POST /settings/people/{person}/profile": {"name": "Another"},
     "POST /settings/people/{person}/access": {"role": "admin", "tenant": "alder"},
     "POST /settings/people/{person}/password": {"password": "a new password"},
-    "POST /settings/people/{person}/open": {"wanted": "closed"},
+    "POST /settings/people/{person}/open": {"wanted": "closed", "sure": "yes"},
     "POST /settings/people/{person}/tokens": {"name": "a token"},
     "POST /settings/people/{person}/items": {"reason": "to share"},
     "POST /webhooks/{webhook}/remove": {"sure": "yes"},

@@ -72,6 +72,12 @@ class Visitor:
     async def post(self, path: str, **fields: str | list[str]) -> httpx2.Response:
         return await self.client.post(path, data={"csrf": self.csrf, **fields})
 
+    async def send(self, path: str, **fields: str | list[str]) -> httpx2.Response:
+        """Post, and go on to where that leads, as a browser does."""
+        answer = await self.post(path, **fields)
+        assert answer.status_code == 303, answer.text
+        return await self.get(answer.headers["location"])
+
     async def edit(self, approval: str, binding: str, **fields: str) -> httpx2.Response:
         """Send an edit as the page does: what it changes was shown first."""
         shown = (await self.post(f"/inbox/{approval}/draft", **fields)).text

@@ -77,7 +77,7 @@ async def test_a_token_of_the_page_does_what_was_ticked(
 ) -> None:
     lead = await doors.visit("lead")
 
-    page = (await lead.post("/settings/tokens", name="t", scope="read")).text
+    page = (await lead.send("/settings/tokens", name="t", scope="read")).text
     found = re.search(r"kt_[\w-]{43}", page)
     again = (await lead.get("/settings")).text
 
@@ -129,13 +129,15 @@ async def test_p11_two_admins_invite_and_raise_people(
     path = f"/settings/people/{(await _person(store, 'eve@example.com')).id}"
     access = await admin.post(f"{path}/access", role="lead", tenant="acme")
     no = await _answer(doors, store, "mia", "decline")
-    less = await admin.post(f"{path}/access", role="developer", tenant="acme")
+    less = await admin.post(
+        f"{path}/access", role="developer", tenant="acme", sure="yes"
+    )
     profile = await admin.post(
         f"{path}/profile", name="Eve E.", teams="returns, vip", languages="de"
     )
     password = await admin.post(f"{path}/password", password=NEW)
     await _answer(doors, store, "mia", "confirm")
-    closed = await admin.post(f"{path}/open", wanted="closed")
+    closed = await admin.post(f"{path}/open", wanted="closed", sure="yes")
     page = (await admin.get(path)).text
 
     done = (invited, yes, access, no, less, profile, password, closed)
@@ -175,7 +177,7 @@ async def test_what_cannot_be_changed_is_said_on_the_page(
     )
     wrong = await admin.post("/settings/people", name="A", email="no", role="king")
     role = await admin.post(f"{own}/access", role="agent")
-    out = await admin.post(f"{own}/open", wanted="closed")
+    out = await admin.post(f"{own}/open", wanted="closed", sure="yes")
 
     assert [one.status_code for one in (taken, wrong, role, out)] == [422] * 4
     assert "agent@example.com already" in taken.text
@@ -198,7 +200,7 @@ async def test_a_service_gets_its_token_from_an_admin(
     invited = await admin.post("/settings/people", kind="service", **fields)
     path = invited.headers["location"]
 
-    page = (await admin.post(f"{path}/tokens", name="help desk")).text
+    page = (await admin.send(f"{path}/tokens", name="help desk")).text
 
     found = re.search(r"kt_[\w-]{43}", page)
     assert found is not None

@@ -69,12 +69,12 @@ async def test_an_admin_adds_a_webhook_and_sees_its_secret_once(
 ) -> None:
     admin = await doors.visit("admin")
     async with receiving() as receiver:
-        added = await admin.post(
+        added = await admin.send(
             "/webhooks", url=f"{receiver.url}/hook", kinds="effect.unknown"
         )
         [hook] = await _hooks(store)
         secret = added.text.split("whsec_", 1)[1].split("<", 1)[0]
-        tried = await admin.post(f"/webhooks/{hook.id}/test")
+        tried = await admin.send(f"/webhooks/{hook.id}/test")
 
     receiver.posted[0].verified(f"whsec_{secret}")
     assert "accepted the test (200)" in tried.text

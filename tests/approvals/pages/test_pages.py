@@ -399,8 +399,12 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
     visitor = await doors.visit("operator")
 
     impact = await visitor.post("/ops/impact", tool="refund_order")
-    set_ = await visitor.post(
-        "/ops/switches", tool="refund_order", mode="halt", reason="Double refunds"
+    set_ = await visitor.send(
+        "/ops/switches",
+        tool="refund_order",
+        mode="halt",
+        reason="Double refunds",
+        sure="yes",
     )
     async with store.read() as session:
         switch = (await session.execute(select(SwitchRow))).scalar_one()
@@ -429,7 +433,7 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
 async def test_a_switch_needs_a_reason(doors: Doors) -> None:
     visitor = await doors.visit("operator")
 
-    found = await visitor.post("/ops/switches", mode="halt", reason=" ")
+    found = await visitor.post("/ops/switches", mode="halt", reason=" ", sure="yes")
 
     assert found.status_code == 422
     assert "needs a reason" in found.text
@@ -544,7 +548,7 @@ async def test_incidents_are_read_by_auditors_and_worked_on_by_operators(
 async def test_the_audit_log_is_verified_on_its_page(doors: Doors) -> None:
     visitor = await doors.visit("auditor")
 
-    found = await visitor.post("/audit/verify")
+    found = await visitor.send("/audit/verify")
 
     assert "The chain holds" in found.text
 
@@ -552,7 +556,7 @@ async def test_the_audit_log_is_verified_on_its_page(doors: Doors) -> None:
 async def test_a_token_is_shown_once(doors: Doors) -> None:
     visitor = await doors.visit("developer")
 
-    made = (await visitor.post("/settings/tokens", name="ci", days="7")).text
+    made = (await visitor.send("/settings/tokens", name="ci", days="7")).text
     later = (await visitor.get("/settings")).text
 
     assert "kt_" in made

@@ -23,7 +23,7 @@ async def test_several_are_opened_confirmed_and_decided(
 
     assert page.status_code == 200
     assert "115.00 USD" in page.text
-    assert page.text.count('<li class="panel">') == 2
+    assert page.text.count('<li class="panel" data-bound>') == 2
     assert "2 of 2 approved: 115.00 USD" in done.text
     assert [await _status(store, one) for one in items] == ["approved", "approved"]
 
@@ -111,8 +111,8 @@ async def test_several_are_undone_in_one_go(
     page = await visitor.get(f"/inbox/several/confirm?{_query(items)}")
     done = await _decide(visitor, items, page.text, decision="approve")
 
-    undone = await visitor.post("/inbox/several/undo", item=items)
-    again = await visitor.post("/inbox/several/undo", item=items)
+    undone = await visitor.send("/inbox/several/undo", item=items)
+    again = await visitor.send("/inbox/several/undo", item=items)
 
     assert "Undo all 2" in done.text
     assert "2 of 2 undone" in undone.text
@@ -185,7 +185,7 @@ async def _with_opened(
 
 async def _decide(visitor: Visitor, items: list[str], page: str, **fields: str):
     bindings = page.split('name="binding" value="')[1 : len(items) + 1]
-    return await visitor.client.post(
+    answer = await visitor.client.post(
         "/inbox/several/decide",
         data={
             "csrf": visitor.csrf,
@@ -194,6 +194,8 @@ async def _decide(visitor: Visitor, items: list[str], page: str, **fields: str):
             **fields,
         },
     )
+    led = answer.headers.get("location")
+    return await visitor.get(led) if led else answer
 
 
 def _query(items: list[str]) -> str:

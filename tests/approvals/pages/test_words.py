@@ -159,7 +159,7 @@ async def test_a_proposal_says_in_words_what_it_does(
     admin = await doors.visit("admin")
     other = seed.people["other"]
     asker = seed.people["operator"]
-    await admin.post(f"/settings/people/{other.id}/open", wanted="closed")
+    await admin.post(f"/settings/people/{other.id}/open", wanted="closed", sure="yes")
     await proposals.to_grant(
         store,
         other.id,
@@ -168,7 +168,11 @@ async def test_a_proposal_says_in_words_what_it_does(
         reason="Back from leave.",
     )
     await admin.post(
-        "/ops/switches", tool="refund_order", mode="halt", reason="It is down."
+        "/ops/switches",
+        tool="refund_order",
+        mode="halt",
+        reason="It is down.",
+        sure="yes",
     )
     shown = (await admin.get("/ops")).text
     switch = shown.split("/ops/switches/", 1)[1].split("/", 1)[0]
@@ -191,7 +195,7 @@ async def test_all_that_somebody_holds_is_given_away_on_their_page(
 
     before = (await admin.get(base)).text
     bare = await admin.post(f"{base}/items", to=other.id)
-    given = (await admin.post(f"{base}/items", to=other.id, reason="On leave.")).text
+    given = (await admin.send(f"{base}/items", to=other.id, reason="On leave.")).text
     refused = await agent.post(f"{base}/items", to=other.id, reason="Mine.")
 
     assert "1 item of the inbox" in before

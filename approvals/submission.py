@@ -1,0 +1,180 @@
+"""Forms of pages, each sent once: a repetition shows what came of the first.
+
+Every form carries a key of its own. The first request under a key acts; another one,
+from a double click, a reload, a second tab or after a lost answer, is led to where the
+first was led. What was refused frees its key, so that it can be corrected and sent again.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+
+from approvals.auth.gate import gate
+from approvals.auth.visitor import CSRF_FIELD, Visitor
+from approvals.dependencies import parts_of
+from orchestrator.errors import StoreUnavailable
+from orchestrator.store import idempotency
+from orchestrator.store.engine import Store
+from orchestrator.store.idempotency import Kept, KeyInUse
+from orchestrator.store.sealed import Sealed
+
+log = structlog.get_logger()
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+FIELD: Final = "form"
+SEE_OTHER: Final = 303
+# A double click waits so long for what the first click is doing.
+PATIENCE_S: Final = 10.0
+_LOOK_AGAIN_S = 0.1
+_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def new_key() -> str:
+    """Return the key of one form on one page."""
+    return secrets.token_urlsafe(16)
+
+
+class PageRoute(APIRoute):
+    """A route of pages: what its forms send is carried out once."""
+
+    def get_route_handler(self) -> Handler:
+        """Return FastAPI's handler, which acts once for a form's key."""
+        handle = super().get_route_handler()
+        if "POST" not in (self.methods or ()):
+            return handle
+
+        async def once(request: Request) -> Response:
+            if not _is_form(request):
+                return await handle(request)
+            # Before the fields are looked at, as everywhere.
+            await gate(request, parts_of(request))
+            sent = await _sent(request)
+            key = dict(sent).get(FIELD, "")
+            visitor: Visitor | None = getattr(request.state, "visitor", None)
+            if visitor is None or _KEY.fullmatch(key) is None:
+                return await handle(request)
+            own = _Submission(parts_of(request).store, visitor.person.id, key)
+            return await _answered(request, handle, own, sent)
+
+        return once
+
+
+async def outcome(store: Store, *, person: str, key: str) -> str | None:
+    """Return where the form with this key led, or None where it was not carried out."""
+    if _KEY.fullmatch(key) is None:
+        return None
+    kept = await idempotency.answer(store, person=person, key=_row_key(key))
+    found = _Submission(store, person, key).opened(kept)
+    return found.headers["location"] if found else None
+
+
+async def _answered(
+    request: Request, handle: Handler, own: "_Submission", sent: list[tuple[str, str]]
+) -> Response:
+    before = await own.claim(_digest(request, sent))
+    if before is not None:
+        return before
+    try:
+        response = await handle(request)
+    except Exception:
+        await own.drop()
+        raise
+    if response.status_code == SEE_OTHER:
+        await own.keep(response)
+    else:
+        await own.drop()
+    return response
+
+
+class _Submission:
+    """One form of one person, by its key; the record holds the key's digest alone."""
+
+    def __init__(self, store: Store, person: str, key: str) -> None:
+        self._store = store
+        self._person = person
+        self._key = _row_key(key)
+        # The answer may carry what opens a secret: only the form's own key opens it.
+        self._sealed = Sealed(key)
+
+    async def claim(self, request: str) -> Response | None:
+        """Return the first one's answer, or None for the first; wait while it acts."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        while True:
+            try:
+                kept = await idempotency.claim(
+                    self._store, person=self._person, key=self._key, request=request
+                )
+            except KeyInUse:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            else:
+                return self.opened(kept)
+
+    async def keep(self, response: Response) -> None:
+        """Keep where the first was led, with the cookies that it was given."""
+        cookies = response.headers.getlist("set-cookie")
+        answer = json.dumps([response.headers["location"], cookies])
+        kept = Kept(status=SEE_OTHER, body=self._sealed.seal(answer))
+        try:
+            await idempotency.keep(
+                self._store, person=self._person, key=self._key, answer=kept
+            )
+        except StoreUnavailable as error:
+            # What was sent is committed; only a repetition will have to wait.
+            log.warning("form.not_kept", error=str(error))
+
+    async def drop(self) -> None:
+        """Free the key: nothing was changed, and the form may be sent again."""
+        try:
+            await idempotency.drop(self._store, person=self._person, key=self._key)
+        except StoreUnavailable as error:
+            log.warning("form.not_dropped", error=str(error))
+
+    def opened(self, kept: Kept | None) -> RedirectResponse | None:
+        """Return a kept answer, given again."""
+        plain = self._sealed.open(kept.body) if kept else None
+        if plain is None:
+            return None
+        location, cookies = json.loads(plain)
+        response = RedirectResponse(location, status_code=SEE_OTHER)
+        for cookie in cookies:
+            response.headers.append("set-cookie", cookie)
+        return response
+
+
+async def _sent(request: Request) -> list[tuple[str, str]]:
+    """Return the fields, and leave them for an error's page to give back."""
+    form = await request.form()
+    sent = [
+        (name, value) for name, value in form.multi_items() if isinstance(value, str)
+    ]
+    request.state.sent = sent
+    return sent
+
+
+def _is_form(request: Request) -> bool:
+    """Tell whether a person sends a form; parts of an open page ask through htmx."""
+    kind = request.headers.get("content-type", "")
+    return kind.startswith(_FORMS) and request.headers.get("hx-request") != "true"
+
+
+def _digest(request: Request, sent: list[tuple[str, str]]) -> str:
+    asked = [pair for pair in sent if pair[0] not in (FIELD, CSRF_FIELD)]
+    text = json.dumps([request.url.path, request.url.query, asked])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _row_key(key: str) -> str:
+    return f"form:{hashlib.sha256(key.encode()).hexdigest()}"
