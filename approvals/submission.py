@@ -31,7 +31,8 @@ log = structlog.get_logger()
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-FIELD: Final = "form"
+# Not `form`: that would hide what scripts know a form by.
+FIELD: Final = "form_key"
 SEE_OTHER: Final = 303
 # A double click waits so long for what the first click is doing.
 PATIENCE_S: Final = 10.0

@@ -15,7 +15,7 @@ function keep(all) {
   try { sessionStorage.setItem(STORE, JSON.stringify(all.slice(-MOST))); } catch { /* no room */ }
 }
 const actionOf = (form) => new URL(form.getAttribute("action") ?? "", location.href).pathname;
-const keyOf = (form) => form.querySelector("input[type=hidden][name=form]");
+const keyOf = (form) => form.querySelector("input[type=hidden][name=form_key]");
 
 function written(form) {
   const wanted = "input:not([type=hidden], [type=password], [type=submit]), textarea, select";

@@ -70,10 +70,16 @@ async def sign_in(address: str, browser: Browser) -> AsyncIterator[SignIn]:
 async def read_on(page: Page) -> int:
     """Press what leads to the next part that was not seen, as often as it is there."""
     presses = 0
-    button = page.locator("[data-read-on]:visible").first
     await page.wait_for_timeout(100)
-    while await button.count() and presses < 40:
-        await button.click()
+    while presses < 40 and await page.evaluate(PRESS_READ_ON):
         await page.wait_for_timeout(80)
         presses += 1
     return presses
+
+
+PRESS_READ_ON = """() => {
+  const all = [...document.querySelectorAll("[data-read-on]")];
+  const shown = all.find((one) => one.checkVisibility());
+  shown?.click();
+  return Boolean(shown);
+}"""
