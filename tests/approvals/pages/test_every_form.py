@@ -1,0 +1,538 @@
+"""Every form of the pages: a redirect, carried out once, and what was written stays.
+
+The forms come from the table of routes; a new one fails here until it is listed.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from secrets import token_urlsafe
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import Response
+from pydantic import SecretStr
+from sqlmodel import SQLModel, select
+
+from approvals.auth.permissions import ROUTES
+from orchestrator.binding import Signer, new_key
+from orchestrator.settings import Settings
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import ProposalRow, SwitchRow, TokenRow, WebhookRow
+from tests.approvals.application import application
+from tests.approvals.notify.receiver import receiving
+from tests.approvals.pages.conftest import Doors, Visitor
+from tests.approvals.pages.seed import PASSWORD
+
+# What an open page asks by itself, for a part of it: no form that anybody presses.
+PARTS = {
+    "POST /inbox/{approval}/keep",
+    "POST /inbox/{approval}/opened",
+    "POST /inbox/{approval}/draft",
+    "POST /ops/impact",
+}
+# Before anybody is signed in, and after.
+DOOR = {"POST /sign-in", "POST /sign-out"}
+# Not part of what a form changes: who is here, and the answers that are kept.
+ASIDE = {"idempotency", "sessions", "attempts"}
+WHY = "Because I looked, and wrote it down."
+
+Fields = dict[str, str | list[str]]
+
+
+@dataclass
+class Desk:
+    """A day's work, and what a form needs to be there before."""
+
+    doors: Doors
+    store: Store
+    visitor: Visitor
+    made: dict[str, str] = field(default_factory=dict[str, str])
+
+    def id(self, what: str) -> str:
+        seed = self.doors.seed
+        known = {
+            **{f"person {name}": row.id for name, row in seed.people.items()},
+            **{f"run {name}": one for name, one in seed.runs.items()},
+            **{f"item {name}": one for name, one in seed.approvals.items()},
+            "unknown": seed.effects["unknown"],
+            "done": f"{seed.runs['lamp']}:1.9.0",
+            **self.made,
+        }
+        return known[what]
+
+
+Prepare = Callable[[Desk], Awaitable[Fields]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Who sends what where; `wrong` is what is refused, with words that must stay."""
+
+    who: str
+    path: str
+    fields: Fields = field(default_factory=dict[str, "str | list[str]"])
+    before: Prepare | None = None
+    wrong: Fields | None = None
+
+
+async def _claimed(desk: Desk) -> Fields:
+    await desk.visitor.post(f"/inbox/{desk.id('item refund_order')}/claim")
+    return {}
+
+
+async def _bound(desk: Desk) -> Fields:
+    return {"binding": await desk.visitor.binding(desk.id("item refund_order"))}
+
+
+async def _opened(desk: Desk) -> Fields:
+    item = desk.id("item refund_order")
+    bound = await _bound(desk)
+    await desk.visitor.post(f"/inbox/{item}/opened", **bound)
+    return {**bound, "item": item}
+
+
+async def _decided(desk: Desk) -> Fields:
+    item = desk.id("item refund_order")
+    bound = await _bound(desk)
+    await desk.visitor.post(f"/inbox/{item}/decide", decision="approve", **bound)
+    return {}
+
+
+async def _edited(desk: Desk) -> Fields:
+    item = desk.id("item refund_order")
+    own: Fields = {
+        "v/order_id": "O-24680",
+        "v/amount": "80.00",
+        "c/amount": "USD",
+        "v/reason": "The reading lamp arrived with a cracked shade.",
+    }
+    shown = (await desk.visitor.post(f"/inbox/{item}/draft", **own)).text
+    previewed = shown.split('name="previewed" value="', 1)[1].split('"', 1)[0]
+    return {**own, **await _bound(desk), "previewed": previewed}
+
+
+async def _switched(desk: Desk) -> Fields:
+    await desk.visitor.post(
+        "/ops/switches", tool="refund_order", mode="halt", reason=WHY, sure="yes"
+    )
+    async with desk.store.read() as session:
+        row = (await session.execute(select(SwitchRow))).scalar_one()
+    desk.made["switch"] = row.id
+    return {}
+
+
+async def _proposed(desk: Desk) -> Fields:
+    await _switched(desk)
+    await desk.visitor.post(f"/ops/switches/{desk.id('switch')}/clear", reason=WHY)
+    async with desk.store.read() as session:
+        row = (await session.execute(select(ProposalRow))).scalar_one()
+    desk.made["proposal"] = row.id
+    return {}
+
+
+async def _hooked(desk: Desk) -> Fields:
+    async with receiving() as receiver:
+        await desk.visitor.post("/webhooks", url=f"{receiver.url}/hook")
+    async with desk.store.read() as session:
+        row = (await session.execute(select(WebhookRow))).scalar_one()
+    desk.made["webhook"] = row.id
+    return {}
+
+
+async def _incident(desk: Desk) -> Fields:
+    answer = await desk.visitor.post(
+        "/incidents", severity="high", title="A difference", detail=WHY
+    )
+    desk.made["incident"] = answer.headers["location"].rsplit("/", 1)[1]
+    return {}
+
+
+async def _token(desk: Desk) -> Fields:
+    await desk.visitor.post("/settings/tokens", name="ci", days="7")
+    async with desk.store.read() as session:
+        row = (await session.execute(select(TokenRow))).scalar_one()
+    desk.made["token"] = row.id
+    return {}
+
+
+async def _service(desk: Desk) -> Fields:
+    answer = await desk.visitor.post(
+        "/settings/people",
+        name="Help desk",
+        email="desk@example.com",
+        role="developer",
+        kind="service",
+    )
+    desk.made["service"] = answer.headers["location"].rsplit("/", 1)[1]
+    return {}
+
+
+async def _service_token(desk: Desk) -> Fields:
+    await _service(desk)
+    await desk.visitor.post(f"/settings/people/{desk.id('service')}/tokens", name="t")
+    async with desk.store.read() as session:
+        row = (await session.execute(select(TokenRow))).scalar_one()
+    desk.made["token"] = row.id
+    return {}
+
+
+async def _held(desk: Desk) -> Fields:
+    agent = await desk.doors.visit("agent")
+    await agent.post(f"/inbox/{desk.id('item refund_order')}/claim")
+    return {"to": desk.id("person other")}
+
+
+async def _given(desk: Desk) -> Fields:
+    return {"to": desk.id("person agent")}
+
+
+async def _second_session(desk: Desk) -> Fields:
+    await desk.doors.visit("agent")
+    page = (await desk.visitor.get("/settings")).text
+    desk.made["session"] = page.split("/settings/sessions/", 1)[1].split("/", 1)[0]
+    return {}
+
+
+async def _once(desk: Desk) -> Fields:
+    del desk
+    return {"once": token_urlsafe(12)}
+
+
+ITEM = "/inbox/<item refund_order>"
+EFFECT = "/effects/<unknown>"
+DONE = "/effects/<done>"
+OTHER = "/settings/people/<person other>"
+MESSAGE: Fields = {
+    "workflow": "support-ticket",
+    "v/customer_id": "c-1",
+    "v/customer_email": "c-1@example.org",
+    "v/subject": "Hello",
+    "v/message": "Where is it?",
+}
+FORMS: dict[str, Form] = {
+    "POST /inbox/{approval}/claim": Form("agent", f"{ITEM}/claim"),
+    "POST /inbox/{approval}/unclaim": Form("agent", f"{ITEM}/unclaim", before=_claimed),
+    "POST /inbox/{approval}/assign": Form(
+        "lead", f"{ITEM}/assign", {"reason": WHY}, _given, {"to": "p", "reason": WHY}
+    ),
+    "POST /inbox/{approval}/extend": Form(
+        "lead",
+        f"{ITEM}/extend",
+        {"minutes": "30", "reason": WHY},
+        wrong={"minutes": "x", "reason": WHY},
+    ),
+    "POST /inbox/{approval}/decide": Form(
+        "agent",
+        f"{ITEM}/decide",
+        {"decision": "reject", "reason": WHY},
+        _bound,
+        {"decision": "reject", "reason": WHY, "binding": "0" * 64},
+    ),
+    "POST /inbox/{approval}/edit": Form("agent", f"{ITEM}/edit", before=_edited),
+    "POST /inbox/{approval}/undo": Form("agent", f"{ITEM}/undo", before=_decided),
+    "POST /inbox/several/decide": Form(
+        "agent",
+        "/inbox/several/decide",
+        {"decision": "approve"},
+        _opened,
+        {"decision": "reject", "item": "x", "binding": "y", "reason": WHY},
+    ),
+    "POST /inbox/several/undo": Form(
+        "agent", "/inbox/several/undo", {"item": "<item refund_order>"}, _decided
+    ),
+    "POST /handoffs/{run}/notes": Form(
+        "agent",
+        "/handoffs/<run handed_off>/notes",
+        {"kind": "note", "text": WHY},
+        wrong={"kind": "x", "text": WHY},
+    ),
+    "POST /runs/new": Form(
+        "agent",
+        "/runs/new",
+        MESSAGE,
+        _once,
+        {"workflow": "support-ticket", "once": "x", "v/message": WHY},
+    ),
+    "POST /runs/{run}/hold": Form(
+        "operator",
+        "/runs/<run lamp>/hold",
+        {"control": "pause", "reason": WHY},
+        wrong={"control": "x", "reason": WHY},
+    ),
+    "POST /runs/{run}/notes": Form("agent", "/runs/<run lamp>/notes", {"text": WHY}),
+    "POST /ops/switches": Form(
+        "operator",
+        "/ops/switches",
+        {"tool": "refund_order", "mode": "halt", "reason": WHY, "sure": "yes"},
+        wrong={"tool": "refund_order", "mode": "halt", "reason": WHY},
+    ),
+    "POST /ops/switches/{switch}/clear": Form(
+        "operator", "/ops/switches/<switch>/clear", {"reason": WHY}, _switched
+    ),
+    "POST /ops/proposals/{proposal}": Form(
+        "operator",
+        "/ops/proposals/<proposal>",
+        {"answer": "withdraw"},
+        _proposed,
+        {"answer": "x", "reason": WHY},
+    ),
+    "POST /ops/pause": Form(
+        "operator", "/ops/pause", {"workflow": "support-ticket", "reason": WHY}
+    ),
+    "POST /effects/{key}/record": Form(
+        "lead",
+        f"{EFFECT}/record",
+        {"happened": "yes", "evidence": WHY},
+        wrong={"happened": "x", "evidence": WHY},
+    ),
+    "POST /effects/{key}/reopen": Form(
+        "lead",
+        f"{DONE}/reopen",
+        {"how": "failed", "words": WHY},
+        wrong={"how": "x", "words": WHY},
+    ),
+    "POST /notices/mail": Form("agent", "/notices/mail", {"kinds": "approval.asked"}),
+    "POST /notices/mail/usual": Form("agent", "/notices/mail/usual"),
+    "POST /notices/retry": Form("admin", "/notices/retry"),
+    "POST /webhooks": Form(
+        "admin",
+        "/webhooks",
+        {"url": "http://127.0.0.1:9/hook"},
+        wrong={"url": "ftp://x.example/hook"},
+    ),
+    "POST /webhooks/{webhook}/rotate": Form(
+        "admin", "/webhooks/<webhook>/rotate", before=_hooked
+    ),
+    "POST /webhooks/{webhook}/test": Form(
+        "admin", "/webhooks/<webhook>/test", before=_hooked
+    ),
+    "POST /webhooks/{webhook}/enable": Form(
+        "admin", "/webhooks/<webhook>/enable", before=_hooked
+    ),
+    "POST /webhooks/{webhook}/remove": Form(
+        "admin", "/webhooks/<webhook>/remove", {"sure": "yes"}, _hooked
+    ),
+    "POST /incidents": Form(
+        "operator",
+        "/incidents",
+        {"severity": "high", "title": "A difference", "detail": WHY},
+        wrong={"severity": "high", "title": " ", "detail": WHY},
+    ),
+    "POST /incidents/match": Form("operator", "/incidents/match"),
+    "POST /incidents/{incident}/close": Form(
+        "admin", "/incidents/<incident>/close", {"reason": WHY}, _incident
+    ),
+    "POST /audit/verify": Form("auditor", "/audit/verify"),
+    "POST /settings/password": Form(
+        "agent", "/settings/password", {"old": PASSWORD, "new": "another good one"}
+    ),
+    "POST /settings/sessions/end": Form("agent", "/settings/sessions/end"),
+    "POST /settings/sessions/{session}/end": Form(
+        "agent", "/settings/sessions/<session>/end", before=_second_session
+    ),
+    "POST /settings/tokens": Form(
+        "agent",
+        "/settings/tokens",
+        {"name": "ci", "days": "7"},
+        wrong={"name": WHY, "days": "0"},
+    ),
+    "POST /settings/tokens/{token}/revoke": Form(
+        "agent", "/settings/tokens/<token>/revoke", before=_token
+    ),
+    "POST /settings/people": Form(
+        "admin",
+        "/settings/people",
+        {"name": "Eve", "email": "eve@example.com", "role": "auditor"},
+        wrong={"name": "Eve", "email": "eve", "role": "auditor", "reason": WHY},
+    ),
+    "POST /settings/people/{person}/profile": Form(
+        "admin",
+        f"{OTHER}/profile",
+        {"name": "Otto"},
+        wrong={"name": WHY, "teams": "x" * 70},
+    ),
+    "POST /settings/people/{person}/access": Form(
+        "admin",
+        f"{OTHER}/access",
+        {"role": "developer", "reason": WHY, "sure": "yes"},
+        wrong={"role": "developer", "reason": WHY},
+    ),
+    "POST /settings/people/{person}/password": Form(
+        "admin", f"{OTHER}/password", {"sure": "yes"}
+    ),
+    "POST /settings/people/{person}/open": Form(
+        "admin", f"{OTHER}/open", {"wanted": "closed", "sure": "yes"}
+    ),
+    "POST /settings/people/{person}/items": Form(
+        "admin",
+        "/settings/people/<person agent>/items",
+        {"reason": WHY},
+        _held,
+        {"to": "nobody", "reason": WHY},
+    ),
+    "POST /settings/people/{person}/tokens": Form(
+        "admin", "/settings/people/<service>/tokens", {"name": "t"}, _service
+    ),
+    "POST /settings/people/{person}/tokens/{token}/revoke": Form(
+        "admin",
+        "/settings/people/<service>/tokens/<token>/revoke",
+        before=_service_token,
+    ),
+}
+# These need what a worker or a provider did before; they are tested beside their pages.
+ELSEWHERE = {
+    "POST /effects/{key}/lookup": "test_pages.py",
+    "POST /effects/{key}/compensate": "test_pages.py",
+    "POST /notices/{notice}/retry": "test_notices.py",
+}
+
+
+@pytest.fixture
+def app(store: Store) -> FastAPI:
+    settings = Settings(secret_key=SecretStr("k" * 32), webhook_private=True)
+    return application(settings, store, None, Signer(new_key()))
+
+
+def test_every_form_of_the_pages_is_listed() -> None:
+    posts = {name for name in ROUTES if name.startswith("POST /")}
+    pages = {name for name in posts if not name.startswith("POST /api/")}
+
+    assert pages - PARTS - DOOR == FORMS.keys() | ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize("name", FORMS, ids=str)
+async def test_a_form_is_carried_out_once(
+    name: str, doors: Doors, store: Store
+) -> None:
+    form = FORMS[name]
+    desk, fields = await _ready(form, doors, store)
+    key = token_urlsafe(16)
+
+    first = await _send(desk, form, fields, key)
+    after = await _all_rows(store)
+    again = await _send(desk, form, fields, key)
+
+    assert first.status_code == 303, first.text
+    assert again.status_code == 303, again.text
+    assert again.headers["location"] == first.headers["location"]
+    assert await _all_rows(store) == after
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, form in FORMS.items() if form.wrong], ids=str
+)
+async def test_what_was_written_in_a_refused_form_stays(
+    name: str, doors: Doors, store: Store
+) -> None:
+    form = FORMS[name]
+    desk, fields = await _ready(form, doors, store)
+    key = token_urlsafe(16)
+    before = await _all_rows(store)
+
+    refused = await _send(desk, form, form.wrong or {}, key)
+    same = await _all_rows(store)
+    mended = await _send(desk, form, fields, key)
+
+    assert 400 <= refused.status_code < 500, refused.text
+    written = next(
+        value for value in (form.wrong or {}).values() if value == WHY or "://" in value
+    )
+    assert str(written) in refused.text
+    assert _without_drafts(same) == _without_drafts(before)
+    assert mended.status_code == 303, mended.text
+
+
+async def test_a_secret_is_shown_once_and_stands_in_no_address(
+    doors: Doors, store: Store
+) -> None:
+    agent, other = await doors.visit("agent"), await doors.visit("other")
+    key = token_urlsafe(16)
+    made = {"name": "ci", "days": "7", "form_key": key}
+
+    first = await agent.post("/settings/tokens", **made)
+    # A double click: the first answer never reached the page.
+    agent.client.cookies.delete("keyturn-once")
+    again = await agent.post("/settings/tokens", **made)
+    kept = repr(await _all_rows(store, aside=set()))
+    led = again.headers["location"]
+    strangers = (await other.get(led)).text
+    shown = (await agent.get(led)).text
+    reloaded = (await agent.get(led)).text
+    repeated = await agent.post("/settings/tokens", **made)
+    seen_again = (await agent.get(repeated.headers["location"])).text
+
+    assert first.headers["location"] == led
+    assert shown.count("kt_") == 1
+    secret = "kt_" + shown.split("kt_", 1)[1].split("<", 1)[0]
+    assert secret not in kept
+    assert secret not in led
+    for page in (strangers, reloaded, seen_again):
+        assert secret not in page
+        assert "shown once" in page
+    async with store.read() as session:
+        assert len((await session.execute(select(TokenRow))).all()) == 1
+
+
+async def test_a_key_that_came_with_other_words_changes_nothing(
+    doors: Doors, store: Store
+) -> None:
+    agent = await doors.visit("agent")
+    path = f"/runs/{doors.seed.runs['lamp']}/notes"
+    key = token_urlsafe(16)
+    await agent.post(path, text="The first.", form_key=key)
+    before = await _all_rows(store)
+
+    other = await agent.post(path, text=WHY, form_key=key)
+
+    assert other.status_code in (409, 422)
+    assert WHY in other.text
+    assert await _all_rows(store) == before
+
+
+async def test_a_key_belongs_to_the_person_it_was_given_to(doors: Doors) -> None:
+    agent, other = await doors.visit("agent"), await doors.visit("other")
+    path = f"/runs/{doors.seed.runs['lamp']}/notes"
+    key = token_urlsafe(16)
+
+    await agent.post(path, text="Mine.", form_key=key)
+    own = await agent.get(f"/sent?form={key}")
+    strangers = await other.get(f"/sent?form={key}")
+
+    assert own.json() == {"led": path.removesuffix("/notes")}
+    assert strangers.json() == {"led": None}
+
+
+async def _ready(form: Form, doors: Doors, store: Store) -> tuple[Desk, Fields]:
+    desk = Desk(doors, store, await doors.visit(form.who))
+    prepared = await form.before(desk) if form.before else {}
+    return desk, {**form.fields, **prepared}
+
+
+async def _send(desk: Desk, form: Form, fields: Fields, key: str) -> Response:
+    def filled(text: str) -> str:
+        while "<" in text and ">" in text:
+            start, _, rest = text.partition("<")
+            name, _, end = rest.partition(">")
+            text = f"{start}{desk.id(name)}{end}"
+        return text
+
+    sent = {
+        name: filled(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+    return await desk.visitor.post(filled(form.path), **sent, form_key=key)
+
+
+async def _all_rows(store: Store, *, aside: set[str] = ASIDE) -> dict[str, list[str]]:
+    async with store.read() as session:
+        return {
+            table.name: sorted(
+                repr(row) for row in await session.execute(table.select())
+            )
+            for table in SQLModel.metadata.sorted_tables
+            if table.name not in aside
+        }
+
+
+def _without_drafts(rows: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: kept for name, kept in rows.items() if name != "drafts"}
