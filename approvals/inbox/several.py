@@ -146,8 +146,10 @@ async def undo_several(
 
 
 @router.get("/inbox/several/done")
-async def done(page: PageDep, of: str = "") -> HTMLResponse:
+async def done(page: PageDep, of: str = "") -> Response:
     """Show what became of each, however often it is looked at."""
+    if not of:
+        return RedirectResponse("/inbox/several", status_code=303)
     person, store = page.visitor.person, page.parts.store
     kept = await results.find(store, person=person.id, kind=CAME, result=of)
     came = Came.model_validate(kept)

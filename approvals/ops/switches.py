@@ -138,8 +138,10 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
 
 
 @router.get("/ops/set")
-async def was_set(page: PageDep, operator: Operator, of: str = "") -> HTMLResponse:
+async def was_set(page: PageDep, operator: Operator, of: str = "") -> Response:
     """Show what a switch held back when it was set, and what may still arrive."""
+    if not of:
+        return RedirectResponse("/ops", status_code=303)
     kept = await results.find(page.parts.store, person=operator.id, kind=SET, result=of)
     return await page.show("ops/barrier.html", was=WasSet.model_validate(kept))
 

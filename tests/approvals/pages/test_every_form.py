@@ -13,10 +13,13 @@ from httpx2 import Response
 from pydantic import SecretStr
 from sqlmodel import SQLModel, select
 
+from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
+from orchestrator.store import people
 from orchestrator.store.engine import Store
+from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import ProposalRow, SwitchRow, TokenRow, WebhookRow
 from tests.approvals.application import application
 from tests.approvals.notify.receiver import receiving
@@ -193,6 +196,13 @@ async def _second_session(desk: Desk) -> Fields:
     return {}
 
 
+async def _second_admin(desk: Desk) -> Fields:
+    new = NewPerson(name="Mia", email="mia@example.com", role="admin")
+    row = await accounts.add(desk.store, new, password=PASSWORD)
+    await people.waive_first_day(desk.store, row.id, by="test")
+    return {}
+
+
 async def _once(desk: Desk) -> Fields:
     del desk
     return {"once": token_urlsafe(12)}
@@ -344,6 +354,13 @@ FORMS: dict[str, Form] = {
         "/settings/people",
         {"name": "Eve", "email": "eve@example.com", "role": "auditor"},
         wrong={"name": "Eve", "email": "eve", "role": "auditor", "reason": WHY},
+    ),
+    "POST /settings/tenants": Form(
+        "admin",
+        "/settings/tenants",
+        {"name": "acme", "reason": WHY},
+        _second_admin,
+        {"name": "a b", "reason": WHY},
     ),
     "POST /settings/people/{person}/profile": Form(
         "admin",
