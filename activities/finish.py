@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
+from activities.guard import Guard
 from activities.interface import Finished, FinishInput
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Ending
+
+# Where the record of a run's end fails by a fault of code.
+PLACE = "the run's end"
 
 
 @dataclass(frozen=True)
@@ -15,10 +19,24 @@ class Finish:
     """Ends runs in the record; a second call changes nothing."""
 
     store: Store
+    guard: Guard
 
     @activity.defn(name="finish")
     async def __call__(self, wanted: FinishInput) -> Finished:
-        """Record the run's end."""
+        """Record the run's end; one that cannot be recorded is a person's."""
+        return await self.guard.keep(
+            wanted.run,
+            PLACE,
+            lambda: self._finish(wanted),
+            lambda: self._give_up(wanted),
+        )
+
+    async def _finish(self, wanted: FinishInput) -> Finished:
         ending = Ending(outcome=wanted.outcome, step=wanted.step, reason=wanted.reason)
+        await runs.finish(self.store, wanted.run, ending)
+        return Finished()
+
+    async def _give_up(self, wanted: FinishInput) -> Finished:
+        ending = Ending(outcome="handed_off", reason="code_error")
         await runs.finish(self.store, wanted.run, ending)
         return Finished()

@@ -115,6 +115,28 @@ class FinishInput(_Message):
     reason: str | None = None
 
 
+Ends = Literal["hand_off", "failed"]
+
+
+class FaultInput(_Message):
+    """An exception of a workflow's own code: its kind and place, never its words.
+
+    `is_final`: its author says that trying again is of no use.
+    """
+
+    run: str
+    kind: str
+    where: str = ""
+    is_final: bool = False
+
+
+class FaultResult(_Message):
+    """Whether the run begins again, after a pause, or how it ends."""
+
+    kind: Literal["again"] | Ends
+    pause_s: float = 0
+
+
 class Finished(_Message):
     """The run's end is recorded."""
 
@@ -140,4 +162,10 @@ async def perform(wanted: CallInput) -> ActResult:
 @activity.defn(name="finish")
 async def finish(wanted: FinishInput) -> Finished:
     """Stub of `activities.finish`."""
+    raise NotImplementedError(wanted)
+
+
+@activity.defn(name="fault")
+async def fault(wanted: FaultInput) -> FaultResult:
+    """Stub of `activities.fault`."""
     raise NotImplementedError(wanted)

@@ -4,63 +4,62 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
+import structlog
 from pydantic import JsonValue
 
-from activities.llm import prices, routing
+from activities import routes
+from activities.fallback import Fallback, Held, Rerouted, Unkept
+from activities.llm import prices
 from activities.llm.errors import (
+    MalformedReply,
     ProviderError,
     ProviderRejected,
+    ProviderUnavailable,
+    RateLimited,
+    UnfinishedReply,
     UnknownPrice,
 )
 from activities.llm.provider import Provider
 from activities.llm.routing import Route
-from orchestrator.contract import FallbackKind
-from orchestrator.errors import BudgetExceeded, KeyturnError
+from activities.patience import keep_trying
+from orchestrator.errors import BudgetExceeded, KeyturnError, StoreUnavailable
 from orchestrator.model import Price
 from orchestrator.store import meters, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.steps import Position
-from orchestrator.switch import Target, covering, holding
-from orchestrator.transcript import ModelReply, ModelRequest, legible
+from orchestrator.transcript import ModelReply, ModelRequest, Usage, legible
 
 # Tries of one target before the next one is asked.
 TRIES = 3
 # A provider that asks for a longer pause than this is passed over.
 LONGEST_PAUSE_S = 20.0
 FIRST_PAUSE_S = 0.5
+# How long a paid reply waits in hand for a store that is away.
+STORE_WITHIN = timedelta(minutes=20)
+# Requests of one turn are numbered by tens, those of the safer model from here on.
+SAFER = 1000
 
+# What failed attempts are counted by.
+FAILURES: Mapping[type[KeyturnError], str] = {
+    RateLimited: "rate_limited",
+    ProviderRejected: "rejected",
+    ProviderUnavailable: "unavailable",
+    MalformedReply: "malformed",
+    UnfinishedReply: "unfinished",
+    UnknownPrice: "no_price",
+}
 
-class Fallback(KeyturnError):
-    """No usable reply; the contract's fallback of this kind is taken."""
-
-    def __init__(self, kind: FallbackKind, detail: str, *, left: str = "") -> None:
-        """Name the kind, what happened, and what the model left for a person."""
-        self.kind: FallbackKind = kind
-        self.detail = detail
-        self.left = left
-        super().__init__(detail)
-
-
-class Held(KeyturnError):
-    """A pause, switch or cancellation came while a model was asked."""
-
-    def __init__(self, by: str) -> None:
-        """Name what holds the run, as `stopped_by` will say."""
-        self.by = by
-        super().__init__(f"Stopped by {by}.")
-
-
-class Rerouted(KeyturnError):
-    """A switch took the model away while it was asked; others may be left."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A reply with the attempt that paid for it, not yet settled."""
+    """A reply with the attempt that paid for it, settled and stored."""
 
     reply: ModelReply
-    route: Route
+    provider: str
     attempt: str
     used: meters.Used
     duration_ms: int
@@ -83,17 +82,21 @@ class Models:
     ) -> Answered:
         """Return a reply, or raise `Fallback` or `Held`.
 
-        `number` counts the requests of this turn, repairs included. The returned
-        attempt is the caller's to settle; failed ones are settled here.
+        `number` counts the requests of this turn, repairs included. The reply that is
+        returned is stored: nothing after this can lose it, so none is paid for twice.
         """
         last: KeyturnError | None = None
-        for route in self.routes(position):
+        for route in routes.routes(position, self.providers):
             for retry in range(TRIES):
                 try:
                     return await self._attempt(
-                        position, request, route, watch, number=number * 10 + retry
+                        position, request, route, watch, number=number + retry
                     )
-                except (ProviderRejected, UnknownPrice) as error:
+                except UnknownPrice as error:
+                    last = error
+                    await self._pass_over(position, route, error, number=number)
+                    break
+                except ProviderRejected as error:
                     last = error
                     break
                 except ProviderError as error:
@@ -103,69 +106,6 @@ class Models:
                         break
                     await _sleep(pause, watch)
         raise Fallback("timeout", str(last) if last else "no model could be asked")
-
-    def routes(self, position: Position) -> list[Route]:
-        """Return the models to try, in order, less those that switches keep away."""
-        run, release = position.run, position.release
-        alias = release.safer_model if run.use_safer_model else release.model
-        try:
-            found = self._resolve(position, self._instead(position, alias))
-            found = [
-                other for route in found for other in self._replaced(position, route)
-            ]
-        except KeyturnError as error:
-            raise Fallback("timeout", str(error)) from error
-        allowed = [route for route in found if not self._is_off(position, route)]
-        if not allowed:
-            by = next(filter(None, (self._off(position, r) for r in found)))
-            raise Held(f"switch {by}")
-        return allowed
-
-    def _resolve(self, position: Position, alias: str) -> tuple[Route, ...]:
-        return routing.resolve(position.release.targets(alias), self.providers)
-
-    def _replaced(self, position: Position, route: Route) -> tuple[Route, ...]:
-        """Return the models that a switch puts in the place of one, or itself."""
-        named = self._instead(position, route.target, provider=route.provider.name)
-        if named == route.target:
-            named = self._instead(position, route.model, provider=route.provider.name)
-        is_same = named in (route.target, route.model)
-        return (route,) if is_same else self._resolve(position, named)
-
-    def _instead(
-        self, position: Position, model: str, *, provider: str | None = None
-    ) -> str:
-        """Return what the latest switch says to use in the place of `model`."""
-        run = position.run
-        target = Target(
-            tenant=run.tenant, workflow=run.workflow, model=model, provider=provider
-        )
-        for switch in covering(position.switches, target):
-            # One for every model has been followed when the alias was resolved.
-            is_named = switch.scope.model is not None or (
-                switch.scope.provider is not None
-            )
-            if provider is not None and not is_named:
-                continue
-            if switch.mode == "use_model" and switch.value:
-                model = switch.value
-        return model
-
-    def _is_off(self, position: Position, route: Route) -> bool:
-        return self._off(position, route) is not None
-
-    def _off(self, position: Position, route: Route) -> str | None:
-        for name in (route.model, route.target):
-            target = Target(
-                tenant=position.run.tenant,
-                workflow=position.run.workflow,
-                model=name,
-                provider=route.provider.name,
-            )
-            found = holding(position.switches, target)
-            if found is not None:
-                return found.id
-        return None
 
     async def _attempt(
         self,
@@ -179,6 +119,27 @@ class Models:
         request = request.model_copy(update={"model": route.model})
         reserved = await self._reserve(position, request, route, number=number)
         started = time.monotonic()
+        reply = await self._reply(position, request, route, watch, reserved)
+        used = self._used(route, reply, reserved)
+        if reply.stop == "other":
+            unfinished = UnfinishedReply(
+                provider=route.provider.name, stop=reply.stop_raw, words=reply.fault
+            )
+            await self._fail(reserved, used, unfinished)
+            raise unfinished
+        await self._keep(reserved, used)
+        elapsed = int((time.monotonic() - started) * 1000)
+        return Answered(reply, route.provider.name, reserved.attempt, used, elapsed)
+
+    async def _reply(
+        self,
+        position: Position,
+        request: ModelRequest,
+        route: Route,
+        watch: Watch,
+        reserved: meters.Reservation,
+    ) -> ModelReply:
+        """Return a provider's reply; settle the attempt where there is none."""
         try:
             reply = await _watched(
                 route.provider.reply(
@@ -187,24 +148,88 @@ class Models:
                 ),
                 lambda: self._look(watch, route),
             )
+            return legible(reply)
         except ProviderError as error:
-            await meters.settle(
-                self.store,
-                reserved.attempt,
-                _charged(reserved, error) if error.sent else None,
-            )
+            used = _whole(reserved, None) if error.sent else None
+            await self._fail(reserved, used, error)
             raise
         except (Held, Rerouted, asyncio.CancelledError):
             # The provider may have worked on it; it is charged until known.
             await meters.settle(self.store, reserved.attempt, _whole(reserved, "held"))
             raise
-        reply = legible(reply)
-        used = self._used(route, reply, reserved)
-        elapsed = int((time.monotonic() - started) * 1000)
-        return Answered(reply, route, reserved.attempt, used, elapsed)
+        except StoreUnavailable:
+            # The watch could not look; the attempt is charged when its lease ends.
+            raise
+        except Exception as error:
+            # It may be paid for: an adapter that cannot read an answer is a failure of
+            # its provider, and is bounded like one.
+            log.exception("provider.unreadable", target=route.target)
+            broken = MalformedReply(
+                provider=route.provider.name,
+                why=f"our adapter failed on it ({type(error).__name__}).",
+            )
+            await self._fail(reserved, _whole(reserved, None), broken)
+            raise broken from None
+
+    async def _keep(self, reserved: meters.Reservation, used: meters.Used) -> None:
+        """Store a paid reply before anybody judges it."""
+        try:
+            await keep_trying(
+                lambda: meters.settle(self.store, reserved.attempt, used),
+                within=STORE_WITHIN,
+            )
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.exception("reply.not_stored", attempt=reserved.attempt)
+            raise Unkept(
+                f"A paid reply could not be stored ({type(error).__name__})."
+            ) from error
+
+    async def _fail(
+        self,
+        reserved: meters.Reservation,
+        used: meters.Used | None,
+        error: KeyturnError,
+    ) -> None:
+        failure = meters.Failure(kind=_kind(error), words=str(error))
+        log.warning(
+            "model.attempt_failed",
+            run=reserved.run,
+            target=f"{reserved.provider}/{reserved.model}",
+            kind=failure.kind,
+            error=failure.words,
+        )
+        await keep_trying(
+            lambda: meters.fail(self.store, reserved.attempt, used, failure),
+            within=STORE_WITHIN,
+        )
+
+    async def _pass_over(
+        self, position: Position, route: Route, error: UnknownPrice, *, number: int
+    ) -> None:
+        """Record a target that has no price, so that nobody wonders why it is unused."""
+        log.warning("model.passed_over", target=route.target, error=str(error))
+        wanted = meters.Reservation(
+            attempt=runs.new_id("try"),
+            run=position.run.id,
+            turn=position.turn,
+            number=number,
+            provider=route.provider.name,
+            model=route.model,
+            tokens=0,
+            cost_microusd=0,
+        )
+        failure = meters.Failure(kind=_kind(error), words=str(error))
+        await meters.pass_over(self.store, wanted, failure)
 
     async def _look(self, watch: Watch, route: Route) -> None:
-        off = self._off(await watch(), route)
+        try:
+            now = await watch()
+        except StoreUnavailable:
+            # What is asked for already is paid for: its reply is worth waiting for.
+            return
+        off = routes.off(now, route)
         if off is not None:
             raise Rerouted(f"Switch {off} took {route.target} away.")
 
@@ -228,6 +253,7 @@ class Models:
                 request.max_output_tokens,
                 price=self._price(route),
             ),
+            saw=tuple(m.id for m in position.unread if m.id is not None),
         )
         scopes = meters.bounds(
             position.release.budget,
@@ -245,18 +271,34 @@ class Models:
     def _used(
         self, route: Route, reply: ModelReply, reserved: meters.Reservation
     ) -> meters.Used:
+        """Return what a reply cost, at most what was reserved, which is the worst case.
+
+        A count that cannot be is as good as none: then the reservation is charged.
+        """
+        kept = _kept(reply)
         usage = reply.usage
-        if usage is None:
-            return _whole(reserved, None).model_copy(update={"reply": _kept(reply)})
-        return meters.Used(
-            input_tokens=usage.input_tokens
-            + usage.cache_read_tokens
-            + usage.cache_write_tokens,
-            output_tokens=usage.output_tokens,
-            cost_microusd=prices.cost_microusd(
+        if usage is None or _is_senseless(usage, reply):
+            return _whole(reserved, None).model_copy(update={"reply": kept})
+        read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+        tokens = read + usage.output_tokens
+        if tokens > reserved.tokens:
+            words = (
+                f"The provider counted {tokens} tokens, which is more than this request "
+                f"can use; it is charged at what was reserved, {reserved.tokens}."
+            )
+            return _whole(reserved, words).model_copy(update={"reply": kept})
+        try:
+            cost = prices.cost_microusd(
                 route.provider.name, route.model, usage, price=self._price(route)
-            ),
-            reply=_kept(reply),
+            )
+        except Exception:
+            log.exception("usage.not_priced", target=route.target)
+            return _whole(reserved, None).model_copy(update={"reply": kept})
+        return meters.Used(
+            input_tokens=read,
+            output_tokens=usage.output_tokens,
+            cost_microusd=min(cost, reserved.cost_microusd),
+            reply=kept,
         )
 
     def _price(self, route: Route) -> Price | None:
@@ -293,8 +335,26 @@ def _pause(error: ProviderError, retry: int) -> float | None:
     return float(asked) if asked <= LONGEST_PAUSE_S else None
 
 
-def _charged(reserved: meters.Reservation, error: ProviderError) -> meters.Used:
-    return _whole(reserved, str(error))
+def stored(kept: meters.Stored) -> Answered:
+    """Return a reply that was stored, as it was when it came."""
+    return Answered(
+        reply=ModelReply.model_validate(kept.reply),
+        provider=kept.provider,
+        attempt=kept.attempt,
+        used=kept.used,
+        duration_ms=kept.duration_ms,
+    )
+
+
+def _kind(error: KeyturnError) -> str:
+    return FAILURES.get(type(error), "other")
+
+
+def _is_senseless(usage: Usage, reply: ModelReply) -> bool:
+    """Tell whether a count cannot be: no request is empty, no words are no tokens."""
+    read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    said = bool(reply.text or reply.calls or reply.refusal)
+    return read == 0 or (said and usage.output_tokens == 0)
 
 
 def _whole(reserved: meters.Reservation, error: str | None) -> meters.Used:
@@ -314,6 +374,8 @@ def _kept(reply: ModelReply) -> dict[str, JsonValue]:
             {"id": c.id, "name": c.name, "arguments": c.arguments} for c in reply.calls
         ],
         "stop": reply.stop,
+        "stop_raw": reply.stop_raw,
+        "fault": reply.fault,
         "model": reply.model,
         "request_id": reply.request_id,
     }

@@ -7,6 +7,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from activities import document
 from orchestrator import canonical, plain_text, schema
 from orchestrator.errors import InvalidValue, MalformedJson
 from orchestrator.release import Release
@@ -135,7 +136,7 @@ def _check_output(
     reply: ModelReply, output_schema: Mapping[str, JsonValue]
 ) -> Checked | Invalid:
     try:
-        output = canonical.parse(_unfenced(reply.text))
+        output = document.read(reply.text)
         schema.check(output, output_schema)
     except (InvalidValue, MalformedJson) as error:
         return _tell(
@@ -143,14 +144,6 @@ def _check_output(
             f"Your answer must be one JSON document of the required schema: {error}",
         )
     return Checked(text=reply.text, output=cast("dict[str, JsonValue]", output))
-
-
-def _unfenced(text: str) -> str:
-    """Return the document without the code fence that some models put around it."""
-    stripped = text.strip()
-    if stripped.startswith("```") and stripped.endswith("```"):
-        return stripped.strip("`").removeprefix("json").strip()
-    return stripped
 
 
 def _tell(reply: ModelReply, why: str) -> Invalid:

@@ -7,17 +7,20 @@ from datetime import timedelta
 
 from temporalio import activity
 
+from activities.guard import Guard
 from activities.interface import CallInput, ReadResult
 from activities.toolbox import Toolbox, told
+from orchestrator import scrub
 from orchestrator.status import CallStatus
-from orchestrator.store import calls, steps
+from orchestrator.store import calls, failing, steps
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
 from orchestrator.tool import ToolError
 
 TIMEOUT = timedelta(seconds=30)
-# Then the read is given up, and the contract's fallback for tools is taken.
-LAST_ATTEMPT = 4
+# Between the tries of a read; then it is given up, and the contract's fallback for tools
+# is taken.
+READ_PAUSES_S = (0.5, 1.0, 2.0)
 # A read that takes no longer is answered within its turn: it saves two trips to Temporal
 # and back, which is most of what a quick read costs.
 AT_ONCE_S = 1.0
@@ -29,10 +32,25 @@ class RunTool:
 
     store: Store
     toolbox: Toolbox
+    guard: Guard
 
     @activity.defn(name="run_tool")
     async def __call__(self, wanted: CallInput) -> ReadResult:
         """Record the call's answer and return that it is there."""
+        return await self.guard.keep(
+            wanted.run,
+            failing.call_place(wanted.turn, wanted.index),
+            lambda: self._read(wanted),
+            lambda: self._give_up(wanted),
+        )
+
+    async def _give_up(self, wanted: CallInput) -> ReadResult:
+        """Record a read that fails for good: the fallback for tools is taken."""
+        words = f"It cannot be read now; reference {_name(wanted)}."
+        await self._record(wanted, "crashed", words)
+        return ReadResult()
+
+    async def _read(self, wanted: CallInput) -> ReadResult:
         view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
         if view.call.status != "open":
             return ReadResult()
@@ -40,9 +58,8 @@ class RunTool:
             if await steps.stop(self.store, wanted.run, view.held_by):
                 return ReadResult(kind="stopped")
             # It was lifted meanwhile, so nobody would ring: look again at once.
-            return await self(wanted)
-        is_last = activity.info().attempt >= LAST_ATTEMPT
-        status, words = await self._answer(view, is_last=is_last)
+            return await self._read(wanted)
+        status, words = await self._answer(view)
         await self._record(wanted, status, words)
         return ReadResult()
 
@@ -70,7 +87,7 @@ class RunTool:
                 return True
             if view.held_by is not None:
                 return False
-            status, words = await self._answer(view, is_last=False)
+            status, words = await self._answer(view)
             await self._record(wanted, status, words)
         except Exception:  # noqa: BLE001 its own activity reads again, and records it
             activity.logger.warning("a read is left to its own activity", exc_info=True)
@@ -87,7 +104,7 @@ class RunTool:
             words=words,
         )
 
-    async def _answer(self, view: CallView, *, is_last: bool) -> tuple[CallStatus, str]:
+    async def _answer(self, view: CallView) -> tuple[CallStatus, str]:
         if view.off is not None:
             return "denied", f"{view.call.tool} is switched off: {view.off}."
         if view.spec.is_action:
@@ -99,11 +116,10 @@ class RunTool:
                     view.call.tool, view.call.arguments, context
                 )
         except ToolError as error:
-            return "failed", str(error)
-        except Exception as error:
-            if not is_last:
-                raise
-            activity.logger.exception("read failed for good")
-            return "crashed", f"{view.call.tool} cannot be read now: {error}"
+            return "failed", scrub.text(str(error))
         words, _ = await told(result, view.release, view.call.tool)
         return "done", words
+
+
+def _name(wanted: CallInput) -> str:
+    return f"{wanted.run}:{wanted.turn}.{wanted.index}"

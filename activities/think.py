@@ -3,28 +3,39 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import cast
 
+import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities import compensation, prompt, reply_check
+from activities import compensation, guard, prompt, reply_check
+from activities.fallback import Fallback, Held, Rerouted
 from activities.interface import CallInput, GatedCall, ThinkInput, ThinkResult
-from activities.model_call import Answered, Fallback, Held, Models, Rerouted
+from activities.model_call import SAFER, Answered, Models, stored
 from activities.patience import keep_trying
 from activities.reply_check import Checked, CheckedCall, Invalid
 from activities.run_tool import RunTool
 from activities.toolbox import Toolbox
 from orchestrator import canonical
+from orchestrator.errors import StoreUnavailable
 from orchestrator.loop_guard import END_AT, judge_repeat
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import compensating, meters, steps, transcripts, turns
+from orchestrator.store import (
+    compensating,
+    failing,
+    meters,
+    steps,
+    transcripts,
+    turns,
+)
 from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.engine import Store
+from orchestrator.store.meters import Stored
 from orchestrator.store.steps import Position
 from orchestrator.store.tables import StepRow
 from orchestrator.store.transcripts import PastTurn
@@ -37,6 +48,8 @@ from orchestrator.store.turns import (
 from orchestrator.switch import Target, holding
 from orchestrator.tool import ToolError
 from orchestrator.transcript import ModelReply, ModelRequest
+
+log = structlog.get_logger()
 
 # A tool and the hash of its arguments: what the loop guard counts.
 Asked = tuple[str, str]
@@ -57,15 +70,34 @@ class Think:
     models: Models
     toolbox: Toolbox
     reads: RunTool
+    guard: guard.Guard
 
     @activity.defn(name="think")
     async def __call__(self, wanted: ThinkInput) -> ThinkResult:
         """Return the turn's result; a retry after the commit returns the stored one."""
         beating = asyncio.create_task(_heartbeat())
         try:
-            return await self._think(wanted)
+            return await self.guard.keep(
+                wanted.run,
+                failing.turn_place(wanted.turn),
+                lambda: self._think(wanted),
+                lambda: self._give_up(wanted),
+            )
         finally:
             beating.cancel()
+
+    async def _give_up(self, wanted: ThinkInput) -> ThinkResult:
+        """Return the contract's fallback for code that fails; its reason is stored."""
+        action: str = "hand_off"
+        try:
+            action = (await self._position(wanted)).release.fallback.code_error
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # What cannot be read may be what fails: then a person has it.
+            log.exception("fallback.unreadable", run=wanted.run)
+        kind = "failed" if action == "fail" else "hand_off"
+        return ThinkResult(kind=kind, reason="code_error")
 
     async def _think(self, wanted: ThinkInput) -> ThinkResult:
         if wanted.start is not None:
@@ -73,8 +105,8 @@ class Think:
         position = await self._position(wanted)
         if position.result is not None:
             # What its calls wait for may have come and gone: each looks at once.
-            stored = ThinkResult.model_validate_json(position.result)
-            return stored.model_copy(update={"stored": True})
+            known = ThinkResult.model_validate_json(position.result)
+            return known.model_copy(update={"stored": True})
         try:
             self._check_held(position)
             if position.run.status in ("stopped", "queued"):
@@ -121,29 +153,22 @@ class Think:
         if position.run.compensates is not None:
             return await self._compensate(position)
         _check_turns(position)
-        answered, checked, seen = await self._reply(position)
+        kept = await self._kept(position)
+        position = _as_sent(position, kept)
+        answered, checked, seen = await self._reply(position, kept)
         output = checked.output
         if output is not None and position.step.kind == "act":
-            try:
-                _check_confidence(output, position.release)
-            except Fallback:
-                await meters.settle(self.store, answered.attempt, answered.used)
-                raise
-        try:
-            drafted = await self._draft(position, checked, seen)
-        except Fallback:
-            await meters.settle(self.store, answered.attempt, answered.used)
-            raise
+            _check_confidence(output, position.release)
+        drafted = await self._draft(position, checked, seen)
         turn = Turn(
             run=position.run.id,
             step=position.step.step,
             turn=position.turn,
-            provider=answered.route.provider.name,
+            provider=answered.provider,
             model=answered.reply.model,
             text=canonical.text({"text": checked.text}),
             calls=drafted,
             output=output,
-            attempt=answered.attempt,
             used=answered.used,
             duration_ms=answered.duration_ms,
             read_messages=tuple(m.id for m in position.unread if m.id is not None),
@@ -185,8 +210,8 @@ class Think:
             del is_final
             return _result(gated, None, is_ask=False, ends_run=False)
 
-        stored = await turns.commit(self.store, turn, to_result, position)
-        return ThinkResult.model_validate_json(stored)
+        committed = await turns.commit(self.store, turn, to_result, position)
+        return ThinkResult.model_validate_json(committed)
 
     async def _end(
         self, position: Position, turn: Turn, why: GaveUp | None
@@ -194,13 +219,13 @@ class Think:
         """Commit the last turn of a compensating run."""
         result = ThinkResult(kind="final" if why is None else "hand_off")
         text = result.model_dump_json(exclude_defaults=True)
-        stored = await turns.commit(
+        committed = await turns.commit(
             self.store,
             turn.model_copy(update={"gave_up": why}),
             lambda _gated, _is_final: text,
             position,
         )
-        return ThinkResult.model_validate_json(stored)
+        return ThinkResult.model_validate_json(committed)
 
     async def _read(self, position: Position, result: ThinkResult) -> ThinkResult:
         """Answer a turn of quick reads at once; other calls are the workflow's.
@@ -219,16 +244,36 @@ class Think:
         left = tuple(call for call in result.calls if call.index not in answered)
         return result.model_copy(update={"calls": left})
 
+    async def _kept(self, position: Position) -> dict[int, Stored]:
+        """Return the replies that this turn was given before, by their number."""
+        found = await meters.replies(
+            self.store, run=position.run.id, turn=position.turn
+        )
+        base = _base(position)
+        own = [one for one in found if base <= one.number < base + SAFER]
+        # Of two workers that asked at once, the first's reply counts.
+        return {(one.number - base) // 10: one for one in reversed(own)}
+
     async def _reply(
-        self, position: Position
+        self, position: Position, kept: Mapping[int, Stored]
     ) -> tuple[Answered, Checked, "Counter[Asked] | None"]:
-        """Return a reply that fits, after at most two repairs, and what was asked."""
+        """Return a reply that fits, after at most two repairs, and what was asked.
+
+        A reply that is `kept` is not asked for again: it is paid.
+        """
         request, seen = await self._request(position)
         schema = prompt.output_schema(position)
         number = 0
         while True:
-            answered = await self.models.ask(
-                position, request, lambda: self._watch(position), number=number
+            answered = (
+                stored(kept[number])
+                if number in kept
+                else await self.models.ask(
+                    position,
+                    request,
+                    lambda: self._watch(position),
+                    number=_base(position) + number * 10,
+                )
             )
             checked = await reply_check.check_aside(
                 answered.reply,
@@ -240,8 +285,7 @@ class Think:
             if isinstance(checked, Checked) and refused is None:
                 return answered, checked, seen
             why = refused or cast("Invalid", checked).why
-            used = answered.used.model_copy(update={"error": why})
-            await meters.settle(self.store, answered.attempt, used)
+            await meters.note(self.store, answered.attempt, why)
             if refused is not None:
                 raise Fallback("refusal", refused)
             if number == REPAIRS:
@@ -339,9 +383,11 @@ class Think:
             except ToolError as error:
                 answer = {"answer": str(error), "answer_status": "failed"}
                 return drafted.model_copy(update=answer)
-            except Exception:  # noqa: BLE001 logged, and recorded as broken below
-                # The reply is paid for: a retry of the activity would pay it again.
-                activity.logger.exception("the facts of an action cannot be read")
+            except Exception as error:
+                # Tried again here, and the next turn takes the fallback.
+                log.exception("facts.unreadable", run=run.id, tool=drafted.tool)
+                place = failing.call_place(turn, drafted.index)
+                await failing.note(self.store, run.id, guard.fault(place, error))
             else:
                 return drafted.model_copy(update={"preview": preview, "money": money})
         words = f"{drafted.tool} was not done: its facts cannot be read now."
@@ -380,10 +426,10 @@ class Think:
             ),
         )
         text = result.model_dump_json(exclude_defaults=True)
-        stored = await turns.commit(
+        committed = await turns.commit(
             self.store, turn, lambda _gated, _is_final: text, position
         )
-        return ThinkResult.model_validate_json(stored)
+        return ThinkResult.model_validate_json(committed)
 
 
 def _result(
@@ -401,6 +447,18 @@ def _result(
     )
     # `kind` has no default, so it is always written.
     return ThinkResult(kind="calls", calls=calls).model_dump_json(exclude_defaults=True)
+
+
+def _base(position: Position) -> int:
+    return SAFER if position.run.use_safer_model else 0
+
+
+def _as_sent(position: Position, kept: Mapping[int, Stored]) -> Position:
+    """Return the position as the kept replies knew it: later words are the next turn's."""
+    if not kept:
+        return position
+    saw = {message for one in kept.values() for message in one.saw}
+    return replace(position, unread=[m for m in position.unread if m.id in saw])
 
 
 def _check_turns(position: Position) -> None:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from starlette.types import Scope
 
+from orchestrator.store.counters import ATTEMPTS_FAILED, CODE_ERRORS
 from orchestrator.store.figures import Figures
 
 API = "/api/v1"
@@ -58,6 +65,16 @@ def exposition(latency: Latency, figures: Figures) -> bytes:
         ("outbox_oldest_seconds", "Age of the oldest.", figures.oldest_outbox_s),
     ):
         Gauge(f"keyturn_{name}", words, registry=registry).set(value)
+    for name, words, subject in (
+        (ATTEMPTS_FAILED, "Requests to models that brought no reply.", "target"),
+        (CODE_ERRORS, "Failures by a fault of code.", "workflow"),
+    ):
+        counter = Counter(
+            f"keyturn_{name}", words, (subject, "kind"), registry=registry
+        )
+        for one in figures.counters:
+            if one.name == name:
+                counter.labels(one.subject, one.kind).inc(one.value)
     return generate_latest(registry) + generate_latest(latency.registry)
 
 

@@ -19,6 +19,7 @@ FallbackKind = Literal[
     "invalid_output",
     "budget",
     "loop",
+    "code_error",
 ]
 
 
@@ -34,6 +35,8 @@ class Fallback(BaseModel):
     invalid_output: FallbackAction = "hand_off"
     budget: Literal["hand_off", "stop", "fail"] = "hand_off"
     loop: FallbackAction = "hand_off"
+    # Another model mends no code.
+    code_error: Literal["hand_off", "fail"] = "hand_off"
 
 
 class Retention(BaseModel):

@@ -1,12 +1,16 @@
 """Settings, read once from the environment."""
 
 import os
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, JsonValue, SecretStr, ValidationError
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSetting
 
+from orchestrator import scrub
 from orchestrator.errors import KeyturnError, in_words
 from orchestrator.model import Price
 
@@ -17,6 +21,13 @@ ELSEWHERE = frozenset({"KEYTURN_CHAOS_SEED"})
 
 class SettingsError(KeyturnError):
     """The environment names a setting that is unknown or wrong."""
+
+
+# Most secrets come from a file or a page that is copied: what no secret holds is a slip.
+_INVISIBLE = {"Cc": "a control character", "Cf": "an invisible character"}
+_QUOTES = "\"'"
+# These hold a password, if any, in an address.
+_ADDRESSES = ("smtp_url", "notice_smtp_url", "database_url")
 
 
 class Settings(BaseSettings):
@@ -72,6 +83,34 @@ class Settings(BaseSettings):
     anthropic_api_key: SecretStr | None = Field(default=None, alias="ANTHROPIC_API_KEY")
     anthropic_base_url: str | None = Field(default=None, alias="ANTHROPIC_BASE_URL")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_last_line_break(cls, value: object) -> object:
+        """Take the line break off that a mounted file ends with; one alone."""
+        if not isinstance(value, str):
+            return value
+        return value.removesuffix("\n").removesuffix("\r")
+
+    def secrets(self) -> dict[str, str]:
+        """Return every secret of this process by the variable that holds it."""
+        found = {
+            _variable((name,)): secret.get_secret_value()
+            for name in type(self).model_fields
+            if isinstance(secret := getattr(self, name), SecretStr)
+        }
+        keys = self.service_keys.items()
+        found |= {
+            f"{PREFIX}SERVICE_KEYS[{service}]": key.get_secret_value()
+            for service, key in keys
+        }
+        for name in _ADDRESSES:
+            found[f"the password in {_variable((name,))}"] = _password(self, name)
+        aliases = ("openai_api_key", "anthropic_api_key")
+        for name in aliases:
+            if value := found.pop(f"{PREFIX}{name.upper()}", None):
+                found[name.upper()] = value
+        return {name: value for name, value in found.items() if value}
+
     @property
     def effects_queue(self) -> str:
         """Return the effect worker's own task queue."""
@@ -92,19 +131,67 @@ def read() -> Settings:
     """Return the settings of this environment, or raise `SettingsError`."""
     _refuse_unknown()
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
         first = error.errors()[0]
+        name = _variable(first["loc"])
+        shown = "" if _is_secret(name) else f"={_shown(first['input'])}"
         raise SettingsError(
-            f"{_variable(first['loc'])}={_shown(first['input'])}: {in_words(first)}. "
-            "Correct the environment and start again."
+            f"{name}{shown}: {in_words(first)}. Correct the environment and start again."
         ) from None
+    except UnreadableSetting:
+        # Its own words name the field; the value may be a secret.
+        raise SettingsError(
+            "A setting that is JSON (KEYTURN_SERVICES, KEYTURN_SERVICE_KEYS, "
+            "KEYTURN_MODELS, KEYTURN_PRICES) is not JSON. Correct it and start again."
+        ) from None
+    for name, secret in found.secrets().items():
+        _check_secret(name, secret)
+    scrub.know(*found.secrets().values(), *map(unquote, found.secrets().values()))
+    return found
 
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
     """Return this process's settings, read at the first call."""
     return read()
+
+
+def _check_secret(name: str, secret: str) -> None:
+    """Refuse a secret that cannot be what its provider gave; its value is not shown."""
+    wrong = _slip(secret)
+    if wrong is not None:
+        raise SettingsError(
+            f"{name} {wrong}. A secret has none; it was probably copied with it. Set it "
+            "again, without it. (Its value is not shown.)"
+        )
+
+
+def _slip(secret: str) -> str | None:
+    for place, one in enumerate(secret, start=1):
+        if one in "\r\n":
+            return f"has a line break at character {place}"
+        if not " " <= one <= "~":
+            kind = _INVISIBLE.get(unicodedata.category(one), "a character beside ASCII")
+            return f"has {kind} (U+{ord(one):04X}) at character {place}"
+    if secret != secret.strip():
+        return "has a blank at its end"
+    if secret[0] in _QUOTES or secret[-1] in _QUOTES:
+        return "has a quote at its end"
+    return None
+
+
+def _password(found: Settings, name: str) -> str:
+    value = getattr(found, name)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    try:
+        return urlsplit(text or "").password or ""
+    except ValueError:
+        return ""
+
+
+def _is_secret(variable: str) -> bool:
+    return any(word in variable for word in ("KEY", "SECRET", "TOKEN", "URL"))
 
 
 def _refuse_unknown() -> None:

@@ -97,7 +97,8 @@ class ModelReply(_Frozen):
     """One reply of a model.
 
     `stop_raw` is the provider's own word for `stop`. `usage` is None where the
-    provider named none: then the reservation is charged at its maximum.
+    provider named none: then the reservation is charged at its maximum. A reply whose
+    `stop` is `other` broke off and is never acted on; `fault` has the provider's words.
     """
 
     text: str = ""
@@ -108,6 +109,7 @@ class ModelReply(_Frozen):
     model: str
     usage: Usage | None = None
     request_id: str | None = None
+    fault: str | None = None
 
 
 def legible(reply: ModelReply) -> ModelReply:
@@ -129,6 +131,7 @@ def legible(reply: ModelReply) -> ModelReply:
             "refusal": legible_text(reply.refusal) if reply.refusal else None,
             "model": legible_text(reply.model),
             "request_id": legible_text(reply.request_id) if reply.request_id else None,
+            "fault": legible_text(reply.fault) if reply.fault else None,
             "calls": calls,
         }
     )

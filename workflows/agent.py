@@ -6,9 +6,23 @@ from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+)
 
 with workflow.unsafe.imports_passed_through():
-    from activities.interface import FinishInput, StepStart, ThinkInput, ThinkResult
+    import traceback
+
+    from activities import overheard
+    from activities.interface import (
+        FaultInput,
+        FinishInput,
+        StepStart,
+        ThinkInput,
+        ThinkResult,
+    )
     from orchestrator.budget import TURNS_PER_STEP
     from orchestrator.contract import Contract
     from orchestrator.errors import ContractError
@@ -157,6 +171,9 @@ class AgentWorkflow(Generic[In, Out]):
 
     async def _execute(self, start: RunStart) -> None:
         self._start = start
+        if start.pause_s:
+            # Here, before the author's code: a worker with mended code can go on.
+            await workflow.sleep(start.pause_s)
         try:
             output = await self.run()
             if not self._is_ended:
@@ -165,6 +182,26 @@ class AgentWorkflow(Generic[In, Out]):
                 )
         except _Ending as ending:
             await self._finish(_finish(start.run, ending.end))
+        except (ActivityError, ChildWorkflowError):
+            # A loop that was lost takes its run along, which is started again (P9).
+            raise
+        except Exception as error:  # noqa: BLE001 an author's code; recorded and bounded
+            await self._fault(error)
+
+    async def _fault(self, error: Exception) -> None:
+        """Begin again from the record for a few times, then take the fallback."""
+        answer = await stubs.fault(_fault(self._start.run, error))
+        if answer.kind == "again":
+            # A new execution: its author's code may have been mended since, and the
+            # record gives back every step that is done.
+            start = RunStart(
+                run=self._start.run,
+                effects_queue=self._start.effects_queue,
+                pause_s=answer.pause_s,
+            )
+            workflow.continue_as_new(start)
+        end = ActEnd(kind=answer.kind, reason="code_error")
+        await self._finish(_finish(self._start.run, end))
 
     async def _finish(self, how: FinishInput) -> None:
         await stubs.finish(how)
@@ -172,6 +209,19 @@ class AgentWorkflow(Generic[In, Out]):
     def _next_step(self) -> int:
         self._step += 1
         return self._step
+
+
+def _fault(run: str, error: Exception) -> FaultInput:
+    overheard.leave(run, f"{type(error).__name__}: {error}")
+    workflow.logger.exception("the workflow's own code failed")
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
+    return FaultInput(
+        run=run,
+        kind=type(error).__name__,
+        where=f"{frames[-1].co_filename.rpartition('/')[2]}:{lines[-1]}",
+        is_final=isinstance(error, ApplicationError) and error.non_retryable,
+    )
 
 
 def _first_turn(step: int) -> int:

@@ -14,11 +14,13 @@ class _Message(BaseModel):
 class RunStart(_Message):
     """Which run a workflow carries out; its input is in the store.
 
-    `queue` is the effect worker's.
+    `effects_queue` is the effect worker's. `pause_s` is waited before the workflow's own
+    code begins again, after it failed.
     """
 
     run: str
     effects_queue: str
+    pause_s: float = 0
 
 
 class OpenCall(_Message):

@@ -11,6 +11,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.interface import (
         ActResult,
         CallInput,
+        FaultInput,
+        FaultResult,
         Finished,
         FinishInput,
         ReadResult,
@@ -64,6 +66,16 @@ async def finish(wanted: FinishInput) -> Finished:
     """Record how a run ended."""
     return await workflow.execute_activity(
         interface.finish,
+        wanted,
+        start_to_close_timeout=timedelta(seconds=30),
+        retry_policy=RETRY,
+    )
+
+
+async def fault(wanted: FaultInput) -> FaultResult:
+    """Record that a workflow's own code failed, and learn whether to begin again."""
+    return await workflow.execute_activity(
+        interface.fault,
         wanted,
         start_to_close_timeout=timedelta(seconds=30),
         retry_policy=RETRY,

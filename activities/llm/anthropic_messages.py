@@ -38,7 +38,6 @@ class AnthropicMessages:
 
     def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
         """Open no connection yet; the SDK's own retries are off."""
-        self._secret = api_key
         client = AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0)
         self._sdk = Sdk(client, APIStatusError, APIConnectionError)
         self._in_words: set[str] = set()
@@ -52,7 +51,7 @@ class AnthropicMessages:
                 response = await self._send(
                     request, structured=structured, timeout_s=timeout_s
                 )
-                error = error_of(response, provider=NAME, secret=self._secret)
+                error = error_of(response, provider=NAME)
                 if error is None:
                     return _reply(response)
                 if not (structured and _is_about_structure(request, error)):

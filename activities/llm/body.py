@@ -8,6 +8,8 @@ from pydantic import JsonValue
 
 from activities.llm.errors import MalformedReply
 
+# No request has more tokens; beyond it, nothing can be counted with.
+_MOST = 2**53
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -58,10 +60,19 @@ def as_text(value: JsonValue) -> str:
 
 
 def as_count(value: JsonValue) -> int | None:
-    """Return a token count, or None for what is not one."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    """Return a count, or None for what is not one."""
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value
+    return value if 0 <= value <= _MOST else None
+
+
+def error_words(error: JsonValue) -> str:
+    """Return what an error in a body says: its message, or the error if it is a text."""
+    if isinstance(error, str):
+        return as_text(error).strip()
+    found = as_object(error)
+    said = as_text(found.get("message")) or as_text(found.get("detail"))
+    return said.strip() or ("no message" if found else "")
 
 
 def escape_surrogates(text: str) -> str:

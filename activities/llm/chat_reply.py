@@ -11,6 +11,7 @@ from activities.llm.body import (
     as_object,
     as_text,
     decode,
+    error_words,
     escape_surrogates,
     load,
 )
@@ -21,9 +22,24 @@ from orchestrator.transcript import ModelReply, Stop, ToolCall, Usage
 NAME = "openai"
 FILTERED = "content_filter"
 
-# "eos" is Together's word; some hosts leave the word empty in whole answers.
-_ENDS = {"stop", "eos", ""}
-_CALLS = {"tool_calls", "function_call", None} | _ENDS
+# "eos" is Together's word, "end_turn" and capitals are those of gateways before other
+# providers; some hosts leave the word empty, or out, in whole answers. Any word that is
+# not listed here says that the reply broke off.
+_ENDS = {
+    "stop",
+    "eos",
+    "eos_token",
+    "end_turn",
+    "stop_sequence",
+    "stop_token",
+    "",
+    None,
+}
+_CALLS = {"tool_calls", "tool_call", "tool_use", "function_call"} | _ENDS
+_LENGTHS = {"length", "max_tokens", "max_output_tokens", "model_length"}
+_FILTERS = {FILTERED, "safety", "recitation", "blocklist", "prohibited_content", "spii"}
+# What stands for the word where a stream ends without one.
+_NO_END = "the stream ended early"
 
 
 def parse_chat(body: bytes | str) -> ModelReply:
@@ -31,19 +47,20 @@ def parse_chat(body: bytes | str) -> ModelReply:
 
     Takes the first choice and what is known of it: compatible hosts leave out fields
     and add their own. Only a body that is no JSON object, or that holds an error in
-    place of choices, raises `MalformedReply`. Arguments are the raw text as sent.
+    place of choices, raises `MalformedReply`. Arguments are the raw text as sent. A
+    reply that its host marks as broken off, or a stream without an end, has the stop
+    `other`.
     """
     text = decode(body, provider=NAME)
     completion = (
         _folded(events(text)) if is_event_stream(text) else load(text, provider=NAME)
     )
-    error = as_object(completion.get("error"))
-    if not error or "choices" in completion:
+    error = completion.get("error")
+    if not error or as_list(completion.get("choices")):
         return _reply(completion)
-    if error.get("code") == FILTERED:
+    if as_object(error).get("code") == FILTERED:
         return filtered_reply()
-    words = as_text(error.get("message")) or "no message"
-    raise MalformedReply(provider=NAME, why=f"it holds an error: {words}")
+    raise MalformedReply(provider=NAME, why=f"it holds an error: {error_words(error)}.")
 
 
 def filtered_reply() -> ModelReply:
@@ -62,15 +79,18 @@ def _reply(completion: dict[str, JsonValue]) -> ModelReply:
     calls = tuple(_calls(as_list(message.get("tool_calls"))))
     raw = choice.get("finish_reason")
     stop_raw = as_text(raw) if isinstance(raw, str) else None
+    fault = error_words(choice.get("error")) or error_words(completion.get("error"))
+    stop = _stop(stop_raw, text=text, refused=bool(refusal), called=bool(calls))
     return ModelReply(
         text=text,
         refusal=refusal or None,
         calls=calls,
-        stop=_stop(stop_raw, text=text, refused=bool(refusal), called=bool(calls)),
+        stop="other" if fault else stop,
         stop_raw=stop_raw,
         model=as_text(completion.get("model")),
         usage=_usage(as_object(completion.get("usage"))),
         request_id=as_text(completion.get("id")) or None,
+        fault=fault or None,
     )
 
 
@@ -104,9 +124,10 @@ def _arguments(value: JsonValue) -> str:
 
 
 def _stop(raw: str | None, *, text: str, refused: bool, called: bool) -> Stop:
-    if raw == "length":
+    raw = raw.lower() if raw else raw
+    if raw in _LENGTHS:
         return "length"
-    if raw == FILTERED:
+    if raw in _FILTERS:
         return "filter"
     if refused:
         return "refusal"
@@ -140,8 +161,12 @@ def _folded(chunks: Iterable[dict[str, JsonValue]]) -> dict[str, JsonValue]:
                 message[key] = as_text(message.get(key)) + as_text(delta[key])
         _fold_calls(calls, as_list(delta.get("tool_calls")))
         # A stream that breaks off with an error has no reason to be believed whole.
-        if reason := ("error" if chunk.get("error") else part.get("finish_reason")):
-            choice["finish_reason"] = reason
+        ends = {
+            "error": chunk.get("error") or part.get("error"),
+            "finish_reason": part.get("finish_reason"),
+        }
+        choice.update({key: found for key, found in ends.items() if found})
+    choice.setdefault("finish_reason", _NO_END)
     message["tool_calls"] = [calls[index] for index in sorted(calls)]
     completion["choices"] = [choice]
     return completion

@@ -1,5 +1,6 @@
 """What can go wrong between us and a provider, with the facts that a retry needs."""
 
+from orchestrator import scrub
 from orchestrator.errors import KeyturnError
 
 
@@ -7,14 +8,15 @@ class ProviderError(KeyturnError):
     """A request that brought no reply.
 
     `sent` says whether the provider may have worked on it: then the reservation is
-    charged at its maximum; otherwise it is freed.
+    charged at its maximum; otherwise it is freed. Its words are those of a provider or
+    an SDK, which may quote a key: they are scrubbed here, once for all.
     """
 
     def __init__(self, message: str, *, provider: str, sent: bool) -> None:
         """Keep the provider's name and whether the request may be billed."""
         self.provider = provider
         self.sent = sent
-        super().__init__(message)
+        super().__init__(scrub.text(message))
 
 
 class RateLimited(ProviderError):
@@ -62,7 +64,7 @@ class ProviderRejected(ProviderError):
     def __init__(self, *, provider: str, status: int, words: str) -> None:
         """Keep the HTTP status and the provider's words."""
         self.status = status
-        self.words = words
+        self.words = scrub.text(words)
         super().__init__(
             f"Provider {provider!r} rejected the request with HTTP {status}: {words} "
             "Mend the key, the model's name or the request.",
@@ -78,6 +80,20 @@ class MalformedReply(ProviderError):
         """Name what is wrong; the body itself stays out of the message."""
         super().__init__(
             f"The answer of provider {provider!r} cannot be used: {why} Try again.",
+            provider=provider,
+            sent=True,
+        )
+
+
+class UnfinishedReply(ProviderError):
+    """The provider says, or shows, that its reply broke off: nothing of it counts."""
+
+    def __init__(self, *, provider: str, stop: str | None, words: str | None) -> None:
+        """Name the provider's word for the end, and what it says of it."""
+        why = words or f"it ended with {stop!r}" if words or stop else "it has no end."
+        super().__init__(
+            f"The answer of provider {provider!r} is unfinished: {why} Nothing of it "
+            "was carried out. Try again or use another target.",
             provider=provider,
             sent=True,
         )

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from activities.llm import json_slice
-from activities.llm.body import as_count, as_list, as_object, as_text, decode, load
+from activities.llm.body import (
+    as_count,
+    as_list,
+    as_object,
+    as_text,
+    decode,
+    error_words,
+    load,
+)
 from activities.llm.errors import MalformedReply
 from activities.llm.event_stream import events, is_event_stream
 from orchestrator.transcript import ModelReply, Stop, ToolCall, Usage
@@ -43,10 +51,9 @@ def parse_message(body: bytes | str) -> ModelReply:
     if is_event_stream(text):
         return _folded(events(text))
     message = load(text, provider=NAME)
-    error = as_object(message.get("error"))
-    if error and "content" not in message:
-        words = as_text(error.get("message")) or "no message"
-        raise MalformedReply(provider=NAME, why=f"it holds an error: {words}")
+    words = error_words(message.get("error"))
+    if words and not message.get("content"):
+        raise MalformedReply(provider=NAME, why=f"it holds an error: {words}.")
     return _reply(message, list(_blocks(message, text)))
 
 
@@ -70,7 +77,8 @@ def _reply(message: dict[str, JsonValue], blocks: list[_Block]) -> ModelReply:
     calls = tuple(map(_call, filter(_is_call, blocks)))
     raw = message.get("stop_reason")
     stop_raw = as_text(raw) if isinstance(raw, str) else None
-    stop = _stop(stop_raw, called=bool(calls))
+    fault = error_words(message.get("error"))
+    stop = "other" if fault else _stop(stop_raw, called=bool(calls))
     return ModelReply(
         text=text,
         refusal=_refusal(message, text) if stop == "refusal" else None,
@@ -80,6 +88,7 @@ def _reply(message: dict[str, JsonValue], blocks: list[_Block]) -> ModelReply:
         model=as_text(message.get("model")),
         usage=_usage(as_object(message.get("usage"))),
         request_id=as_text(message.get("id")) or None,
+        fault=fault or None,
     )
 
 
@@ -136,7 +145,7 @@ def _folded(stream: Iterable[dict[str, JsonValue]]) -> ModelReply:
             message.update(as_object(event.get("delta")))
             usage.update(as_object(event.get("usage")))
         elif kind == "error":
-            message["stop_reason"] = "error"
+            message["error"] = event.get("error") or "no message"
         else:
             _fold_block(blocks, event)
     ordered = [blocks[index] for index in sorted(blocks)]

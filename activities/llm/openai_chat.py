@@ -1,6 +1,7 @@
 """OpenAI's chat completions, and the many servers that speak the same format."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
+from activities.llm import history
 from activities.llm.chat_reply import FILTERED, NAME, filtered_reply, parse_chat
 from activities.llm.errors import ProviderRejected
 from activities.llm.past_calls import arguments_text
@@ -27,6 +29,22 @@ from orchestrator.transcript import (
 
 OFFICIAL_URL: Final = "https://api.openai.com/v1"
 
+_NAME_REFUSED: Final = re.compile(
+    r"(?:unsupported|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|deprecated"
+    r"|invalid)[^.]{0,60}\bmax_tokens\b"
+    r"|\bmax_tokens\b[^.]{0,60}(?:not supported|unsupported|unrecogni[sz]ed|unknown"
+    r"|unexpected|not permitted|deprecated|not allowed|extra)"
+    r"|\buse\b[^.]{0,20}\bmax_completion_tokens\b",
+    re.IGNORECASE,
+)
+# "… is too large: 2048", "must be less than", "maximum context length is 2500 tokens".
+_SIZE: Final = re.compile(
+    r"too (?:large|long|big|many|high)|exceed|context (?:length|window)|(?:greater|less"
+    r"|larger|smaller|more|fewer) than|at (?:most|least)|maximum|minimum|out of range"
+    r"|between|[<>]=?",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -34,21 +52,22 @@ class Dialect:
 
     limit: Literal["max_tokens", "max_completion_tokens"]
     structured: bool = True
+    strict_history: bool = False
+    system_role: bool = True
 
 
 class OpenAIChat:
     """The provider `openai`: OpenAI itself, or any host at `base_url`.
 
-    A rejection that is about the output limit's name or the structured-output mode is
-    answered once in the other form, and the form that works is remembered. Nothing
-    was processed then, so the attempt's reservation still covers it.
+    A rejection that is about the output limit's name, the structured-output mode or the
+    form of the history is answered once in the other form, and the form that works is
+    remembered. Nothing was processed then, so the attempt's reservation still covers it.
     """
 
     name: str = NAME
 
     def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
         """Open no connection yet; the SDK's own retries are off."""
-        self._secret = api_key
         client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
         self._sdk = Sdk(client, APIStatusError, APIConnectionError)
         self._first = Dialect(limit=_limit(base_url))
@@ -61,15 +80,21 @@ class OpenAIChat:
         async with deadline(NAME, timeout_s):
             while True:
                 response = await self._send(request, dialect, timeout_s)
-                error = error_of(response, provider=NAME, secret=self._secret)
+                error = error_of(response, provider=NAME)
                 if error is None:
+                    # Only now: one that is refused as well was not what was missing.
+                    self._remember(topic, dialect)
                     return _reply(response)
                 if error_code(response) == FILTERED:
                     return filtered_reply()
                 other = _other(dialect, request, error)
                 if other is None:
                     raise error
-                dialect = self._learned[topic] = other
+                dialect = other
+
+    def _remember(self, topic: str, dialect: Dialect) -> None:
+        if dialect != self._first:
+            self._learned[topic] = dialect
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -109,9 +134,14 @@ def _messages(
     system = request.system
     if request.output_schema is not None and not dialect.structured:
         system = with_schema(system, request.output_schema)
-    if system:
+    messages = request.messages
+    if dialect.strict_history:
+        messages = history.strict(messages)
+    if system and not dialect.system_role:
+        messages = history.led_by(system, messages)
+    elif system:
         yield {"role": "system", "content": system}
-    for message in request.messages:
+    for message in messages:
         yield _message(message)
 
 
@@ -170,12 +200,21 @@ def _other(dialect: Dialect, request: ModelRequest, error: Exception) -> Dialect
     """Return the form to try next after a rejection, None where none would help."""
     if not isinstance(error, ProviderRejected) or error.status not in (400, 422):
         return None
-    if dialect.limit in error.words and dialect.limit == "max_tokens":
+    if dialect.limit == "max_tokens" and _refuses_name(error.words):
         return replace(dialect, limit="max_completion_tokens")
+    if dialect.system_role and history.complains_of_system(error.words):
+        return replace(dialect, system_role=False, strict_history=True)
+    if not dialect.strict_history and history.complains(error.words):
+        return replace(dialect, strict_history=True)
     structured = request.output_schema is not None and dialect.structured
     if structured and complains_of_structure(error.words):
         return replace(dialect, structured=False)
     return None
+
+
+def _refuses_name(words: str) -> bool:
+    """Tell whether a rejection is about the limit's name, and not about its size."""
+    return _NAME_REFUSED.search(words) is not None and not _SIZE.search(words)
 
 
 def _topic(request: ModelRequest) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from activities.llm.errors import MalformedTarget, NoTarget
 from activities.llm.provider import Provider
+from orchestrator import scrub
 
 # Self-hosted servers often want no key, but the SDKs insist on one.
 _NO_KEY = "unused"
@@ -30,6 +31,8 @@ def build_providers(
 
     Build them once for a process: each keeps a pool of connections.
     """
+    # Whatever a transport quotes of them is taken out of its words.
+    scrub.know(openai_api_key, anthropic_api_key)
     providers: list[Provider] = []
     if openai_api_key or openai_base_url:
         providers.append(_openai(openai_api_key or _NO_KEY, openai_base_url))

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httpx2
 from pydantic import JsonValue
 
-from activities.llm.body import as_count, as_object, as_text
+from activities.llm.body import as_count, as_list, as_object, as_text, error_words
 from activities.llm.errors import (
     MalformedReply,
     ProviderError,
@@ -22,6 +21,7 @@ from activities.llm.errors import (
     ProviderUnavailable,
     RateLimited,
 )
+from orchestrator import scrub
 
 if TYPE_CHECKING:
     import anthropic
@@ -35,6 +35,8 @@ _UNSENT = (
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.UnsupportedProtocol,
+    # A key that is no header value is refused before anything is written.
+    httpx2.LocalProtocolError,
     httpx2.ProxyError,
 )
 # 503 and Anthropic's 529 say "not taken"; any other 5xx may come from a gateway that
@@ -42,8 +44,6 @@ _UNSENT = (
 _TAKEN_BY_NOBODY = {408, 409, 425, 503, 529}
 _TRANSIENT = {408, 409, 425}
 _SPENT = {"insufficient_quota", "billing_hard_limit_reached"}
-_KEY = re.compile(r"\b(?:sk|key|pk|gsk|xai)[-_][\w*.\-]{6,}")
-_SHORTEST_SECRET = 8
 _LONGEST_WORDS = 500
 
 
@@ -99,11 +99,17 @@ async def post(
             words=f"{cause or error} ({type(cause or error).__name__}).",
             sent=not isinstance(cause, _UNSENT),
         ) from None
+    except UnicodeError as error:
+        # Raised while headers and body are written, before a connection is used.
+        raise ProviderUnavailable(
+            provider=provider,
+            words=f"the request cannot be written ({type(error).__name__}): look for "
+            "characters outside ASCII in the key.",
+            sent=False,
+        ) from None
 
 
-def error_of(
-    response: httpx2.Response, *, provider: str, secret: str
-) -> ProviderError | None:
+def error_of(response: httpx2.Response, *, provider: str) -> ProviderError | None:
     """Return the error that an answer stands for; None for a good one.
 
     Some gateways wrap an upstream's error in a 200: its code counts as the status.
@@ -111,11 +117,11 @@ def error_of(
     error = _error_object(response)
     status = response.status_code
     if status < 400:
-        code = as_count(error.get("code")) or as_count(error.get("status")) or 0
+        code = _number(error.get("code")) or _number(error.get("status"))
         if not 400 <= code < 600:
             return None
         status = code
-    words = _words(response, error, secret)
+    words = _words(response, error)
     retry_after_s = _retry_after_s(response.headers)
     if error.get("code") == "tool_use_failed":
         # Groq's word for a call that the model wrote badly: asking again may help.
@@ -143,13 +149,25 @@ def _error_object(response: httpx2.Response) -> dict[str, JsonValue]:
     if response.status_code < 400 and b'"error"' not in response.content:
         return {}
     try:
-        body = as_object(cast("JsonValue", json.loads(response.content)))
+        found = cast("JsonValue", json.loads(response.content))
     except (ValueError, RecursionError):
         return {}
-    if response.status_code < 400 and ("choices" in body or "content" in body):
+    # Some gateways answer with a list of one error.
+    body = as_object(found[0] if isinstance(found, list) and found else found)
+    if response.status_code < 400 and _holds_answer(body):
         return {}
     error = body.get("error")
     return error if isinstance(error, dict) else body | {"message": error or None}
+
+
+def _holds_answer(body: dict[str, JsonValue]) -> bool:
+    # Choices may be null or empty beside an error.
+    return bool(as_list(body.get("choices")) or as_list(body.get("content")))
+
+
+def _number(code: JsonValue) -> int:
+    is_text = isinstance(code, str) and code.isascii() and code.isdigit()
+    return as_count(int(cast("str", code)[:4]) if is_text else code) or 0
 
 
 def _is_spent(error: dict[str, JsonValue]) -> bool:
@@ -157,13 +175,11 @@ def _is_spent(error: dict[str, JsonValue]) -> bool:
     return bool({as_text(error.get("code")), as_text(error.get("type"))} & _SPENT)
 
 
-def _words(response: httpx2.Response, error: dict[str, JsonValue], secret: str) -> str:
-    said = as_text(error.get("message")) or as_text(error.get("detail"))
+def _words(response: httpx2.Response, error: dict[str, JsonValue]) -> str:
+    said = error_words(error).removeprefix("no message")
     said = said or response.content.decode(errors="replace").strip() or "no words"
-    # Some providers quote the key that they reject.
-    if len(secret) >= _SHORTEST_SECRET:
-        said = said.replace(secret, "[key]")
-    said = _KEY.sub("[key]", said)[:_LONGEST_WORDS].rstrip()
+    # Scrubbed before it is cut: a half of a key is not known for one.
+    said = scrub.text(said)[:_LONGEST_WORDS].rstrip()
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 

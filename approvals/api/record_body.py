@@ -112,6 +112,7 @@ class Attempt(_Row):
     output_tokens: int
     cost_usd: Usd
     error: str | None
+    failure: str | None = Field(description="What kind of failure it was")
     reply: dict[str, JsonValue] | None
     created_at: datetime
     settled_at: datetime | None
@@ -187,10 +188,13 @@ def call(row: CallRow) -> Call:
     )
 
 
-def attempt(row: AttemptRow) -> Attempt:
-    """Return an attempt's body."""
+def attempt(row: AttemptRow, *, is_operator: bool) -> Attempt:
+    """Return an attempt's body; a provider's own words are for operators."""
+    shown = row.model_dump(include=set(Attempt.model_fields))
+    if row.failure is not None and not is_operator:
+        shown["error"] = f"{row.failure.replace('_', ' ')}; reference {row.id}"
     return Attempt(
-        **row.model_dump(include=set(Attempt.model_fields)),
+        **shown,
         held_usd=usd(row.held_microusd),
         cost_usd=usd(row.cost_microusd),
     )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import stops
 from orchestrator.status import RunStatus
-from orchestrator.store import runs
+from orchestrator.store import failing, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import RunRow
 
@@ -19,6 +19,22 @@ MICRO = Decimal(1_000_000)
 Usd = Annotated[
     str, Field(pattern=r"^-?\d+\.\d{6}$", description="US dollars as a decimal")
 ]
+
+
+class FailingPlace(BaseModel):
+    """What fails: where, of which kind, how often, since when.
+
+    Its words are for operators: the run's page and its incident have them.
+    """
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    place: str
+    kind: str
+    times: int
+    since: datetime
+    last: datetime
+    given_up: bool
 
 
 class Run(BaseModel):
@@ -45,6 +61,9 @@ class Run(BaseModel):
     source: str | None
     external_id: str | None
     started_by: str | None
+    failing: list[FailingPlace] = Field(
+        description="What is tried again after a fault of code, oldest first"
+    )
     pending: list[str] = Field(description="The approvals that it waits for")
 
 
@@ -75,6 +94,7 @@ def body(row: RunRow, pending: Sequence[str], held: Mapping[str, str]) -> Run:
         source=row.source,
         external_id=row.external_id,
         started_by=row.started_by,
+        failing=[FailingPlace.model_validate(one) for one in failing.of(row)],
         pending=list(pending),
     )
 

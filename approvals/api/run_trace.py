@@ -23,6 +23,7 @@ from approvals.api.replies import ONE
 from approvals.api.run_body import Run
 from approvals.api.tenancy import Reader
 from approvals.api.text import PathId
+from approvals.auth import permissions
 from approvals.dependencies import StoreDep
 from orchestrator import canonical, redaction
 from orchestrator.release import Release
@@ -58,7 +59,12 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  
     async with store.read() as session:
         release = await releases.load(session, found.run.release)
         [run] = await run_body.bodies(session, [found.run])
-        return _body(found, run, release, now=await store.now(session))
+        body = _body(found, run, release, now=await store.now(session))
+    is_operator = permissions.may(person, "audit.read")
+    attempts = [
+        record_body.attempt(one, is_operator=is_operator) for one in found.attempts
+    ]
+    return body.model_copy(update={"attempts": attempts})
 
 
 def _body(found: Trace, run: Run, release: Release, *, now: datetime) -> RunTrace:
@@ -75,7 +81,7 @@ def _body(found: Trace, run: Run, release: Release, *, now: datetime) -> RunTrac
             approval_body.body(one, release, found.decisions.get(one.id, ()), now=now)
             for one in found.approvals
         ],
-        attempts=[record_body.attempt(one) for one in found.attempts],
+        attempts=[],
         effects=[record_body.effect(one) for one in found.effects],
         customer_messages=[
             CustomerMessage.model_validate(one) for one in found.customer_messages

@@ -17,7 +17,7 @@ from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
 from orchestrator import redaction
 from orchestrator.status import RunStatus
-from orchestrator.store import people, releases, runs, timeline, watch
+from orchestrator.store import failing, people, releases, runs, timeline, watch
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import RunRow
@@ -145,6 +145,7 @@ async def _run(
     namespace = page.parts.settings.temporal_namespace
     return {
         "run": record.run,
+        "failing": failing.of(record.run),
         "held": held,
         "names": names,
         "input": await _input(page.parts.store, record.run),

@@ -14,6 +14,7 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import TLSConfig
 
+from orchestrator import scrub
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
 
@@ -42,6 +43,9 @@ class _Failures(DefaultFailureConverter):
         if not isinstance(exception, _TELLABLE):
             exception = _without_words(exception)
         super().to_failure(exception, payload_converter, failure)
+        # Whatever an author wrote into an error for Temporal, and a store's own words.
+        failure.message = scrub.text(failure.message)
+        failure.stack_trace = scrub.text(failure.stack_trace)
 
 
 # A store that is away is named by address and fault; nondeterminism by its commands.

@@ -1,28 +1,66 @@
 """Logs: lines for people on a terminal, JSON elsewhere, never a frame's variables."""
 
+import logging
 import sys
+from typing import cast
 
 import structlog
+from pydantic import JsonValue
+from structlog.types import EventDict, Processor
+
+from orchestrator import scrub
+
+
+def scrubbed(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Take secrets out of everything that a line says, tracebacks included."""
+    return {name: _scrub(found) for name, found in event.items()}
+
+
+def _scrub(found: object) -> JsonValue:
+    # What is neither text nor JSON is written as its repr: that is what is scrubbed.
+    if found is None or isinstance(found, bool | int | float):
+        return found
+    if isinstance(found, str | list | dict):
+        return scrub.value(cast("JsonValue", found))
+    return scrub.text(str(found))
 
 
 def configure() -> None:
     """Set up this process's log.
 
     structlog's own printer of tracebacks shows local variables, which hold what
-    customers wrote and what models were told (P12); the plain one does not.
+    customers wrote and what models were told (P12); the plain one does not. Lines of
+    libraries, Temporal's among them, go the same way: they quote exceptions of tools.
     """
-    on_terminal = sys.stderr.isatty()
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
+    )
+    before: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        scrubbed,
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(() if on_terminal else (structlog.processors.format_exc_info,)),
-            structlog.dev.ConsoleRenderer(
-                exception_formatter=structlog.dev.plain_traceback
-            )
-            if on_terminal
-            else structlog.processors.JSONRenderer(),
-        ],
+        processors=[*before, renderer],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    _configure_libraries(before, renderer)
+
+
+def _configure_libraries(before: list[Processor], renderer: Processor) -> None:
+    form = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=before,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(form)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)

@@ -24,13 +24,15 @@ from temporalio.worker.workflow_sandbox import (
 
 from activities.connectors.books import HttpMailLog, HttpStatement
 from activities.connectors.source import Services, client
+from activities.fault import Fault
 from activities.finish import Finish
+from activities.guard import PAUSES_S, Guard
 from activities.llm import routing
 from activities.llm.provider import Provider
 from activities.matching import Matcher
 from activities.model_call import Models
 from activities.perform import CONNECTOR_TIMEOUT, Perform
-from activities.run_tool import RunTool
+from activities.run_tool import READ_PAUSES_S, RunTool
 from activities.think import Think
 from activities.toolbox import ConnectorSource, Toolbox
 from approvals.delivery import Deliverer
@@ -58,6 +60,7 @@ STICKY = timedelta(seconds=2)
 OWN_MODULES = (
     "orchestrator",
     "activities.interface",
+    "activities.overheard",
     "workflows.act",
     "workflows.agent",
     "workflows.compensate",
@@ -86,21 +89,26 @@ class Parts:
     providers: Mapping[str, Provider]
     readers: ConnectorSource
     writers: ConnectorSource
+    code_pauses_s: tuple[float, ...] = PAUSES_S
 
 
 def thinking_worker(parts: Parts) -> Worker:
     """Return the worker that runs workflows, thinks and reads."""
     toolbox = Toolbox(parts.registry.tools, parts.readers)
     models = Models(parts.store, parts.providers, parts.settings.prices)
-    reads = RunTool(parts.store, toolbox)
+    guard = Guard(parts.store, parts.code_pauses_s)
+    reads = RunTool(
+        parts.store, toolbox, Guard(parts.store, READ_PAUSES_S, ends_run=False)
+    )
     return Worker(
         parts.client,
         task_queue=parts.settings.task_queue,
         workflows=[*parts.registry.workflows.values(), ActLoop, Compensate],
         activities=[
-            Think(parts.store, models, toolbox, reads).__call__,
+            Think(parts.store, models, toolbox, reads, guard).__call__,
             reads.__call__,
-            Finish(parts.store).__call__,
+            Finish(parts.store, guard).__call__,
+            Fault(parts.store, guard).__call__,
         ],
         workflow_runner=sandbox(parts.registry),
         sticky_queue_schedule_to_start_timeout=STICKY,

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator import canonical
+from orchestrator import canonical, scrub
 from orchestrator.binding import Binding
 from orchestrator.errors import InvalidValue, in_words
 from orchestrator.money import Money
@@ -190,6 +190,8 @@ def end_call(
     now: datetime,
 ) -> None:
     """Give a call its answer: what the model reads."""
+    # What was done is data; all else may quote somebody's error.
+    words = words if status == "done" else scrub.text(words)
     call.status, call.result, call.ended_at = status, storable(words), now
     entry = audit.Entry(
         actor=f"run:{call.run}",

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import canonical, notice
+from orchestrator import canonical, notice, scrub
 from orchestrator.store.engine import AUDITED, Store
 from orchestrator.store.tables import AuditRow
 
@@ -56,7 +56,8 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
             tenant=entry.tenant,
             run=entry.run,
             subject=entry.subject,
-            payload=canonical.text(entry.payload),
+            # Reasons of people and words of services: neither may bring a secret in.
+            payload=canonical.text(scrub.value(entry.payload)),
             to_notice=entry.kind in notice.KINDS,
         )
     )

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
+from orchestrator.store import counters
+from orchestrator.store.counters import Count
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -30,6 +32,7 @@ class Figures(BaseModel):
     decisions: Mapping[str, int]
     outbox: int
     oldest_outbox_s: float
+    counters: tuple[Count, ...] = ()
 
 
 async def read(store: Store) -> Figures:
@@ -44,6 +47,7 @@ async def read(store: Store) -> Figures:
             oldest_pending_s=await _age(session, ApprovalRow.created_at, pending, now),
             effects=await _by(session, EffectRow.status),
             decisions=await _by(session, DecisionRow.decision),
+            counters=await counters.read(session),
             outbox=await _count(session, waiting),
             oldest_outbox_s=await _age(session, OutboxRow.created_at, waiting, now),
         )

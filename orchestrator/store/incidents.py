@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import plain_text
+from orchestrator import plain_text, scrub
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
@@ -72,7 +72,7 @@ async def add(
     row = IncidentRow(
         **new.model_dump(exclude={"title"}),
         id=runs.new_id("in", now=now.timestamp()),
-        title=new.title[:LONGEST_TITLE],
+        title=scrub.text(new.title)[:LONGEST_TITLE],
         opened_by=by,
         created_at=now,
     )

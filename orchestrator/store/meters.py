@@ -11,7 +11,7 @@ from sqlmodel import col, select, update
 
 from orchestrator.budget import Budget, microusd
 from orchestrator.errors import BudgetExceeded
-from orchestrator.store import asking
+from orchestrator.store import audit, counters, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AttemptRow, MeterRow, RunRow
 
@@ -32,6 +32,7 @@ class Reservation(BaseModel):
     model: str
     tokens: int
     cost_microusd: int
+    saw: tuple[int, ...] = ()
 
 
 class Bounds(BaseModel):
@@ -89,6 +90,7 @@ async def reserve(
                 model=wanted.model,
                 status="sent",
                 scopes=sorted(scopes),
+                saw=list(wanted.saw),
                 held_tokens=wanted.tokens,
                 held_microusd=wanted.cost_microusd,
                 lease_until=now + ATTEMPT_LEASE,
@@ -107,6 +109,137 @@ class Used(BaseModel):
     cost_microusd: int
     error: str | None = None
     reply: dict[str, JsonValue] | None = None
+
+
+class Failure(BaseModel):
+    """Why an attempt brought no reply: a kind to count by, and the provider's words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    words: str
+
+
+class Stored(BaseModel):
+    """A reply that was paid for, as it was kept, with what it cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: str
+    number: int
+    provider: str
+    used: Used
+    reply: dict[str, JsonValue]
+    saw: tuple[int, ...]
+    duration_ms: int
+
+
+async def replies(store: Store, *, run: str, turn: int) -> list[Stored]:
+    """Return the usable replies that a turn has been given, in their order."""
+    query = (
+        select(AttemptRow)
+        .where(col(AttemptRow.run) == run, col(AttemptRow.turn) == turn)
+        .where(col(AttemptRow.status) == "settled", col(AttemptRow.failure).is_(None))
+        .order_by(col(AttemptRow.settled_at), col(AttemptRow.id))
+    )
+    async with store.read() as session:
+        rows = list((await session.execute(query)).scalars())
+    return [_stored(row) for row in rows if row.reply is not None]
+
+
+def _stored(row: AttemptRow) -> Stored:
+    took = row.settled_at - row.created_at if row.settled_at else timedelta()
+    return Stored(
+        attempt=row.id,
+        number=row.number,
+        provider=row.provider,
+        used=Used(
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            cost_microusd=row.cost_microusd,
+            reply=row.reply,
+        ),
+        reply=row.reply or {},
+        saw=tuple(row.saw),
+        duration_ms=int(took.total_seconds() * 1000),
+    )
+
+
+async def note(store: Store, attempt: str, words: str) -> None:
+    """Add what was wrong with a reply to its attempt."""
+    async with store.write() as session:
+        await session.execute(
+            update(AttemptRow).where(col(AttemptRow.id) == attempt).values(error=words)
+        )
+
+
+async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) -> None:
+    """Settle an attempt that failed: what it used, why, and a count of its kind."""
+    async with store.write() as session:
+        await _lock_run(session, attempt)
+        await settle_in(session, store, attempt, used)
+        row = await session.get(AttemptRow, attempt, populate_existing=True)
+        if row is None or row.failure is not None:
+            return
+        run = await runs.get(session, row.run)
+        row.failure = failure.kind
+        row.error = failure.words
+        await _count_failure(session, store, row, run)
+
+
+async def pass_over(store: Store, wanted: Reservation, failure: Failure) -> None:
+    """Record a target that could not be asked at all; nothing is held for it."""
+    async with store.write() as session:
+        now = await store.now(session)
+        run = await runs.get(session, wanted.run)
+        row = AttemptRow(
+            id=wanted.attempt,
+            run=wanted.run,
+            turn=wanted.turn,
+            number=wanted.number,
+            provider=wanted.provider,
+            model=wanted.model,
+            status="freed",
+            scopes=[],
+            held_tokens=0,
+            held_microusd=0,
+            lease_until=now,
+            created_at=now,
+            settled_at=now,
+            failure=failure.kind,
+            error=failure.words,
+        )
+        session.add(row)
+        await _count_failure(session, store, row, run)
+
+
+async def _count_failure(
+    session: AsyncSession, store: Store, row: AttemptRow, run: RunRow
+) -> None:
+    audit.record(
+        session,
+        audit.Entry(
+            actor=f"run:{row.run}",
+            kind="attempt.failed",
+            tenant=run.tenant,
+            run=row.run,
+            subject=row.id,
+            payload={
+                "provider": row.provider,
+                "model": row.model,
+                "failure": row.failure,
+                "cost_microusd": row.cost_microusd,
+            },
+        ),
+        at=await store.now(session),
+    )
+    await counters.add(
+        session,
+        store,
+        counters.ATTEMPTS_FAILED,
+        subject=f"{row.provider}/{row.model}",
+        kind=row.failure or "",
+    )
 
 
 async def settle(store: Store, attempt: str, used: Used | None) -> None:
@@ -136,7 +269,7 @@ async def settle_in(
         "status": "settled",
         "settled_at": now,
         "tokens": used.input_tokens + used.output_tokens,
-        "error": asking.storable(used.error) if used.error else None,
+        "error": used.error,
     }
     if not await _close(session, attempt, outcome, of=run):
         # Its holder was taken for dead and charged at the maximum; now it is known.

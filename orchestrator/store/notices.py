@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, or_, select, update
 
-from orchestrator import canonical
+from orchestrator import canonical, scrub
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.notice import KINDS, MAILED_BY_DEFAULT, NoticeKind
 from orchestrator.store import people
@@ -166,7 +166,7 @@ async def failed(
         for row in await _by_ids(session, ids):
             if row.done_at is not None or row.dead_at is not None:
                 continue
-            row.claimed_until, row.last_error = None, error[:500]
+            row.claimed_until, row.last_error = None, scrub.text(error)[:500]
             if for_good or row.tries >= MOST_TRIES:
                 row.dead_at = now
             else:
@@ -273,7 +273,7 @@ async def give_up(
         update(NoticeRow)
         .where(col(NoticeRow.target) == target, col(NoticeRow.done_at).is_(None))
         .where(col(NoticeRow.dead_at).is_(None))
-        .values(dead_at=now, last_error=error[:500], claimed_until=None)
+        .values(dead_at=now, last_error=scrub.text(error)[:500], claimed_until=None)
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, update
 
+from orchestrator import scrub
 from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.status import COMPENSATE, ENDED_RUNS
 from orchestrator.store.engine import Store
@@ -110,7 +111,7 @@ async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
     async with store.write() as session:
         now = await store.now(session)
         for row in await _by_ids(session, ids):
-            row.claimed_until, row.last_error = None, error[:500]
+            row.claimed_until, row.last_error = None, scrub.text(error)[:500]
             row.due_at = now + timedelta(seconds=min(30, 2 ** min(row.tries, 5)))
 
 

@@ -318,6 +318,7 @@ async def end(
     row.stopped_by = row.stopped_at = None
     if ending.outcome == "completed":
         row.output = await _output(session, row.id, ending)
+        row.failing = None
     if ending.outcome == "handed_off":
         # A fallback has left its reason already: words stay out of the workflow.
         given = {"reason": ending.reason, "detail": ending.detail}

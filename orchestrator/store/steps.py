@@ -13,7 +13,7 @@ from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import releases, runs, switches
+from orchestrator.store import failing, releases, runs, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     CustomerMessageRow,
@@ -60,6 +60,8 @@ async def begin_step(
             now = await store.now(session)
             step.created_at = now
             session.add(step)
+            # The author's code got further than where it failed.
+            failing.healed(run, failing.WORKFLOW)
             session.add(
                 MessageRow(
                     run=step.run,

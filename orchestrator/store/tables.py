@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.types import Json, Utc
+from orchestrator.store.types import Json, Scrubbed, ScrubbedJson, Utc
 
 # SQLModel types `__tablename__` as a declared attribute; a plain name is its usual form.
 
@@ -27,6 +27,15 @@ def _time(*, index: bool = False) -> Any:  # noqa: ANN401 SQLModel fields are un
 
 def _time_or_none(*, index: bool = False) -> Any:  # noqa: ANN401 as above
     return Field(default=None, sa_column=Column(Utc, nullable=True, index=index))
+
+
+def _error() -> Any:  # noqa: ANN401 SQLModel fields are untyped
+    """Return words of an error, which go through the scrubber."""
+    return Field(default=None, sa_column=Column(Scrubbed, nullable=True))
+
+
+def _scrubbed(*, nullable: bool = True) -> Any:  # noqa: ANN401 as above
+    return Field(default=None, sa_column=Column(ScrubbedJson, nullable=nullable))
 
 
 def _big(default: Any = ...) -> Any:  # noqa: ANN401 SQLModel fields are untyped
@@ -80,8 +89,8 @@ class RunRow(SQLModel, table=True):
     code_version: str = ""
     input: str
     output: dict[str, Any] | None = _json()
-    handed_off: dict[str, Any] | None = _json()
-    failure: str | None = None
+    handed_off: dict[str, Any] | None = _scrubbed()
+    failure: str | None = _error()
     started_by: str | None = None
     # The effect that the run takes back: at most one run an effect.
     compensates: str | None = Field(default=None, unique=True)
@@ -91,6 +100,9 @@ class RunRow(SQLModel, table=True):
     tokens: int = _big(0)
     cost_microusd: int = _big(0)
     use_safer_model: bool = False
+    # What is tried again because code of ours or of an author failed, by place; see
+    # `orchestrator.store.failing`.
+    failing: dict[str, Any] | None = _scrubbed()
 
 
 class StepRow(SQLModel, table=True):
@@ -183,7 +195,11 @@ class CallRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """One request to a model, reserved before it is sent and settled after."""
+    """One request to a model, reserved before it is sent and settled after.
+
+    `saw` are the customer's messages that it was first to send; `reply` is stored
+    before it is judged; `failure` is the kind of what went wrong, `error` its words.
+    """
 
     __tablename__ = "attempts"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (Index("attempts_by_run", "run", "turn"),)
@@ -202,11 +218,24 @@ class AttemptRow(SQLModel, table=True):
     input_tokens: int = _big(0)
     output_tokens: int = _big(0)
     cost_microusd: int = _big(0)
-    error: str | None = None
+    error: str | None = _error()
+    failure: str | None = None
+    saw: list[int] = _list()
     reply: dict[str, Any] | None = _json()
     lease_until: datetime = _time(index=True)
     created_at: datetime = _time()
     settled_at: datetime | None = _time_or_none()
+
+
+class CounterRow(SQLModel, table=True):
+    """How often something happened, by what and of which kind; never counted again."""
+
+    __tablename__ = "counters"  # pyright: ignore[reportAssignmentType] see above
+
+    name: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    value: int = _big(0)
 
 
 class MeterRow(SQLModel, table=True):
@@ -387,7 +416,7 @@ class EffectRow(SQLModel, table=True):
     lease_until: datetime = _time()
     idempotent_until: datetime | None = _time_or_none()
     receipt: dict[str, Any] | None = _json()
-    error: str | None = None
+    error: str | None = _error()
     evidence: str | None = None
     recorded_by: str | None = None
     later: dict[str, Any] | None = _json()
@@ -431,7 +460,7 @@ class OutboxRow(SQLModel, table=True):
     due_at: datetime = _time()
     claimed_until: datetime | None = _time_or_none()
     tries: int = 0
-    last_error: str | None = None
+    last_error: str | None = _error()
     done_at: datetime | None = _time_or_none()
 
 
@@ -641,7 +670,7 @@ class IncidentRow(SQLModel, table=True):
     severity: str
     title: str
     source: str = Field(unique=True)
-    detail: dict[str, Any] = _json(nullable=False)
+    detail: dict[str, Any] = _scrubbed(nullable=False)
     tenant: str | None = None
     status: str = Field(default="open", index=True)
     opened_by: str
@@ -712,6 +741,6 @@ class NoticeRow(SQLModel, table=True):
     due_at: datetime = _time()
     claimed_until: datetime | None = _time_or_none()
     tries: int = 0
-    last_error: str | None = None
+    last_error: str | None = _error()
     done_at: datetime | None = _time_or_none()
     dead_at: datetime | None = _time_or_none()

@@ -16,6 +16,7 @@ from orchestrator.status import ENDED_RUNS, CallStatus
 from orchestrator.store import (
     asking,
     audit,
+    failing,
     meters,
     moved,
     reach,
@@ -151,6 +152,7 @@ class _Committing:
         self._record(result)
         await self._close_step()
         self._set_status(gated)
+        failing.healed(self._run, failing.turn_place(turn.turn))
         if self._is_final and turn.ends_run:
             ending = Ending(outcome="completed", step=turn.step)
             await runs.end(session, self._run, ending, now=self._now)

@@ -1,10 +1,14 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
+from typing import cast
 
-from sqlalchemy import JSON, DateTime
+from pydantic import JsonValue
+from sqlalchemy import JSON, DateTime, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from orchestrator import canonical, scrub
 
 # JSON that is only stored and returned; what is hashed or signed is kept as text.
 # PostgreSQL's JSONB would refuse U+0000, which models and customers do send.
@@ -36,3 +40,29 @@ class Utc(TypeDecorator[datetime]):
         return (
             value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         )
+
+
+class Scrubbed(TypeDecorator[str]):
+    """Words of an error: no secret, and nothing that a text cannot hold, gets in."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Scrub the words on their way in."""
+        del dialect
+        if value is None:
+            return None
+        return canonical.mend_text(scrub.text(value)).replace("\x00", "\ufffd")
+
+
+class ScrubbedJson(TypeDecorator[object]):
+    """JSON with words of errors in it, scrubbed like them."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> object:
+        """Scrub every text on its way in."""
+        del dialect
+        return scrub.value(cast("JsonValue", value))

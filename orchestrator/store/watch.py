@@ -54,8 +54,12 @@ async def queue(store: Store, *, tenant: str | None) -> str:
 async def run(store: Store, run_id: str) -> str:
     """Return the fingerprint of a run's record."""
     async with store.read() as session:
-        state = select(
-            RunRow.status, RunRow.stopped_by, RunRow.turns, RunRow.cost_microusd
+        state = select_many(
+            col(RunRow.status),
+            col(RunRow.stopped_by),
+            col(RunRow.turns),
+            col(RunRow.cost_microusd),
+            col(RunRow.failing),
         ).where(col(RunRow.id) == run_id)
         ended = (
             select(func.count())

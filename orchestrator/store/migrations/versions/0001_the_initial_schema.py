@@ -92,6 +92,14 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_matchings_status"), "matchings", ["status"], unique=False)
     op.create_table(
+        "counters",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "subject", "kind"),
+    )
+    op.create_table(
         "meters",
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("held_tokens", sa.BigInteger(), nullable=False),
@@ -278,6 +286,7 @@ def upgrade() -> None:
         sa.Column("tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_microusd", sa.BigInteger(), nullable=False),
         sa.Column("use_safer_model", sa.Boolean(), nullable=False),
+        sa.Column("failing", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(
             ["release"],
             ["releases.hash"],
@@ -426,6 +435,8 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_microusd", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.String(), nullable=True),
+        sa.Column("failure", sa.String(), nullable=True),
+        sa.Column("saw", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("reply", sa.JSON(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -785,6 +796,7 @@ def downgrade() -> None:
     op.drop_index("notices_by_target", table_name="notices")
     op.drop_index(op.f("ix_notices_approval"), table_name="notices")
     op.drop_table("notices")
+    op.drop_table("counters")
     op.drop_table("meters")
     op.drop_index(op.f("ix_matchings_status"), table_name="matchings")
     op.drop_index(op.f("ix_matchings_asked_at"), table_name="matchings")

@@ -1,0 +1,32 @@
+"""What ends or interrupts a turn before it has a reply."""
+
+from orchestrator.contract import FallbackKind
+from orchestrator.errors import KeyturnError
+
+
+class Fallback(KeyturnError):
+    """No usable reply; the contract's fallback of this kind is taken."""
+
+    def __init__(self, kind: FallbackKind, detail: str, *, left: str = "") -> None:
+        """Name the kind, what happened, and what the model left for a person."""
+        self.kind: FallbackKind = kind
+        self.detail = detail
+        self.left = left
+        super().__init__(detail)
+
+
+class Held(KeyturnError):
+    """A pause, switch or cancellation came while a model was asked."""
+
+    def __init__(self, by: str) -> None:
+        """Name what holds the run, as `stopped_by` will say."""
+        self.by = by
+        super().__init__(f"Stopped by {by}.")
+
+
+class Unkept(KeyturnError):
+    """A paid reply could not be stored by a fault of code: asking again would pay again."""
+
+
+class Rerouted(KeyturnError):
+    """A switch took the model away while it was asked; others may be left."""

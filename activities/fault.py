@@ -1,0 +1,51 @@
+"""The activity `fault`: what becomes of a run whose author's own code fails."""
+
+from dataclasses import dataclass
+
+from temporalio import activity
+
+from activities import overheard
+from activities.guard import Guard
+from activities.interface import Ends, FaultInput, FaultResult
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import failing, releases, runs
+from orchestrator.store.engine import Store
+
+NO_WORDS = "its words are in the log of the worker that ran it"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Records an exception of a workflow's own code, and says whether to try again."""
+
+    store: Store
+    guard: Guard
+
+    @activity.defn(name="fault")
+    async def __call__(self, wanted: FaultInput) -> FaultResult:
+        """Return after which pause the run begins again, or how it ends.
+
+        It begins again from the record: what is stored is neither asked nor paid again.
+        """
+        words = overheard.pick_up(wanted.run) or NO_WORDS
+        fault = failing.Fault(
+            place=failing.WORKFLOW,
+            kind=wanted.kind,
+            words=f"{words} ({wanted.where})" if wanted.where else words,
+        )
+        found = await failing.note(self.store, wanted.run, fault)
+        pause_s = self.guard.pause_s(found.times)
+        if pause_s is not None and not wanted.is_final:
+            return FaultResult(kind="again", pause_s=pause_s)
+        await failing.give_up(
+            self.store, wanted.run, failing.WORKFLOW, ends_run=True, alarms=True
+        )
+        return FaultResult(kind=await self._fallback(wanted.run))
+
+    async def _fallback(self, run: str) -> Ends:
+        async with self.store.read() as session:
+            row = await runs.get(session, run)
+            if row.status in ENDED_RUNS:
+                return "hand_off"
+            release = await releases.load(session, row.release)
+        return "failed" if release.fallback.code_error == "fail" else "hand_off"

@@ -1,0 +1,27 @@
+"""Words of a workflow's exception, kept in this process for the activity that asks.
+
+A workflow reaches no store, and Temporal's history takes no foreign words (P5): they
+are left here and picked up by the activity, which most often runs in the same worker.
+Where it does not, they are in the log.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+# Of more runs than fail at once; what is not picked up is forgotten.
+MOST: Final = 500
+
+_words: "OrderedDict[str, str]" = OrderedDict()
+
+
+def leave(run: str, words: str) -> None:
+    """Keep the words of a run's latest exception."""
+    _words[run] = words
+    _words.move_to_end(run)
+    while len(_words) > MOST:
+        _words.popitem(last=False)
+
+
+def pick_up(run: str) -> str | None:
+    """Return a run's words, once."""
+    return _words.pop(run, None)
