@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import httpx2
-import structlog
+from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.fallback import Unkept
@@ -23,7 +23,6 @@ Result = TypeVar("Result")
 PAUSES_S = (1.0, 4.0, 10.0, 20.0)
 # A service that is away is no fault of code: there would be an incident for each run.
 OUTAGES = (OSError, TimeoutError, httpx2.TransportError, httpx2.HTTPStatusError)
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Guard:
         except (StoreUnavailable, FailureError):
             raise
         except Exception as error:
-            log.exception("code.failed", run=run, place=place)
+            activity.logger.exception("code failed at %s of %s", place, run)
             pause_s = await self._again(run, place, error)
             if pause_s is not None:
                 # The words stay here: Temporal's history keeps the kind alone.

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import structlog
 from pydantic import JsonValue
+from temporalio import activity
 
 from activities import routes
 from activities.fallback import Fallback, Held, Rerouted, Unkept
@@ -163,7 +164,7 @@ class Models:
         except Exception as error:
             # It may be paid for: an adapter that cannot read an answer is a failure of
             # its provider, and is bounded like one.
-            log.exception("provider.unreadable", target=route.target)
+            activity.logger.exception("unreadable answer of %s", route.target)
             broken = MalformedReply(
                 provider=route.provider.name,
                 why=f"our adapter failed on it ({type(error).__name__}).",
@@ -181,7 +182,7 @@ class Models:
         except StoreUnavailable:
             raise
         except Exception as error:
-            log.exception("reply.not_stored", attempt=reserved.attempt)
+            activity.logger.exception("reply not stored: %s", reserved.attempt)
             raise Unkept(
                 f"A paid reply could not be stored ({type(error).__name__})."
             ) from error
@@ -292,7 +293,7 @@ class Models:
                 route.provider.name, route.model, usage, price=self._price(route)
             )
         except Exception:
-            log.exception("usage.not_priced", target=route.target)
+            activity.logger.exception("usage not priced: %s", route.target)
             return _whole(reserved, None).model_copy(update={"reply": kept})
         return meters.Used(
             input_tokens=read,

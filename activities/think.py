@@ -8,7 +8,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import cast
 
-import structlog
 from pydantic import JsonValue
 from temporalio import activity
 
@@ -48,8 +47,6 @@ from orchestrator.store.turns import (
 from orchestrator.switch import Target, holding
 from orchestrator.tool import ToolError
 from orchestrator.transcript import ModelReply, ModelRequest
-
-log = structlog.get_logger()
 
 # A tool and the hash of its arguments: what the loop guard counts.
 Asked = tuple[str, str]
@@ -95,7 +92,7 @@ class Think:
             raise
         except Exception:
             # What cannot be read may be what fails: then a person has it.
-            log.exception("fallback.unreadable", run=wanted.run)
+            activity.logger.exception("fallback unreadable: %s", wanted.run)
         kind = "failed" if action == "fail" else "hand_off"
         return ThinkResult(kind=kind, reason="code_error")
 
@@ -385,7 +382,7 @@ class Think:
                 return drafted.model_copy(update=answer)
             except Exception as error:
                 # Tried again here, and the next turn takes the fallback.
-                log.exception("facts.unreadable", run=run.id, tool=drafted.tool)
+                activity.logger.exception("facts of %s unreadable", drafted.tool)
                 place = failing.call_place(turn, drafted.index)
                 await failing.note(self.store, run.id, guard.fault(place, error))
             else:
