@@ -161,7 +161,7 @@ class Models:
         except StoreUnavailable:
             # The watch could not look; the attempt is charged when its lease ends.
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 settled as a failure of its provider
             # It may be paid for: an adapter that cannot read an answer is a failure of
             # its provider, and is bounded like one.
             activity.logger.exception("unreadable answer of %s", route.target)
@@ -292,7 +292,7 @@ class Models:
             cost = prices.cost_microusd(
                 route.provider.name, route.model, usage, price=self._price(route)
             )
-        except Exception:
+        except Exception:  # noqa: BLE001 nothing may lose a reply that is paid for
             activity.logger.exception("usage not priced: %s", route.target)
             return _whole(reserved, None).model_copy(update={"reply": kept})
         return meters.Used(

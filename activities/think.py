@@ -90,7 +90,7 @@ class Think:
             action = (await self._position(wanted)).release.fallback.code_error
         except StoreUnavailable:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 a person has it then
             # What cannot be read may be what fails: then a person has it.
             activity.logger.exception("fallback unreadable: %s", wanted.run)
         kind = "failed" if action == "fail" else "hand_off"
@@ -380,7 +380,7 @@ class Think:
             except ToolError as error:
                 answer = {"answer": str(error), "answer_status": "failed"}
                 return drafted.model_copy(update=answer)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 recorded below
                 # Tried again here, and the next turn takes the fallback.
                 activity.logger.exception("facts of %s unreadable", drafted.tool)
                 place = failing.call_place(turn, drafted.index)
