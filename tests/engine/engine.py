@@ -10,6 +10,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 from sqlmodel import col, select
 
+from activities.guard import PAUSES_S
 from activities.llm import routing
 from activities.llm.simulator import Scenario, default, running_simulator
 from activities.toolbox import ConnectorSource
@@ -189,6 +190,7 @@ async def running_engine(
     apps: Sequence[str] = ("tests.apps.desk",),
     outside: Outside | None = None,
     clock: Clock | None = None,
+    code_pauses_s: tuple[float, ...] = PAUSES_S,
 ) -> AsyncGenerator[Engine]:
     """Run both workers in this process against a real Temporal server.
 
@@ -223,6 +225,7 @@ async def running_engine(
             providers=providers,
             readers=outside.readers if outside else world.readers,
             writers=outside.writers if outside else world.writers,
+            code_pauses_s=code_pauses_s,
         )
         await worker.register(parts)
         await stack.enter_async_context(worker.thinking_worker(parts))

@@ -33,6 +33,8 @@ class Desk:
     providers: dict[str, Provider]
     scenarios: dict[str, Scenario]
     seen: list[SimRequest] = field(default_factory=list[SimRequest])
+    # Plays where no key is in the system text.
+    strict: Scenario | None = None
 
     async def ask(
         self, provider: str, step: SimStep | Scenario, *, timeout_s: float = 10
@@ -64,7 +66,7 @@ class Desk:
         for line in request.system.splitlines():
             if scenario := self.scenarios.get(line):
                 return scenario(request)
-        return None
+        return self.strict(request) if self.strict else None
 
 
 @asynccontextmanager

@@ -1,0 +1,3 @@
+"""An application whose workflow's own `run` fails, always."""
+
+TOOLS = "tests.apps.desk.tools"
