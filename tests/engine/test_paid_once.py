@@ -1,7 +1,7 @@
 """What goes wrong after a reply is paid for: bounded, shown, and never paid again."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -48,7 +48,7 @@ async def attempts(stage: Stage, run: str) -> list[AttemptRow]:
 
 
 @asynccontextmanager
-async def no_turn_can_be_stored(stage: Stage) -> AsyncIterator[None]:
+async def no_turn_can_be_stored(stage: Stage) -> AsyncGenerator[None]:
     """Break the commit of turns, as a fault of code would."""
     async with stage.engine.store.write() as session:
         await session.execute(
