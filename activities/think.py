@@ -383,8 +383,10 @@ class Think:
             except Exception as error:  # noqa: BLE001 recorded below
                 # Tried again here, and the next turn takes the fallback.
                 activity.logger.exception("facts of %s unreadable", drafted.tool)
-                place = failing.call_place(turn, drafted.index)
-                await failing.note(self.store, run.id, guard.fault(place, error))
+                place = failing.call_place(position.turn, drafted.index)
+                await failing.note(
+                    self.store, position.run.id, guard.fault(place, error)
+                )
             else:
                 return drafted.model_copy(update={"preview": preview, "money": money})
         words = f"{drafted.tool} was not done: its facts cannot be read now."
