@@ -9,11 +9,12 @@ from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities import outcome
 from activities.interface import ActResult, CallInput
 from activities.patience import keep_trying
 from activities.toolbox import Toolbox, told
 from orchestrator.binding import Verifier
-from orchestrator.connector import NotSent
+from orchestrator.connector import Deeds
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import calls, leasing, ledger, sending
 from orchestrator.store.calls import CallView
@@ -115,9 +116,9 @@ class Perform:
         if not may.may_send:
             # Whatever took the lease is read from the ledger by the next attempt.
             raise ApplicationError("Not sent: the lease was lost.", type="LeaseLost")
-        outcome = await self._call(view, grant)
+        found = await self._call(view, grant)
         recorded = await keep_trying(
-            lambda: sending.record(self.store, grant, outcome), within=RECORD_WITHIN
+            lambda: sending.record(self.store, grant, found), within=RECORD_WITHIN
         )
         if recorded.until is not None:
             return ActResult(kind="not_before", until=recorded.until)
@@ -126,20 +127,18 @@ class Perform:
         return ActResult.model_validate({"kind": recorded.status})
 
     async def _call(self, view: CallView, grant: Grant) -> Outcome:
-        context = self.toolbox.context(view.run, view.id, effect_key=grant.key)
-        tool = view.call.tool
+        deeds, tool = Deeds(), view.call.tool
+        context = self.toolbox.context(
+            view.run, view.id, effect_key=grant.key, deeds=deeds
+        )
         try:
             async with asyncio.timeout(CONNECTOR_TIMEOUT.total_seconds()):
                 receipt = await self.toolbox.carry_out(tool, grant.arguments, context)
-        except ToolError as error:
-            return Outcome(kind="failed", words=str(error))
-        except NotSent as error:
-            return Outcome(kind="not_sent", words=str(error))
-        except Exception as error:  # noqa: BLE001 whatever it was, the outcome is unknown
-            words = str(error) or type(error).__name__
-            return Outcome(kind="unknown", words=f"{type(error).__name__}: {words}")
-        words, receipt = await told(receipt, view.release, tool)
-        return Outcome(kind="done", words=words, receipt=receipt)
+            words, receipt = await told(receipt, view.release, tool)
+        except Exception as error:  # noqa: BLE001 what is known decides, whatever it was
+            return outcome.of_error(deeds, error)
+        done = Outcome(kind="done", words=words, receipt=receipt)
+        return outcome.of_result(deeds, done)
 
     async def _reconcile(self, view: CallView) -> ActResult:
         """Ask the tool's own look-up what happened; else it is a person's task."""
@@ -163,11 +162,11 @@ class Perform:
             # The look-up is away too; it is asked again, and people see the task.
             activity.logger.warning("reconcile of %s failed: %s", effect.key, error)
             raise
-        outcome = await self._looked_up(view, found)
+        came_of_it = await self._looked_up(view, found)
         if found is None and until is not None:
             return ActResult(kind="unknown", until=until)
         recorded = await sending.record(
-            self.store, grant, outcome, recorded_by="reconcile"
+            self.store, grant, came_of_it, recorded_by="reconcile"
         )
         return ActResult.model_validate({"kind": recorded.status})
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from orchestrator import canonical, redaction
-from orchestrator.connector import Connectors
+from orchestrator.connector import Connectors, Deeds
 from orchestrator.errors import MalformedJson
 from orchestrator.money import Money
 from orchestrator.release import Release
@@ -23,7 +23,10 @@ READ_WITHIN_S = 30.0
 
 @dataclass(frozen=True)
 class Actor:
-    """Whom a call acts for; connectors are made for exactly this."""
+    """Whom a call acts for; connectors are made for exactly this.
+
+    They tell `deeds` what they did.
+    """
 
     run: str
     call: str
@@ -31,6 +34,7 @@ class Actor:
     customer: str
     contact: str | None
     effect_key: str | None = None
+    deeds: Deeds = field(default_factory=Deeds, compare=False)
 
 
 class ConnectorSource(Protocol):
@@ -49,9 +53,17 @@ class Toolbox:
     connectors: ConnectorSource
 
     def context(
-        self, run: RunRow, call: str, *, effect_key: str | None = None
+        self,
+        run: RunRow,
+        call: str,
+        *,
+        effect_key: str | None = None,
+        deeds: Deeds | None = None,
     ) -> ToolContext:
-        """Return the context in which a call of this run is carried out."""
+        """Return the context in which a call of this run is carried out.
+
+        Its connectors tell `deeds` what they did.
+        """
         actor = Actor(
             run=run.id,
             call=call,
@@ -59,6 +71,7 @@ class Toolbox:
             customer=run.customer,
             contact=run.contact,
             effect_key=effect_key,
+            deeds=deeds or Deeds(),
         )
         return ToolContext(
             run=actor.run,

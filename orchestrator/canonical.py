@@ -55,6 +55,34 @@ async def parse_aside(text: str | bytes) -> JsonValue:
     return await asyncio.to_thread(parse, text)
 
 
+def parse_foreign(text: str | bytes) -> JsonValue:
+    """Return the JSON value in what another system sent, mended so that it can be kept.
+
+    Whole numbers that a double cannot hold, such as 64-bit ids, are text, digit by
+    digit. Duplicate keys, what is no JSON and nesting beyond 64 levels raise
+    `MalformedJson`.
+    """
+    try:
+        value = cast("JsonValue", json.loads(text, object_pairs_hook=_unique))
+        _check_depth(value)
+        mended = mend(value)
+        encode(mended)
+    except RecursionError:
+        raise MalformedJson(
+            f"The JSON is nested deeper than {LARGEST_DEPTH} levels; flatten it."
+        ) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise MalformedJson(f"This is not a JSON document: {error}.") from None
+    return mended
+
+
+async def parse_foreign_aside(text: str | bytes) -> JsonValue:
+    """Do what `parse_foreign` does, and let others go on where the text is long."""
+    if len(text) <= MOST_AT_ONCE:
+        return parse_foreign(text)
+    return await asyncio.to_thread(parse_foreign, text)
+
+
 def encode(value: JsonValue) -> bytes:
     """Return the RFC 8785 form of `value`; equal values give equal bytes.
 

@@ -1,5 +1,6 @@
 """Texts and names as people write them; what is none is refused before it is stored."""
 
+import unicodedata
 from collections.abc import Mapping
 
 from pydantic import JsonValue
@@ -44,3 +45,21 @@ def refuse_control_characters(value: JsonValue, *, path: str = "") -> None:
     elif isinstance(value, list):
         for index, child in enumerate(value):
             refuse_control_characters(child, path=f"{path}/{index}".strip("/"))
+
+
+def check_id(value: str, *, path: str) -> None:
+    """Raise `InvalidValue` for what nobody can mean as somebody's id.
+
+    Blanks around it and control characters make another id of it wherever they are
+    lost, and a pattern's `$` lets a line break at the end pass.
+    """
+    check({path: value})
+    if value != value.strip():
+        raise InvalidValue(
+            f"{path}: {value!r} begins or ends with a blank; send the id alone"
+        )
+    for char in value:
+        if unicodedata.category(char) in ("Cc", "Zl", "Zp"):
+            raise InvalidValue(
+                f"{path}: {value!r} holds U+{ord(char):04X}, which no id has; remove it"
+            )

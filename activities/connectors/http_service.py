@@ -2,21 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, NoReturn
 
 import httpx2
 from pydantic import JsonValue
 
+from activities.connectors import http_answers, words
 from activities.toolbox import Actor
 from orchestrator import canonical
-from orchestrator.connector import NotSent
+from orchestrator.connector import (
+    Deed,
+    Known,
+    NotKnown,
+    NotRead,
+    NotSent,
+    header_value,
+)
 from orchestrator.errors import MalformedJson
 from orchestrator.tool import ToolError
 
-# Answers of a service that did the work, or may have, without telling how it went.
+# Answers of a service that could not tell.
 _NO_ANSWER = 500
-# The service will not do it now, and has not begun.
-_NOT_NOW = frozenset({425, 429})
+LARGEST_ANSWER = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,22 @@ class HttpReader:
     async def get(
         self, path: str, params: Mapping[str, str] | None = None
     ) -> JsonValue:
-        """Return the JSON at `path`; a 4xx answer raises `ToolError` with its words."""
-        response = await self.client.get(
-            self.base_url + path, params=params, headers=headers(self.actor)
-        )
-        return _answer(response)
+        """Return the JSON at `path`; a 4xx answer raises `ToolError` with its words.
+
+        Raises `NotRead` where the service cannot be asked now.
+        """
+        url = self.base_url + path
+        try:
+            response = await self.client.get(
+                url, params=params, headers=headers(self.actor)
+            )
+        except http_answers.NO_ADDRESS as error:
+            raise ToolError(f"{path!r} cannot be asked for: {error}") from None
+        except httpx2.HTTPError as error:
+            raise NotRead(
+                f"{_host(self.base_url)} cannot be read: {_why(error)}"
+            ) from error
+        return await _read(response)
 
 
 @dataclass(frozen=True)
@@ -45,60 +63,161 @@ class HttpWriter(HttpReader):
     bearer: str | None
 
     async def post(self, path: str, body: JsonValue) -> JsonValue:
-        """Return the service's answer; `ToolError` where it says a definite no.
+        """Return the service's document; None where it acted and gave none.
 
-        Raises `NotSent` where nothing reached the service, so that it may be tried
-        again; whatever else it raises leaves the outcome unknown.
+        Raises `ToolError` where it says a definite no, `NotSent` where nothing was done
+        and it may be tried again, and `NotKnown`.
         """
-        sent = headers(self.actor) | {"Idempotency-Key": self.key}
+        deed = self.actor.deeds.begin()
+        try:
+            response = await self._send(path, body, deed)
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeEncodeError) as error:
+            deed.known = http_answers.known_of_error(error, deed.known)
+            self._broken(deed, error)
+        try:
+            return await self._heard(response, deed)
+        finally:
+            await response.aclose()
+
+    async def _send(self, path: str, body: JsonValue, deed: Deed) -> httpx2.Response:
+        request = self.client.build_request(
+            "POST",
+            self.base_url + path,
+            content=canonical.encode(body),
+            headers=self._headers(),
+            extensions={"trace": _Watch(deed)},
+        )
+        return await self.client.send(request, stream=True)
+
+    def _headers(self) -> dict[str, str]:
+        sent = headers(self.actor) | {
+            "Idempotency-Key": self.key,
+            "Content-Type": "application/json",
+        }
         if self.bearer:
             sent["Authorization"] = f"Bearer {self.bearer}"
-        try:
-            response = await self.client.post(
-                self.base_url + path,
-                content=canonical.encode(body),
-                headers=sent | {"Content-Type": "application/json"},
-            )
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as no:
-            raise NotSent(f"{self.base_url} cannot be reached: {no}") from no
-        if response.status_code in _NOT_NOW:
-            raise NotSent(f"{self.base_url} is busy ({response.status_code})")
-        return _answer(response)
+        return sent
+
+    def _broken(self, deed: Deed, error: Exception) -> NoReturn:
+        host = _host(self.base_url)
+        match deed.known:
+            case Known.REFUSED:
+                raise ToolError(
+                    f"Nothing was sent: the address is none that can be asked: {error}"
+                ) from None
+            case Known.MEND:
+                # Its text would quote the key.
+                raise NotSent(
+                    f"The key for {host} cannot be sent in a header; set another.",
+                    alarm=f"the key for {host} is no header value",
+                ) from None
+            case Known.NOT_SENT:
+                raise NotSent(f"{host} cannot be reached: {_why(error)}.") from error
+            case _:
+                deed.words = f"no answer came from {host}: {_why(error)}"
+                raise NotKnown(deed.words) from error
+
+    async def _heard(self, response: httpx2.Response, deed: Deed) -> JsonValue:
+        deed.known = http_answers.known_of(response.status_code)
+        answered = f"{response.url.host} answered {response.status_code}"
+        deed.words = answered
+        body = await _body(response)
+        match deed.known:
+            case Known.ACTED:
+                return await _document(body, deed)
+            case Known.REFUSED:
+                raise ToolError(await _no(body, response))
+            case Known.NOT_SENT:
+                raise NotSent(f"{answered}: {await _no(body, response)}", answered=True)
+            case Known.MEND:
+                raise NotSent(
+                    f"{answered}: {await _no(body, response)}",
+                    answered=True,
+                    alarm=f"{response.url.host} refuses our key ({response.status_code})",
+                )
+            case Known.NOT_KNOWN:
+                raise NotKnown(f"{answered}: {await _no(body, response)}")
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Follows a request: until its head is written nobody can have acted on it."""
+
+    deed: Deed
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        del info
+        if event.endswith(("connect_tcp.started", "connect_unix_socket.started")):
+            self.deed.known = Known.NOT_SENT
+        elif event.endswith("send_request_headers.started"):
+            self.deed.known = Known.NOT_KNOWN
 
 
 def headers(actor: Actor) -> dict[str, str]:
     """Return the headers by which a service knows whom a request is for."""
     return {
-        "Keyturn-Tenant": actor.tenant,
-        "Keyturn-Customer": actor.customer,
-        "Keyturn-Run": actor.run,
+        "Keyturn-Tenant": header_value(actor.tenant),
+        "Keyturn-Customer": header_value(actor.customer),
+        "Keyturn-Run": header_value(actor.run),
     }
 
 
-def _answer(response: httpx2.Response) -> JsonValue:
+async def _read(response: httpx2.Response) -> JsonValue:
+    host = response.url.host
     if response.status_code >= _NO_ANSWER:
-        response.raise_for_status()
+        raise NotRead(f"{host} answered {response.status_code}")
     if response.is_client_error:
-        raise ToolError(_words(response))
+        raise ToolError(await _no(response.content, response))
     try:
-        return canonical.parse(response.content)
+        return await canonical.parse_foreign_aside(response.content)
     except MalformedJson as error:
-        if response.request.method == "GET":
-            raise ToolError(
-                f"{response.url.host} sent no usable JSON: {error}"
-            ) from None
-        # It answered 2xx, so it may well have acted: the outcome is unknown.
-        raise
+        raise ToolError(f"{host} sent no usable JSON: {error}") from None
 
 
-def _words(response: httpx2.Response) -> str:
+async def _body(response: httpx2.Response) -> bytes | None:
+    """Return the body, or None where it breaks off, is too large or cannot be decoded."""
+    parts, size = list[bytes](), 0
+    try:
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > LARGEST_ANSWER:
+                return None
+            parts.append(part)
+    except httpx2.HTTPError:
+        return None
+    return b"".join(parts)
+
+
+async def _document(body: bytes | None, deed: Deed) -> JsonValue:
+    """Return the document of an answer that says that it acted; None: there is none."""
+    if body == b"":
+        deed.words += " without a document."
+        return None
+    try:
+        value = await canonical.parse_foreign_aside(body or b"")
+    except MalformedJson:
+        deed.words += ", and its document cannot be read."
+        return None
+    deed.has_document = True
+    return value
+
+
+async def _no(body: bytes | None, response: httpx2.Response) -> str:
     """Return the service's own words for a no, or its status."""
     try:
-        body = canonical.parse(response.content)
+        value = await canonical.parse_foreign_aside(body or b"")
     except MalformedJson:
-        body = None
-    if isinstance(body, dict):
-        for name in ("error", "detail", "message", "title"):
-            if isinstance(body.get(name), str):
-                return cast("str", body[name])
-    return f"{response.url.host} answered {response.status_code}"
+        is_text = response.headers.get("content-type", "").startswith("text/plain")
+        value = (body or b"").decode("utf-8", "replace") if is_text else None
+    return words.said(value) or f"{response.url.host} answered {response.status_code}"
+
+
+def _host(base_url: str) -> str:
+    try:
+        return httpx2.URL(base_url).host or base_url
+    except httpx2.InvalidURL:
+        return base_url
+
+
+def _why(error: Exception) -> str:
+    return words.clean(str(error)) or type(error).__name__

@@ -8,11 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
+from activities.connectors.smtp_delivery import Delivery, Letter
 from activities.toolbox import Actor
-from orchestrator.connector import Mail, NotSent, mail_name
+from orchestrator.connector import Known, Mail, mail_name
 from orchestrator.tool import ToolError
-
-_REFUSED_FOR_GOOD = 500
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,8 @@ class SmtpMailer:
         """Return the Message-ID, the same for every attempt of one effect.
 
         Raises `ToolError` where the server refused it or there is nobody to write to,
-        `NotSent` where the server was never reached; else the outcome is unknown.
+        `NotSent` where it may be tried again, `NotKnown` where the answer to the mail
+        itself was lost.
         """
         try:
             message = self._message(mail)
@@ -36,20 +36,10 @@ class SmtpMailer:
             raise ToolError(
                 f"This mail cannot be written, so nothing was sent: {error}"
             ) from error
-        smtp = _client(self.url)
-        try:
-            await smtp.connect()
-        except (aiosmtplib.SMTPConnectError, OSError) as error:
-            raise NotSent(f"The mail server cannot be reached: {error}") from error
-        try:
-            # Exactly the contact, whatever a header's syntax makes of it (P14).
-            await smtp.send_message(message, recipients=[self._contact()])
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            raise ToolError(f"The mail server refused the address: {error}") from error
-        except aiosmtplib.SMTPResponseException as error:
-            raise _refusal(error) from error
-        finally:
-            smtp.close()
+        # Exactly the contact, whatever a header's syntax makes of it (P14).
+        letter = Letter(self.sender, self._contact(), message)
+        deed = self.actor.deeds.begin(Known.NOT_SENT)
+        await Delivery(_client(self.url), _login(self.url), deed).deliver(letter)
         return str(message["Message-ID"])
 
     def _message(self, mail: Mail) -> EmailMessage:
@@ -83,20 +73,18 @@ def message_id(key: str, sender: str) -> str:
     return f"<{mail_name(key)}@{sender.rpartition('@')[2]}>"
 
 
-def _refusal(error: aiosmtplib.SMTPResponseException) -> Exception:
-    """Tell a definite no from an answer that leaves the outcome open."""
-    if error.code >= _REFUSED_FOR_GOOD:
-        return ToolError(f"The mail server refused it: {error.code} {error.message}")
-    return NotSent(f"The mail server put it off: {error.code} {error.message}")
-
-
 def _client(url: str) -> aiosmtplib.SMTP:
     parts = urlsplit(url)
     return aiosmtplib.SMTP(
         hostname=parts.hostname or "127.0.0.1",
         port=parts.port or (465 if parts.scheme == "smtps" else 25),
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
         use_tls=parts.scheme == "smtps",
         timeout=8,
     )
+
+
+def _login(url: str) -> tuple[str, str] | None:
+    parts = urlsplit(url)
+    if not parts.username:
+        return None
+    return unquote(parts.username), unquote(parts.password or "")

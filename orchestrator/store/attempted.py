@@ -82,7 +82,9 @@ def _lost(
 def _not_sent_again(
     effect: EffectRow, outcome: Outcome, *, is_over: bool, now: datetime
 ) -> Meaning:
-    """Return the meaning of a later attempt that reached nobody: the first is open."""
+    """Return the meaning of a later attempt that did nothing: the first is open."""
+    if outcome.answered:
+        return _refused_again(outcome)
     since = effect.put_off_since or now
     if now - since >= TRY_FOR or not _may_try(effect, is_over=is_over, now=now):
         return settled(outcome)

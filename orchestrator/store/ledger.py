@@ -99,7 +99,8 @@ class Outcome(BaseModel):
 
     `not_sent`: certainly nothing reached the provider. `failed`: it said a definite no.
     `may_repeat`: the answer was lost on its way, so it may be asked for again where the
-    provider honours the key. `alarm` names what an operator has to mend.
+    provider honours the key. `answered`: somebody was reached who would not do it now.
+    `alarm` names what an operator has to mend.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +109,7 @@ class Outcome(BaseModel):
     words: str
     receipt: dict[str, JsonValue] | None = None
     may_repeat: bool = False
+    answered: bool = False
     alarm: str | None = None
 
 

@@ -550,10 +550,7 @@ async def insert(
         # Another release went live in between; it is rare, and takes what it takes.
         _checked(release, new.input)
     customer = _field(new.input, release.customer)
-    if len(customer) > plain_text.LONGEST_NAME:
-        raise InvalidValue(
-            f"{release.customer}: a name has at most {plain_text.LONGEST_NAME} characters"
-        )
+    plain_text.check_id(customer, path=release.customer or "customer")
     origin = new.origin()
     if origin is not None:
         await sources.claim(session, store, origin)

@@ -2,6 +2,7 @@
 
 import hmac
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Header, Path, Request
 
@@ -28,7 +29,8 @@ def serve(shop: ShopHere, request: Request) -> Counter:
     customer = request.headers.get(name)
     if not customer:
         raise NotSignedIn(f"The header {name} is missing; it names the customer.")
-    return Counter(shop.state, customer)
+    # It comes percent-encoded: an id may be any text.
+    return Counter(shop.state, unquote(customer))
 
 
 CounterHere = Annotated[Counter, Depends(serve)]

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 import uvicorn
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
@@ -78,8 +79,9 @@ class Asker:
     ) -> None:
         self.books: Books = request.app.state.books
         self.path = request.url.path
-        self.customer = keyturn_customer
-        self.tenant = keyturn_tenant
+        # They come percent-encoded: an id may be any text.
+        self.customer = unquote(keyturn_customer)
+        self.tenant = unquote(keyturn_tenant)
 
     def look(self, read: Callable[[Counter], Answer]) -> JSONResponse:
         """Answer a read."""

@@ -1,12 +1,11 @@
 """Refunds: facts that were read, one refund a key, and what is known after a fault."""
 
-import httpx2
 import pytest
 
 from activities.tools.support import refund_order
 from activities.tools.support.refunds import RefundFacts, RefundReceipt
 from orchestrator import Money, ToolError
-from orchestrator.connector import NotSent
+from orchestrator.connector import NotKnown, NotSent
 from orchestrator.release import spec
 from tests.activities.tools.desk import Desk, facts, usd, use
 
@@ -64,7 +63,7 @@ async def test_refund_is_made_once_for_its_key(desk: Desk) -> None:
 async def test_5xx_leaves_the_outcome_open_and_reconcile_finds_it(desk: Desk) -> None:
     desk.break_next("after")
 
-    with pytest.raises(httpx2.HTTPStatusError):
+    with pytest.raises(NotKnown):
         await use(refund_order, desk.context(), RefundReceipt, **MUG)
 
     assert (await _reconcile(desk)) is not None

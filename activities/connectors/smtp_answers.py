@@ -1,0 +1,49 @@
+"""What a mail server's reply says at which stage: the one table for mail.
+
+`docs/reference/connectors.md` shows the same table.
+"""
+
+from enum import StrEnum
+
+from orchestrator.connector import Known
+
+
+class Stage(StrEnum):
+    """How far a delivery has come; up to `CONTENT` certainly nothing was sent."""
+
+    CONNECT = "the connection"
+    LOGIN = "the login"
+    SENDER = "our address as sender"
+    RECIPIENT = "the address"
+    DATA = "the mail"
+    CONTENT = "the mail once it was sent"
+
+
+# What a 5yz at each stage says; a 4yz says everywhere that it may be tried again.
+FOR_GOOD = {
+    Stage.CONNECT: Known.MEND,
+    Stage.LOGIN: Known.MEND,
+    Stage.SENDER: Known.MEND,
+    Stage.RECIPIENT: Known.REFUSED,
+    Stage.DATA: Known.REFUSED,
+    Stage.CONTENT: Known.REFUSED,
+}
+# Too large a mail is named in reply to the sender, too.
+REPLIES = {(Stage.SENDER, 552): Known.REFUSED}
+
+
+def known_of(stage: Stage, code: int) -> Known:
+    """Return what a reply says."""
+    if code // 100 == 4:
+        return Known.NOT_SENT
+    if code // 100 == 5:
+        return REPLIES.get((stage, code)) or FOR_GOOD[stage]
+    if stage is Stage.CONTENT:
+        return Known.ACTED if code // 100 == 2 else Known.NOT_KNOWN
+    # A reply that is none: before the mail is sent it has not been sent.
+    return Known.NOT_SENT
+
+
+def known_of_cut(stage: Stage) -> Known:
+    """Return what a cut connection or a time-out says."""
+    return Known.NOT_KNOWN if stage is Stage.CONTENT else Known.NOT_SENT

@@ -1,0 +1,78 @@
+"""What an attempt came to, by what its connectors know of it.
+
+The class of an exception alone does not say it: a tool that stumbles over an empty
+answer has acted all the same, and one that broke off while it connected has not.
+"""
+
+from orchestrator.connector import Deed, Deeds, Known, NotRead, NotSent
+from orchestrator.store.ledger import Outcome
+from orchestrator.tool import ToolError
+
+# After these nobody may say that nothing was done.
+_MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})
+_WAS_NOT_SENT = frozenset({Known.NOT_SENT, Known.MEND})
+
+
+def of_result(deeds: Deeds, done: Outcome) -> Outcome:
+    """Return the outcome of a tool that returned: done, where all its writes are known."""
+    lost = [deed for deed in deeds.all if deed.known is Known.NOT_KNOWN]
+    if lost:
+        words = f"the tool went on after an answer was lost: {lost[0].words}"
+        return Outcome(kind="unknown", words=words)
+    return done
+
+
+def of_error(deeds: Deeds, error: Exception) -> Outcome:
+    """Return the outcome of a tool that raised."""
+    *earlier, last = deeds.all or [None]
+    words = _words(error)
+    if any(deed is not None and deed.known in _MAY_HAVE_ACTED for deed in earlier):
+        return Outcome(
+            kind="unknown", words=f"a part of it may have been done: {words}"
+        )
+    if last is not None and last.known is Known.ACTED:
+        return _after_acting(last, error, words)
+    if last is not None and last.known is Known.NOT_KNOWN:
+        return Outcome(kind="unknown", words=words, may_repeat=True)
+    return _of_class(last, error, words)
+
+
+def _after_acting(deed: Deed, error: Exception, words: str) -> Outcome:
+    """Return the outcome of a write that was done, whose tool raised after it.
+
+    Where there was no document, the tool knows no more than the connector does.
+    """
+    if not deed.has_document:
+        return Outcome(kind="done", words=f"It was done. {deed.words}".strip())
+    if isinstance(error, ToolError):
+        # The tool read the answer: a service may say a no inside a success.
+        return Outcome(kind="failed", words=words)
+    return Outcome(
+        kind="unknown", words=f"it was answered, and the tool cannot read that: {words}"
+    )
+
+
+def _of_class(deed: Deed | None, error: Exception, words: str) -> Outcome:
+    match error:
+        case ToolError():
+            return Outcome(kind="failed", words=words)
+        case NotSent():
+            return Outcome(
+                kind="not_sent",
+                words=words,
+                answered=error.answered,
+                alarm=error.alarm,
+            )
+        case NotRead() if deed is None:
+            return Outcome(kind="not_sent", words=words)
+        case _ if deed is not None and deed.known in _WAS_NOT_SENT:
+            return Outcome(kind="not_sent", words=words)
+        case _:
+            return Outcome(kind="unknown", words=words, may_repeat=True)
+
+
+def _words(error: Exception) -> str:
+    words = str(error)
+    if isinstance(error, (ToolError, NotSent, NotRead)):
+        return words
+    return f"{type(error).__name__}: {words or type(error).__name__}"
