@@ -362,3 +362,15 @@ async def test_an_unknown_run_is_not_found(
 
         assert answer.status_code == 404
     assert (await http.get(f"{RUNS}/a%00b", headers=headers)).status_code == 422
+
+
+@pytest.mark.parametrize("customer", ["C-1\n", " C-1", "C-1\u0000"])
+async def test_p14_customer_that_nobody_can_mean_is_422(
+    http: httpx2.AsyncClient, people: People, customer: str
+) -> None:
+    body = {**BODY, "input": {**INPUT, "customer_id": customer}}
+
+    answer = await http.post(RUNS, json=body, headers=await people.token("ann"))
+
+    assert answer.status_code == 422
+    assert "customer_id" in answer.text
