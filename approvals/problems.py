@@ -28,10 +28,12 @@ from orchestrator.store.access import LastAdmin, OwnAccess, WouldWiden
 from orchestrator.store.approvals import (
     AlreadyDecided,
     Claimed,
+    DraftOpen,
     EditRefused,
     MayNotDecide,
     NoMoreRounds,
     StaleBinding,
+    WaitsForOthers,
 )
 from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.compensating import NoCompensation
@@ -97,6 +99,8 @@ STATUS: Mapping[type[KeyturnError], int] = {
     WouldWiden: 409,
     NobodyElseConfirms: 409,
     AlreadyDecided: 409,
+    WaitsForOthers: 409,
+    DraftOpen: 409,
     Claimed: 409,
     NoMoreRounds: 409,
     NoMoreTime: 409,
@@ -202,6 +206,9 @@ def _members(  # noqa: PLR0911 one for each condition
                 "claimed_name": error.claimed_name,
                 "claim_until": until.replace("+00:00", "Z"),
             }
+        case WaitsForOthers():
+            waits_for: list[JsonValue] = list(error.waits_for)
+            return {"approval": error.approval, "waits_for": waits_for}
         case RunEnded():
             return {"run": error.run, "state": error.status}
         case ProposalClosed():

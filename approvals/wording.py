@@ -21,6 +21,7 @@ RUN = {
     "cancelled": ("Cancelled", "calm"),
 }
 APPROVAL = {
+    "waiting": ("Waits for another action", "calm"),
     "pending": ("Waiting", "ask"),
     "approved": ("Approved", "good"),
     "rejected": ("Rejected", "bad"),

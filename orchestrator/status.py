@@ -13,7 +13,14 @@ RunStatus = Literal[
     "cancelled",
 ]
 ApprovalStatus = Literal[
-    "pending", "approved", "rejected", "changes", "expired", "void", "cancelled"
+    "waiting",
+    "pending",
+    "approved",
+    "rejected",
+    "changes",
+    "expired",
+    "void",
+    "cancelled",
 ]
 EffectStatus = Literal[
     "leased", "sending", "done", "failed", "unknown", "undone", "refused"
@@ -42,5 +49,9 @@ ENDED_RUNS: frozenset[RunStatus] = frozenset(
 OPEN_EFFECTS: frozenset[EffectStatus] = frozenset({"leased", "sending", "unknown"})
 # What counts as money moved, or that may have moved.
 COUNTED_EFFECTS: frozenset[EffectStatus] = frozenset({*OPEN_EFFECTS, "done"})
+# What may still come to something: `waiting` is asked once what it speaks of is done.
+OPEN_APPROVALS: frozenset[ApprovalStatus] = frozenset(
+    {"waiting", "pending", "approved"}
+)
 # A decision of these can be taken back until its effect has begun.
 UNDOABLE: frozenset[ApprovalStatus] = frozenset({"approved", "rejected", "changes"})

@@ -13,7 +13,14 @@ from orchestrator.binding import DecisionKind
 from orchestrator.money import Money
 from orchestrator.release import Release
 from orchestrator.status import ApprovalStatus
-from orchestrator.store import approvals, claiming, deciding, releases
+from orchestrator.store import (
+    approvals,
+    asking,
+    claiming,
+    deciding,
+    releases,
+    siblings,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
@@ -73,6 +80,10 @@ class Approval(BaseModel):
     claimed_by: str | None = Field(description="Who holds it now; others do not decide")
     claimed_name: str | None
     claim_until: datetime | None
+    edited_by: str | None = Field(description="Who edited what the model drafted")
+    waits_for: list[str] = Field(
+        description="Calls that must be done before this is offered for approval"
+    )
     assigned: bool = Field(description="The system picks who decides it")
     assigned_to: str | None = Field(description="Whom it was given to")
     team: str | None
@@ -101,7 +112,12 @@ def money_body(amount: int | None, currency: str | None) -> MoneyBody | None:
 
 
 def body(
-    row: ApprovalRow, release: Release, given: Sequence[DecisionRow], *, now: datetime
+    row: ApprovalRow,
+    release: Release,
+    given: Sequence[DecisionRow],
+    *,
+    now: datetime,
+    waits_for: Sequence[str] = (),
 ) -> Approval:
     """Return an approval's body, with the claim that holds `now`."""
     holder = claiming.holder(row, now=now)
@@ -118,6 +134,7 @@ def body(
         claimed_by=holder,
         claimed_name=row.claimed_name if holder else None,
         claim_until=row.claim_until if holder else None,
+        waits_for=list(waits_for),
         assigned=deciding.is_assigned(row),
         decisions=[_decision(one) for one in given],
         model_words=row.reason,
@@ -144,15 +161,14 @@ async def bodies(
 ) -> list[Approval]:
     """Return the bodies of many approvals, with their decisions."""
     given = await approvals.decisions_of(session, [row.id for row in rows])
-    return [
-        body(
-            row,
-            await releases.load(session, row.release),
-            given.get(row.id, ()),
-            now=now,
-        )
-        for row in rows
-    ]
+    found: list[Approval] = []
+    for row in rows:
+        release = await releases.load(session, row.release)
+        others = await siblings.waits_for(session, row, release)
+        waits_for = [asking.call_id(one) for one in others]
+        decided = given.get(row.id, ())
+        found.append(body(row, release, decided, now=now, waits_for=waits_for))
+    return found
 
 
 async def many(store: Store, rows: Sequence[ApprovalRow]) -> list[Approval]:
@@ -184,6 +200,7 @@ def _same(row: ApprovalRow) -> Mapping[str, Any]:
         "workflow",
         "customer",
         "subject",
+        "edited_by",
         "assigned_to",
         "team",
         "language",

@@ -195,6 +195,7 @@ ROUTES: Mapping[str, Needed] = {
     "GET /inbox/{approval}/news": "read",
     "GET /inbox/{approval}/live": "read",
     "GET /inbox/{approval}/claim": "read",
+    "POST /inbox/{approval}/discard": "approvals.decide",
     "POST /inbox/{approval}/claim": "approvals.decide",
     "POST /inbox/{approval}/keep": "approvals.decide",
     "POST /inbox/{approval}/unclaim": "approvals.decide",

@@ -19,9 +19,11 @@ from orchestrator.store.approvals import (
     AlreadyDecided,
     Answer,
     Claimed,
+    DraftOpen,
     MayNotDecide,
     NoMoreRounds,
     StaleBinding,
+    WaitsForOthers,
 )
 
 router = APIRouter(route_class=PageRoute)
@@ -33,6 +35,8 @@ REFUSALS = (
     MayNotDecide,
     Claimed,
     NoMoreRounds,
+    DraftOpen,
+    WaitsForOthers,
 )
 
 
@@ -71,10 +75,12 @@ async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
     following = await queue.after(parts.store, person, approval)
-    row = await approvals.decide(parts.store, parts.signer, person, approval, answer)
+    row = await approvals.decide(
+        parts.store, parts.signer, person, approval, answer, heeds_draft=True
+    )
     parts.deliver_soon(row.run)
     if answer.arguments is not None:
-        await drafts.drop(parts.store, approval, person=person.id)
+        await drafts.use(parts.store, approval, person=person.id)
     target = f"/inbox/{following}" if following else "/inbox"
     return RedirectResponse(f"{target}?done={approval}", status_code=303)
 
@@ -92,6 +98,8 @@ TITLES: tuple[tuple[type[KeyturnError], str], ...] = (
     (StaleBinding, "This item has changed since you saw it: read it again"),
     (MayNotDecide, "You may not decide this"),
     (Claimed, "Somebody else has this item just now"),
+    (DraftOpen, "You have an edit of this: approve that, or discard it"),
+    (WaitsForOthers, "It waits for what it speaks of"),
     (NoMoreRounds, "It was sent back as often as it may be"),
     (undo.TooLate, "It cannot be undone any more"),
     (InvalidValue, "A reason is missing"),

@@ -1,17 +1,20 @@
 """Editing an item: what the edit changes is shown before it is decided."""
 
+from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue
 
 from approvals.auth import permissions
 from approvals.form.sent import sent_form
 from approvals.inbox import deciding, items, preview
 from approvals.inbox.item import Editing
+from approvals.inbox.preview import Preview
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from orchestrator.store import approvals, drafts
 from orchestrator.store.approvals import Answer
 
 router = APIRouter(route_class=PageRoute)
@@ -23,13 +26,41 @@ BAD_FIELDS = "Some fields cannot be used as they are; each says why."
 async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
     """Keep an unfinished edit, and show what it would change."""
     permissions.check(page.visitor.person, "approvals.decide")
-    at = await items.save_draft(page, approval, request)
     found, _ = await preview.of_form(page, approval, await sent_form(request))
+    at = await _keep(page, approval, request, found)
     return page.part(
         "inbox/edit_preview.html",
         preview=found,
         kept=at,
+        item=approval,
     )
+
+
+async def _keep(
+    page: Page, approval: str, request: Request, found: Preview
+) -> datetime | None:
+    """Keep the edit; what changes nothing is none, and stands in no way."""
+    if await _drop_unchanged(page, approval, found):
+        return None
+    return await items.save_draft(page, approval, request)
+
+
+async def _drop_unchanged(page: Page, approval: str, found: Preview) -> bool:
+    if found.changes or found.problem:
+        return False
+    await drafts.drop(page.parts.store, approval, person=page.visitor.person.id)
+    return True
+
+
+@router.post("/inbox/{approval}/discard")
+async def discard(page: PageDep, approval: str) -> RedirectResponse:
+    """Forget this person's edit: the item stands as it was drafted."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "approvals.decide")
+    async with store.read() as session:
+        await approvals.get(session, approval, tenant=person.tenant)
+    await drafts.drop(store, approval, person=person.id)
+    return RedirectResponse(f"/inbox/{approval}", status_code=303)
 
 
 @router.post("/inbox/{approval}/edit")
@@ -48,6 +79,7 @@ async def edit(  # noqa: PLR0913, PLR0917 the form's fields
     await items.save_draft(page, approval, request)
     form = await sent_form(request)
     ahead, found = await preview.of_form(page, approval, form)
+    await _drop_unchanged(page, approval, ahead)
     editing = Editing(form=form, errors=found.errors, preview=ahead, is_open=True)
     if found.errors or ahead.problem:
         words = BAD_FIELDS if found.errors else ahead.problem

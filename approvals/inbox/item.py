@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from approvals import wording
 from approvals.api.approval_body import summary_of
+from approvals.auth import permissions
 from approvals.facts import Change, Side, changes, in_order, parsed, sides
 from approvals.form import fill, read, shape
 from approvals.form import view as drawing
@@ -22,8 +23,14 @@ from approvals.inbox.talk import Entry
 from approvals.untrusted import host_of
 from orchestrator import redaction
 from orchestrator.release import ToolSpec
+from orchestrator.store import asking
 from orchestrator.store.approvals import Person, why_not
-from orchestrator.store.deciding import MOST_ROUNDS, who_agreed, why_not_yet
+from orchestrator.store.deciding import (
+    MOST_ROUNDS,
+    who_agreed,
+    why_no_no,
+    why_not_yet,
+)
 from orchestrator.store.desk import Item
 from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
 from orchestrator.store.thread import Draft
@@ -46,6 +53,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class WaitsFor:
+    """An action that must be done before this is offered, and where it is seen."""
+
+    tool: str
+    href: str
+
+
+@dataclass(frozen=True)
 class View:
     """All that the item's templates draw."""
 
@@ -64,7 +79,10 @@ class View:
     rounds: int
     is_open: bool
     may_decide: bool
+    may_refuse: bool
     why_not: str
+    waits_for: list[WaitsFor]
+    is_editing: bool
     state_title: str
     state_words: str
     state_look: str
@@ -118,7 +136,8 @@ def view(  # noqa: PLR0913 all that the page shows
     preview = parsed(approval.preview)
     wanted = shape.of(spec.parameters)
     arguments = in_order(parsed(approval.effective or approval.arguments), wanted)
-    may_decide = reason is None and approval.binding is not None
+    is_asked = approval.status == "pending" and approval.binding is not None
+    may_decide = reason is None and is_asked
     editing = editing or Editing()
     fields, is_open, saved_at = _form(item, spec, editing, may_decide=may_decide)
     said = summary_of(approval, item.release)
@@ -139,7 +158,11 @@ def view(  # noqa: PLR0913 all that the page shows
         rounds=MOST_ROUNDS,
         is_open=now_state.is_open,
         may_decide=may_decide,
+        may_refuse=permissions.may(person, "approvals.decide")
+        and why_no_no(approval, person) is None,
         why_not=reason or "",
+        waits_for=_waits_for(item),
+        is_editing=item.draft is not None or editing.form is not None,
         state_title=now_state.title,
         state_words=now_state.words,
         state_look=now_state.look,
@@ -204,6 +227,18 @@ def _why_not(item: Item, person: Person, *, now: datetime) -> str | None:
         return f"You answered already ({words.lower()}). It waits for {left} more."
     reason = why_not(item.approval, item.run, person) or why_not_yet(person, now=now)
     return None if reason is None else f"You may not decide this: {reason}."
+
+
+def _waits_for(item: Item) -> list[WaitsFor]:
+    return [
+        WaitsFor(
+            one.tool,
+            f"/inbox/{asking.approval_id(one)}"
+            if one.gate == "wait"
+            else f"/runs/{one.run}",
+        )
+        for one in item.waits_for
+    ]
 
 
 def _input(item: Item) -> tuple[JsonValue, list[str]]:

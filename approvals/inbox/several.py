@@ -121,7 +121,9 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
         bound = _bound(item, binding)
         await openings.check(parts.store, person, {b.id: b.binding for b in bound})
         answer = Answer(decision=decision, binding="", reason=words or None)
-        came = await batch.decide(parts.store, parts.signer, person, bound, answer)
+        came = await batch.decide(
+            parts.store, parts.signer, person, bound, answer, heeds_drafts=True
+        )
     except (InvalidValue, NotFound) as error:
         refused = Flash("Nothing was decided", wording.sentence(error))
         return await _choosing(page, problem=refused, chosen=item, status=422)

@@ -23,7 +23,9 @@ class State:
 
 def of(item: Item, stop: str) -> State:
     """Return how an item stands now; `stop` is what holds its run, in words."""
-    if item.approval.status != "pending":
+    if item.approval.status == "waiting" and item.run.status not in ENDED_RUNS:
+        return _waiting(item)
+    if item.approval.status not in ("pending", "waiting"):
         return _closed(item, stop)
     if item.run.status in ENDED_RUNS:
         words, _ = wording.RUN[item.run.status]
@@ -35,12 +37,27 @@ def of(item: Item, stop: str) -> State:
     return _pending(item, stop)
 
 
+def _waiting(item: Item) -> State:
+    tools = ", ".join(one.tool for one in item.waits_for)
+    return State(
+        is_open=True,
+        title=f"Waits for {tools or 'what it speaks of'}",
+        words="It speaks of what is not done yet, so nobody can approve it now. It is "
+        "offered once that is done, and void where it is not. You can reject it.",
+    )
+
+
 def _pending(item: Item, stop: str) -> State:
     if item.approval.binding is None:
         return State(
             is_open=True,
             title="Being prepared",
-            words="Its facts are read again after an edit. Look again in a moment.",
+            words="Its facts are read again after an edit. "
+            + (
+                f"The run is stopped by {stop}: they are read when it goes on."
+                if stop
+                else "Look again in a moment."
+            ),
         )
     if stop:
         return State(

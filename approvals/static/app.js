@@ -227,13 +227,18 @@ const key = (run) => (event) => {
   event.preventDefault();
   run(event);
 };
+// What approves is what was last seen: with an edit open, that edit alone.
+function approves() {
+  const buttons = [...document.querySelectorAll("#approve-edited:enabled, #approve:enabled, .decide [data-unseen]:not([hidden]) [data-read-on]")];
+  return buttons.find((one) => one.offsetParent !== null);
+}
 const itemKey = (run) => key((event) => {
   if (isHeard(event)) run();
 });
 tinykeys(window, {
   j: key(() => move(1)),
   k: key(() => move(-1)),
-  a: itemKey(() => document.querySelector("#approve:enabled, .decide [data-unseen]:not([hidden]) [data-read-on]")?.focus()),
+  a: itemKey(() => approves()?.focus()),
   c: itemKey(() => open("#change")),
   e: itemKey(() => open("#edit")),
   r: itemKey(() => open("#reject")),

@@ -9,11 +9,12 @@ from sqlmodel import col, select
 
 from orchestrator.binding import DecisionKind, Signer, Statement
 from orchestrator.errors import NotFound
-from orchestrator.store import deciding, edits, queues, releases, runs
+from orchestrator.store import deciding, edits, queues, releases, runs, siblings
 from orchestrator.store.deciding import (
     AlreadyDecided,
     Answer,
     Claimed,
+    DraftOpen,
     EditRefused,
     MayNotDecide,
     NoMoreRounds,
@@ -23,19 +24,28 @@ from orchestrator.store.deciding import (
 )
 from orchestrator.store.engine import Store
 from orchestrator.store.queues import Filter
-from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, RunRow
+from orchestrator.store.siblings import WaitsForOthers
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DecisionRow,
+    DraftRow,
+    RunRow,
+)
 
 # What callers of `decide` give, catch and ask about.
 __all__ = [
     "AlreadyDecided",
     "Answer",
     "Claimed",
+    "DraftOpen",
     "EditRefused",
     "Filter",
     "MayNotDecide",
     "NoMoreRounds",
     "Person",
     "StaleBinding",
+    "WaitsForOthers",
     "decide",
     "decisions",
     "decisions_of",
@@ -55,13 +65,16 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
     answer: Answer,
     *,
     may_undo: bool = True,
+    heeds_draft: bool = False,
 ) -> ApprovalRow:
     """Commit a decision and what follows from it; return the approval as it is then.
 
-    Without `may_undo` it takes effect at once, whatever window the tool declares.
+    Without `may_undo` it takes effect at once, whatever window the tool declares. A page
+    `heeds_draft`: there, a person's own unfinished edit keeps them from approving what
+    was not edited.
 
     Raises `NotFound`, `MayNotDecide`, `AlreadyDecided`, `Claimed`, `StaleBinding`,
-    `NoMoreRounds`, `InvalidValue` (an edit that misfits the tool's schema) or
+    `DraftOpen`, `WaitsForOthers`, `NoMoreRounds`, `InvalidValue` (an edit that misfits the tool's schema) or
     `EditRefused`; then nothing is changed.
     """
     async with store.write() as session:
@@ -70,7 +83,10 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
         if may_undo:
             row.undo_until = now + await _undo_window(session, run, row.tool)
         given = await decisions(session, row.id)
+        await _check_siblings(session, row, run, answer)
         deciding.check(row, run, person, answer, given, now=now)
+        if heeds_draft:
+            await _check_draft(session, row, person, answer)
         if answer.arguments is not None and answer.decision == "approve":
             return await edits.Edit(session, store, signer, person).commit(
                 row, run, call, answer, now=now
@@ -162,6 +178,26 @@ async def lock(
     if call is None:
         raise NotFound(kind="call", name=f"{found.run}:{found.turn}.{found.index}")
     return found, run, call
+
+
+async def _check_draft(
+    session: AsyncSession, row: ApprovalRow, person: Person, answer: Answer
+) -> None:
+    if answer.decision != "approve" or answer.arguments is not None:
+        return
+    draft = await session.get(DraftRow, (row.id, person.id))
+    if draft is not None and draft.used_at is None:
+        raise DraftOpen(row, saved_at=draft.saved_at)
+
+
+async def _check_siblings(
+    session: AsyncSession, row: ApprovalRow, run: RunRow, answer: Answer
+) -> None:
+    """Raise `WaitsForOthers` for a yes to what speaks of actions not yet done."""
+    if row.status == "waiting" and answer.decision == "approve":
+        release = await releases.load(session, run.release)
+        others = await siblings.waits_for(session, row, release)
+        raise WaitsForOthers(row, others)
 
 
 async def _undo_window(session: AsyncSession, run: RunRow, tool: str) -> timedelta:

@@ -1,6 +1,6 @@
 """Asking people: an approval is made, asked again, or closed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -30,6 +30,11 @@ def call_id(call: CallRow) -> str:
 def effect_key(call: CallRow) -> str:
     """Return the one key of this revision of the call: `run:turn.index.revision`."""
     return f"{call_id(call)}.{call.revision}"
+
+
+def approval_id(call: CallRow) -> str:
+    """Return the id of the approval of this revision of the call."""
+    return effect_key(call).replace(":", "-").replace(".", "-").replace("run-", "ap-")
 
 
 def effective(call: CallRow) -> str:
@@ -64,6 +69,13 @@ def declared_money(spec: ToolSpec, arguments: object) -> Money | None:
         raise InvalidValue(f"{spec.money}: {why}") from None
 
 
+def shown(row: ApprovalRow) -> Money | None:
+    """Return the money that an approval shows."""
+    if row.amount is None or row.currency is None:
+        return None
+    return Money(row.amount, row.currency)
+
+
 def bind(run: RunRow, call: CallRow, release: Release, preview: str) -> str:
     """Return the binding of a call as it would be carried out now."""
     return Binding(
@@ -89,15 +101,19 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
     reason: str,
     now: datetime,
     not_by: Sequence[str] = (),
+    barred: Mapping[str, str] | None = None,
+    waits: bool = False,
 ) -> ApprovalRow:
     """Add a pending approval for this revision of the call, and return it.
 
     Without a preview it waits for `perform` to read the facts before it can be decided.
-    Where the rule assigns, the system picks who decides it.
+    Where the rule assigns, the system picks who decides it. `barred` says why somebody
+    of `not_by` is. One that `waits` for other actions is offered by `offer` alone.
     """
     redraft_of, sent_back = await _thread(session, call)
     row = ApprovalRow(
-        id=effect_key(call).replace(":", "-").replace(".", "-").replace("run-", "ap-"),
+        id=approval_id(call),
+        status="waiting" if waits else "pending",
         run=run.id,
         turn=call.turn,
         index=call.index,
@@ -120,6 +136,7 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         binding=bind(run, call, release, preview) if preview is not None else None,
         reason=storable(reason),
         not_by=list(not_by),
+        barred=dict(barred or {}),
         team=release.owner,
         language=_language(run),
         redraft_of=redraft_of,
@@ -127,12 +144,24 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         answer_by=now + verdict.within,
         created_at=now,
     )
-    warn_later(row, now=now)
     session.add(row)
+    if waits:
+        audit.record(session, _entry("approval.waits", row), at=now)
+    else:
+        await offer(session, run, row, now=now)
+    return row
+
+
+async def offer(
+    session: AsyncSession, run: RunRow, row: ApprovalRow, *, now: datetime
+) -> None:
+    """Ask people for an approval, who have all of its time from now on."""
+    verdict = Verdict.model_validate(row.verdict)
+    row.status, row.answer_by = "pending", now + verdict.within
+    warn_later(row, now=now)
     audit.record(session, _entry("approval.asked", row), at=now)
     if verdict.assign:
         await assignment.pick(session, row, run, now=now)
-    return row
 
 
 async def latest(

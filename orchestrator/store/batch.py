@@ -25,12 +25,14 @@ class Bound(BaseModel):
     binding: str
 
 
-async def decide(
+async def decide(  # noqa: PLR0913 one option besides what a decision is
     store: Store,
     signer: Signer,
     person: Person,
     items: Sequence[Bound],
     answer: Answer,
+    *,
+    heeds_drafts: bool = False,
 ) -> list[ApprovalRow | KeyturnError]:
     """Give the same answer to each item; return what became of each, in their order.
 
@@ -45,16 +47,25 @@ async def decide(
             person,
             one.id,
             answer.model_copy(update={"binding": one.binding}),
+            heeds_draft=heeds_drafts,
         )
         for one in items
     ]
 
 
-async def _decide_one(
-    store: Store, signer: Signer, person: Person, approval: str, answer: Answer
+async def _decide_one(  # noqa: PLR0913 as `approvals.decide`
+    store: Store,
+    signer: Signer,
+    person: Person,
+    approval: str,
+    answer: Answer,
+    *,
+    heeds_draft: bool,
 ) -> ApprovalRow | KeyturnError:
     try:
-        return await approvals.decide(store, signer, person, approval, answer)
+        return await approvals.decide(
+            store, signer, person, approval, answer, heeds_draft=heeds_draft
+        )
     except StoreUnavailable:
         raise
     except KeyturnError as error:

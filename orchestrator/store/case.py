@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
-from orchestrator.status import ENDED_RUNS, CallStatus
-from orchestrator.store import asking, audit, releases, runs, switches
+from orchestrator.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
+from orchestrator.store import asking, audit, releases, runs, siblings, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import ENDED, CallRef, LeaseAnswer, free, mark_unknown
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
@@ -52,7 +52,7 @@ class Case:
     async def close_open_approval(self, status: str, because: str) -> None:
         """Close the call's approval where it waits or would be used."""
         approval = await asking.latest(self.session, self.call, lock=True)
-        if approval is not None and approval.status in ("pending", "approved"):
+        if approval is not None and approval.status in OPEN_APPROVALS:
             self.close(approval, status, because)
 
     def close(self, approval: ApprovalRow, status: str, because: str) -> None:
@@ -66,6 +66,9 @@ class Case:
         await self.close_open_approval("void", words)
         await self.free(words)
         asking.end_call(self.session, self.call, status, words, now=self.now)
+        await siblings.void_messages(
+            self.session, self.release, self.call, now=self.now
+        )
         return LeaseAnswer(kind=ENDED[status])
 
     async def free(self, why: str) -> None:

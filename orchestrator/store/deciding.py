@@ -81,6 +81,19 @@ class Claimed(KeyturnError):
         )
 
 
+class DraftOpen(KeyturnError):
+    """The person has an unfinished edit of this: which of the two do they mean?"""
+
+    def __init__(self, row: ApprovalRow, *, saved_at: datetime) -> None:
+        """Name the approval and since when the draft is kept."""
+        self.approval = row.id
+        super().__init__(
+            f"{row.id} has an edit of yours, kept {saved_at:%Y-%m-%d %H:%M} UTC and not "
+            "sent. Nothing was approved: approve the edited version, or discard the "
+            "edit and approve what was drafted."
+        )
+
+
 class NoMoreRounds(KeyturnError):
     """A draft was sent back as often as it may be."""
 
@@ -106,17 +119,39 @@ def check(  # noqa: PLR0913 all that a decision is checked against
     *,
     now: datetime,
 ) -> None:
-    """Raise why this answer decides nothing; return where it does."""
-    check_open(row, run, given, now=now)
-    reason = why_not(row, run, person) or why_not_yet(person, now=now)
-    if reason is not None:
-        raise MayNotDecide(f"You cannot decide {row.id}: {reason}.")
+    """Raise why this answer decides nothing; return where it does.
+
+    What guards a yes guards no: whoever may see the item may say no to it.
+    """
+    if row.status != "waiting" or run.status in ENDED_RUNS:
+        # What waits for other actions has no time to answer yet; no is heard.
+        check_open(row, run, given, now=now)
+    if answer.decision == "approve":
+        _check_yes(row, run, person, given, now=now)
+    else:
+        _raise(row, why_no_no(row, person))
+    _check_binding(row, answer)
+    _check_words(row, answer)
+
+
+def _check_yes(
+    row: ApprovalRow,
+    run: RunRow,
+    person: Person,
+    given: Sequence[DecisionRow],
+    *,
+    now: datetime,
+) -> None:
+    _raise(row, why_not(row, run, person) or why_not_yet(person, now=now))
     if any(one.person == person.id for one in given):
         raise AlreadyDecided(row, given)
     if is_held_from(row, person.id, now=now):
         raise Claimed(row)
-    _check_binding(row, answer)
-    _check_words(row, answer)
+
+
+def _raise(row: ApprovalRow, reason: str | None) -> None:
+    if reason is not None:
+        raise MayNotDecide(f"You cannot decide {row.id}: {reason}.")
 
 
 def check_open(
@@ -130,14 +165,34 @@ def check_open(
 
 def why_not(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
     """Return why this person may not decide this, or None where they may."""
-    if person.kind != "person":
-        return "a service decides nothing; sign in as a person"
-    if person.tenant not in (None, row.tenant):
-        return "it belongs to another tenant"
+    unfit = why_no_no(row, person)
+    if unfit is not None:
+        return unfit
     rank = APPROVER_RANK.get(person.role, 0)
     if rank < APPROVER_RANK.get(row.role, 99):
         return f"it asks for the role {row.role}; yours is {person.role}"
     return why_conflicted(row, run, person) or _why_not_assigned(row, person)
+
+
+def why_no_no(row: ApprovalRow, person: Person) -> str | None:
+    """Return why this person may not even say no to this, or None where they may.
+
+    No moves nothing: neither role, conflict of interest, a first day, an assignment nor
+    somebody else's claim is in its way.
+    """
+    if person.kind != "person":
+        return "a service decides nothing; sign in as a person"
+    if person.tenant not in (None, row.tenant):
+        return "it belongs to another tenant"
+    return None
+
+
+# Why somebody of `not_by` does not approve it.
+BARRED = {
+    "edited": "you edited it to more than it was",
+    "picked": "you had it picked again who decides it",
+    "steered": "you wrote into the run, or to an earlier draft, what it was drafted from",
+}
 
 
 def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
@@ -147,10 +202,8 @@ def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
     if person.id == run.started_by:
         return "you started this run; somebody else decides what it does"
     if person.id in row.not_by:
-        return (
-            "you edited it, had it picked again, or wrote into the run what it was "
-            "drafted from; it needs another person's yes"
-        )
+        why = (row.barred or {}).get(person.id, "steered")
+        return f"{BARRED[why]}; it needs another person's yes"
     return None
 
 
@@ -271,6 +324,9 @@ def _why_not_assigned(row: ApprovalRow, person: Person) -> str | None:
 
 
 def _check_binding(row: ApprovalRow, answer: Answer) -> None:
+    if row.binding is None and answer.decision != "approve":
+        # Its facts are being read: there is none yet, and no needs none.
+        return
     if row.binding is None:
         raise StaleBinding(
             f"{row.id} is being prepared: its facts are read again after an edit. "

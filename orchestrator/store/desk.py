@@ -18,6 +18,7 @@ from orchestrator.store import (
     reach,
     releases,
     runs,
+    siblings,
     thread,
 )
 from orchestrator.store.engine import Store
@@ -74,6 +75,7 @@ class Item:
     successor: ApprovalRow | None
     effect: EffectRow | None
     model: str | None
+    waits_for: list[CallRow]
 
 
 async def queue(
@@ -122,18 +124,20 @@ async def item(
         if call is None:
             raise NotFound(kind="approval", name=approval_id)
         drafts = await thread.of(session, approval)
+        release = await releases.load(session, run.release)
         return Item(
             approval=approval,
             run=run,
             call=call,
-            release=await releases.load(session, run.release),
+            release=release,
+            waits_for=await siblings.waits_for(session, approval, release),
             decisions=await approvals.decisions(session, approval_id),
             messages=await _rows(session, MessageRow, run.id),
             calls=await _rows(session, CallRow, run.id),
             customer_wrote=await customer_messages(session, run.id),
             effects=await earlier_effects(session, run, call, tenant=tenant),
             other_runs=await other_runs(session, run),
-            draft=await session.get(DraftRow, (approval_id, person)),
+            draft=await _draft(session, approval_id, person),
             notes=await notes(session, run.id),
             thread=drafts,
             successor=_successor(drafts, approval),
@@ -259,6 +263,12 @@ def _successor(drafts: list[Draft], approval: ApprovalRow) -> ApprovalRow | None
     """Return the latest draft of the thread, where it is a later one."""
     latest = drafts[-1].approval
     return None if latest.id == approval.id else latest
+
+
+async def _draft(session: AsyncSession, approval: str, person: str) -> DraftRow | None:
+    """Return a person's unfinished edit; one that was decided is none."""
+    found = await session.get(DraftRow, (approval, person))
+    return found if found is not None and found.used_at is None else None
 
 
 async def _effect(session: AsyncSession, approval: ApprovalRow) -> EffectRow | None:

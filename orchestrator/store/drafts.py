@@ -31,9 +31,18 @@ async def save(
                 person=person,
                 form={name: list(texts) for name, texts in form.items()},
                 saved_at=now,
+                used_at=None,
             )
         )
         return now
+
+
+async def use(store: Store, approval: str, *, person: str) -> None:
+    """Mark a person's draft as decided: it is shown no more, and kept until it is done."""
+    async with store.write() as session:
+        row = await session.get(DraftRow, (approval, person))
+        if row is not None:
+            row.used_at = await store.now(session)
 
 
 async def drop(store: Store, approval: str, *, person: str) -> None:

@@ -10,7 +10,7 @@ from orchestrator import canonical, plain_text, schema
 from orchestrator.binding import Signer
 from orchestrator.errors import InvalidValue, NotFound, in_words
 from orchestrator.policy import Action, Verdict, judge, strictest
-from orchestrator.release import Release, ToolSpec
+from orchestrator.release import COMPUTED, Release, ToolSpec
 from orchestrator.store import (
     amending,
     asking,
@@ -114,7 +114,7 @@ class Edit:
         edited = asking.declared_money(spec, answer.arguments)
         if edited is not None:
             row.amount, row.currency = edited.amount, edited.currency
-        row.effective = call.effective
+        row.effective, row.edited_by = call.effective, self._person.id
         row.effective_binding = asking.bind(run, call, release, row.preview or "null")
         deciding.sign(
             self._session,
@@ -140,7 +140,11 @@ class Edit:
         *,
         now: datetime,
     ) -> ApprovalRow:
-        """Put the edit to other people, as a revision of its own."""
+        """Put the edit to other people, as a revision of its own.
+
+        The web process reaches no service: where the tool reads facts, or works out its
+        money, the effect worker does so before anybody can approve this.
+        """
         answer, verdict, own = edit
         spec = release.tool(call.tool)
         asking.close(
@@ -151,8 +155,7 @@ class Edit:
             now=now,
         )
         call.revision += 1
-        subject = asking.subject_of(spec, answer.arguments)
-        same_subject, call.subject = subject == call.subject, subject
+        call.subject = asking.subject_of(spec, answer.arguments)
         before = Verdict.model_validate(row.verdict)
         fresh = await asking.ask(
             self._session,
@@ -160,24 +163,30 @@ class Edit:
             call,
             release,
             strictest(before, verdict),
-            preview=row.preview if same_subject else None,
-            money=asking.declared_money(spec, answer.arguments),
+            preview=None if _reads_facts(spec) else row.preview,
+            money=asking.declared_money(spec, answer.arguments)
+            or (asking.shown(row) if own else None),
             reason=row.reason,
             now=now,
             # Who only lowers it signs it below; whoever raised it before still may not.
             not_by=row.not_by if own else [*row.not_by, self._person.id],
+            barred={
+                **(row.barred or {}),
+                **({} if own else {self._person.id: "edited"}),
+            },
         )
+        fresh.edited_by = self._person.id
         await self._session.flush()
-        if own and fresh.binding is not None and fresh.needed > 1:
+        if own and fresh.needed > 1:
             # Less money or other wording is the editor's own yes; others add theirs.
-            mine = answer.model_copy(update={"binding": fresh.binding})
+            # It is for the facts as they were: with others it does not count.
             deciding.sign(
                 self._session,
                 self._signer,
                 self._person,
                 fresh,
-                mine,
-                effective=fresh.binding,
+                answer,
+                effective=asking.bind(run, call, release, row.preview or "null"),
                 at=now,
             )
             if deciding.is_assigned(fresh):
@@ -242,6 +251,11 @@ async def _judge(  # noqa: PLR0913 as above
             "kept; change it or reject the action."
         )
     return verdict
+
+
+def _reads_facts(spec: ToolSpec) -> bool:
+    """Tell whether code has to read something anew for other arguments."""
+    return spec.has_preview or spec.money == COMPUTED
 
 
 def _check_money(spec: ToolSpec, edited: dict[str, JsonValue]) -> None:

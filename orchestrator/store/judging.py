@@ -18,13 +18,15 @@ from orchestrator.policy import (
     strictest,
 )
 from orchestrator.release import Release
-from orchestrator.status import UNDOABLE
-from orchestrator.store import asking, moved, proof, reach, releases
+from orchestrator.status import OPEN_APPROVALS, UNDOABLE
+from orchestrator.store import approvals, asking, moved, proof, reach, releases
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer
 from orchestrator.store.reach import Reach
 from orchestrator.store.tables import ApprovalRow, CustomerMessageRow
 from orchestrator.switch import covering
+
+OTHER_FACTS = "the facts of the edit are others than those it was made on"
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,12 @@ class Judging:
         self, approval: ApprovalRow, verdict: Verdict
     ) -> LeaseAnswer | None:
         """Answer where the approval does not carry this action; None where it does."""
-        is_open = approval.status in ("pending", "approved")
+        is_open = approval.status in OPEN_APPROVALS
         if is_open and await self._has_customer_written():
             self.case.close(approval, "void", "the customer wrote again")
+        if approval.status == "approved" and self._is_edit_outdated(approval):
+            # Nobody's yes is for these facts; what was edited is not lost with it.
+            return await self._ask_again(approval, verdict, OTHER_FACTS)
         if approval.status in UNDOABLE and self._may_be_undone(approval):
             self.case.run.status = "waiting"
             return LeaseAnswer(kind="not_before", until=approval.undo_until)
@@ -99,6 +104,8 @@ class Judging:
     async def _settled(
         self, approval: ApprovalRow, verdict: Verdict
     ) -> LeaseAnswer | None:
+        if approval.status == "waiting":
+            await self._offer(approval)
         match approval.status:
             case "pending":
                 return await self._pending(approval, verdict)
@@ -145,8 +152,8 @@ class Judging:
         ):
             self.case.close(approval, "expired", "nobody answered in time")
             return await self.case.end("expired", _expired_words(self.case.call.tool))
-        if approval.binding is None:
-            self._prepare(approval)
+        if approval.binding is None and not await self._prepare(approval):
+            return await self._ask_again(approval, verdict, OTHER_FACTS)
         if is_stricter(verdict, proof.asked(approval)):
             # P11: a stricter policy applies to what already waits.
             because = "the policy became stricter"
@@ -154,15 +161,52 @@ class Judging:
         self.case.run.status = "waiting"
         return LeaseAnswer(kind="waiting", until=approval.answer_by)
 
-    def _prepare(self, approval: ApprovalRow) -> None:
-        """Fill in the facts of an edited action, so that it can be decided."""
-        approval.preview = self.facts.preview
-        if self.facts.money is not None:
-            approval.amount = self.facts.money.amount
-            approval.currency = self.facts.money.currency
-        approval.binding = asking.bind(
+    async def _offer(self, approval: ApprovalRow) -> None:
+        """Ask for what waited for its siblings: on the facts that they left."""
+        approval.binding = None
+        await self._prepare(approval)
+        await asking.offer(
+            self.case.session, self.case.run, approval, now=self.case.now
+        )
+
+    async def _prepare(self, approval: ApprovalRow) -> bool:
+        """Fill in the facts of an edited action, so that it can be decided.
+
+        False where its editor said yes to it with other facts, or other money.
+        """
+        bound = asking.bind(
             self.case.run, self.case.call, self.case.release, self.facts.preview
         )
+        given = await approvals.decisions(self.case.session, approval.id)
+        is_as_assumed = all(one.effective == bound for one in given)
+        if given and not (is_as_assumed and self._moves_what_was_shown(approval)):
+            return False
+        money = self.facts.money
+        approval.preview, approval.binding = self.facts.preview, bound
+        approval.amount = money.amount if money else None
+        approval.currency = money.currency if money else None
+        return True
+
+    def _is_edit_outdated(self, approval: ApprovalRow) -> bool:
+        """Tell whether the facts of an edit are others than it was approved on."""
+        if approval.edited_by is None:
+            return False
+        is_same = approval.preview == self.facts.preview
+        return not (is_same and self._moves_what_was_shown(approval))
+
+    def _not_by(self, approval: ApprovalRow) -> list[str]:
+        """Return who does not approve it anew: its editor, where money rose (P10)."""
+        found, editor = list(approval.not_by), approval.edited_by
+        if editor is None or editor in found or self._moves_no_more_than(approval):
+            return found
+        return [*found, editor]
+
+    def _moves_no_more_than(self, approval: ApprovalRow) -> bool:
+        money = self.facts.money
+        if money is None or approval.amount is None:
+            return self._moves_what_was_shown(approval)
+        is_same = money.currency == approval.currency
+        return is_same and money.amount <= approval.amount
 
     async def _approved(
         self, approval: ApprovalRow, verdict: Verdict
@@ -220,7 +264,12 @@ class Judging:
         return await self.case.end("refused", f"This was refused and not done: {why}.")
 
     async def ask(
-        self, verdict: Verdict, *, reason: str = "", not_by: Sequence[str] = ()
+        self,
+        verdict: Verdict,
+        *,
+        reason: str = "",
+        not_by: Sequence[str] = (),
+        after: ApprovalRow | None = None,
     ) -> LeaseAnswer:
         """Ask people for this revision of the call."""
         await self.case.free("it is asked about")
@@ -235,7 +284,9 @@ class Judging:
             reason=reason,
             now=self.case.now,
             not_by=not_by,
+            barred=_barred(after, not_by),
         )
+        row.edited_by = after.edited_by if after is not None else None
         self.case.call.gate, self.case.run.status = "wait", "waiting"
         return LeaseAnswer(kind="waiting", until=row.answer_by)
 
@@ -243,14 +294,24 @@ class Judging:
         self, approval: ApprovalRow, verdict: Verdict, because: str
     ) -> LeaseAnswer:
         """Ask for the same action as a new revision; never dropped in silence (P9)."""
+        not_by = self._not_by(approval)
         self.case.close(approval, "void", because)
         await self.case.free(because)
         self.case.call.revision += 1
         return await self.ask(
             strictest(proof.asked(approval), verdict),
             reason=approval.reason,
-            not_by=approval.not_by,
+            not_by=not_by,
+            after=approval,
         )
+
+
+def _barred(after: ApprovalRow | None, not_by: Sequence[str]) -> dict[str, str]:
+    """Return why people may not approve; who was not barred before had edited it."""
+    if after is None:
+        return {}
+    edited = {one: "edited" for one in not_by if one not in after.not_by}
+    return {**(after.barred or {}), **edited}
 
 
 def _expired_words(tool: str) -> str:

@@ -1,9 +1,6 @@
 """Leasing: the transaction that proves an effect's authority and records its start."""
 
-from collections.abc import Sequence
-
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
 
 from orchestrator.binding import Verifier
 from orchestrator.policy import is_stricter
@@ -15,7 +12,9 @@ from orchestrator.store import (
     moved,
     proof,
     releases,
+    restoring,
     runs,
+    siblings,
     steering,
 )
 from orchestrator.store.case import Case
@@ -31,7 +30,7 @@ from orchestrator.store.ledger import (
     facts_of,
     is_honoured,
 )
-from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow
+from orchestrator.store.tables import ApprovalRow, EffectRow
 
 
 async def lease(
@@ -59,7 +58,8 @@ async def give_up(
     """End a call whose facts cannot be read: its subject says no, or nobody answers.
 
     Where an effect of it is under way, that effect's outcome is the answer. Facts of an
-    earlier `revision` than a person's edit since say nothing of what was edited.
+    earlier `revision` than a person's edit since say nothing of what was edited. Where
+    it is the edit whose facts cannot be read, what was edited is asked about again.
     """
     async with store.write() as session:
         await store.share_barrier(session)
@@ -103,7 +103,8 @@ class _Leasing:
             return self._case.unknown(effect, "its facts cannot be read any more")
         if self._case.call.revision != revision:
             return LeaseAnswer(kind="busy")
-        return await self._case.end(status, words)
+        back = await restoring.restore(self._case, words)
+        return back or await self._case.end(status, words)
 
     async def _open(self) -> LeaseAnswer | None:
         """Answer where the call is not this attempt's turn."""
@@ -164,6 +165,9 @@ class _Leasing:
         approval = await asking.latest(case.session, case.call, lock=True)
         verdict = await judging.verdict()
         if verdict.kind == "deny":
+            back = await restoring.restore(case, f"not allowed: {verdict.rule}")
+            if back is not None:
+                return back
             await case.close_open_approval("void", verdict.rule)
             return await case.end("denied", f"Not allowed: {verdict.rule}.")
         if approval is None and verdict.kind == "allow":
@@ -195,35 +199,13 @@ async def _siblings(case: Case) -> LeaseAnswer | None:
     """Hold what speaks to the customer until its turn's other actions ended."""
     if case.spec.audience != "customer":
         return None
-    query = select(CallRow).where(
-        col(CallRow.run) == case.call.run,
-        col(CallRow.turn) == case.call.turn,
-        col(CallRow.index) != case.call.index,
-        col(CallRow.authority) != "read_only",
-    )
-    others = list((await case.session.execute(query)).scalars())
-    others = [c for c in others if case.release.tool(c.tool).audience != "customer"]
+    others = await siblings.of(case.session, case.call, case.release)
+    because = siblings.unlike_drafted(others)
+    if because is not None:
+        await case.close_open_approval("void", because)
+        return await case.end("void", siblings.void_words(because))
     if any(other.status == "open" for other in others):
         return LeaseAnswer(kind="waiting")
-    because = _unlike_drafted(others)
-    if because is None:
-        return None
-    await case.close_open_approval("void", because)
-    return await case.end(
-        "void",
-        f"This message was not sent: {because}. Write it again so that it says "
-        "only what was done.",
-    )
-
-
-def _unlike_drafted(others: Sequence[CallRow]) -> str | None:
-    """Return what of the same turn did not come out as the message has it, or None."""
-    undone = [other.tool for other in others if other.status != "done"]
-    if undone:
-        return f"{', '.join(undone)} of the same turn was not done"
-    edited = [c.tool for c in others if c.effective not in (None, c.arguments)]
-    if edited:
-        return f"a person changed {', '.join(edited)} of the same turn"
     return None
 
 

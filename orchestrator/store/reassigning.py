@@ -188,6 +188,7 @@ class _Reassigning:
             )
         # Who chose that it be drawn again decides nothing of it, and does so once.
         row.not_by = [*row.not_by, me]
+        row.barred = {**(row.barred or {}), me: "picked"}
         but = {one.person for one in self._given} | await _picked(self._session, row)
         left = await assignment.candidates(
             self._session, row, self._run, but=but, now=self._now
@@ -265,6 +266,7 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         # Whoever takes that away decides nothing that was waiting for them, and a yes
         # that they gave before is spent: else they could go on until they like the draw.
         row.not_by = [*row.not_by, by]
+        row.barred = {**(row.barred or {}), by: "picked"}
         await _pick_anew(session, row, run, by=by, reason=reason, now=now)
 
 

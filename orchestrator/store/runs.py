@@ -15,7 +15,7 @@ from sqlmodel import col, func, or_, select, update
 from orchestrator import canonical, plain_text, schema
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
-from orchestrator.status import COMPENSATE, ENDED_RUNS, RunStatus
+from orchestrator.status import COMPENSATE, ENDED_RUNS, OPEN_APPROVALS, RunStatus
 from orchestrator.store import (
     asking,
     audit,
@@ -650,7 +650,7 @@ async def _close_approvals(
         update(ApprovalRow)
         .where(
             col(ApprovalRow.run) == run,
-            col(ApprovalRow.status).in_(("pending", "approved")),
+            col(ApprovalRow.status).in_(OPEN_APPROVALS),
             col(ApprovalRow.consumed_by).is_(None),
         )
         .values(status=status, closed_because=because, closed_at=now)

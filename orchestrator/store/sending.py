@@ -15,8 +15,10 @@ from orchestrator.store import (
     attempted,
     compensating,
     outbox,
+    releases,
     reopening,
     runs,
+    siblings,
     switches,
 )
 from orchestrator.store.attempted import Meaning
@@ -308,5 +310,7 @@ async def _apply(
             effect.error = words if meant.kind == "failed" else None
     if call is not None and call.status == "open":
         asking.end_call(session, call, meant.kind, meant.words, now=now)
+        release = await releases.load(session, run.release)
+        await siblings.void_messages(session, release, call, now=now)
         await asking.show_waiting(session, run)
     audit_effect(session, effect, f"effect.{meant.kind}", at=now)

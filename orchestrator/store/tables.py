@@ -285,6 +285,9 @@ class ApprovalRow(SQLModel, table=True):
     effective_binding: str | None = None
     reason: str = ""
     not_by: list[str] = _json(nullable=False)
+    # Of those, why: `steered` where nothing is said.
+    barred: dict[str, str] | None = _json(nullable=True)
+    edited_by: str | None = None
     team: str | None = None
     language: str | None = None
     claimed_by: str | None = Field(default=None, index=True)
@@ -310,7 +313,7 @@ class DecisionRow(SQLModel, table=True):
     """One person's answer, signed by the web process."""
 
     __tablename__ = "decisions"  # pyright: ignore[reportAssignmentType] see above
-    __table_args__ = (UniqueConstraint("approval", "person"),)
+    __table_args__ = (UniqueConstraint("approval", "person", "decision"),)
 
     id: int | None = Field(default=None, primary_key=True)
     approval: str = Field(foreign_key="approvals.id", index=True)
@@ -335,6 +338,7 @@ class DraftRow(SQLModel, table=True):
     person: str = Field(primary_key=True)
     form: dict[str, Any] = _json(nullable=False)
     saved_at: datetime = _time()
+    used_at: datetime | None = _time_or_none()
 
 
 _BUSY = text("status IN ('leased', 'sending', 'unknown')")

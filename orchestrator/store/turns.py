@@ -22,6 +22,7 @@ from orchestrator.store import (
     reach,
     releases,
     runs,
+    siblings,
     steering,
     steps,
     switches,
@@ -143,7 +144,7 @@ class _Committing:
             # Only actions are judged; a turn of reads needs neither.
             self._switches = await switches.active(session, now=self._now)
             _, self._live = await releases.live(session, self._run.workflow)
-        gated = [await self._gate(call) for call in turn.calls]
+        gated = await self._gate_all()
         # An answer that does not know the customer's last words ends nothing.
         self._is_final = turn.output is not None and not (
             self._is_loop and await steps.unread(session, turn.run)
@@ -180,6 +181,16 @@ class _Committing:
             )
         )
 
+    async def _gate_all(self) -> list[Gated]:
+        """Gate the calls: what speaks to the customer after what it speaks of."""
+        messages = [c for c in self._turn.calls if self._speaks(c)]
+        others = [c for c in self._turn.calls if not self._speaks(c)]
+        gated = [await self._gate(call) for call in (*others, *messages)]
+        return sorted(gated, key=lambda one: one.index)
+
+    def _speaks(self, call: DraftedCall) -> bool:
+        return siblings.speaks(self._release, call.tool)
+
     async def _gate(self, call: DraftedCall) -> Gated:
         spec = self._release.tool(call.tool)
         row = self._call_row(call, spec.authority)
@@ -197,6 +208,14 @@ class _Committing:
             return Gated(call.index, "denied", last, None)
         if not spec.is_action:
             return Gated(call.index, "read", last=False, until=None)
+        others = await siblings.of(self._session, row, self._release) if last else []
+        because = siblings.unlike_drafted(others)
+        if because is not None:
+            # What it says is not so: it is not asked about, and the model is told.
+            row.gate, words = "denied", siblings.void_words(because)
+            asking.end_call(self._session, row, "void", words, now=self._now)
+            return Gated(call.index, "denied", last, None)
+        self._waits = any(one.status == "open" for one in others)
         verdict = await self._verdict(row, call)
         row.verdict = verdict.model_dump(mode="json")
         return await self._apply(row, call, verdict, last=last)
@@ -240,11 +259,13 @@ class _Committing:
                     money=call.money,
                     reason=self._turn_words(),
                     now=self._now,
+                    waits=self._waits,
                     not_by=await steering.steered_by(
                         self._session, row, self._release.tool(call.tool)
                     ),
                 )
-                return Gated(call.index, "wait", last, approval.answer_by)
+                asked_until = None if self._waits else approval.answer_by
+                return Gated(call.index, "wait", last, asked_until)
 
     def _turn_words(self) -> str:
         said = canonical.parse(self._turn.text)
@@ -352,5 +373,5 @@ class _Committing:
     def _set_status(self, gated: Sequence[Gated]) -> None:
         if self._run.status in ENDED_RUNS or self._run.stopped_by is not None:
             return
-        waits = any(call.gate == "wait" for call in gated)
+        waits = any(call.gate == "wait" and call.until for call in gated)
         self._run.status = "waiting" if waits else "running"

@@ -1,22 +1,18 @@
 """Undo: a decision taken back before its effect has begun."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical
 from orchestrator.errors import KeyturnError
-from orchestrator.money import Money
 from orchestrator.policy import APPROVER_RANK
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS, UNDOABLE
-from orchestrator.store import approvals, asking, audit, proof, releases
+from orchestrator.store import approvals, asking, audit, proof, releases, restoring
 from orchestrator.store.approvals import MayNotDecide, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
-
-# Whoever it goes back to has this long at least.
-SHORTEST = timedelta(minutes=5)
 
 
 class TooLate(KeyturnError):
@@ -81,16 +77,11 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
     call.revision += 1
     # An edit is taken back with its decision: what was asked is asked again.
     call.effective = row.arguments if row.arguments != call.arguments else None
-    left = max(row.answer_by - now, SHORTEST)
+    left = max(row.answer_by - now, restoring.SHORTEST)
     asked = {"within": left, "role": row.role}
     verdict = proof.asked(row).model_copy(update=asked)
     arguments = canonical.parse(row.arguments)
     declared = asking.declared_money(release.tool(call.tool), arguments)
-    computed = (
-        Money(row.amount, row.currency)
-        if row.amount is not None and row.currency is not None
-        else None
-    )
     fresh = await asking.ask(
         session,
         run,
@@ -98,12 +89,14 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
         release,
         verdict,
         preview=row.preview,
-        money=declared or computed,
+        money=declared or asking.shown(row),
         reason=row.reason,
         now=now,
         not_by=row.not_by,
+        barred=row.barred,
     )
     fresh.level, fresh.extended = row.level, row.extended
+    fresh.edited_by = row.edited_by if call.effective is not None else None
     return fresh
 
 

@@ -383,6 +383,7 @@ async def test_p08_an_edit_that_is_asked_again_keeps_its_author_away(
     await desk.draft(run, refund())
     arguments = {"order_id": "o1", "amount": {"amount": 9000, "currency": "USD"}}
     await desk.decide(run, "amy", arguments=arguments)
+    await desk.lease(run)
     await desk.decide(run, "bob")
     desk.clock.go_on(DAY + timedelta(seconds=1))
 
@@ -417,7 +418,9 @@ async def test_p10_two_who_each_lower_an_amount_can_both_approve_it(
     run = await desk.start()
     await desk.draft(run, refund(600_00))
     await desk.decide(run, "lea", arguments=_less(590_00))
+    await desk.lease(run)
     await desk.decide(run, "lou", arguments=_less(580_00))
+    await desk.lease(run)
 
     await desk.decide(run, "lea")
 
@@ -432,7 +435,9 @@ async def test_p10_who_raised_an_amount_is_kept_away_when_another_lowers_it(
     run = await desk.start()
     await desk.draft(run, refund(600_00))
     await desk.decide(run, "lea", arguments=_less(900_00))
+    await desk.lease(run)
     await desk.decide(run, "lou", arguments=_less(890_00))
+    await desk.lease(run)
 
     with pytest.raises(MayNotDecide):
         await desk.decide(run, "lea")

@@ -220,8 +220,15 @@ async def _broken_lamp(store: Store, seed: Seed) -> None:
         2,
         "The lamp was delivered broken, so I refund it and tell the customer.",
         refund(0, "O-24680", 84_50, "Ms Okafor"),
+    )
+    # In a turn of its own: beside the refund it would wait until that is done.
+    await take_turn(
+        store,
+        run.id,
+        3,
+        "I tell the customer.",
         call(
-            1,
+            0,
             "email_customer",
             {"subject": "Your refund for order O-24680", "body": LETTER},
             preview={

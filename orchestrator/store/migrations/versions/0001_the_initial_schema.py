@@ -377,6 +377,8 @@ def upgrade() -> None:
         sa.Column("effective_binding", sa.String(), nullable=True),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("not_by", sa.JSON(), nullable=False),
+        sa.Column("barred", sa.JSON(), nullable=True),
+        sa.Column("edited_by", sa.String(), nullable=True),
         sa.Column("team", sa.String(), nullable=True),
         sa.Column("language", sa.String(), nullable=True),
         sa.Column("claimed_by", sa.String(), nullable=True),
@@ -687,7 +689,7 @@ def upgrade() -> None:
             ["approvals.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("approval", "person"),
+        sa.UniqueConstraint("approval", "person", "decision"),
     )
     op.create_index(
         op.f("ix_decisions_approval"), "decisions", ["approval"], unique=False
@@ -699,6 +701,7 @@ def upgrade() -> None:
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("form", sa.JSON(), nullable=False),
         sa.Column("saved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["approval"],
             ["approvals.id"],

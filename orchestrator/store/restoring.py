@@ -1,0 +1,99 @@
+"""Restoring: where an edit cannot be done, what was edited is asked about again.
+
+No work is lost with it: the editor's form is kept, and goes to the new approval.
+"""
+
+from datetime import timedelta
+
+from sqlmodel import col, select
+
+from orchestrator import canonical
+from orchestrator.store import asking, proof
+from orchestrator.store.case import Case
+from orchestrator.store.ledger import LeaseAnswer
+from orchestrator.store.tables import ApprovalRow, DraftRow, PersonRow
+
+# Whoever it goes back to has this long at least.
+SHORTEST = timedelta(minutes=5)
+
+
+async def restore(case: Case, why: str) -> LeaseAnswer | None:
+    """Ask again for what a person's edit replaced; None where it replaced nothing."""
+    edited = await asking.latest(case.session, case.call, lock=True)
+    if edited is None or edited.edited_by is None:
+        return None
+    if edited.status not in ("pending", "approved"):
+        return None
+    former = await _former(case, edited)
+    if former is None:
+        return None
+    name = await _name(case, edited.edited_by)
+    case.close(edited, "void", f"the edit of {name} cannot be done: {why}")
+    await case.free("it is asked about again as it was before the edit")
+    fresh = await _ask(case, former)
+    await _keep_draft(case, former, fresh, person=edited.edited_by)
+    case.call.gate, case.run.status = "wait", "waiting"
+    return LeaseAnswer(kind="waiting", until=fresh.answer_by)
+
+
+async def _former(case: Case, edited: ApprovalRow) -> ApprovalRow | None:
+    """Return the approval that was edited: itself, or an earlier revision's."""
+    if edited.effective not in (None, edited.arguments):
+        return edited
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == edited.run,
+            col(ApprovalRow.turn) == edited.turn,
+            col(ApprovalRow.index) == edited.index,
+            col(ApprovalRow.revision) < edited.revision,
+            col(ApprovalRow.arguments) != edited.arguments,
+        )
+        .order_by(col(ApprovalRow.revision).desc())
+        .limit(1)
+    )
+    return (await case.session.execute(query)).scalar_one_or_none()
+
+
+async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
+    """Ask the same of the same people again, with the time that was left."""
+    call, arguments = case.call, canonical.parse(former.arguments)
+    call.revision += 1
+    call.effective = former.arguments if former.arguments != call.arguments else None
+    call.subject = asking.subject_of(case.spec, arguments)
+    left = max(former.answer_by - case.now, SHORTEST)
+    asked = {"within": left, "role": former.role}
+    declared = asking.declared_money(case.spec, arguments)
+    fresh = await asking.ask(
+        case.session,
+        case.run,
+        call,
+        case.release,
+        proof.asked(former).model_copy(update=asked),
+        preview=former.preview,
+        money=declared or asking.shown(former),
+        reason=former.reason,
+        now=case.now,
+        not_by=former.not_by,
+        barred=former.barred,
+    )
+    fresh.level, fresh.extended = former.level, former.extended
+    fresh.edited_by = former.edited_by if call.effective is not None else None
+    await case.session.flush()
+    return fresh
+
+
+async def _keep_draft(
+    case: Case, former: ApprovalRow, fresh: ApprovalRow, *, person: str
+) -> None:
+    draft = await case.session.get(DraftRow, (former.id, person))
+    if draft is not None:
+        kept = DraftRow(
+            approval=fresh.id, person=person, form=draft.form, saved_at=draft.saved_at
+        )
+        case.session.add(kept)
+
+
+async def _name(case: Case, person: str) -> str:
+    found = await case.session.get(PersonRow, person)
+    return found.name if found is not None else person

@@ -1,0 +1,1 @@
+"""A desk whose facts and money hang on other fields than the subject."""
