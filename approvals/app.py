@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 
 from approvals import error_handlers, health
 from approvals.admission import Admission
+from approvals.amounts import ViewersLocale
 from approvals.api import router as api
 from approvals.auth import oidc, oidc_routes
 from approvals.auth import routes as sign_in
@@ -68,6 +69,7 @@ def build() -> FastAPI:
         redirect_slashes=False,
         dependencies=[Depends(gate)],
     )
+    app.add_middleware(ViewersLocale)
     app.add_middleware(Rotation)
     app.add_middleware(error_handlers.CatchBugs)
     app.add_middleware(BodyLimit)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from approvals import amounts
 from approvals.form.shape import Shape, label
 from orchestrator import canonical
 from orchestrator.errors import MalformedJson
-from orchestrator.money import format_minor
 
 # An address or a link: longer than what a narrow column holds unbroken.
 WIDE_WORD = 16
@@ -150,7 +150,7 @@ def _money(value: JsonValue) -> str | None:
     amount, currency = value["amount"], value["currency"]
     if isinstance(amount, int) and isinstance(currency, str):
         try:
-            return format_minor(amount, currency)
+            return amounts.text(amount, currency)
         except (KeyError, ValueError):
             return None
     return None

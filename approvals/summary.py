@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from approvals import amounts
 from orchestrator.money import Money
 from orchestrator.prose import PROSE_KEY
 from orchestrator.release import ToolSpec
@@ -31,7 +32,8 @@ class Action(BaseModel):
 def sentence(action: Action) -> str:
     """Return the sentence; texts from outside stand in quotes."""
     words = action.spec.name.replace("_", " ").strip().capitalize()
-    money = f" of {action.money}" if action.money else ""
+    said = action.money
+    money = f" of {amounts.text(said.amount, said.currency)}" if said else ""
     details = ", ".join(_details(action))
     rest = f": {details}" if details else ""
     whom = "" if words.endswith(" customer") else " for customer"

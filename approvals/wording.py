@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from markupsafe import Markup
 
+from approvals import amounts
 from approvals.form.shape import label
 from orchestrator.clock import system_clock
-from orchestrator.money import format_minor
 
 # State: the words on its badge and how it looks.
 RUN = {
@@ -135,7 +135,7 @@ def span(length: timedelta) -> str:
 
 def money(amount: int | None, currency: str | None) -> str:
     """Return an amount in major units with its currency, or nothing."""
-    return "" if amount is None or currency is None else format_minor(amount, currency)
+    return "" if amount is None or currency is None else amounts.text(amount, currency)
 
 
 def usd(microusd: int) -> str:

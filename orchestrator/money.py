@@ -3,18 +3,21 @@
 from dataclasses import field
 from typing import Annotated
 
-from babel.numbers import get_currency_precision, is_currency
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
+
+from orchestrator.currency import is_active, places_of
 
 # 10^15 minor units stay exact in JSON numbers (RFC 8785 allows 2^53).
 LARGEST_AMOUNT = 10**15
 
 
 def known_currency(code: str) -> str:
-    """Return `code` where ISO 4217 knows it."""
-    if not is_currency(code):
-        raise ValueError(f"{code!r} is not an ISO 4217 currency; write for example USD")
+    """Return `code` where ISO 4217 has it as money of today."""
+    if not is_active(code):
+        raise ValueError(
+            f"{code!r} is no active currency of ISO 4217; write for example USD"
+        )
     return code
 
 
@@ -28,7 +31,8 @@ class Money:
     """An amount in minor units (cents for USD), at least 1, in one currency.
 
     `str(Money(20_00, "USD"))` is `20.00 USD`; the number of places is the currency's
-    (CLDR), so `Money(500, "JPY")` is `500 JPY`.
+    minor unit in ISO 4217, so `Money(500, "JPY")` is `500 JPY`. Historic codes, and those
+    for tests, metals and no currency, are refused.
     """
 
     amount: Annotated[int, Field(ge=1, le=LARGEST_AMOUNT, strict=True)] = field()
@@ -41,7 +45,7 @@ class Money:
 
 def format_minor(amount: int, currency: str) -> str:
     """Write minor units as major units and code; zero and negative amounts too."""
-    places = get_currency_precision(currency)
+    places = places_of(currency)
     sign, digits = "-" if amount < 0 else "", str(abs(amount)).rjust(places + 1, "0")
     if places == 0:
         return f"{sign}{digits} {currency}"

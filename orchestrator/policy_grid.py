@@ -7,6 +7,7 @@ from itertools import product
 from pydantic import JsonValue
 
 from orchestrator import canonical
+from orchestrator.currency import PLACES
 from orchestrator.errors import ContractError
 from orchestrator.money import LARGEST_AMOUNT, Money
 from orchestrator.policy import Action, Rule, matches
@@ -17,8 +18,8 @@ LARGEST_TABLE = 20_000
 # Stands for each value that no rule names. No argument is it: they hold no control
 # characters.
 ANY_OTHER_VALUE = "\x00any other value"
-# ISO 4217 sets these aside, so that they stand for each currency that no rule names.
-OTHER_CURRENCIES = ("XTS", "XXX")
+# The first that no rule names stands for each of those.
+OTHER_CURRENCIES = tuple(sorted(PLACES))
 
 
 _OF_TYPE: dict[str, list[JsonValue]] = {"boolean": [False, True], "null": [None]}

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from approvals import summary
 from orchestrator import canonical
 from orchestrator.binding import DecisionKind
-from orchestrator.money import Money
+from orchestrator.money import Money, format_minor
 from orchestrator.release import Release
 from orchestrator.status import ApprovalStatus
 from orchestrator.store import (
@@ -107,8 +107,8 @@ def money_body(amount: int | None, currency: str | None) -> MoneyBody | None:
     """Return an amount with its currency, where there is one."""
     if amount is None or currency is None:
         return None
-    money = Money(amount, currency)
-    return MoneyBody(amount=amount, currency=currency, text=str(money))
+    text = format_minor(amount, currency)
+    return MoneyBody(amount=amount, currency=currency, text=text)
 
 
 def body(

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from approvals import amounts
 from approvals.form.shape import Shape
 from orchestrator import canonical
-from orchestrator.money import format_minor
 
 KINDS = frozenset("vcigw")
 
@@ -96,5 +96,5 @@ def _put_money(form: dict[str, list[str]], value: JsonValue, path: str) -> None:
         return
     amount, currency = value.get("amount"), value.get("currency")
     if isinstance(amount, int) and isinstance(currency, str):
-        form[f"v{path}"] = [format_minor(amount, currency).removesuffix(f" {currency}")]
+        form[f"v{path}"] = [amounts.typed(amount, currency)]
         form[f"c{path}"] = [currency]

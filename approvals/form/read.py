@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, cast
 
-from babel.numbers import get_currency_precision, is_currency
 from pydantic import JsonValue
 
+from approvals import amounts
 from approvals.form.fill import Form, option_text, step
 from approvals.form.shape import Shape
 from orchestrator import canonical
+from orchestrator.currency import is_active, places_of
 from orchestrator.errors import MalformedJson
 from orchestrator.money import LARGEST_AMOUNT
 
@@ -148,19 +149,20 @@ class _Reader:
     def _money(self, path: str) -> JsonValue:
         currency = self._first(f"c{path}").strip().upper()
         text = self._first(f"v{path}").strip()
-        if not is_currency(currency):
+        if not is_active(currency):
             self.errors[path] = (
                 f"{_quoted(currency)} is not a currency code; write for example USD."
             )
             return None
-        if not re.fullmatch(r"\d{1,16}(\.\d{1,6})?", text):
-            hint = " Write a point, not a comma." if "," in text else ""
-            self.errors[path] = f"{_quoted(text)} is not an amount.{hint}"
+        try:
+            amount = amounts.read(text, currency)
+        except amounts.Unclear as error:
+            self.errors[path] = f"{_quoted(text)} {error}."
             return None
-        return self._minor(Decimal(text), currency, path)
+        return self._minor(amount, currency, path)
 
     def _minor(self, amount: Decimal, currency: str, path: str) -> JsonValue:
-        places = get_currency_precision(currency)
+        places = places_of(currency)
         minor = amount.scaleb(places)
         if minor != minor.to_integral_value():
             self.errors[path] = f"{currency} has {places} decimal places, not more."

@@ -158,7 +158,7 @@ async def _sent_back(
             .where(col(CallRow.run) == run, col(CallRow.status) == "open")
             .values(status="rejected")
         )
-    await take_turn(store, run, 3, "Again.", refund(0, "O-24680", amount, "Ms Okafor"))
+    await take_turn(store, run, 4, "Again.", refund(0, "O-24680", amount, "Ms Okafor"))
     found = [
         one for one in await approvals_of(store, run) if one.tool == "refund_order"
     ]

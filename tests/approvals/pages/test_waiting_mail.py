@@ -7,7 +7,6 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import (
-    Seed,
     approvals_of,
     call,
     refund,

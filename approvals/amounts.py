@@ -1,0 +1,137 @@
+"""Amounts as their viewer writes numbers: decimals by ISO 4217, separators by locale.
+
+The locale is the first of `Accept-Language` that babel knows, for pages alone: the API,
+the command line and notices write a point and no separators.
+"""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import copy
+from decimal import Decimal
+from typing import NamedTuple
+
+from babel.core import Locale, UnknownLocaleError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestrator.currency import places_of
+from orchestrator.money import format_minor
+
+_viewer: ContextVar[Locale | None] = ContextVar("viewer", default=None)
+_SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
+# Whoever sends more has no more languages than this.
+_LONGEST = 200
+
+
+class Unclear(ValueError):
+    """A text that is no amount, or can be read as two; says how to write it."""
+
+
+class _Marks(NamedTuple):
+    decimal: str
+    group: str
+
+
+class ViewersLocale:
+    """Remembers for each request of a page how its viewer writes numbers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get("accept-language", "")
+        with viewed_in(asked):
+            await self._app(scope, receive, send)
+
+
+@contextmanager
+def viewed_in(accept_language: str) -> Generator[None]:
+    """Write and read amounts as whoever prefers these languages does."""
+    token = _viewer.set(locale_of(accept_language))
+    try:
+        yield
+    finally:
+        _viewer.reset(token)
+
+
+def locale_of(accept_language: str) -> Locale:
+    """Return the first locale that a browser prefers and babel knows, else English."""
+    ranked: list[tuple[float, str]] = []
+    for part in accept_language[:_LONGEST].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            ranked.append((-float(weight or 1), tag.strip()))
+        except ValueError:
+            continue
+    for _, tag in sorted(ranked, key=lambda one: one[0]):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (ValueError, TypeError, UnknownLocaleError):
+            continue
+    return Locale("en")
+
+
+def text(amount: int, currency: str) -> str:
+    """Return an amount of minor units with its code: `1,249.00 USD`."""
+    locale = _viewer.get()
+    if locale is None:
+        return format_minor(amount, currency)
+    return f"{_number(amount, places_of(currency), locale)} {currency}"
+
+
+def typed(amount: int, currency: str) -> str:
+    """Return an amount as its viewer types it: without separators of thousands."""
+    plain = format_minor(amount, currency).removesuffix(f" {currency}")
+    return plain.replace(".", _marks().decimal)
+
+
+def read(written: str, currency: str) -> Decimal:
+    """Return the amount that a viewer typed; raises `Unclear` in words of a page.
+
+    Separators are the viewer's own. What could be thousands or decimals is refused.
+    """
+    marks, places = _marks(), places_of(currency)
+    said = written.translate(_SPACES).strip()
+    decimal, group = re.escape(marks.decimal), re.escape(marks.group)
+    form = rf"(\d{{1,16}}|\d{{1,3}}({group}\d{{3}})+)({decimal}\d{{1,6}})?"
+    if not re.fullmatch(form, said, re.ASCII) or len(said) > 30:
+        raise Unclear(_hint(said, marks))
+    has_decimals = marks.decimal in said
+    if places == 3 and said.count(marks.group) == 1 and not has_decimals:
+        whole, rest = said.split(marks.group)
+        raise Unclear(
+            f"can be read as {whole}{rest} or as {whole}{marks.decimal}{rest}: write "
+            f"{whole}{rest}{marks.decimal}000, or {whole}{marks.decimal}{rest}"
+        )
+    return Decimal(said.replace(marks.group, "").replace(marks.decimal, "."))
+
+
+def _hint(said: str, marks: _Marks) -> str:
+    other = "." if marks.decimal == "," else ","
+    if other not in said and marks.decimal not in said:
+        return "is not an amount"
+    names = {".": "a point", ",": "a comma"}
+    wanted = names.get(marks.decimal, marks.decimal)
+    return f"is not an amount. Write {wanted}, not {names[other]}"
+
+
+def _marks() -> _Marks:
+    locale = _viewer.get() or Locale("en")
+    symbols = locale.number_symbols["latn"]
+    group = str(symbols["group"]).translate(_SPACES)
+    return _Marks(str(symbols["decimal"]), group)
+
+
+def _number(amount: int, places: int, locale: Locale) -> str:
+    # A locale's own pattern has up to three decimals; it is shared, so not changed.
+    pattern = copy(locale.decimal_formats[None])
+    pattern.frac_prec = (places, places)
+    written = pattern.apply(Decimal(amount).scaleb(-places), locale)
+    return str(written).translate(_SPACES)
