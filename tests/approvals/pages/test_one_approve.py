@@ -111,7 +111,9 @@ async def test_several_at_once_leave_out_what_has_a_draft(
         "/inbox/several/decide", item=item, binding=binding, decision="approve"
     )
 
-    assert "has an edit of yours" in found.text
+    told = await ana.get(found.headers["location"])
+
+    assert "has an edit of yours" in told.text
     assert await _status(store, item) == "pending"
 
 
