@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from unicodedata import category
 
 from pydantic import JsonValue
 
@@ -10,6 +11,33 @@ from orchestrator.errors import InvalidValue
 # Names stand in indexes, which hold 2.7 kB.
 LONGEST_NAME = 500
 LONGEST_TEXT = 64_000
+# Letters and symbols by their category, and yet nothing on any screen.
+_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc")
+
+
+def trimmed(text: str | None) -> str:
+    """Return what somebody wrote without spaces around it; "" where nothing is seen.
+
+    Blank is also what holds only spaces of any kind, zero-width characters, fillers,
+    controls, unassigned characters and accents without a letter.
+    """
+    given = text or ""
+    return given.strip() if any(map(_is_seen, given)) else ""
+
+
+def _is_seen(character: str) -> bool:
+    return category(character)[0] in "LNPS" and character not in _UNSEEN
+
+
+def required(text: str | None, *, name: str, why: str = "") -> str:
+    """Return what somebody wrote, or raise `InvalidValue` where nothing is seen."""
+    found = trimmed(text)
+    if not found:
+        raise InvalidValue(
+            f"{name}: it must not be empty; blanks and invisible characters count for "
+            f"nothing{f'. {why}' if why else ''}"
+        )
+    return found
 
 
 def check(words: Mapping[str, str | None]) -> None:

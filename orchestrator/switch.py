@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orchestrator import plain_text
 
 Mode = Literal["halt", "disable", "require_approval", "use_model"]
 
@@ -73,6 +75,13 @@ class Switch(BaseModel):
     author: str
     created_at: datetime
     until: datetime | None = None
+
+    @field_validator("reason")
+    @classmethod
+    def _is_seen(cls, reason: str) -> str:
+        if not plain_text.trimmed(reason):
+            raise ValueError("it must not be empty; blanks count for nothing")
+        return reason
 
 
 def holding(switches: Iterable[Switch], target: Target) -> Switch | None:

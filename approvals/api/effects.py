@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from approvals.api import record_body, run_body, tenancy
 from approvals.api.json_route import StrictRoute
@@ -42,7 +42,7 @@ class Found(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    happened: bool
+    happened: StrictBool
     evidence: Words = Field(description="How it is known: a statement, a reference")
 
 

@@ -4,14 +4,14 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.text import PathId, Reason
+from approvals.api.text import PathId, Reason, Time
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from orchestrator.store import deadlines
@@ -27,8 +27,8 @@ class Extend(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    until: AwareDatetime | None = None
-    minutes: int | None = Field(default=None, ge=1, le=MOST_MINUTES)
+    until: Time | None = None
+    minutes: int | None = Field(default=None, ge=1, le=MOST_MINUTES, strict=True)
     reason: Reason
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from approvals.api import proposals as proposal_body
 from approvals.api import tenancy
@@ -15,7 +15,7 @@ from approvals.api.paging import Page, Paged, page
 from approvals.api.proposals import Proposal
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.tenancy import Reader
-from approvals.api.text import SLUG_PATTERN, Line, Reason
+from approvals.api.text import SLUG_PATTERN, Line, Reason, Time
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator import switch as nouns
@@ -59,7 +59,7 @@ class SetSwitch(BaseModel):
     mode: Mode
     value: Line | None = None
     reason: Reason
-    until: AwareDatetime | None = Field(default=None, description="When it ends")
+    until: Time | None = Field(default=None, description="When it ends")
 
     @model_validator(mode="after")
     def _has_its_model(self) -> "SetSwitch":

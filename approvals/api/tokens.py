@@ -45,7 +45,9 @@ class MakeToken(BaseModel):
         max_length=200,
         description="Of a service: those it starts runs for; needed where it has several",
     )
-    days: int = Field(default=30, ge=1, le=LONGEST_DAYS, description="Ends after these")
+    days: int = Field(
+        default=30, ge=1, le=LONGEST_DAYS, strict=True, description="Ends after these"
+    )
 
 
 class Token(BaseModel):

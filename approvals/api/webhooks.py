@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from approvals.api import tenancy
 from approvals.api.json_route import StrictRoute
@@ -36,7 +36,7 @@ class AddWebhook(BaseModel):
     url: str = Field(pattern=r"^[!-~]{1,2000}$", description="`https://…`")
     events: list[NoticeKind] = Field(default_factory=list[NoticeKind], max_length=20)
     tenant: Line | None = None
-    with_arguments: bool = Field(
+    with_arguments: StrictBool = Field(
         default=False, description="Carry the arguments of actions: customers' data"
     )
 

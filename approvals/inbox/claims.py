@@ -13,6 +13,7 @@ from approvals.inbox import items
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from orchestrator import plain_text
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.store import claiming, deadlines, reassigning
 from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
@@ -128,7 +129,7 @@ async def extend(
 
 
 def _check_reason(reason: str) -> None:
-    if not reason.strip():
+    if not plain_text.trimmed(reason):
         raise InvalidValue("reason: say why; it is kept in the log")
 
 

@@ -1,5 +1,7 @@
 """Reasons that people give often; the model reads them and goes on from them."""
 
+from orchestrator import plain_text
+
 REJECT = (
     "Our policy does not cover this.",
     "This was done already.",
@@ -24,4 +26,4 @@ def words(decision: str, canned: str | None, own: str) -> str:
         if canned and canned.isdecimal() and int(canned) < len(choices)
         else ""
     )
-    return " ".join(part for part in (chosen, own.strip()) if part)
+    return " ".join(part for part in (chosen, plain_text.trimmed(own)) if part)

@@ -9,6 +9,7 @@ from approvals.auth import permissions
 from approvals.facts import parsed
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from orchestrator import plain_text
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import (
     compensating,
@@ -61,12 +62,12 @@ async def record(
     permissions.check(person, "effects.record")
     async with store.read() as session:
         await effects.get(session, key, tenant=person.tenant)
-    if not evidence.strip():
+    if not plain_text.trimmed(evidence):
         words = "Say how you know: a number, a log line, whom you asked."
         return await _show(page, key, problem=words, status=422)
     found = Resolution(
         happened=happened == "yes",
-        evidence=evidence.strip(),
+        evidence=plain_text.trimmed(evidence),
         person=person.id,
         person_name=person.name,
     )
@@ -107,10 +108,12 @@ async def reopen(
     permissions.check(person, "effects.report")
     async with store.read() as session:
         await effects.get(session, key, tenant=person.tenant)
-    if not words.strip():
+    if not plain_text.trimmed(words):
         problem = "Say how you know: the bank's letter, a number, whom you asked."
         return await _show(page, key, problem=problem, status=422)
-    later = Later(how=how, words=words.strip(), by=person.id, by_name=person.name)
+    later = Later(
+        how=how, words=plain_text.trimmed(words), by=person.id, by_name=person.name
+    )
     try:
         await reopening.reopen(store, key, later)
     except NotDone as error:
@@ -129,12 +132,16 @@ async def compensate(
     permissions.check(person, "effects.compensate")
     async with store.read() as session:
         await effects.get(session, key, tenant=person.tenant)
-    if not reason.strip():
+    if not plain_text.trimmed(reason):
         problem = "Say why it is taken back; whoever approves it reads this."
         return await _show(page, key, problem=problem, status=422)
     try:
         row, _ = await compensating.ask(
-            store, key, by=person.id, by_name=person.name, reason=reason.strip()
+            store,
+            key,
+            by=person.id,
+            by_name=person.name,
+            reason=plain_text.trimmed(reason),
         )
     except NoCompensation as error:
         return await _show(page, key, problem=str(error), status=409)

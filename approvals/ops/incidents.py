@@ -9,6 +9,7 @@ from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from orchestrator import plain_text
 from orchestrator.store import incidents, matchings, people, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.incidents import IncidentClosed, NewIncident, Severity
@@ -50,7 +51,10 @@ async def open_incident(
 ) -> Response:
     """Open an incident."""
     permissions.check(reader, "incidents.manage")
-    title, detail = " ".join(title.split()), detail.strip()
+    title, detail = (
+        " ".join(plain_text.trimmed(title).split()),
+        plain_text.trimmed(detail),
+    )
     if not title or not detail:
         words = "Say in one line what happened, and then what is known of it."
         return await _list(page, reader, problem=words, status=422)
@@ -74,7 +78,7 @@ async def close(
 ) -> Response:
     """Close an incident with a reason."""
     permissions.check(reader, "incidents.manage")
-    if not reason.strip():
+    if not plain_text.trimmed(reason):
         words = "Say what was found and done; others read it later."
         return await _show(page, reader, incident, problem=words, status=422)
     try:
@@ -82,7 +86,7 @@ async def close(
             page.parts.store,
             incident,
             by=reader.id,
-            reason=reason.strip(),
+            reason=plain_text.trimmed(reason),
             tenant=reader.tenant,
         )
     except IncidentClosed as error:

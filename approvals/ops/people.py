@@ -17,6 +17,7 @@ from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
 from approvals.wording import sentence
+from orchestrator import plain_text
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound, in_words
 from orchestrator.policy import APPROVER_RANK, Role
@@ -101,7 +102,7 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
     try:
         new = NewPerson.model_validate({**fields, "tenant": tenant.strip() or None})
         row = await accounts.invite(
-            page.parts.store, new, by=manager, reason=reason.strip() or None
+            page.parts.store, new, by=manager, reason=plain_text.trimmed(reason) or None
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -166,7 +167,7 @@ async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
             role=role,
             tenant=tenant.strip() or None,
             by=manager,
-            reason=reason.strip() or None,
+            reason=plain_text.trimmed(reason) or None,
         )
     except REFUSALS as error:
         return await _show(page, manager, person, problem=str(error))
@@ -203,7 +204,7 @@ async def set_open(  # noqa: PLR0913, PLR0917 the form's fields
     sure: Sure = "",
 ) -> Response:
     """Close an account, or ask for it to be opened again."""
-    store, why = page.parts.store, reason.strip() or None
+    store, why = page.parts.store, plain_text.trimmed(reason) or None
     try:
         if wanted == "open":
             done = await accounts.reopen(store, person, by=manager, reason=why)

@@ -16,6 +16,7 @@ from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from orchestrator import plain_text
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, in_words
 from orchestrator.status import ENDED_RUNS
@@ -122,7 +123,9 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     scope = _of_person(operator, scope)
     try:
         _check_sure(sure)
-        switch = _switch(operator, scope, mode, reason.strip(), value.strip(), minutes)
+        switch = _switch(
+            operator, scope, mode, plain_text.trimmed(reason), value.strip(), minutes
+        )
     except InvalidValue as error:
         return await _show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch)
@@ -176,7 +179,7 @@ async def answer(
             case "confirm":
                 row = await loosening.confirm(parts, proposal, person)
             case "decline":
-                why = reason.strip() or "no reason was given"
+                why = plain_text.trimmed(reason) or "no reason was given"
                 row = await loosening.decline(parts, proposal, person, reason=why)
             case "withdraw":
                 row = await loosening.withdraw(parts, proposal, person)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator import plain_text
 from orchestrator.errors import InvalidValue
 from orchestrator.store import approvals, assignment, audit, deciding
 from orchestrator.store.deciding import AlreadyDecided, Claimed, MayNotDecide, Person
@@ -32,7 +33,7 @@ async def claim(
     where somebody else has taken it since, that one keeps it. Raises `NotFound`,
     `AlreadyDecided`, `MayNotDecide`, `Claimed` or `InvalidValue`.
     """
-    if take_over is not None and not (reason or "").strip():
+    if take_over is not None and not plain_text.trimmed(reason):
         raise InvalidValue("reason: say why you take it over; it is kept in the log")
     async with store.write() as session:
         row, run, _ = await approvals.lock(session, approval, tenant=person.tenant)

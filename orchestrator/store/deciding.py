@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical
+from orchestrator import canonical, plain_text
 from orchestrator.binding import DecisionKind, Signer, Statement
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.policy import APPROVER_RANK, Verdict
@@ -345,7 +345,7 @@ def _check_words(row: ApprovalRow, answer: Answer) -> None:
             f"{row.id} was sent back {row.round} times, which is the most: approve it, "
             "edit it yourself, or reject it."
         )
-    if answer.decision != "approve" and not (answer.reason or "").strip():
+    if answer.decision != "approve" and not plain_text.trimmed(answer.reason):
         raise InvalidValue(
             "reason: a rejection needs a reason; the model reads it and goes on from it"
         )

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
+from orchestrator import plain_text
 from orchestrator.errors import KeyturnError
 from orchestrator.store import audit, runs
 from orchestrator.store.approvals import Person
@@ -43,6 +44,7 @@ async def take(store: Store, run: str, person: Person) -> RunRow:
 
 async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow:
     """Record that a person did outside what the run left; it leaves the queue."""
+    text = plain_text.required(text, name="text")
     async with store.write() as session:
         row = await _open(session, run)
         now = await store.now(session)

@@ -442,7 +442,8 @@ async def note_restart(store: Store, run: str, *, why: str) -> bool:
 async def add_note(  # noqa: PLR0913 who said what of which run
     store: Store, run: str, *, person: str, person_name: str, kind: str, text: str
 ) -> NoteRow:
-    """Add a person's words to a run."""
+    """Add a person's words to a run; `InvalidValue` where nothing is seen."""
+    text = plain_text.required(text, name="text")
     async with store.write() as session:
         row = await get(session, run)
         now = await store.now(session)
