@@ -244,8 +244,8 @@ def _size(words: str, kind: type, *, is_least: bool) -> Callable[..., Faults]:
             return
         size = len(cast("str", value))
         if size < bound if is_least else size > bound:
-            least = "least" if is_least else "most"
-            yield ValidationError(f"it has {size} {words}; at {least} {bound:g}")
+            what = "too short: at least" if is_least else "too long: at most"
+            yield ValidationError(f"it is {what} {bound:g} {words}, not {size}")
 
     return check
 
