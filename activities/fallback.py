@@ -7,8 +7,19 @@ from orchestrator.errors import KeyturnError
 class Fallback(KeyturnError):
     """No usable reply; the contract's fallback of this kind is taken."""
 
-    def __init__(self, kind: FallbackKind, detail: str, *, left: str = "") -> None:
-        """Name the kind, what happened, and what the model left for a person."""
+    def __init__(
+        self,
+        kind: FallbackKind,
+        detail: str,
+        *,
+        left: str = "",
+        scope: str | None = None,
+    ) -> None:
+        """Name the kind, what happened, and what the model left for a person.
+
+        `scope` is the budget's that has no room.
+        """
+        self.scope = scope
         self.kind: FallbackKind = kind
         self.detail = detail
         self.left = left

@@ -33,10 +33,13 @@ class Finish:
 
     async def _finish(self, wanted: FinishInput) -> Finished:
         ending = Ending(outcome=wanted.outcome, step=wanted.step, reason=wanted.reason)
-        await runs.finish(self.store, wanted.run, ending)
-        return Finished()
+        return await self._end(wanted.run, ending)
 
     async def _give_up(self, wanted: FinishInput) -> Finished:
         ending = Ending(outcome="handed_off", reason="code_error")
-        await runs.finish(self.store, wanted.run, ending)
-        return Finished()
+        return await self._end(wanted.run, ending)
+
+    async def _end(self, run: str, ending: Ending) -> Finished:
+        """Record the run's end, unless the run is paused or halted."""
+        is_ended = await runs.finish(self.store, run, ending)
+        return Finished(kind="ended" if is_ended else "stopped")

@@ -138,7 +138,9 @@ class FaultResult(_Message):
 
 
 class Finished(_Message):
-    """The run's end is recorded."""
+    """The run's end is recorded, or waits for a pause or a halt to be lifted."""
+
+    kind: Literal["ended", "stopped"] = "ended"
 
 
 @activity.defn(name="think")

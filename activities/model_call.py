@@ -266,7 +266,7 @@ class Models:
         try:
             await meters.reserve(self.store, wanted, scopes)
         except BudgetExceeded as error:
-            raise Fallback("budget", str(error)) from error
+            raise Fallback("budget", str(error), scope=error.scope) from error
         return wanted
 
     def _used(

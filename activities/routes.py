@@ -6,6 +6,7 @@ from activities.fallback import Fallback, Held
 from activities.llm import routing
 from activities.llm.provider import Provider
 from activities.llm.routing import Route
+from orchestrator import hold
 from orchestrator.errors import KeyturnError
 from orchestrator.store.steps import Position
 from orchestrator.switch import Target, covering, holding
@@ -27,7 +28,7 @@ def routes(position: Position, providers: Providers) -> list[Route]:
     allowed = [route for route in found if not off(position, route) is not None]
     if not allowed:
         by = next(filter(None, (off(position, r) for r in found)))
-        raise Held(f"switch {by}")
+        raise Held(hold.by_switch(by or ""))
     return allowed
 
 
@@ -64,6 +65,8 @@ def _instead(position: Position, model: str, *, provider: str | None = None) -> 
 
 def off(position: Position, route: Route) -> str | None:
     """Return the switch that keeps a model away, or None."""
+    # A run that is disabled asks its models; a model that is disabled is not asked.
+    named = [one for one in position.switches if one.scope.names_model]
     for name in (route.model, route.target):
         target = Target(
             tenant=position.run.tenant,
@@ -71,7 +74,7 @@ def off(position: Position, route: Route) -> str | None:
             model=name,
             provider=route.provider.name,
         )
-        found = holding(position.switches, target)
+        found = holding(named, target)
         if found is not None:
             return found.id
     return None

@@ -12,7 +12,7 @@ from activities.interface import CallInput, ReadResult
 from activities.toolbox import Toolbox, told
 from orchestrator import scrub
 from orchestrator.status import CallStatus
-from orchestrator.store import calls, failing, steps
+from orchestrator.store import calls, failing
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
 from orchestrator.tool import ToolError
@@ -24,6 +24,8 @@ READ_PAUSES_S = (0.5, 1.0, 2.0)
 # A read that takes no longer is answered within its turn: it saves two trips to Temporal
 # and back, which is most of what a quick read costs.
 AT_ONCE_S = 1.0
+# What a run shows that was held, or waits to be picked up.
+_STOOD = ("stopped", "queued")
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ class RunTool:
         view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
         if view.call.status != "open":
             return ReadResult()
-        if view.held_by is not None:
-            if await steps.stop(self.store, wanted.run, view.held_by):
+        has_stood = view.call.held_by is not None or view.run.status in _STOOD
+        if view.is_held or has_stood:
+            place = wanted.run, wanted.turn, wanted.index
+            if await calls.stand(self.store, *place):
                 return ReadResult(kind="stopped")
-            # It was lifted meanwhile, so nobody would ring: look again at once.
-            return await self._read(wanted)
+            view = await calls.load(self.store, *place)
         status, words = await self._answer(view)
         await self._record(wanted, status, words)
         return ReadResult()
@@ -85,7 +88,7 @@ class RunTool:
             view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
             if view.call.status != "open":
                 return True
-            if view.held_by is not None:
+            if view.is_held:
                 return False
             status, words = await self._answer(view)
             await self._record(wanted, status, words)

@@ -19,7 +19,7 @@ from activities.patience import keep_trying
 from activities.reply_check import Checked, CheckedCall, Invalid
 from activities.run_tool import RunTool
 from activities.toolbox import Toolbox
-from orchestrator import canonical
+from orchestrator import canonical, hold
 from orchestrator.errors import StoreUnavailable
 from orchestrator.loop_guard import END_AT, judge_repeat
 from orchestrator.release import Release
@@ -39,8 +39,8 @@ from orchestrator.store.steps import Position
 from orchestrator.store.tables import StepRow
 from orchestrator.store.transcripts import PastTurn
 from orchestrator.store.turns import (
+    Committed,
     DraftedCall,
-    Gated,
     GaveUp,
     Turn,
 )
@@ -106,11 +106,12 @@ class Think:
             return known.model_copy(update={"stored": True})
         try:
             self._check_held(position)
-            if position.run.status in ("stopped", "queued"):
-                await steps.go_on(self.store, wanted.run)
+            has_stood = position.run.status in ("stopped", "queued")
+            if has_stood or position.step.held_by is not None:
+                await steps.go_on(self.store, wanted.run, wanted.step)
             return await self._turn(position, ends_run=wanted.ends_run)
         except Held as held:
-            return await self._stop(wanted, held.by)
+            return await self._stop(wanted, position, held.by)
         except Rerouted:
             return await self._think(wanted.model_copy(update={"start": None}))
         except Fallback as fallback:
@@ -140,11 +141,12 @@ class Think:
         if run.cancel_reason is not None or run.status in ENDED_RUNS:
             raise Held("cancel")
         if run.paused_by is not None:
-            raise Held(f"pause by {run.paused_by}")
+            raise Held(hold.by_pause(run.paused_by))
         target = Target(tenant=run.tenant, workflow=run.workflow)
         found = holding(position.switches, target)
-        if found is not None:
-            raise Held(f"switch {found.id}")
+        # What is disabled begins no new actions; the run itself goes on.
+        if found is not None and found.mode == "halt":
+            raise Held(hold.by_switch(found.id))
 
     async def _turn(self, position: Position, *, ends_run: bool) -> ThinkResult:
         if position.run.compensates is not None:
@@ -173,8 +175,8 @@ class Think:
         )
         is_ask = position.step.kind == "ask"
 
-        def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
-            return _result(gated, output if is_final else None, is_ask, ends_run)
+        def to_result(made: Committed) -> str:
+            return _result(made, output if made.is_final else None, is_ask)
 
         result = await keep_trying(
             lambda: turns.commit(self.store, turn, to_result, position),
@@ -203,9 +205,8 @@ class Think:
         call = await self._read_facts(position, drafted)
         turn = turn.model_copy(update={"calls": (call,)})
 
-        def to_result(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact, not a mode
-            del is_final
-            return _result(gated, None, is_ask=False, ends_run=False)
+        def to_result(made: Committed) -> str:
+            return _result(made, None, is_ask=False)
 
         committed = await turns.commit(self.store, turn, to_result, position)
         return ThinkResult.model_validate_json(committed)
@@ -219,7 +220,7 @@ class Think:
         committed = await turns.commit(
             self.store,
             turn.model_copy(update={"gave_up": why}),
-            lambda _gated, _is_final: text,
+            lambda _: text,
             position,
         )
         return ThinkResult.model_validate_json(committed)
@@ -393,10 +394,12 @@ class Think:
         answer = {"answer": words, "answer_status": "crashed"}
         return drafted.model_copy(update=answer)
 
-    async def _stop(self, wanted: ThinkInput, by: str) -> ThinkResult:
+    async def _stop(
+        self, wanted: ThinkInput, position: Position, by: str
+    ) -> ThinkResult:
         if by == "cancel":
             return ThinkResult(kind="cancelled")
-        if await steps.stop(self.store, wanted.run, by):
+        if await steps.stop(self.store, position, by):
             return ThinkResult(kind="stopped")
         # It was lifted meanwhile, so nobody would ring: look again at once.
         return await self._think(wanted.model_copy(update={"start": None}))
@@ -410,7 +413,8 @@ class Think:
         ):
             return await self._think(wanted.model_copy(update={"start": None}))
         if action == "stop":
-            return await self._stop(wanted, f"budget: {fallback.detail}")
+            by = hold.by_budget(fallback.scope or f"run {wanted.run}")
+            return await self._stop(wanted, position, by)
         result = ThinkResult(
             kind="failed" if action == "fail" else "hand_off", reason=fallback.kind
         )
@@ -425,24 +429,22 @@ class Think:
             ),
         )
         text = result.model_dump_json(exclude_defaults=True)
-        committed = await turns.commit(
-            self.store, turn, lambda _gated, _is_final: text, position
-        )
+        committed = await turns.commit(self.store, turn, lambda _: text, position)
         return ThinkResult.model_validate_json(committed)
 
 
 def _result(
-    gated: list[Gated],
+    made: Committed,
     output: Mapping[str, JsonValue] | None,
     is_ask: bool,  # noqa: FBT001 a fact, not a mode
-    ends_run: bool,  # noqa: FBT001 as above
 ) -> str:
     if output is not None:
         value = dict(output) if is_ask else None
-        last = ThinkResult(kind="final", value=value, run_ended=ends_run)
+        last = ThinkResult(kind="final", value=value, run_ended=made.ends_run)
         return last.model_dump_json(exclude_defaults=True)
     calls = tuple(
-        GatedCall(index=g.index, gate=g.gate, last=g.last, until=g.until) for g in gated
+        GatedCall(index=g.index, gate=g.gate, last=g.last, until=g.until)
+        for g in made.calls
     )
     # `kind` has no default, so it is always written.
     return ThinkResult(kind="calls", calls=calls).model_dump_json(exclude_defaults=True)

@@ -1,7 +1,11 @@
-"""Open runs compared with Temporal: what is lost there is started again (P9)."""
+"""Open runs compared with Temporal (P9).
+
+What is lost there is started again; what stands still though it could go on is rung.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -10,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.store import lease, runs
+from orchestrator.store import lease, runs, unmoved
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import OpenRun
 
@@ -20,6 +24,8 @@ PASS = 500
 AT_ONCE = 10
 # What is younger may still be on its way to Temporal, or from a child to its parent.
 GRACE = timedelta(seconds=30)
+# An activity that no worker has taken for so long is not under way.
+UNTAKEN = timedelta(minutes=5)
 log = structlog.get_logger()
 
 Begin = Callable[[str, str], Awaitable[None]]
@@ -55,9 +61,14 @@ class Comparison:
     async def _restore(
         self, store: Store, client: Client, begin: Begin, run: OpenRun
     ) -> bool:
-        why = await self._why_lost(client, run.id)
+        seen = await self._look(client, run.id)
+        why = seen.lost
+        if why is None:
+            if not seen.is_under_way:
+                await self._ring(store, run.id)
+            return False
         # It may have ended in good order since it was listed.
-        if why is None or not await runs.note_restart(store, run.id, why=why):
+        if not await runs.note_restart(store, run.id, why=why):
             return False
         log.warning("run.started_again", run=run.id, why=why)
         if why == LOST_LOOP:
@@ -65,17 +76,25 @@ class Comparison:
         await begin(run.id, run.workflow)
         return True
 
-    async def _why_lost(self, client: Client, run: str) -> str | None:
+    async def _ring(self, store: Store, run: str) -> None:
+        """Ring a run that no activity works for, where it has something to do."""
+        undone = await unmoved.could_go_on(store, run, still=self._grace)
+        if undone is not None and await unmoved.ring(store, run, why=undone):
+            log.warning("run.rung_again", run=run, why=undone)
+
+    async def _look(self, client: Client, run: str) -> "Seen":
         found = await _describe(client, run)
         if found is None:
-            return "Temporal does not know it"
+            return Seen(lost="Temporal does not know it")
         if found.status != Status.RUNNING:
-            return f"its execution is {_word(found)}"
+            return Seen(lost=f"its execution is {_word(found)}")
+        is_under_way = _is_under_way(found)
         for child in found.raw_description.pending_children:
             loop = await _describe(client, child.workflow_id)
             if loop is None or self._is_long_closed(loop):
-                return LOST_LOOP
-        return None
+                return Seen(lost=LOST_LOOP)
+            is_under_way = is_under_way or _is_under_way(loop)
+        return Seen(is_under_way=is_under_way)
 
     def _is_long_closed(self, loop: WorkflowExecutionDescription) -> bool:
         closed = loop.close_time
@@ -83,6 +102,23 @@ class Comparison:
 
 
 LOST_LOOP = "its tool loop is lost"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Temporal says of a run: why it is lost, or whether an activity works for it."""
+
+    lost: str | None = None
+    is_under_way: bool = False
+
+
+def _is_under_way(found: WorkflowExecutionDescription) -> bool:
+    return any(
+        one.attempt > 1
+        or one.HasField("last_started_time")
+        or datetime.now(UTC) - one.scheduled_time.ToDatetime(UTC) < UNTAKEN
+        for one in found.raw_description.pending_activities
+    )
 
 
 async def _describe(client: Client, name: str) -> WorkflowExecutionDescription | None:

@@ -40,7 +40,7 @@ from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.deadlines import NoMoreTime
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
-from orchestrator.store.incidents import IncidentClosed
+from orchestrator.store.incidents import IncidentClosed, MayNotClose
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
@@ -48,6 +48,7 @@ from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.reopening import NeedsAnother, NotDone
 from orchestrator.store.runs import ExternalIdReused, NotStarted, RunEnded
+from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.sending import NotUnknown
 from orchestrator.store.sources import SourceTaken
@@ -93,6 +94,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NeedsAnother: 403,
     NeedsSecondPerson: 403,
     SourceTaken: 403,
+    MayNotClose: 403,
     NotFound: 404,
     ProposalClosed: 409,
     WouldLoosen: 409,
@@ -125,6 +127,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     StaleBinding: 412,
     MalformedJson: 400,
     InvalidValue: 422,
+    UnknownNames: 422,
     EditRefused: 422,
     BadAddress: 422,
     KeyReused: 422,

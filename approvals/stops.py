@@ -4,11 +4,9 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator.hold import BUDGET, PAUSE, SWITCH
 from orchestrator.store import people
 from orchestrator.store.tables import SwitchRow
-
-PAUSE = "pause by "
-SWITCH = "switch "
 
 
 async def words(
@@ -28,4 +26,7 @@ async def _words(session: AsyncSession, stop: str, names: Mapping[str, str]) -> 
     if stop.startswith(SWITCH):
         row = await session.get(SwitchRow, stop.removeprefix(SWITCH))
         return f"{stop}: {row.reason}" if row else stop
+    if stop.startswith(BUDGET):
+        scope = stop.removeprefix(BUDGET)
+        return f"its budget: {scope} has no room for another model call"
     return stop

@@ -30,6 +30,16 @@ class Scope(BaseModel):
             for name, wanted in self.model_dump().items()
         )
 
+    @property
+    def names_tool(self) -> bool:
+        """Tell whether this is about a tool, or the corpus that tools read."""
+        return self.tool is not None or self.corpus is not None
+
+    @property
+    def names_model(self) -> bool:
+        """Tell whether this is about a model or its provider."""
+        return self.model is not None or self.provider is not None
+
     def __str__(self) -> str:
         """Write the scope as a person reads it."""
         named = [f"{k} {v}" for k, v in self.model_dump().items() if v is not None]

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import (
@@ -193,6 +193,21 @@ def _facts_model(tool: Tool) -> type[BaseModel] | None:
     if tool.preview is None:
         return None
     return cast("type[BaseModel]", get_type_hints(tool.preview)["return"])
+
+
+def _corpora(name: str, given: object) -> frozenset[str]:
+    """Return the names; a string alone would come apart into its letters."""
+    names = (
+        list(cast("Iterable[object]", given))
+        if isinstance(given, Set | list | tuple)
+        else None
+    )
+    if names is None or not all(isinstance(one, str) and one.strip() for one in names):
+        raise ContractError(
+            f"Tool {name!r} declares corpora={given!r}: write the corpora's names as a "
+            'set, for example corpora={"help"}.'
+        )
+    return frozenset(cast("list[str]", names))
 
 
 def _signature(

@@ -204,7 +204,12 @@ class AgentWorkflow(Generic[In, Out]):
         await self._finish(_finish(self._start.run, end))
 
     async def _finish(self, how: FinishInput) -> None:
-        await stubs.finish(how)
+        while True:
+            heard = self._bells
+            if (await stubs.finish(how)).kind == "ended":
+                return
+            # A pause or a halt holds the end: lifting it rings.
+            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
 
     def _next_step(self) -> int:
         self._step += 1

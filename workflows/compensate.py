@@ -19,10 +19,15 @@ class Compensate:
     No model is asked: `think` drafts the action from the effect's own record.
     """
 
+    def __init__(self) -> None:
+        """Begin with no bell heard."""
+        self._bells = 0
+
     @workflow.signal(name="ring")
     def ring(self, *ignored: object) -> None:
         """Hear the doorbell; the loop within has its own."""
         del ignored
+        self._bells += 1
 
     @workflow.run
     async def run(self, start: RunStart) -> None:
@@ -39,7 +44,13 @@ class Compensate:
             id=f"{start.run}/act/1",
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
         )
-        await stubs.finish(_finish(start.run, end))
+        how = _finish(start.run, end)
+        while True:
+            heard = self._bells
+            if (await stubs.finish(how)).kind == "ended":
+                return
+            # A pause or a halt holds the end: lifting it rings.
+            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
 
 
 def _finish(run: str, end: ActEnd) -> FinishInput:

@@ -38,6 +38,9 @@ class Incident(BaseModel):
     tenant: str | None
     status: State
     opened_by: str
+    named: list[str] = Field(
+        description="The accounts that it is about; none of them closes a critical one"
+    )
     created_at: datetime
     closed_at: datetime | None
     closed_by: str | None
@@ -123,7 +126,10 @@ async def close_incident(
     person: Manager,
     store: StoreDep,
 ) -> Incident:
-    """Close an incident with a reason; 409 where somebody has."""
+    """Close an incident with a reason; 409 where somebody has.
+
+    403 for a critical one that this person opened, or that is about them.
+    """
     row = await incidents.close(
         store, id, by=person.id, reason=wanted.reason, tenant=person.tenant
     )

@@ -93,6 +93,10 @@ class Call(_Row):
     subject: str | None
     status: CallStatus
     result: str | None
+    held_by: str | None = Field(
+        description="What holds it: `pause by ID` or `switch ID`"
+    )
+    held_at: datetime | None
     created_at: datetime
     ended_at: datetime | None
 

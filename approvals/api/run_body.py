@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import stops
 from orchestrator.status import RunStatus
-from orchestrator.store import failing, runs
+from orchestrator.store import failing, holds, runs
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import RunRow
+from orchestrator.store.tables import CallRow, RunRow
 
 MICRO = Decimal(1_000_000)
 
@@ -37,6 +37,18 @@ class FailingPlace(BaseModel):
     given_up: bool
 
 
+class HeldCall(BaseModel):
+    """A call that something holds while others of the run may go on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    call: str = Field(description="`run:turn.index`")
+    tool: str
+    held_by: str = Field(description="`pause by ID`, `switch ID` or `budget SCOPE`")
+    held_words: str = Field(description="The same with names and reasons")
+    held_at: datetime
+
+
 class Run(BaseModel):
     """One execution of a workflow for one input and tenant."""
 
@@ -49,6 +61,7 @@ class Run(BaseModel):
     status: RunStatus
     stopped_by: str | None
     stopped_words: str | None = Field(description="What stopped it, with names")
+    held_calls: list[HeldCall] = Field(description="Its calls that something holds")
     release: str = Field(description="The hash of the release it is pinned to")
     created_at: datetime
     ended_at: datetime | None
@@ -72,8 +85,13 @@ def usd(microusd: int) -> str:
     return f"{Decimal(microusd) / MICRO:.6f}"
 
 
-def body(row: RunRow, pending: Sequence[str], held: Mapping[str, str]) -> Run:
-    """Return a run's body; `held` has what stops it in words."""
+def body(
+    row: RunRow,
+    pending: Sequence[str],
+    calls: Sequence[CallRow],
+    held: Mapping[str, str],
+) -> Run:
+    """Return a run's body; `held` has what stops it, and its `calls`, in words."""
     return Run(
         id=row.id,
         workflow=row.workflow,
@@ -82,6 +100,7 @@ def body(row: RunRow, pending: Sequence[str], held: Mapping[str, str]) -> Run:
         status=cast("RunStatus", row.status),
         stopped_by=row.stopped_by,
         stopped_words=held.get(row.stopped_by or ""),
+        held_calls=[_held(one, held) for one in calls],
         release=row.release,
         created_at=row.created_at,
         ended_at=row.ended_at,
@@ -102,8 +121,23 @@ def body(row: RunRow, pending: Sequence[str], held: Mapping[str, str]) -> Run:
 async def bodies(session: AsyncSession, rows: Sequence[RunRow]) -> list[Run]:
     """Return the bodies of many runs, with what each waits for."""
     waiting = await runs.pending_approvals(session, [row.id for row in rows])
-    held = await stops.words(session, [row.stopped_by for row in rows])
-    return [body(row, waiting.get(row.id, ()), held) for row in rows]
+    calls = await holds.of_runs(session, [row.id for row in rows])
+    by = [one.held_by for found in calls.values() for one in found]
+    held = await stops.words(session, [*(row.stopped_by for row in rows), *by])
+    return [
+        body(row, waiting.get(row.id, ()), calls.get(row.id, ()), held) for row in rows
+    ]
+
+
+def _held(row: CallRow, held: Mapping[str, str]) -> HeldCall:
+    by = row.held_by or ""
+    return HeldCall(
+        call=f"{row.run}:{row.turn}.{row.index}",
+        tool=row.tool,
+        held_by=by,
+        held_words=held.get(by, by),
+        held_at=row.held_at or row.created_at,
+    )
 
 
 async def one(store: Store, row: RunRow) -> Run:

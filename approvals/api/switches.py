@@ -60,6 +60,9 @@ class SetSwitch(BaseModel):
     value: Line | None = None
     reason: Reason
     until: Time | None = Field(default=None, description="When it ends")
+    anyway: bool = Field(
+        default=False, description="Also where a name in it is none that is known"
+    )
 
     @model_validator(mode="after")
     def _has_its_model(self) -> "SetSwitch":
@@ -74,7 +77,7 @@ class SetSwitch(BaseModel):
 class Switch(BaseModel):
     """A switch; `sending` may still reach the provider, `revoked` will not.
 
-    `warnings`, when it is set: names in its scope that no live release has.
+    `warnings`, when it is set `anyway`: what of it cannot work as it is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -129,22 +132,33 @@ async def set_switch(
 ) -> Switch:
     """Set a switch; when this answers 200, no effect in its scope begins to send.
 
-    `sending` may still reach the provider. 503: it is not set. 409: one of this name is
+    `sending` may still reach the provider. 422: a name in it is none of those in use,
+    which are listed; `anyway` sets it nonetheless. 503: it is not set. 409: one of this name is
     set and holds more; set another, and ask to lift that one.
     """
     tenancy.check_reach(person, wanted.scope.noun())
     now = await _check_replaced(parts.store, id, person)
     if wanted.until is not None and wanted.until <= now:
         raise InvalidValue(f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is past")
+    scope = wanted.scope.noun()
+    warnings = await scopes.check(
+        parts.store,
+        scope,
+        wanted.mode,
+        wanted.value,
+        tenant=person.tenant,
+        anyway=wanted.anyway,
+    )
     barrier = await switches.put(
         parts.store,
         nouns.Switch(
             id=id,
-            **wanted.model_dump(exclude={"scope"}),
-            scope=wanted.scope.noun(),
+            **wanted.model_dump(exclude={"scope", "anyway"}),
+            scope=scope,
             author=person.id,
             created_at=now,
         ),
+        warnings=warnings,
     )
     parts.deliver_soon()
     row = await _row(parts.store, id, person)
@@ -154,7 +168,7 @@ async def set_switch(
             await people.names(session, {row.author}),
             sending=barrier.sending,
             revoked=barrier.revoked,
-            warnings=await scopes.unknown_names(session, wanted.scope.noun()),
+            warnings=warnings,
         )
 
 

@@ -17,7 +17,7 @@ from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
-from orchestrator.store import approvals, desk, drafts, openings, watch
+from orchestrator.store import approvals, desk, drafts, holds, openings, watch
 from orchestrator.store.desk import Item
 
 router = APIRouter(route_class=PageRoute)
@@ -96,8 +96,8 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
     found = await desk.item(store, approval, person=person.id, tenant=person.tenant)
     next_item = await queue.after(store, person, approval)
     editing = await _previewed(page, found, editing or Editing())
-    held = found.run.stopped_by
     async with store.read() as session:
+        held = found.run.stopped_by or await holds.of_approval(session, found.approval)
         stop = (await stops.words(session, [held])).get(held or "", "")
         now = await store.now(session)
         in_hands = await hands.of(session, found, person, now=now)

@@ -12,7 +12,12 @@ from approvals.submission import PageRoute
 from orchestrator import plain_text
 from orchestrator.store import incidents, matchings, people, runs
 from orchestrator.store.approvals import Person
-from orchestrator.store.incidents import IncidentClosed, NewIncident, Severity
+from orchestrator.store.incidents import (
+    IncidentClosed,
+    MayNotClose,
+    NewIncident,
+    Severity,
+)
 
 router = APIRouter(route_class=PageRoute)
 
@@ -91,6 +96,8 @@ async def close(
         )
     except IncidentClosed as error:
         return await _show(page, reader, incident, problem=str(error), status=409)
+    except MayNotClose as error:
+        return await _show(page, reader, incident, problem=str(error), status=403)
     return RedirectResponse(f"/incidents/{incident}", status_code=303)
 
 
@@ -127,12 +134,16 @@ async def _show(
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
         row = await incidents.get(session, incident, tenant=reader.tenant)
-        ids = {one for one in (row.opened_by, row.closed_by) if one}
+        ids = {one for one in (row.opened_by, row.closed_by, *row.named) if one}
+        why_not = await incidents.why_not_close(
+            session, row, reader.id, now=await page.parts.store.now(session)
+        )
         names = await people.names(session, ids)
     return await page.show(
         "ops/incident.html",
         status=status,
         one=row,
+        why_not=why_not,
         names=names,
         problem_words=problem,
     )

@@ -17,7 +17,7 @@ from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
 from orchestrator import redaction
 from orchestrator.status import RunStatus
-from orchestrator.store import failing, people, releases, runs, timeline, watch
+from orchestrator.store import failing, holds, people, releases, runs, timeline, watch
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import RunRow
@@ -56,11 +56,13 @@ async def listing(
         found = await runs.listing(session, wanted, limit=PAGE + 1, before=before)
         shown = found[:PAGE]
         pending = await runs.pending_approvals(session, [run.id for run in shown])
-        held = await stops.words(session, [run.stopped_by for run in shown])
+        calls = await holds.of_runs(session, [run.id for run in shown])
+        by = [one.held_by for found in calls.values() for one in found]
+        held = await stops.words(session, [*(run.stopped_by for run in shown), *by])
         workflows = [name for name, _ in await releases.all_live(session)]
     return await page.show(
         "ops/runs.html",
-        rows=[(run, pending.get(run.id, [])) for run in shown],
+        rows=[(run, pending.get(run.id, []), calls.get(run.id, [])) for run in shown],
         held=held,
         wanted=wanted,
         workflows=workflows,
@@ -139,7 +141,9 @@ async def _run(
         page.parts.store, run, tenant=page.visitor.person.tenant, before=before
     )
     async with page.parts.store.read() as session:
-        held = await stops.words(session, [record.run.stopped_by])
+        calls = (await holds.of_runs(session, [run])).get(run, [])
+        by = [record.run.stopped_by, *(one.held_by for one in calls)]
+        held = await stops.words(session, by)
         names = await people.names(session, {record.run.started_by or ""})
     ui = page.parts.settings.temporal_ui
     namespace = page.parts.settings.temporal_namespace
@@ -147,6 +151,7 @@ async def _run(
         "run": record.run,
         "failing": failing.of(record.run),
         "held": held,
+        "held_calls": calls,
         "names": names,
         "input": await _input(page.parts.store, record.run),
         "turns": drawing.turns(record),

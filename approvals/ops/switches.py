@@ -33,6 +33,7 @@ from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.proposals import ProposalClosed
 from orchestrator.store.runs import Filter
+from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.switches import Barrier
 from orchestrator.switch import Mode, Scope, Switch
@@ -118,6 +119,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     value: Annotated[str, Form(max_length=200)] = "",
     minutes: Annotated[str, Form(max_length=8)] = "",
     sure: Annotated[str, Form(max_length=3)] = "",
+    anyway: Annotated[bool, Form()] = False,  # noqa: FBT002 a box of the form
 ) -> Response:
     """Set a switch, and go on to what may still reach the provider."""
     scope = _of_person(operator, scope)
@@ -126,11 +128,17 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
         switch = _switch(
             operator, scope, mode, plain_text.trimmed(reason), value.strip(), minutes
         )
-    except InvalidValue as error:
+        unknown = await scopes.check(
+            page.parts.store,
+            scope,
+            mode,
+            switch.value,
+            tenant=operator.tenant,
+            anyway=anyway,
+        )
+    except (InvalidValue, UnknownNames) as error:
         return await _show(page, problem=str(error), status=422)
-    barrier = await switches.put(page.parts.store, switch)
-    async with page.parts.store.read() as session:
-        unknown = await scopes.unknown_names(session, scope)
+    barrier = await switches.put(page.parts.store, switch, warnings=unknown)
     result = await results.keep(
         page.parts.store,
         person=operator.id,

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -43,11 +43,13 @@ from orchestrator.cli.connection import connect
 from orchestrator.errors import KeyturnError, StoreUnavailable
 from orchestrator.registry import Registry
 from orchestrator.settings import Settings
-from orchestrator.store import releases
+from orchestrator.store import releases, scopes
 from orchestrator.store.engine import Store
 from workflows.act import ActLoop
 from workflows.compensate import Compensate
 
+# How often a worker says which providers it can ask.
+SERVED_EVERY_S = 60
 log = structlog.get_logger()
 
 # Longer than the connector's time-out: what is being sent is recorded before the end.
@@ -298,6 +300,9 @@ async def _work(
             background.keep("seal", lambda: background.seal_forever(parts.store))
         ),
     ]
+    if worker.task_queue == parts.settings.task_queue:
+        said = background.keep("served", lambda: _say_served(parts))
+        beside.append(asyncio.create_task(said))
     if matching is not None:
         task = asyncio.create_task(background.keep("match", matching.forever))
         beside.append(task)
@@ -309,6 +314,14 @@ async def _work(
         for task in beside:
             task.cancel()
     log.info("worker.stopped", queue=worker.task_queue)
+
+
+async def _say_served(parts: Parts) -> None:
+    """Say every minute which providers this worker can ask, for ever."""
+    while True:
+        with suppress(StoreUnavailable):
+            await scopes.serve(parts.store, parts.providers, parts.settings.prices)
+        await asyncio.sleep(SERVED_EVERY_S)
 
 
 def _stop_signal() -> asyncio.Event:

@@ -6,13 +6,14 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store import audit, incidents, people, switches, tenants
+from orchestrator.store import audit, incidents, people, switches, tenants, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
 from orchestrator.store.people import DECIDERS, NewPerson
 from orchestrator.store.runs import new_id
-from orchestrator.store.tables import PersonRow, TenantRow
+from orchestrator.store.tables import PersonRow, ProposalRow, TenantRow
 from orchestrator.store.tenants import NewTenant
+from orchestrator.store.tokens import Issued, NewToken
 
 
 async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
@@ -30,6 +31,7 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
             title=f"{by} lifted the switch {switch} alone",
             source=f"switch {switch} lifted alone {now.isoformat()}",
             detail=detail,
+            named=tuple(await _asked_for(session, switch)),
         )
         await incidents.add(session, store, found, by=by)
         entry = audit.Entry(
@@ -71,6 +73,7 @@ async def open_account(
                     "decides_at_once": decides_at_once,
                 },
                 tenant=row.tenant,
+                named=(row.id,),
             )
             await incidents.add(session, store, found, by=by)
         return row, is_loud
@@ -97,6 +100,54 @@ async def declare_tenants(
             )
             await incidents.add(session, store, found, by=by)
         return rows, is_loud
+
+
+async def issue_token(
+    store: Store, person: str, new: NewToken, *, by: str
+) -> tuple[Issued, bool]:
+    """Make a token that acts as somebody; return whether it opened an incident.
+
+    It does where it acts as a person and they are not the only one here: whoever holds
+    it can do what they may, in their name.
+    """
+    async with store.write() as session:
+        issued = await tokens.issue_in(session, store, person, new, by=by)
+        owner = await people.get(session, person)
+        is_loud = owner.kind == "person" and await _has_others(session, person)
+        if is_loud:
+            found = NewIncident(
+                severity="critical",
+                title=f"{by} made a token that acts as {owner.name}",
+                source=f"token {issued.row.id} made alone",
+                detail={
+                    "person": owner.id,
+                    "token": issued.row.id,
+                    "scopes": list(issued.row.scopes),
+                    "by": by,
+                },
+                tenant=owner.tenant,
+                named=(owner.id,),
+            )
+            await incidents.add(session, store, found, by=by)
+        return issued, is_loud
+
+
+async def _asked_for(session: AsyncSession, switch: str) -> set[str]:
+    """Return who asked for a switch to be lifted while nobody had said yes."""
+    query = select(ProposalRow).where(
+        col(ProposalRow.kind) == "switch.clear", col(ProposalRow.status) == "open"
+    )
+    rows = (await session.execute(query)).scalars()
+    return {row.proposed_by for row in rows if row.target.get("switch") == switch}
+
+
+async def _has_others(session: AsyncSession, person: str) -> bool:
+    query = select(PersonRow.id).where(
+        col(PersonRow.kind) == "person",
+        col(PersonRow.id) != person,
+        col(PersonRow.disabled_at).is_(None),
+    )
+    return (await session.execute(query.limit(1))).first() is not None
 
 
 async def _has_deciders(session: AsyncSession) -> bool:

@@ -222,6 +222,7 @@ def end_call(
     # What was done is data; all else may quote somebody's error.
     words = words if status == "done" else scrub.text(words)
     call.status, call.result, call.ended_at = status, storable(words), now
+    call.held_by = call.held_at = call.held_seen = None
     entry = audit.Entry(
         actor=f"run:{call.run}",
         kind=f"call.{status}",

@@ -6,27 +6,28 @@ from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
+from orchestrator import hold
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
-from orchestrator.status import CallStatus
-from orchestrator.store import asking, releases, switches
+from orchestrator.status import ENDED_RUNS, CallStatus
+from orchestrator.store import asking, holds, releases, runs, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
-from orchestrator.switch import Target, holding
+from orchestrator.switch import Switch, Target, covering
 
 
 @dataclass(frozen=True)
 class CallView:
     """A call with its run and release, and what holds it.
 
-    `held_by` is what stops the whole run; `off` the reason of a switch on its tool.
+    `is_held` tells of a pause or halt; `off` is the reason why its tool is off.
     """
 
     run: RunRow
     call: CallRow
     release: Release
     spec: ToolSpec
-    held_by: str | None
+    is_held: bool
     off: str | None
     effect: EffectRow | None
 
@@ -63,13 +64,13 @@ async def load(store: Store, run: str, turn: int, index: int) -> CallView:
         call, row = found
         release = await releases.load(session, row.release)
         spec = release.tool(call.tool)
-        held_by, off = await _holds(session, store, row, spec)
+        found, off = await _holds(session, store, row, spec)
         return CallView(
             run=row,
             call=call,
             release=release,
             spec=spec,
-            held_by=held_by,
+            is_held=found is not None,
             off=off,
             effect=await session.get(EffectRow, asking.effect_key(call))
             if spec.is_action
@@ -89,12 +90,13 @@ async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
 
 async def _holds(
     session: AsyncSession, store: Store, run: RunRow, spec: ToolSpec
-) -> tuple[str | None, str | None]:
+) -> tuple[Switch | str | None, str | None]:
+    """Return the pause or halt that holds a call, and why its tool is off."""
     if run.cancel_reason is not None:
         # Whatever held it holds it no more: it goes on to its end.
         return None, None
     if run.paused_by is not None:
-        return f"pause by {run.paused_by}", None
+        return hold.by_pause(run.paused_by), None
     target = Target(
         tenant=run.tenant,
         workflow=run.workflow,
@@ -102,19 +104,47 @@ async def _holds(
         corpora=frozenset(spec.corpora),
     )
     now = await store.now(session)
-    found = holding(await switches.active(session, now=now), target)
-    if found is None:
-        return None, None
-    if found.mode == "halt":
-        return f"switch {found.id}", None
-    return None, found.reason
+    covered = covering(await switches.active(session, now=now), target)
+    halts = [one for one in covered if one.mode == "halt"]
+    # A read is no action: where no tool or corpus is named, it goes on.
+    off = [one for one in covered if one.mode == "disable" and one.scope.names_tool]
+    return next(iter(halts), None), off[0].reason if off and not halts else None
+
+
+async def stand(store: Store, run: str, turn: int, index: int) -> bool:
+    """Record what holds a read; False, and that nothing does, where nothing does.
+
+    The look and the record are one transaction: who lifts it finds the call and rings.
+    """
+    async with store.write() as session:
+        await store.share_barrier(session)
+        row = await runs.get(session, run, lock=True)
+        call = await session.get(CallRow, (run, turn, index), with_for_update=True)
+        if call is None or call.status != "open":
+            return False
+        now = await store.now(session)
+        spec = (await releases.load(session, row.release)).tool(call.tool)
+        found, _ = await _holds(session, store, row, spec)
+        if found is None or row.status in ENDED_RUNS:
+            await holds.free_call(session, row, call, now=now)
+            await holds.settle(session, row, now=now, status="running")
+            return False
+        since = found.created_at if isinstance(found, Switch) else row.stopped_at or now
+        by = hold.by_switch(found.id) if isinstance(found, Switch) else found
+        await holds.hold_call(session, row, call, by, since=since, now=now)
+        return True
 
 
 async def answer_read(  # noqa: PLR0913 which call, and its answer
     store: Store, run: str, turn: int, index: int, *, status: CallStatus, words: str
 ) -> None:
-    """Record a read's answer; a second call changes nothing."""
+    """Record a read's answer; a second call changes nothing.
+
+    Where all that is left of the run is held, it is stopped from now on.
+    """
     async with store.write() as session:
+        row = await runs.get(session, run, lock=True)
+        now = await store.now(session)
         answer = (
             update(CallRow)
             .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
@@ -122,7 +152,12 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
             .values(
                 status=status,
                 result=asking.storable(words),
-                ended_at=await store.now(session),
+                ended_at=now,
+                held_by=None,
+                held_at=None,
+                held_seen=None,
             )
         )
         await session.execute(answer)
+        if await holds.has_held_siblings(session, run):
+            await holds.settle(session, row, now=now)

@@ -6,14 +6,35 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from orchestrator import hold
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
 from orchestrator.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
-from orchestrator.store import asking, audit, releases, runs, siblings, switches
+from orchestrator.store import (
+    asking,
+    audit,
+    holds,
+    releases,
+    runs,
+    siblings,
+    switches,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import ENDED, CallRef, LeaseAnswer, free, mark_unknown
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 from orchestrator.switch import Switch, Target, holding
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds a call, as its hold is written, and since when."""
+
+    by: str
+    since: datetime
+
+
+def _standing(switch: Switch) -> Standing:
+    return Standing(hold.by_switch(switch.id), switch.created_at)
 
 
 @dataclass(frozen=True)
@@ -30,24 +51,38 @@ class Case:
     switches: list[Switch]
     now: datetime
 
-    def hold(self) -> str | None:
-        """Return what stops the run, for as long as it is held."""
-        if self.run.cancel_reason is None and self.run.paused_by is not None:
-            return f"pause by {self.run.paused_by}"
+    def hold(self) -> Standing | None:
+        """Return what everything in its scope stands still for: a pause or a halt."""
+        run = self.run
+        if run.cancel_reason is None and run.paused_by is not None:
+            since = run.stopped_at or self.now
+            return Standing(hold.by_pause(run.paused_by), since)
         found = holding(self.switches, self.target())
-        return f"switch {found.id}" if found and found.mode == "halt" else None
+        return _standing(found) if found and found.mode == "halt" else None
+
+    def disabled(self) -> Standing | None:
+        """Return what keeps this action from beginning, until it is lifted."""
+        found = holding(self.switches, self.target())
+        return _standing(found) if found and found.mode == "disable" else None
 
     def off(self) -> str | None:
         """Return why the action will never be done, in words for the model."""
         if self.run.cancel_reason is not None or self.run.status in ENDED_RUNS:
             return "The run was ended; this was not done."
-        found = holding(self.switches, self.target())
-        if found is None or found.mode == "halt":
-            return None
-        return (
-            f"{self.call.tool} is switched off by an operator ({found.reason}). "
-            "It was not done and will not be; go on without it."
+        return None
+
+    async def stand(self, found: Standing) -> LeaseAnswer:
+        """Record what holds the call, give back its lease, and wait to be rung."""
+        await holds.hold_call(
+            self.session, self.run, self.call, found.by, since=found.since, now=self.now
         )
+        await self.free(f"stopped by {found.by}")
+        return LeaseAnswer(kind="stopped")
+
+    async def go_on(self) -> None:
+        """Record that nothing holds the call."""
+        await holds.free_call(self.session, self.run, self.call, now=self.now)
+        await holds.settle(self.session, self.run, now=self.now, status="waiting")
 
     async def close_open_approval(self, status: str, because: str) -> None:
         """Close the call's approval where it waits or would be used."""
@@ -69,6 +104,7 @@ class Case:
         await siblings.void_messages(
             self.session, self.release, self.call, now=self.now
         )
+        await holds.settle(self.session, self.run, now=self.now)
         return LeaseAnswer(kind=ENDED[status])
 
     async def free(self, why: str) -> None:

@@ -8,14 +8,14 @@ from sqlmodel import col, select
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.policy import APPROVER_RANK
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, asking, audit, deciding, runs
+from orchestrator.store import approvals, asking, audit, deciding, holds
 from orchestrator.store.deciding import MayNotDecide, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, RunRow
 
 MOST_EXTENSIONS = 3
 # From when it was asked; a pause moves a deadline further, a person does not.
-FURTHEST = runs.LONGEST_USABLE
+FURTHEST = holds.LONGEST_USABLE
 
 
 class NoMoreTime(KeyturnError):
@@ -39,7 +39,7 @@ async def extend(
         _check_time(row, until)
         _record(session, row, person, until, reason, now=now)
         row.answer_by, row.extended = until, row.extended + 1
-        asking.warn_later(row, now=run.stopped_at or now)
+        asking.warn_later(row, now=deciding.clock_of(row, run, now=now))
         return row
 
 
@@ -84,6 +84,7 @@ async def _due(
             col(ApprovalRow.warn_at) <= now,
             col(ApprovalRow.answer_by) > now,
             col(RunRow.stopped_at).is_(None),
+            col(ApprovalRow.held_at).is_(None),
             col(RunRow.status).not_in(ENDED_RUNS),
         )
         .order_by(col(ApprovalRow.warn_at))

@@ -11,10 +11,10 @@ from orchestrator.binding import DecisionKind, Signer, Statement
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.policy import APPROVER_RANK, Verdict
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import assignment, audit, outbox, runs
+from orchestrator.store import assignment, audit, holds, outbox
 from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
 
-# P9: the decision holds a day, and nothing outlives a week (`runs.LONGEST_USABLE`).
+# P9: the decision holds a day, and nothing outlives a week (`holds.LONGEST_USABLE`).
 USABLE_FOR = timedelta(hours=24)
 # So often a draft is sent back; then it is approved or rejected, or edited by a person.
 MOST_ROUNDS = 3
@@ -158,9 +158,15 @@ def check_open(
     row: ApprovalRow, run: RunRow, given: Sequence[DecisionRow], *, now: datetime
 ) -> None:
     """Raise `AlreadyDecided` where nothing waits for an answer any more."""
-    is_late = (run.stopped_at or now) > row.answer_by
+    is_late = clock_of(row, run, now=now) > row.answer_by
     if row.status != "pending" or run.status in ENDED_RUNS or is_late:
         raise AlreadyDecided(row, given)
+
+
+def clock_of(row: ApprovalRow, run: RunRow, *, now: datetime) -> datetime:
+    """Return the time by an approval's own clock, which stands still while it is held."""
+    stood = [one for one in (row.held_at, run.stopped_at) if one is not None]
+    return min([*stood, now])
 
 
 def why_not(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
@@ -308,7 +314,7 @@ async def conclude(  # noqa: PLR0913 what a decision settles
             return
         row.status = "approved"
         usable = max(now, row.undo_until or now) + USABLE_FOR
-        row.usable_until = min(usable, now + runs.LONGEST_USABLE)
+        row.usable_until = min(usable, now + holds.LONGEST_USABLE)
     else:
         row.status = "rejected" if answer.decision == "reject" else "changes"
     row.closed_at = now

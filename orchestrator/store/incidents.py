@@ -1,5 +1,6 @@
 """Incidents: what a person has to look into, until one says why it may be closed."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -11,12 +12,14 @@ from orchestrator import plain_text, scrub
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import IncidentRow
+from orchestrator.store.tables import EffectRow, IncidentRow, PersonRow, RunRow
 
 Severity = Literal["low", "high", "critical"]
 State = Literal["open", "closed"]
 
 LONGEST_TITLE = 300
+# Who closes incidents: as `approvals.auth.permissions` has it.
+CLOSERS = ("operator", "admin")
 
 
 class NewIncident(BaseModel):
@@ -32,6 +35,12 @@ class NewIncident(BaseModel):
     source: str
     detail: dict[str, JsonValue] = {}
     tenant: str | None = None
+    # The accounts that it is about; who had an effect of it done is added to them.
+    named: tuple[str, ...] = ()
+
+
+class MayNotClose(KeyturnError):
+    """A critical incident is closed by somebody that it is not about."""
 
 
 class IncidentClosed(KeyturnError):
@@ -70,7 +79,8 @@ async def add(
     plain_text.refuse_control_characters({"title": new.title, **new.detail})
     now = await store.now(session)
     row = IncidentRow(
-        **new.model_dump(exclude={"title"}),
+        **new.model_dump(exclude={"title", "named"}),
+        named=sorted({*new.named, *await _who_had_it_done(session, new)}),
         id=runs.new_id("in", now=now.timestamp()),
         title=scrub.text(new.title)[:LONGEST_TITLE],
         opened_by=by,
@@ -84,7 +94,11 @@ async def add(
             kind="incident.opened",
             tenant=row.tenant,
             subject=row.id,
-            payload={"severity": row.severity, "source": row.source},
+            payload={
+                "severity": row.severity,
+                "source": row.source,
+                "named": list(row.named),
+            },
         ),
         at=now,
     )
@@ -94,7 +108,11 @@ async def add(
 async def close(
     store: Store, incident: str, *, by: str, reason: str, tenant: str | None
 ) -> IncidentRow:
-    """Close an incident; raises `IncidentClosed` where somebody has."""
+    """Close an incident; raises `IncidentClosed` where somebody has.
+
+    `MayNotClose` where it is critical, for whoever opened it or is named in it, and for
+    services and accounts younger than a day.
+    """
     plain_text.check({"text": reason})
     async with store.write() as session:
         row = await get(session, incident, tenant=tenant)
@@ -105,6 +123,9 @@ async def close(
                 f"{row.close_reason} Nothing was changed."
             )
         now = await store.now(session)
+        why = await why_not_close(session, row, by, now=now)
+        if why is not None:
+            raise MayNotClose(why)
         row.status, row.closed_at = "closed", now
         row.closed_by, row.close_reason = by, reason
         audit.record(
@@ -119,6 +140,75 @@ async def close(
             at=now,
         )
         return row
+
+
+async def why_not_close(
+    session: AsyncSession, row: IncidentRow, person: str, *, now: datetime
+) -> str | None:
+    """Return why this person does not close an incident, or None where they may."""
+    if row.severity != "critical":
+        return None
+    why = _why_theirs(row, person)
+    if why is None:
+        account = await session.get(PersonRow, person, with_for_update={"read": True})
+        why = _why_unfit(account, now=now)
+    if why is None:
+        return None
+    return f"{why} {await _who_may(session, row, now=now)}"
+
+
+def _why_theirs(row: IncidentRow, person: str) -> str | None:
+    if person == row.opened_by:
+        return "You opened this critical incident: another person closes it."
+    if person in row.named:
+        return "This critical incident is about you: another person closes it."
+    return None
+
+
+def _why_unfit(account: PersonRow | None, *, now: datetime) -> str | None:
+    if account is None or account.kind != "person" or account.disabled_at is not None:
+        return "A critical incident is closed by a person with an open account."
+    if account.approves_from is not None and account.approves_from > now:
+        return (
+            "Whoever is new here closes no critical incident for a day: you may from "
+            f"{account.approves_from:%Y-%m-%d %H:%M %Z}."
+        )
+    return None
+
+
+async def _who_may(session: AsyncSession, row: IncidentRow, *, now: datetime) -> str:
+    """Return who else can close a critical incident, or how there comes to be somebody."""
+    query = select(PersonRow).where(
+        col(PersonRow.kind) == "person",
+        col(PersonRow.role).in_(CLOSERS),
+        col(PersonRow.disabled_at).is_(None),
+        col(PersonRow.id).not_in([row.opened_by, *row.named]),
+    )
+    fit = [
+        one.name
+        for one in (
+            await session.execute(query.order_by(col(PersonRow.name)))
+        ).scalars()
+        if one.tenant in (None, row.tenant) and _why_unfit(one, now=now) is None
+    ]
+    if fit:
+        return f"Ask {', '.join(fit[:5])}."
+    return (
+        "Nobody else may close it yet, so it stays open. Open an account for a second "
+        "person with `keyturn user add EMAIL --name NAME --role operator` on the server "
+        "host; they may close this after a day."
+    )
+
+
+async def _who_had_it_done(session: AsyncSession, new: NewIncident) -> set[str]:
+    """Return who approved the effect that an incident is about, or began its run."""
+    key = new.detail.get("effect")
+    effect = await session.get(EffectRow, key) if isinstance(key, str) else None
+    if effect is None:
+        return set()
+    run = await session.get(RunRow, effect.run)
+    began = run.started_by if run is not None else None
+    return {one for one in (*effect.approvers, effect.recorded_by, began) if one}
 
 
 async def get(

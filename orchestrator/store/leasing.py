@@ -9,11 +9,11 @@ from orchestrator.store import (
     asking,
     case,
     compensating,
+    holds,
     moved,
     proof,
     releases,
     restoring,
-    runs,
     siblings,
     steering,
 )
@@ -111,10 +111,9 @@ class _Leasing:
         case = self._case
         if case.call.status != "open":
             return LeaseAnswer(kind=ENDED[case.call.status])
-        hold = case.hold()
-        if hold is None:
-            await runs.go_on(case.session, case.run, status="waiting", now=case.now)
-        return self._earlier() or await self._held(hold)
+        if case.hold() is None and case.disabled() is None:
+            await case.go_on()
+        return self._earlier() or await self._held()
 
     def _earlier(self) -> LeaseAnswer | None:
         """Answer from what an earlier attempt left."""
@@ -127,8 +126,8 @@ class _Leasing:
             return LeaseAnswer(kind="busy", until=effect.lease_until)
         return None
 
-    async def _held(self, hold: str | None) -> LeaseAnswer | None:
-        """Answer for a run or tool that is cancelled, paused or switched off."""
+    async def _held(self) -> LeaseAnswer | None:
+        """Answer for a run or tool that is cancelled, paused or halted."""
         effect, off = self._case.effect, self._case.off()
         may_have_sent = effect is not None and effect.sending_at is not None
         if off is not None and not may_have_sent:
@@ -137,14 +136,14 @@ class _Leasing:
             return self._case.unknown(
                 effect, "it may have been sent before it was held"
             )
-        if hold is None:
-            return None
-        await runs.stop(self._case.session, self._case.run, hold, now=self._case.now)
-        await self._case.free(f"stopped by {hold}")
-        return LeaseAnswer(kind="stopped")
+        found = self._case.hold()
+        return None if found is None else await self._case.stand(found)
 
     async def _send_again(self, effect: EffectRow, judging: Judging) -> LeaseAnswer:
         """Grant another attempt under the same key, or leave the outcome unknown."""
+        disabled = self._case.disabled()
+        if disabled is not None:
+            return await self._case.stand(disabled)
         why = await _why_not_again(effect, judging)
         if why is not None:
             return self._case.unknown(effect, why)
@@ -171,12 +170,24 @@ class _Leasing:
             await case.close_open_approval("void", verdict.rule)
             return await case.end("denied", f"Not allowed: {verdict.rule}.")
         if approval is None and verdict.kind == "allow":
-            return await granting.grant(None)
+            return await self._grant(granting, None)
         if approval is None:
             not_by = await steering.steered_by(case.session, case.call, case.spec)
             return await judging.ask(verdict, not_by=not_by)
         found = await judging.answer(approval, verdict)
-        return found or await granting.grant(approval)
+        if found is None:
+            return await self._grant(granting, approval)
+        await holds.free_call(case.session, case.run, case.call, now=case.now)
+        return found
+
+    async def _grant(
+        self, granting: Granting, approval: ApprovalRow | None
+    ) -> LeaseAnswer:
+        """Grant it, unless it is disabled: what people said of it lasts until then."""
+        disabled = self._case.disabled()
+        if disabled is not None:
+            return await self._case.stand(disabled)
+        return await granting.grant(approval)
 
 
 async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:

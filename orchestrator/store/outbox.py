@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, or_, select, update
+from sqlmodel import and_, col, or_, select
 
 from orchestrator import scrub
 from orchestrator.budget import TURNS_PER_STEP
@@ -60,19 +60,6 @@ def add(
     row = OutboxRow(kind=kind, run=run, approval=approval, created_at=at, due_at=at)
     session.add(row)
     return row
-
-
-async def heard(session: AsyncSession, run: str, *, at: datetime) -> None:
-    """End the run's bells that tell it to go on: it looked, and something holds it."""
-    await session.execute(
-        update(OutboxRow)
-        .where(
-            col(OutboxRow.run) == run,
-            col(OutboxRow.kind) == "resume",
-            col(OutboxRow.done_at).is_(None),
-        )
-        .values(done_at=at)
-    )
 
 
 async def claim(
@@ -160,8 +147,8 @@ async def _delivery(
     for row in rows:
         if run is None or await _is_acted_on(session, row, run):
             row.done_at = now
-        elif run.status == "stopped" and row.kind == "decision":
-            # Whatever holds the run rings it when it is lifted.
+        elif row.kind == "decision" and await _is_held(session, row, run):
+            # Whatever holds the run, or the call, rings it when it is lifted.
             row.due_at = now + RING_AGAIN
         else:
             open_rows.append(row)
@@ -184,12 +171,42 @@ async def _is_acted_on(session: AsyncSession, row: OutboxRow, run: RunRow) -> bo
         case "start":
             return run.status != "queued"
         case "resume":
-            has_looked = run.status not in ("stopped", "queued")
-            return has_looked or run.paused_by is not None
+            # Resuming rings again.
+            return run.paused_by is not None or await _have_looked(session, row, run)
         case "decision":
             return await _is_decision_done(session, row)
         case _:
             return False
+
+
+async def _is_held(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
+    approval = await session.get(ApprovalRow, row.approval) if row.approval else None
+    is_held = approval is not None and approval.held_at is not None
+    return run.paused_by is not None or (
+        is_held and approval is not None and approval.status == "approved"
+    )
+
+
+async def _have_looked(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
+    """Tell whether all that was held when the bell was hung has looked since."""
+    if run.status == "queued":
+        return False
+    steps = select(StepRow.run).where(_unseen(StepRow, run.id, row.created_at))
+    calls = select(CallRow.run).where(
+        _unseen(CallRow, run.id, row.created_at), col(CallRow.status) == "open"
+    )
+    for query in (steps, calls):
+        if (await session.execute(query.limit(1))).first() is not None:
+            return False
+    return True
+
+
+def _unseen(table: type[StepRow | CallRow], run: str, since: datetime):  # noqa: ANN202 an SQL condition
+    return and_(
+        col(table.run) == run,
+        col(table.held_by).is_not(None),
+        col(table.held_seen) <= since,
+    )
 
 
 async def _is_decision_done(session: AsyncSession, row: OutboxRow) -> bool:
@@ -222,6 +239,8 @@ async def _open_doors(session: AsyncSession, run: str) -> tuple[str, ...]:
     )
     steps = list((await session.execute(query)).scalars())
     loops = [one for one in steps if one.kind == "act" and one.output is None]
-    if loops:
-        return tuple(f"{run}/act/{one.step}" for one in loops)
-    return (run,) if steps else ()
+    doors = tuple(f"{run}/act/{one.step}" for one in loops)
+    # A hold of a step may be of the run's end, which the run itself waits with.
+    if steps and (not loops or any(one.held_by is not None for one in steps)):
+        doors += (run,)
+    return doors

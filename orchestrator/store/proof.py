@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from orchestrator.binding import Verifier
 from orchestrator.policy import APPROVER_RANK, Verdict
 from orchestrator.release import ToolSpec
-from orchestrator.store import approvals, assignment, deciding, runs, steering
+from orchestrator.store import approvals, assignment, deciding, holds, steering
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -45,7 +45,7 @@ class Prover:
         if usable_until is None or usable_until <= self.now:
             return True
         given = await approvals.decisions(self.session, self.approval.id)
-        return any(one.at + runs.LONGEST_USABLE <= self.now for one in given)
+        return any(one.at + holds.LONGEST_USABLE <= self.now for one in given)
 
     async def why_unproven(self, bound: str) -> str | None:
         """Return why the decisions do not carry the binding `bound`, or None."""

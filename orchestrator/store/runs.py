@@ -12,13 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, or_, select, update
 
-from orchestrator import canonical, plain_text, schema
+from orchestrator import canonical, hold, plain_text, schema
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
 from orchestrator.status import COMPENSATE, ENDED_RUNS, OPEN_APPROVALS, RunStatus
 from orchestrator.store import (
     asking,
     audit,
+    holds,
     ledger,
     outbox,
     releases,
@@ -40,8 +41,6 @@ from orchestrator.store.tables import (
 )
 from orchestrator.switch import Target, holding
 
-# P9: no decision holds longer than a week, whatever pauses there were.
-LONGEST_USABLE = timedelta(days=7)
 RESTARTED = "run.started_again"
 RESTART_AGAIN = timedelta(seconds=15)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -193,13 +192,16 @@ async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         now = await store.now(session)
         if row.paused_by is None:
             row.paused_by, row.pause_reason = by, reason
-            await stop(session, row, f"pause by {by}", now=now)
+            holds.stop(row, hold.by_pause(by), now=now)
             _note(session, row, "run.paused", by, reason, at=now)
         return row
 
 
 async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
-    """Let a paused run go on; its deadlines move by the time it was held."""
+    """Let a paused run go on; its deadlines move by the time it was held.
+
+    One that nothing holds is rung all the same: it looks at what it waits for.
+    """
     async with store.write() as session:
         row = await get(session, run, lock=True)
         _must_be_open(row)
@@ -207,9 +209,12 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         if row.paused_by is not None or row.stopped_by is not None:
             row.paused_by = row.pause_reason = None
             # Nobody has looked yet: it waits to be picked up, as when it began.
-            await go_on(session, row, status="queued", now=now)
+            await holds.go_on(session, row, status="queued", now=now)
             outbox.add(session, "resume", run, at=now)
             _note(session, row, "run.resumed", by, reason, at=now)
+        elif row.status != "queued":
+            outbox.add(session, "wake", run, at=now)
+            _note(session, row, "run.rung", by, reason, at=now)
         return row
 
 
@@ -288,12 +293,45 @@ class Ending(BaseModel):
     detail: str | None = None
 
 
-async def finish(store: Store, run: str, ending: Ending) -> RunRow:
-    """Record how a run ended; a second call returns the first's result."""
+async def finish(store: Store, run: str, ending: Ending) -> bool:
+    """Record how a run ended; a second call changes nothing.
+
+    False where a pause or a halt holds its end: lifting it rings the run.
+    """
     async with store.write() as session:
+        await store.share_barrier(session)
         row = await get(session, run, lock=True)
-        await end(session, row, ending, now=await store.now(session))
-        return row
+        now = await store.now(session)
+        step = await _last_step(session, run)
+        by = await end_held_by(session, row, now=now)
+        if by is not None:
+            await holds.hold_step(session, row, step, by, now=now)
+            return False
+        await end(session, row, ending, now=now)
+        return True
+
+
+async def end_held_by(
+    session: AsyncSession, row: RunRow, *, now: datetime
+) -> str | None:
+    """Return the pause or halt that holds a locked run's end, or None.
+
+    The transaction shares the barrier: once a halt is set, no run in its scope ends.
+    """
+    if row.status in ENDED_RUNS or row.cancel_reason is not None:
+        return None
+    if row.paused_by is not None:
+        return hold.by_pause(row.paused_by)
+    target = Target(tenant=row.tenant, workflow=row.workflow)
+    found = holding(await switches.active(session, now=now), target)
+    is_halted = found is not None and found.mode == "halt"
+    return hold.by_switch(found.id) if found is not None and is_halted else None
+
+
+async def _last_step(session: AsyncSession, run: str) -> StepRow | None:
+    query = select(StepRow).where(col(StepRow.run) == run)
+    query = query.order_by(col(StepRow.step).desc()).limit(1).with_for_update()
+    return (await session.execute(query)).scalar_one_or_none()
 
 
 async def end(
@@ -316,6 +354,7 @@ async def end(
         row.output = await _output(session, row.id, ending)
     row.status, row.ended_at = ending.outcome, now
     row.stopped_by = row.stopped_at = None
+    await holds.clear(session, row.id)
     if ending.outcome == "completed":
         row.output = await _output(session, row.id, ending)
         row.failing = None
@@ -339,55 +378,6 @@ async def end(
         ),
         at=now,
     )
-
-
-async def stop(session: AsyncSession, row: RunRow, by: str, *, now: datetime) -> None:
-    """Mark a run as held; its clocks stop.
-
-    Bells that it was about to hear are answered by this look: what holds it now rings
-    when it is lifted.
-    """
-    row.status, row.stopped_by = "stopped", by
-    row.stopped_at = row.stopped_at or now
-    await outbox.heard(session, row.id, at=now)
-
-
-async def go_on(
-    session: AsyncSession, row: RunRow, *, status: RunStatus, now: datetime
-) -> None:
-    """Mark a run that was held, or waits to be picked up, as `status`.
-
-    The deadlines of what waits move by the time it was held (P9).
-    """
-    if row.status not in ("stopped", "queued"):
-        return
-    if row.stopped_at is not None:
-        await _move_deadlines(session, row, since=row.stopped_at, now=now)
-    row.stopped_at = row.stopped_by = None
-    row.status = status
-
-
-async def _move_deadlines(
-    session: AsyncSession, row: RunRow, *, since: datetime, now: datetime
-) -> None:
-    query = select(ApprovalRow).where(
-        col(ApprovalRow.run) == row.id,
-        col(ApprovalRow.status).in_(("pending", "approved")),
-        col(ApprovalRow.consumed_by).is_(None),
-    )
-    for approval in (await session.execute(query)).scalars():
-        # Only the part of its own life counts: what was asked in a pause moves less.
-        began = approval.closed_at or approval.created_at
-        held = max(now - max(since, began), timedelta(0))
-        if approval.undo_until is not None and approval.undo_until > since:
-            approval.undo_until += held
-        if approval.usable_until is None:
-            approval.answer_by += held
-            if approval.warn_at is not None:
-                approval.warn_at += held
-        else:
-            latest = began + LONGEST_USABLE
-            approval.usable_until = min(approval.usable_until + held, latest)
 
 
 class OpenRun(BaseModel):

@@ -1,26 +1,223 @@
-"""The names in a switch's scope, held against what the live releases have."""
+"""The names in a switch, held against what there is.
+
+A name that is wrong by a letter holds nothing, or sends every run in scope to people,
+and it is found out too late.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
-from orchestrator.store import releases
-from orchestrator.switch import Scope
+from orchestrator.errors import KeyturnError
+from orchestrator.release import Release
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import releases, tenants
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import RunRow, ServedRow
+from orchestrator.switch import Mode, Scope
+
+# What a worker said of its providers holds for so long; it says it every minute.
+SERVED_FOR = timedelta(minutes=10)
+ANYWAY = "Set it all the same with --anyway (`anyway: true`, or the box on the page)."
 
 
-async def unknown_names(session: AsyncSession, scope: Scope) -> list[str]:
-    """Return a sentence for each workflow or tool that no live release has.
+class UnknownNames(KeyturnError):
+    """A switch names what there is not, so it would not do what it says."""
 
-    A name that is wrong by a letter holds nothing, and it is found out too late. It is
-    no error: the switch may be meant for a release to come.
+    def __init__(self, why: Sequence[str]) -> None:
+        """Say what of it cannot work, a sentence each."""
+        self.why = tuple(why)
+        super().__init__(f"The switch was not set. {' '.join(why)} {ANYWAY}")
+
+
+async def check(  # noqa: PLR0913 all that a switch says
+    store: Store,
+    scope: Scope,
+    mode: Mode,
+    value: str | None,
+    *,
+    tenant: str | None,
+    anyway: bool,
+) -> list[str]:
+    """Return what of a switch cannot work as it is, as warnings where set `anyway`.
+
+    Else raises `UnknownNames`. With `tenant`, of one tenant's people, others are not
+    listed.
     """
-    live = [release for _, release in await releases.all_live(session)]
+    async with store.read() as session:
+        used = await in_use(session)
+        if not used:
+            # Nothing has ever begun here: there is no list to hold names against.
+            return []
+        why = await _misfits(session, used, scope, tenant=tenant)
+        if mode == "use_model" and value is not None:
+            why += await _why_not_used(store, session, used, scope, value)
+    if why and not anyway:
+        raise UnknownNames(why)
+    return why
+
+
+async def in_use(session: AsyncSession) -> list[Release]:
+    """Return the live releases and those that open runs are pinned to."""
+    live = dict(await releases.all_live(session))
+    found = {one.hash(): one for one in live.values()}
+    pinned = select(RunRow.release).where(col(RunRow.status).not_in(ENDED_RUNS))
+    for name in (await session.execute(pinned.distinct())).scalars():
+        if name not in found:
+            found[name] = await releases.load(session, name)
+    return list(found.values())
+
+
+def can_use(release: Release, scope: Scope, models: Collection[str]) -> bool:
+    """Tell whether a run of this release can do what a scope is about.
+
+    `models` are targets that switches put in the place of the release's own.
+    """
+    if scope.names_tool and scope.names_model:
+        return False
+    if scope.names_tool and not any(
+        scope.tool in (None, tool.name)
+        and (scope.corpus is None or scope.corpus in tool.corpora)
+        for tool in release.tools
+    ):
+        return False
+    if not scope.names_model:
+        return True
+    targets = [(None, one) for one in models if "/" in one]
+    for alias in {release.model, release.safer_model, *models}:
+        targets += [(alias, one) for one in _targets(release, alias)]
+    return any(
+        scope.provider in (None, target.partition("/")[0])
+        and scope.model in (None, alias, target, target.partition("/")[2])
+        for alias, target in targets
+    )
+
+
+def _targets(release: Release, alias: str) -> tuple[str, ...]:
+    known = {one.name: one.targets for one in release.aliases}
+    return (alias,) if "/" in alias else known.get(alias, ())
+
+
+async def _misfits(
+    session: AsyncSession, used: Sequence[Release], scope: Scope, *, tenant: str | None
+) -> list[str]:
     known = {
-        "workflow": sorted({one.workflow for one in live}),
-        "tool": sorted({tool.name for one in live for tool in one.tools}),
+        **_names(used),
+        "tenant": await _tenants(session) if tenant is None else {tenant},
     }
-    asked = {"workflow": scope.workflow, "tool": scope.tool}
-    return [
-        f"No live release has the {kind} {name!r}, so this may hold nothing. Known: "
-        f"{', '.join(known[kind]) or 'none'}."
-        for kind, name in asked.items()
-        if name is not None and name not in known[kind]
+    wanted = scope.model_dump(exclude_none=True)
+    why = [
+        f"There is no {kind} {name!r}. {_near(name, known[kind])}"
+        for kind, name in wanted.items()
+        if name not in known[kind]
     ]
+    if scope.names_tool and scope.names_model:
+        why.append(
+            "Nothing is about a tool and a model at once, so it would hold nothing."
+        )
+    elif not why and not any(
+        scope.workflow in (None, one.workflow) and can_use(one, scope, ())
+        for one in used
+    ):
+        why.append(f"No release has all of this at once: {scope}.")
+    return why
+
+
+def _names(used: Iterable[Release]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {
+        kind: set() for kind in ("workflow", "tool", "corpus", "model", "provider")
+    }
+    for release in used:
+        found["workflow"].add(release.workflow)
+        for tool in release.tools:
+            found["tool"].add(tool.name)
+            found["corpus"].update(tool.corpora)
+        for alias in release.aliases:
+            found["model"].add(alias.name)
+            for target in alias.targets:
+                provider, _, model = target.partition("/")
+                found["model"].update((target, model))
+                found["provider"].add(provider)
+        for target in (release.model, release.safer_model):
+            if "/" in target:
+                found["model"].update((target, target.partition("/")[2]))
+                found["provider"].add(target.partition("/")[0])
+    return found
+
+
+async def _tenants(session: AsyncSession) -> set[str]:
+    """Return the tenants that are declared, and those of open runs."""
+    asked = select(RunRow.tenant).where(col(RunRow.status).not_in(ENDED_RUNS))
+    found = (await session.execute(asked.distinct())).scalars()
+    return {*await tenants.declared(session), *found}
+
+
+async def _why_not_used(
+    store: Store,
+    session: AsyncSession,
+    used: Sequence[Release],
+    scope: Scope,
+    value: str,
+) -> list[str]:
+    """Return why runs in scope could not go on with the model `value`."""
+    covered = [one for one in used if scope.workflow in (None, one.workflow)]
+    provider, slash, model = value.partition("/")
+    if slash and not (provider and model):
+        return [f"{value!r} is no model: write provider/model, or an alias."]
+    if not slash:
+        lack = sorted(one.workflow for one in covered if not _targets(one, value))
+        if lack:
+            names = {alias.name for one in used for alias in one.aliases}
+            of = "" if value not in names else f" of {', '.join(dict.fromkeys(lack))}"
+            return [f"There is no model alias {value!r}{of}. {_near(value, names)}"]
+    targets = {target for one in covered for target in _targets(one, value)} or {value}
+    served = await _served(store, session)
+    # Where no worker has said lately what it can ask, this cannot be known here.
+    if served is not None and not any(
+        one.partition("/")[0] in served for one in targets
+    ):
+        which = ", ".join(sorted({one.partition("/")[0] for one in targets}))
+        return [
+            f"No worker has a key or an address for the provider {which}, which "
+            f"{value!r} needs. {_near(which, served)}"
+        ]
+    return []
+
+
+async def _served(
+    store: Store, session: AsyncSession
+) -> Mapping[str, ServedRow] | None:
+    since = await store.now(session) - SERVED_FOR
+    query = select(ServedRow).where(col(ServedRow.seen_at) > since)
+    rows = list((await session.execute(query)).scalars())
+    return {row.provider: row for row in rows} or None
+
+
+async def serve(
+    store: Store, providers: Collection[str], priced: Iterable[str]
+) -> None:
+    """Note which providers a worker can ask now, and which models it has prices for."""
+    named = list(priced)
+    async with store.write() as session:
+        now = await store.now(session)
+        for name in sorted(providers):
+            await session.merge(
+                ServedRow(
+                    provider=name,
+                    priced=[one for one in named if one.startswith(f"{name}/")],
+                    seen_at=now,
+                )
+            )
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    """Return the names that are near, and all that there are."""
+    listed = sorted(known)
+    near = get_close_matches(name, listed, n=3, cutoff=0.6)
+    shown = ", ".join(listed[:40]) or "none"
+    more = f" and {len(listed) - 40} more" if len(listed) > 40 else ""
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}There are: {shown}{more}."

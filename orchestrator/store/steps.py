@@ -9,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, select
 
+from orchestrator import hold
 from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import failing, releases, runs, switches
+from orchestrator.store import failing, holds, releases, runs, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     CustomerMessageRow,
@@ -132,35 +133,52 @@ async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
         )
 
 
-async def stop(store: Store, run: str, by: str) -> bool:
-    """Mark a run as held by a pause, switch or budget; False where it no longer is.
+async def stop(store: Store, at: Position, by: str) -> bool:
+    """Record what keeps a step's next turn from coming; False where it no longer does.
 
     A switch lifted or a run resumed between look and commit would ring nobody.
     """
     async with store.write() as session:
         # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
         await store.share_barrier(session)
-        row = await runs.get(session, run, lock=True)
-        if row.status in ENDED_RUNS:
+        row = await runs.get(session, at.run.id, lock=True)
+        if row.status in ENDED_RUNS or row.cancel_reason is not None:
             return False
         now = await store.now(session)
-        if by.startswith("pause") and row.paused_by is None:
+        if by.startswith(hold.PAUSE) and row.paused_by is None:
             return False
-        if by.startswith("switch ") and by.removeprefix("switch ") not in {
-            one.id for one in await switches.active(session, now=now)
-        }:
+        if by.startswith(hold.SWITCH) and await _has_eased(session, at, now=now):
             return False
-        await runs.stop(session, row, by, now=now)
+        step = await session.get(StepRow, (row.id, at.step.step), with_for_update=True)
+        await holds.hold_step(session, row, step, by, now=now)
         return True
 
 
-async def go_on(store: Store, run: str) -> None:
+async def _has_eased(session: AsyncSession, at: Position, *, now: datetime) -> bool:
+    """Tell whether a switch was lifted, or a model offered, since the look.
+
+    Which of several keeps a run's models away is known to nobody: any may matter.
+    """
+    seen = {(one.id, one.created_at) for one in at.switches}
+    fresh = await switches.active(session, now=now)
+    is_offered = any(
+        one.mode == "use_model" and (one.id, one.created_at) not in seen
+        for one in fresh
+    )
+    return is_offered or not seen <= {(one.id, one.created_at) for one in fresh}
+
+
+async def go_on(store: Store, run: str, step: int) -> None:
     """Mark a run that was held, or waits to be picked up, as running."""
     async with store.write() as session:
         row = await runs.get(session, run, lock=True)
-        if row.paused_by is None:
-            now = await store.now(session)
-            await runs.go_on(session, row, status="running", now=now)
+        if row.paused_by is not None:
+            return
+        known = await session.get(StepRow, (run, step), with_for_update=True)
+        if known is not None:
+            known.held_by = known.held_seen = None
+        now = await store.now(session)
+        await holds.settle(session, row, now=now, status="running")
 
 
 async def use_safer_model(store: Store, run: str) -> bool:

@@ -1,17 +1,18 @@
 """Switches in the record: setting one is a barrier (P3)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, or_, select
+from sqlmodel import col, func, or_, select
 
+from orchestrator import hold
 from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import audit, ledger, lock_holder, outbox
+from orchestrator.store import audit, holds, ledger, lock_holder, releases, scopes
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import CallRow, EffectRow, RunRow, SwitchRow
+from orchestrator.store.tables import EffectRow, RunRow, SwitchRow
 from orchestrator.switch import Scope, Switch, Target, is_looser
 
 STOPPING = ("halt", "disable")
@@ -61,14 +62,16 @@ async def active(session: AsyncSession, *, now: datetime) -> list[Switch]:
     return [_switch(row) for row in rows if _is_set(row, now)]
 
 
-async def put(store: Store, switch: Switch) -> Barrier:
+async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> Barrier:
     """Set a switch; when this returns, no effect in its scope begins to send.
+
+    `warnings` are recorded: what of it cannot work, and was set anyway.
 
     Raises `NotSet` where the database cannot be locked within 2 s, and `WouldLoosen`
     where one of this name is set and holds more: to lift it takes two people (P11).
     """
     try:
-        return await _put(store, switch)
+        return await _put(store, switch, warnings)
     except StoreUnavailable as error:
         held = lock_holder.words(store.url) if store.is_sqlite else ""
         words = (
@@ -78,13 +81,13 @@ async def put(store: Store, switch: Switch) -> Barrier:
         raise NotSet(f"{words} {error}", told=f"{words} {error.told}") from error
 
 
-async def _put(store: Store, switch: Switch) -> Barrier:
+async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier:
     async with store.write(wait_s=WAIT_S) as session:
         await store.raise_barrier(session)
         now = await store.now(session)
         await _check_replaced(session, switch, now=now)
         # One that is set anew may no longer cover what it stopped before.
-        await _ring_stopped(session, f"switch {switch.id}", now=now)
+        await _ring_held(session, switch, now=now)
         await session.merge(
             SwitchRow(
                 **switch.model_dump(exclude={"scope", "created_at"}),
@@ -93,7 +96,9 @@ async def _put(store: Store, switch: Switch) -> Barrier:
             )
         )
         revoked, sending = await _sweep(session, switch, now=now)
-        audit.record(session, _entry("switch.set", switch, switch.author), at=now)
+        entry = _entry("switch.set", switch, switch.author)
+        entry.payload.update({"warnings": list(warnings)} if warnings else {})
+        audit.record(session, entry, at=now)
         return Barrier(
             switch=switch.model_copy(update={"created_at": now}),
             revoked=tuple(revoked),
@@ -133,7 +138,7 @@ async def lift(  # noqa: PLR0913 who lifts what, and why
         raise NotFound(kind="switch", name=switch_id)
     row.cleared_at, row.cleared_by, row.clear_reason = now, by, reason
     audit.record(session, _entry("switch.cleared", _switch(row), by), at=now)
-    return await _ring_stopped(session, f"switch {switch_id}", now=now)
+    return await _ring_held(session, _switch(row), now=now)
 
 
 async def set_now(session: AsyncSession, switch_id: str, *, now: datetime) -> SwitchRow:
@@ -210,7 +215,7 @@ async def impact(store: Store, scope: Scope) -> Impact:
     async with store.read() as session:
         effects = await _effects(session, scope)
         return Impact(
-            runs=len(await _open_runs(session, scope)),
+            runs=await _open_runs(session, scope, now=await store.now(session)),
             leased=tuple(e.key for e in effects if e.sending_at is None),
             sending=tuple(e.key for e in effects if e.sending_at is not None),
         )
@@ -231,7 +236,7 @@ async def release_ended(store: Store) -> int:
         for row in (await session.execute(query)).scalars():
             row.cleared_at, row.cleared_by = now, "system"
             row.clear_reason = "its time ran out"
-            rung += len(await _ring_stopped(session, f"switch {row.id}", now=now))
+            rung += len(await _ring_held(session, _switch(row), now=now))
         return rung
 
 
@@ -278,31 +283,49 @@ def _covers(scope: Scope, row: EffectRow) -> bool:
     )
 
 
-async def _open_runs(session: AsyncSession, scope: Scope) -> list[str]:
-    query = select(RunRow.id).where(col(RunRow.status).not_in(ENDED_RUNS))
+async def _open_runs(session: AsyncSession, scope: Scope, *, now: datetime) -> int:
+    """Count the open runs whose pinned release can do what the scope is about."""
+    groups = (
+        select(RunRow.release, RunRow.workflow, RunRow.tenant, func.count())
+        .where(col(RunRow.status).not_in(ENDED_RUNS))
+        .group_by(col(RunRow.release), col(RunRow.workflow), col(RunRow.tenant))
+    )
     if scope.workflow:
-        query = query.where(col(RunRow.workflow) == scope.workflow)
+        groups = groups.where(col(RunRow.workflow) == scope.workflow)
     if scope.tenant:
-        query = query.where(col(RunRow.tenant) == scope.tenant)
-    if scope.tool:
-        query = query.where(
-            col(RunRow.id).in_(
-                select(CallRow.run).where(
-                    col(CallRow.tool) == scope.tool, col(CallRow.status) == "open"
-                )
-            )
-        )
-    return list((await session.execute(query)).scalars())
+        groups = groups.where(col(RunRow.tenant) == scope.tenant)
+    found = list((await session.execute(groups)).all())
+    if not (scope.names_tool or scope.names_model):
+        return sum(count for *_, count in found)
+    now_set = [one for one in await active(session, now=now) if one.value]
+    total = 0
+    for name, workflow, tenant, count in found:
+        release = await releases.load(session, name)
+        models = [
+            one.value
+            for one in now_set
+            if one.mode == "use_model"
+            and one.scope.workflow in (None, workflow)
+            and one.scope.tenant in (None, tenant)
+        ]
+        total += count * scopes.can_use(release, scope, [m for m in models if m])
+    return total
 
 
-async def _ring_stopped(
-    session: AsyncSession, stopped_by: str, *, now: datetime
+async def _ring_held(
+    session: AsyncSession, switch: Switch, *, now: datetime
 ) -> list[str]:
-    query = select(RunRow.id).where(col(RunRow.stopped_by) == stopped_by)
-    runs = list((await session.execute(query)).scalars())
-    for run in runs:
-        outbox.add(session, "resume", run, at=now)
-    return runs
+    """Ring what a switch held, or what waits for a model that it may let be asked."""
+    by = {hold.by_switch(switch.id)}
+    if _bears_on_models(switch):
+        # Of several that keep a run's models away, one alone is recorded with it.
+        others = await active(session, now=now)
+        by |= {hold.by_switch(one.id) for one in others if _bears_on_models(one)}
+    return await holds.ring(session, by, now=now)
+
+
+def _bears_on_models(switch: Switch) -> bool:
+    return switch.mode == "use_model" or switch.scope.names_model
 
 
 def _switch(row: SwitchRow) -> Switch:

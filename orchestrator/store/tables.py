@@ -43,6 +43,9 @@ def _big(default: Any = ...) -> Any:  # noqa: ANN401 SQLModel fields are untyped
     return Field(default=default, sa_type=BigInteger)
 
 
+_HELD = text("held_by IS NOT NULL")
+
+
 class ReleaseRow(SQLModel, table=True):
     """One release by its hash; `live_since` orders those that went live."""
 
@@ -106,9 +109,16 @@ class RunRow(SQLModel, table=True):
 
 
 class StepRow(SQLModel, table=True):
-    """One `ask` or `act` of a run: what it was told and must return."""
+    """One `ask` or `act` of a run: what it was told and must return.
+
+    `held_by` is what keeps its next turn, or the run's end, from coming; `held_seen`
+    when that was looked at last.
+    """
 
     __tablename__ = "steps"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        Index("steps_held", "held_by", sqlite_where=_HELD, postgresql_where=_HELD),
+    )
 
     run: str = Field(primary_key=True, foreign_key="runs.id")
     step: int = Field(primary_key=True)
@@ -117,6 +127,8 @@ class StepRow(SQLModel, table=True):
     instructions: str = ""
     output_schema: dict[str, Any] | None = _json()
     output: dict[str, Any] | None = _json()
+    held_by: str | None = None
+    held_seen: datetime | None = _time_or_none()
     created_at: datetime = _time()
 
 
@@ -169,11 +181,15 @@ class CallRow(SQLModel, table=True):
     """One call of a turn, named `run:turn.index`.
 
     `arguments` is canonical JSON; `effective` what was done instead, where a person
-    edited. `provider_id` is the provider's own id, kept for tracing only.
+    edited. `provider_id` is the provider's own id, kept for tracing only. `held_by` is
+    what holds this call, since `held_at`; `held_seen` when it was looked at last.
     """
 
     __tablename__ = "calls"  # pyright: ignore[reportAssignmentType] see above
-    __table_args__ = (Index("calls_by_arguments", "run", "arguments_hash"),)
+    __table_args__ = (
+        Index("calls_by_arguments", "run", "arguments_hash"),
+        Index("calls_held", "held_by", sqlite_where=_HELD, postgresql_where=_HELD),
+    )
 
     run: str = Field(primary_key=True, foreign_key="runs.id")
     turn: int = Field(primary_key=True)
@@ -190,6 +206,9 @@ class CallRow(SQLModel, table=True):
     subject: str | None = None
     status: str = "open"
     result: str | None = None
+    held_by: str | None = None
+    held_at: datetime | None = _time_or_none()
+    held_seen: datetime | None = _time_or_none()
     created_at: datetime = _time()
     ended_at: datetime | None = _time_or_none()
 
@@ -304,6 +323,8 @@ class ApprovalRow(SQLModel, table=True):
     usable_until: datetime | None = _time_or_none()
     undo_until: datetime | None = _time_or_none()
     consumed_by: str | None = None
+    # Since when its call is held, so that its clock stands still.
+    held_at: datetime | None = _time_or_none()
     closed_because: str | None = None
     created_at: datetime = _time()
     closed_at: datetime | None = _time_or_none()
@@ -596,6 +617,17 @@ class AuditRow(SQLModel, table=True):
     to_notice: bool = False
 
 
+class ServedRow(SQLModel, table=True):
+    """A model provider that a worker has a key or an address for, as it said last."""
+
+    __tablename__ = "served"  # pyright: ignore[reportAssignmentType] see above
+
+    provider: str = Field(primary_key=True)
+    # Models that the workers' own settings price, as `provider/model`.
+    priced: list[str] = _list()
+    seen_at: datetime = _time()
+
+
 class LeaseRow(SQLModel, table=True):
     """Who does a job that one process at a time does."""
 
@@ -678,6 +710,8 @@ class IncidentRow(SQLModel, table=True):
     tenant: str | None = None
     status: str = Field(default="open", index=True)
     opened_by: str
+    # The accounts that it is about: none of them closes it where it is critical.
+    named: list[str] = _list()
     created_at: datetime = _time()
     closed_at: datetime | None = _time_or_none()
     closed_by: str | None = None

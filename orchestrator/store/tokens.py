@@ -68,25 +68,38 @@ async def issue(
     `NotFound`, `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot
     be bound to.
     """
-    plain = PREFIX + secrets.token_urlsafe(32)
     async with store.write() as session:
-        owner = await people.get(session, person)
-        now = await store.now(session)
-        row = TokenRow(
-            id=new_id("token"),
-            person=owner.id,
-            name=new.name,
-            hash=_hash(plain),
-            scopes=list(new.scopes),
-            tenants=await _tenants(session, owner, new),
-            parent=made_with,
-            created_at=now,
-            ends_at=now + new.ends_in if new.ends_in else None,
-        )
-        if made_with is not None:
-            await _refuse_wider(session, row)
-        session.add(row)
-        audit.record(session, _entry("token.created", row, by), at=now)
+        return await issue_in(session, store, person, new, by=by, made_with=made_with)
+
+
+async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
+    session: AsyncSession,
+    store: Store,
+    person: str,
+    new: NewToken,
+    *,
+    by: str,
+    made_with: str | None = None,
+) -> Issued:
+    """Make a token in this transaction; as `issue`."""
+    plain = PREFIX + secrets.token_urlsafe(32)
+    owner = await people.get(session, person)
+    now = await store.now(session)
+    row = TokenRow(
+        id=new_id("token"),
+        person=owner.id,
+        name=new.name,
+        hash=_hash(plain),
+        scopes=list(new.scopes),
+        tenants=await _tenants(session, owner, new),
+        parent=made_with,
+        created_at=now,
+        ends_at=now + new.ends_in if new.ends_in else None,
+    )
+    if made_with is not None:
+        await _refuse_wider(session, row)
+    session.add(row)
+    audit.record(session, _entry("token.created", row, by), at=now)
     return Issued(plain, row)
 
 

@@ -99,9 +99,21 @@ class Gated:
     until: datetime | None
 
 
-# Writes a turn's result as JSON text from its gated calls, within the transaction; the
-# flag says whether the turn's output stands as the step's.
-ToResult = Callable[[list[Gated], bool], str]
+@dataclass(frozen=True)
+class Committed:
+    """What a turn comes to as it is committed.
+
+    `is_final`: its output stands as the step's; `ends_run`: the run's end is committed
+    with it.
+    """
+
+    calls: list[Gated]
+    is_final: bool
+    ends_run: bool
+
+
+# Writes a turn's result as JSON text, within the transaction.
+ToResult = Callable[[Committed], str]
 
 
 async def commit(
@@ -133,6 +145,8 @@ class _Committing:
 
     async def commit(self, to_result: ToResult) -> str:
         turn, session = self._turn, self._session
+        if turn.ends_run and turn.output is not None:
+            await self._store.share_barrier(session)
         self._run = await runs.get(session, turn.run, lock=True)
         self._now = await self._store.now(session)
         if turn.attempt is not None:
@@ -149,15 +163,22 @@ class _Committing:
         self._is_final = turn.output is not None and not (
             self._is_loop and await steps.unread(session, turn.run)
         )
-        result = to_result(gated, self._is_final)
+        # The reply is paid for and kept; the end waits for a pause or halt that came.
+        ends_run = self._is_final and turn.ends_run and not await self._is_held()
+        result = to_result(Committed(gated, self._is_final, ends_run))
         self._record(result)
         await self._close_step()
         self._set_status(gated)
         failing.healed(self._run, failing.turn_place(turn.turn))
-        if self._is_final and turn.ends_run:
+        if ends_run:
             ending = Ending(outcome="completed", step=turn.step)
             await runs.end(session, self._run, ending, now=self._now)
         return result
+
+    async def _is_held(self) -> bool:
+        return (
+            await runs.end_held_by(self._session, self._run, now=self._now) is not None
+        )
 
     async def _say(self) -> None:
         """Add the customer's new words, then the model's, to the transcript."""

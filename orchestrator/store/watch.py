@@ -71,12 +71,14 @@ async def run(store: Store, run_id: str) -> str:
             .select_from(AuditRow)
             .where(col(AuditRow.run) == run_id)
         )
+        held = select(CallRow.turn, CallRow.index, CallRow.held_by).where(
+            col(CallRow.run) == run_id, col(CallRow.held_by).is_not(None)
+        )
         effects = select(EffectRow.key, EffectRow.status).where(
             col(EffectRow.run) == run_id
         )
-        return _digest(
-            [await _all(session, query) for query in (state, ended, noted, effects)]
-        )
+        queries = (state, ended, noted, held, effects)
+        return _digest([await _all(session, query) for query in queries])
 
 
 async def approval(store: Store, approval_id: str) -> str:

@@ -156,16 +156,20 @@ def test_p11_switch_is_lifted_by_two_people(web: Web, admin: Keyturn) -> None:
     assert admin("switch", "list", "--json").json() == []
 
 
-def test_switch_on_a_name_that_nobody_has_is_set_and_said(
+def test_switch_on_a_name_that_nobody_has_is_refused_and_set_anyway(
     web: Web, admin: Keyturn
 ) -> None:
-    said = admin("switch", "set", "halt", "--tool", "refnd_order", "-r", "x")
+    wrong = ("switch", "set", "halt", "--tool", "refnd_order", "-r", "x")
+    refused = admin(*wrong)
+    said = admin(*wrong, "--anyway")
     [one] = admin("switch", "list", "--json").json()
     asked = admin("switch", "clear", one["id"], "-r", "misspelt", "--json").json()
     web.as_("operator")("proposal", "confirm", asked["id"])
 
     assert said.status == 0, said.err
-    assert "No live release has the tool 'refnd_order'" in said.err
+    assert refused.status != 0
+    assert "--anyway" in refused.err
+    assert "There is no tool 'refnd_order'. Did you mean" in said.err
     assert "refund_order" in said.err
     assert one["scope"]["tool"] == "refnd_order"
 
@@ -302,7 +306,18 @@ async def _register(url: str) -> None:
 
 
 def test_p11_switch_is_lifted_alone_on_the_database(admin: Keyturn) -> None:
-    admin("switch", "set", "halt", "--tool", "none", "-r", "x", "--id", "alone")
+    admin(
+        "switch",
+        "set",
+        "halt",
+        "--tool",
+        "none",
+        "-r",
+        "x",
+        "--id",
+        "alone",
+        "--anyway",
+    )
 
     said = admin("switch", "clear", "alone", "-r", "nobody else is here", "--alone")
 

@@ -24,6 +24,7 @@ class World:
     looked_up: list[str] = field(default_factory=list)
     unreadable: dict[str, list[Exception]] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict[str, float])
+    gates: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
 
     def readers(self, actor: Actor) -> "Ports":
         """Return readers alone."""
@@ -62,6 +63,8 @@ class Ports:
         order = path.rpartition("/")[2]
         # Once: the first read of a slow order takes these seconds.
         await asyncio.sleep(self.world.slow.pop(order, 0))
+        if order in self.world.gates:
+            await self.world.gates[order].wait()
         if self.world.unreadable.get(order):
             raise self.world.unreadable[order].pop(0)
         if path.startswith("/paid/"):

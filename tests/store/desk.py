@@ -40,7 +40,7 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-from orchestrator.store.turns import DraftedCall, Gated, Turn
+from orchestrator.store.turns import Committed, DraftedCall, Gated, Turn
 from orchestrator.switch import Switch
 from tests.databases import patient
 from tests.tenancy import declare
@@ -101,9 +101,8 @@ class Desk:
         """Commit a turn with these calls and return their gates."""
         seen: list[Gated] = []
 
-        def keep(gated: list[Gated], is_final: bool) -> str:  # noqa: FBT001 a fact
-            del is_final
-            seen.extend(gated)
+        def keep(made: Committed) -> str:
+            seen.extend(made.calls)
             return "{}"
 
         position = await steps.load(self.store, run=run, step=1, turn=turn)

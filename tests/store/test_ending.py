@@ -7,7 +7,7 @@ import pytest
 from orchestrator import canonical
 from orchestrator.store import runs, sending, steps, turns, undo
 from orchestrator.store.tables import ApprovalRow
-from orchestrator.store.turns import Turn
+from orchestrator.store.turns import Committed, Turn
 from orchestrator.store.undo import TooLate
 from tests.store.desk import Desk, person, refund
 
@@ -28,8 +28,8 @@ async def conclude(desk: Desk, run: str, *, ends_run: bool, read: int = 0) -> bo
         ends_run=ends_run,
     )
 
-    def keep(_gated: object, is_final: bool) -> str:  # noqa: FBT001 a fact
-        stood.append(is_final)
+    def keep(made: Committed) -> str:
+        stood.append(made.is_final)
         return "{}"
 
     await turns.commit(desk.store, last, keep, position)

@@ -1,14 +1,17 @@
 """Incidents: opened once for each source, closed by a person with a reason."""
 
 import asyncio
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from orchestrator.errors import InvalidValue, NotFound
-from orchestrator.store import incidents
-from orchestrator.store.incidents import IncidentClosed, NewIncident
-from orchestrator.store.tables import IncidentRow
-from tests.store.desk import Desk
+from orchestrator.store import alone, incidents, proposals
+from orchestrator.store.incidents import IncidentClosed, MayNotClose, NewIncident
+from orchestrator.store.tables import IncidentRow, PersonRow
+from orchestrator.store.tokens import NewToken
+from tests.store.desk import Desk, person
 
 TWICE = NewIncident(
     severity="high",
@@ -70,3 +73,108 @@ async def test_control_characters_are_refused(desk: Desk) -> None:
         await incidents.open_once(
             desk.store, TWICE.model_copy(update={"title": "a\x00b"}), by="system"
         )
+
+
+CRITICAL = TWICE.model_copy(
+    update={"severity": "critical", "tenant": None, "detail": {}, "source": "alarm"}
+)
+
+
+async def operators(desk: Desk, *names: str, **more: object) -> None:
+    """Open accounts that may close incidents."""
+    async with desk.store.write() as session:
+        for name in names:
+            fields: dict[str, Any] = {
+                "id": name,
+                "name": name.title(),
+                "email": f"{name}@example.org",
+                "role": "operator",
+                "created_at": desk.clock(),
+                **more,
+            }
+            session.add(PersonRow(**fields))
+
+
+async def close(desk: Desk, row: IncidentRow, who: str) -> IncidentRow:
+    return await incidents.close(
+        desk.store, row.id, by=who, reason="Seen.", tenant=None
+    )
+
+
+@pytest.mark.parametrize("who", ["opener", "named"])
+async def test_an_alarm_is_not_closed_by_whom_it_is_about(desk: Desk, who: str) -> None:
+    await operators(desk, "opener", "named", "other")
+    new = CRITICAL.model_copy(update={"named": ("named",)})
+    row, _ = await incidents.open_once(desk.store, new, by="opener")
+
+    with pytest.raises(MayNotClose, match=r"another person closes it\. Ask Other"):
+        await close(desk, row, who)
+
+    assert (await desk.rows(IncidentRow))[0].status == "open"
+    assert (await close(desk, row, "other")).status == "closed"
+
+
+async def test_an_alarm_about_the_only_one_stays_open_and_says_so(desk: Desk) -> None:
+    await operators(desk, "only")
+    new = CRITICAL.model_copy(update={"named": ("only",)})
+    row, _ = await incidents.open_once(desk.store, new, by="cli:root")
+
+    with pytest.raises(MayNotClose, match="keyturn user add"):
+        await close(desk, row, "only")
+
+
+async def test_an_alarm_is_not_closed_by_a_service_or_a_new_account(desk: Desk) -> None:
+    await operators(desk, "robot", kind="service")
+    await operators(desk, "new", approves_from=desk.clock() + timedelta(days=1))
+    row, _ = await incidents.open_once(desk.store, CRITICAL, by="system")
+
+    for who in ("robot", "new", "nobody"):
+        with pytest.raises(MayNotClose):
+            await close(desk, row, who)
+
+
+async def test_an_alarm_about_an_effect_names_who_had_it_done(desk: Desk) -> None:
+    run = await desk.approved(cents=600_00)
+    grant = await desk.do(run)
+    new = CRITICAL.model_copy(update={"detail": {"effect": grant.key}})
+
+    row, _ = await incidents.open_once(desk.store, new, by="system")
+
+    assert row.named == ["lea", "lou"]
+
+
+async def test_a_token_made_alone_for_a_person_is_an_alarm_that_names_them(
+    desk: Desk,
+) -> None:
+    await operators(desk, "ola")
+    _, is_loud = await alone.issue_token(
+        desk.store, "ola", NewToken(name="mine"), by="cli:root"
+    )
+
+    [row] = await desk.rows(IncidentRow, severity="critical")
+    assert is_loud
+    assert (row.named, row.opened_by) == (["ola"], "cli:root")
+    with pytest.raises(MayNotClose, match="about you"):
+        await close(desk, row, "ola")
+
+
+async def test_a_token_made_alone_for_a_service_is_no_alarm(desk: Desk) -> None:
+    await operators(desk, "robot", kind="service")
+
+    _, is_loud = await alone.issue_token(
+        desk.store, "robot", NewToken(name="feed"), by="cli:root"
+    )
+
+    assert (is_loud, await desk.rows(IncidentRow)) == (False, [])
+
+
+async def test_a_switch_lifted_alone_names_who_had_asked_for_it(desk: Desk) -> None:
+    await operators(desk, "ola")
+    await desk.switch("halt")
+    asker = person("ola", role="operator")
+    await proposals.to_clear(desk.store, "s1", asker, reason="over")
+
+    await alone.lift(desk.store, "s1", by="cli:root", reason="alone")
+
+    [row] = await desk.rows(IncidentRow)
+    assert row.named == ["ola"]

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.store import outbox, runs, steps, switches
 from orchestrator.store.tables import EffectRow, OutboxRow
-from tests.store.desk import Desk, note
+from tests.store.desk import Desk, note, refund
 
 MINUTE = timedelta(minutes=1)
 SCOPES = [
@@ -164,14 +164,14 @@ async def test_p03_two_switches_hold_until_both_are_lifted(desk: Desk) -> None:
     assert run in await bells(desk)
 
 
-async def test_p03_a_disabled_tool_is_told(desk: Desk) -> None:
-    run = await desk.approved()
+async def test_p03_what_is_drafted_of_a_disabled_tool_is_told(desk: Desk) -> None:
+    run = await desk.start()
     await desk.switch("disable", tool="refund")
 
-    answer = await desk.lease(run)
+    (gated,) = await desk.draft(run, refund())
 
-    assert answer.kind == "refused"
-    assert "switched off by an operator (look)" in str((await desk.call(run)).result)
+    assert gated.gate == "denied"
+    assert "switched off: look" in str((await desk.call(run)).result)
 
 
 async def test_p03_an_allowed_action_is_asked_about_where_a_switch_wants_it(
@@ -191,9 +191,10 @@ async def test_p03_an_allowed_action_is_asked_about_where_a_switch_wants_it(
 async def test_p03_a_stop_that_is_lifted_meanwhile_is_not_a_stop(desk: Desk) -> None:
     run = await desk.start()
     await desk.switch("halt")
+    seen = await steps.load(desk.store, run=run, step=1, turn=1)
     await switches.clear(desk.store, "s1", by="lea", reason="over")
 
-    assert not await steps.stop(desk.store, run, "switch s1")
+    assert not await steps.stop(desk.store, seen, "switch s1")
     assert (await desk.run(run)).status != "stopped"
 
 
@@ -203,8 +204,9 @@ async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
     found = [await desk.start() for _ in range(4)]
     for n in range(4):
         await desk.switch("halt", name=f"s{n}")
+        seen = await steps.load(desk.store, run=found[n], step=1, turn=1)
         stopped, rung = await asyncio.gather(
-            steps.stop(desk.store, found[n], f"switch s{n}"),
+            steps.stop(desk.store, seen, f"switch s{n}"),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 

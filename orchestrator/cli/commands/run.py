@@ -162,6 +162,9 @@ def _show_many(found: list[Item], *, as_json: bool) -> None:
 
 def _row(run: Item) -> list[object]:
     stopped = f" by {run['stopped_words']}" if run.get("stopped_by") else ""
+    held = cast("list[Item]", run.get("held_calls") or [])
+    if held and not stopped:
+        stopped = f", {held[0]['tool']} held by {held[0]['held_words']}"
     return [
         run["id"],
         run["workflow"],
@@ -174,4 +177,13 @@ def _row(run: Item) -> list[object]:
 
 
 def _show(run: Item, *, as_json: bool) -> None:
-    output.as_json(run) if as_json else output.pairs(run)
+    if as_json:
+        output.as_json(run)
+        return
+    held = cast("list[Item]", run.get("held_calls") or [])
+    words = [
+        f"{one['tool']} ({one['call']}) by {one['held_words']}, since "
+        f"{output.moment(one['held_at'])}"
+        for one in held
+    ]
+    output.pairs({**run, "held_calls": words})

@@ -60,6 +60,10 @@ def set_switch(  # noqa: PLR0913 options of a command
     switch: Annotated[
         str | None, typer.Option("--id", help="Its name; a new one where not given.")
     ] = None,
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="Also where a name in it is none that is known."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set a switch: when this returns, nothing that it holds begins to be sent."""
@@ -78,6 +82,7 @@ def set_switch(  # noqa: PLR0913 options of a command
         "value": value,
         "reason": reason,
         "until": until.astimezone().isoformat() if until else None,
+        "anyway": anyway,
     }
     name = switch or f"switch-{uuid4().hex[:12]}"
     with Api() as api:

@@ -22,7 +22,7 @@ from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.errors import in_words
 from orchestrator.policy import Role
-from orchestrator.store import people, sources, tokens
+from orchestrator.store import alone, people, sources
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
@@ -116,9 +116,14 @@ def token(
         typer.Option(help="Of a service: whom it starts runs for; may be repeated."),
     ] = None,
 ) -> None:
-    """Make an API token that acts as its owner; it is shown once."""
+    """Make an API token that acts as its owner; it is shown once.
 
-    async def work(store: Store) -> str:
+    No second person is asked: where it acts as a person who is not the only one here, a
+    critical incident is opened that names them.
+    """
+    by = f"{BY}:{getpass.getuser()}"
+
+    async def work(store: Store) -> tuple[str, bool]:
         async with store.read() as session:
             person = await people.by_email(session, email)
         if person is None:
@@ -129,9 +134,18 @@ def token(
             tenants=tuple(tenant or ()),
             ends_in=timedelta(days=days) if days else None,
         )
-        return (await tokens.issue(store, person.id, new, by=BY)).plain
+        made, is_loud = await alone.issue_token(store, person.id, new, by=by)
+        return made.plain, is_loud
 
-    output.line(with_store(work))
+    plain, is_loud = with_store(work)
+    output.line(plain)
+    if is_loud:
+        typer.echo(
+            f"Made alone, as {by}: a critical incident was opened, which somebody else "
+            f"than {email} reads and closes. They make tokens of their own under "
+            "Settings, or with `keyturn token create`.",
+            err=True,
+        )
 
 
 @app.command()

@@ -246,7 +246,7 @@ async def test_p11_proposals_are_listed_declined_and_withdrawn(
     assert [one["status"] for one in every.json()["items"]] == ["withdrawn", "declined"]
 
 
-async def test_a_name_that_no_live_release_has_is_set_and_warned_of(
+async def test_a_name_that_no_release_has_is_refused_and_set_anyway(
     http: httpx2.AsyncClient, desk: Desk, people: People
 ) -> None:
     del desk
@@ -255,11 +255,15 @@ async def test_a_name_that_no_live_release_has_is_set_and_warned_of(
 
     right = await http.put(f"{SWITCHES}/right", json=HALT, headers=headers)
     typo = await http.put(f"{SWITCHES}/typo", json=wrong, headers=headers)
+    anyway = await http.put(
+        f"{SWITCHES}/typo", json={**wrong, "anyway": True}, headers=headers
+    )
     listed = await http.get(SWITCHES, headers=headers)
 
     assert (right.status_code, right.json()["warnings"]) == (200, [])
-    assert typo.status_code == 200
-    [warning] = typo.json()["warnings"]
-    assert "No live release has the tool 'refnd_order'" in warning
+    assert (typo.status_code, anyway.status_code) == (422, 200)
+    assert "There is no tool 'refnd_order'. Did you mean" in typo.json()["detail"]
+    [warning] = anyway.json()["warnings"]
+    assert warning in typo.json()["detail"]
     assert "refund_order" in warning
     assert {one["author_name"] for one in listed.json()["items"]} == {"Olga"}

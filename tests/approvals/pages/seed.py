@@ -143,7 +143,7 @@ async def take_turn(
         duration_ms=1_640,
     )
     await turns.commit(
-        store, turn, lambda gated, _: f'{{"calls": {len(gated)}}}', position
+        store, turn, lambda made: f'{{"calls": {len(made.calls)}}}', position
     )
 
 

@@ -40,6 +40,14 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_kind"), "audit", ["kind"], unique=False)
     op.create_index(op.f("ix_audit_run"), "audit", ["run"], unique=False)
     op.create_table(
+        "counters",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "subject", "kind"),
+    )
+    op.create_table(
         "idempotency",
         sa.Column("person", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
@@ -55,10 +63,11 @@ def upgrade() -> None:
         sa.Column("severity", sa.String(), nullable=False),
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
-        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("detail", sa.ScrubbedJson(), nullable=False),
         sa.Column("tenant", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("opened_by", sa.String(), nullable=False),
+        sa.Column("named", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_by", sa.String(), nullable=True),
@@ -92,14 +101,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_matchings_status"), "matchings", ["status"], unique=False)
     op.create_table(
-        "counters",
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("subject", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", "subject", "kind"),
-    )
-    op.create_table(
         "meters",
         sa.Column("scope", sa.String(), nullable=False),
         sa.Column("held_tokens", sa.BigInteger(), nullable=False),
@@ -123,7 +124,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("last_error", sa.Scrubbed(), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("dead_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -191,6 +192,13 @@ def upgrade() -> None:
         op.f("ix_releases_workflow"), "releases", ["workflow"], unique=False
     )
     op.create_table(
+        "served",
+        sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("priced", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("provider"),
+    )
+    op.create_table(
         "sign_in_attempts",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
@@ -212,16 +220,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
-        "tenants",
-        sa.Column("key", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("is_rehearsal", sa.Boolean(), nullable=False),
-        sa.Column("declared_by", sa.String(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("key"),
-        sa.UniqueConstraint("name"),
-    )
-    op.create_table(
         "switches",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("scope", sa.JSON(), nullable=False),
@@ -238,6 +236,16 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_switches_cleared_at"), "switches", ["cleared_at"], unique=False
+    )
+    op.create_table(
+        "tenants",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("is_rehearsal", sa.Boolean(), nullable=False),
+        sa.Column("declared_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+        sa.UniqueConstraint("name"),
     )
     op.create_table(
         "webhooks",
@@ -276,8 +284,8 @@ def upgrade() -> None:
         sa.Column("code_version", sa.String(), nullable=False),
         sa.Column("input", sa.String(), nullable=False),
         sa.Column("output", sa.JSON(), nullable=True),
-        sa.Column("handed_off", sa.JSON(), nullable=True),
-        sa.Column("failure", sa.String(), nullable=True),
+        sa.Column("handed_off", sa.ScrubbedJson(), nullable=True),
+        sa.Column("failure", sa.Scrubbed(), nullable=True),
         sa.Column("started_by", sa.String(), nullable=True),
         sa.Column("compensates", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -286,7 +294,7 @@ def upgrade() -> None:
         sa.Column("tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_microusd", sa.BigInteger(), nullable=False),
         sa.Column("use_safer_model", sa.Boolean(), nullable=False),
-        sa.Column("failing", sa.JSON(), nullable=True),
+        sa.Column("failing", sa.ScrubbedJson(), nullable=True),
         sa.ForeignKeyConstraint(
             ["release"],
             ["releases.hash"],
@@ -395,6 +403,7 @@ def upgrade() -> None:
         sa.Column("usable_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("undo_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("consumed_by", sa.String(), nullable=True),
+        sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_because", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
@@ -436,7 +445,7 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_microusd", sa.BigInteger(), nullable=False),
-        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("error", sa.Scrubbed(), nullable=True),
         sa.Column("failure", sa.String(), nullable=True),
         sa.Column("saw", sa.JSON(), server_default="[]", nullable=False),
         sa.Column("reply", sa.JSON(), nullable=True),
@@ -470,6 +479,9 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(), nullable=True),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("result", sa.String(), nullable=True),
+        sa.Column("held_by", sa.String(), nullable=True),
+        sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held_seen", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -480,6 +492,14 @@ def upgrade() -> None:
     )
     op.create_index(
         "calls_by_arguments", "calls", ["run", "arguments_hash"], unique=False
+    )
+    op.create_index(
+        "calls_held",
+        "calls",
+        ["held_by"],
+        unique=False,
+        sqlite_where=sa.text("held_by IS NOT NULL"),
+        postgresql_where=sa.text("held_by IS NOT NULL"),
     )
     op.create_table(
         "customer_messages",
@@ -530,7 +550,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("idempotent_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("receipt", sa.JSON(), nullable=True),
-        sa.Column("error", sa.String(), nullable=True),
+        sa.Column("error", sa.Scrubbed(), nullable=True),
         sa.Column("evidence", sa.String(), nullable=True),
         sa.Column("recorded_by", sa.String(), nullable=True),
         sa.Column("later", sa.JSON(), nullable=True),
@@ -551,21 +571,18 @@ def upgrade() -> None:
         ["tenant", "customer", "created_at"],
         unique=False,
     )
-    op.create_index("effects_by_end", "effects", ["status", "ended_at"], unique=False)
-    op.create_index(
-        "effects_by_status", "effects", ["status", "created_at"], unique=False
-    )
-    op.create_index(
-        "effects_by_subject",
-        "effects",
-        ["subject_key", "created_at"],
-        unique=False,
-    )
     op.create_index(
         "effects_by_customer_key",
         "effects",
         ["customer_key", "created_at"],
         unique=False,
+    )
+    op.create_index("effects_by_end", "effects", ["status", "ended_at"], unique=False)
+    op.create_index(
+        "effects_by_status", "effects", ["status", "created_at"], unique=False
+    )
+    op.create_index(
+        "effects_by_subject", "effects", ["subject_key", "created_at"], unique=False
     )
     op.create_index(
         op.f("ix_effects_reopened_at"), "effects", ["reopened_at"], unique=False
@@ -626,7 +643,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("last_error", sa.Scrubbed(), nullable=True),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["run"],
@@ -645,12 +662,22 @@ def upgrade() -> None:
         sa.Column("instructions", sa.String(), nullable=False),
         sa.Column("output_schema", sa.JSON(), nullable=True),
         sa.Column("output", sa.JSON(), nullable=True),
+        sa.Column("held_by", sa.String(), nullable=True),
+        sa.Column("held_seen", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["run"],
             ["runs.id"],
         ),
         sa.PrimaryKeyConstraint("run", "step"),
+    )
+    op.create_index(
+        "steps_held",
+        "steps",
+        ["held_by"],
+        unique=False,
+        sqlite_where=sa.text("held_by IS NOT NULL"),
+        postgresql_where=sa.text("held_by IS NOT NULL"),
     )
     op.create_table(
         "turns",
@@ -733,6 +760,12 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_decisions_approval"), table_name="decisions")
     op.drop_table("decisions")
     op.drop_table("turns")
+    op.drop_index(
+        "steps_held",
+        table_name="steps",
+        sqlite_where=sa.text("held_by IS NOT NULL"),
+        postgresql_where=sa.text("held_by IS NOT NULL"),
+    )
     op.drop_table("steps")
     op.drop_index("outbox_due", table_name="outbox")
     op.drop_index(op.f("ix_outbox_run"), table_name="outbox")
@@ -756,10 +789,17 @@ def downgrade() -> None:
     op.drop_index("effects_by_subject", table_name="effects")
     op.drop_index("effects_by_status", table_name="effects")
     op.drop_index("effects_by_end", table_name="effects")
+    op.drop_index("effects_by_customer_key", table_name="effects")
     op.drop_index("effects_by_customer", table_name="effects")
     op.drop_table("effects")
     op.drop_index(op.f("ix_customer_messages_run"), table_name="customer_messages")
     op.drop_table("customer_messages")
+    op.drop_index(
+        "calls_held",
+        table_name="calls",
+        sqlite_where=sa.text("held_by IS NOT NULL"),
+        postgresql_where=sa.text("held_by IS NOT NULL"),
+    )
     op.drop_index("calls_by_arguments", table_name="calls")
     op.drop_table("calls")
     op.drop_index(op.f("ix_attempts_lease_until"), table_name="attempts")
@@ -783,23 +823,23 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_runs_created_at"), table_name="runs")
     op.drop_table("runs")
     op.drop_table("webhooks")
+    op.drop_table("tenants")
     op.drop_index(op.f("ix_switches_cleared_at"), table_name="switches")
     op.drop_table("switches")
+    op.drop_table("sources")
     op.drop_index(op.f("ix_sign_in_attempts_key"), table_name="sign_in_attempts")
     op.drop_index(op.f("ix_sign_in_attempts_at"), table_name="sign_in_attempts")
     op.drop_table("sign_in_attempts")
+    op.drop_table("served")
     op.drop_index(op.f("ix_releases_workflow"), table_name="releases")
     op.drop_table("releases")
     op.drop_index(op.f("ix_proposals_status"), table_name="proposals")
     op.drop_table("proposals")
-    op.drop_table("tenants")
-    op.drop_table("sources")
     op.drop_table("people")
     op.drop_index("notices_due", table_name="notices")
     op.drop_index("notices_by_target", table_name="notices")
     op.drop_index(op.f("ix_notices_approval"), table_name="notices")
     op.drop_table("notices")
-    op.drop_table("counters")
     op.drop_table("meters")
     op.drop_index(op.f("ix_matchings_status"), table_name="matchings")
     op.drop_index(op.f("ix_matchings_asked_at"), table_name="matchings")
@@ -808,6 +848,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_incidents_status"), table_name="incidents")
     op.drop_table("incidents")
     op.drop_table("idempotency")
+    op.drop_table("counters")
     op.drop_index(op.f("ix_audit_run"), table_name="audit")
     op.drop_index(op.f("ix_audit_kind"), table_name="audit")
     op.drop_index(op.f("ix_audit_at"), table_name="audit")

@@ -1,0 +1,249 @@
+"""Holds in the record: what stands still, since when, and whom lifting rings.
+
+A hold is recorded with what it holds: a call, or the step whose next turn, or whose
+run's end, it keeps. A run is stopped while all that it could do is held.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, or_, select, union, update
+
+from orchestrator import hold
+from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.status import ENDED_RUNS, RunStatus
+from orchestrator.store import outbox
+from orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
+
+# P9: no decision holds longer than a week, whatever pauses there were.
+LONGEST_USABLE = timedelta(days=7)
+
+
+async def hold_call(  # noqa: PLR0913 what is held by what, and since when
+    session: AsyncSession,
+    run: RunRow,
+    call: CallRow,
+    by: str,
+    *,
+    since: datetime,
+    now: datetime,
+) -> None:
+    """Record what holds a call of a locked run; the clocks of its approval stop.
+
+    `since` is when that began to hold, which may be before anybody looked.
+    """
+    call.held_by, call.held_seen = by, now
+    call.held_at = call.held_at or max(since, call.created_at)
+    for approval in await _waiting(session, run.id, call):
+        if approval.held_at is None:
+            began = approval.closed_at or approval.created_at
+            approval.held_at = max(call.held_at, began)
+    await settle(session, run, now=now, status="waiting")
+
+
+async def free_call(
+    session: AsyncSession, run: RunRow, call: CallRow, *, now: datetime
+) -> None:
+    """Record that nothing holds a call of a locked run any more."""
+    if call.held_by is None:
+        return
+    # From when the run as a whole was stopped, its own clock counts.
+    until = min(now, run.stopped_at or now)
+    for approval in await _waiting(session, run.id, call):
+        if approval.held_at is not None:
+            _move(approval, since=approval.held_at, until=until)
+            approval.held_at = None
+    call.held_by = call.held_at = call.held_seen = None
+
+
+async def hold_step(
+    session: AsyncSession, run: RunRow, step: StepRow | None, by: str, *, now: datetime
+) -> None:
+    """Record what keeps a step's next turn, or the run's end, from coming."""
+    if step is None:
+        stop(run, by, now=now)
+        return
+    step.held_by, step.held_seen = by, now
+    await settle(session, run, now=now, status="waiting")
+
+
+async def settle(
+    session: AsyncSession,
+    run: RunRow,
+    *,
+    now: datetime,
+    status: RunStatus | None = None,
+) -> None:
+    """Say whether a locked run is stopped: paused, or all that it could do is held.
+
+    One that was stopped goes on as `status`; None leaves one that waits to be picked up.
+    """
+    if run.status in ENDED_RUNS:
+        return
+    by = (
+        hold.by_pause(run.paused_by)
+        if run.paused_by is not None
+        else await _holds_all(session, run.id)
+    )
+    if by is not None:
+        stop(run, by, now=now)
+    elif run.status == "stopped" or (run.status == "queued" and status is not None):
+        await go_on(session, run, status=status or "waiting", now=now)
+
+
+def stop(run: RunRow, by: str, *, now: datetime) -> None:
+    """Mark a run as held as a whole; its clocks stop."""
+    run.status, run.stopped_by = "stopped", by
+    run.stopped_at = run.stopped_at or now
+
+
+async def go_on(
+    session: AsyncSession, run: RunRow, *, status: RunStatus, now: datetime
+) -> None:
+    """Mark a run that was held, or waits to be picked up, as `status`.
+
+    The deadlines of what waits move by the time it was held (P9).
+    """
+    if run.status not in ("stopped", "queued"):
+        return
+    if run.stopped_at is not None:
+        await _move_all(session, run, since=run.stopped_at, now=now)
+    run.stopped_at = run.stopped_by = None
+    run.status = status
+
+
+async def clear(session: AsyncSession, run: str) -> None:
+    """Forget what held a run that ends."""
+    for table, nothing in (
+        (CallRow, {"held_by": None, "held_at": None, "held_seen": None}),
+        (StepRow, {"held_by": None, "held_seen": None}),
+    ):
+        held = update(table).where(
+            col(table.run) == run, col(table.held_by).is_not(None)
+        )
+        await session.execute(held.values(**nothing))
+
+
+async def ring(
+    session: AsyncSession, by: Collection[str], *, now: datetime
+) -> list[str]:
+    """Ring every open run of which any of these holds anything; return their ids."""
+    runs = list((await session.execute(_held_by(by))).scalars())
+    for run in runs:
+        outbox.add(session, "resume", run, at=now)
+    return runs
+
+
+def _held_by(by: Collection[str]):  # noqa: ANN202 an SQL statement
+    held = union(
+        select(RunRow.id).where(col(RunRow.stopped_by).in_(by)),
+        select(CallRow.run).where(
+            col(CallRow.held_by).in_(by), col(CallRow.held_by).is_not(None)
+        ),
+        select(StepRow.run).where(
+            col(StepRow.held_by).in_(by), col(StepRow.held_by).is_not(None)
+        ),
+    ).subquery()
+    return (
+        select(RunRow.id)
+        .where(
+            col(RunRow.id).in_(select(held.c[0])), col(RunRow.status).not_in(ENDED_RUNS)
+        )
+        .order_by(col(RunRow.id))
+    )
+
+
+async def of_runs(
+    session: AsyncSession, runs: Collection[str]
+) -> dict[str, list[CallRow]]:
+    """Return the calls that something holds, in their order, by run."""
+    query = (
+        select(CallRow)
+        .where(col(CallRow.run).in_(runs), col(CallRow.held_by).is_not(None))
+        .order_by(col(CallRow.run), col(CallRow.turn), col(CallRow.index))
+    )
+    found: dict[str, list[CallRow]] = {}
+    for call in (await session.execute(query)).scalars():
+        found.setdefault(call.run, []).append(call)
+    return found
+
+
+async def of_approval(session: AsyncSession, approval: ApprovalRow) -> str | None:
+    """Return what holds the call of an approval, or None."""
+    call = await session.get(CallRow, (approval.run, approval.turn, approval.index))
+    return call.held_by if call is not None else None
+
+
+async def has_held_siblings(session: AsyncSession, run: str) -> bool:
+    """Tell whether anything holds a call of the run."""
+    query = select(CallRow.run).where(
+        col(CallRow.run) == run,
+        col(CallRow.held_by).is_not(None),
+        col(CallRow.status) == "open",
+    )
+    return (await session.execute(query.limit(1))).first() is not None
+
+
+async def _holds_all(session: AsyncSession, run: str) -> str | None:
+    """Return what holds the first of all that the run could do; None: something is free.
+
+    A step whose turn has open calls waits for them; else its next turn is what is held.
+    """
+    await session.flush()
+    calls = select(CallRow.turn, CallRow.held_by).where(
+        col(CallRow.run) == run, col(CallRow.status) == "open"
+    )
+    open_calls = (await session.execute(calls)).all()
+    steps = select(StepRow.step, StepRow.held_by).where(
+        col(StepRow.run) == run,
+        or_(col(StepRow.output).is_(None), col(StepRow.held_by).is_not(None)),
+    )
+    busy = {(turn - 1) // TURNS_PER_STEP + 1 for turn, _ in open_calls}
+    found = [by for _, by in open_calls]
+    found += [
+        by for step, by in (await session.execute(steps)).all() if step not in busy
+    ]
+    return found[0] if found and all(by is not None for by in found) else None
+
+
+async def _waiting(
+    session: AsyncSession, run: str, call: CallRow | None = None
+) -> list[ApprovalRow]:
+    query = select(ApprovalRow).where(
+        col(ApprovalRow.run) == run,
+        col(ApprovalRow.status).in_(("pending", "approved")),
+        col(ApprovalRow.consumed_by).is_(None),
+    )
+    if call is not None:
+        query = query.where(
+            col(ApprovalRow.turn) == call.turn, col(ApprovalRow.index) == call.index
+        )
+    return list((await session.execute(query)).scalars())
+
+
+async def _move_all(
+    session: AsyncSession, run: RunRow, *, since: datetime, now: datetime
+) -> None:
+    for approval in await _waiting(session, run.id):
+        if approval.held_at is None:
+            _move(approval, since=since, until=now)
+        else:
+            # Its call is held still: what has passed so far counts once.
+            _move(approval, since=min(approval.held_at, since), until=now)
+            approval.held_at = now
+
+
+def _move(approval: ApprovalRow, *, since: datetime, until: datetime) -> None:
+    # Only the part of its own life counts: what was asked in a pause moves less.
+    began = approval.closed_at or approval.created_at
+    held = max(until - max(since, began), timedelta(0))
+    if approval.undo_until is not None and approval.undo_until > since:
+        approval.undo_until += held
+    if approval.usable_until is None:
+        approval.answer_by += held
+        if approval.warn_at is not None:
+            approval.warn_at += held
+    else:
+        latest = began + LONGEST_USABLE
+        approval.usable_until = min(approval.usable_until + held, latest)

@@ -1,0 +1,25 @@
+"""What a tool reads is declared by names, not by the letters of one."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from orchestrator import ToolContext, tool
+from orchestrator.errors import ContractError
+
+
+class Nothing(BaseModel):
+    """No fields."""
+
+
+@pytest.mark.parametrize("corpora", ["help", b"help", {"help", 1}, {" "}, 5], ids=repr)
+def test_corpora_that_are_no_names_are_refused_where_declared(corpora: Any) -> None:
+    async def look_up(call: Nothing, context: ToolContext) -> Nothing:
+        del context
+        return call
+
+    with pytest.raises(ContractError, match=r"'look_up' declares corpora=.*as a set"):
+        tool(authority="read_only", owner="t", description="d", corpora=corpora)(
+            look_up
+        )
