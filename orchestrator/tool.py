@@ -180,7 +180,7 @@ def _declare(function: Function, options: ToolOptions) -> Tool:
     call_type, result_type = _signature(function, name)
     given: dict[str, Any] = {**options}
     given["description"] = options.get("description") or inspect.getdoc(function) or ""
-    given["corpora"] = frozenset(options.get("corpora", ()))
+    given["corpora"] = _corpora(name, options.get("corpora", ()))
     tool_check.check(name, given, call_type, result_type)
     declared = Tool(
         name=name, function=function, input=call_type, output=result_type, **given
