@@ -6,7 +6,7 @@ from playwright.async_api import expect
 from orchestrator.store import approvals
 from orchestrator.store.engine import Store
 from tests.approvals.pages.seed import Seed
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, read_on
 
 SETTLE_MS = 800
 
@@ -52,6 +52,7 @@ async def test_a_draft_kept_sends_the_edit_and_nothing_else(
     await page.locator("#edit > summary").click()
     await expect(page.locator("#approve")).to_be_hidden()
     await page.wait_for_timeout(SETTLE_MS)
+    await read_on(page)
 
     await page.locator("#approve-edited").click()
     await page.wait_for_url("**?done=**")
