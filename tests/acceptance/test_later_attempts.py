@@ -22,7 +22,7 @@ from activities.llm.simulator import SimRequest, SimStep, call, running_simulato
 from tests.acceptance.installation import Installation, installation
 from tests.engine.stage import DONE, refund_of
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 WITHIN_S = 120
 # What the provider says to the second request of an order of this name.
@@ -139,7 +139,8 @@ def start(installed: Installation, order: str) -> str:
         "customer_id": f"c-{order}",
         "text": f"Top up {order}, please.",
     }
-    return installed.start_run({"workflow": "desk", "input": ticket}).id
+    body = {"workflow": "desk", "source": "test", "external_id": order}
+    return installed.start_run({**body, "input": ticket}).id
 
 
 def kill_effect_worker(installed: Installation) -> None:
