@@ -13,7 +13,15 @@ from approvals.comparison import Comparison
 from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
 from orchestrator.pace import Every, Pace
-from orchestrator.store import deadlines, meters, outbox, reassigning, sending, switches
+from orchestrator.store import (
+    deadlines,
+    many,
+    meters,
+    outbox,
+    reassigning,
+    sending,
+    switches,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.outbox import Delivery
 from workflows.messages import RunStart
@@ -21,6 +29,8 @@ from workflows.messages import RunStart
 # What a living process commits it delivers itself, at once: this finds what the dead
 # left, what is rung again, and what time alone brings.
 SWEEP = Pace(busy_s=1.0, idle_s=5.0)
+# So long in each look all runs that match are worked off; other things wait, too.
+WORK_S = 0.5
 # Whom the system picked seldom loses the right to decide; a run seldom ends while
 # another loop of it sends.
 MEND_EVERY_S = 15.0
@@ -67,6 +77,7 @@ class Deliverer:
 
     async def _sweep_once(self) -> int:
         found = await self._deliver_all()
+        found += await self.work()
         found += await deadlines.warn(self.store)
         if self.mending.is_due():
             await reassigning.mend(self.store)
@@ -93,6 +104,14 @@ class Deliverer:
         except (RPCError, OSError, RuntimeError) as error:
             log.warning("compare.temporal_away", error=str(error))
             return 0
+
+    async def work(self) -> int:
+        """Work off what is asked of all runs that match, a while; return the batches."""
+        clock, batches = asyncio.get_running_loop().time, 0
+        until = clock() + WORK_S
+        while clock() < until and await many.work(self.store):
+            batches += 1
+        return batches
 
     async def begin(self, run: str, workflow: str) -> None:
         """Start a run's execution under its id; one that is there is left alone."""

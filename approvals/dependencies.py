@@ -12,12 +12,18 @@ from starlette.types import Scope
 from approvals.auth.oidc import OpenIdProvider
 from approvals.delivery import Deliverer
 from approvals.metrics import Latency
+from approvals.watcher import Watcher
 from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
+from orchestrator.store import many
 from orchestrator.store.engine import Store
+from orchestrator.store.many import NewBulk
+from orchestrator.store.tables import BulkRow
 
 log = structlog.get_logger()
+# Few runs are all reached within the answer to who asked for it.
+AT_ONCE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Parts:
     signer: Signer
     oidc: OpenIdProvider | None = None
     latency: Latency = field(default_factory=Latency, repr=False)
+    watcher: Watcher = field(default_factory=Watcher, repr=False)
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False
     )
@@ -43,8 +50,23 @@ class Parts:
         if self.deliverer is not None:
             self._start(_deliver(self.deliverer, run))
 
+    async def bulk(self, new: NewBulk) -> BulkRow:
+        """Begin with all runs that match, and do the first of them in this answer.
+
+        The rest is done beside other work, by whichever process sweeps.
+        """
+        row = await many.begin(self.store, new)
+        clock = asyncio.get_running_loop().time
+        until = clock() + AT_ONCE_S
+        while await many.work(self.store) and clock() < until:
+            pass
+        self.deliver_soon()
+        async with self.store.read() as session:
+            return await many.get(session, row.id, tenant=None)
+
     async def finish(self) -> None:
         """End what still goes on beside the answers; what it leaves is swept."""
+        await self.watcher.finish()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,26 +1,19 @@
 """Live pages: a line to the browser each time that what it shows has changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from fastapi.sse import ServerSentEvent
 
 from approvals.auth.standing import ASK_EVERY_S, IsLetIn
 from orchestrator.errors import StoreUnavailable
 
-LOOK_EVERY_S = 1.0
 # Then the browser connects again.
 LONGEST_S = 600
 
-Fingerprint = Callable[[], Awaitable[str]]
-
 
 async def changes(
-    fingerprint: Fingerprint,
-    seen: str,
-    *,
-    is_let_in: IsLetIn,
-    every_s: float = LOOK_EVERY_S,
+    following: AsyncIterator[str], seen: str, *, is_let_in: IsLetIn
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield `changed` whenever the fingerprint differs from what the page showed.
 
@@ -28,18 +21,15 @@ async def changes(
     when whoever listens would be let in no more, or as another than they were.
     """
     clock = asyncio.get_running_loop().time
-    ask_at = clock()
-    for _ in range(int(LONGEST_S / every_s)):
+    ask_at, end_at = clock(), clock() + LONGEST_S
+    async for now in following:
         try:
-            now = await fingerprint()
-            if now != seen or clock() >= ask_at:
-                if not await is_let_in():
-                    return
-                ask_at = clock() + ASK_EVERY_S
+            is_due = now != seen or clock() >= ask_at
+            if clock() >= end_at or (is_due and not await is_let_in()):
+                return
         except StoreUnavailable:
-            # The page stays as it is; it hears of changes when the store is back.
-            now = seen
+            continue
+        ask_at = clock() + ASK_EVERY_S if is_due else ask_at
         if now != seen:
             seen = now
             yield ServerSentEvent(event="changed", raw_data=now)
-        await asyncio.sleep(every_s)

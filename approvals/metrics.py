@@ -52,13 +52,13 @@ def _template(scope: Scope) -> str:
 def exposition(latency: Latency, figures: Figures) -> bytes:
     """Return all figures in Prometheus' text format."""
     registry = CollectorRegistry()
-    _labelled(registry, "keyturn_runs", "Runs.", "status", figures.runs)
-    _labelled(registry, "keyturn_approvals", "Approvals.", "status", figures.approvals)
-    _labelled(registry, "keyturn_effects", "Effects.", "status", figures.effects)
+    _labelled(registry, "keyturn_runs", "Open runs.", "status", figures.runs)
     _labelled(
-        registry, "keyturn_decisions", "Decisions.", "decision", figures.decisions
+        registry, "keyturn_approvals", "Open approvals.", "status", figures.approvals
     )
+    _labelled(registry, "keyturn_effects", "Open effects.", "status", figures.effects)
     for name, words, value in (
+        ("handoffs", "In the hands of people, not settled.", figures.handoffs),
         ("approvals_pending", "Waiting.", figures.approvals.get("pending", 0)),
         ("approvals_oldest_seconds", "Age of the oldest.", figures.oldest_pending_s),
         ("outbox_backlog", "Not yet acted on.", figures.outbox),

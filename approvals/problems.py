@@ -42,6 +42,7 @@ from orchestrator.store.handoffs import InOtherHands, NotHandedOff
 from orchestrator.store.idempotency import KeyInUse, KeyReused
 from orchestrator.store.incidents import IncidentClosed, MayNotClose
 from orchestrator.store.lookups import NoLookUp
+from orchestrator.store.many import BulkEnded
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
@@ -108,6 +109,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NoMoreTime: 409,
     NobodyElse: 409,
     RunEnded: 409,
+    BulkEnded: 409,
     NotStarted: 409,
     ExternalIdReused: 409,
     TenantDeclared: 409,

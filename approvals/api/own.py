@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from approvals.api.json_route import StrictRoute
-from approvals.api.paging import Page
+from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, problems
 from approvals.api.text import PathId
 from approvals.auth import accounts
@@ -60,15 +60,20 @@ class ChangePassword(BaseModel):
 
 
 @router.get("/me/sessions")
-async def list_sessions(person: Own, store: StoreDep) -> Page[Session]:
-    """List where you are signed in, latest seen first."""
-    rows = await sessions.listing(store, person.id)
-    wanted = set(Session.model_fields) - {"is_this"}
+async def list_sessions(
+    person: Own, store: StoreDep, wanted: Annotated[Paged, Query()]
+) -> Page[Session]:
+    """List where you are signed in, the latest sign-in first."""
+    rows = sorted(
+        await sessions.listing(store, person.id), key=lambda row: row.id, reverse=True
+    )
+    behind = [one for one in rows if wanted.cursor is None or one.id < wanted.cursor]
+    fields = set(Session.model_fields) - {"is_this"}
     items = [
-        Session(**row.model_dump(include=wanted), is_this=row.id == person.session)
-        for row in rows
+        Session(**row.model_dump(include=fields), is_this=row.id == person.session)
+        for row in behind[: wanted.one_more]
     ]
-    return Page(items=items, next=None)
+    return page(items, wanted, lambda one: one.id)
 
 
 @router.post("/me/sessions:end")
@@ -105,4 +110,4 @@ async def change_password(
     except WrongPassword as error:
         # As a field that does not fit: whoever asks is signed in, so 401 says too much.
         raise InvalidValue(f"old: {error}") from error
-    return await list_sessions(person, store)
+    return await list_sessions(person, store, Paged())

@@ -1,32 +1,31 @@
 """Pausing, resuming and cancelling: one run, or all that match."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Protocol
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Annotated, Protocol, cast
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, model_validator
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from approvals.api import run_body, tenancy
 from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
+from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.run_body import Run
-from approvals.api.tenancy import VisibleRun
-from approvals.api.text import Line, Reason
+from approvals.api.tenancy import Reader, VisibleRun
+from approvals.api.text import Line, PathId, Reason
 from approvals.auth.visitor import require
-from approvals.dependencies import Parts, PartsDep
+from approvals.dependencies import Parts, PartsDep, StoreDep
 from orchestrator.status import RunStatus
 from orchestrator.store import many, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.many import Verb
-from orchestrator.store.runs import Filter, RunEnded
-from orchestrator.store.tables import RunRow
+from orchestrator.store.many import NewBulk, State, Verb
+from orchestrator.store.runs import Filter
+from orchestrator.store.tables import BulkRow, RunRow
 
 router = APIRouter(tags=["runs"], route_class=StrictRoute)
-
-# So many runs are acted on in one request; the answer says whether there are more.
-BATCH = 500
 
 Holder = Annotated[Person, Depends(require("runs.hold"))]
 ManyHolder = Annotated[Person, Depends(require("runs.hold_many"))]
@@ -40,8 +39,8 @@ class Because(BaseModel):
     reason: Reason
 
 
-class Which(BaseModel):
-    """Which open runs; at least one field is set."""
+class Matching(BaseModel):
+    """What runs match; null matches any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +48,10 @@ class Which(BaseModel):
     status: RunStatus | None = None
     tenant: Line | None = None
     customer: Line | None = None
+
+
+class Which(Matching):
+    """Which open runs; at least one field is set."""
 
     @model_validator(mode="after")
     def _names_something(self) -> "Which":
@@ -69,23 +72,23 @@ class ManyBecause(BaseModel):
     reason: Reason
 
 
-class Result(BaseModel):
-    """What became of one run; `problem` where it ended meanwhile."""
+class Bulk(BaseModel):
+    """All runs that match: how many they were, and how many are reached by now."""
 
     model_config = ConfigDict(frozen=True)
 
-    run: str
-    status: str
-    problem: str | None
-
-
-class Results(BaseModel):
-    """What became of each; `more` runs match: ask again."""
-
-    model_config = ConfigDict(frozen=True)
-
-    items: list[Result]
-    more: bool
+    id: str
+    verb: Verb
+    filter: Matching
+    reason: str
+    by: str
+    state: State
+    total: int = Field(description="How many matched when it was asked")
+    done: int
+    left: int
+    created_at: datetime
+    ended_at: datetime | None
+    stopped_by: str | None = Field(description="Who stopped it, or asked otherwise")
 
 
 class _Act(Protocol):
@@ -121,26 +124,67 @@ async def cancel_run(
     return await _one(parts, row, runs.cancel, person, body)
 
 
-@router.post("/runs:pause", dependencies=ONCE, responses={**BODY, **STATE})
-async def pause_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Results:
-    """Hold the open runs that match."""
-    return await _all(parts, "pause", runs.pause, person, body)
+BULK = {**BODY, **STATE}
 
 
-@router.post("/runs:resume", dependencies=ONCE, responses={**BODY, **STATE})
-async def resume_runs(
-    body: ManyBecause, person: ManyHolder, parts: PartsDep
-) -> Results:
-    """Let the paused runs that match go on."""
-    return await _all(parts, "resume", runs.resume, person, body)
+@router.post("/runs:pause", status_code=202, dependencies=ONCE, responses=BULK)
+async def pause_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Bulk:
+    """Hold the open runs that match, from this answer on; later ones are not held.
+
+    Each run's own record follows in batches: `done` of `total`.
+    """
+    return await _all(parts, "pause", person, body)
 
 
-@router.post("/runs:cancel", dependencies=ONCE, responses={**BODY, **STATE})
-async def cancel_runs(
-    body: ManyBecause, person: ManyHolder, parts: PartsDep
-) -> Results:
-    """End the open runs that match."""
-    return await _all(parts, "cancel", runs.cancel, person, body)
+@router.post("/runs:resume", status_code=202, dependencies=ONCE, responses=BULK)
+async def resume_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Bulk:
+    """Let the paused runs that match go on, at the pace at which they are heard."""
+    return await _all(parts, "resume", person, body)
+
+
+@router.post("/runs:cancel", status_code=202, dependencies=ONCE, responses=BULK)
+async def cancel_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Bulk:
+    """End the open runs that match; none of them begins to send from this answer on."""
+    return await _all(parts, "cancel", person, body)
+
+
+@router.get("/bulks")
+async def list_bulks(
+    person: Reader, store: StoreDep, wanted: Annotated[Paged, Query()]
+) -> Page[Bulk]:
+    """List pauses, resumes and cancels of all that match, newest first."""
+    async with store.read() as session:
+        rows = await many.listing(
+            session, tenant=person.tenant, limit=wanted.one_more, before=wanted.cursor
+        )
+    return page([bulk_body(row) for row in rows], wanted, lambda one: one.id)
+
+
+@router.get("/bulks/{id}", responses=ONE)
+async def show_bulk(id: PathId, person: Reader, store: StoreDep) -> Bulk:  # noqa: A002 the path's name
+    """Show how far one of them is."""
+    async with store.read() as session:
+        return bulk_body(await many.get(session, id, tenant=person.tenant))
+
+
+@router.post("/bulks/{id}:stop", dependencies=ONCE, responses={**ONE, **STATE})
+async def stop_bulk(id: PathId, person: ManyHolder, store: StoreDep) -> Bulk:  # noqa: A002 the path's name
+    """Let it reach no more runs; those that it reached stay as they are."""
+    return bulk_body(await many.stop(store, id, by=person.id, tenant=person.tenant))
+
+
+def bulk_body(row: BulkRow) -> Bulk:
+    """Return its body."""
+    names = ("id", "reason", "by", "total", "done", "created_at", "ended_at")
+    return Bulk(
+        **{name: getattr(row, name) for name in (*names, "stopped_by")},
+        verb=cast("Verb", row.verb),
+        filter=Matching.model_validate(
+            {name: getattr(row, name) for name in Matching.model_fields}
+        ),
+        state=many.state(row),
+        left=0 if row.ended_at else max(0, row.total - row.done),
+    )
 
 
 async def _one(
@@ -151,28 +195,16 @@ async def _one(
     return await run_body.one(parts.store, found)
 
 
-async def _all(
-    parts: Parts, verb: Verb, act: _Act, person: Person, body: ManyBecause
-) -> Results:
+async def _all(parts: Parts, verb: Verb, person: Person, body: ManyBecause) -> Bulk:
     wanted = Filter(
         **body.filter.model_dump(exclude={"tenant"}),
         tenant=tenancy.of_list(person, body.filter.tenant),
     )
-    async with parts.store.read() as session:
-        found = await many.candidates(session, verb, wanted, limit=BATCH + 1)
-    items = [
-        await _try(
-            lambda run=run: act(parts.store, run, by=person.id, reason=body.reason), run
-        )
-        for run in found[:BATCH]
-    ]
-    parts.deliver_soon()
-    return Results(items=items, more=len(found) > BATCH)
-
-
-async def _try(act: Callable[[], Awaitable[RunRow]], run: str) -> Result:
-    try:
-        row = await act()
-    except RunEnded as error:
-        return Result(run=run, status=error.status, problem=str(error))
-    return Result(run=run, status=row.status, problem=None)
+    new = NewBulk(
+        verb=verb,
+        filter=wanted,
+        reason=body.reason,
+        by=person.id,
+        by_tenant=person.tenant,
+    )
+    return bulk_body(await parts.bulk(new))

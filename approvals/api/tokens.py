@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from approvals.api.json_route import StrictRoute
-from approvals.api.paging import Page
+from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE
 from approvals.api.text import Line, PathId
 from approvals.auth import permissions
@@ -73,9 +73,11 @@ class TokenWithSecret(Token):
 
 
 @router.get("/me/tokens")
-async def list_own_tokens(person: Own, store: StoreDep) -> Page[Token]:
+async def list_own_tokens(
+    person: Own, store: StoreDep, wanted: Annotated[Paged, Query()]
+) -> Page[Token]:
     """List your tokens, newest first."""
-    return await _list(store, person.id)
+    return await _list(store, person.id, wanted)
 
 
 # These answers hold a secret, so they are not kept under an `Idempotency-Key`.
@@ -98,9 +100,14 @@ async def revoke_own_token(id: PathId, person: Own, store: StoreDep) -> Token:  
 
 
 @router.get("/people/{id}/tokens", responses=ONE)
-async def list_tokens(id: PathId, manager: Manager, store: StoreDep) -> Page[Token]:  # noqa: A002 the path's name
+async def list_tokens(
+    id: PathId,  # noqa: A002 the path's name
+    manager: Manager,
+    store: StoreDep,
+    wanted: Annotated[Paged, Query()],
+) -> Page[Token]:
     """List somebody's tokens, newest first."""
-    return await _list(store, (await managed(store, id, manager)).id)
+    return await _list(store, (await managed(store, id, manager)).id, wanted)
 
 
 @router.post("/people/{id}/tokens", status_code=201, responses={**BODY, **ONE})
@@ -172,10 +179,12 @@ def _refuse_beyond_role(owner: Person, scopes: list[Action]) -> None:
         )
 
 
-async def _list(store: Store, person: str) -> Page[Token]:
+async def _list(store: Store, person: str, wanted: Paged) -> Page[Token]:
     async with store.read() as session:
-        rows = await tokens.listing(session, person)
-    return Page[Token](items=[_body(row) for row in rows], next=None)
+        rows = await tokens.listing(
+            session, person, limit=wanted.one_more, before=wanted.cursor
+        )
+    return page([_body(row) for row in rows], wanted, lambda one: one.id)
 
 
 def _body(row: TokenRow) -> Token:

@@ -1,25 +1,37 @@
 """A person's own decisions and what came of them."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from approvals.api.approval_body import summary_of
 from approvals.facts import Side, in_order, parsed, sides
 from approvals.form import shape
 from approvals.page import PageDep
+from approvals.turning import cut, turning
 from orchestrator.store import desk
 from orchestrator.store.desk import Decided
 
 router = APIRouter()
 
+PAGE = 50
+
 
 @router.get("/decisions")
-async def decisions(page: PageDep) -> HTMLResponse:
-    """Show what this person decided, and what became of it."""
+async def decisions(
+    page: PageDep, before: Annotated[int | None, Query(ge=1, lt=10**18)] = None
+) -> HTMLResponse:
+    """Show what this person decided, newest first, and what became of it."""
     async with page.parts.store.read() as session:
-        found = await desk.decided_by(session, page.visitor.person.id)
-    rows = [(one, summary_of(one.approval, one.release), _sides(one)) for one in found]
-    return await page.show("inbox/decisions.html", rows=rows)
+        found = await desk.decided_by(
+            session, page.visitor.person.id, limit=PAGE + 1, before=before
+        )
+    kept, last = cut(found, PAGE)
+    rows = [(one, summary_of(one.approval, one.release), _sides(one)) for one in kept]
+    following = last.decision.id if last else None
+    pages = turning(page.request.query_params, following, name="before")
+    return await page.show("inbox/decisions.html", rows=rows, pages=pages)
 
 
 def _sides(one: Decided) -> list[Side]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -16,6 +16,7 @@ from approvals.form import shape
 from approvals.inbox import handing, talk
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from orchestrator import redaction
 from orchestrator.errors import NotFound
 from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
@@ -25,6 +26,9 @@ from orchestrator.store.reopening import REOPENED
 from orchestrator.store.tables import NoteRow, RunRow
 
 router = APIRouter(route_class=PageRoute)
+
+AFTER = "after"
+PAGE = 50
 
 NoteKind = Literal["taken", "note", "done_outside"]
 
@@ -46,7 +50,7 @@ async def listing(page: PageDep, done: str = "") -> HTMLResponse:
     return await page.show(
         "inbox/handoffs.html",
         settled=await _settled(page, done),
-        rows=await _rows(page),
+        **await _rows(page),
         seen=await _fingerprint(page),
     )
 
@@ -54,15 +58,17 @@ async def listing(page: PageDep, done: str = "") -> HTMLResponse:
 @router.get("/handoffs/rows")
 async def rows(page: PageDep) -> HTMLResponse:
     """Return the queue alone, for a swap."""
-    return page.part("inbox/handoff_rows.html", rows=await _rows(page))
+    return page.part("inbox/handoff_rows.html", **await _rows(page))
 
 
 @router.get("/handoffs/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the queue has changed."""
-    async for event in live.changes(
-        lambda: _fingerprint(page), seen, is_let_in=page.is_let_in
-    ):
+    store = page.parts.store
+    following = page.parts.watcher.follow(
+        "handoffs", _part(page), lambda: watch.handoffs(store)
+    )
+    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
         yield event
 
 
@@ -125,13 +131,28 @@ async def _settled(page: Page, run: str) -> RunRow | None:
 
 
 async def _fingerprint(page: Page) -> str:
-    return await watch.handoffs(page.parts.store, tenant=page.visitor.person.tenant)
+    return (await watch.handoffs(page.parts.store)).get(_part(page), "")
 
 
-async def _rows(page: Page) -> list[Handoff]:
+def _part(page: Page) -> str:
+    return page.visitor.person.tenant or watch.ALL
+
+
+async def _rows(page: Page) -> dict[str, Any]:  # a template takes anything
+    asked, tenant = page.request.query_params, page.visitor.person.tenant
+    after = asked.get(AFTER) or None
     async with page.parts.store.read() as session:
-        found = await desk.handoffs(session, tenant=page.visitor.person.tenant)
-    return [_handoff(run, notes) for run, notes in found]
+        found = await desk.handoffs(session, tenant=tenant, limit=PAGE + 1, after=after)
+        _, total, _ = await desk.counts(session, tenant=tenant)
+    kept, last = cut(found, PAGE)
+    query = str(page.request.url.query)
+    return {
+        "rows": [_handoff(run, notes) for run, notes in kept],
+        "total": total,
+        "pages": turning(asked, last[0].id if last else None, name=AFTER),
+        "is_first": after is None,
+        "query": f"?{query}" if query else "",
+    }
 
 
 def _handoff(run: RunRow, notes: list[NoteRow]) -> Handoff:

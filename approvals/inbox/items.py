@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, stops
+from approvals import live, stops, watcher
 from approvals.form import read
 from approvals.form.sent import sent_form
 from approvals.inbox import flash, hands, preview, queue, reasons
@@ -50,11 +50,11 @@ async def changed(
     page: PageDep, approval: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the item has changed."""
-    async for event in live.changes(
-        lambda: watch.approval(page.parts.store, approval),
-        seen,
-        is_let_in=page.is_let_in,
-    ):
+    store = page.parts.store
+    following = page.parts.watcher.follow(
+        approval, "", watcher.only(lambda: watch.approval(store, approval))
+    )
+    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
         yield event
 
 

@@ -1,7 +1,7 @@
 """The queue's page, kept current while it is open."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, cast, get_args
+from typing import Annotated, Any, cast, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
@@ -12,9 +12,13 @@ from approvals import live
 from approvals.inbox import flash, queue
 from approvals.inbox.queue import Filter, Whose
 from approvals.page import Page, PageDep
+from approvals.turning import turning
 from orchestrator.store import watch
+from orchestrator.store.queues import Place
 
 router = APIRouter()
+
+AFTER = "after"
 
 
 def _filter(  # noqa: PLR0913, PLR0917 the page's filters
@@ -46,8 +50,7 @@ async def inbox(
     seen = await _fingerprint(page)
     return await page.show(
         "inbox/inbox.html",
-        queue=await queue.load(page.parts.store, page.visitor.person, wanted),
-        query=_query(wanted),
+        **await _queue(page, wanted),
         seen=seen,
         flash=await flash.of(page, done),
     )
@@ -56,24 +59,43 @@ async def inbox(
 @router.get("/inbox/queue")
 async def rows(page: PageDep, wanted: FilterDep) -> HTMLResponse:
     """Return the queue alone, for a swap."""
-    return page.part(
-        "inbox/queue_part.html",
-        queue=await queue.load(page.parts.store, page.visitor.person, wanted),
-        query=_query(wanted),
-    )
+    return page.part("inbox/queue_part.html", **await _queue(page, wanted))
 
 
 @router.get("/inbox/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the queue has changed."""
-    async for event in live.changes(
-        lambda: _fingerprint(page), seen, is_let_in=page.is_let_in
-    ):
+    store = page.parts.store
+    following = page.parts.watcher.follow(
+        "queue", _part(page), lambda: watch.queue(store)
+    )
+    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
         yield event
 
 
 async def _fingerprint(page: Page) -> str:
-    return await watch.queue(page.parts.store, tenant=page.visitor.person.tenant)
+    return (await watch.queue(page.parts.store)).get(_part(page), "")
+
+
+def _part(page: Page) -> str:
+    return page.visitor.person.tenant or watch.ALL
+
+
+async def _queue(
+    page: Page, wanted: Filter
+) -> dict[str, Any]:  # a template takes anything
+    asked = page.request.query_params
+    place = Place.read(asked.get(AFTER, ""))
+    found = await queue.load(page.parts.store, page.visitor.person, wanted, place)
+    query = str(page.request.url.query)
+    return {
+        "queue": found,
+        "pages": turning(asked, found.last, name=AFTER),
+        "first": "/inbox" + _query(wanted),
+        "is_first": place is None,
+        "is_filtered": wanted != Filter(),
+        "query": f"?{query}" if query else "",
+    }
 
 
 def _query(wanted: Filter) -> str:

@@ -1,22 +1,28 @@
 """The queue as its page shows it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from approvals import wording
 from approvals.api.approval_body import summary_of
+from approvals.turning import cut
 from orchestrator.clock import system_clock
 from orchestrator.store import claiming, desk, queues
 from orchestrator.store.approvals import Person, why_not
-from orchestrator.store.deciding import is_held_from, why_not_yet
-from orchestrator.store.desk import Waiting
+from orchestrator.store.deciding import why_not_yet
+from orchestrator.store.desk import Names, Waiting
 from orchestrator.store.engine import Store
-from orchestrator.store.queues import Claim
+from orchestrator.store.queues import Claim, Place
+from orchestrator.store.tables import ApprovalRow
 
 # With less time left than this an item stands out.
 URGENT = timedelta(minutes=30)
+PAGE = 50
+FEW = 3
 
 
 # Mine: what I have or was given; free: what nobody has; own: my teams and languages.
@@ -63,41 +69,75 @@ class Row:
 
 @dataclass(frozen=True)
 class Queue:
-    """What waits, filtered, with what there is to filter by."""
+    """A page of what waits, filtered, with what there is to filter by.
+
+    `total` is how many fit the filter, on this page and all others.
+    """
 
     rows: list[Row]
-    tools: list[str]
-    workflows: list[str]
-    teams: list[str]
-    languages: list[str]
+    total: int
+    last: Place | None
+    names: Names
     wanted: Filter
 
 
-async def load(store: Store, person: Person, wanted: Filter) -> Queue:
-    """Return the queue for a person."""
+async def load(
+    store: Store, person: Person, wanted: Filter, after: Place | None = None
+) -> Queue:
+    """Return a page of the queue for a person."""
     async with store.read() as session:
         now = await store.now(session)
-        everything = await desk.queue(session, tenant=person.tenant)
-        found = everything
-        if wanted != Filter(mine=wanted.mine):
-            asked = _asked(wanted, person)
-            found = await desk.queue(
-                session, tenant=person.tenant, wanted=asked, now=now
-            )
-    rows = [_row(one, person, now=now) for one in found]
-    waiting = [one.approval for one in everything]
+        fits = _conditions(wanted, person, now=now)
+        found = await _page(session, person, wanted, fits, after=after, now=now)
+        total = await desk.queue_length(session, fits, of_runs=wanted.mine)
+        names = await desk.queue_names(session, tenant=person.tenant)
+    kept, last = cut(found, PAGE)
     return Queue(
-        rows=[row for row in rows if not wanted.mine or row.mine == "yes"],
-        tools=_names(one.tool for one in waiting),
-        workflows=_names(one.workflow for one in waiting),
-        teams=_names(one.team for one in waiting),
-        languages=_names(one.language for one in waiting),
+        rows=[_row(one, person, now=now) for one in kept],
+        total=max(total, len(kept)),
+        last=Place.of(last.approval) if last else None,
+        names=names,
         wanted=wanted,
     )
 
 
+async def _page(  # noqa: PLR0913 whose page of what, from where
+    session: AsyncSession,
+    person: Person,
+    wanted: Filter,
+    fits: list[ColumnElement[bool]],
+    *,
+    after: Place | None,
+    now: datetime,
+) -> list[Waiting]:
+    """Return what fits, with one more than a page has.
+
+    Where the query lets one through that is not to be shown, it is read on until the
+    page is full: a page is never empty while something fits.
+    """
+    kept: list[Waiting] = []
+    while True:
+        found = await desk.queue(session, fits, limit=PAGE + 1, after=after)
+        kept += [
+            one
+            for one in found
+            if not wanted.mine or mine(one, person, now=now)[0] == "yes"
+        ]
+        if len(kept) > PAGE or len(found) <= PAGE:
+            return kept
+        after = Place.of(found[-1].approval)
+
+
+def _conditions(
+    wanted: Filter, person: Person, *, now: datetime
+) -> list[ColumnElement[bool]]:
+    found = queues.conditions(_asked(wanted, person), now=now)
+    return found + (queues.may_approve(person, now=now) if wanted.mine else [])
+
+
 def _asked(wanted: Filter, person: Person) -> queues.Filter:
     return queues.Filter(
+        tenant=person.tenant,
         tool=wanted.tool or None,
         workflow=wanted.workflow or None,
         team=wanted.team or None,
@@ -112,15 +152,31 @@ async def after(store: Store, person: Person, approval: str) -> str | None:
     """Return the next item that this person may decide, round the queue."""
     async with store.read() as session:
         now = await store.now(session)
-        found = await desk.queue(session, tenant=person.tenant)
-    ids = [one.approval.id for one in found]
-    start = ids.index(approval) + 1 if approval in ids else 0
-    for one in (*found[start:], *found[:start]):
-        is_free = not is_held_from(one.approval, person.id, now=now)
-        may = mine(one, person, now=now)[0] == "yes"
-        if one.approval.id != approval and is_free and may:
-            return one.approval.id
-    return None
+        row = await session.get(ApprovalRow, approval)
+        here = Place.of(row) if row is not None else None
+        return await _next(session, person, approval, here, now=now) or (
+            await _next(session, person, approval, None, now=now)
+        )
+
+
+async def _next(
+    session: AsyncSession,
+    person: Person,
+    approval: str,
+    place: Place | None,
+    *,
+    now: datetime,
+) -> str | None:
+    fits = queues.conditions(queues.Filter(tenant=person.tenant), now=now)
+    fits += [*queues.may_approve(person, now=now), queues.free_for(person, now=now)]
+    while True:
+        found = await desk.queue(session, fits, limit=FEW, after=place)
+        for one in found:
+            if one.approval.id != approval and mine(one, person, now=now)[0] == "yes":
+                return one.approval.id
+        if len(found) < FEW:
+            return None
+        place = Place.of(found[-1].approval)
 
 
 def _row(one: Waiting, person: Person, *, now: datetime) -> Row:
@@ -158,7 +214,3 @@ def mine(
         return "done", ""
     reason = why_not(one.approval, one.run, person) or why_not_yet(person, now=now)
     return ("yes", "") if reason is None else ("no", reason)
-
-
-def _names(names: Iterable[str | None]) -> list[str]:
-    return sorted({one for one in names if one})

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, JsonValue
+from sqlalchemy import ColumnElement
+from sqlmodel import col
 
 from approvals import wording
 from approvals.api.approval_body import summary_of
@@ -19,14 +21,15 @@ from approvals.inbox import queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.status import UNDOABLE
-from orchestrator.store import batch, desk, openings, results, undo
+from orchestrator.store import batch, desk, openings, queues, results, undo
 from orchestrator.store.approvals import Answer, MayNotDecide
 from orchestrator.store.batch import MOST, Bound
-from orchestrator.store.deciding import is_held_from
 from orchestrator.store.desk import Waiting
+from orchestrator.store.queues import Place
 from orchestrator.store.tables import ApprovalRow
 
 router = APIRouter(route_class=PageRoute)
@@ -56,6 +59,8 @@ class Group:
     rule: str
     choices: list[Choice]
     totals: list[str]
+    total: int = 0
+    last: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -77,21 +82,26 @@ class Came(BaseModel):
 
 
 Items = Annotated[list[str], Query(max_length=200)]
+Name = Annotated[str, Query(max_length=200)]
+AFTER = "after"
+# So many of each group beside others, and of one that is looked at alone.
+A_LOOK, A_PAGE = 10, 50
 
 
 @router.get("/inbox/several")
-async def several(page: PageDep) -> HTMLResponse:
-    """Show which items may be decided at once."""
-    return await _choosing(page)
+async def several(
+    page: PageDep, tool: Name = "", rule: Annotated[str, Query(max_length=2_000)] = ""
+) -> HTMLResponse:
+    """Show which items may be decided at once; of one tool and rule, a page."""
+    return await _choosing(page, tool=tool, rule=rule)
 
 
 @router.get("/inbox/several/confirm")
 async def confirm(page: PageDep, item: Items = []) -> HTMLResponse:  # noqa: B006 FastAPI copies it
     """Show each chosen item in full, with what they sum up to."""
     permissions.check(page.visitor.person, "approvals.decide")
-    groups = _grouped(
-        one for one in await _choices(page) if one.approval.id in set(item)
-    )
+    chosen = col(ApprovalRow.id).in_(set(item))
+    groups = _grouped(await _choices(page, chosen, limit=len(item)))
     found = [one for group in groups for one in group.choices]
     problem = _problem(groups, found, asked=len(set(item)))
     if problem:
@@ -218,41 +228,97 @@ def _bound(items: Sequence[str], bindings: Sequence[str]) -> list[Bound]:
     ]
 
 
-async def _choosing(
+async def _choosing(  # noqa: PLR0913 what may have happened before
     page: Page,
     *,
     problem: Flash | None = None,
     chosen: Sequence[str] = (),
     status: int = 200,
+    tool: str = "",
+    rule: str = "",
 ) -> HTMLResponse:
     permissions.check(page.visitor.person, "approvals.decide")
+    groups = await _groups(page, tool, rule)
+    last = groups[0].last if tool and groups else None
     return await page.show(
         "inbox/several.html",
         status=status,
-        groups=[one for one in _grouped(await _choices(page)) if len(one.choices) > 1],
+        groups=groups,
+        is_one=bool(tool),
+        pages=turning(page.request.query_params, last, name=AFTER),
         problem=problem,
         chosen=set(chosen),
         most=MOST,
     )
 
 
-async def _choices(page: Page) -> list[Choice]:
-    """Return what this person alone may decide, what runs out first first."""
+async def _fits(
+    page: Page, *more: ColumnElement[bool]
+) -> tuple[list[ColumnElement[bool]], datetime]:
+    """Return what this person alone may decide now, as conditions, and when that is."""
     person = page.visitor.person
     async with page.parts.store.read() as session:
         now = await page.parts.store.now(session)
+    wanted = queues.Filter(tenant=person.tenant)
+    fits = [
+        *queues.conditions(wanted, now=now),
+        *queues.may_approve(person, now=now),
+        queues.free_for(person, now=now),
+        col(ApprovalRow.needed) == 1,
+        col(ApprovalRow.binding).is_not(None),
+        *more,
+    ]
+    return fits, now
+
+
+async def _choices(
+    page: Page, *more: ColumnElement[bool], limit: int, after: Place | None = None
+) -> list[Choice]:
+    """Return what fits of what this person alone may decide, in the queue's order."""
+    person = page.visitor.person
+    fits, now = await _fits(page, *more)
+    async with page.parts.store.read() as session:
         waiting = [
             one
-            for one in await desk.queue(session, tenant=person.tenant)
-            if one.approval.needed == 1
-            and one.approval.binding is not None
-            and not is_held_from(one.approval, person.id, now=now)
-            and queue.mine(one, person, now=now)[0] == "yes"
+            for one in await desk.queue(session, fits, limit=limit, after=after)
+            if queue.mine(one, person, now=now)[0] == "yes"
         ]
         opened = await openings.of(
             session, person, [one.approval.id for one in waiting]
         )
     return [_choice(one, opened) for one in waiting]
+
+
+async def _groups(page: Page, tool: str, rule: str) -> list[Group]:
+    """Return each tool and rule of which several wait, with the first of them.
+
+    With a tool and rule named that one alone, a page of it.
+    """
+    fits, _ = await _fits(page)
+    async with page.parts.store.read() as session:
+        counted = await desk.queue_groups(session, fits)
+    found: list[Group] = []
+    place = Place.read(page.request.query_params.get(AFTER, ""))
+    for name, said, total in counted:
+        if total < 2 or (tool and (name, said) != (tool, rule)):
+            continue
+        same = (col(ApprovalRow.tool) == name, col(ApprovalRow.rule) == said)
+        size = A_PAGE if tool else A_LOOK
+        rows = await _choices(
+            page, *same, limit=size + 1, after=place if tool else None
+        )
+        kept, last = cut(rows, size)
+        found.append(
+            Group(
+                name,
+                said,
+                kept,
+                _totals([one.approval for one in kept]),
+                total=total,
+                last=Place.of(last.approval) if last else None,
+            )
+        )
+    return found
 
 
 def _choice(one: Waiting, opened: set[tuple[str, str]]) -> Choice:

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import turning
 from orchestrator.store import audit, ledger_view, people, results
 from orchestrator.store.approvals import Person
 
@@ -48,7 +49,11 @@ async def listing(  # noqa: PLR0913, PLR0917 the page's parameters
         found=await _verified(page, verified) if verified else None,
         run=run,
         kind=kind,
-        earlier=rows[PAGE - 1].id if len(rows) > PAGE else None,
+        pages=turning(
+            page.request.query_params,
+            rows[PAGE - 1].id if len(rows) > PAGE else None,
+            name="before",
+        ),
     )
 
 

@@ -2,17 +2,19 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from approvals.auth import permissions
 from approvals.facts import parsed
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import (
     compensating,
+    desk,
     effects,
     ledger_view,
     lookups,
@@ -23,21 +25,48 @@ from orchestrator.store import (
     sending,
 )
 from orchestrator.store.compensating import NoCompensation
+from orchestrator.store.ledger_view import Place
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.reopening import Later, NeedsAnother, NotDone
 from orchestrator.store.sending import NotUnknown, Resolution
+from orchestrator.store.tables import EffectRow
 
 router = APIRouter(route_class=PageRoute)
 
+PAGE = 50
+# A cursor among those to find out about, which come first.
+UNKNOWN = "unknown."
+
 
 @router.get("/effects")
-async def listing(page: PageDep) -> HTMLResponse:
+async def listing(
+    page: PageDep,
+    before: Annotated[str, Query(max_length=300)] = "",
+) -> HTMLResponse:
     """Show the ledger, unknown effects first."""
+    is_unknown = before.startswith(UNKNOWN)
+    key = before.removeprefix(UNKNOWN)
+    place = Place(key=key, to_find_out=is_unknown) if key else None
+    tenant = page.visitor.person.tenant
     async with page.parts.store.read() as session:
-        found = await ledger_view.unknown_first(
-            session, tenant=page.visitor.person.tenant
+        found = await ledger_view.effects_page(
+            session, tenant=tenant, limit=PAGE + 1, after=place
         )
-    return await page.show("ops/effects.html", rows=found)
+        _, _, unknown = await desk.counts(session, tenant=tenant)
+    rows, last = cut(found, PAGE)
+    return await page.show(
+        "ops/effects.html",
+        rows=rows,
+        unknown=unknown,
+        pages=turning(page.request.query_params, _cursor(last), name="before"),
+    )
+
+
+def _cursor(last: EffectRow | None) -> str | None:
+    if last is None:
+        return None
+    place = Place.of(last)
+    return f"{UNKNOWN}{place.key}" if place.to_find_out else place.key
 
 
 @router.get("/effects/{key}")

@@ -9,6 +9,7 @@ from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.store import incidents, matchings, people, runs
 from orchestrator.store.approvals import Person
@@ -22,7 +23,9 @@ from orchestrator.store.incidents import (
 router = APIRouter(route_class=PageRoute)
 
 Reader = Annotated[Person, Depends(require("incidents.read"))]
-LONGEST_LIST = 100
+PAGE = 50
+# The cursors of the two lists.
+OPEN, CLOSED = "open", "closed"
 MATCHINGS = 5
 
 
@@ -104,13 +107,28 @@ async def close(
 async def _list(
     page: Page, reader: Person, *, problem: str = "", status: int = 200
 ) -> HTMLResponse:
+    asked = page.request.query_params
     async with page.parts.store.read() as session:
-        shown = [
+        opened, more_open = cut(
             await incidents.listing(
-                session, state, tenant=reader.tenant, limit=LONGEST_LIST
-            )
-            for state in ("open", "closed")
-        ]
+                session,
+                "open",
+                tenant=reader.tenant,
+                limit=PAGE + 1,
+                before=asked.get(OPEN) or None,
+            ),
+            PAGE,
+        )
+        closed, more_closed = cut(
+            await incidents.listing(
+                session,
+                "closed",
+                tenant=reader.tenant,
+                limit=PAGE + 1,
+                before=asked.get(CLOSED) or None,
+            ),
+            PAGE,
+        )
         # The books are every tenant's.
         matched = (
             await matchings.listing(session, limit=MATCHINGS)
@@ -121,8 +139,12 @@ async def _list(
     return await page.show(
         "ops/incidents.html",
         status=status,
-        open=shown[0],
-        closed=shown[1],
+        open=opened,
+        closed=closed,
+        open_pages=turning(asked, more_open.id if more_open else None, name=OPEN),
+        closed_pages=turning(
+            asked, more_closed.id if more_closed else None, name=CLOSED
+        ),
         matched=matched,
         names=names,
         problem_words=problem,

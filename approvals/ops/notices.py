@@ -1,6 +1,7 @@
 """Notices: what one is mailed about, where programs are told, what did not arrive."""
 
 import json
+import re
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Path
@@ -14,6 +15,7 @@ from approvals.notify.contents import WORDS
 from approvals.notify.errors import BadAddress
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from approvals.wording import sentence
 from orchestrator.notice import KINDS, NoticeKind
 from orchestrator.store import notices, people, results, webhooks
@@ -29,7 +31,8 @@ Manager = Annotated[Person, Depends(require("webhooks.manage"))]
 # Ids of rows have at most 18 digits here, which every database holds.
 NoticeId = Annotated[int, Path(ge=1, lt=10**18)]
 Kinds = Annotated[list[NoticeKind], Form(default_factory=list)]
-LONGEST_LIST = 50
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+PAGE = 50
 # Kinds of what a form came to, as its page shows it.
 SHOWN = "a webhook's secret"
 TRIAL = "a webhook's test"
@@ -172,15 +175,18 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
     tried: tuple[str, hooks.Trial] | None = None,
     is_removed: bool = False,
 ) -> HTMLResponse:
-    tenant = person.tenant
+    tenant, asked = person.tenant, page.request.query_params
+    cursor = asked.get("before", "")
+    before = int(cursor) if NUMBER.fullmatch(cursor) else None
     async with page.parts.store.read() as session:
         chosen, is_chosen = await notices.mailed_about(session, person.id)
         listed, dead = [], []
         if page.may("notices.manage"):
             listed = await webhooks.listing(session, tenant=tenant)
             dead = await notices.listing(
-                session, "dead", tenant=tenant, limit=LONGEST_LIST
+                session, "dead", tenant=tenant, limit=PAGE + 1, before=before
             )
+        dead, last = cut(dead, PAGE)
         names = await people.names(session, {row.target for row in dead})
     return await page.show(
         "ops/notices.html",
@@ -189,6 +195,7 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
         is_chosen=is_chosen,
         webhooks=listed,
         dead=dead,
+        pages=turning(asked, last.id if last else None, name="before"),
         names=names,
         problem_words=problem,
         secret=secret,

@@ -16,6 +16,7 @@ from approvals.errors import MayNot
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from approvals.wording import sentence
 from orchestrator import plain_text
 from orchestrator.clock import system_clock
@@ -43,6 +44,7 @@ router = APIRouter(route_class=PageRoute)
 Manager = Annotated[Person, Depends(require("people.manage"))]
 ROLES = get_args(Role)
 MOST = 500
+PAGE = 100
 # What a person can have done about: it is said on the page that they came from.
 REFUSALS = (
     MayNot,
@@ -336,8 +338,14 @@ def _back(person: str) -> RedirectResponse:
 async def _list(
     page: Page, manager: Person, *, problem: str = "", flash: Flash | None = None
 ) -> HTMLResponse:
+    asked = page.request.query_params
     async with page.parts.store.read() as session:
-        rows = await people.listing(session, tenant=manager.tenant, limit=MOST)
+        found = await people.listing(
+            session,
+            tenant=manager.tenant,
+            limit=PAGE + 1,
+            after=asked.get("after") or None,
+        )
         known = await tenants.declared(session)
         waiting = await proposals.listing(
             session,
@@ -345,8 +353,10 @@ async def _list(
             is_open=True,
             now=await page.parts.store.now(session),
         )
+    rows, last = cut(found, PAGE)
     return await page.show(
         "ops/people.html",
+        pages=turning(asked, last.id if last else None, name="after"),
         status=422 if problem else 200,
         rows=sorted(rows, key=lambda one: (one.disabled_at is not None, one.name)),
         roles=ROLES,

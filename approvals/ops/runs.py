@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, stops
+from approvals import live, stops, watcher
 from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.facts import in_order, parsed
@@ -15,6 +15,7 @@ from approvals.form import shape
 from approvals.ops import timeline as drawing
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import turning
 from orchestrator import redaction
 from orchestrator.status import RunStatus
 from orchestrator.store import failing, holds, people, releases, runs, timeline, watch
@@ -67,7 +68,11 @@ async def listing(
         wanted=wanted,
         workflows=workflows,
         statuses=get_args(RunStatus),
-        earlier=shown[-1].id if len(found) > PAGE else None,
+        pages=turning(
+            page.request.query_params,
+            shown[-1].id if len(found) > PAGE else None,
+            name="before",
+        ),
     )
 
 
@@ -96,9 +101,11 @@ async def changed(
     page: PageDep, run: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the run has changed."""
-    async for event in live.changes(
-        lambda: watch.run(page.parts.store, run), seen, is_let_in=page.is_let_in
-    ):
+    store = page.parts.store
+    following = page.parts.watcher.follow(
+        run, "", watcher.only(lambda: watch.run(store, run))
+    )
+    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
         yield event
 
 

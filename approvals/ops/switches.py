@@ -1,9 +1,9 @@
 """Switches: what holds the machine, what a new one would hold, and budgets used."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -18,19 +18,20 @@ from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
 from orchestrator import plain_text
 from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, in_words
-from orchestrator.status import ENDED_RUNS
+from orchestrator.errors import InvalidValue, NotFound, in_words
 from orchestrator.store import (
     ledger_view,
+    many,
+    people,
     proposals,
     releases,
     results,
-    runs,
     scopes,
     switches,
 )
 from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
+from orchestrator.store.many import BulkEnded, NewBulk, Verb
 from orchestrator.store.proposals import ProposalClosed
 from orchestrator.store.runs import Filter
 from orchestrator.store.scopes import UnknownNames
@@ -49,6 +50,7 @@ SAID = {
     "decline": Flash("Declined", "Nothing was changed."),
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
+LATEST_BULKS = 5
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
 
@@ -93,12 +95,30 @@ class WasSet(BaseModel):
 
 
 @router.get("/ops")
-async def ops(page: PageDep, said: str = "", held: int = 0) -> HTMLResponse:
+async def ops(page: PageDep, said: str = "", bulk: str = "") -> HTMLResponse:
     """Show what holds now, the form to set a switch, and budgets used."""
     flash = SAID.get(said)
-    if held:
-        flash = Flash(f"{held} runs are paused", "They go on when they are resumed.")
+    if bulk:
+        flash = await _begun(page, bulk)
     return await _show(page, flash=flash)
+
+
+DONE_TO: Mapping[str, str] = {
+    "pause": "are held from now on",
+    "resume": "go on, at the pace at which they are heard",
+    "cancel": "are ended; none of them begins to send any more",
+}
+
+
+async def _begun(page: Page, bulk: str) -> Flash | None:
+    """Return what to say of a pause, resume or cancel of all that match."""
+    async with page.parts.store.read() as session:
+        try:
+            row = await many.get(session, bulk, tenant=page.visitor.person.tenant)
+        except NotFound:
+            return None
+    words = f"{row.total} runs {DONE_TO[row.verb]}."
+    return Flash(words, "Below you see how far their own records are.")
 
 
 @router.post("/ops/impact")
@@ -198,27 +218,63 @@ async def answer(
     return RedirectResponse(f"{where}?said={answer}", status_code=303)
 
 
-@router.post("/ops/pause")
-async def pause_all(
+@router.post("/ops/bulks")
+async def hold_all(
     page: PageDep,
+    verb: Annotated[Verb, Form()],
     workflow: Annotated[str, Form(max_length=200)],
-    reason: Annotated[str, Form(min_length=1, max_length=500)],
-) -> RedirectResponse:
-    """Pause every open run of a workflow."""
-    person, store = page.visitor.person, page.parts.store
+    reason: Annotated[str, Form(max_length=500)] = "",
+    customer: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Pause, resume or cancel all open runs of a workflow, or of a customer in it."""
+    person = page.visitor.person
     permissions.check(person, "runs.hold_many")
-    held, last = 0, None
-    while True:
-        async with store.read() as session:
-            wanted = Filter(workflow=workflow, tenant=person.tenant)
-            found = await runs.listing(session, wanted, limit=200, before=last)
-        if not found:
-            return RedirectResponse(f"/ops?held={held}", status_code=303)
-        last = found[-1].id
-        for run in found:
-            if run.status not in ENDED_RUNS and run.paused_by is None:
-                await _pause(page, run.id, reason)
-                held += 1
+    if not reason.strip():
+        words = "Say why; whoever finds the runs so reads it."
+        return await _show(page, problem=words, status=422)
+    wanted = Filter(
+        workflow=workflow, customer=customer.strip() or None, tenant=person.tenant
+    )
+    new = NewBulk(
+        verb=verb,
+        filter=wanted,
+        reason=reason.strip(),
+        by=person.id,
+        by_tenant=person.tenant,
+    )
+    row = await page.parts.bulk(new)
+    return RedirectResponse(f"/ops?bulk={row.id}#bulks", status_code=303)
+
+
+@router.post("/ops/bulks/{bulk}/stop")
+async def stop_bulk(page: PageDep, bulk: str) -> Response:
+    """Let it reach no more runs."""
+    person = page.visitor.person
+    permissions.check(person, "runs.hold_many")
+    try:
+        await many.stop(page.parts.store, bulk, by=person.id, tenant=person.tenant)
+    except BulkEnded as error:
+        return await _show(page, problem=str(error), status=409)
+    return RedirectResponse("/ops#bulks", status_code=303)
+
+
+@router.get("/ops/bulks")
+async def bulks(page: PageDep) -> HTMLResponse:
+    """Return how far they are, for a swap."""
+    return page.part("ops/bulks.html", **await _bulks(page))
+
+
+async def _bulks(page: Page) -> dict[str, Any]:  # a template takes anything
+    async with page.parts.store.read() as session:
+        rows = await many.listing(
+            session, tenant=page.visitor.person.tenant, limit=LATEST_BULKS
+        )
+        names = await people.names(session, {row.by for row in rows})
+    return {
+        "bulks": [(row, many.state(row)) for row in rows],
+        "bulk_names": names,
+        "is_any_running": any(row.ended_at is None for row in rows),
+    }
 
 
 def _check_sure(sure: str) -> None:
@@ -232,15 +288,6 @@ def _of_person(operator: Person, scope: Scope) -> Scope:
         return tenancy.within(operator, scope)
     tenancy.check_reach(operator, scope)
     return scope
-
-
-async def _pause(page: Page, run: str, reason: str) -> None:
-    try:
-        await runs.pause(
-            page.parts.store, run, by=page.visitor.person.id, reason=reason
-        )
-    except runs.RunEnded:
-        return  # it ended between the look and the lock
 
 
 async def _show(
@@ -269,7 +316,12 @@ async def _show(
             else [],
         }
     return await page.show(
-        "ops/ops.html", status=status, flash=flash, problem_words=problem, **found
+        "ops/ops.html",
+        status=status,
+        flash=flash,
+        problem_words=problem,
+        **found,
+        **await _bulks(page),
     )
 
 

@@ -1,5 +1,6 @@
 """The HTTP API as a command uses it: acting as the owner of KEYTURN_TOKEN."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from types import TracebackType
@@ -65,8 +66,14 @@ class Api:
         return self._ask("GET", path, query=query)
 
     def items(self, path: str, query: Query | None = None, *, most: int) -> list[Item]:
-        """Return up to `most` objects of a listing."""
-        return list(islice(self.each(path, query, page=min(PAGE, most)), most))
+        """Return up to `most` objects of a listing; say so where there are more."""
+        found = list(islice(self.each(path, query, page=min(PAGE, most + 1)), most + 1))
+        if len(found) > most:
+            sys.stderr.write(
+                f"These are the first {most}; there are more. See them with a higher "
+                "--limit, where the command has one, or narrow what is listed.\n"
+            )
+        return found[:most]
 
     def each(
         self, path: str, query: Query | None = None, *, page: int = PAGE

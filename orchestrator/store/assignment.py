@@ -16,7 +16,13 @@ from sqlmodel import and_, col, func, or_, select
 
 from orchestrator.policy import APPROVER_RANK
 from orchestrator.store import audit, languages
-from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
+from orchestrator.store.tables import (
+    ApprovalRow,
+    DecisionRow,
+    PersonRow,
+    RunRow,
+    new_stamp,
+)
 
 # Role, language and team matter, as long as so many are left to draw among.
 DRAWN_AMONG = 3
@@ -102,6 +108,8 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
 def free(row: ApprovalRow) -> None:
     """End whatever claim there is."""
     row.claimed_by = row.claimed_name = row.claim_until = None
+    # A yes that needs another changes no other column, and pages show it.
+    row.stamp = new_stamp()
 
 
 def benefits(run: RunRow, *, person: str, email: str | None) -> bool:

@@ -134,6 +134,19 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
+async def kinds(session: AsyncSession) -> list[str]:
+    """Return the kinds that there are, a step of the index each."""
+    first = select(func.min(col(AuditRow.kind)).label("kind")).cte(recursive=True)
+    later = select(func.min(col(AuditRow.kind))).where(
+        col(AuditRow.kind) > first.c.kind
+    )
+    walk = first.union_all(
+        select(later.scalar_subquery()).where(first.c.kind.is_not(None))
+    )
+    query = select(walk.c.kind).where(walk.c.kind.is_not(None))
+    return list((await session.execute(query)).scalars())
+
+
 async def of_run(session: AsyncSession, run: str, *, since: datetime) -> list[AuditRow]:
     """Return what happened to a run since then, in order of time."""
     query = (

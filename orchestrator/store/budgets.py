@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import literal
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 
-from orchestrator.store import meters, releases
+from orchestrator.store import meters, open_rows, releases
 from orchestrator.store.meters import Bounds
 from orchestrator.store.tables import MeterRow, RunRow
 
 Kind = Literal["run", "tenant", "workflow"]
+RUN = "run "
 KINDS: tuple[Kind, ...] = ("run", "tenant", "workflow")
 
 
@@ -47,29 +49,46 @@ async def listing(
     limit: int,
     after: str | None = None,
 ) -> list[Meter]:
-    """Return scopes in the order of their names; `after` is the last one of a page."""
-    query = select(MeterRow).order_by(col(MeterRow.scope)).limit(limit)
-    # Limits on money lock rows of the same table; they hold and use nothing.
-    kinds = [wanted.kind] if wanted.kind else KINDS
-    query = query.where(or_(*(col(MeterRow.scope).startswith(f"{k} ") for k in kinds)))
-    if wanted.run is not None:
-        query = query.where(col(MeterRow.scope) == f"run {wanted.run}")
-    if wanted.tenant is not None:
-        query = query.where(_of_tenant(wanted.tenant))
-    if after is not None:
-        query = query.where(col(MeterRow.scope) > after)
-    rows = list((await session.execute(query)).scalars())
+    """Return scopes, runs' first, by name; `after` is the last one of a page."""
+    rows: list[MeterRow] = []
+    if wanted.kind in (None, "run") and (after or RUN).startswith(RUN):
+        rows += await _of_runs(session, wanted, limit=limit, after=after or "")
+    if wanted.kind != "run" and wanted.run is None and len(rows) < limit:
+        behind = after if after and not after.startswith(RUN) else ""
+        query = _days(wanted).where(col(MeterRow.scope) > behind)
+        rows += (await session.execute(query.limit(limit - len(rows)))).scalars()
     return [await _meter(session, row, now=now) for row in rows]
 
 
-def _of_tenant(tenant: str):  # noqa: ANN202 an SQL condition
-    """Choose the tenant's own days and the runs that are its."""
-    own = f"tenant {tenant} on "
-    runs = select("run " + col(RunRow.id)).where(col(RunRow.tenant) == tenant)
-    return or_(
-        col(MeterRow.scope).startswith(own, autoescape=True),
-        col(MeterRow.scope).in_(runs),
-    )
+async def _of_runs(
+    session: AsyncSession, wanted: Filter, *, limit: int, after: str
+) -> list[MeterRow]:
+    query = select(MeterRow).limit(limit)
+    if wanted.run is not None:
+        query = query.where(col(MeterRow.scope) == f"{RUN}{wanted.run}")
+    if wanted.tenant is not None:
+        # From the tenant's runs on: of all scopes, its own may be few and far between.
+        query = (
+            query.join(RunRow, col(MeterRow.scope) == literal(RUN) + col(RunRow.id))
+            .where(col(RunRow.tenant) == wanted.tenant)
+            .where(col(RunRow.id) > after.removeprefix(RUN))
+            .order_by(col(RunRow.id))
+        )
+    else:
+        query = query.where(open_rows.meters_of_runs(), col(MeterRow.scope) > after)
+        query = query.order_by(col(MeterRow.scope))
+    return list((await session.execute(query)).scalars())
+
+
+def _days(wanted: Filter):  # noqa: ANN202 a select of scopes
+    """Choose the days of a kind, with a tenant its own alone."""
+    query = select(MeterRow).where(open_rows.meters_of_days())
+    if wanted.kind is not None:
+        query = query.where(col(MeterRow.scope).startswith(f"{wanted.kind} "))
+    if wanted.tenant is not None:
+        own = f"tenant {wanted.tenant} on "
+        query = query.where(col(MeterRow.scope).startswith(own, autoescape=True))
+    return query.order_by(col(MeterRow.scope))
 
 
 async def _meter(session: AsyncSession, row: MeterRow, *, now: datetime) -> Meter:

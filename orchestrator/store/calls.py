@@ -10,7 +10,7 @@ from orchestrator import hold
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
 from orchestrator.status import ENDED_RUNS, CallStatus
-from orchestrator.store import asking, holds, releases, runs, switches
+from orchestrator.store import asking, holds, releases, runs, standing, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
 from orchestrator.switch import Switch, Target, covering
@@ -62,6 +62,7 @@ async def load(store: Store, run: str, turn: int, index: int) -> CallView:
         if found is None:
             raise NotFound(kind="call", name=f"{run}:{turn}.{index}")
         call, row = found
+        await standing.show(session, row)
         release = await releases.load(session, row.release)
         spec = release.tool(call.tool)
         found, off = await _holds(session, store, row, spec)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import flag_modified
 
 from orchestrator import plain_text
 from orchestrator.errors import InvalidValue
@@ -42,6 +43,9 @@ async def claim(
         held_from = deciding.is_held_from(row, person.id, now=now)
         if held_from and row.claimed_by != take_over:
             raise Claimed(row)
+        if holder(row, now=now) == person.id:
+            # A claim that is only kept shows nothing new to whoever sees the queue.
+            flag_modified(row, "stamp")
         _note(session, row, person, reason if held_from else None, now=now)
         row.claimed_by, row.claimed_name = person.id, person.name
         row.claim_until = now + LEASE

@@ -7,8 +7,7 @@ from sqlmodel import col, select
 
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.policy import APPROVER_RANK
-from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, asking, audit, deciding, holds
+from orchestrator.store import approvals, asking, audit, deciding, holds, open_rows
 from orchestrator.store.deciding import MayNotDecide, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, RunRow
@@ -79,13 +78,13 @@ async def _due(
         select(ApprovalRow)
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
         .where(
-            col(ApprovalRow.status) == "pending",
+            open_rows.approvals(),
             col(ApprovalRow.warned_at).is_(None),
             col(ApprovalRow.warn_at) <= now,
             col(ApprovalRow.answer_by) > now,
             col(RunRow.stopped_at).is_(None),
             col(ApprovalRow.held_at).is_(None),
-            col(RunRow.status).not_in(ENDED_RUNS),
+            open_rows.runs(),
         )
         .order_by(col(ApprovalRow.warn_at))
         .limit(limit)

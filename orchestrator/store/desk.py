@@ -1,20 +1,20 @@
 """What a person at the desk sees of an approval: the queue, one item, its customer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
+from sqlalchemy import ColumnElement, literal, tuple_
+from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import and_, case, col, func, or_, select
+from sqlmodel import SQLModel, and_, col, func, or_, select
 
-from orchestrator.clock import system_clock
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
-from orchestrator.status import ENDED_RUNS
 from orchestrator.store import (
     approvals,
     deciding,
-    queues,
+    open_rows,
     reach,
     releases,
     runs,
@@ -22,8 +22,7 @@ from orchestrator.store import (
     thread,
 )
 from orchestrator.store.engine import Store
-from orchestrator.store.queues import Filter
-from orchestrator.store.reopening import REOPENED
+from orchestrator.store.queues import Place
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -37,8 +36,10 @@ from orchestrator.store.tables import (
     TurnRow,
 )
 from orchestrator.store.thread import Draft
+from orchestrator.store.types import Utc
 
-LONGEST_QUEUE = 200
+# So many rows of a run's conversation are shown beside what it asks.
+LONGEST_TALK = 200
 LATEST = 10
 
 Row = TypeVar("Row", MessageRow, CallRow)
@@ -80,25 +81,19 @@ class Item:
 
 async def queue(
     session: AsyncSession,
+    conditions: Sequence[ColumnElement[bool]],
     *,
-    tenant: str | None,
-    wanted: Filter | None = None,
-    now: datetime | None = None,
+    limit: int,
+    after: Place | None = None,
 ) -> list[Waiting]:
-    """Return what waits for people, what runs out first first.
-
-    `now` is the store's time, which a filter by claim needs.
-    """
-    asked = {"status": "pending", "tenant": tenant}
-    wanted = (wanted or Filter()).model_copy(update=asked)
-    query = (
-        select(ApprovalRow, RunRow)
-        .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
-        .where(*queues.conditions(wanted, now=now or system_clock()))
-        .order_by(col(ApprovalRow.answer_by), col(ApprovalRow.id))
-        .limit(LONGEST_QUEUE)
-    )
-    rows = (await session.execute(query)).all()
+    """Return what waits for people and fits, what runs out first first."""
+    query = _waiting(select(ApprovalRow, RunRow), conditions)
+    query = query.order_by(col(ApprovalRow.answer_by), col(ApprovalRow.id)).limit(limit)
+    if after is not None:
+        query = query.where(after.behind())
+    rows: list[tuple[ApprovalRow, RunRow]] = [
+        tuple(row) for row in (await session.execute(query)).all()
+    ]
     given = await approvals.decisions_of(session, [row.id for row, _ in rows])
     return [
         Waiting(
@@ -110,6 +105,69 @@ async def queue(
         )
         for approval, run in rows
     ]
+
+
+async def queue_length(
+    session: AsyncSession,
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    of_runs: bool,
+) -> int:
+    """Return how many wait for people and fit; `of_runs`: a condition asks for runs."""
+    query = _waiting(select(func.count()), conditions, of_runs=of_runs)
+    return (await session.execute(query)).scalar_one()
+
+
+async def queue_groups(
+    session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
+) -> list[tuple[str, str, int]]:
+    """Return how many wait and fit of each tool and rule, by their names."""
+    pair = (col(ApprovalRow.tool), col(ApprovalRow.rule))
+    query = _waiting(select(*pair, func.count()), conditions)
+    query = query.group_by(*pair).order_by(*pair)
+    return [tuple(row) for row in (await session.execute(query)).all()]
+
+
+def _waiting(
+    query: Any,  # noqa: ANN401 any select
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    of_runs: bool = True,
+) -> Any:  # noqa: ANN401 as above
+    query = query.select_from(ApprovalRow).where(open_rows.approvals(), *conditions)
+    if not of_runs:
+        return query
+    return query.join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the waiting items can be filtered by."""
+
+    tools: list[str]
+    workflows: list[str]
+    teams: list[str]
+    languages: list[str]
+
+
+async def queue_names(session: AsyncSession, *, tenant: str | None) -> Names:
+    """Return the names of what waits, each once."""
+    columns = (
+        col(ApprovalRow.tool),
+        col(ApprovalRow.workflow),
+        col(ApprovalRow.team),
+        col(ApprovalRow.language),
+    )
+    query = select_many(*columns).where(open_rows.approvals()).distinct()
+    if tenant is not None:
+        query = query.where(col(ApprovalRow.tenant) == tenant)
+    rows: list[tuple[str | None, ...]] = [
+        tuple(row) for row in (await session.execute(query)).all()
+    ]
+    tools, workflows, teams, spoken = (
+        sorted({str(row[n]) for row in rows if row[n]}) for n in range(len(columns))
+    )
+    return Names(tools, workflows, teams, spoken)
 
 
 async def item(
@@ -176,7 +234,7 @@ async def other_runs(session: AsyncSession, run: RunRow) -> list[RunRow]:
             col(RunRow.tenant) == run.tenant,
             col(RunRow.customer) == run.customer,
             col(RunRow.id) != run.id,
-            col(RunRow.status).not_in(ENDED_RUNS),
+            open_rows.runs(),
         )
         .order_by(col(RunRow.created_at).desc())
         .limit(LATEST)
@@ -214,9 +272,9 @@ class Decided:
 
 
 async def decided_by(
-    session: AsyncSession, person: str, *, limit: int = 100
+    session: AsyncSession, person: str, *, limit: int, before: int | None = None
 ) -> list[Decided]:
-    """Return a person's decisions, newest first."""
+    """Return a person's decisions, newest first; `before` is a decision's id."""
     query = (
         select(DecisionRow, ApprovalRow, CallRow)
         .join(ApprovalRow, col(ApprovalRow.id) == col(DecisionRow.approval))
@@ -232,6 +290,8 @@ async def decided_by(
         .order_by(col(DecisionRow.id).desc())
         .limit(limit)
     )
+    if before is not None:
+        query = query.where(col(DecisionRow.id) < before)
     rows = (await session.execute(query)).all()
     keys = [approval.id for _, approval, _ in rows]
     found = select(EffectRow).where(col(EffectRow.approval).in_(keys))
@@ -254,7 +314,7 @@ async def _rows(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
         select(table)
         .where(col(table.run) == run)
         .order_by(col(table.turn).desc(), col(table.index).desc())
-        .limit(LONGEST_QUEUE)
+        .limit(LONGEST_TALK)
     )
     return list((await session.execute(query)).scalars())[::-1]
 
@@ -289,26 +349,9 @@ async def _model(session: AsyncSession, run: str) -> str | None:
 
 async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int, int]:
     """Return how many approvals wait, hand-offs are open and effects are to find out."""
-    waiting = (
-        select(func.count())
-        .select_from(ApprovalRow)
-        .where(col(ApprovalRow.status) == "pending")
-    )
-    handed = (
-        select(func.count())
-        .select_from(RunRow)
-        .where(col(RunRow.status) == "handed_off", col(RunRow.id).not_in(_settled()))
-    )
-    unknown = (
-        select(func.count())
-        .select_from(EffectRow)
-        .where(
-            or_(
-                col(EffectRow.status) == "unknown",
-                col(EffectRow.reopened_at).is_not(None),
-            )
-        )
-    )
+    waiting = _count(ApprovalRow, open_rows.approvals())
+    handed = _count(RunRow, open_rows.handoffs())
+    unknown = _count(EffectRow, open_rows.to_find_out())
     if tenant is not None:
         waiting = waiting.where(col(ApprovalRow.tenant) == tenant)
         handed = handed.where(col(RunRow.tenant) == tenant)
@@ -319,25 +362,33 @@ async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int
     return found[0], found[1], found[2]
 
 
-def _settled() -> Any:  # noqa: ANN401 a select of run ids
-    # A run that came back since is not settled any more.
-    latest = func.max(case((col(NoteRow.kind) == "done_outside", NoteRow.id), else_=0))
-    back = func.max(case((col(NoteRow.kind) == REOPENED, NoteRow.id), else_=0))
-    return select(NoteRow.run).group_by(col(NoteRow.run)).having(latest > back)
+def _count(table: type[SQLModel], condition: Any) -> Any:  # noqa: ANN401 SQL
+    return select(func.count()).select_from(table).where(condition)
 
 
 async def handoffs(
-    session: AsyncSession, *, tenant: str | None
+    session: AsyncSession,
+    *,
+    tenant: str | None,
+    limit: int,
+    after: str | None = None,
 ) -> list[tuple[RunRow, list[NoteRow]]]:
-    """Return runs handed to people and not yet settled, oldest first, with notes."""
+    """Return runs handed to people and not yet settled, oldest first, with notes.
+
+    `after` is the last run of the page before; it may be settled by now.
+    """
     query = (
         select(RunRow)
-        .where(col(RunRow.status) == "handed_off", col(RunRow.id).not_in(_settled()))
-        .order_by(col(RunRow.ended_at))
-        .limit(LONGEST_QUEUE)
+        .where(open_rows.handoffs())
+        .order_by(col(RunRow.ended_at), col(RunRow.id))
+        .limit(limit)
     )
     if tenant is not None:
         query = query.where(col(RunRow.tenant) == tenant)
+    last = await session.get(RunRow, after) if after is not None else None
+    if last is not None:
+        place = tuple_(literal(last.ended_at, Utc), literal(last.id))
+        query = query.where(tuple_(col(RunRow.ended_at), col(RunRow.id)) > place)
     found = list((await session.execute(query)).scalars())
     said = (
         select(NoteRow)

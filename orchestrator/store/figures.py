@@ -1,4 +1,7 @@
-"""Counts for operators: how much there is in each state, and how long it waits."""
+"""Counts for operators: how much is open in each state, and how long it waits.
+
+What has ended is not counted: a scrape would read all that ever was.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,30 +9,24 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, select
+from sqlmodel import SQLModel, func, select
 
-from orchestrator.store import counters
+from orchestrator.store import counters, open_rows
 from orchestrator.store.counters import Count
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import (
-    ApprovalRow,
-    DecisionRow,
-    EffectRow,
-    OutboxRow,
-    RunRow,
-)
+from orchestrator.store.tables import ApprovalRow, EffectRow, OutboxRow, RunRow
 
 
 class Figures(BaseModel):
-    """What the record holds now; ages in seconds, 0 where nothing waits."""
+    """What is open now; ages in seconds, 0 where nothing waits."""
 
     model_config = ConfigDict(frozen=True)
 
     runs: Mapping[str, int]
+    handoffs: int
     approvals: Mapping[str, int]
     oldest_pending_s: float
     effects: Mapping[str, int]
-    decisions: Mapping[str, int]
     outbox: int
     oldest_outbox_s: float
     counters: tuple[Count, ...] = ()
@@ -39,27 +36,33 @@ async def read(store: Store) -> Figures:
     """Return the figures of this moment."""
     async with store.read() as session:
         now = await store.now(session)
-        pending = col(ApprovalRow.status) == "pending"
-        waiting = col(OutboxRow.done_at).is_(None)
+        pending, waiting = open_rows.approvals(), open_rows.deliveries()
+        handed = await _count(session, RunRow, open_rows.handoffs())
+        asked = await _count(session, ApprovalRow, pending)
         return Figures(
-            runs=await _by(session, RunRow.status),
-            approvals=await _by(session, ApprovalRow.status),
+            runs=await _by(session, RunRow.status, open_rows.runs()),
+            handoffs=handed,
+            approvals={"pending": asked},
             oldest_pending_s=await _age(session, ApprovalRow.created_at, pending, now),
-            effects=await _by(session, EffectRow.status),
-            decisions=await _by(session, DecisionRow.decision),
             counters=await counters.read(session),
-            outbox=await _count(session, waiting),
+            effects=await _by(session, EffectRow.status, open_rows.under_way())
+            | {"unknown": await _count(session, EffectRow, open_rows.to_find_out())},
+            outbox=await _count(session, OutboxRow, waiting),
             oldest_outbox_s=await _age(session, OutboxRow.created_at, waiting, now),
         )
 
 
-async def _by(session: AsyncSession, column: Any) -> dict[str, int]:  # noqa: ANN401 a column
-    query = select(column, func.count()).group_by(column)
+async def _by(session: AsyncSession, column: Any, condition: Any) -> dict[str, int]:  # noqa: ANN401 a column and SQL
+    query = select(column, func.count()).where(condition).group_by(column)
     return {name: count for name, count in (await session.execute(query)).all()}  # noqa: C416 rows are no pairs to a type checker
 
 
-async def _count(session: AsyncSession, condition: Any) -> int:  # noqa: ANN401 an SQL condition
-    query = select(func.count()).select_from(OutboxRow).where(condition)
+async def _count(
+    session: AsyncSession,
+    table: type[SQLModel],
+    condition: Any,  # noqa: ANN401 an SQL condition
+) -> int:
+    query = select(func.count()).select_from(table).where(condition)
     return (await session.execute(query)).scalar_one()
 
 
@@ -69,6 +72,6 @@ async def _age(
     condition: Any,  # noqa: ANN401 an SQL condition
     now: datetime,
 ) -> float:
-    query = select(column).where(condition).order_by(column).limit(1)
-    oldest = (await session.execute(query)).scalar_one_or_none()
+    query = select(func.min(column)).where(condition)
+    oldest = (await session.execute(query)).scalar_one()
     return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0

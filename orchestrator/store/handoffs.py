@@ -49,6 +49,7 @@ async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow
         row = await _open(session, run)
         now = await store.now(session)
         _write(session, row, person, DONE_OUTSIDE, text, now=now)
+        row.settled_at = now
         return row
 
 

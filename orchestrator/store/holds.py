@@ -137,7 +137,9 @@ async def ring(
 
 def _held_by(by: Collection[str]):  # noqa: ANN202 an SQL statement
     held = union(
-        select(RunRow.id).where(col(RunRow.stopped_by).in_(by)),
+        select(RunRow.id).where(
+            col(RunRow.stopped_by).in_(by), col(RunRow.stopped_by).is_not(None)
+        ),
         select(CallRow.run).where(
             col(CallRow.held_by).in_(by), col(CallRow.held_by).is_not(None)
         ),

@@ -1,37 +1,299 @@
-"""Which runs a pause, a resume or a cancel by filter still has to reach."""
+"""All runs that match, paused, resumed or cancelled: one fact, worked off in batches.
 
-from typing import Literal
+Setting it is one short transaction, under one barrier, however many runs there are. A
+pause or cancel holds from then on (`standing`); batches write it into the runs' own rows
+beside other work. A resume rings its runs at the pace at which they are heard.
+"""
 
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
-from orchestrator.status import ENDED_RUNS
+from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.store import audit, holds, open_rows, outbox, runs, standing
+from orchestrator.store.engine import Store
 from orchestrator.store.runs import Filter
-from orchestrator.store.tables import RunRow
+from orchestrator.store.tables import BulkRow, OutboxRow, RunRow
 
 Verb = Literal["pause", "resume", "cancel"]
+State = Literal["running", "done", "stopped"]
+# A batch's transaction stays short of the time that a transaction may take.
+BATCH: Mapping[Verb, int] = {"pause": 1_000, "resume": 200, "cancel": 200}
+# Bells wait while so many are unheard: a decision's own is not kept behind thousands.
+MOST_UNHEARD = 400
+# What was rung so often has nobody who hears it: it holds up no other.
+UNHEARD_TRIES = 3
+SYSTEM = "system"
 
 
-async def candidates(
-    session: AsyncSession, verb: Verb, wanted: Filter, *, limit: int
-) -> list[str]:
-    """Return open runs that match and are not yet so, oldest first.
+class NewBulk(BaseModel):
+    """What to do with which runs; `by_tenant` is the tenant of whoever asks for it."""
 
-    Asked again after acting on them, this returns the next ones.
+    model_config = ConfigDict(frozen=True)
+
+    verb: Verb
+    filter: Filter
+    reason: str
+    by: str
+    by_tenant: str | None = None
+
+
+class BulkEnded(KeyturnError):
+    """It has ended, so there is nothing to stop."""
+
+
+async def begin(store: Store, new: NewBulk) -> BulkRow:
+    """Set it: from now on a pause or cancel holds for each run that matches and is open.
+
+    Runs that begin later are not held: to hold those, too, is a switch's work.
+    """
+    async with store.read() as session:
+        total = await _count(session, new)
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        now = await store.now(session)
+        await _replace(session, new, now=now)
+        row = BulkRow(
+            id=runs.new_id("bulk", now=now.timestamp()),
+            total=total,
+            created_at=now,
+            **new.model_dump(exclude={"filter"}),
+            **new.filter.model_dump(),
+        )
+        session.add(row)
+        entry = _entry(row, f"bulk.{row.verb}", new.by, new.filter.model_dump())
+        audit.record(session, entry, at=now)
+        return row
+
+
+async def stop(store: Store, bulk: str, *, by: str, tenant: str | None) -> BulkRow:
+    """Let it reach no more runs; those that it reached stay as they are.
+
+    Raises `NotFound`, also for another tenant's, or `BulkEnded`.
+    """
+    async with store.write() as session:
+        await get(session, bulk, tenant=tenant)
+        row = await session.get(
+            BulkRow, bulk, with_for_update=True, populate_existing=True
+        )
+        if row is None or row.ended_at is not None:
+            raise BulkEnded(f"{bulk} has ended already; nothing was changed.")
+        now = await store.now(session)
+        row.ended_at, row.stopped_by = now, by
+        audit.record(session, _entry(row, "bulk.stopped", by, {}), at=now)
+        return row
+
+
+async def get(session: AsyncSession, bulk: str, *, tenant: str | None) -> BulkRow:
+    """Return it, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(BulkRow, bulk)
+    if row is None or tenant not in (None, row.by_tenant):
+        raise NotFound(kind="bulk", name=bulk)
+    return row
+
+
+async def listing(
+    session: AsyncSession, *, tenant: str | None, limit: int, before: str | None = None
+) -> list[BulkRow]:
+    """Return them, newest first; `before` is the last id of the page before."""
+    query = select(BulkRow).order_by(col(BulkRow.id).desc()).limit(limit)
+    if tenant is not None:
+        query = query.where(col(BulkRow.by_tenant) == tenant)
+    if before is not None:
+        query = query.where(col(BulkRow.id) < before)
+    return list((await session.execute(query)).scalars())
+
+
+def state(row: BulkRow) -> State:
+    """Tell whether it goes on, has reached all, or was stopped."""
+    if row.ended_at is None:
+        return "running"
+    return "done" if row.stopped_by is None else "stopped"
+
+
+async def work(
+    store: Store,
+    *,
+    sizes: Mapping[Verb, int] = BATCH,
+    most_unheard: int = MOST_UNHEARD,
+) -> bool:
+    """Do a batch of what was asked for first; tell whether there is more to do now.
+
+    Any process may; one at a time does. What a crash interrupts is done again.
     """
     query = (
-        select(RunRow.id)
-        .where(col(RunRow.status).not_in(ENDED_RUNS))
-        .order_by(col(RunRow.id))
-        .limit(limit)
+        select(BulkRow)
+        .where(col(BulkRow.ended_at).is_(None))
+        .order_by(col(BulkRow.id))
+        .limit(1)
     )
+    async with store.read() as session:
+        if (await session.execute(query)).first() is None:
+            return False
+    async with store.write() as session:
+        locked = query.with_for_update(skip_locked=True)
+        row = (await session.execute(locked)).scalar_one_or_none()
+        if row is None:
+            return False
+        verb: Verb = row.verb  # type: ignore[assignment]  # what `begin` wrote
+        if verb != "pause" and await _unheard(session) >= most_unheard:
+            return False
+        now = await store.now(session)
+        return await _batch(session, row, size=sizes[verb], now=now)
+
+
+async def _batch(
+    session: AsyncSession, bulk: BulkRow, *, size: int, now: datetime
+) -> bool:
+    verb: Verb = bulk.verb  # type: ignore[assignment]  # what `begin` wrote
+    query = _candidates(verb, _filter(bulk)).where(
+        col(RunRow.id) > bulk.after,
+        col(RunRow.created_at) <= bulk.created_at,
+        col(RunRow.id).not_in(bulk.but),
+    )
+    query = query.order_by(col(RunRow.id)).limit(size)
+    rows = list(
+        (await session.execute(query.with_for_update(key_share=True))).scalars()
+    )
+    if rows:
+        await _ACTS[verb](session, bulk, rows, now)
+        _record(session, bulk, rows, now=now)
+        bulk.after, bulk.done = rows[-1].id, bulk.done + len(rows)
+    if len(rows) < size:
+        bulk.ended_at = now
+        audit.record(session, _entry(bulk, "bulk.done", SYSTEM, {}), at=now)
+    return True
+
+
+async def _pause(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+) -> None:
+    del session, now
+    for row in rows:
+        runs.mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
+
+
+async def _resume(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+) -> None:
+    del bulk
+    for row in rows:
+        row.paused_by = row.pause_reason = None
+        await holds.go_on(session, row, status="queued", now=now)
+    await _ring(session, "resume", rows, now=now)
+
+
+async def _cancel(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+) -> None:
+    for row in rows:
+        row.cancel_reason = bulk.reason
+        await runs.cancel_approvals(session, row.id, now=now)
+    await _ring(session, "cancel", rows, now=now)
+
+
+_Act = Callable[
+    [AsyncSession, BulkRow, Sequence[RunRow], datetime], Coroutine[Any, Any, None]
+]
+_ACTS: Mapping[Verb, _Act] = {"pause": _pause, "resume": _resume, "cancel": _cancel}
+_PAST: Mapping[str, str] = {
+    "pause": "run.paused",
+    "resume": "run.resumed",
+    "cancel": "run.cancelled",
+}
+
+
+async def _ring(
+    session: AsyncSession, kind: outbox.Kind, rows: Sequence[RunRow], *, now: datetime
+) -> None:
+    bells = [
+        {"kind": kind, "run": row.id, "created_at": now, "due_at": now, "tries": 0}
+        for row in rows
+    ]
+    await session.execute(insert(OutboxRow), bells)
+
+
+async def _unheard(session: AsyncSession) -> int:
+    """Return how many bells of ours are on their way; those that nobody hears aside."""
+    few = (
+        select(OutboxRow.id)
+        .where(
+            open_rows.deliveries(),
+            col(OutboxRow.kind).in_(("resume", "cancel")),
+            col(OutboxRow.tries) < UNHEARD_TRIES,
+        )
+        .limit(MOST_UNHEARD)
+    )
+    return (
+        await session.execute(select(func.count()).select_from(few.subquery()))
+    ).scalar_one()
+
+
+async def _count(session: AsyncSession, new: NewBulk) -> int:
+    found = _candidates(new.verb, new.filter).with_only_columns(func.count())
+    return (await session.execute(found)).scalar_one()
+
+
+def _candidates(verb: Verb, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
+    query = select(RunRow)
     match verb:
         case "pause":
-            query = query.where(col(RunRow.paused_by).is_(None))
+            query = query.where(open_rows.runs(), col(RunRow.paused_by).is_(None))
         case "resume":
-            query = query.where(col(RunRow.paused_by).is_not(None))
+            query = query.where(open_rows.paused_runs())
         case "cancel":
-            query = query.where(col(RunRow.cancel_reason).is_(None))
+            # With a reason are those that somebody looked at since; see `standing`.
+            query = query.where(open_rows.runs())
     for name, value in wanted.model_dump(exclude_none=True).items():
         query = query.where(getattr(RunRow, name) == value)
-    return list((await session.execute(query)).scalars())
+    return query
+
+
+async def _replace(session: AsyncSession, new: NewBulk, *, now: datetime) -> None:
+    """End what is under way for the same runs: what is asked for last holds."""
+    same = select(BulkRow).where(
+        col(BulkRow.ended_at).is_(None), col(BulkRow.verb) != "cancel"
+    )
+    for name in standing.FIELDS:
+        # `IS NULL` where nothing is asked, so that the filters are alike.
+        same = same.where(getattr(BulkRow, name) == getattr(new.filter, name))
+    for row in (await session.execute(same.with_for_update())).scalars():
+        row.ended_at, row.stopped_by = now, new.by
+        audit.record(session, _entry(row, "bulk.stopped", new.by, {}), at=now)
+
+
+def _filter(row: BulkRow) -> Filter:
+    return Filter.model_validate({name: getattr(row, name) for name in standing.FIELDS})
+
+
+def _record(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], *, now: datetime
+) -> None:
+    for row in rows:
+        audit.record(
+            session,
+            audit.Entry(
+                actor=bulk.by,
+                kind=_PAST[bulk.verb],
+                tenant=row.tenant,
+                run=row.id,
+                subject=bulk.id,
+                payload={"reason": bulk.reason},
+            ),
+            at=now,
+        )
+
+
+def _entry(row: BulkRow, kind: str, actor: str, payload: dict[str, Any]) -> audit.Entry:
+    return audit.Entry(
+        actor=actor,
+        kind=kind,
+        tenant=row.by_tenant,
+        subject=row.id,
+        payload={"reason": row.reason, "of": row.total, **payload},
+    )

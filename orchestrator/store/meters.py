@@ -11,7 +11,7 @@ from sqlmodel import col, select, update
 
 from orchestrator.budget import Budget, microusd
 from orchestrator.errors import BudgetExceeded
-from orchestrator.store import audit, counters, runs
+from orchestrator.store import audit, counters, open_rows, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AttemptRow, MeterRow, RunRow
 
@@ -281,7 +281,7 @@ async def charge_dead(store: Store) -> int:
     async with store.read() as session:
         now = await store.now(session)
         query = select(AttemptRow).where(
-            col(AttemptRow.status) == "sent", col(AttemptRow.lease_until) < now
+            open_rows.sent_attempts(), col(AttemptRow.lease_until) < now
         )
         dead = list((await session.execute(query)).scalars())
     for row in dead:

@@ -240,7 +240,7 @@ async def dead_count(session: AsyncSession, *, tenant: str | None) -> int:
     """Return how many dead letters there are."""
     query = select(func.count()).select_from(NoticeRow)
     query = query.where(
-        col(NoticeRow.done_at).is_(None), col(NoticeRow.dead_at).is_not(None)
+        col(NoticeRow.dead_at).is_not(None), col(NoticeRow.done_at).is_(None)
     )
     if tenant is not None:
         query = query.where(col(NoticeRow.tenant) == tenant)

@@ -13,7 +13,7 @@ from sqlmodel import col, or_, select
 from orchestrator import canonical
 from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
 from orchestrator.policy import APPROVER_RANK
-from orchestrator.store import approvals, assignment, deciding
+from orchestrator.store import approvals, assignment, deciding, open_rows
 from orchestrator.store.deciding import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
@@ -97,7 +97,7 @@ async def held_by(
     query = (
         select(ApprovalRow.id)
         .where(
-            col(ApprovalRow.status) == "pending",
+            open_rows.approvals(),
             or_(
                 col(ApprovalRow.claimed_by) == person,
                 col(ApprovalRow.assigned_to) == person,
@@ -311,7 +311,7 @@ async def _adrift(session: AsyncSession) -> list[str]:
         select(ApprovalRow, RunRow)
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
         .where(
-            col(ApprovalRow.status) == "pending",
+            open_rows.approvals(),
             or_(
                 col(ApprovalRow.assigned_to).is_not(None),
                 ApprovalRow.verdict["assign"].as_boolean(),  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportArgumentType] a column of JSON

@@ -135,7 +135,7 @@ async def hand_back(
     if run.status not in ENDED_RUNS:
         return
     was = run.status
-    run.status = "handed_off"
+    run.status, run.settled_at = "handed_off", None
     run.handed_off = {"reason": reason(effect), "detail": None, "was": was}
     said = effect.later or {}
     session.add(

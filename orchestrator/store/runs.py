@@ -21,9 +21,11 @@ from orchestrator.store import (
     audit,
     holds,
     ledger,
+    open_rows,
     outbox,
     releases,
     sources,
+    standing,
     switches,
     tenants,
 )
@@ -142,7 +144,32 @@ async def get(session: AsyncSession, run: str, *, lock: bool = False) -> RunRow:
     row = await session.get(RunRow, run, with_for_update=how)
     if row is None:
         raise NotFound(kind="run", name=run)
+    if lock and row.status not in ENDED_RUNS:
+        await _stand_under(session, row)
     return row
+
+
+async def _stand_under(session: AsyncSession, row: RunRow) -> None:
+    """Mark a locked run with the pause or cancel by filter that has not reached it."""
+    for bulk in await standing.over(session, row):
+        if bulk.verb == "cancel":
+            row.cancel_reason = row.cancel_reason or bulk.reason
+        elif row.paused_by is None:
+            mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
+            _note(
+                session,
+                row,
+                "run.paused",
+                bulk.by,
+                bulk.reason,
+                at=bulk.created_at,
+            )
+
+
+def mark_paused(row: RunRow, *, by: str, reason: str, at: datetime) -> None:
+    """Mark a run as paused since then."""
+    row.paused_by, row.pause_reason = by, reason
+    holds.stop(row, hold.by_pause(by), now=at)
 
 
 class Filter(BaseModel):
@@ -174,7 +201,7 @@ async def pending_approvals(
     """Return the ids of what waits for people, by run."""
     query = (
         select(ApprovalRow.run, ApprovalRow.id)
-        .where(col(ApprovalRow.run).in_(runs), col(ApprovalRow.status) == "pending")
+        .where(col(ApprovalRow.run).in_(runs), open_rows.approvals())
         .order_by(col(ApprovalRow.id))
     )
     found: dict[str, list[str]] = {}
@@ -203,6 +230,7 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     One that nothing holds is rung all the same: it looks at what it waits for.
     """
     async with store.write() as session:
+        await standing.let_go(session, run)
         row = await get(session, run, lock=True)
         _must_be_open(row)
         now = await store.now(session)
@@ -227,7 +255,7 @@ async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         now = await store.now(session)
         if row.cancel_reason is None:
             row.cancel_reason = reason
-            await _cancel_approvals(session, run, now=now)
+            await cancel_approvals(session, run, now=now)
             outbox.add(session, "cancel", run, at=now)
             _note(session, row, "run.cancelled", by, reason, at=now)
         return row
@@ -366,7 +394,7 @@ async def end(
         left = (row.handed_off or {}).get("reason")
         words = left or ending.detail or ending.reason or ""
         row.failure, row.handed_off = asking.storable(words), None
-    await _cancel_approvals(session, row.id, now=now)
+    await cancel_approvals(session, row.id, now=now)
     audit.record(
         session,
         audit.Entry(
@@ -397,7 +425,7 @@ async def open_runs(
         query = (
             select(RunRow.id, RunRow.workflow, RunRow.compensates)
             .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
-            .where(col(RunRow.status).not_in(ENDED_RUNS))
+            .where(open_rows.runs())
             .where(col(RunRow.created_at) <= await store.now(session) - grace)
             .order_by(col(RunRow.id))
             .limit(limit)
@@ -621,7 +649,8 @@ async def _output(
     return step.output if step else None
 
 
-async def _cancel_approvals(session: AsyncSession, run: str, *, now: datetime) -> None:
+async def cancel_approvals(session: AsyncSession, run: str, *, now: datetime) -> None:
+    """Close what of a run waits or is not yet begun: it ends."""
     await _close_approvals(
         session, run, status="cancelled", because="the run was ended", now=now
     )

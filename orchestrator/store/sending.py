@@ -14,6 +14,7 @@ from orchestrator.store import (
     asking,
     attempted,
     compensating,
+    open_rows,
     outbox,
     releases,
     reopening,
@@ -173,7 +174,7 @@ async def give_to_people(store: Store) -> int:
             select(EffectRow.key)
             .join(RunRow, col(RunRow.id) == col(EffectRow.run))
             .where(
-                col(EffectRow.status).in_(("leased", "sending")),
+                open_rows.under_way(),
                 col(EffectRow.sending_at).is_not(None),
                 col(EffectRow.lease_until) < await store.now(session),
                 col(RunRow.status).in_(ENDED_RUNS),

@@ -14,7 +14,7 @@ from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import failing, holds, releases, runs, switches
+from orchestrator.store import failing, holds, releases, runs, standing, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     CustomerMessageRow,
@@ -119,6 +119,7 @@ async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
         if found is None:
             raise NotFound(kind="run", name=run)
         row, known, result, is_written = found
+        await standing.show(session, row)
         now = await store.now(session)
         return Position(
             run=row,

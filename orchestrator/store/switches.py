@@ -9,8 +9,15 @@ from sqlmodel import col, func, or_, select
 
 from orchestrator import hold
 from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.status import ENDED_RUNS
-from orchestrator.store import audit, holds, ledger, lock_holder, releases, scopes
+from orchestrator.store import (
+    audit,
+    holds,
+    ledger,
+    lock_holder,
+    open_rows,
+    releases,
+    scopes,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow, RunRow, SwitchRow
 from orchestrator.switch import Scope, Switch, Target, is_looser
@@ -265,7 +272,7 @@ async def _effects(
     session: AsyncSession, scope: Scope, *, lock: bool = False
 ) -> list[EffectRow]:
     """Return the effects in scope that are leased or being sent."""
-    query = select(EffectRow).where(col(EffectRow.status).in_(("leased", "sending")))
+    query = select(EffectRow).where(open_rows.under_way())
     if lock:
         query = query.order_by(col(EffectRow.key)).with_for_update()
     rows = (await session.execute(query)).scalars()
@@ -287,7 +294,7 @@ async def _open_runs(session: AsyncSession, scope: Scope, *, now: datetime) -> i
     """Count the open runs whose pinned release can do what the scope is about."""
     groups = (
         select(RunRow.release, RunRow.workflow, RunRow.tenant, func.count())
-        .where(col(RunRow.status).not_in(ENDED_RUNS))
+        .where(open_rows.runs())
         .group_by(col(RunRow.release), col(RunRow.workflow), col(RunRow.tenant))
     )
     if scope.workflow:

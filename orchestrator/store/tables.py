@@ -1,9 +1,10 @@
 """The schema. Texts that are hashed, signed or sent are kept exactly, as text."""
 
+import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Integer, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from orchestrator.store.types import Json, Scrubbed, ScrubbedJson, Utc
@@ -46,6 +47,42 @@ def _big(default: Any = ...) -> Any:  # noqa: ANN401 SQLModel fields are untyped
 _HELD = text("held_by IS NOT NULL")
 
 
+def new_stamp() -> int:
+    """Return a number that each change draws anew: their sum tells of any change."""
+    return secrets.randbits(STAMP_BITS)
+
+
+def _stamp() -> Any:  # noqa: ANN401 SQLModel fields are untyped
+    column = Column(Integer, nullable=False, default=new_stamp, onupdate=new_stamp)
+    return Field(default_factory=new_stamp, sa_column=column)
+
+
+def _where(name: str, *columns: str, condition: str) -> Index:
+    """Return an index of the rows that fit: it is as large as what they are few of."""
+    # A parameter proves nothing to a planner; queries write the condition as it is here.
+    where = text(condition)
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+STAMP_BITS = 31
+# What is open: the conditions of partial indexes, word for word in what asks for it.
+OPEN_RUN = "status IN ('queued', 'running', 'waiting', 'stopped')"
+IN_HANDS = "status = 'handed_off' AND settled_at IS NULL"
+HELD_RUN = "stopped_by IS NOT NULL"
+PAUSED_RUN = f"paused_by IS NOT NULL AND {OPEN_RUN}"
+WAITING = "status = 'pending'"
+TO_WARN = f"{WAITING} AND warned_at IS NULL"
+TO_FIND_OUT = "(status = 'unknown' OR reopened_at IS NOT NULL)"
+UNDER_WAY = "status IN ('leased', 'sending')"
+# Limits on money lock rows of the meters' table, too; they hold and use nothing.
+OF_A_RUN = "substr(scope, 1, 4) = 'run '"
+OF_A_DAY = "substr(scope, 1, 4) <> 'run ' AND substr(scope, 1, 6) <> 'limit '"
+SENT = "status = 'sent'"
+UNSEALED = "position IS NULL"
+DEAD = "dead_at IS NOT NULL"
+NOT_ENDED = "ended_at IS NULL"
+
+
 class ReleaseRow(SQLModel, table=True):
     """One release by its hash; `live_since` orders those that went live."""
 
@@ -69,12 +106,18 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "runs"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (
         UniqueConstraint("origin", "external_key"),
-        Index("runs_by_status", "status", "created_at"),
-        Index("runs_by_customer", "tenant", "customer", "created_at"),
+        Index("runs_by_status", "status", "id"),
+        Index("runs_by_workflow", "workflow", "id"),
+        Index("runs_by_tenant", "tenant", "id"),
+        Index("runs_by_customer", "customer", "id"),
+        _where("runs_open", "id", "workflow", "tenant", "release", condition=OPEN_RUN),
+        _where("runs_held", "stopped_by", condition=HELD_RUN),
+        _where("runs_paused", "id", condition=PAUSED_RUN),
+        _where("runs_in_hands", "ended_at", "id", "tenant", condition=IN_HANDS),
     )
 
     id: str = Field(primary_key=True)
-    workflow: str = Field(index=True)
+    workflow: str
     tenant: str
     customer: str
     contact: str | None = None
@@ -99,6 +142,8 @@ class RunRow(SQLModel, table=True):
     compensates: str | None = Field(default=None, unique=True)
     created_at: datetime = _time(index=True)
     ended_at: datetime | None = _time_or_none()
+    # When a person settled what was handed off; none again where it comes back.
+    settled_at: datetime | None = _time_or_none()
     turns: int = 0
     tokens: int = _big(0)
     cost_microusd: int = _big(0)
@@ -221,7 +266,10 @@ class AttemptRow(SQLModel, table=True):
     """
 
     __tablename__ = "attempts"  # pyright: ignore[reportAssignmentType] see above
-    __table_args__ = (Index("attempts_by_run", "run", "turn"),)
+    __table_args__ = (
+        Index("attempts_by_run", "run", "turn"),
+        _where("attempts_sent", "lease_until", condition=SENT),
+    )
 
     id: str = Field(primary_key=True)
     run: str = Field(foreign_key="runs.id")
@@ -241,7 +289,7 @@ class AttemptRow(SQLModel, table=True):
     failure: str | None = None
     saw: list[int] = _list()
     reply: dict[str, Any] | None = _json()
-    lease_until: datetime = _time(index=True)
+    lease_until: datetime = _time()
     created_at: datetime = _time()
     settled_at: datetime | None = _time_or_none()
 
@@ -261,6 +309,10 @@ class MeterRow(SQLModel, table=True):
     """What a budget scope holds and has used; the row is the scope's lock."""
 
     __tablename__ = "meters"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (
+        _where("meters_of_runs", "scope", condition=OF_A_RUN),
+        _where("meters_of_days", "scope", condition=OF_A_DAY),
+    )
 
     scope: str = Field(primary_key=True)
     held_tokens: int = _big(0)
@@ -275,7 +327,26 @@ class ApprovalRow(SQLModel, table=True):
     __tablename__ = "approvals"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (
         UniqueConstraint("run", "turn", "index", "revision"),
-        Index("approvals_by_status", "status", "created_at"),
+        Index("approvals_by_status", "status", "id"),
+        Index("approvals_by_tenant", "tenant", "id"),
+        Index("approvals_by_workflow", "workflow", "id"),
+        Index("approvals_by_tool", "tool", "id"),
+        Index("approvals_by_team", "team", "id"),
+        Index("approvals_by_language", "language", "id"),
+        # Counts, filters and fingerprints of the queue read this index alone.
+        _where(
+            "approvals_waiting",
+            "answer_by",
+            "id",
+            "tenant",
+            "tool",
+            "workflow",
+            "team",
+            "language",
+            "stamp",
+            condition=WAITING,
+        ),
+        _where("approvals_to_warn", "warn_at", condition=TO_WARN),
     )
 
     id: str = Field(primary_key=True)
@@ -316,7 +387,7 @@ class ApprovalRow(SQLModel, table=True):
     redraft_of: str | None = None
     round: int = 0
     level: int = 0
-    warn_at: datetime | None = _time_or_none(index=True)
+    warn_at: datetime | None = _time_or_none()
     warned_at: datetime | None = _time_or_none()
     extended: int = 0
     answer_by: datetime = _time(index=True)
@@ -326,6 +397,7 @@ class ApprovalRow(SQLModel, table=True):
     # Since when its call is held, so that its clock stands still.
     held_at: datetime | None = _time_or_none()
     closed_because: str | None = None
+    stamp: int = _stamp()
     created_at: datetime = _time()
     closed_at: datetime | None = _time_or_none()
 
@@ -334,11 +406,14 @@ class DecisionRow(SQLModel, table=True):
     """One person's answer, signed by the web process."""
 
     __tablename__ = "decisions"  # pyright: ignore[reportAssignmentType] see above
-    __table_args__ = (UniqueConstraint("approval", "person", "decision"),)
+    __table_args__ = (
+        UniqueConstraint("approval", "person", "decision"),
+        Index("decisions_by_person", "person", "id"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     approval: str = Field(foreign_key="approvals.id", index=True)
-    person: str = Field(index=True)
+    person: str
     person_name: str
     session: str
     decision: str
@@ -409,8 +484,16 @@ class EffectRow(SQLModel, table=True):
         Index("effects_by_customer", "tenant", "customer", "created_at"),
         Index("effects_by_customer_key", "customer_key", "created_at"),
         Index("effects_by_subject", "subject_key", "created_at"),
-        Index("effects_by_status", "status", "created_at"),
+        Index("effects_by_status", "status", "key"),
         Index("effects_by_end", "status", "ended_at"),
+        Index("effects_by_run", "run", "turn"),
+        Index("effects_by_approval", "approval"),
+        Index("effects_of_tenant", "tenant", "key"),
+        Index("effects_of_workflow", "workflow", "key"),
+        Index("effects_of_tool", "tool", "key"),
+        Index("effects_of_customer", "customer", "key"),
+        _where("effects_to_find_out", "key", "tenant", condition=TO_FIND_OUT),
+        _where("effects_under_way", "key", condition=UNDER_WAY),
     )
 
     key: str = Field(primary_key=True)
@@ -601,14 +684,20 @@ class AuditRow(SQLModel, table=True):
             sqlite_where=text("to_notice = 1"),
             postgresql_where=text("to_notice"),
         ),
+        _where("audit_unsealed", "id", condition=UNSEALED),
+        Index("audit_by_actor", "actor", "id"),
+        Index("audit_by_kind", "kind", "id"),
+        Index("audit_by_tenant", "tenant", "id"),
+        Index("audit_by_run", "run", "id"),
+        Index("audit_by_subject", "subject", "id"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
     at: datetime = _time(index=True)
     actor: str
-    kind: str = Field(index=True)
+    kind: str
     tenant: str | None = None
-    run: str | None = Field(default=None, index=True)
+    run: str | None = None
     subject: str | None = None
     payload: str
     position: int | None = Field(default=None, unique=True)
@@ -764,6 +853,7 @@ class NoticeRow(SQLModel, table=True):
         UniqueConstraint("event", "channel", "target"),
         Index("notices_due", "done_at", "dead_at", "due_at"),
         Index("notices_by_target", "channel", "target", "done_at"),
+        _where("notices_dead", "id", condition=DEAD),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -782,3 +872,31 @@ class NoticeRow(SQLModel, table=True):
     last_error: str | None = _error()
     done_at: datetime | None = _time_or_none()
     dead_at: datetime | None = _time_or_none()
+
+
+class BulkRow(SQLModel, table=True):
+    """All runs that match, to pause, resume or cancel: worked off a batch at a time.
+
+    A pause holds from its commit on: until it has ended, whoever looks at a run behind
+    `after` finds it paused. `but` are runs that somebody let go on meanwhile.
+    """
+
+    __tablename__ = "bulks"  # pyright: ignore[reportAssignmentType] see above
+    __table_args__ = (_where("bulks_open", "id", condition=NOT_ENDED),)
+
+    id: str = Field(primary_key=True)
+    verb: str
+    workflow: str | None = None
+    status: str | None = None
+    tenant: str | None = None
+    customer: str | None = None
+    reason: str
+    by: str
+    by_tenant: str | None = None
+    total: int
+    done: int = 0
+    after: str = ""
+    but: list[str] = _list()
+    created_at: datetime = _time()
+    ended_at: datetime | None = _time_or_none()
+    stopped_by: str | None = None

@@ -163,13 +163,22 @@ async def revoke_all(
     await _close(session, rows, by=by, at=at)
 
 
-async def listing(session: AsyncSession, person: str) -> list[TokenRow]:
-    """Return a person's tokens, newest first."""
+async def listing(
+    session: AsyncSession,
+    person: str,
+    *,
+    limit: int | None = None,
+    before: str | None = None,
+) -> list[TokenRow]:
+    """Return a person's tokens, newest first; `before` is the last id of a page."""
     query = (
         select(TokenRow)
         .where(col(TokenRow.person) == person)
-        .order_by(col(TokenRow.created_at).desc())
+        .order_by(col(TokenRow.id).desc())
+        .limit(limit)
     )
+    if before is not None:
+        query = query.where(col(TokenRow.id) < before)
     return list((await session.execute(query)).scalars())
 
 

@@ -4,12 +4,14 @@ No cursor over ids: rows commit out of order, and an id seen is not a row seen.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
+from orchestrator.store import open_rows
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -21,34 +23,44 @@ from orchestrator.store.tables import (
     RunRow,
 )
 
+# Every tenant's together, for who sees them all.
+ALL = ""
 
-async def queue(store: Store, *, tenant: str | None) -> str:
-    """Return the fingerprint of what waits for people."""
+
+async def queue(store: Store) -> Mapping[str, str]:
+    """Return the fingerprint of what waits for people, of each tenant and of `ALL`.
+
+    The sum of the stamps differs after any change; one index alone is read for it.
+    """
     query = (
-        # SQLModel's own takes four columns.
         select_many(
-            col(ApprovalRow.id),
-            col(ApprovalRow.binding),
-            col(ApprovalRow.answer_by),
-            col(ApprovalRow.claimed_by),
-            col(ApprovalRow.assigned_to),
-            func.count(col(DecisionRow.id)),
+            col(ApprovalRow.tenant), func.count(), func.sum(col(ApprovalRow.stamp))
         )
-        .outerjoin(DecisionRow, col(DecisionRow.approval) == col(ApprovalRow.id))
-        .where(col(ApprovalRow.status) == "pending")
-        .group_by(
-            col(ApprovalRow.id),
-            col(ApprovalRow.binding),
-            col(ApprovalRow.answer_by),
-            col(ApprovalRow.claimed_by),
-            col(ApprovalRow.assigned_to),
-        )
-        .order_by(col(ApprovalRow.id))
+        .where(open_rows.approvals())
+        .group_by(col(ApprovalRow.tenant))
+        .order_by(col(ApprovalRow.tenant))
     )
-    if tenant is not None:
-        query = query.where(col(ApprovalRow.tenant) == tenant)
-    async with store.read() as session:
-        return _digest((await session.execute(query)).all())
+    return await _by_tenant(store, query)
+
+
+async def handoffs(store: Store) -> Mapping[str, str]:
+    """Return the fingerprint of what was handed to people, as `queue` does."""
+    # One of each run's own: joined, the notes of all that ever was would be read.
+    latest = (
+        select(func.max(col(NoteRow.id)))
+        .where(col(NoteRow.run) == col(RunRow.id))
+        .correlate(RunRow)
+        .scalar_subquery()
+    )
+    query = (
+        select_many(
+            col(RunRow.tenant), func.count(), func.sum(func.coalesce(latest, 0))
+        )
+        .where(open_rows.handoffs())
+        .group_by(col(RunRow.tenant))
+        .order_by(col(RunRow.tenant))
+    )
+    return await _by_tenant(store, query)
 
 
 async def run(store: Store, run_id: str) -> str:
@@ -91,6 +103,7 @@ async def approval(store: Store, approval_id: str) -> str:
             col(ApprovalRow.consumed_by),
             col(ApprovalRow.claimed_by),
             col(ApprovalRow.assigned_to),
+            col(ApprovalRow.stamp),
         ).where(col(ApprovalRow.id) == approval_id)
         given = select(DecisionRow.id).where(col(DecisionRow.approval) == approval_id)
         stopped = (
@@ -103,24 +116,10 @@ async def approval(store: Store, approval_id: str) -> str:
         )
 
 
-async def handoffs(store: Store, *, tenant: str | None) -> str:
-    """Return the fingerprint of what was handed to people."""
-    runs = (
-        select(func.count())
-        .select_from(RunRow)
-        .where(col(RunRow.status) == "handed_off")
-    )
-    notes = (
-        select(func.count())
-        .select_from(NoteRow)
-        .join(RunRow, col(RunRow.id) == col(NoteRow.run))
-        .where(col(RunRow.status) == "handed_off")
-    )
-    if tenant is not None:
-        runs = runs.where(col(RunRow.tenant) == tenant)
-        notes = notes.where(col(RunRow.tenant) == tenant)
+async def _by_tenant(store: Store, query: Any) -> Mapping[str, str]:  # noqa: ANN401 any select whose first column is a tenant
     async with store.read() as session:
-        return _digest([await _all(session, query) for query in (runs, notes)])
+        rows = await _all(session, query)
+    return {ALL: _digest(rows)} | {row[0]: _digest(row[1:]) for row in rows}
 
 
 async def _all(session: AsyncSession, query: Any) -> list[Any]:  # noqa: ANN401 any select

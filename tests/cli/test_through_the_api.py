@@ -110,7 +110,9 @@ def test_all_runs_of_a_workflow_are_paused(admin: Keyturn) -> None:
     said = admin("run", "pause", "--workflow", "support-ticket", "-r", "incident")
 
     assert said.status == 0, said.err
-    assert run in said.out
+    assert "done" in said.out
+    assert admin("run", "show", run, "--json").json()["status"] == "stopped"
+    assert "support-ticket" in admin("run", "bulks").out
     admin("run", "resume", "--workflow", "support-ticket", "-r", "over")
     assert admin("run", "show", run, "--json").json()["status"] != "stopped"
 

@@ -29,7 +29,7 @@ SETTINGS = {
 
 
 def server(data: Path) -> Started:
-    """A server with an empty cluster in `data`; the address is a libpq URL's beginning."""
+    """A server with the cluster in `data`, an empty one where there is none; the address is a libpq URL's beginning."""
     user = ACCOUNT if os.geteuid() == 0 else ""
     programs = _programs(data, user)
     cluster = data / "cluster"
@@ -37,7 +37,8 @@ def server(data: Path) -> Started:
     url = f"postgresql://postgres@127.0.0.1:{port}/"
     if user:
         shutil.chown(data, user)
-    _initdb(programs, cluster, user)
+    if not (cluster / "PG_VERSION").exists():
+        _initdb(programs, cluster, user)
     options = [f"--{name}={value}" for name, value in SETTINGS.items()]
     command = (
         str(programs / "postgres"),
@@ -151,6 +152,8 @@ def _copied(installed: Path, data: Path) -> Path:
     """The same programs in `data`, with the libraries that they look for two folders up."""
     package = installed.parent
     copy = data / package.name / installed.name
+    if copy.exists():
+        return copy
     shutil.copytree(installed, copy)
     libraries = package.with_suffix(".libs")
     if libraries.exists():

@@ -1,6 +1,5 @@
 """`keyturn run`: runs, through the HTTP API."""
 
-from collections.abc import Mapping
 from typing import Annotated, cast
 
 import typer
@@ -18,6 +17,18 @@ OneRun = Annotated[str | None, typer.Argument(help="The run's id.", show_default
 AllOf = Annotated[
     str | None, typer.Option("--workflow", help="All open runs of this workflow.")
 ]
+
+OfCustomer = Annotated[
+    str | None, typer.Option("--customer", help="All open runs of this customer.")
+]
+InStatus = Annotated[
+    str | None, typer.Option("--status", help="All open runs in this status.")
+]
+OfTenant = Annotated[
+    str | None, typer.Option("--tenant", help="All open runs of this tenant.")
+]
+Bulk = Annotated[str, typer.Argument(help="The id that the pause or cancel answered.")]
+BULKS = ("Bulk", "Does", "Which", "State", "Reached", "Why")
 
 
 @app.callback()
@@ -94,70 +105,114 @@ def trace(run: Run) -> None:
 
 
 @app.command()
-def pause(
+def pause(  # noqa: PLR0913 options of a command
     reason: Reason,
     run: OneRun = None,
     *,
     workflow: AllOf = None,
+    customer: OfCustomer = None,
+    status: InStatus = None,
+    tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold a run: no model is called and nothing is sent until it is resumed."""
-    _hold("pause", run, workflow, reason, as_json=as_json)
+    which = _which(workflow, customer, status, tenant)
+    _hold("pause", run, which, reason, as_json=as_json)
 
 
 @app.command()
-def resume(
+def resume(  # noqa: PLR0913 options of a command
     reason: Reason,
     run: OneRun = None,
     *,
     workflow: AllOf = None,
+    customer: OfCustomer = None,
+    status: InStatus = None,
+    tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a paused run go on."""
-    _hold("resume", run, workflow, reason, as_json=as_json)
+    which = _which(workflow, customer, status, tenant)
+    _hold("resume", run, which, reason, as_json=as_json)
 
 
 @app.command()
-def cancel(
+def cancel(  # noqa: PLR0913 options of a command
     reason: Reason,
     run: OneRun = None,
     *,
     workflow: AllOf = None,
+    customer: OfCustomer = None,
+    status: InStatus = None,
+    tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
     """End a run; what is being sent at this moment is still recorded."""
-    _hold("cancel", run, workflow, reason, as_json=as_json)
+    which = _which(workflow, customer, status, tenant)
+    _hold("cancel", run, which, reason, as_json=as_json)
+
+
+@app.command()
+def bulks(*, limit: Most = 20, as_json: AsJson = False) -> None:
+    """List pauses, resumes and cancels of all runs that match, newest first."""
+    with Api() as api:
+        found = api.items("/bulks", most=limit)
+    if as_json:
+        output.as_json(list(found))
+        return
+    output.table(BULKS, [_bulk_row(one) for one in found])
+
+
+@app.command()
+def bulk(bulk: Bulk, *, as_json: AsJson = False) -> None:
+    """Show how far a pause, resume or cancel of all that match is."""
+    with Api() as api:
+        _show(api.get(f"/bulks/{bulk}"), as_json=as_json)
+
+
+@app.command("stop-bulk")
+def stop_bulk(bulk: Bulk, *, as_json: AsJson = False) -> None:
+    """Let it reach no more runs; those that it reached stay as they are."""
+    with Api() as api:
+        _show(api.post(f"/bulks/{bulk}:stop", {}), as_json=as_json)
 
 
 def _hold(
-    verb: str, run: str | None, workflow: str | None, reason: str, *, as_json: bool
+    verb: str, run: str | None, which: Item, reason: str, *, as_json: bool
 ) -> None:
-    if (run is None) == (workflow is None):
-        raise WrongUsage(f"Name one run to {verb}, or a workflow with --workflow.")
+    if (run is None) == (not which):
+        raise WrongUsage(
+            f"Name one run to {verb}, or all that match with --workflow, --customer, "
+            "--status or --tenant."
+        )
     with Api() as api:
         if run is not None:
             _show(api.post(f"/runs/{run}:{verb}", {"reason": reason}), as_json=as_json)
             return
-        body = {"filter": {"workflow": workflow}, "reason": reason}
-        _show_many(_all(api, f"/runs:{verb}", body), as_json=as_json)
+        body = {"filter": which, "reason": reason}
+        found = api.post(f"/runs:{verb}", body)
+    _show(found, as_json=as_json)
+    if found["state"] == "running" and not as_json:
+        output.line(
+            f"{found['done']} of {found['total']} are written by now. `keyturn run bulk "
+            f"{found['id']}` shows how far it is, `keyturn run stop-bulk {found['id']}` "
+            "stops it."
+        )
 
 
-def _all(api: Api, path: str, body: Mapping[str, object]) -> list[Item]:
-    """Ask until no more runs match."""
-    found: list[Item] = []
-    while True:
-        answer = api.post(path, body)
-        found += cast("list[Item]", answer.get("items") or [])
-        if not answer.get("more"):
-            return found
+def _which(
+    workflow: str | None, customer: str | None, status: str | None, tenant: str | None
+) -> Item:
+    names = ("workflow", "customer", "status", "tenant")
+    given = zip(names, (workflow, customer, status, tenant), strict=True)
+    return {name: value for name, value in given if value is not None}
 
 
-def _show_many(found: list[Item], *, as_json: bool) -> None:
-    if as_json:
-        output.as_json(list(found))
-        return
-    rows = [[one["run"], one["status"], one["problem"]] for one in found]
-    output.table(("Run", "Status", "Problem"), rows)
+def _bulk_row(one: Item) -> list[object]:
+    which = cast("Item", one["filter"])
+    named = ", ".join(f"{k} {v}" for k, v in which.items() if v is not None)
+    progress = f"{one['done']} of {one['total']}"
+    return [one["id"], one["verb"], named, one["state"], progress, one["reason"]]
 
 
 def _row(run: Item) -> list[object]:

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, MetaData
 from sqlmodel import AutoString
 
 from orchestrator.store import tables
-from orchestrator.store.types import Utc
+from orchestrator.store.types import Scrubbed, ScrubbedJson, Utc
 
 METADATA: MetaData = tables.SQLModel.metadata
 
@@ -18,8 +18,8 @@ def render(kind: str, item: object, _context: AutogenContext) -> str | Literal[F
         return False
     if isinstance(item, Utc):
         return "sa.DateTime(timezone=True)"
-    if isinstance(item, JSON):
+    if isinstance(item, JSON | ScrubbedJson):
         return "sa.JSON()"
-    if isinstance(item, AutoString):
+    if isinstance(item, AutoString | Scrubbed):
         return "sa.String()"
     return False

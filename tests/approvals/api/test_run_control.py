@@ -3,6 +3,10 @@
 import httpx2
 import pytest
 
+from orchestrator.store import many
+from orchestrator.store.engine import Store
+from orchestrator.store.many import NewBulk
+from orchestrator.store.runs import Filter
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -66,14 +70,17 @@ async def test_all_runs_that_match_are_paused(
     body = {"filter": {"workflow": "support", "customer": "c-1"}, **WHY}
 
     first = await http.post(f"{RUNS}:pause", json=body, headers=headers)
+    held = [await http.get(f"{RUNS}/{run.id}", headers=headers) for run in wanted]
     again = await http.post(f"{RUNS}:pause", json=body, headers=headers)
     back = await http.post(f"{RUNS}:resume", json=body, headers=headers)
+    freed = [await http.get(f"{RUNS}/{run.id}", headers=headers) for run in wanted]
 
-    ids = [run.id for run in wanted]
-    assert [one["run"] for one in first.json()["items"]] == ids
-    assert {one["status"] for one in first.json()["items"]} == {"stopped"}
-    assert again.json() == {"items": [], "more": False}
-    assert [one["run"] for one in back.json()["items"]] == ids
+    assert first.status_code == 202
+    assert [first.json()[name] for name in ("state", "total", "done")] == ["done", 2, 2]
+    assert [one.json()["status"] for one in held] == ["stopped", "stopped"]
+    assert again.json()["total"] == 0
+    assert (back.json()["verb"], back.json()["done"]) == ("resume", 2)
+    assert [one.json()["status"] for one in freed] == ["queued", "queued"]
     shown = await http.get(f"{RUNS}/{other.id}", headers=headers)
     assert shown.json()["status"] == "queued"
 
@@ -101,5 +108,40 @@ async def test_an_operator_of_a_tenant_holds_only_its_runs(
     many = await http.post(f"{RUNS}:cancel", json=body, headers=headers)
     one = await http.post(f"{RUNS}/{south.id}:cancel", json=WHY, headers=headers)
 
-    assert [run["run"] for run in many.json()["items"]] == [north.id]
+    cancelled = await http.get(f"{RUNS}/{north.id}", headers=headers)
+    assert many.json()["total"] == 1
+    assert many.json()["filter"]["tenant"] == "north"
+    assert cancelled.status_code == 200
     assert one.status_code == 404
+
+
+async def test_a_bulk_is_seen_and_stopped_within_its_tenant(
+    http: httpx2.AsyncClient, desk: Desk, people: People, store: Store
+) -> None:
+    await desk.run(tenant="north")
+    person = await people.named("olga", role="operator", tenant="north")
+    headers = await people.token("olga")
+    other = await people.token("sven", role="operator", tenant="south")
+    bulk = await many.begin(
+        store,
+        NewBulk(
+            verb="pause",
+            filter=Filter(tenant="north"),
+            reason="look",
+            by=person.id,
+            by_tenant="north",
+        ),
+    )
+
+    listed = await http.get("/api/v1/bulks", headers=headers)
+    unseen = await http.get(f"/api/v1/bulks/{bulk.id}", headers=other)
+    refused = await http.post(f"/api/v1/bulks/{bulk.id}:stop", headers=other)
+    stopped = await http.post(f"/api/v1/bulks/{bulk.id}:stop", headers=headers)
+    twice = await http.post(f"/api/v1/bulks/{bulk.id}:stop", headers=headers)
+
+    assert [(one["id"], one["left"]) for one in listed.json()["items"]] == [
+        (bulk.id, 1)
+    ]
+    assert (unseen.status_code, refused.status_code) == (404, 404)
+    assert (stopped.json()["state"], stopped.json()["left"]) == ("stopped", 0)
+    assert twice.status_code == 409

@@ -28,6 +28,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("position"),
     )
+    op.create_index("audit_by_actor", "audit", ["actor", "id"], unique=False)
+    op.create_index("audit_by_kind", "audit", ["kind", "id"], unique=False)
+    op.create_index("audit_by_run", "audit", ["run", "id"], unique=False)
+    op.create_index("audit_by_subject", "audit", ["subject", "id"], unique=False)
+    op.create_index("audit_by_tenant", "audit", ["tenant", "id"], unique=False)
     op.create_index(
         "audit_to_notice",
         "audit",
@@ -36,9 +41,43 @@ def upgrade() -> None:
         sqlite_where=sa.text("to_notice = 1"),
         postgresql_where=sa.text("to_notice"),
     )
+    op.create_index(
+        "audit_unsealed",
+        "audit",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("position IS NULL"),
+        postgresql_where=sa.text("position IS NULL"),
+    )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
-    op.create_index(op.f("ix_audit_kind"), "audit", ["kind"], unique=False)
-    op.create_index(op.f("ix_audit_run"), "audit", ["run"], unique=False)
+    op.create_table(
+        "bulks",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("verb", sa.String(), nullable=False),
+        sa.Column("workflow", sa.String(), nullable=True),
+        sa.Column("status", sa.String(), nullable=True),
+        sa.Column("tenant", sa.String(), nullable=True),
+        sa.Column("customer", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("by_tenant", sa.String(), nullable=True),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("after", sa.String(), nullable=False),
+        sa.Column("but", sa.JSON(), server_default="[]", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("stopped_by", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "bulks_open",
+        "bulks",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_table(
         "counters",
         sa.Column("name", sa.String(), nullable=False),
@@ -109,6 +148,26 @@ def upgrade() -> None:
         sa.Column("used_microusd", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("scope"),
     )
+    op.create_index(
+        "meters_of_days",
+        "meters",
+        ["scope"],
+        unique=False,
+        sqlite_where=sa.text(
+            "substr(scope, 1, 4) <> 'run ' AND substr(scope, 1, 6) <> 'limit '"
+        ),
+        postgresql_where=sa.text(
+            "substr(scope, 1, 4) <> 'run ' AND substr(scope, 1, 6) <> 'limit '"
+        ),
+    )
+    op.create_index(
+        "meters_of_runs",
+        "meters",
+        ["scope"],
+        unique=False,
+        sqlite_where=sa.text("substr(scope, 1, 4) = 'run '"),
+        postgresql_where=sa.text("substr(scope, 1, 4) = 'run '"),
+    )
     op.create_table(
         "notices",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -133,6 +192,14 @@ def upgrade() -> None:
     op.create_index(op.f("ix_notices_approval"), "notices", ["approval"], unique=False)
     op.create_index(
         "notices_by_target", "notices", ["channel", "target", "done_at"], unique=False
+    )
+    op.create_index(
+        "notices_dead",
+        "notices",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("dead_at IS NOT NULL"),
+        postgresql_where=sa.text("dead_at IS NOT NULL"),
     )
     op.create_index(
         "notices_due", "notices", ["done_at", "dead_at", "due_at"], unique=False
@@ -290,6 +357,7 @@ def upgrade() -> None:
         sa.Column("compensates", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("turns", sa.Integer(), nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_microusd", sa.BigInteger(), nullable=False),
@@ -304,11 +372,48 @@ def upgrade() -> None:
         sa.UniqueConstraint("origin", "external_key"),
     )
     op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"], unique=False)
-    op.create_index(op.f("ix_runs_workflow"), "runs", ["workflow"], unique=False)
+    op.create_index("runs_by_customer", "runs", ["customer", "id"], unique=False)
+    op.create_index("runs_by_status", "runs", ["status", "id"], unique=False)
+    op.create_index("runs_by_tenant", "runs", ["tenant", "id"], unique=False)
+    op.create_index("runs_by_workflow", "runs", ["workflow", "id"], unique=False)
     op.create_index(
-        "runs_by_customer", "runs", ["tenant", "customer", "created_at"], unique=False
+        "runs_held",
+        "runs",
+        ["stopped_by"],
+        unique=False,
+        sqlite_where=sa.text("stopped_by IS NOT NULL"),
+        postgresql_where=sa.text("stopped_by IS NOT NULL"),
     )
-    op.create_index("runs_by_status", "runs", ["status", "created_at"], unique=False)
+    op.create_index(
+        "runs_in_hands",
+        "runs",
+        ["ended_at", "id", "tenant"],
+        unique=False,
+        sqlite_where=sa.text("status = 'handed_off' AND settled_at IS NULL"),
+        postgresql_where=sa.text("status = 'handed_off' AND settled_at IS NULL"),
+    )
+    op.create_index(
+        "runs_open",
+        "runs",
+        ["id", "workflow", "tenant", "release"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('queued', 'running', 'waiting', 'stopped')"),
+        postgresql_where=sa.text(
+            "status IN ('queued', 'running', 'waiting', 'stopped')"
+        ),
+    )
+    op.create_index(
+        "runs_paused",
+        "runs",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text(
+            "paused_by IS NOT NULL AND status IN ('queued', 'running', 'waiting', 'stopped')"
+        ),
+        postgresql_where=sa.text(
+            "paused_by IS NOT NULL AND status IN ('queued', 'running', 'waiting', 'stopped')"
+        ),
+    )
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(), nullable=False),
@@ -405,6 +510,7 @@ def upgrade() -> None:
         sa.Column("consumed_by", sa.String(), nullable=True),
         sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_because", sa.String(), nullable=True),
+        sa.Column("stamp", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -415,7 +521,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("run", "turn", "index", "revision"),
     )
     op.create_index(
-        "approvals_by_status", "approvals", ["status", "created_at"], unique=False
+        "approvals_by_language", "approvals", ["language", "id"], unique=False
+    )
+    op.create_index("approvals_by_status", "approvals", ["status", "id"], unique=False)
+    op.create_index("approvals_by_team", "approvals", ["team", "id"], unique=False)
+    op.create_index("approvals_by_tenant", "approvals", ["tenant", "id"], unique=False)
+    op.create_index("approvals_by_tool", "approvals", ["tool", "id"], unique=False)
+    op.create_index(
+        "approvals_by_workflow", "approvals", ["workflow", "id"], unique=False
+    )
+    op.create_index(
+        "approvals_to_warn",
+        "approvals",
+        ["warn_at"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending' AND warned_at IS NULL"),
+        postgresql_where=sa.text("status = 'pending' AND warned_at IS NULL"),
+    )
+    op.create_index(
+        "approvals_waiting",
+        "approvals",
+        ["answer_by", "id", "tenant", "tool", "workflow", "team", "language", "stamp"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(
         op.f("ix_approvals_answer_by"), "approvals", ["answer_by"], unique=False
@@ -425,9 +554,6 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_approvals_claimed_by"), "approvals", ["claimed_by"], unique=False
-    )
-    op.create_index(
-        op.f("ix_approvals_warn_at"), "approvals", ["warn_at"], unique=False
     )
     op.create_table(
         "attempts",
@@ -460,7 +586,12 @@ def upgrade() -> None:
     )
     op.create_index("attempts_by_run", "attempts", ["run", "turn"], unique=False)
     op.create_index(
-        op.f("ix_attempts_lease_until"), "attempts", ["lease_until"], unique=False
+        "attempts_sent",
+        "attempts",
+        ["lease_until"],
+        unique=False,
+        sqlite_where=sa.text("status = 'sent'"),
+        postgresql_where=sa.text("status = 'sent'"),
     )
     op.create_table(
         "calls",
@@ -565,6 +696,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("key"),
     )
+    op.create_index("effects_by_approval", "effects", ["approval"], unique=False)
     op.create_index(
         "effects_by_customer",
         "effects",
@@ -578,11 +710,30 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index("effects_by_end", "effects", ["status", "ended_at"], unique=False)
-    op.create_index(
-        "effects_by_status", "effects", ["status", "created_at"], unique=False
-    )
+    op.create_index("effects_by_run", "effects", ["run", "turn"], unique=False)
+    op.create_index("effects_by_status", "effects", ["status", "key"], unique=False)
     op.create_index(
         "effects_by_subject", "effects", ["subject_key", "created_at"], unique=False
+    )
+    op.create_index("effects_of_customer", "effects", ["customer", "key"], unique=False)
+    op.create_index("effects_of_tenant", "effects", ["tenant", "key"], unique=False)
+    op.create_index("effects_of_tool", "effects", ["tool", "key"], unique=False)
+    op.create_index("effects_of_workflow", "effects", ["workflow", "key"], unique=False)
+    op.create_index(
+        "effects_to_find_out",
+        "effects",
+        ["key", "tenant"],
+        unique=False,
+        sqlite_where=sa.text("(status = 'unknown' OR reopened_at IS NOT NULL)"),
+        postgresql_where=sa.text("(status = 'unknown' OR reopened_at IS NOT NULL)"),
+    )
+    op.create_index(
+        "effects_under_way",
+        "effects",
+        ["key"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('leased', 'sending')"),
+        postgresql_where=sa.text("status IN ('leased', 'sending')"),
     )
     op.create_index(
         op.f("ix_effects_reopened_at"), "effects", ["reopened_at"], unique=False
@@ -718,10 +869,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("approval", "person", "decision"),
     )
+    op.create_index("decisions_by_person", "decisions", ["person", "id"], unique=False)
     op.create_index(
         op.f("ix_decisions_approval"), "decisions", ["approval"], unique=False
     )
-    op.create_index(op.f("ix_decisions_person"), "decisions", ["person"], unique=False)
     op.create_table(
         "drafts",
         sa.Column("approval", sa.String(), nullable=False),
@@ -756,8 +907,8 @@ def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table("openings")
     op.drop_table("drafts")
-    op.drop_index(op.f("ix_decisions_person"), table_name="decisions")
     op.drop_index(op.f("ix_decisions_approval"), table_name="decisions")
+    op.drop_index("decisions_by_person", table_name="decisions")
     op.drop_table("decisions")
     op.drop_table("turns")
     op.drop_index(
@@ -786,11 +937,29 @@ def downgrade() -> None:
         postgresql_where=sa.text("status IN ('leased', 'sending', 'unknown')"),
     )
     op.drop_index(op.f("ix_effects_reopened_at"), table_name="effects")
+    op.drop_index(
+        "effects_under_way",
+        table_name="effects",
+        sqlite_where=sa.text("status IN ('leased', 'sending')"),
+        postgresql_where=sa.text("status IN ('leased', 'sending')"),
+    )
+    op.drop_index(
+        "effects_to_find_out",
+        table_name="effects",
+        sqlite_where=sa.text("(status = 'unknown' OR reopened_at IS NOT NULL)"),
+        postgresql_where=sa.text("(status = 'unknown' OR reopened_at IS NOT NULL)"),
+    )
+    op.drop_index("effects_of_workflow", table_name="effects")
+    op.drop_index("effects_of_tool", table_name="effects")
+    op.drop_index("effects_of_tenant", table_name="effects")
+    op.drop_index("effects_of_customer", table_name="effects")
     op.drop_index("effects_by_subject", table_name="effects")
     op.drop_index("effects_by_status", table_name="effects")
+    op.drop_index("effects_by_run", table_name="effects")
     op.drop_index("effects_by_end", table_name="effects")
     op.drop_index("effects_by_customer_key", table_name="effects")
     op.drop_index("effects_by_customer", table_name="effects")
+    op.drop_index("effects_by_approval", table_name="effects")
     op.drop_table("effects")
     op.drop_index(op.f("ix_customer_messages_run"), table_name="customer_messages")
     op.drop_table("customer_messages")
@@ -802,14 +971,35 @@ def downgrade() -> None:
     )
     op.drop_index("calls_by_arguments", table_name="calls")
     op.drop_table("calls")
-    op.drop_index(op.f("ix_attempts_lease_until"), table_name="attempts")
+    op.drop_index(
+        "attempts_sent",
+        table_name="attempts",
+        sqlite_where=sa.text("status = 'sent'"),
+        postgresql_where=sa.text("status = 'sent'"),
+    )
     op.drop_index("attempts_by_run", table_name="attempts")
     op.drop_table("attempts")
-    op.drop_index(op.f("ix_approvals_warn_at"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_claimed_by"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_assigned_to"), table_name="approvals")
     op.drop_index(op.f("ix_approvals_answer_by"), table_name="approvals")
+    op.drop_index(
+        "approvals_waiting",
+        table_name="approvals",
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.drop_index(
+        "approvals_to_warn",
+        table_name="approvals",
+        sqlite_where=sa.text("status = 'pending' AND warned_at IS NULL"),
+        postgresql_where=sa.text("status = 'pending' AND warned_at IS NULL"),
+    )
+    op.drop_index("approvals_by_workflow", table_name="approvals")
+    op.drop_index("approvals_by_tool", table_name="approvals")
+    op.drop_index("approvals_by_tenant", table_name="approvals")
+    op.drop_index("approvals_by_team", table_name="approvals")
     op.drop_index("approvals_by_status", table_name="approvals")
+    op.drop_index("approvals_by_language", table_name="approvals")
     op.drop_table("approvals")
     op.drop_index(op.f("ix_tokens_person"), table_name="tokens")
     op.drop_index(op.f("ix_tokens_parent"), table_name="tokens")
@@ -817,9 +1007,40 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_sessions_person"), table_name="sessions")
     op.drop_index(op.f("ix_sessions_old_hash"), table_name="sessions")
     op.drop_table("sessions")
+    op.drop_index(
+        "runs_paused",
+        table_name="runs",
+        sqlite_where=sa.text(
+            "paused_by IS NOT NULL AND status IN ('queued', 'running', 'waiting', 'stopped')"
+        ),
+        postgresql_where=sa.text(
+            "paused_by IS NOT NULL AND status IN ('queued', 'running', 'waiting', 'stopped')"
+        ),
+    )
+    op.drop_index(
+        "runs_open",
+        table_name="runs",
+        sqlite_where=sa.text("status IN ('queued', 'running', 'waiting', 'stopped')"),
+        postgresql_where=sa.text(
+            "status IN ('queued', 'running', 'waiting', 'stopped')"
+        ),
+    )
+    op.drop_index(
+        "runs_in_hands",
+        table_name="runs",
+        sqlite_where=sa.text("status = 'handed_off' AND settled_at IS NULL"),
+        postgresql_where=sa.text("status = 'handed_off' AND settled_at IS NULL"),
+    )
+    op.drop_index(
+        "runs_held",
+        table_name="runs",
+        sqlite_where=sa.text("stopped_by IS NOT NULL"),
+        postgresql_where=sa.text("stopped_by IS NOT NULL"),
+    )
+    op.drop_index("runs_by_workflow", table_name="runs")
+    op.drop_index("runs_by_tenant", table_name="runs")
     op.drop_index("runs_by_status", table_name="runs")
     op.drop_index("runs_by_customer", table_name="runs")
-    op.drop_index(op.f("ix_runs_workflow"), table_name="runs")
     op.drop_index(op.f("ix_runs_created_at"), table_name="runs")
     op.drop_table("runs")
     op.drop_table("webhooks")
@@ -837,9 +1058,31 @@ def downgrade() -> None:
     op.drop_table("proposals")
     op.drop_table("people")
     op.drop_index("notices_due", table_name="notices")
+    op.drop_index(
+        "notices_dead",
+        table_name="notices",
+        sqlite_where=sa.text("dead_at IS NOT NULL"),
+        postgresql_where=sa.text("dead_at IS NOT NULL"),
+    )
     op.drop_index("notices_by_target", table_name="notices")
     op.drop_index(op.f("ix_notices_approval"), table_name="notices")
     op.drop_table("notices")
+    op.drop_index(
+        "meters_of_runs",
+        table_name="meters",
+        sqlite_where=sa.text("substr(scope, 1, 4) = 'run '"),
+        postgresql_where=sa.text("substr(scope, 1, 4) = 'run '"),
+    )
+    op.drop_index(
+        "meters_of_days",
+        table_name="meters",
+        sqlite_where=sa.text(
+            "substr(scope, 1, 4) <> 'run ' AND substr(scope, 1, 6) <> 'limit '"
+        ),
+        postgresql_where=sa.text(
+            "substr(scope, 1, 4) <> 'run ' AND substr(scope, 1, 6) <> 'limit '"
+        ),
+    )
     op.drop_table("meters")
     op.drop_index(op.f("ix_matchings_status"), table_name="matchings")
     op.drop_index(op.f("ix_matchings_asked_at"), table_name="matchings")
@@ -849,14 +1092,30 @@ def downgrade() -> None:
     op.drop_table("incidents")
     op.drop_table("idempotency")
     op.drop_table("counters")
-    op.drop_index(op.f("ix_audit_run"), table_name="audit")
-    op.drop_index(op.f("ix_audit_kind"), table_name="audit")
+    op.drop_index(
+        "bulks_open",
+        table_name="bulks",
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.drop_table("bulks")
     op.drop_index(op.f("ix_audit_at"), table_name="audit")
+    op.drop_index(
+        "audit_unsealed",
+        table_name="audit",
+        sqlite_where=sa.text("position IS NULL"),
+        postgresql_where=sa.text("position IS NULL"),
+    )
     op.drop_index(
         "audit_to_notice",
         table_name="audit",
         sqlite_where=sa.text("to_notice = 1"),
         postgresql_where=sa.text("to_notice"),
     )
+    op.drop_index("audit_by_tenant", table_name="audit")
+    op.drop_index("audit_by_subject", table_name="audit")
+    op.drop_index("audit_by_run", table_name="audit")
+    op.drop_index("audit_by_kind", table_name="audit")
+    op.drop_index("audit_by_actor", table_name="audit")
     op.drop_table("audit")
     # ### end Alembic commands ###
