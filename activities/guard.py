@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from activities.fallback import Unkept
 from orchestrator import scrub
+from orchestrator.connector import NotRead, NotSent
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import failing
 from orchestrator.store.engine import Store
@@ -22,7 +23,14 @@ Result = TypeVar("Result")
 # Seconds between the tries: a worker with mended code has this long to come.
 PAUSES_S = (1.0, 4.0, 10.0, 20.0)
 # A service that is away is no fault of code: there would be an incident for each run.
-OUTAGES = (OSError, TimeoutError, httpx2.TransportError, httpx2.HTTPStatusError)
+OUTAGES = (
+    OSError,
+    TimeoutError,
+    httpx2.TransportError,
+    httpx2.HTTPStatusError,
+    NotRead,
+    NotSent,
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,13 @@ class Guard:
 
     A store that is away is no such fault: its error passes, and Temporal tries again
     for as long as that lasts. `ends_run`: giving up ends the run in its contract's
-    fallback for code.
+    fallback for code. `outage_pauses_s`: what is waited for a service, where that is
+    longer.
     """
 
     store: Store
     pauses_s: tuple[float, ...] = PAUSES_S
+    outage_pauses_s: tuple[float, ...] | None = None
     ends_run: bool = True
 
     async def keep(
@@ -61,7 +71,8 @@ class Guard:
     async def _again(self, run: str, place: str, error: Exception) -> float | None:
         """Record a failure; return the pause before the next try, None for no more."""
         found = await failing.note(self.store, run, fault(place, error))
-        pause_s = self.pause_s(found.times)
+        is_outage = isinstance(error, OUTAGES)
+        pause_s = self.pause_s(found.times, is_outage=is_outage)
         if pause_s is not None and not isinstance(error, Unkept):
             return pause_s
         await failing.give_up(
@@ -69,13 +80,15 @@ class Guard:
             run,
             place,
             ends_run=self.ends_run,
-            alarms=not isinstance(error, OUTAGES),
+            alarms=not is_outage,
         )
         return None
 
-    def pause_s(self, times: int) -> float | None:
+    def pause_s(self, times: int, *, is_outage: bool = False) -> float | None:
         """Return the pause after so many failures; None where the tries are used up."""
-        return self.pauses_s[times - 1] if times <= len(self.pauses_s) else None
+        pauses_s = self.outage_pauses_s if is_outage else None
+        pauses_s = pauses_s or self.pauses_s
+        return pauses_s[times - 1] if times <= len(pauses_s) else None
 
 
 def again(kind: str, pause_s: float) -> ApplicationError:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from pydantic import JsonValue
@@ -10,22 +10,31 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import outcome
+from activities.guard import OUTAGES, Guard, again, fault
 from activities.interface import ActResult, CallInput
 from activities.patience import keep_trying
 from activities.toolbox import Toolbox, told
 from orchestrator.binding import Verifier
 from orchestrator.connector import Deeds
 from orchestrator.errors import StoreUnavailable
-from orchestrator.store import calls, leasing, ledger, sending
+from orchestrator.store import calls, failing, leasing, ledger, sending
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
+from orchestrator.store.sending import Recorded
 from orchestrator.tool import ToolError
 
 # A connector that takes longer has an outcome that only it knows: unknown.
 CONNECTOR_TIMEOUT = timedelta(seconds=10)
 # How long a receipt waits for a store that is away; the activity has five minutes.
 RECORD_WITHIN = timedelta(minutes=4)
+# A service that facts are read from may be away for some minutes.
+OUTAGE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, *[10.0] * 15)
+# What fails for good and is left to a person is looked at again at times: the worker's
+# code may have been mended.
+LATER = timedelta(minutes=15)
+# Between the tries of a look-up whose service is away.
+LOOK_UP_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,7 @@ class Perform:
     verifier: Verifier
     toolbox: Toolbox
     holder: str
-    # Attempts to read the facts before the call is given up: some minutes.
-    patience: int = 20
+    guard: Guard
 
     @activity.defn(name="perform")
     async def __call__(self, wanted: CallInput) -> ActResult:
@@ -49,6 +57,40 @@ class Perform:
             beating.cancel()
 
     async def _perform(self, wanted: CallInput) -> ActResult:
+        return await self.guard.keep(
+            wanted.run,
+            failing.call_place(wanted.turn, wanted.index),
+            lambda: self._attempt(wanted),
+            lambda: self._give_up(wanted),
+        )
+
+    async def _give_up(self, wanted: CallInput) -> ActResult:
+        """End a call whose code fails for good; what may have been sent is unknown."""
+        try:
+            answer = await self._crash(wanted)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 shown already, and looked at again
+            # The record takes no end of it, so the call stays open, in sight of people.
+            activity.logger.exception("%s cannot be given up", _ref(wanted))
+            return ActResult(kind="not_before", until=_later())
+        if answer.kind == "busy":
+            raise again("Busy", 1.0)
+        until = _later() if answer.kind == "unknown" else answer.until
+        return ActResult.model_validate({"kind": answer.kind, "until": until})
+
+    async def _crash(self, wanted: CallInput) -> LeaseAnswer:
+        view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
+        words = f"{view.call.tool} was not done: it fails now; reference {view.id}."
+        return await leasing.give_up(
+            self.store,
+            _ref(wanted),
+            revision=view.call.revision,
+            words=words,
+            status="crashed",
+        )
+
+    async def _attempt(self, wanted: CallInput) -> ActResult:
         # Each attempt is a holder of its own: a retry never inherits a lease.
         holder = f"{self.holder}/{uuid4().hex}"
         while True:
@@ -57,37 +99,32 @@ class Perform:
             if answer.kind == "busy":
                 await asyncio.sleep(0.5)
                 continue
-            if answer.kind == "unknown":
-                return await self._reconcile(view)
-            if answer.grant is None:
-                return ActResult.model_validate(
-                    {"kind": answer.kind, "until": answer.until}
-                )
-            return await self._send(view, answer.grant, holder)
+            result = await self._answered(view, answer, holder)
+            place = failing.call_place(wanted.turn, wanted.index)
+            if place in (view.run.failing or {}):
+                await failing.heal(self.store, wanted.run, place)
+            return result
+
+    async def _answered(
+        self, view: CallView, answer: LeaseAnswer, holder: str
+    ) -> ActResult:
+        if answer.kind == "unknown":
+            return await self._reconcile(view)
+        if answer.grant is None:
+            return ActResult.model_validate(
+                {"kind": answer.kind, "until": answer.until}
+            )
+        return await self._send(view, answer.grant, holder)
 
     async def _lease(
         self, view: CallView, wanted: CallInput, holder: str
     ) -> LeaseAnswer:
-        ref = CallRef(run=wanted.run, turn=wanted.turn, index=wanted.index)
+        ref = _ref(wanted)
         try:
             facts = await self._facts(view)
         except ToolError as error:
             return await leasing.give_up(
                 self.store, ref, revision=view.call.revision, words=str(error)
-            )
-        except StoreUnavailable:
-            raise
-        except Exception:
-            if activity.info().attempt < self.patience:
-                raise
-            activity.logger.exception("the facts of %s cannot be read", view.id)
-            words = f"{view.call.tool} was not done: its facts cannot be read now."
-            return await leasing.give_up(
-                self.store,
-                ref,
-                revision=view.call.revision,
-                words=words,
-                status="crashed",
             )
         return await leasing.lease(self.store, self.verifier, ref, facts, holder=holder)
 
@@ -117,14 +154,36 @@ class Perform:
             # Whatever took the lease is read from the ledger by the next attempt.
             raise ApplicationError("Not sent: the lease was lost.", type="LeaseLost")
         found = await self._call(view, grant)
-        recorded = await keep_trying(
-            lambda: sending.record(self.store, grant, found), within=RECORD_WITHIN
-        )
+        recorded = await self._record(view, grant, found)
         if recorded.until is not None:
             return ActResult(kind="not_before", until=recorded.until)
         if recorded.status == "unknown":
             return await self._reconcile(view)
         return ActResult.model_validate({"kind": recorded.status})
+
+    async def _record(self, view: CallView, grant: Grant, found: Outcome) -> Recorded:
+        """Record what came of it; an outcome that the record does not take is unknown."""
+        try:
+            return await self._keep(grant, found)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 shown, and left to a person
+            activity.logger.exception("the outcome of %s cannot be recorded", grant.key)
+            words = (
+                f"it was sent, and what came of it ({found.kind}) cannot be recorded"
+            )
+            recorded = await self._keep(grant, Outcome(kind="unknown", words=words))
+            place = failing.call_place(view.call.turn, view.call.index)
+            await failing.note(self.store, view.run.id, fault(place, error))
+            await failing.give_up(
+                self.store, view.run.id, place, ends_run=False, alarms=True
+            )
+            return recorded
+
+    async def _keep(self, grant: Grant, found: Outcome) -> Recorded:
+        return await keep_trying(
+            lambda: sending.record(self.store, grant, found), within=RECORD_WITHIN
+        )
 
     async def _call(self, view: CallView, grant: Grant) -> Outcome:
         deeds, tool = Deeds(), view.call.tool
@@ -158,10 +217,10 @@ class Perform:
             found = await self.toolbox.reconcile(
                 view.call.tool, effect.arguments, context
             )
-        except Exception as error:
+        except OUTAGES as error:
             # The look-up is away too; it is asked again, and people see the task.
             activity.logger.warning("reconcile of %s failed: %s", effect.key, error)
-            raise
+            raise again(type(error).__name__, LOOK_UP_PAUSE_S) from None
         came_of_it = await self._looked_up(view, found)
         if found is None and until is not None:
             return ActResult(kind="unknown", until=until)
@@ -178,6 +237,14 @@ class Perform:
             return Outcome(kind="failed", words=words)
         words, receipt = await told(found, view.release, view.call.tool)
         return Outcome(kind="done", words=words, receipt=receipt)
+
+
+def _ref(wanted: CallInput) -> CallRef:
+    return CallRef(run=wanted.run, turn=wanted.turn, index=wanted.index)
+
+
+def _later() -> datetime:
+    return datetime.now(UTC) + LATER
 
 
 async def _heartbeat() -> None:

@@ -31,7 +31,7 @@ from activities.llm import routing
 from activities.llm.provider import Provider
 from activities.matching import Matcher
 from activities.model_call import Models
-from activities.perform import CONNECTOR_TIMEOUT, Perform
+from activities.perform import CONNECTOR_TIMEOUT, OUTAGE_PAUSES_S, Perform
 from activities.run_tool import READ_PAUSES_S, RunTool
 from activities.think import Think
 from activities.toolbox import ConnectorSource, Toolbox
@@ -149,6 +149,12 @@ def effect_worker(parts: Parts) -> Worker:
         verifier=Verifier(key.get_secret_value()),
         toolbox=Toolbox(parts.registry.tools, parts.writers),
         holder=f"{socket.gethostname()}:{os.getpid()}",
+        guard=Guard(
+            parts.store,
+            parts.code_pauses_s,
+            outage_pauses_s=OUTAGE_PAUSES_S,
+            ends_run=False,
+        ),
     )
     return Worker(
         parts.client,

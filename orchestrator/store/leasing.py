@@ -32,6 +32,9 @@ from orchestrator.store.ledger import (
 )
 from orchestrator.store.tables import ApprovalRow, EffectRow
 
+# PostgreSQL's, by the SQL standard's class of broken constraints.
+UNIQUE_VIOLATION = "23505"
+
 
 async def lease(
     store: Store, verifier: Verifier, ref: CallRef, facts: Facts, *, holder: str
@@ -42,7 +45,9 @@ async def lease(
             await store.share_barrier(session)
             found = await case.load(session, store, ref)
             return await _Leasing(found, holder).answer(verifier, facts)
-    except IntegrityError:
+    except IntegrityError as error:
+        if not _is_twice(error):
+            raise
         # A unique index spoke: the same subject or call got an effect just now.
         return LeaseAnswer(kind="busy", until=None)
 
@@ -65,6 +70,12 @@ async def give_up(
         await store.share_barrier(session)
         found = await case.load(session, store, ref)
         return await _Leasing(found, "").give_up(words, status, revision=revision)
+
+
+def _is_twice(error: IntegrityError) -> bool:
+    """Tell whether a unique index spoke, and no other constraint."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state == UNIQUE_VIOLATION or "UNIQUE constraint" in str(error.orig)
 
 
 class _Leasing:
@@ -100,7 +111,7 @@ class _Leasing:
             return found
         effect = self._case.effect
         if effect is not None and effect.sending_at is not None:
-            return self._case.unknown(effect, "its facts cannot be read any more")
+            return self._case.unknown(effect, "it may have been sent before it failed")
         if self._case.call.revision != revision:
             return LeaseAnswer(kind="busy")
         back = await restoring.restore(self._case, words)

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
 from activities.connectors.source import Services, client
+from activities.guard import Guard
 from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Toolbox
@@ -44,6 +45,7 @@ async def perform(desk: Desk, run: str, services: Services) -> ActResult:
         verifier=desk.verifier,
         toolbox=Toolbox(tools=tools, connectors=services),
         holder="w1",
+        guard=Guard(desk.store),
     )
     wanted = CallInput(run=run, turn=1, index=0)
     return await ActivityEnvironment().run(acts, wanted)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
+from activities.guard import Guard
 from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Actor, Toolbox
@@ -61,7 +62,11 @@ async def look_up(desk: Desk, run: str, late: timedelta) -> ActResult:
     tools = registry.load(("tests.apps.desk",)).tools
     toolbox = Toolbox(tools=tools, connectors=SlowShop(desk, late))  # pyright: ignore[reportArgumentType] it reads alone
     perform = Perform(
-        store=desk.store, verifier=desk.verifier, toolbox=toolbox, holder="w1"
+        store=desk.store,
+        verifier=desk.verifier,
+        toolbox=toolbox,
+        holder="w1",
+        guard=Guard(desk.store),
     )
     wanted = CallInput(run=run, turn=1, index=0)
     return await ActivityEnvironment().run(perform, wanted)
