@@ -57,6 +57,13 @@ async def free_call(
     call.held_by = call.held_at = call.held_seen = None
 
 
+async def free_paused(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+    """Record that a pause holds no call of a locked run any more."""
+    for call in (await of_runs(session, [run.id])).get(run.id, ()):
+        if (call.held_by or "").startswith(hold.PAUSE):
+            await free_call(session, run, call, now=now)
+
+
 async def hold_step(
     session: AsyncSession, run: RunRow, step: StepRow | None, by: str, *, now: datetime
 ) -> None:

@@ -152,9 +152,10 @@ class _Leasing:
 
     async def _send_again(self, effect: EffectRow, judging: Judging) -> LeaseAnswer:
         """Grant another attempt under the same key, or leave the outcome unknown."""
-        disabled = self._case.disabled()
-        if disabled is not None:
-            return await self._case.stand(disabled)
+        if self._case.disabled() is not None:
+            return self._case.unknown(
+                effect, "it may have been sent before it was disabled"
+            )
         why = await _why_not_again(effect, judging)
         if why is not None:
             return self._case.unknown(effect, why)

@@ -419,7 +419,7 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
     await second.post(answer, answer="confirm")
     after = (await second.get("/ops")).text
 
-    assert "2 open runs" in impact.text
+    assert "5 open runs" in impact.text
     assert "May still reach the provider" in set_.text
     assert switch.scope == {"tool": "refund_order"}
     assert "No switch is set" not in asked
@@ -520,12 +520,17 @@ async def test_an_incident_is_opened_and_closed_on_its_page(doors: Doors) -> Non
     path = opened.headers["location"]
     shown = (await visitor.get(path)).text
     unsaid = await visitor.post(f"{path}/close", reason=" ")
-    await visitor.post(f"{path}/close", reason="The bank took R-7 back.")
-    again = await visitor.post(f"{path}/close", reason="Me too.")
+    own = await visitor.post(f"{path}/close", reason="Nothing to see.")
+    other = await doors.visit("admin")
+    await other.post(f"{path}/close", reason="The bank took R-7 back.")
+    again = await other.post(f"{path}/close", reason="Me too.")
     listed = (await visitor.get("/incidents")).text
 
     assert (bare.status_code, unsaid.status_code, again.status_code) == (422, 422, 409)
+    assert own.status_code == 403
+    assert "another person closes it" in own.text
     assert "Paid &lt;b&gt;twice&lt;/b&gt;" in shown
+    assert "another person closes it" in shown
     assert "No incident is open" in listed
     assert "The bank took R-7 back." in listed
 
