@@ -17,9 +17,11 @@ from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import people
+from orchestrator.store import many, people
 from orchestrator.store.engine import Store
+from orchestrator.store.many import NewBulk
 from orchestrator.store.people import NewPerson
+from orchestrator.store.runs import Filter
 from orchestrator.store.tables import ProposalRow, SwitchRow, TokenRow, WebhookRow
 from tests.approvals.application import application
 from tests.approvals.notify.receiver import receiving
@@ -78,6 +80,9 @@ class Form:
     wrong: Fields | None = None
 
 
+PAUSE: Fields = {"verb": "pause", "workflow": "support-ticket", "reason": WHY}
+
+
 async def _claimed(desk: Desk) -> Fields:
     await desk.visitor.post(f"/inbox/{desk.id('item refund_order')}/claim")
     return {}
@@ -130,6 +135,14 @@ async def _proposed(desk: Desk) -> Fields:
     async with desk.store.read() as session:
         row = (await session.execute(select(ProposalRow))).scalar_one()
     desk.made["proposal"] = row.id
+    return {}
+
+
+async def _paused_all(desk: Desk) -> Fields:
+    new = NewBulk(
+        verb="pause", filter=Filter(workflow="support-ticket"), reason=WHY, by="ops"
+    )
+    desk.made["bulk"] = (await many.begin(desk.store, new)).id
     return {}
 
 
@@ -286,8 +299,11 @@ FORMS: dict[str, Form] = {
         _proposed,
         {"answer": "x", "reason": WHY},
     ),
-    "POST /ops/pause": Form(
-        "operator", "/ops/pause", {"workflow": "support-ticket", "reason": WHY}
+    "POST /ops/bulks": Form(
+        "operator", "/ops/bulks", PAUSE, wrong={**PAUSE, "verb": "x"}
+    ),
+    "POST /ops/bulks/{bulk}/stop": Form(
+        "operator", "/ops/bulks/<bulk>/stop", before=_paused_all
     ),
     "POST /effects/{key}/record": Form(
         "lead",
