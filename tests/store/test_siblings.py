@@ -63,17 +63,6 @@ async def test_a_mail_is_void_at_once_when_its_action_expires(desk: Desk) -> Non
     await _is_void(desk, run)
 
 
-async def test_a_mail_is_void_at_once_when_its_action_is_switched_off(
-    desk: Desk,
-) -> None:
-    run = await _drafted(desk)
-    await desk.switch("disable", tool="refund")
-
-    await desk.lease(run)
-
-    await _is_void(desk, run)
-
-
 async def test_a_mail_is_void_at_once_when_its_action_cannot_be_prepared(
     desk: Desk,
 ) -> None:
@@ -126,7 +115,7 @@ async def test_a_mail_beside_an_action_that_needs_nobody_waits_for_it_too(
     assert (await _mail(desk, run)).status == "pending"
 
 
-@pytest.mark.parametrize("held", ["unknown", "halted"])
+@pytest.mark.parametrize("held", ["unknown", "halt", "disable"])
 async def test_a_mail_waits_while_its_action_is_unknown_or_held(
     desk: Desk, held: str
 ) -> None:
@@ -135,7 +124,7 @@ async def test_a_mail_waits_while_its_action_is_unknown_or_held(
     if held == "unknown":
         await desk.record(await desk.send(run), "unknown", "cut off")
     else:
-        await desk.switch("halt", tool="refund")
+        await desk.switch(held, tool="refund")
         await desk.lease(run)
 
     await desk.lease(run, index=MAIL)
