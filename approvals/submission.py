@@ -7,6 +7,7 @@ first was led. What was refused frees its key, so that it can be corrected and s
 
 import asyncio
 import hashlib
+import hmac
 import json
 import re
 import secrets
@@ -83,7 +84,7 @@ async def outcome(store: Store, *, person: str, key: str) -> str | None:
 async def _answered(
     request: Request, handle: Handler, own: "_Submission", sent: list[tuple[str, str]]
 ) -> Response:
-    before = await own.claim(_digest(request, sent))
+    before = await own.claim(_digest(request, sent, own.key))
     if before is not None:
         return before
     try:
@@ -102,6 +103,7 @@ class _Submission:
     """One form of one person, by its key; the record holds the key's digest alone."""
 
     def __init__(self, store: Store, person: str, key: str) -> None:
+        self.key = key
         self._store = store
         self._person = person
         self._key = _row_key(key)
@@ -171,10 +173,14 @@ def _is_form(request: Request) -> bool:
     return kind.startswith(_FORMS) and request.headers.get("hx-request") != "true"
 
 
-def _digest(request: Request, sent: list[tuple[str, str]]) -> str:
+def _digest(request: Request, sent: list[tuple[str, str]], key: str) -> str:
+    """Return a digest of what was asked, keyed: forms hold passwords.
+
+    Whoever reads the record has the key's digest alone, and tries no password on it.
+    """
     asked = [pair for pair in sent if pair[0] not in (FIELD, CSRF_FIELD)]
     text = json.dumps([request.url.path, request.url.query, asked])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def _row_key(key: str) -> str:

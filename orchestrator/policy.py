@@ -128,6 +128,7 @@ class Verdict(BaseModel):
         return kind, self.approvers, APPROVER_RANK[self.role], self.assign
 
 
+REPEATED = "an earlier action on the same subject is done"
 NO_RULE = Verdict(kind="deny", rule="no rule matches, so it is denied")
 # A tool that moves money and does not say how much is not judged by its other rules.
 NO_AMOUNT = Verdict(kind="deny", rule="how much it would move is not known")
@@ -172,7 +173,7 @@ def _verdict(rules: Sequence[Rule], action: Action) -> Verdict:
 
 def _of_rule(rule: Rule, action: Action) -> Verdict:
     if rule.verdict == "allow" and action.repeated:
-        return _asked_because("an earlier action on the same subject is done")
+        return _asked_because(REPEATED)
     if rule.verdict == "allow" and action.mixed:
         return _asked_because("money has moved in another currency as well")
     return Verdict(

@@ -81,8 +81,10 @@ def _claimed(request: Request) -> tuple[Store, str, str] | None:
 
 
 async def _digest(request: Request, person: Person) -> str:
-    # Whoever belongs to another tenant now gets no answer that was given in the first.
-    asked = f"{request.method} {request.url.path}?{request.url.query} {person.tenant}\n"
+    # Whoever belongs to another tenant now gets no answer that was given in the first;
+    # nor does a service's token that is bound to others than the first one was.
+    whose = person.tenant if person.tenants is None else [person.tenant, person.tenants]
+    asked = f"{request.method} {request.url.path}?{request.url.query} {whose}\n"
     return hashlib.sha256(asked.encode() + await request.body()).hexdigest()
 
 

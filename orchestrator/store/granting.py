@@ -23,17 +23,21 @@ class Granting:
     holder: str
     touched: Reach
 
-    async def grant(self, approval: ApprovalRow | None) -> LeaseAnswer:
-        """Lease the effect, or say what is in its way; uses the approval up."""
+    async def grant(
+        self, approval: ApprovalRow | None, *, busy: str | None
+    ) -> LeaseAnswer:
+        """Lease the effect, or say what is in its way; uses the approval up.
+
+        `busy` is what `busy` said before policy looked at what is done.
+        """
+        if busy is not None:
+            return await self.case.end("refused", busy)
         given = (
             await approvals.decisions(self.case.session, approval.id)
             if approval
             else []
         )
         fresh = self._effect_row(approval, [one.person for one in given])
-        busy = await self._other_effect(fresh)
-        if busy is not None:
-            return await self.case.end("refused", busy)
         try:
             await moved.check_limits(
                 self.case.session, self.case.store, fresh, await self._limits()
@@ -104,26 +108,31 @@ class Granting:
             created_at=self.case.now,
         )
 
-    async def _other_effect(self, fresh: EffectRow) -> str | None:
-        """Return why the subject is not free, or None."""
+    async def busy(self) -> str | None:
+        """Return why the subject is not free, or None; asked under its lock.
+
+        Asked before policy is: an outcome takes no such lock, and what ends between the
+        two looks is then seen as open or as done. The other way round it is in neither.
+        """
         if self.touched.subject is None:
             return None
         query = select(EffectRow).where(
             *self.touched.same_subject(),
-            col(EffectRow.key) != fresh.key,
+            col(EffectRow.key) != asking.effect_key(self.case.call),
             col(EffectRow.status).in_(OPEN_EFFECTS),
         )
         other = (await self.case.session.execute(query)).scalars().first()
-        return None if other is None else _busy(fresh, other)
+        return None if other is None else self._busy_words(other)
 
-
-def _busy(fresh: EffectRow, other: EffectRow) -> str:
-    """Return what stands in the way; another tenant's run is not told of."""
-    by = f" ({other.tool} of run {other.run})" if other.tenant == fresh.tenant else ""
-    return (
-        f"Another action on {fresh.subject}{by} is {other.status}; until it is known, "
-        "nothing else is done there."
-    )
+    def _busy_words(self, other: EffectRow) -> str:
+        """Return what stands in the way; another tenant's run is not told of."""
+        is_own = other.tenant == self.case.run.tenant
+        by = f" ({other.tool} of run {other.run})" if is_own else ""
+        subject = self.case.call.subject or "the same"
+        return (
+            f"Another action on {subject}{by} is {other.status}; until it is known, "
+            "nothing else is done there."
+        )
 
 
 def granted(effect: EffectRow) -> LeaseAnswer:

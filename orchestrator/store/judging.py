@@ -11,6 +11,7 @@ from orchestrator.binding import Verifier
 from orchestrator.money import Money
 from orchestrator.policy import (
     NO_AMOUNT,
+    REPEATED,
     Action,
     Verdict,
     is_stricter,
@@ -27,6 +28,7 @@ from orchestrator.store.tables import ApprovalRow, CustomerMessageRow
 from orchestrator.switch import covering
 
 OTHER_FACTS = "the facts of the edit are others than those it was made on"
+DONE_SINCE = "another run's action on the same subject was done since"
 
 
 @dataclass(frozen=True)
@@ -212,14 +214,14 @@ class Judging:
         self, approval: ApprovalRow, verdict: Verdict
     ) -> LeaseAnswer | None:
         prover = self.prover(approval, verdict)
-        if await prover.has_run_out():
-            because = "the approval had run out"
-            return await self._ask_again(approval, verdict, because)
-        if is_stricter(verdict, proof.asked(approval)):
-            because = "the policy became stricter"
+        because = await self._why_outdated(prover)
+        if because is not None:
             return await self._ask_again(approval, verdict, because)
         if approval.preview != self.facts.preview:
             return await self._changed(approval)
+        if await self._was_done_since(approval):
+            # P2: whoever said yes did not know of it; the next one is shown it.
+            return await self._ask_again(approval, verdict, DONE_SINCE, rule=REPEATED)
         bound = approval.effective_binding or approval.binding or ""
         now = asking.bind(
             self.case.run, self.case.call, self.case.release, self.facts.preview
@@ -230,6 +232,26 @@ class Judging:
             return await self._changed(approval)
         why = await prover.why_unproven(bound)
         return await self._refuse(approval, why) if why else None
+
+    async def _why_outdated(self, prover: proof.Prover) -> str | None:
+        if await prover.has_run_out():
+            return "the approval had run out"
+        if is_stricter(prover.verdict, proof.asked(prover.approval)):
+            return "the policy became stricter"
+        return None
+
+    async def _was_done_since(self, approval: ApprovalRow) -> bool:
+        """Tell whether another run's action on the subject ended after the first yes."""
+        given = await approvals.decisions(self.case.session, approval.id)
+        if not given:
+            return False
+        _, live = await releases.live(self.case.session, self.case.run.workflow)
+        return await moved.was_done_since(
+            self.case.session,
+            await self.touched(live),
+            min(one.at for one in given),
+            but_run=self.case.run.id,
+        )
 
     async def _changed(self, approval: ApprovalRow) -> LeaseAnswer:
         because = "the facts changed after it was approved"
@@ -291,15 +313,24 @@ class Judging:
         return LeaseAnswer(kind="waiting", until=row.answer_by)
 
     async def _ask_again(
-        self, approval: ApprovalRow, verdict: Verdict, because: str
+        self,
+        approval: ApprovalRow,
+        verdict: Verdict,
+        because: str,
+        *,
+        rule: str | None = None,
     ) -> LeaseAnswer:
-        """Ask for the same action as a new revision; never dropped in silence (P9)."""
+        """Ask for the same action as a new revision; never dropped in silence (P9).
+
+        `rule` says why, where it is none of the policy's own.
+        """
         not_by = self._not_by(approval)
         self.case.close(approval, "void", because)
         await self.case.free(because)
         self.case.call.revision += 1
+        wanted = strictest(proof.asked(approval), verdict)
         return await self.ask(
-            strictest(proof.asked(approval), verdict),
+            wanted.model_copy(update={"rule": rule or wanted.rule}),
             reason=approval.reason,
             not_by=not_by,
             after=approval,

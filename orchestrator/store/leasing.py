@@ -174,6 +174,7 @@ class _Leasing:
             case.session, case.store, touched, has_money=facts.money is not None
         )
         approval = await asking.latest(case.session, case.call, lock=True)
+        busy = await granting.busy()
         verdict = await judging.verdict()
         if verdict.kind == "deny":
             back = await restoring.restore(case, f"not allowed: {verdict.rule}")
@@ -182,24 +183,24 @@ class _Leasing:
             await case.close_open_approval("void", verdict.rule)
             return await case.end("denied", f"Not allowed: {verdict.rule}.")
         if approval is None and verdict.kind == "allow":
-            return await self._grant(granting, None)
+            return await self._grant(granting, None, busy)
         if approval is None:
             not_by = await steering.steered_by(case.session, case.call, case.spec)
             return await judging.ask(verdict, not_by=not_by)
         found = await judging.answer(approval, verdict)
         if found is None:
-            return await self._grant(granting, approval)
+            return await self._grant(granting, approval, busy)
         await holds.free_call(case.session, case.run, case.call, now=case.now)
         return found
 
     async def _grant(
-        self, granting: Granting, approval: ApprovalRow | None
+        self, granting: Granting, approval: ApprovalRow | None, busy: str | None
     ) -> LeaseAnswer:
         """Grant it, unless it is disabled: what people said of it lasts until then."""
         disabled = self._case.disabled()
         if disabled is not None:
             return await self._case.stand(disabled)
-        return await granting.grant(approval)
+        return await granting.grant(approval, busy=busy)
 
 
 async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:

@@ -107,6 +107,25 @@ async def is_repeated(session: AsyncSession, touched: Reach) -> bool:
     return (await session.execute(query)).first() is not None
 
 
+async def was_done_since(
+    session: AsyncSession, touched: Reach, since: datetime, *, but_run: str
+) -> bool:
+    """Tell whether another run's action on the subject was done at `since` or later."""
+    if touched.subject is None:
+        return False
+    query = (
+        select(EffectRow.key)
+        .where(
+            *touched.same_subject(),
+            col(EffectRow.status) == "done",
+            col(EffectRow.run) != but_run,
+            col(EffectRow.ended_at) >= since,
+        )
+        .limit(1)
+    )
+    return (await session.execute(query)).first() is not None
+
+
 async def check_limits(
     session: AsyncSession,
     store: Store,

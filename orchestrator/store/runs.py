@@ -637,8 +637,11 @@ def _checked(release: Release, value: Mapping[str, JsonValue]) -> str:
 
 
 def _field(value: Mapping[str, JsonValue], name: str | None) -> str:
+    """Return a field as text; a number has one spelling: 1, 1.0 and 1e0 are one id."""
     found = value.get(name) if name else None
-    return found if isinstance(found, str) else "" if found is None else str(found)
+    if found is None or isinstance(found, str):
+        return found or ""
+    return canonical.text(found)
 
 
 async def _output(

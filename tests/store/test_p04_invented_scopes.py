@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from orchestrator.budget import Limit
 from orchestrator.money import Money
 from orchestrator.policy import Rule
 from orchestrator.release import Release, ToolSpec
-from orchestrator.store import folded, reach
+from orchestrator.store import folded, reach, runs
+from orchestrator.store.runs import NewRun
 from tests.store.desk import Desk, note, open_desk
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, bring, drafted
 
@@ -23,7 +25,7 @@ ALLOW_ALL = Rule("refund", verdict="allow")
 CUSTOMERS = {
     "as-it-is": "c-1",
     "case": "C-1",
-    "space": "c-1 ",
+    "space": "c -1",
     "wide": "\uff43\uff0d\uff11",
     "invisible": "c\u200b-1",
     "variation": "c-1\ufe0f",
@@ -68,6 +70,19 @@ async def test_p04_a_customer_is_one_in_every_tenant_and_spelling(
 
     assert (await tiers.lease(other, holder="h2")).kind == "waiting"
     assert (await tiers.approval(other)).rule == str(ASK)
+
+
+@pytest.mark.parametrize("number", [1, 1.0], ids=repr)
+async def test_p04_a_number_is_one_customer_however_it_is_written(
+    tiers: Desk, number: float
+) -> None:
+    await tiers.go_live(input_schema={"type": "object"})
+    ticket: dict[str, JsonValue] = {"customer_id": number, "text": "hello"}
+    new = NewRun(workflow="desk", tenant="default", input=ticket)
+
+    row, _ = await runs.start(tiers.store, new)
+
+    assert row.customer == "1"
 
 
 @pytest.mark.parametrize("customer", CUSTOMERS.values(), ids=list(CUSTOMERS))

@@ -204,6 +204,31 @@ async def test_p14_a_service_of_several_tenants_sees_one_at_a_time(
     assert (await counter.http.get(RUNS, headers=foreign)).status_code == 403
 
 
+async def test_p14_a_key_gives_no_answer_to_a_token_of_other_tenants(
+    counter: Counter,
+) -> None:
+    await declare(counter.desk.store, "north", "south", "west")
+    ada = await counter.people.token("ada", role="admin")
+    bot = (await counter.people.named("bot", kind="service")).id
+    tokens: list[dict[str, str]] = []
+    for own in (["north", "south"], ["south", "west"]):
+        wanted = {"name": "x", "scopes": ["runs.start"], "tenants": own}
+        made = await counter.http.post(
+            f"{API}/people/{bot}/tokens", json=wanted, headers=ada
+        )
+        tokens.append({"Authorization": f"Bearer {made.json()['secret']}"})
+    key = {"Idempotency-Key": "k-1"}
+
+    first = await counter.start({**tokens[0], **key}, tenant="north")
+    same = await counter.start({**tokens[0], **key}, tenant="north")
+    other = await counter.start({**tokens[1], **key}, tenant="north")
+
+    assert (first.status_code, same.status_code) == (202, 202)
+    assert first.json()["id"] == same.json()["id"]
+    assert other.status_code in {403, 422}
+    assert first.json()["id"] not in other.text
+
+
 OTHER = {
     "input": {"input": {"customer_id": "c1", "text": "something else"}},
     "customer": {"input": ticket("c2")},

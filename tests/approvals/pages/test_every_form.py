@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import Response
 from pydantic import SecretStr
-from sqlmodel import SQLModel, select
+from sqlmodel import SQLModel, col, select
 
 from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
@@ -22,7 +22,13 @@ from orchestrator.store.engine import Store
 from orchestrator.store.many import NewBulk
 from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import Filter
-from orchestrator.store.tables import ProposalRow, SwitchRow, TokenRow, WebhookRow
+from orchestrator.store.tables import (
+    IdempotencyRow,
+    ProposalRow,
+    SwitchRow,
+    TokenRow,
+    WebhookRow,
+)
 from tests.approvals.application import application
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors, Visitor
@@ -533,6 +539,24 @@ async def test_a_key_belongs_to_the_person_it_was_given_to(doors: Doors) -> None
 
     assert own.json() == {"led": path.removesuffix("/notes")}
     assert strangers.json() == {"led": None}
+
+
+async def test_what_is_kept_of_a_form_lets_nobody_guess_what_it_held(
+    doors: Doors, store: Store
+) -> None:
+    """A form holds passwords; a digest of it alone is one to try them on."""
+    agent = await doors.visit("agent")
+    path = f"/runs/{doors.seed.runs['lamp']}/notes"
+
+    for _ in range(2):
+        await agent.post(path, text="The same.", form_key=token_urlsafe(16))
+
+    async with store.read() as session:
+        found = select(IdempotencyRow.request).where(
+            col(IdempotencyRow.key).startswith("form:")
+        )
+        kept = list((await session.execute(found)).scalars())
+    assert len(kept) == len(set(kept)) == 2
 
 
 async def _ready(form: Form, doors: Doors, store: Store) -> tuple[Desk, Fields]:
