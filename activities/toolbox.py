@@ -1,7 +1,7 @@
 """Calling a tool's code: arguments in, checked result out."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol, cast
@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from orchestrator import canonical, redaction
 from orchestrator.connector import Connectors, Deeds
-from orchestrator.errors import MalformedJson
+from orchestrator.errors import MalformedJson, in_words
 from orchestrator.money import Money
 from orchestrator.release import Release
 from orchestrator.schema import is_small
@@ -136,7 +136,7 @@ class Toolbox:
         call = self.parse(name, arguments)
         if isinstance(tool.money, str):
             return cast("Money", getattr(call, tool.money))
-        return await tool.money(call, context)
+        return await _worked_out(tool.money(call, context), name)
 
     async def reconcile(
         self, name: str, arguments: str, context: ToolContext
@@ -169,6 +169,30 @@ class Toolbox:
         if name not in self.tools:
             raise ToolError(f"The tool {name!r} is not there any more.")
         return self.tools[name]
+
+
+async def _worked_out(working: Awaitable[object], name: str) -> Money | None:
+    """Return the money that a tool's own function says; `ToolError` where it is none."""
+    try:
+        found = await working
+    except ValidationError as error:
+        if error.title != Money.__name__:
+            raise
+        first = error.errors(include_url=False)[0]
+        # Arguments that were given by their place are named by it.
+        is_currency = first["loc"][:1] in ((1,), ("currency",))
+        said = f"{'currency' if is_currency else 'amount'}={first['input']!r:.60}"
+        raise ToolError(
+            f"{name} was not done: the money that it would move is {said}, which is no "
+            f"amount ({in_words(first)}). Nothing is moved by it; go on without it, or "
+            "give it to a person."
+        ) from None
+    if found is None or isinstance(found, Money):
+        return found
+    raise ToolError(
+        f"{name} was not done: its money function returned {type(found).__name__} "
+        "instead of Money, so nobody knows what it would move. Its owner has to mend it."
+    )
 
 
 async def told(

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from orchestrator.declared import Amount, Count, Length, Said
 from orchestrator.money import Money
 
 # Turns are numbered within a step; a run's step n begins at n * 10,000.
@@ -24,15 +25,15 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cost_usd: Decimal = Field(gt=0)
-    tokens: int = Field(gt=0)
-    turns: int = Field(gt=0, lt=TURNS_PER_STEP)
-    owner: str
-    workflow_day_usd: Decimal | None = Field(default=None, gt=0)
-    tenant_day_usd: Decimal | None = Field(default=None, gt=0)
+    cost_usd: Amount = Field(gt=0)
+    tokens: Count = Field(gt=0)
+    turns: Count = Field(gt=0, lt=TURNS_PER_STEP)
+    owner: Said
+    workflow_day_usd: Amount | None = Field(default=None, gt=0)
+    tenant_day_usd: Amount | None = Field(default=None, gt=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Limit:
     """A bound on money moved: `Limit(Money(1_000_00, "USD"), per="customer", …)`.
 
@@ -42,7 +43,7 @@ class Limit:
 
     money: Money
     per: LimitScope
-    within: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(days=1)
+    within: Length = timedelta(days=1)
 
 
 def microusd(dollars: Decimal) -> int:

@@ -4,9 +4,17 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.budget import Budget, Limit
+from orchestrator.declared import Amount, Count, Length, Ratio, Said, place
 from orchestrator.errors import ContractError
 from orchestrator.policy import Rule
 
@@ -31,7 +39,8 @@ class Fallback(BaseModel):
     refusal: FallbackAction = "hand_off"
     low_confidence: FallbackAction = "hand_off"
     timeout: FallbackAction = "hand_off"
-    tool_failure: FallbackAction = "hand_off"
+    # Another model would find the same tool broken.
+    tool_failure: Literal["hand_off", "fail"] = "hand_off"
     invalid_output: FallbackAction = "hand_off"
     budget: Literal["hand_off", "stop", "fail"] = "hand_off"
     loop: FallbackAction = "hand_off"
@@ -44,8 +53,8 @@ class Retention(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    transcript: timedelta = timedelta(days=90)
-    audit: timedelta = timedelta(days=400)
+    transcript: Length = timedelta(days=90)
+    audit: Length = timedelta(days=400)
 
 
 class Contract(BaseModel):
@@ -63,8 +72,8 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
-    owner: str
-    on_call: str
+    owner: Said
+    on_call: Said
     description: str = ""
     instructions: str = ""
     input: type[BaseModel]
@@ -81,13 +90,19 @@ class Contract(BaseModel):
     retention: Retention = Retention()
     model: str = "standard"
     safer_model: str = "safer"
-    max_output_tokens: int = Field(default=2048, gt=0)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    model_timeout: timedelta = timedelta(seconds=60)
-    window: int | None = Field(default=None, gt=0)
-    max_input_bytes: int = Field(default=64_000, gt=0, le=1_000_000)
+    max_output_tokens: Count = Field(default=2048, gt=0)
+    temperature: Ratio | None = Field(default=None, ge=0, le=2)
+    model_timeout: Length = timedelta(seconds=60)
+    window: Count | None = Field(default=None, gt=0)
+    max_input_bytes: Count = Field(default=64_000, gt=0, le=1_000_000)
     confidence: str | None = None
-    min_confidence: Decimal = Decimal("0.5")
+    min_confidence: Amount = Decimal("0.5")
+    _place: str = PrivateAttr(default_factory=place)
+
+    @property
+    def place(self) -> str:
+        """Return the file and line where the contract was written."""
+        return self._place
 
     @field_validator("tools")
     @classmethod

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from types import NoneType
+from typing import get_args
 
 from orchestrator import model_check, policy_check, release, tool_check
 from orchestrator.contract import Contract
@@ -14,6 +16,7 @@ from orchestrator.tool import DataClass, Tool
 def check(contract: Contract, tools: Mapping[str, Tool]) -> None:
     """Raise `ContractError`, naming what to mend, where the contract is wrong."""
     _check_tools(contract, tools)
+    _check_confidence(contract)
     _check_services(contract, tools)
     _check_models(contract, tools)
     _check_compensations(contract, tools)
@@ -123,6 +126,23 @@ def _check_tools(contract: Contract, tools: Mapping[str, Tool]) -> None:
                 f"Contract {contract.name!r}: the rule “{rule}” speaks of a tool that "
                 f"the contract does not grant; granted: {', '.join(contract.tools)}."
             )
+
+
+def _check_confidence(contract: Contract) -> None:
+    where, name = f"Contract {contract.name!r}:", contract.confidence
+    if name is None:
+        if contract.fallback.low_confidence != "hand_off":
+            raise ContractError(
+                f"{where} its fallback says what low confidence does, but no "
+                "confidence is named; write confidence='…', a number of the output."
+            )
+        return
+    kind: object = contract.output.model_fields[name].annotation
+    if not set(get_args(kind) or (kind,)) <= {int, float, NoneType}:
+        raise ContractError(
+            f"{where} its confidence {name!r} is of type {getattr(kind, '__name__', kind)}"
+            "; make it a float, which is compared with min_confidence."
+        )
 
 
 def _check_services(contract: Contract, tools: Mapping[str, Tool]) -> None:

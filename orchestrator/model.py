@@ -1,8 +1,11 @@
 """Names for models, so that an incident can point them elsewhere."""
 
 from decimal import Decimal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from orchestrator.declared import Said
 
 
 class Price(BaseModel):
@@ -14,6 +17,13 @@ class Price(BaseModel):
     output_usd_per_million: Decimal = Field(ge=0)
 
 
+def _target(name: str) -> str:
+    provider, _, model = name.partition("/")
+    if not provider.strip() or not model.strip():
+        raise ValueError(f"{name!r} is no provider/model, such as 'openai/gpt-5.2'")
+    return name
+
+
 class Alias(BaseModel):
     """A name for a job, with the models that may do it, in order.
 
@@ -21,7 +31,7 @@ class Alias(BaseModel):
     one cannot answer.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    targets: tuple[str, ...] = Field(min_length=1)
+    name: Said
+    targets: tuple[Annotated[str, AfterValidator(_target)], ...] = Field(min_length=1)

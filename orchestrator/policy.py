@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
+from orchestrator.declared import Count, Flag, Length, Said
 from orchestrator.errors import ContractError
 from orchestrator.money import Money
 
@@ -25,7 +26,7 @@ class Escalation:
     """Who is asked next where nobody answered in time, and for how long."""
 
     role: Role
-    within: Annotated[timedelta, Field(gt=timedelta(0))] = DEFAULT_WITHIN
+    within: Length = DEFAULT_WITHIN
 
     def __post_init__(self) -> None:
         """Refuse a role that approves nothing."""
@@ -47,15 +48,17 @@ class Rule:
     approver, so that nobody chooses whom to ask.
     """
 
-    tool: str
+    tool: Said
     up_to: Money | None = None
-    when: dict[str, Scalar | frozenset[Scalar]] = field(default_factory=dict)
+    when: dict[str, Scalar | Annotated[frozenset[Scalar], Field(min_length=1)]] = field(
+        default_factory=dict
+    )
     verdict: VerdictKind = "ask"
-    approvers: Annotated[int, Field(ge=0, le=5)] = 0
+    approvers: Annotated[Count, Field(ge=0, le=5)] = 0
     role: Role = "agent"
-    within: Annotated[timedelta, Field(gt=timedelta(0))] = DEFAULT_WITHIN
+    within: Length = DEFAULT_WITHIN
     escalate: tuple[Escalation, ...] = ()
-    assign: bool = False
+    assign: Flag = False
 
     def __post_init__(self) -> None:
         """Refuse a rule that says two things."""

@@ -1,16 +1,17 @@
 """Applications: where contracts, workflows and tools are found."""
 
 import ast
-import importlib
 import importlib.util
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, TypeGuard, TypeVar
+from typing import Protocol, TypeGuard, TypeVar, get_args
 
-from orchestrator import contract_check
+from orchestrator import app_import, contract_check
 from orchestrator.contract import Contract
 from orchestrator.errors import ContractError
 from orchestrator.model import Alias
@@ -79,9 +80,20 @@ def load(
     for name, targets in (models or {}).items():
         aliases[name] = Alias(name=name, targets=targets)
     for contract in contracts.values():
-        _check(contract, tools, aliases)
+        with _at(contract.place):
+            _check(contract, tools, aliases)
     contract_check.check_agreement(contracts.values(), tools)
     return Registry(contracts, workflows, tools, tuple(aliases.values()))
+
+
+@contextmanager
+def _at(place: str) -> Generator[None]:
+    try:
+        yield
+    except ContractError as error:
+        # Each kind keeps its class; what is added is where to look.
+        error.args = (f"{place}: {error}",)
+        raise
 
 
 def _installed(named: Iterable[str]) -> list[str]:
@@ -93,18 +105,18 @@ def _installed(named: Iterable[str]) -> list[str]:
 
 
 def _load_app(app: str) -> Registry:
-    package = _import(app, app)
+    package = app_import.load(app, app)
     contracts = _pure(app, f"{app}.contracts")
     workflow = _pure(app, f"{app}.workflow")
-    tools = _import(app, getattr(package, "TOOLS", f"{app}.tools"))
+    tools = app_import.load(app, getattr(package, "TOOLS", f"{app}.tools"))
     found = [v for v in vars(contracts).values() if isinstance(v, Contract)]
     classes = [v for v in vars(workflow).values() if _is_workflow(v, workflow)]
     _check_pairs(app, found, classes)
     return Registry(
         contracts=_by_name(found, app),
         workflows={cls.contract.name: cls for cls in classes},
-        tools={v.name: v for v in vars(tools).values() if isinstance(v, Tool)},
-        aliases=tuple(v for v in vars(contracts).values() if isinstance(v, Alias)),
+        tools=_tools(app, tools),
+        aliases=_aliases(app, contracts),
     )
 
 
@@ -127,21 +139,95 @@ def _by_name(contracts: Iterable[Contract], app: str) -> dict[str, Contract]:
     for contract in contracts:
         if contract.name in found:
             raise ContractError(
-                f"Application {app!r} has two contracts named {contract.name!r}; "
+                f"{contract.place}: application {app!r} has two contracts named {contract.name!r}; "
                 "a workflow's name is used once."
             )
         found[contract.name] = contract
     return found
 
 
+def _tools(app: str, module: ModuleType) -> dict[str, Tool]:
+    found: dict[str, Tool] = {}
+    for value in vars(module).values():
+        if not isinstance(value, Tool):
+            continue
+        _refuse_second(app, value)
+        if found.setdefault(value.name, value) is not value:
+            raise _two_tools(app, value, value.function.__code__.co_firstlineno)
+    return found
+
+
+def _refuse_second(app: str, found: Tool) -> None:
+    """Refuse a tool that took the place of another of its name in one module."""
+    path = found.function.__code__.co_filename
+    if not Path(path).is_file():
+        return
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    lines = [
+        node.lineno
+        for node in tree.body
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == found.name
+    ]
+    if len(lines) > 1:
+        raise _two_tools(app, found, lines[-1])
+
+
+def _two_tools(app: str, found: Tool, line: int) -> ContractError:
+    return ContractError(
+        f"{found.function.__code__.co_filename}:{line}: application {app!r} has two "
+        f"tools named {found.name!r}; a tool's name is its function's, and is used once."
+    )
+
+
+def _aliases(app: str, module: ModuleType) -> tuple[Alias, ...]:
+    found: dict[str, Alias] = {}
+    for alias in vars(module).values():
+        if isinstance(alias, Alias) and (
+            found.setdefault(alias.name, alias) is not alias
+        ):
+            raise ContractError(
+                f"{module.__file__}: application {app!r} has two aliases named "
+                f"{alias.name!r}; an alias is declared once, with all its targets."
+            )
+    return tuple(found.values())
+
+
+def _check_types(cls: type[_Workflow]) -> None:
+    """Refuse a workflow whose type arguments are not its contract's models."""
+    contract = cls.contract
+    wanted = (contract.input, contract.output)
+    for base in getattr(cls, "__orig_bases__", ()):
+        given = get_args(base)
+        if len(given) == 2 and given != wanted:
+            raise ContractError(
+                f"{_line_of(cls)}: {cls.__name__} is an AgentWorkflow["
+                f"{_names(given)}], but its contract {contract.name!r} takes "
+                f"{_names(wanted[:1])} and returns {_names(wanted[1:])}; write "
+                f"AgentWorkflow[{_names(wanted)}]."
+            )
+
+
+def _line_of(cls: type) -> str:
+    try:
+        return f"{inspect.getsourcefile(cls)}:{inspect.getsourcelines(cls)[1]}"
+    except (OSError, TypeError):
+        return cls.__module__
+
+
+def _names(kinds: Iterable[object]) -> str:
+    return ", ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
+
+
 def _check_pairs(
     app: str, contracts: list[Contract], classes: list[type[_Workflow]]
 ) -> None:
+    for cls in classes:
+        _check_types(cls)
     have = {cls.contract.name for cls in classes}
     for contract in contracts:
         if contract.name not in have:
             raise ContractError(
-                f"Contract {contract.name!r} has no workflow: write `class X("
+                f"{contract.place}: contract {contract.name!r} has no workflow: write `class X("
                 f"AgentWorkflow[In, Out], contract=…)` in {app}.workflow."
             )
 
@@ -168,20 +254,35 @@ def _check(
                 f"Contract {contract.name!r} names the model {alias!r}, which is no "
                 f"alias; known: {', '.join(sorted(aliases))}."
             )
+    if _is_idle(contract, aliases):
+        raise ContractError(
+            f"Contract {contract.name!r}: its fallback names safer_model, but "
+            f"{contract.safer_model!r} means the same models as {contract.model!r}, so "
+            "nothing would change; name another safer_model, or write hand_off."
+        )
+
+
+def _is_idle(contract: Contract, aliases: Mapping[str, Alias]) -> bool:
+    """Tell whether a fallback to the safer model would ask the same models again."""
+    wants = "safer_model" in contract.fallback.model_dump().values()
+    normal, safer = (
+        aliases[name].targets if name in aliases else (name,)
+        for name in (contract.model, contract.safer_model)
+    )
+    return wants and normal == safer
 
 
 def _pure(app: str, module: str) -> ModuleType:
-    spec = importlib.util.find_spec(app)
-    if spec is not None and importlib.util.find_spec(module) is not None:
+    with app_import.mistakes_told(module):
         _refuse_impure(module)
-    return _import(app, module)
+    return app_import.load(app, module)
 
 
 def _refuse_impure(module: str) -> None:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         return
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"), spec.origin)
     for name in _imported(tree):
         if any(name == bad or name.startswith(f"{bad}.") for bad in IMPURE):
             raise ContractError(
@@ -197,15 +298,3 @@ def _imported(tree: ast.AST) -> Iterable[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _import(app: str, module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
-            raise ContractError(
-                f"Application {app!r} of KEYTURN_APPS has no module {module!r}; an "
-                "application is a package with contracts.py, workflow.py and tools.py."
-            ) from None
-        raise

@@ -232,7 +232,7 @@ def _check(tool: Tool) -> None:
             f"Tool {tool.name!r} declares the authority {tool.authority!r}; "
             "write read_only, write or irreversible."
         )
-    if tool.service is not None and not _SERVICE.fullmatch(tool.service):
+    if tool.service is not None and not _SERVICE.fullmatch(str(tool.service)):
         raise ContractError(
             f"Tool {tool.name!r} declares the service {tool.service!r}; write its name in "
             "small letters, digits and . / _ -, such as 'payments'."

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 from pydantic import BaseModel
 
+from orchestrator import plain_text
 from orchestrator.errors import ContractError
 from orchestrator.money import Money
 
@@ -46,7 +47,7 @@ def _is_text(value: object) -> bool:
 def _check_texts(name: str, given: Mapping[str, Any]) -> None:
     for option in ("owner", "description"):
         value = given.get(option)
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not plain_text.trimmed(value):
             raise ContractError(
                 f"Tool {name!r} has no {option}; write {option}=…"
                 + (

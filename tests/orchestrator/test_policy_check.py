@@ -251,6 +251,7 @@ def test_what_judges_an_action_cannot_be_left_out(which: str) -> None:
         order_id: str = field
 
     async def act(call: Call, context: ToolContext) -> Done:
+        """Act."""
         return Done(id=f"{call.order_id} {context.run}")
 
     act.__annotations__ = {"call": Call, "context": ToolContext, "return": Done}
@@ -264,6 +265,7 @@ def test_money_with_a_default_is_refused() -> None:
         amount: Money = Money(1, "USD")
 
     async def act(call: Call, context: ToolContext) -> Done:
+        """Act."""
         return Done(id=f"{call.amount} {context.run}")
 
     act.__annotations__ = {"call": Call, "context": ToolContext, "return": Done}
