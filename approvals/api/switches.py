@@ -61,7 +61,9 @@ class SetSwitch(BaseModel):
     reason: Reason
     until: Time | None = Field(default=None, description="When it ends")
     anyway: bool = Field(
-        default=False, description="Also where a name in it is none that is known"
+        default=False,
+        strict=True,
+        description="Also where a name in it is none that is known",
     )
 
     @model_validator(mode="after")

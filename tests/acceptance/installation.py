@@ -30,9 +30,9 @@ SECRETS: dict[Kind, tuple[str, ...]] = {
     "effect worker": ("KEYTURN_SECRET_KEY",),
 }
 # How long a worker may take to come up.
-READY_S = 60
+READY_S = 240
 ENDED = frozenset({"completed", "handed_off", "failed", "cancelled"})
-START_S = 60.0
+START_S = 240.0
 
 
 class Run(BaseModel):

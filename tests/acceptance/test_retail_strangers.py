@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from tests.acceptance.retail_desk import Setup, desk
 from tests.examples.retail.conftest import MARKET
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 ELSEWHERE: dict[str, JsonValue] = {
     "address1": "9 Quay",

@@ -22,7 +22,7 @@ from tests.servers.ports import free_port
 
 SCENARIO = "activities.llm.simulator.support:play"
 WRITE_TOKEN = "only effect workers know it"  # noqa: S105 made for this test
-START_S = 120.0
+START_S = 240.0
 # How long a part stays away, in seconds.
 AWAY_S = (0.1, 1.5)
 # The pause between strikes, as a share of how long our processes take to come up.

@@ -19,7 +19,7 @@ from tests.servers.ports import free_port
 COMMAND = (sys.executable, "-P", "-m", "orchestrator.cli")
 NOWHERE = "127.0.0.1:1"
 # A machine that runs other tests beside is slow to start a process.
-START_S = 90.0
+START_S = 240.0
 
 
 @dataclass(frozen=True)

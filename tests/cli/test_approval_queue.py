@@ -9,7 +9,7 @@ from orchestrator.store.engine import Store
 from tests.approvals.desk import Desk
 from tests.cli.program import Web, here, serving
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,11 @@ import pytest
 from orchestrator.cli.demo.tickets import TICKETS
 from tests.cli.program import COMMAND, Keyturn
 
-READY_S = 90.0
+READY_S = 240.0
 STOP_S = 30.0
 ROLES = {"agent", "lead", "operator", "developer", "auditor", "admin", "service"}
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass

@@ -21,7 +21,7 @@ TICKET = {
     "message": "It is broken, \u202enekorb.",
 }
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service
 from tests.servers.ports import free_port
 
-READY_S = 60.0
+READY_S = 240.0
 STOP_S = 30.0
 KEY = new_key()
 VARIABLES = {
@@ -79,7 +79,7 @@ def test_each_service_holds_its_own_secrets_alone() -> None:
     assert effects.startswith("public:")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_every_command_does_its_work_by_hand(
     postgres_url: str, temporal_address: str, task_queue: str, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import Ending
 from orchestrator.store.tables import (
+    BulkRow,
     IncidentRow,
     MatchingRow,
     MeterRow,
@@ -235,7 +236,19 @@ async def _records(store: Store, estate: Estate, name: str, run: str) -> None:
             created_at=now,
             ends_at=now + timedelta(days=1),
         )
-        session.add_all([notice, incident, proposal])
+        # It has ended: one under way would hold the runs of the estate.
+        bulk = BulkRow(
+            id=f"bulk-{name}",
+            verb="pause",
+            tenant=name,
+            by_tenant=name,
+            reason=f"A pause at {name}",
+            by=estate.keys["operator"].person.id,
+            total=0,
+            created_at=now,
+            ended_at=now,
+        )
+        session.add_all([notice, incident, proposal, bulk])
         for scope in (f"run {run}", f"tenant {name} on {now:%Y-%m-%d}"):
             session.add(MeterRow(scope=scope, used_tokens=5, used_microusd=5))
         entry = audit.Entry(
@@ -251,4 +264,5 @@ async def _records(store: Store, estate: Estate, name: str, run: str) -> None:
             "notices": str(notice.id),
             "incidents": incident.id,
             "proposals": proposal.id,
+            "bulks": bulk.id,
         }
