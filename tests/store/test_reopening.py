@@ -44,7 +44,8 @@ async def found(desk: Desk, key: str, *, stayed: bool, who: str = "lea") -> Effe
 
 async def in_queue(desk: Desk) -> list[str]:
     async with desk.store.read() as session:
-        return [run.id for run, _ in await desks.handoffs(session, tenant=None)]
+        found = await desks.handoffs(session, tenant=None, limit=100)
+    return [run.id for run, _ in found]
 
 
 async def test_later_failure_reopens_the_item_once(desk: Desk) -> None:
