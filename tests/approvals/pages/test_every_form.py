@@ -125,6 +125,11 @@ async def _edited(desk: Desk) -> Fields:
     return {**own, **await _bound(desk), "previewed": previewed}
 
 
+async def _drafted(desk: Desk) -> Fields:
+    await _edited(desk)
+    return {}
+
+
 async def _switched(desk: Desk) -> Fields:
     await desk.visitor.post(
         "/ops/switches", tool="refund_order", mode="halt", reason=WHY, sure="yes"
@@ -258,6 +263,7 @@ FORMS: dict[str, Form] = {
         {"decision": "reject", "reason": WHY, "binding": "0" * 64},
     ),
     "POST /inbox/{approval}/edit": Form("agent", f"{ITEM}/edit", before=_edited),
+    "POST /inbox/{approval}/discard": Form("agent", f"{ITEM}/discard", before=_drafted),
     "POST /inbox/{approval}/undo": Form("agent", f"{ITEM}/undo", before=_decided),
     "POST /inbox/several/decide": Form(
         "agent",
