@@ -15,6 +15,8 @@ from orchestrator.store.engine import Store
 
 # Held for the length of an upgrade, so that two processes do not both create.
 UPGRADE_LOCK = 0x4B455955
+# So long a process waits for another's upgrade of the same file.
+UPGRADE_WAIT_S = 120.0
 REMEDY = "run `keyturn db upgrade`"
 
 
@@ -25,7 +27,7 @@ async def upgrade(url: str) -> None:
     """
     store = Store(url)
     try:
-        async with store.write() as session:
+        async with store.write(wait_s=UPGRADE_WAIT_S) as session:
             if not store.is_sqlite:
                 await _wait_alone(session)
             connection = await session.connection()
