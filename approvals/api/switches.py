@@ -63,7 +63,7 @@ class SetSwitch(BaseModel):
     anyway: bool = Field(
         default=False,
         strict=True,
-        description="Also where a name in it is none that is known",
+        description="Set it even if a name in its scope is unknown",
     )
 
     @model_validator(mode="after")
