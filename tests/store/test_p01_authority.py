@@ -470,7 +470,7 @@ async def test_p01_an_edit_after_a_revoked_lease_sends_what_was_edited(
     assert (effect.amount, effect.approvers) == (100, ["amy"])
 
 
-@pytest.mark.parametrize("why", ["disable", "cancel", "busy", "limit"])
+@pytest.mark.parametrize("why", ["cancel", "busy", "limit"])
 async def test_p01_what_is_refused_leaves_no_approval_open(
     desk: Desk, why: str
 ) -> None:
