@@ -276,16 +276,19 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
 ) -> Response:
     """Make a token for a service, and go on to where it is shown once."""
     owner = await managed(page.parts.store, person, manager)
-    wanted = MakeToken(
-        name=name,
-        scopes=permissions.granted(owner),
-        tenants=list(_labels(bound)),
-        days=days,
-    )
     try:
+        wanted = MakeToken(
+            name=name,
+            scopes=permissions.granted(owner),
+            tenants=list(_labels(bound)),
+            days=days,
+        )
         made = await make(
             page.parts.store, owner, wanted, by=manager, made_with=page.visitor.token
         )
+    except ValidationError as error:
+        words = f"Tenants: {in_words(error.errors()[0])}."
+        return await _show(page, manager, person, problem=words)
     except KeyturnError as error:
         return await _show(page, manager, person, problem=str(error))
     path = f"/settings/people/{person}?made="
