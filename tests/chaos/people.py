@@ -70,12 +70,17 @@ def client(site: Site, address: str, role: str) -> Generator[Client]:
         yield Client(http)
 
 
+def tenant(number: int) -> str:
+    """The tenant of a ticket's run, which has a shop of its own."""
+    return f"chaos-{number}"
+
+
 def begin(starter: Client, number: int) -> str:
     """Start one ticket's run, with a shop of its own; a repeated start is the first."""
     ticket = TICKETS[number % 3]
     body = {
         "workflow": "support-ticket",
-        "tenant": f"chaos-{number}",
+        "tenant": tenant(number),
         "source": "chaos",
         "external_id": str(number),
         "input": ticket.input(),

@@ -10,7 +10,7 @@ import random
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +19,16 @@ import pytest
 from orchestrator.settings import Settings
 from orchestrator.status import ENDED_RUNS
 from tests.chaos import findings
-from tests.chaos.people import Approver, Clerk, Client, begin, client, mails, refunds
+from tests.chaos.people import (
+    Approver,
+    Clerk,
+    Client,
+    begin,
+    client,
+    mails,
+    refunds,
+    tenant,
+)
 from tests.chaos.site import Saboteur, Site, site
 from tests.servers.own import Own
 
@@ -51,6 +60,8 @@ def test_p09_whatever_is_killed_the_books_agree(
             stack.enter_context(client(struck, f"{name}@example.com", role))
             for name, role in PEOPLE.items()
         )
+        declared = struck.keyturn("tenant", "add", *(tenant(n) for n in range(RUNS)))
+        assert declared.status == 0, declared.err
         people = [lead, *others]
         approvers = [Approver(who, random.Random(choose.random())) for who in people]  # noqa: S311 as above
         clerk = Clerk(struck, operator, sender)
@@ -87,10 +98,12 @@ def _start_all(starter: Client) -> None:
     """Start the runs evenly over the time of the strikes."""
     began = time.monotonic()
     with ThreadPoolExecutor(4) as hands:
+        begun: list[Future[str]] = []
         for number in range(RUNS):
-            hands.submit(begin, starter, number)
+            begun.append(hands.submit(begin, starter, number))
             due = began + SECONDS * (number + 1) / RUNS
             time.sleep(max(0.0, due - time.monotonic()))
+    assert len({one.result() for one in begun}) == RUNS
 
 
 def _await_calm(struck: Site, lead: Client) -> None:
