@@ -8,6 +8,8 @@ import sys
 import pytest
 from hypothesis import settings
 
+from orchestrator import scrub
+
 # A gate that looks at other examples each time fails for somebody who changed nothing.
 # KEYTURN_SEARCH=1 looks for new ones: run it often, and keep what it finds as @example.
 settings.register_profile("gate", derandomize=True, deadline=None)
@@ -17,6 +19,12 @@ settings.load_profile("search" if os.environ.get("KEYTURN_SEARCH") else "gate")
 pytest_plugins = ["tests.servers.fixtures", "tests.databases"]
 
 _session: list[pytest.Session] = []
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] pytest uses it
+    """Lets no test blank out the words of the next: a process knows its secrets."""
+    monkeypatch.setattr(scrub, "_known", {**vars(scrub)["_known"]})
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
