@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DataError,
@@ -19,7 +19,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from orchestrator.clock import Clock, system_clock
 from orchestrator.errors import InvalidValue, StoreUnavailable
@@ -28,8 +28,6 @@ from orchestrator.store import sqlite
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
-# So closing waits no longer for one that is under way.
-CLOSE_WITHIN_S = TRANSACTION_TIMEOUT.total_seconds()
 CLOSE_LOOK_S = 0.005
 # Held shared by whoever leases or sends, exclusively by a switch (P3).
 BARRIER = 0x4B455954
@@ -53,6 +51,8 @@ class Store:
         self.url = url
         self._shown_url = make_url(url).render_as_string(hide_password=True)
         self._clock = clock
+        # Closing waits no longer for a transaction than it may last.
+        self._close_within_s = transaction_timeout.total_seconds()
         # Rung by each commit of this process that adds to the audit log.
         self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
@@ -134,9 +134,11 @@ class Store:
         """
         pool = cast("QueuePool", self.engine.pool)
         clock = asyncio.get_running_loop().time
-        deadline = clock() + CLOSE_WITHIN_S
+        deadline = clock() + self._close_within_s
         while pool.checkedout() and clock() < deadline:  # noqa: ASYNC110 a pool has no event
             await asyncio.sleep(CLOSE_LOOK_S)
+        # A pool that was disposed of keeps what comes back to it, and closes it never.
+        event.listen(pool, "checkin", _close_late)
         await self.engine.dispose()
 
 
@@ -148,6 +150,10 @@ async def _committing(session: AsyncSession) -> AsyncGenerator[None]:
     except BaseException:
         await session.rollback()
         raise
+
+
+def _close_late(_: object, entry: ConnectionPoolEntry) -> None:
+    entry.close()
 
 
 # A standby that cannot write and a transaction that ran out of time are "internal".

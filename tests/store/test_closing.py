@@ -1,0 +1,37 @@
+"""A store that is closed leaves nothing open, whoever was still at work."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import cast
+
+from sqlalchemy import event
+
+from orchestrator.store.engine import Store
+
+TIMEOUT = timedelta(milliseconds=20)
+
+
+@contextmanager
+def closings(store: Store) -> Generator[list[object]]:
+    """What the pool closes meanwhile."""
+    closed: list[object] = []
+
+    def note(connection: object, _: object) -> None:
+        closed.append(connection)
+
+    event.listen(store.engine.sync_engine, "close", note)
+    yield closed
+
+
+async def test_what_comes_back_to_a_closed_store_is_closed(tables_url: str):
+    store = Store(tables_url, transaction_timeout=TIMEOUT)
+    with closings(store) as closed:
+        async with store.read() as session:
+            connection = await session.connection()
+            raw = await connection.get_raw_connection()
+            held = cast("object", raw.dbapi_connection)
+            await store.close()
+            assert held not in closed
+
+    assert held in closed
