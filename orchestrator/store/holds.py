@@ -4,7 +4,7 @@ A hold is recorded with what it holds: a call, or the step whose next turn, or w
 run's end, it keeps. A run is stopped while all that it could do is held.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -57,11 +57,15 @@ async def free_call(
     call.held_by = call.held_at = call.held_seen = None
 
 
-async def free_paused(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
-    """Record that a pause holds no call of a locked run any more."""
-    for call in (await of_runs(session, [run.id])).get(run.id, ()):
-        if (call.held_by or "").startswith(hold.PAUSE):
-            await free_call(session, run, call, now=now)
+async def free_paused(
+    session: AsyncSession, runs: Sequence[RunRow], *, now: datetime
+) -> None:
+    """Record that a pause holds no call of these locked runs any more."""
+    held = await of_runs(session, [run.id for run in runs])
+    for run in runs:
+        for call in held.get(run.id, ()):
+            if (call.held_by or "").startswith(hold.PAUSE):
+                await free_call(session, run, call, now=now)
 
 
 async def hold_step(

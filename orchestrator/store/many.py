@@ -182,6 +182,7 @@ async def _resume(
     session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
 ) -> None:
     del bulk
+    await holds.free_paused(session, rows, now=now)
     for row in rows:
         row.paused_by = row.pause_reason = None
         await holds.go_on(session, row, status="queued", now=now)

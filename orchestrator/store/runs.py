@@ -236,7 +236,7 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         now = await store.now(session)
         if row.paused_by is not None or row.stopped_by is not None:
             row.paused_by = row.pause_reason = None
-            await holds.free_paused(session, row, now=now)
+            await holds.free_paused(session, [row], now=now)
             # Nobody has looked yet: it waits to be picked up, as when it began.
             await holds.go_on(session, row, status="queued", now=now)
             outbox.add(session, "resume", run, at=now)

@@ -84,6 +84,18 @@ async def test_what_a_person_stops_reaches_no_more_runs(desk: Desk) -> None:
         await many.stop(desk.store, bulk.id, by="lou", tenant=None)
 
 
+async def test_a_resume_frees_the_calls_that_the_pause_held(desk: Desk) -> None:
+    run = await desk.approved()
+    await _ask(desk, "pause", workflow="desk")
+    await desk.lease(run)
+    assert (await desk.call(run)).held_by == "pause by lea"
+
+    await _ask(desk, "resume", workflow="desk")
+    await _work(desk)
+
+    assert (await desk.call(run)).held_by is None
+
+
 async def test_a_resume_rings_each_run_and_moves_its_deadlines(desk: Desk) -> None:
     run = await desk.start()
     await desk.draft(run, refund())
