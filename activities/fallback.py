@@ -1,5 +1,6 @@
 """What ends or interrupts a turn before it has a reply."""
 
+from orchestrator.budget import Needs
 from orchestrator.contract import FallbackKind
 from orchestrator.errors import KeyturnError
 
@@ -13,13 +14,13 @@ class Fallback(KeyturnError):
         detail: str,
         *,
         left: str = "",
-        scope: str | None = None,
+        needs: Needs | None = None,
     ) -> None:
         """Name the kind, what happened, and what the model left for a person.
 
-        `scope` is the budget's that has no room.
+        `needs` is what a budget has no room for.
         """
-        self.scope = scope
+        self.needs = needs
         self.kind: FallbackKind = kind
         self.detail = detail
         self.left = left

@@ -25,6 +25,7 @@ from activities.llm.errors import (
 from activities.llm.provider import Provider
 from activities.llm.routing import Route
 from activities.patience import keep_trying
+from orchestrator.budget import Needs
 from orchestrator.errors import BudgetExceeded, KeyturnError, StoreUnavailable
 from orchestrator.model import Price
 from orchestrator.store import meters, runs
@@ -266,7 +267,10 @@ class Models:
         try:
             await meters.reserve(self.store, wanted, scopes)
         except BudgetExceeded as error:
-            raise Fallback("budget", str(error), scope=error.scope) from error
+            needs = Needs(
+                scope=error.scope, tokens=wanted.tokens, microusd=wanted.cost_microusd
+            )
+            raise Fallback("budget", str(error), needs=needs) from error
         return wanted
 
     def _used(

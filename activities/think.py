@@ -20,6 +20,7 @@ from activities.reply_check import Checked, CheckedCall, Invalid
 from activities.run_tool import RunTool
 from activities.toolbox import Toolbox
 from orchestrator import canonical, hold
+from orchestrator.budget import Needs
 from orchestrator.errors import StoreUnavailable
 from orchestrator.loop_guard import END_AT, judge_repeat
 from orchestrator.release import Release
@@ -151,7 +152,7 @@ class Think:
     async def _turn(self, position: Position, *, ends_run: bool) -> ThinkResult:
         if position.run.compensates is not None:
             return await self._compensate(position)
-        _check_turns(position)
+        await self._check_turns(position)
         kept = await self._kept(position)
         position = _as_sent(position, kept)
         answered, checked, seen = await self._reply(position, kept)
@@ -183,6 +184,18 @@ class Think:
             within=COMMIT_WITHIN,
         )
         return await self._read(position, ThinkResult.model_validate_json(result))
+
+    async def _check_turns(self, position: Position) -> None:
+        done = position.turn - steps.first_turn(position.step.step)
+        used, may = max(position.run.turns, done), position.release.budget.turns
+        if used < may:
+            return
+        raised = await meters.raised_turns(self.store, position.run.id)
+        if used < (may := max(may, raised or 0)):
+            return
+        needs = Needs(scope=f"run {position.run.id}", turns=used + 1)
+        words = f"all {may} turns of the budget are used"
+        raise Fallback("budget", words, needs=needs)
 
     async def _compensate(self, position: Position) -> ThinkResult:
         """Draft the action that takes an effect back; when it has ended, end the run.
@@ -395,13 +408,17 @@ class Think:
         return drafted.model_copy(update=answer)
 
     async def _stop(
-        self, wanted: ThinkInput, position: Position, by: str
+        self,
+        wanted: ThinkInput,
+        position: Position,
+        by: str,
+        needs: Needs | None = None,
     ) -> ThinkResult:
         if by == "cancel":
             return ThinkResult(kind="cancelled")
-        if await steps.stop(self.store, position, by):
+        if await steps.stop(self.store, position, by, needs):
             return ThinkResult(kind="stopped")
-        # It was lifted meanwhile, so nobody would ring: look again at once.
+        # It was lifted or raised meanwhile, so nobody would ring: look again at once.
         return await self._think(wanted.model_copy(update={"start": None}))
 
     async def _fall_back(
@@ -413,8 +430,10 @@ class Think:
         ):
             return await self._think(wanted.model_copy(update={"start": None}))
         if action == "stop":
-            by = hold.by_budget(fallback.scope or f"run {wanted.run}")
-            return await self._stop(wanted, position, by)
+            needs = fallback.needs or Needs(scope=f"run {wanted.run}")
+            return await self._stop(
+                wanted, position, hold.by_budget(needs.scope), needs
+            )
         result = ThinkResult(
             kind="failed" if action == "fail" else "hand_off", reason=fallback.kind
         )
@@ -460,13 +479,6 @@ def _as_sent(position: Position, kept: Mapping[int, Stored]) -> Position:
         return position
     saw = {message for one in kept.values() for message in one.saw}
     return replace(position, unread=[m for m in position.unread if m.id in saw])
-
-
-def _check_turns(position: Position) -> None:
-    budget = position.release.budget
-    done = position.turn - steps.first_turn(position.step.step)
-    if position.run.turns >= budget.turns or done >= budget.turns:
-        raise Fallback("budget", f"all {budget.turns} turns of the budget are used")
 
 
 def _check_tools(past: Sequence[PastTurn]) -> None:

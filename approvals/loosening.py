@@ -13,6 +13,7 @@ NEEDS: dict[str, Action] = {
     "person.invite": "people.manage",
     "person.password": "people.manage",
     "tenant.declare": "tenants.declare",
+    "budget.raise": "budgets.raise",
 }
 
 

@@ -46,6 +46,7 @@ from orchestrator.store.many import BulkEnded
 from orchestrator.store.notices import NotDead
 from orchestrator.store.people import EmailTaken
 from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
+from orchestrator.store.raising import HoldsNothing
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.reopening import NeedsAnother, NotDone
 from orchestrator.store.runs import ExternalIdReused, NotStarted, RunEnded
@@ -113,6 +114,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     NotStarted: 409,
     ExternalIdReused: 409,
     TenantDeclared: 409,
+    HoldsNothing: 409,
     NotUnknown: 409,
     NotDone: 409,
     NoLookUp: 409,

@@ -28,5 +28,5 @@ async def _words(session: AsyncSession, stop: str, names: Mapping[str, str]) -> 
         return f"{stop}: {row.reason}" if row else stop
     if stop.startswith(BUDGET):
         scope = stop.removeprefix(BUDGET)
-        return f"its budget: {scope} has no room for another model call"
+        return f"its budget: {scope} has no room for another turn, until two people raise it"
     return stop

@@ -46,6 +46,21 @@ class Limit:
     within: Length = timedelta(days=1)
 
 
+class Needs(BaseModel):
+    """What a run's next turn may need of a budget's scope, which has no room for it.
+
+    Tokens and micro-dollars come on top of what is held and used; `turns` is how many
+    the run would have taken with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    scope: str
+    tokens: int = 0
+    microusd: int = 0
+    turns: int = 0
+
+
 def microusd(dollars: Decimal) -> int:
     """Return dollars as whole micro-dollars."""
     return int(dollars * 1_000_000)

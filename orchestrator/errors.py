@@ -123,7 +123,7 @@ class BudgetExceeded(KeyturnError):
         self.left = left
         super().__init__(
             f"The budget of {scope} has {left} {unit} left, but this model call may "
-            f"need {needed}. Raise the budget or end the run."
+            f"need {needed}."
         )
 
 

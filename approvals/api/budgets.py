@@ -1,19 +1,30 @@
 """Budgets: what each scope may cost, holds and has cost (P4)."""
 
+from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals.api import proposals as proposed
 from approvals.api import tenancy
 from approvals.api.json_route import StrictRoute
+from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
+from approvals.api.proposals import Proposal
+from approvals.api.replies import BODY, STATE
 from approvals.api.run_body import Usd, usd
 from approvals.api.tenancy import Reader
-from approvals.api.text import Id, Line
-from approvals.dependencies import StoreDep
-from orchestrator.store import budgets
+from approvals.api.text import Id, Line, Reason
+from approvals.auth.visitor import require
+from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.budget import microusd
+from orchestrator.store import budgets, proposals
+from orchestrator.store.approvals import Person
 from orchestrator.store.budgets import Filter, Kind, Meter
+from orchestrator.store.raising import Raise
+
+MOST = 2**53 - 1
 
 router = APIRouter(tags=["budgets"], route_class=StrictRoute)
 
@@ -31,6 +42,7 @@ class Budget(BaseModel):
     used_usd: Usd
     held_usd: Usd
     limit_usd: Usd | None
+    limit_turns: int | None = Field(description="Of a run's own budget alone")
 
 
 class BudgetQuery(Paged):
@@ -64,6 +76,43 @@ async def list_budgets(
     return page([_body(meter) for meter in found], wanted, lambda one: one.scope)
 
 
+class RaiseBudget(BaseModel):
+    """What a scope that holds runs may use from now on, in all; others stay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope: Line = Field(description="As `GET /budgets` and `stopped_by` name it")
+    usd: Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)] | None = None
+    tokens: Annotated[int, Field(gt=0, le=MOST)] | None = None
+    turns: Annotated[int, Field(gt=0, le=MOST)] | None = None
+    reason: Reason
+
+
+@router.post(
+    "/budgets:raise", status_code=202, dependencies=ONCE, responses={**BODY, **STATE}
+)
+async def raise_budget(
+    wanted: RaiseBudget,
+    person: Annotated[Person, Depends(require("budgets.raise"))],
+    parts: PartsDep,
+) -> Proposal:
+    """Ask for a budget that holds runs to be raised, for that run or that day alone.
+
+    Another person confirms; then every run that it holds goes on. 409 where it holds
+    none; 422 for what is no raise, would let nothing go on, or is more than ten times
+    what the contract says.
+    """
+    raised = Raise(
+        scope=wanted.scope,
+        cost_microusd=None if wanted.usd is None else microusd(wanted.usd),
+        tokens=wanted.tokens,
+        turns=wanted.turns,
+    )
+    row = await proposals.to_raise(parts.store, raised, person, reason=wanted.reason)
+    parts.deliver_soon()
+    return await proposed.body(parts.store, row)
+
+
 def _body(meter: Meter) -> Budget:
     limit = meter.bounds.cost_microusd
     return Budget(
@@ -75,4 +124,5 @@ def _body(meter: Meter) -> Budget:
         used_usd=usd(meter.used_microusd),
         held_usd=usd(meter.held_microusd),
         limit_usd=None if limit is None else usd(limit),
+        limit_turns=meter.bounds.turns,
     )

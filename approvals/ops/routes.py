@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from approvals.ops import (
     account,
     audit,
+    budgets,
     contracts,
     effects,
     incidents,
@@ -22,6 +23,7 @@ for part in (
     new_run,
     runs,
     switches,
+    budgets,
     effects,
     incidents,
     contracts,

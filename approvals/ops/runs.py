@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import live, stops, watcher
 from approvals.api import tenancy
@@ -18,8 +19,18 @@ from approvals.submission import PageRoute
 from approvals.turning import turning
 from orchestrator import redaction
 from orchestrator.status import RunStatus
-from orchestrator.store import failing, holds, people, releases, runs, timeline, watch
+from orchestrator.store import (
+    failing,
+    holds,
+    people,
+    raising,
+    releases,
+    runs,
+    timeline,
+    watch,
+)
 from orchestrator.store.engine import Store
+from orchestrator.store.raising import Held
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import RunRow
 
@@ -152,6 +163,7 @@ async def _run(
         by = [record.run.stopped_by, *(one.held_by for one in calls)]
         held = await stops.words(session, by)
         names = await people.names(session, {record.run.started_by or ""})
+        budgets = await _held_budgets(page, session, run)
     ui = page.parts.settings.temporal_ui
     namespace = page.parts.settings.temporal_namespace
     return {
@@ -159,6 +171,7 @@ async def _run(
         "failing": failing.of(record.run),
         "held": held,
         "held_calls": calls,
+        "held_budgets": budgets,
         "names": names,
         "input": await _input(page.parts.store, record.run),
         "turns": drawing.turns(record),
@@ -168,6 +181,14 @@ async def _run(
         if ui
         else None,
     }
+
+
+async def _held_budgets(page: Page, session: AsyncSession, run: str) -> list[Held]:
+    """Return the budgets that hold a run; a workflow's day is shown to who sees all."""
+    now = await page.parts.store.now(session)
+    sees = page.visitor.person.tenant
+    found = await raising.of_run(session, run, now=now)
+    return [one for one in found if sees in (None, one.tenant)]
 
 
 async def _input(store: Store, run: RunRow) -> object:

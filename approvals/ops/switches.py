@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import loosening, problems
 from approvals.api import tenancy
@@ -24,6 +25,7 @@ from orchestrator.store import (
     many,
     people,
     proposals,
+    raising,
     releases,
     results,
     scopes,
@@ -33,6 +35,7 @@ from orchestrator.store.access import LastAdmin, OwnAccess
 from orchestrator.store.approvals import Person
 from orchestrator.store.many import BulkEnded, NewBulk, Verb
 from orchestrator.store.proposals import ProposalClosed
+from orchestrator.store.raising import Held
 from orchestrator.store.runs import Filter
 from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.second_person import NeedsSecondPerson
@@ -46,10 +49,16 @@ SAID = {
     "proposed": Flash(
         "You asked for it to be lifted", "It holds until another person confirms."
     ),
+    "raise": Flash(
+        "You asked for the budget to be raised",
+        "What it holds stands still until another person confirms.",
+    ),
     "confirm": Flash("Confirmed", "It is done; the runs that it held go on."),
     "decline": Flash("Declined", "Nothing was changed."),
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
+# Kinds of proposals that are answered on this page; the others are about accounts.
+OPERATED = ("switch.clear", "budget.raise")
 LATEST_BULKS = 5
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
@@ -100,7 +109,7 @@ async def ops(page: PageDep, said: str = "", bulk: str = "") -> HTMLResponse:
     flash = SAID.get(said)
     if bulk:
         flash = await _begun(page, bulk)
-    return await _show(page, flash=flash)
+    return await show(page, flash=flash)
 
 
 DONE_TO: Mapping[str, str] = {
@@ -157,7 +166,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
             anyway=anyway,
         )
     except (InvalidValue, UnknownNames) as error:
-        return await _show(page, problem=str(error), status=422)
+        return await show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch, warnings=unknown)
     result = await results.keep(
         page.parts.store,
@@ -213,8 +222,8 @@ async def answer(
                 row = await loosening.withdraw(parts, proposal, person)
     except (ProposalClosed, NeedsSecondPerson, OwnAccess, LastAdmin) as error:
         status = problems.of_error(error, instance="").problem.status
-        return await _show(page, problem=str(error), status=status)
-    where = "/ops" if row.kind == "switch.clear" else "/settings/people"
+        return await show(page, problem=str(error), status=status)
+    where = "/ops" if row.kind in OPERATED else "/settings/people"
     return RedirectResponse(f"{where}?said={answer}", status_code=303)
 
 
@@ -231,7 +240,7 @@ async def hold_all(
     permissions.check(person, "runs.hold_many")
     if not reason.strip():
         words = "Say why; whoever finds the runs so reads it."
-        return await _show(page, problem=words, status=422)
+        return await show(page, problem=words, status=422)
     wanted = Filter(
         workflow=workflow, customer=customer.strip() or None, tenant=person.tenant
     )
@@ -254,7 +263,7 @@ async def stop_bulk(page: PageDep, bulk: str) -> Response:
     try:
         await many.stop(page.parts.store, bulk, by=person.id, tenant=person.tenant)
     except BulkEnded as error:
-        return await _show(page, problem=str(error), status=409)
+        return await show(page, problem=str(error), status=409)
     return RedirectResponse("/ops#bulks", status_code=303)
 
 
@@ -290,9 +299,15 @@ def _of_person(operator: Person, scope: Scope) -> Scope:
     return scope
 
 
-async def _show(
-    page: Page, *, flash: Flash | None = None, problem: str = "", status: int = 200
+async def show(
+    page: Page,
+    *,
+    flash: Flash | None = None,
+    problem: str = "",
+    status: int = 200,
+    budget: Held | None = None,
 ) -> HTMLResponse:
+    """Show the page; `budget` is one that somebody just asked to raise."""
     person, store = page.visitor.person, page.parts.store
     async with store.read() as session:
         now = await store.now(session)
@@ -302,6 +317,7 @@ async def _show(
         found = {
             "active": active,
             "past": [one for one in past if one.id not in {set_.id for set_ in active}],
+            "held_budgets": await _held(session, budget, sees=person.tenant, now=now),
             "meters": await ledger_view.meters(session, tenant=person.tenant),
             "sending": await ledger_view.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
@@ -323,6 +339,14 @@ async def _show(
         **found,
         **await _bulks(page),
     )
+
+
+async def _held(
+    session: AsyncSession, asked: Held | None, *, sees: str | None, now: datetime
+) -> list[Held]:
+    found = await raising.of_days(session, sees=sees, now=now)
+    is_new = asked is not None and asked.scope not in {one.scope for one in found}
+    return [asked, *found] if is_new and asked else found
 
 
 def _switch(  # noqa: PLR0913, PLR0917 a switch's fields

@@ -98,7 +98,8 @@ async def _meter(session: AsyncSession, row: MeterRow, *, now: datetime) -> Mete
         bounds = await _of_run(session, rest, now=now)
     else:
         bounds = await _of_day(session, kind, rest.rpartition(" on ")[0], now=now)
-    return Meter(**row.model_dump(), kind=kind, bounds=bounds)
+    may = meters.as_raised(bounds, row)
+    return Meter(**row.model_dump(), kind=kind, bounds=may)
 
 
 async def _of_run(session: AsyncSession, run: str, *, now: datetime) -> Bounds:

@@ -3,39 +3,22 @@
 Each function returns why it cannot be done any more, or None.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.errors import NotFound
-from orchestrator.store import access, people, switches, tenants
+from orchestrator.store import access, people, raising, switches, tenants
 from orchestrator.store.access import Access
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken, NewPerson
+from orchestrator.store.raising import Raise
 from orchestrator.store.tables import ProposalRow
 from orchestrator.store.tenants import NewTenant, TenantDeclared
 
 NO_ACCOUNT = "there is no such account any more."
-
-
-async def do(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
-    """Do what was proposed."""
-    match row.kind:
-        case "switch.clear":
-            return await _clear(store, session, row, person)
-        case "person.access":
-            return await _grant(store, session, row, person)
-        case "person.invite":
-            return await _invite(store, session, row, person)
-        case "person.password":
-            return await _reset(store, session, row, person)
-        case "tenant.declare":
-            return await _declare(store, session, row, person)
-        case _:
-            return f"this version does not know {row.kind!r}."
 
 
 async def _clear(
@@ -119,3 +102,39 @@ async def _declare(
     except TenantDeclared:
         return f"the tenant {new.name!r} was declared since."
     return None
+
+
+async def _raise(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    names = set(Raise.model_fields)
+    return await raising.do(
+        store,
+        session,
+        Raise.model_validate({k: v for k, v in row.target.items() if k in names}),
+        before=row.target["before"],
+        sees=row.tenant,
+        by=person.id,
+        proposed_by=row.proposed_by,
+    )
+
+
+Doing = Callable[[Store, AsyncSession, ProposalRow, Person], Awaitable[str | None]]
+_DOING: Mapping[str, Doing] = {
+    "switch.clear": _clear,
+    "person.access": _grant,
+    "person.invite": _invite,
+    "person.password": _reset,
+    "tenant.declare": _declare,
+    "budget.raise": _raise,
+}
+
+
+async def do(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    """Do what was proposed."""
+    doing = _DOING.get(row.kind)
+    if doing is None:
+        return f"this version does not know {row.kind!r}."
+    return await doing(store, session, row, person)

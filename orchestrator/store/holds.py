@@ -128,7 +128,7 @@ async def clear(session: AsyncSession, run: str) -> None:
     """Forget what held a run that ends."""
     for table, nothing in (
         (CallRow, {"held_by": None, "held_at": None, "held_seen": None}),
-        (StepRow, {"held_by": None, "held_seen": None}),
+        (StepRow, {"held_by": None, "held_seen": None, "needs": None}),
     ):
         held = update(table).where(
             col(table.run) == run, col(table.held_by).is_not(None)

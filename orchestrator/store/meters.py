@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
-from orchestrator.budget import Budget, microusd
+from orchestrator.budget import Budget, Needs, microusd
 from orchestrator.errors import BudgetExceeded
 from orchestrator.store import audit, counters, open_rows, runs
 from orchestrator.store.engine import Store
@@ -42,6 +42,7 @@ class Bounds(BaseModel):
 
     tokens: int | None = None
     cost_microusd: int | None = None
+    turns: int | None = None
 
 
 def bounds(
@@ -51,7 +52,9 @@ def bounds(
     day = now.date().isoformat()
     scopes = {
         f"run {run}": Bounds(
-            tokens=budget.tokens, cost_microusd=microusd(budget.cost_usd)
+            tokens=budget.tokens,
+            cost_microusd=microusd(budget.cost_usd),
+            turns=budget.turns,
         )
     }
     if budget.workflow_day_usd is not None:
@@ -65,6 +68,48 @@ def bounds(
     return scopes
 
 
+def as_raised(bound: Bounds, meter: MeterRow) -> Bounds:
+    """Return what a scope may use: its contract's bound, or what it was raised to."""
+    return Bounds(
+        tokens=_more(bound.tokens, meter.raised_tokens),
+        cost_microusd=_more(bound.cost_microusd, meter.raised_microusd),
+        turns=_more(bound.turns, meter.raised_turns),
+    )
+
+
+def _more(bound: int | None, raised: int | None) -> int | None:
+    # No bound of a unit is more than any.
+    return None if bound is None else max(bound, raised or 0)
+
+
+def has_room(bound: Bounds, meter: MeterRow, needs: Needs) -> bool:
+    """Tell whether what a run's next turn needs fits what is left of a scope."""
+    may = as_raised(bound, meter)
+    return all(
+        limit is None or taken <= limit
+        for limit, taken in (
+            (may.tokens, meter.held_tokens + meter.used_tokens + needs.tokens),
+            (
+                may.cost_microusd,
+                meter.held_microusd + meter.used_microusd + needs.microusd,
+            ),
+            (may.turns, needs.turns),
+        )
+    )
+
+
+async def locked(store: Store, session: AsyncSession, scope: str) -> MeterRow:
+    """Return a scope's row, locked; made where nothing was ever reserved in it."""
+    return (await _locked(session, [scope], is_sqlite=store.is_sqlite))[scope]
+
+
+async def raised_turns(store: Store, run: str) -> int | None:
+    """Return how many turns two people raised a run's budget to, or None."""
+    async with store.read() as session:
+        row = await session.get(MeterRow, f"run {run}")
+        return row.raised_turns if row is not None else None
+
+
 async def reserve(
     store: Store, wanted: Reservation, scopes: Mapping[str, Bounds]
 ) -> None:
@@ -75,7 +120,8 @@ async def reserve(
     async with store.write() as session:
         meters = await _locked(session, sorted(scopes), is_sqlite=store.is_sqlite)
         for scope, bound in scopes.items():
-            _check_room(scope, bound, meters[scope], wanted)
+            may = as_raised(bound, meters[scope])
+            _check_room(scope, may, meters[scope], wanted)
         now = await store.now(session)
         for meter in meters.values():
             meter.held_tokens += wanted.tokens

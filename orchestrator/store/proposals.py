@@ -17,6 +17,7 @@ from orchestrator.store import (
     audit,
     confirmed,
     people,
+    raising,
     second_person,
     switches,
     tenants,
@@ -25,6 +26,7 @@ from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
+from orchestrator.store.raising import Raise
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, ProposalRow
 from orchestrator.store.tenants import NewTenant
@@ -35,6 +37,7 @@ Kind = Literal[
     "person.invite",
     "person.password",
     "tenant.declare",
+    "budget.raise",
 ]
 State = Literal["open", "confirmed", "declined", "withdrawn", "void", "expired"]
 
@@ -186,6 +189,35 @@ async def to_declare(
             reason=reason,
             now=await store.now(session),
             alone=f"`keyturn tenant add {new.name}` declares it without one",
+        )
+
+
+async def to_raise(
+    store: Store, wanted: Raise, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for a budget that holds runs to be raised, for its run or its day.
+
+    Raises `NotFound`, `RunEnded`, `HoldsNothing`, or `InvalidValue` for amounts that are
+    no raise, let nothing go on, or are too much.
+    """
+    async with store.write() as session:
+        await store.take_turn(session, f"proposal {wanted.scope}")
+        now = await store.now(session)
+        found = await raising.to_raise(session, wanted, sees=person.tenant, now=now)
+        target = {
+            **wanted.model_dump(exclude_none=True),
+            "before": found.may.model_dump(),
+            "taken": found.taken.model_dump(),
+            "runs": found.runs,
+        }
+        return await _propose(
+            session,
+            "budget.raise",
+            target,
+            person,
+            tenant=found.tenant,
+            reason=reason,
+            now=now,
         )
 
 

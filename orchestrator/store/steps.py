@@ -10,11 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, select
 
 from orchestrator import hold
-from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.budget import TURNS_PER_STEP, Needs
 from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import failing, holds, releases, runs, standing, switches
+from orchestrator.store import (
+    failing,
+    holds,
+    meters,
+    releases,
+    runs,
+    standing,
+    switches,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     CustomerMessageRow,
@@ -134,10 +142,11 @@ async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
         )
 
 
-async def stop(store: Store, at: Position, by: str) -> bool:
+async def stop(store: Store, at: Position, by: str, needs: Needs | None = None) -> bool:
     """Record what keeps a step's next turn from coming; False where it no longer does.
 
-    A switch lifted or a run resumed between look and commit would ring nobody.
+    A switch lifted, a run resumed or a budget raised between look and commit would ring
+    nobody. `needs` is what a budget had no room for.
     """
     async with store.write() as session:
         # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
@@ -150,9 +159,33 @@ async def stop(store: Store, at: Position, by: str) -> bool:
             return False
         if by.startswith(hold.SWITCH) and await _has_eased(session, at, now=now):
             return False
+        if needs is not None and await _has_room(store, session, at, needs, now=now):
+            return False
         step = await session.get(StepRow, (row.id, at.step.step), with_for_update=True)
+        if step is not None:
+            step.needs = needs.model_dump() if needs is not None else None
         await holds.hold_step(session, row, step, by, now=now)
         return True
+
+
+async def _has_room(
+    store: Store, session: AsyncSession, at: Position, needs: Needs, *, now: datetime
+) -> bool:
+    """Tell whether a budget has got room since the look, or its day is over.
+
+    Its lock is kept to the commit: who raises it now finds this run held.
+    """
+    scopes = meters.bounds(
+        at.release.budget,
+        run=at.run.id,
+        workflow=at.run.workflow,
+        tenant=at.run.tenant,
+        now=now,
+    )
+    if needs.scope not in scopes:
+        return True
+    meter = await meters.locked(store, session, needs.scope)
+    return meters.has_room(scopes[needs.scope], meter, needs)
 
 
 async def _has_eased(session: AsyncSession, at: Position, *, now: datetime) -> bool:
@@ -177,7 +210,7 @@ async def go_on(store: Store, run: str, step: int) -> None:
             return
         known = await session.get(StepRow, (run, step), with_for_update=True)
         if known is not None:
-            known.held_by = known.held_seen = None
+            known.held_by = known.held_seen = known.needs = None
         now = await store.now(session)
         await holds.settle(session, row, now=now, status="running")
 

@@ -174,6 +174,8 @@ class StepRow(SQLModel, table=True):
     output: dict[str, Any] | None = _json()
     held_by: str | None = None
     held_seen: datetime | None = _time_or_none()
+    # Where a budget holds it: what its next turn may need, which had no room.
+    needs: dict[str, Any] | None = _json()
     created_at: datetime = _time()
 
 
@@ -319,6 +321,10 @@ class MeterRow(SQLModel, table=True):
     held_microusd: int = _big(0)
     used_tokens: int = _big(0)
     used_microusd: int = _big(0)
+    # What two people raised it to; what the contract says counts where that is more.
+    raised_tokens: int | None = _big(None)
+    raised_microusd: int | None = _big(None)
+    raised_turns: int | None = None
 
 
 class ApprovalRow(SQLModel, table=True):

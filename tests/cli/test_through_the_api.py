@@ -228,6 +228,15 @@ def test_listing_is_a_table_or_json(admin: Keyturn, command: tuple[str, ...]) ->
     assert isinstance(admin(*command, "--json").json(), list)
 
 
+def test_a_budget_that_holds_nothing_is_not_raised(admin: Keyturn) -> None:
+    run = _start(admin)
+
+    said = admin("budget", "raise", f"run {run}", "--tokens", "300000", "-r", "More.")
+
+    assert said.status == 1
+    assert "No run is held by the budget" in said.err
+
+
 def test_tools_say_what_they_may_do(admin: Keyturn) -> None:
     found = {one["name"]: one for one in admin("tool", "list", "--json").json()}
 

@@ -75,7 +75,7 @@ async def test_second_upgrade_keeps_what_is_there(database_url: str) -> None:
     await migrate.upgrade(database_url)
     await _execute(
         database_url,
-        "INSERT INTO meters VALUES ('kept', 0, 0, 0, 0)",
+        "INSERT INTO meters VALUES ('kept', 0, 0, 0, 0, NULL, NULL, NULL)",
     )
 
     await migrate.upgrade(database_url)

@@ -66,10 +66,18 @@ def what(proposal: Item) -> str:
     """Return what a proposal is about, in words."""
     target = proposal.get("target")
     about_ = target if isinstance(target, dict) else {}
-    if proposal.get("kind") == "switch.clear":
-        return f"lift {about_.get('switch')}"
-    if proposal.get("kind") == "tenant.declare":
-        return f"declare the tenant {about_.get('tenant')}"
+    match proposal.get("kind"):
+        case "switch.clear":
+            return f"lift {about_.get('switch')}"
+        case "tenant.declare":
+            return f"declare the tenant {about_.get('tenant')}"
+        case "budget.raise":
+            return f"raise the budget of {about_.get('scope')} to {_raised(about_)}"
+        case _:
+            return _of_account(proposal, about_)
+
+
+def _of_account(proposal: Item, about_: Item) -> str:
     name = about_.get("name")
     if proposal.get("kind") == "person.invite":
         of = about_.get("tenant") or "all tenants"
@@ -79,6 +87,13 @@ def what(proposal: Item) -> str:
     if _access(about_, "before") == _access(about_, "wanted"):
         return f"open the account of {name} again: {_access(about_, 'wanted')}"
     return f"more access for {name}: {_access(about_, 'wanted')}"
+
+
+def _raised(target: Item) -> str:
+    cost = target.get("cost_microusd")
+    said = [f"{cost / 1_000_000:.6f} USD"] if isinstance(cost, int) else []
+    units = [f"{target[one]} {one}" for one in ("tokens", "turns") if target.get(one)]
+    return ", ".join(said + units)
 
 
 def _access(target: Item, which: str) -> str:

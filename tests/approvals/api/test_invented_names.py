@@ -30,6 +30,7 @@ PLAIN = frozenset(
     | {"mode", "value", "happened", "severity", "old", "new", "password", "days"}
     | {"role", "kind", "email", "teams", "languages", "scopes", "url", "events"}
     | {"with_arguments", "target", "mail", "arguments", "anyway"}
+    | {"usd", "tokens", "turns"}
 )
 # `name` of these is a label that nothing is counted under.
 LABELS = frozenset(
@@ -412,6 +413,19 @@ async def _two_people(counter: Counter) -> None:
     assert (await counter.start(ada, tenant="t-99")).status_code == 422
 
 
+async def _no_budget(counter: Counter) -> None:
+    """A budget that holds nothing, or that there is not, is not raised."""
+    olga = await counter.people.token("olga", role="operator")
+    run = (await counter.start(olga)).json()["id"]
+
+    for scope in ("all", "run run-0", f"run {run}", "tenant t-99 on 2999-01-01"):
+        body = {"scope": scope, "usd": "6", "reason": "x"}
+        answer = await counter.http.post(
+            f"{API}/budgets:raise", json=body, headers=olga
+        )
+        assert answer.status_code in {404, 409, 422}, scope
+
+
 async def _in_a_run(counter: Counter) -> None:
     """What `POST /runs` names is tried by `INVENTED`, field by field."""
     del counter
@@ -439,6 +453,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("POST /people", "tenant"): _account_elsewhere,
     ("PUT /people/{id}/access", "tenant"): _account_elsewhere,
     ("POST /tenants", "name"): _two_people,
+    ("POST /budgets:raise", "scope"): _no_budget,
 }
 
 

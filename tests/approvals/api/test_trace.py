@@ -107,6 +107,7 @@ async def test_a_budget_shows_what_was_used_and_what_may_be(
     assert found[0][0] == {
         "scope": f"run {run.id}",
         "kind": "run",
+        "limit_turns": 40,
         "used_tokens": 42,
         "held_tokens": 0,
         "limit_tokens": 200_000,

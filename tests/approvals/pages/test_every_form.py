@@ -15,9 +15,11 @@ from sqlmodel import SQLModel, col, select
 
 from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
+from orchestrator import hold
 from orchestrator.binding import Signer, new_key
+from orchestrator.budget import Needs
 from orchestrator.settings import Settings
-from orchestrator.store import many, people
+from orchestrator.store import many, people, runs, steps
 from orchestrator.store.engine import Store
 from orchestrator.store.many import NewBulk
 from orchestrator.store.people import NewPerson
@@ -147,6 +149,17 @@ async def _proposed(desk: Desk) -> Fields:
         row = (await session.execute(select(ProposalRow))).scalar_one()
     desk.made["proposal"] = row.id
     return {}
+
+
+async def _held_by_its_budget(desk: Desk) -> Fields:
+    run = desk.id("run lamp")
+    async with desk.store.read() as session:
+        turn = (await runs.get(session, run)).turns + 1
+    at = await steps.load(desk.store, run=run, step=1, turn=turn)
+    needs = Needs(scope=f"run {run}", tokens=10**6, microusd=10_000)
+    # A call that waits for people keeps the run going; its next turn is what is held.
+    assert await steps.stop(desk.store, at, hold.by_budget(needs.scope), needs)
+    return {"scope": needs.scope}
 
 
 async def _paused_all(desk: Desk) -> Fields:
@@ -310,6 +323,13 @@ FORMS: dict[str, Form] = {
         {"answer": "withdraw"},
         _proposed,
         {"answer": "x", "reason": WHY},
+    ),
+    "POST /ops/budgets/raise": Form(
+        "operator",
+        "/ops/budgets/raise",
+        {"tokens": "1500000", "reason": WHY},
+        _held_by_its_budget,
+        {"tokens": "many", "reason": WHY},
     ),
     "POST /ops/bulks": Form(
         "operator", "/ops/bulks", PAUSE, wrong={**PAUSE, "verb": "x"}

@@ -146,6 +146,9 @@ def upgrade() -> None:
         sa.Column("held_microusd", sa.BigInteger(), nullable=False),
         sa.Column("used_tokens", sa.BigInteger(), nullable=False),
         sa.Column("used_microusd", sa.BigInteger(), nullable=False),
+        sa.Column("raised_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("raised_microusd", sa.BigInteger(), nullable=True),
+        sa.Column("raised_turns", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("scope"),
     )
     op.create_index(
@@ -815,6 +818,7 @@ def upgrade() -> None:
         sa.Column("output", sa.JSON(), nullable=True),
         sa.Column("held_by", sa.String(), nullable=True),
         sa.Column("held_seen", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("needs", sa.JSON(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["run"],

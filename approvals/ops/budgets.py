@@ -1,0 +1,90 @@
+"""Asking for a budget that holds runs to be raised."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import RedirectResponse, Response
+
+from approvals import problems
+from approvals.auth import permissions
+from approvals.ops.switches import show
+from approvals.page import Page, PageDep
+from approvals.submission import PageRoute
+from orchestrator import plain_text
+from orchestrator.budget import microusd
+from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.store import proposals, raising
+from orchestrator.store.raising import Held, HoldsNothing, Raise
+from orchestrator.store.runs import RunEnded
+from orchestrator.store.second_person import NeedsSecondPerson
+
+router = APIRouter(route_class=PageRoute)
+
+MOST_USD = 10**9
+
+
+@router.post("/ops/budgets/raise")
+async def raise_budget(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    scope: Annotated[str, Form(max_length=300)],
+    reason: Annotated[str, Form(max_length=500)] = "",
+    usd: Annotated[str, Form(max_length=20)] = "",
+    tokens: Annotated[str, Form(max_length=20)] = "",
+    turns: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    """Ask for a budget that holds runs to be raised; another person confirms."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "budgets.raise")
+    try:
+        why = _why(reason)
+        wanted = Raise(
+            scope=scope,
+            cost_microusd=_microusd(usd.strip()),
+            tokens=_whole(tokens.strip(), "tokens"),
+            turns=_whole(turns.strip(), "turns"),
+        )
+        await proposals.to_raise(store, wanted, person, reason=why)
+    except (InvalidValue, HoldsNothing, RunEnded, NeedsSecondPerson) as error:
+        status = problems.of_error(error, instance="").problem.status
+        asked = await _asked(page, scope)
+        return await show(page, problem=str(error), status=status, budget=asked)
+    return RedirectResponse("/ops?said=raise", status_code=303)
+
+
+async def _asked(page: Page, scope: str) -> Held | None:
+    """Return the budget that the form was about, so that what was typed is kept."""
+    store, sees = page.parts.store, page.visitor.person.tenant
+    async with store.read() as session:
+        try:
+            now = await store.now(session)
+            return await raising.held(session, scope, sees=sees, now=now)
+        except KeyturnError:
+            return None
+
+
+def _why(reason: str) -> str:
+    why = plain_text.trimmed(reason)
+    if not why:
+        raise InvalidValue("Say why; whoever confirms it reads it.")
+    return why
+
+
+def _microusd(typed: str) -> int | None:
+    if not typed:
+        return None
+    try:
+        dollars = Decimal(typed)
+    except InvalidOperation:
+        dollars = Decimal(0)
+    if not (dollars.is_finite() and 0 < dollars < MOST_USD):
+        raise InvalidValue(f"“{typed}” is no amount of dollars; write for ex. 2.50.")
+    return microusd(dollars)
+
+
+def _whole(typed: str, unit: str) -> int | None:
+    if not typed:
+        return None
+    if not (typed.isascii() and typed.isdecimal() and int(typed) > 0):
+        raise InvalidValue(f"“{typed}” is no number of {unit}; write for ex. 5000.")
+    return int(typed)

@@ -1,0 +1,69 @@
+"""P4 through the real engine: a run that its budget holds goes on once two raise it."""
+
+from decimal import Decimal
+
+import pytest
+
+from activities.llm.simulator import call
+from orchestrator.store import proposals, raising, releases
+from orchestrator.store.raising import Held, Raise
+from orchestrator.store.tables import RunRow
+from tests.engine.engine import person
+from tests.engine.stage import DONE, Stage
+
+pytestmark = pytest.mark.timeout(90)
+
+SMALL: dict[str, dict[str, object]] = {
+    "turns": {"turns": 1},
+    "tokens": {"tokens": 1_000},
+    "cost_microusd": {"cost_usd": Decimal("0.01")},
+    "a day's dollars": {"workflow_day_usd": Decimal("0.01")},
+}
+
+
+@pytest.mark.parametrize("unit", SMALL)
+async def test_p04_a_run_held_by_its_budget_goes_on_once_two_people_raise_it(
+    stage: Stage, order: str, unit: str
+) -> None:
+    store = stage.engine.store
+    async with store.read() as session:
+        _, before = await releases.live(session, "desk")
+    budget = before.budget.model_copy(update=SMALL[unit])
+    stops = before.fallback.model_copy(update={"budget": "stop"})
+    small = before.model_copy(update={"budget": budget, "fallback": stops})
+    await releases.register(store, small, code_version="2")
+    try:
+        run, play = await stage.play(
+            call("find_order", {"order_id": order}), DONE, order=order
+        )
+        held = await stage.engine.until(run, lambda row: row.status == "stopped")
+        asked = len(play.requests)
+        await raised(stage, held)
+        row = await stage.engine.ended(run)
+    finally:
+        await releases.register(store, before, code_version="1")
+
+    assert asked < len(play.requests) == 2
+    assert row.status == "completed"
+
+
+async def raised(stage: Stage, run: RunRow) -> None:
+    """Let two people raise what holds the run to ten times what its contract says."""
+    store, scope = stage.engine.store, (run.stopped_by or "").removeprefix("budget ")
+    async with store.read() as session:
+        now = await store.now(session)
+        held = await raising.held(session, scope, sees=None, now=now)
+    made = await proposals.to_raise(
+        store, _ten_times(held), person("lea"), reason="A long talk."
+    )
+    await proposals.confirm(store, made.id, person("lou"), roles=("lead",))
+
+
+def _ten_times(held: Held) -> Raise:
+    short = {
+        unit: getattr(held.declared, unit) * raising.MOST_TIMES
+        for unit in raising.UNITS
+        if getattr(held.may, unit) is not None
+        and getattr(held.least, unit) > getattr(held.may, unit)
+    }
+    return Raise.model_validate({"scope": held.scope, **short})
