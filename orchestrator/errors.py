@@ -130,15 +130,18 @@ class BudgetExceeded(KeyturnError):
 class LimitExceeded(KeyturnError):
     """An effect would move more money than a limit allows."""
 
-    def __init__(self, *, scope: str, needed: str, left: str | None) -> None:
-        """Name the scope and the money needed; and left, where the asker may know."""
+    def __init__(
+        self, *, scope: str, needed: str, left: str | None, counted: str = ""
+    ) -> None:
+        """Name the scope and the money needed; what is left and counted, if known."""
         self.scope = scope
         self.needed = needed
         self.left = left
         room = f"leaves {left}" if left is not None else "leaves too little"
         super().__init__(
-            f"The limit of {scope} {room}, but this action moves {needed}. Nothing was "
-            "sent; a part of it is not what was asked for, so give it to a person."
+            f"The limit of {scope} {room}, but this action moves {needed}. "
+            f"{f'{counted} ' if counted else ''}Nothing was sent; a part of it is not "
+            "what was asked for, so give it to a person."
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from orchestrator.declared import Count, Flag, Length, Said
 from orchestrator.errors import ContractError
-from orchestrator.money import Money
+from orchestrator.money import Money, format_minor
 
 Role = Literal["agent", "lead", "operator", "developer", "auditor", "admin"]
 VerdictKind = Literal["allow", "ask", "deny"]
@@ -109,8 +109,45 @@ class Rule:
         return f"ask {self.approvers} {people} of role {self.role}{picked}{chain}"
 
 
+class Earlier(BaseModel):
+    """Money that moved before, and counted; `at` is when, as far as it is known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    amount: int
+    currency: str
+    at: datetime
+    is_certain: bool = True
+
+    def __str__(self) -> str:
+        """Write it as a model and a person read it."""
+        at = self.at.astimezone(UTC)
+        when = f"{at.day} {at:%B %Y, %H:%M} UTC"
+        known = "" if self.is_certain else " (not known yet to have moved)"
+        return f"{format_minor(self.amount, self.currency)} on {when}{known}"
+
+
+class Counted(BaseModel):
+    """What counted before, newest first; `is_all` where there is nothing else."""
+
+    model_config = ConfigDict(frozen=True)
+
+    earlier: tuple[Earlier, ...] = ()
+    is_all: bool = True
+
+    def __str__(self) -> str:
+        """Write it as a sentence; nothing where nothing counted."""
+        parts = [str(one) for one in self.earlier]
+        if not self.is_all:
+            parts.append(f"{'more' if parts else 'money'} that is not told here")
+        return f"Counted before: {'; '.join(parts)}." if parts else ""
+
+
 class Verdict(BaseModel):
-    """What a policy says of one action, and the rule that said it."""
+    """What a policy says of one action, and the rule that said it.
+
+    A denial has what `counted` before, which may be why.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -121,6 +158,13 @@ class Verdict(BaseModel):
     escalate: tuple[Escalation, ...] = ()
     assign: bool = False
     rule: str
+    counted: Counted | None = None
+
+    @property
+    def words(self) -> str:
+        """Return the rule, and what counted before, as a model and a person read it."""
+        counted = str(self.counted) if self.counted else ""
+        return f"{self.rule}. {counted}".rstrip()
 
     @property
     def strictness(self) -> tuple[int, int, int, bool]:

@@ -20,6 +20,17 @@ def is_only_less(
     )
 
 
+def is_same_but_money(spec: ToolSpec, drafted: JsonValue, edited: JsonValue) -> bool:
+    """Tell whether `edited` is `drafted` with only another amount or other wording."""
+    if not isinstance(drafted, dict) or not isinstance(edited, dict):
+        return drafted == edited
+    return all(
+        name == spec.money or _is_wording(spec, name)
+        for name in set(drafted) | set(edited)
+        if _differs(name, drafted, edited)
+    )
+
+
 def _differs(
     name: str, shown: dict[str, JsonValue], edited: dict[str, JsonValue]
 ) -> bool:

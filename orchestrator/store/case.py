@@ -6,11 +6,12 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import hold
+from orchestrator import canonical, hold
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
 from orchestrator.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
 from orchestrator.store import (
+    amending,
     asking,
     audit,
     holds,
@@ -116,6 +117,17 @@ class Case:
         """Leave the effect for a person to find out."""
         mark_unknown(self.session, self.run, effect, error=why, now=self.now)
         return LeaseAnswer(kind="unknown")
+
+    def takes_back(self) -> str | None:
+        """Return the payment that this takes back, as the record has it drafted.
+
+        What a person turned into another action counts as one of its own.
+        """
+        drafted, wanted = self.call.arguments, asking.effective(self.call)
+        is_as_drafted = amending.is_same_but_money(
+            self.spec, canonical.parse(drafted), canonical.parse(wanted)
+        )
+        return self.run.compensates if is_as_drafted else None
 
     def target(self) -> Target:
         """Return what switches are matched with."""

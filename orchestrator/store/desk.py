@@ -212,7 +212,9 @@ async def earlier_effects(
     In every spelling, and in every tenant for those who see all: a limit counts it.
     """
     release = await releases.load(session, run.release)
-    touched = await reach.of(session, run, call.tool, [release], subject=call.subject)
+    _, live = await releases.live(session, run.workflow)
+    both = [release, live]
+    touched = await reach.of(session, run, call.tool, both, subject=call.subject)
     same = [and_(*touched.same_customer())]
     if touched.subject is not None:
         same.append(and_(*touched.same_subject()))

@@ -1,26 +1,28 @@
 """An approval with other arguments: an edit is a decision too (P10)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical, plain_text, schema
 from orchestrator.binding import Signer
-from orchestrator.errors import InvalidValue, NotFound, in_words
-from orchestrator.policy import Action, Verdict, judge, strictest
+from orchestrator.errors import NotFound
+from orchestrator.policy import REPEATED, Verdict, strictest
 from orchestrator.release import COMPUTED, Release, ToolSpec
 from orchestrator.store import (
     amending,
     asking,
     assignment,
     deciding,
-    moved,
+    guards,
     outbox,
-    reach,
     releases,
     runs,
+    switches,
+    verdicts,
 )
 from orchestrator.store.deciding import Answer, EditRefused, Person
 from orchestrator.store.engine import Store
@@ -34,6 +36,25 @@ class Foresight(BaseModel):
 
     needs: int
     role: str
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """What policy says of an edit, and whether it is its author's to approve."""
+
+    verdict: Verdict
+    is_own: bool
+    is_repeated: bool
+    proposed: verdicts.Proposed
+
+    def asked(self, before: Verdict) -> Verdict:
+        """Return what others are asked, who were asked the verdict `before`.
+
+        That it would be done twice is said, whatever rule asks.
+        """
+        wanted = strictest(before, self.verdict)
+        again = {"rule": REPEATED} if self.is_repeated else {}
+        return wanted.model_copy(update=again)
 
 
 async def foresee(
@@ -53,10 +74,11 @@ async def foresee(
             raise NotFound(kind="call", name=approval)
         release = await releases.load(session, run.release)
         now = await store.now(session)
-        verdict, own = await _weigh(session, row, run, call, release, edited, now=now)
-    if own and row.needed == 1 and verdict.approvers <= 1:
+        weighed = await _weigh(session, row, run, call, release, edited, now=now)
+    own = weighed.is_own
+    if own and row.needed == 1 and weighed.verdict.approvers <= 1:
         return Foresight(needs=0, role=row.role)
-    wanted = strictest(Verdict.model_validate(row.verdict), verdict)
+    wanted = weighed.asked(Verdict.model_validate(row.verdict))
     people = max(1, wanted.approvers)
     return Foresight(
         needs=people - 1 if own and people > 1 else people, role=wanted.role
@@ -90,15 +112,12 @@ class Edit:
         """
         release = await releases.load(self._session, run.release)
         edited = cast("dict[str, JsonValue]", answer.arguments)
-        verdict, own = await _weigh(
-            self._session, row, run, call, release, edited, now=now
-        )
+        weighed = await _weigh(self._session, row, run, call, release, edited, now=now)
         call.effective = canonical.text(edited)
-        if own and row.needed == 1 and verdict.approvers <= 1:
-            return await self._approve(row, run, call, release, answer, now=now)
-        return await self._ask_again(
-            row, run, call, release, (answer, verdict, own), now=now
-        )
+        edit = answer, weighed
+        if weighed.is_own and row.needed == 1 and weighed.verdict.approvers <= 1:
+            return await self._approve(row, run, call, release, edit, now=now)
+        return await self._ask_again(row, run, call, release, edit, now=now)
 
     async def _approve(  # noqa: PLR0913 the rows that the decision locked
         self,
@@ -106,12 +125,11 @@ class Edit:
         run: RunRow,
         call: CallRow,
         release: Release,
-        answer: Answer,
+        edit: tuple[Answer, _Weighed],
         *,
         now: datetime,
     ) -> ApprovalRow:
-        spec = release.tool(call.tool)
-        edited = asking.declared_money(spec, answer.arguments)
+        answer, edited = edit[0], edit[1].proposed.moves()
         if edited is not None:
             row.amount, row.currency = edited.amount, edited.currency
         row.effective, row.edited_by = call.effective, self._person.id
@@ -136,7 +154,7 @@ class Edit:
         run: RunRow,
         call: CallRow,
         release: Release,
-        edit: tuple[Answer, Verdict, bool],
+        edit: tuple[Answer, _Weighed],
         *,
         now: datetime,
     ) -> ApprovalRow:
@@ -145,7 +163,8 @@ class Edit:
         The web process reaches no service: where the tool reads facts, or works out its
         money, the effect worker does so before anybody can approve this.
         """
-        answer, verdict, own = edit
+        answer, weighed = edit
+        own = weighed.is_own
         spec = release.tool(call.tool)
         asking.close(
             self._session,
@@ -155,17 +174,15 @@ class Edit:
             now=now,
         )
         call.revision += 1
-        call.subject = asking.subject_of(spec, answer.arguments)
-        before = Verdict.model_validate(row.verdict)
+        call.subject = weighed.proposed.subject()
         fresh = await asking.ask(
             self._session,
             run,
             call,
             release,
-            strictest(before, verdict),
+            weighed.asked(Verdict.model_validate(row.verdict)),
             preview=None if _reads_facts(spec) else row.preview,
-            money=asking.declared_money(spec, answer.arguments)
-            or (asking.shown(row) if own else None),
+            money=weighed.proposed.moves() or (asking.shown(row) if own else None),
             reason=row.reason,
             now=now,
             # Who only lowers it signs it below; whoever raised it before still may not.
@@ -207,47 +224,55 @@ async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
     edited: dict[str, JsonValue],
     *,
     now: datetime,
-) -> tuple[Verdict, bool]:
-    """Return what policy says of an edit, and whether it is its author's to approve."""
+) -> _Weighed:
     spec = release.tool(call.tool)
     schema.check_arguments(edited, spec.parameters)
     plain_text.refuse_control_characters(edited)
-    _check_money(spec, edited)
-    verdict = await _judge(session, run, call, release, edited, now=now)
+    proposed = await _proposed(session, run, call, release, edited)
+    verdict = await _judge(session, proposed, now=now)
     shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
-    return verdict, amending.is_only_less(spec, shown, edited)
+    return _Weighed(
+        verdict=verdict,
+        is_own=amending.is_only_less(spec, shown, edited),
+        is_repeated=await verdicts.is_repeated(session, proposed),
+        proposed=proposed,
+    )
 
 
-async def _judge(  # noqa: PLR0913 as above
+async def _proposed(
     session: AsyncSession,
     run: RunRow,
     call: CallRow,
     release: Release,
     edited: dict[str, JsonValue],
-    *,
-    now: datetime,
-) -> Verdict:
-    spec = release.tool(call.tool)
-    money = asking.declared_money(spec, edited)
-    subject = asking.subject_of(spec, edited)
+) -> verdicts.Proposed:
     _, live = await releases.live(session, run.workflow)
-    both = [release, live]
-    touched = await reach.of(session, run, call.tool, both, subject=subject)
-    before = await moved.before(session, touched, both, money=money, now=now)
-    action = Action(
+    spec, drafted = release.tool(call.tool), canonical.parse(call.arguments)
+    is_as_drafted = amending.is_same_but_money(spec, drafted, edited)
+    return verdicts.Proposed(
+        run=run,
         tool=call.tool,
         arguments=edited,
-        money=money,
-        moved=before.amount,
-        mixed=before.is_mixed,
+        pinned=release,
+        live=live,
+        money=asking.declared_money(spec, edited),
+        key=asking.effect_key(call),
+        takes_back=run.compensates if is_as_drafted else None,
     )
-    if spec.money is not None and money is None:
+
+
+async def _judge(
+    session: AsyncSession, proposed: verdicts.Proposed, *, now: datetime
+) -> Verdict:
+    is_known = proposed.moves() is not None
+    if not is_known and guards.moves_money(proposed.releases, proposed.tool):
         # Its money is worked out by code that only the effect worker has.
         return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
-    verdict = strictest(judge(release.rules, action), judge(live.rules, action))
+    active = await switches.active(session, now=now)
+    verdict = await verdicts.of(session, proposed, active, now=now)
     if verdict.kind == "deny":
         raise EditRefused(
-            f"The edited {call.tool} is not allowed: {verdict.rule}. Your draft is "
+            f"The edited {proposed.tool} is not allowed: {verdict.words} Your draft is "
             "kept; change it or reject the action."
         )
     return verdict
@@ -256,11 +281,3 @@ async def _judge(  # noqa: PLR0913 as above
 def _reads_facts(spec: ToolSpec) -> bool:
     """Tell whether code has to read something anew for other arguments."""
     return spec.has_preview or spec.money == COMPUTED
-
-
-def _check_money(spec: ToolSpec, edited: dict[str, JsonValue]) -> None:
-    """Raise `InvalidValue` for what a JSON Schema cannot tell: a made-up currency."""
-    try:
-        asking.declared_money(spec, edited)
-    except ValidationError as error:
-        raise InvalidValue(f"{spec.money}: {in_words(error.errors()[0])}") from None

@@ -102,6 +102,7 @@ class Granting:
             approvers=list(approvers),
             amount=money.amount if money else None,
             currency=money.currency if money else None,
+            compensates=self.case.takes_back(),
             holder=self.holder,
             lease_until=self.case.now + LEASE,
             idempotent_until=self.case.now + window if window else None,

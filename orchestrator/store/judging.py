@@ -3,29 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
 from sqlmodel import col, or_, select
 
 from orchestrator import canonical
 from orchestrator.binding import Verifier
-from orchestrator.money import Money
-from orchestrator.policy import (
-    NO_AMOUNT,
-    REPEATED,
-    Action,
-    Verdict,
-    is_stricter,
-    judge,
-    strictest,
-)
-from orchestrator.release import Release
+from orchestrator.policy import REPEATED, Verdict, is_stricter, strictest
 from orchestrator.status import OPEN_APPROVALS, UNDOABLE
-from orchestrator.store import approvals, asking, moved, proof, reach, releases
+from orchestrator.store import approvals, asking, moved, proof, releases, verdicts
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer
 from orchestrator.store.reach import Reach
 from orchestrator.store.tables import ApprovalRow, CustomerMessageRow
-from orchestrator.switch import covering
 
 OTHER_FACTS = "the facts of the edit are others than those it was made on"
 DONE_SINCE = "another run's action on the same subject was done since"
@@ -41,52 +29,31 @@ class Judging:
 
     async def verdict(self) -> Verdict:
         """Return the strictest of pinned policy, live policy and switches (P11)."""
-        money = self.facts.money
-        if self.case.spec.money is not None and money is None:
-            return NO_AMOUNT
-        _, live = await releases.live(self.case.session, self.case.run.workflow)
-        touched = await self.touched(live)
-        before = await self._moved_before(touched, money, live)
-        action = Action(
-            tool=self.case.call.tool,
-            arguments=_as_object(self.facts.arguments),
-            money=money,
-            moved=before.amount,
-            mixed=before.is_mixed,
-            repeated=await moved.is_repeated(self.case.session, touched),
-        )
-        verdicts = [judge(self.case.release.rules, action), judge(live.rules, action)]
-        asked = [
-            one
-            for one in covering(self.case.switches, self.case.target())
-            if one.mode == "require_approval"
-        ]
-        verdicts += [
-            Verdict(kind="ask", approvers=1, rule=f"switch {one.id}: {one.reason}")
-            for one in asked
-        ]
-        return strictest(*verdicts)
-
-    async def touched(self, live: Release) -> Reach:
-        """Return what the action touches, by the pinned release and the live one."""
-        call, run = self.case.call, self.case.run
-        both = [self.case.release, live]
-        return await reach.of(
-            self.case.session, run, call.tool, both, subject=call.subject
-        )
-
-    async def _moved_before(
-        self, touched: Reach, money: Money | None, live: Release
-    ) -> moved.Before:
-        """Leave out this call's own effect, which a retry would count twice."""
-        return await moved.before(
+        return await verdicts.of(
             self.case.session,
-            touched,
-            [self.case.release, live],
-            money=money,
+            await self.proposed(),
+            self.case.switches,
             now=self.case.now,
-            but=asking.effect_key(self.case.call),
         )
+
+    async def proposed(self) -> verdicts.Proposed:
+        """Return the action by the facts that were read, for both releases."""
+        run, call = self.case.run, self.case.call
+        _, live = await releases.live(self.case.session, run.workflow)
+        return verdicts.Proposed(
+            run=run,
+            tool=call.tool,
+            arguments=canonical.parse(self.facts.arguments),
+            pinned=self.case.release,
+            live=live,
+            money=self.facts.money,
+            key=asking.effect_key(call),
+            takes_back=self.case.takes_back(),
+        )
+
+    async def touched(self) -> Reach:
+        """Return what the action touches, by the pinned release and the live one."""
+        return await (await self.proposed()).touched(self.case.session)
 
     async def answer(
         self, approval: ApprovalRow, verdict: Verdict
@@ -245,10 +212,9 @@ class Judging:
         given = await approvals.decisions(self.case.session, approval.id)
         if not given:
             return False
-        _, live = await releases.live(self.case.session, self.case.run.workflow)
         return await moved.was_done_since(
             self.case.session,
-            await self.touched(live),
+            await self.touched(),
             min(one.at for one in given),
             but_run=self.case.run.id,
         )
@@ -350,8 +316,3 @@ def _expired_words(tool: str) -> str:
         f"{tool} was not done: nobody with the authority answered in time. Do not "
         "promise it to the customer."
     )
-
-
-def _as_object(arguments: str) -> dict[str, JsonValue]:
-    value = canonical.parse(arguments)
-    return value if isinstance(value, dict) else {}

@@ -1,5 +1,7 @@
 """Leasing: the transaction that proves an effect's authority and records its start."""
 
+from dataclasses import replace
+
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.binding import Verifier
@@ -12,7 +14,6 @@ from orchestrator.store import (
     holds,
     moved,
     proof,
-    releases,
     restoring,
     siblings,
     steering,
@@ -165,9 +166,8 @@ class _Leasing:
         return granted(effect)
 
     async def _authorise(self, judging: Judging) -> LeaseAnswer:
-        case, facts = self._case, judging.facts
-        _, live = await releases.live(case.session, case.run.workflow)
-        touched = await judging.touched(live)
+        case, judging = self._case, await _guarded(judging)
+        facts, touched = judging.facts, await judging.touched()
         granting = Granting(case, facts, self._holder, touched)
         # Two small refunds that are judged at once would each seem to be the first.
         await moved.lock_history(
@@ -181,7 +181,7 @@ class _Leasing:
             if back is not None:
                 return back
             await case.close_open_approval("void", verdict.rule)
-            return await case.end("denied", f"Not allowed: {verdict.rule}.")
+            return await case.end("denied", f"Not allowed: {verdict.words}")
         if approval is None and verdict.kind == "allow":
             return await self._grant(granting, None, busy)
         if approval is None:
@@ -201,6 +201,15 @@ class _Leasing:
         if disabled is not None:
             return await self._case.stand(disabled)
         return await granting.grant(approval, busy=busy)
+
+
+async def _guarded(judging: Judging) -> Judging:
+    """Add the subject and the money that only the live release says."""
+    proposed = await judging.proposed()
+    call = judging.case.call
+    call.subject = call.subject or proposed.subject()
+    facts = judging.facts.model_copy(update={"money": proposed.moves()})
+    return replace(judging, facts=facts)
 
 
 async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:

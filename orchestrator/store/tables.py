@@ -73,6 +73,7 @@ PAUSED_RUN = f"paused_by IS NOT NULL AND {OPEN_RUN}"
 WAITING = "status = 'pending'"
 TO_WARN = f"{WAITING} AND warned_at IS NULL"
 TO_FIND_OUT = "(status = 'unknown' OR reopened_at IS NOT NULL)"
+TAKES_BACK = "compensates IS NOT NULL"
 UNDER_WAY = "status IN ('leased', 'sending')"
 # Limits on money lock rows of the meters' table, too; they hold and use nothing.
 OF_A_RUN = "substr(scope, 1, 4) = 'run '"
@@ -464,7 +465,8 @@ class EffectRow(SQLModel, table=True):
 
     The two partial unique indexes are promise P2 in the database itself: one open
     effect a subject, however it is spelled, and one revision of a call that may send.
-    `service`, `within_tenant`, `customer_key` and `subject_key` are its `Reach`.
+    `service`, `within_tenant`, `customer_key` and `subject_key` are its `Reach`;
+    `compensates` is the payment that it takes back, as it was drafted from the record.
     """
 
     __tablename__ = "effects"  # pyright: ignore[reportAssignmentType] see above
@@ -500,6 +502,7 @@ class EffectRow(SQLModel, table=True):
         Index("effects_of_customer", "customer", "key"),
         _where("effects_to_find_out", "key", "tenant", condition=TO_FIND_OUT),
         _where("effects_under_way", "key", condition=UNDER_WAY),
+        _where("effects_that_take_back", "compensates", condition=TAKES_BACK),
     )
 
     key: str = Field(primary_key=True)
@@ -526,6 +529,7 @@ class EffectRow(SQLModel, table=True):
     approvers: list[str] = _json(nullable=False)
     amount: int | None = _big(None)
     currency: str | None = None
+    compensates: str | None = None
     holder: str
     lease_until: datetime = _time()
     idempotent_until: datetime | None = _time_or_none()

@@ -11,21 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical
 from orchestrator.money import Money
-from orchestrator.policy import NO_AMOUNT, Action, Verdict, judge, strictest
+from orchestrator.policy import Verdict, strictest
 from orchestrator.status import ENDED_RUNS, CallStatus
 from orchestrator.store import (
     asking,
     audit,
     failing,
     meters,
-    moved,
-    reach,
     releases,
     runs,
     siblings,
     steering,
     steps,
     switches,
+    verdicts,
 )
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Ending
@@ -37,7 +36,7 @@ from orchestrator.store.tables import (
     StepRow,
     TurnRow,
 )
-from orchestrator.switch import Target, covering, holding
+from orchestrator.switch import Target, holding
 
 
 class DraftedCall(BaseModel):
@@ -237,7 +236,11 @@ class _Committing:
             asking.end_call(self._session, row, "void", words, now=self._now)
             return Gated(call.index, "denied", last, None)
         self._waits = any(one.status == "open" for one in others)
-        verdict = await self._verdict(row, call)
+        proposed = self._proposed(row, call)
+        # Also what only the live release says of it.
+        row.subject = proposed.subject()
+        call = call.model_copy(update={"money": proposed.moves()})
+        verdict = await self._verdict(proposed)
         row.verdict = verdict.model_dump(mode="json")
         return await self._apply(row, call, verdict, last=last)
 
@@ -263,7 +266,7 @@ class _Committing:
         match verdict.kind:
             case "deny":
                 row.gate = "denied"
-                words = f"Not allowed: {verdict.rule}. It was not done."
+                words = f"Not allowed: {verdict.words} It was not done."
                 asking.end_call(self._session, row, "denied", words, now=self._now)
                 return Gated(call.index, "denied", last, None)
             case "allow":
@@ -293,51 +296,35 @@ class _Committing:
         words = said.get("text") if isinstance(said, dict) else ""
         return words if isinstance(words, str) else ""
 
-    async def _verdict(self, row: CallRow, call: DraftedCall) -> Verdict:
-        if self._release.tool(call.tool).money is not None and call.money is None:
-            return NO_AMOUNT
-        arguments = canonical.parse(call.arguments)
-        both = [self._release, self._live]
-        touched = await reach.of(
-            self._session, self._run, call.tool, both, subject=row.subject
+    async def _verdict(self, proposed: verdicts.Proposed) -> Verdict:
+        found = await verdicts.of(
+            self._session, proposed, self._switches, now=self._now
         )
-        before = await moved.before(
-            self._session,
-            touched,
-            both,
-            money=call.money,
-            now=self._now,
-        )
-        action = Action(
+        return strictest(found, *self._switched_off(proposed.tool))
+
+    def _proposed(self, row: CallRow, call: DraftedCall) -> verdicts.Proposed:
+        return verdicts.Proposed(
+            run=self._run,
             tool=call.tool,
-            arguments=arguments if isinstance(arguments, dict) else {},
+            arguments=canonical.parse(call.arguments),
+            pinned=self._release,
+            live=self._live,
             money=call.money,
-            moved=before.amount,
-            mixed=before.is_mixed,
-            repeated=await moved.is_repeated(self._session, touched),
-        )
-        return strictest(
-            judge(self._release.rules, action),
-            judge(self._live.rules, action),
-            *self._switched(call.tool),
+            key=asking.effect_key(row),
+            takes_back=self._run.compensates,
         )
 
-    def _switched(self, tool: str) -> list[Verdict]:
+    def _switched_off(self, tool: str) -> list[Verdict]:
         target = Target(
             tenant=self._run.tenant,
             workflow=self._run.workflow,
             tool=tool,
             corpora=frozenset(self._release.tool(tool).corpora),
         )
-        found = [
-            Verdict(kind="ask", approvers=1, rule=f"switch {one.id}: {one.reason}")
-            for one in covering(self._switches, target)
-            if one.mode == "require_approval"
-        ]
         held = holding(self._switches, target)
-        if held is not None and held.mode == "disable":
-            found.append(Verdict(kind="deny", rule=f"switched off: {held.reason}"))
-        return found
+        if held is None or held.mode != "disable":
+            return []
+        return [Verdict(kind="deny", rule=f"switched off: {held.reason}")]
 
     def _record(self, result: str) -> None:
         turn = self._turn

@@ -680,6 +680,7 @@ def upgrade() -> None:
         sa.Column("approvers", sa.JSON(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=True),
         sa.Column("currency", sa.String(), nullable=True),
+        sa.Column("compensates", sa.String(), nullable=True),
         sa.Column("holder", sa.String(), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("idempotent_until", sa.DateTime(timezone=True), nullable=True),
@@ -722,6 +723,14 @@ def upgrade() -> None:
     op.create_index("effects_of_tenant", "effects", ["tenant", "key"], unique=False)
     op.create_index("effects_of_tool", "effects", ["tool", "key"], unique=False)
     op.create_index("effects_of_workflow", "effects", ["workflow", "key"], unique=False)
+    op.create_index(
+        "effects_that_take_back",
+        "effects",
+        ["compensates"],
+        unique=False,
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
+    )
     op.create_index(
         "effects_to_find_out",
         "effects",
@@ -946,6 +955,12 @@ def downgrade() -> None:
         table_name="effects",
         sqlite_where=sa.text("status IN ('leased', 'sending')"),
         postgresql_where=sa.text("status IN ('leased', 'sending')"),
+    )
+    op.drop_index(
+        "effects_that_take_back",
+        table_name="effects",
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
     )
     op.drop_index(
         "effects_to_find_out",

@@ -1,0 +1,106 @@
+"""The verdict on an action: the strictest of pinned policy, live policy and switches.
+
+Whoever judges asks here: a turn that drafts, a person who edits, the lease (P11).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.money import Money
+from orchestrator.policy import NO_AMOUNT, Action, Verdict, judge, strictest
+from orchestrator.release import Release
+from orchestrator.store import guards, moved, reach, switches
+from orchestrator.store.tables import RunRow
+from orchestrator.switch import Switch, covering
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """An action as it would be carried out now.
+
+    `money` is what it moves, as far as it is known; `key` its effect's; `takes_back`
+    that of the payment which it compensates, as drafted.
+    """
+
+    run: RunRow
+    tool: str
+    arguments: JsonValue
+    pinned: Release
+    live: Release
+    money: Money | None
+    key: str
+    takes_back: str | None = None
+
+    @property
+    def releases(self) -> list[Release]:
+        """Return the releases that judge it."""
+        return [self.pinned, self.live]
+
+    def moves(self) -> Money | None:
+        """Return what it moves, by either release."""
+        return guards.money(
+            self.pinned, self.live, self.tool, self.arguments, self.money
+        )
+
+    def subject(self) -> str | None:
+        """Return what it acts on, by either release."""
+        return guards.subject(self.releases, self.tool, self.arguments)
+
+    async def touched(self, session: AsyncSession) -> reach.Reach:
+        """Return whose money and what subject it touches."""
+        return await reach.of(
+            session, self.run, self.tool, self.releases, subject=self.subject()
+        )
+
+
+async def of(
+    session: AsyncSession, one: Proposed, active: Sequence[Switch], *, now: datetime
+) -> Verdict:
+    """Return what policy and switches say of an action now, and why."""
+    money = one.moves()
+    if money is None and guards.moves_money(one.releases, one.tool):
+        return NO_AMOUNT
+    touched = await one.touched(session)
+    counting = moved.Counting(touched, tuple(one.releases), one.key, one.takes_back)
+    before = await moved.before(session, counting, money=money, now=now)
+    action = Action(
+        tool=one.tool,
+        arguments=one.arguments if isinstance(one.arguments, dict) else {},
+        money=money,
+        moved=before.amount,
+        mixed=before.is_mixed,
+        repeated=await moved.is_repeated(session, touched),
+    )
+    found = strictest(
+        judge(one.pinned.rules, action),
+        judge(one.live.rules, action),
+        *_asked_by(active, one),
+    )
+    if found.kind != "deny" or not before:
+        return found
+    told = await moved.told(session, counting, tenant=one.run.tenant, now=now)
+    return found.model_copy(update={"counted": told})
+
+
+async def is_repeated(session: AsyncSession, one: Proposed) -> bool:
+    """Tell whether an action on the same subject is done already."""
+    return await moved.is_repeated(session, await one.touched(session))
+
+
+def _asked_by(active: Sequence[Switch], one: Proposed) -> list[Verdict]:
+    spec = one.pinned.tool(one.tool)
+    target = switches.tool_targets(
+        tenant=one.run.tenant,
+        workflow=one.run.workflow,
+        tool=one.tool,
+        corpora=spec.corpora,
+    )
+    return [
+        Verdict(kind="ask", approvers=1, rule=f"switch {each.id}: {each.reason}")
+        for each in covering(active, target)
+        if each.mode == "require_approval"
+    ]
