@@ -15,6 +15,7 @@ from orchestrator.errors import StoreUnavailable
 from orchestrator.pace import Every, Pace
 from orchestrator.store import (
     deadlines,
+    idempotency,
     many,
     meters,
     outbox,
@@ -82,6 +83,7 @@ class Deliverer:
         if self.mending.is_due():
             await reassigning.mend(self.store)
             await sending.give_to_people(self.store)
+            found += await idempotency.forget(self.store)
         found += await meters.charge_dead(self.store)
         found += await switches.release_ended(self.store)
         return found + await self.compare()

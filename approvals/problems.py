@@ -39,7 +39,7 @@ from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.deadlines import NoMoreTime
 from orchestrator.store.handoffs import InOtherHands, NotHandedOff
-from orchestrator.store.idempotency import KeyInUse, KeyReused
+from orchestrator.store.idempotency import AnswerLost, KeyInUse, KeyReused
 from orchestrator.store.incidents import IncidentClosed, MayNotClose
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.many import BulkEnded
@@ -128,6 +128,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     IncidentClosed: 409,
     NoSecretKey: 409,
     KeyInUse: 409,
+    AnswerLost: 409,
     StaleBinding: 412,
     MalformedJson: 400,
     InvalidValue: 422,

@@ -88,9 +88,11 @@ async def _answered(
     if before is not None:
         return before
     try:
-        response = await handle(request)
-    except Exception:
-        await own.drop()
+        with idempotency.acting() as acting:
+            acting.claimed(person=own.person, key=own.row_key)
+            response = await handle(request)
+    except Exception as error:
+        await own.drop(because=error)
         raise
     if response.status_code == SEE_OTHER:
         await own.keep(response)
@@ -105,8 +107,8 @@ class _Submission:
     def __init__(self, store: Store, person: str, key: str) -> None:
         self.key = key
         self._store = store
-        self._person = person
-        self._key = _row_key(key)
+        self.person = person
+        self.row_key = _row_key(key)
         # The answer may carry what opens a secret: only the form's own key opens it.
         self._sealed = Sealed(key)
 
@@ -116,7 +118,7 @@ class _Submission:
         while True:
             try:
                 kept = await idempotency.claim(
-                    self._store, person=self._person, key=self._key, request=request
+                    self._store, person=self.person, key=self.row_key, request=request
                 )
             except KeyInUse:
                 if asyncio.get_running_loop().time() > deadline:
@@ -132,16 +134,18 @@ class _Submission:
         kept = Kept(status=SEE_OTHER, body=self._sealed.seal(answer))
         try:
             await idempotency.keep(
-                self._store, person=self._person, key=self._key, answer=kept
+                self._store, person=self.person, key=self.row_key, answer=kept
             )
         except StoreUnavailable as error:
             # What was sent is committed; only a repetition will have to wait.
             log.warning("form.not_kept", error=str(error))
 
-    async def drop(self) -> None:
-        """Free the key: nothing was changed, and the form may be sent again."""
+    async def drop(self, because: Exception | None = None) -> None:
+        """Free the key where nothing was changed: the form may be sent again."""
         try:
-            await idempotency.drop(self._store, person=self._person, key=self._key)
+            await idempotency.drop(
+                self._store, person=self.person, key=self.row_key, because=because
+            )
         except StoreUnavailable as error:
             log.warning("form.not_dropped", error=str(error))
 

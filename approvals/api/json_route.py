@@ -14,6 +14,7 @@ from approvals.auth.gate import gate
 from approvals.dependencies import parts_of
 from orchestrator import canonical
 from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.store import idempotency
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -46,11 +47,12 @@ class StrictRoute(APIRoute):
             await gate(asked, parts_of(asked))
             _refuse_repeated(asked)
             try:
-                response = await handle(asked)
+                with idempotency.acting() as asked.state.acting:
+                    response = await handle(asked)
             except Replay as replay:
                 return _again(replay)
-            except Exception:
-                await once.drop(asked)
+            except Exception as error:
+                await once.drop(asked, error)
                 raise
             await once.keep(asked, response)
             return response

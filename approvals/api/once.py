@@ -12,7 +12,7 @@ from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import Kept
+from orchestrator.store.idempotency import Acting, Kept
 
 log = structlog.get_logger()
 
@@ -40,6 +40,15 @@ async def claim(
     request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
 ) -> None:
     """Claim the key for this request, or raise `Replay` with the first answer."""
+    await claim_naturally(request, store, person, own_key)
+    if own_key is not None:
+        _acting(request).claimed(person=person.id, key=own_key)
+
+
+async def claim_naturally(
+    request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
+) -> None:
+    """Claim the key for a request that comes to the same however often it acts."""
     if own_key is None:
         return
     asked = await _digest(request, person)
@@ -63,17 +72,21 @@ async def keep(request: Request, response: Response) -> None:
         log.warning("idempotency.not_kept", key=key, error=str(error))
 
 
-async def drop(request: Request) -> None:
+async def drop(request: Request, because: Exception) -> None:
     """Free the key of a request that changed nothing."""
     found = _claimed(request)
     if found is None:
         return
     store, person, key = found
     try:
-        await idempotency.drop(store, person=person, key=key)
+        await idempotency.drop(store, person=person, key=key, because=because)
     except StoreUnavailable as error:
         # The claim is taken for abandoned after a minute.
         log.warning("idempotency.not_dropped", key=key, error=str(error))
+
+
+def _acting(request: Request) -> Acting:
+    return request.state.acting
 
 
 def _claimed(request: Request) -> tuple[Store, str, str] | None:
@@ -89,3 +102,4 @@ async def _digest(request: Request, person: Person) -> str:
 
 
 ONCE = [Depends(claim)]
+NATURALLY_ONCE = [Depends(claim_naturally)]

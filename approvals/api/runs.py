@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from approvals.api import run_body, tenancy
 from approvals.api.json_route import StrictRoute
-from approvals.api.once import ONCE, Key
+from approvals.api.once import NATURALLY_ONCE, ONCE, Key
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE, problems
 from approvals.api.run_body import Run
@@ -51,7 +51,8 @@ class CustomerMessage(BaseModel):
 @router.post(
     "/runs",
     status_code=202,
-    dependencies=ONCE,
+    # Its key names the run: repeated after a crash it finds the first.
+    dependencies=NATURALLY_ONCE,
     responses={
         **BODY,
         **ONE,

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -35,6 +36,10 @@ BARRIER = 0x4B455954
 TURNS = 0x4B45
 # A session's note that what it commits adds to the audit log.
 AUDITED = "audited"
+# What this request adds to the first transaction that it commits; see `idempotency`.
+beside: ContextVar[Callable[[AsyncSession, datetime], Awaitable[None]] | None] = (
+    ContextVar("beside", default=None)
+)
 
 
 class Store:
@@ -90,6 +95,8 @@ class Store:
                     await sqlite.begin(session, wait_s=wait_s)
                 async with _committing(session):
                     yield session
+                    if (add := beside.get()) is not None:
+                        await add(session, await self.now(session))
                 if AUDITED in session.info:
                     self.audited.ring()
 

@@ -668,7 +668,10 @@ class TokenRow(SQLModel, table=True):
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """The stored answer to one `Idempotency-Key` of one person."""
+    """The stored answer to one `Idempotency-Key` of one person.
+
+    `acted_at` is written with what the request did, in the same transaction.
+    """
 
     __tablename__ = "idempotency"  # pyright: ignore[reportAssignmentType] see above
 
@@ -677,7 +680,8 @@ class IdempotencyRow(SQLModel, table=True):
     request: str
     status: int | None = None
     body: str | None = None
-    created_at: datetime = _time()
+    created_at: datetime = _time(index=True)
+    acted_at: datetime | None = _time_or_none()
 
 
 class AuditRow(SQLModel, table=True):

@@ -94,7 +94,11 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("body", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("acted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person", "key"),
+    )
+    op.create_index(
+        op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False
     )
     op.create_table(
         "incidents",
@@ -1109,6 +1113,7 @@ def downgrade() -> None:
     op.drop_table("leases")
     op.drop_index(op.f("ix_incidents_status"), table_name="incidents")
     op.drop_table("incidents")
+    op.drop_index(op.f("ix_idempotency_created_at"), table_name="idempotency")
     op.drop_table("idempotency")
     op.drop_table("counters")
     op.drop_index(

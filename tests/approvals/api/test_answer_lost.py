@@ -1,0 +1,156 @@
+"""A process that dies between what a request did and its answer: it is not done again."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+from sqlmodel import col, select, update
+
+from orchestrator.store import idempotency
+from orchestrator.store.engine import Store
+from orchestrator.store.idempotency import KEPT_FOR, AnswerLost
+from orchestrator.store.tables import IdempotencyRow, IncidentRow, RunRow, TenantRow
+from tests.approvals.api.test_runs import BODY, RUNS
+from tests.approvals.desk import Desk
+from tests.approvals.people import People
+from tests.databases import patient
+
+INCIDENTS = "/api/v1/incidents"
+SAID = {"severity": "low", "title": "Look", "detail": "At this."}
+# What a request does, up to its end: claimed, acted, and killed before it answers.
+DIES = """
+import asyncio, os, signal, sys
+from orchestrator.store import idempotency
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import TenantRow
+
+async def main():
+    store = Store(sys.argv[1])
+    await idempotency.claim(store, person="ann", key="k", request="r")
+    with idempotency.acting() as acting:
+        acting.claimed(person="ann", key="k")
+        if sys.argv[2] == "acts":
+            async with store.write() as session:
+                now = await store.now(session)
+                row = TenantRow(key="acme", name="acme", declared_by="ann", created_at=now)
+                session.add(row)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of it runs any more."""
+
+
+def dies(*_: object, **__: object) -> None:
+    raise Killed
+
+
+async def _wait(store: Store, by: timedelta = timedelta(minutes=2)) -> None:
+    """Let that time pass for what is kept."""
+    async with store.write() as session:
+        rows = (await session.execute(select(IdempotencyRow))).scalars()
+        for row in list(rows):
+            row.created_at -= by
+
+
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_process_killed_before_its_answer_acts_once_in_all(
+    tables_url: str, *, acts: bool
+) -> None:
+    store = patient(tables_url)
+    how = "acts" if acts else "dies at once"
+    done = subprocess.run(  # noqa: ASYNC221 it ends at once
+        [sys.executable, "-c", DIES, tables_url, how],
+        check=False,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    await _wait(store)
+
+    try:
+        again = idempotency.claim(store, person="ann", key="k", request="r")
+        if acts:
+            with pytest.raises(AnswerLost, match="not carried out again"):
+                await again
+        else:
+            assert await again is None
+        async with store.read() as session:
+            found = list((await session.execute(select(TenantRow.name))).scalars())
+    finally:
+        await store.close()
+    assert done.returncode == -signal.SIGKILL
+    assert ("acme" in found) == acts
+
+
+@pytest.mark.parametrize(
+    "case",
+    [(INCIDENTS, SAID, IncidentRow, 409), (RUNS, BODY, RunRow, 200)],
+    ids=["told", "naturally-once"],
+)
+async def test_a_request_whose_answer_was_lost_acts_once(
+    http: httpx2.AsyncClient,
+    desk: Desk,
+    people: People,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[str, dict[str, object], type[IncidentRow | RunRow], int],
+) -> None:
+    path, body, table, status = case
+    headers = {**await people.token("lea", role="admin"), "Idempotency-Key": "abc"}
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "keep", dies)
+        with pytest.raises(Killed):
+            await http.post(path, json=body, headers=headers)
+    await _wait(desk.store)
+
+    again = await http.post(path, json=body, headers=headers)
+
+    assert again.status_code == status, again.text
+    if status == 409:
+        assert again.json()["type"] == "urn:keyturn:problem:answer-lost"
+    async with desk.store.read() as session:
+        assert len(list((await session.execute(select(table.id))).scalars())) == 1
+
+
+async def test_a_fault_after_something_was_done_frees_no_key(
+    http: httpx2.AsyncClient, store: Store, people: People
+) -> None:
+    headers = {**await people.token("lea", role="admin"), "Idempotency-Key": "abc"}
+    await http.post(INCIDENTS, json=SAID, headers=headers)
+    person = (await people.named("lea")).id
+    async with store.write() as session:
+        await session.execute(update(IdempotencyRow).values(status=None))
+
+    await idempotency.drop(store, person=person, key="abc", because=RuntimeError())
+    kept = await _keys(store)
+    await idempotency.drop(store, person=person, key="abc")
+
+    assert (kept, await _keys(store)) == (["abc"], [])
+
+
+async def test_what_is_kept_is_forgotten_after_its_time_a_batch_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "AT_ONCE", 2)
+    for key in ("a", "b", "c"):
+        await idempotency.claim(store, person="ann", key=key, request="r")
+    await _wait(store, KEPT_FOR)
+    await idempotency.claim(store, person="ann", key="new", request="r")
+
+    passes = [await idempotency.forget(store) for _ in range(3)]
+
+    assert passes == [2, 1, 0]
+    assert await _keys(store) == ["new"]
+
+
+async def _keys(store: Store) -> list[str]:
+    query = select(IdempotencyRow.key).order_by(col(IdempotencyRow.key))
+    async with store.read() as session:
+        return list((await session.execute(query)).scalars())
