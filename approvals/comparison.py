@@ -1,6 +1,7 @@
 """Open runs compared with Temporal (P9).
 
-What is lost there is started again; what stands still though it could go on is rung.
+What is lost there is started again; what stands still though it could go on is rung;
+what fails there alone is shown on its run.
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.store import lease, runs, unmoved
+from approvals import task_faults
+from approvals.task_faults import TaskFault
+from orchestrator.store import failing, lease, runs, unmoved
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import OpenRun
 
@@ -64,7 +67,8 @@ class Comparison:
         seen = await self._look(client, run.id)
         why = seen.lost
         if why is None:
-            if not seen.is_under_way:
+            await self._show(store, run, seen.fails)
+            if not seen.is_under_way and seen.fails is None:
                 await self._ring(store, run.id)
             return False
         # It may have ended in good order since it was listed.
@@ -75,6 +79,13 @@ class Comparison:
             await client.get_workflow_handle(run.id).terminate(why)
         await begin(run.id, run.workflow)
         return True
+
+    async def _show(self, store: Store, run: OpenRun, fails: TaskFault | None) -> None:
+        """Show what fails in Temporal on the run, or take it back."""
+        if fails is not None:
+            await task_faults.note(store, run.id, fails)
+        elif run.is_failing:
+            await failing.heal(store, run.id, failing.ENGINE)
 
     async def _ring(self, store: Store, run: str) -> None:
         """Ring a run that no activity works for, where it has something to do."""
@@ -89,12 +100,14 @@ class Comparison:
         if found.status != Status.RUNNING:
             return Seen(lost=f"its execution is {_word(found)}")
         is_under_way = _is_under_way(found)
+        fails = await task_faults.of(client, found)
         for child in found.raw_description.pending_children:
             loop = await _describe(client, child.workflow_id)
             if loop is None or self._is_long_closed(loop):
                 return Seen(lost=LOST_LOOP)
             is_under_way = is_under_way or _is_under_way(loop)
-        return Seen(is_under_way=is_under_way)
+            fails = fails or await task_faults.of(client, loop)
+        return Seen(is_under_way=is_under_way, fails=fails)
 
     def _is_long_closed(self, loop: WorkflowExecutionDescription) -> bool:
         closed = loop.close_time
@@ -106,10 +119,14 @@ LOST_LOOP = "its tool loop is lost"
 
 @dataclass(frozen=True)
 class Seen:
-    """What Temporal says of a run: why it is lost, or whether an activity works for it."""
+    """What Temporal says of a run: why it is lost, or whether an activity works for it.
+
+    `fails`: its workflow's code, where Temporal alone sees it.
+    """
 
     lost: str | None = None
     is_under_way: bool = False
+    fails: TaskFault | None = None
 
 
 def _is_under_way(found: WorkflowExecutionDescription) -> bool:

@@ -410,12 +410,16 @@ async def end(
 
 
 class OpenRun(BaseModel):
-    """A run that has not ended, and the workflow that carries it out."""
+    """A run that has not ended, and the workflow that carries it out.
+
+    `is_failing`: a failure of its code is shown on it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     workflow: str
+    is_failing: bool = False
 
 
 async def open_runs(
@@ -424,7 +428,12 @@ async def open_runs(
     """Return runs older than `grace` that are neither ended nor paused, by id."""
     async with store.read() as session:
         query = (
-            select(RunRow.id, RunRow.workflow, RunRow.compensates)
+            select(
+                RunRow.id,
+                RunRow.workflow,
+                RunRow.compensates,
+                col(RunRow.failing).is_not(None),
+            )
             .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
             .where(open_rows.runs())
             .where(col(RunRow.created_at) <= await store.now(session) - grace)
@@ -433,8 +442,12 @@ async def open_runs(
         )
         rows = (await session.execute(query)).all()
     return [
-        OpenRun(id=name, workflow=workflow if taken_back is None else COMPENSATE)
-        for name, workflow, taken_back in rows
+        OpenRun(
+            id=name,
+            workflow=workflow if taken_back is None else COMPENSATE,
+            is_failing=fails,
+        )
+        for name, workflow, taken_back, fails in rows
     ]
 
 
