@@ -13,11 +13,10 @@ from uuid import uuid4
 import structlog
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.client import WorkflowExecutionStatus as Status
-from temporalio.service import RPCError, RPCStatusCode
 
 from approvals import task_faults
-from approvals.task_faults import TaskFault
-from orchestrator.store import failing, lease, runs, unmoved
+from approvals.task_faults import TaskFault, describe
+from orchestrator.store import lease, runs, unmoved
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import OpenRun
 
@@ -67,7 +66,7 @@ class Comparison:
         seen = await self._look(client, run.id)
         why = seen.lost
         if why is None:
-            await self._show(store, run, seen.fails)
+            await task_faults.show(store, run, seen.fails)
             if not seen.is_under_way and seen.fails is None:
                 await self._ring(store, run.id)
             return False
@@ -80,13 +79,6 @@ class Comparison:
         await begin(run.id, run.workflow)
         return True
 
-    async def _show(self, store: Store, run: OpenRun, fails: TaskFault | None) -> None:
-        """Show what fails in Temporal on the run, or take it back."""
-        if fails is not None:
-            await task_faults.note(store, run.id, fails)
-        elif run.is_failing:
-            await failing.heal(store, run.id, failing.ENGINE)
-
     async def _ring(self, store: Store, run: str) -> None:
         """Ring a run that no activity works for, where it has something to do."""
         undone = await unmoved.could_go_on(store, run, still=self._grace)
@@ -94,7 +86,7 @@ class Comparison:
             log.warning("run.rung_again", run=run, why=undone)
 
     async def _look(self, client: Client, run: str) -> "Seen":
-        found = await _describe(client, run)
+        found = await describe(client, run)
         if found is None:
             return Seen(lost="Temporal does not know it")
         if found.status != Status.RUNNING:
@@ -102,7 +94,7 @@ class Comparison:
         is_under_way = _is_under_way(found)
         fails = await task_faults.of(client, found)
         for child in found.raw_description.pending_children:
-            loop = await _describe(client, child.workflow_id)
+            loop = await describe(client, child.workflow_id)
             if loop is None or self._is_long_closed(loop):
                 return Seen(lost=LOST_LOOP)
             is_under_way = is_under_way or _is_under_way(loop)
@@ -136,15 +128,6 @@ def _is_under_way(found: WorkflowExecutionDescription) -> bool:
         or datetime.now(UTC) - one.scheduled_time.ToDatetime(UTC) < UNTAKEN
         for one in found.raw_description.pending_activities
     )
-
-
-async def _describe(client: Client, name: str) -> WorkflowExecutionDescription | None:
-    try:
-        return await client.get_workflow_handle(name).describe()
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
-            return None
-        raise
 
 
 def _word(found: WorkflowExecutionDescription) -> str:

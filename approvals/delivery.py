@@ -10,6 +10,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from approvals.comparison import Comparison
+from approvals.task_faults import Suspects
 from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
 from orchestrator.pace import Every, Pace
@@ -50,6 +51,9 @@ class Deliverer:
     effects_queue: str
     compare_every: timedelta = COMPARE_EVERY
     comparison: Comparison = field(default_factory=Comparison)
+    suspects: Suspects = field(default_factory=Suspects)
+    # How long a worker may take for a workflow task; None: as Temporal has it.
+    task_timeout: timedelta | None = None
     mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
 
     async def deliver(self, run: str | None = None) -> int:
@@ -86,6 +90,7 @@ class Deliverer:
             found += await idempotency.forget(self.store)
         found += await meters.charge_dead(self.store)
         found += await switches.release_ended(self.store)
+        found += await self.look_at_suspects()
         return found + await self.compare()
 
     async def _deliver_all(self) -> int:
@@ -107,6 +112,14 @@ class Deliverer:
             log.warning("compare.temporal_away", error=str(error))
             return 0
 
+    async def look_at_suspects(self) -> int:
+        """Show runs that fail in Temporal alone; return how many do."""
+        try:
+            return await self.suspects.pass_over(self.store, self.client)
+        except (RPCError, OSError, RuntimeError) as error:
+            log.warning("suspects.temporal_away", error=str(error))
+            return 0
+
     async def work(self) -> int:
         """Work off what is asked of all runs that match, a while; return the batches."""
         clock, batches = asyncio.get_running_loop().time, 0
@@ -122,6 +135,7 @@ class Deliverer:
             RunStart(run=run, effects_queue=self.effects_queue),
             id=run,
             task_queue=self.task_queue,
+            task_timeout=self.task_timeout,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         )

@@ -4,22 +4,43 @@ No code of the workflow sees these: Temporal tries them again without end. They 
 from the last events of the execution, bounded in number.
 """
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import WorkflowExecutionStatus as Status
+from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.store import failing
+from orchestrator.pace import Every
+from orchestrator.store import failing, lease, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.failing import Fault
+from orchestrator.store.runs import OpenRun
 
 # The failure is most often the last event; signals may have come since.
 LAST_EVENTS = 20
 # One task may fail while a deploy is under way; after so many it is an incident.
 ALARM_AFTER = 2
+# A worker's death loses a task; one that is lost so often ends its worker, or freezes it.
+LOST = 4
+JOB = "look-at-suspects"
+EVERY = timedelta(seconds=3)
+# What is younger, or was asked a moment ago, is on its way.
+GRACE = timedelta(seconds=2)
+PASS = 20
+
+_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+_TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
+_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+_RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+_IN_HAND = TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE
 
 
 @dataclass(frozen=True)
@@ -30,11 +51,61 @@ class TaskFault:
     times: int
 
 
+class Suspects:
+    """Looks every few seconds at runs that work and ask no model now, some at a time.
+
+    A run whose workflow fails is one of them. The comparison looks at all others.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the oldest run."""
+        self._after = ""
+        self._due = Every(EVERY.total_seconds())
+
+    async def pass_over(self, store: Store, client: Client) -> int:
+        """Show what fails of the next runs; return how many do."""
+        if not self._due.is_due():
+            return 0
+        found = await runs.busy_runs(store, after=self._after, grace=GRACE, limit=PASS)
+        self._after = found[-1].id if len(found) == PASS else ""
+        if not found:
+            return 0
+        # A holder of its own for each pass: the lease is a turn, not an office.
+        if not await lease.take(store, JOB, holder=uuid4().hex, period=EVERY):
+            return 0
+        looked = await asyncio.gather(*(_look(store, client, run) for run in found))
+        return sum(looked)
+
+
+async def _look(store: Store, client: Client, run: OpenRun) -> bool:
+    found = await describe(client, run.id)
+    if found is None or found.status != Status.RUNNING:
+        # The comparison begins what is lost.
+        return False
+    fails = await of(client, found)
+    for child in found.raw_description.pending_children:
+        loop = None if fails else await describe(client, child.workflow_id)
+        fails = fails if loop is None else await of(client, loop)
+    await show(store, run, fails)
+    return fails is not None
+
+
+async def describe(client: Client, name: str) -> WorkflowExecutionDescription | None:
+    """Return an execution as Temporal has it; None where it has none."""
+    try:
+        return await client.get_workflow_handle(name).describe()
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
 async def of(client: Client, found: WorkflowExecutionDescription) -> TaskFault | None:
     """Return what fails in an execution's pending workflow task; None: nothing does."""
     pending = found.raw_description.pending_workflow_task
     if pending.attempt <= 1:
         return None
+    times = pending.attempt - 1
     last = await client.workflow_service.get_workflow_execution_history_reverse(
         GetWorkflowExecutionHistoryReverseRequest(
             namespace=client.namespace,
@@ -42,31 +113,56 @@ async def of(client: Client, found: WorkflowExecutionDescription) -> TaskFault |
             maximum_page_size=LAST_EVENTS,
         )
     )
-    for event in last.history.events:
-        fault = _fault(event)
+    fault = latest(last.history.events, times)
+    return TaskFault(fault, times) if fault else None
+
+
+def latest(events: Iterable[HistoryEvent], times: int) -> Fault | None:
+    """Return the fault of the latest task, which failed so often; the latest event first."""
+    for event in events:
+        if event.event_type == _COMPLETED:
+            # What failed before that was mended.
+            return None
+        fault = _fault(event, times)
         if fault is not None:
-            return TaskFault(fault, pending.attempt - 1)
+            return fault
     return None
 
 
-async def note(store: Store, run: str, found: TaskFault) -> None:
-    """Show a failure on its run, and open the run's incident where it goes on."""
-    await failing.note(store, run, found.fault, times=found.times)
+async def show(store: Store, run: OpenRun, found: TaskFault | None) -> None:
+    """Show on a run what fails of it in Temporal, or take that back.
+
+    Where it goes on failing, the run's incident is opened.
+    """
+    if found is None:
+        if failing.ENGINE in run.failing:
+            await failing.heal(store, run.id, failing.ENGINE)
+        return
+    await failing.note(store, run.id, found.fault, times=found.times)
     if found.times >= ALARM_AFTER:
-        await failing.alarm(store, run, failing.ENGINE)
+        await failing.alarm(store, run.id, failing.ENGINE)
 
 
-def _fault(event: HistoryEvent) -> Fault | None:
-    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+def _fault(event: HistoryEvent, times: int) -> Fault | None:
+    if event.event_type == _TIMED_OUT:
+        lost = event.workflow_task_timed_out_event_attributes
+        is_in_hand = lost.timeout_type == _IN_HAND
+        return _lost() if is_in_hand and times >= LOST else None
+    if event.event_type != _FAILED:
         return None
     failed = event.workflow_task_failed_event_attributes
-    if (
-        failed.cause
-        == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
-    ):
+    if failed.cause == _RESET:
         return None
     words = failed.failure.message or "Temporal keeps no words of it"
     return Fault(place=failing.ENGINE, kind=_kind(failed), words=words)
+
+
+def _lost() -> Fault:
+    words = (
+        "Workers took the workflow's task again and again and did not answer: its code "
+        "ends the process, or takes longer than a task may."
+    )
+    return Fault(place=failing.ENGINE, kind="WorkflowTaskTimedOut", words=words)
 
 
 def _kind(failed: WorkflowTaskFailedEventAttributes) -> str:

@@ -64,14 +64,16 @@ async def note(
 ) -> Failing:
     """Record one more failure at a place; return what is known of it.
 
-    `times` is given where somebody else has counted. Raises `NotFound` for a run that
-    is not there.
+    `times` is given where somebody else has counted: what was recorded of so many stands.
+    Raises `NotFound` for a run that is not there.
     """
     async with store.write() as session:
         row = await runs.get(session, run, lock=True)
         now = await store.now(session)
         known = (row.failing or {}).get(fault.place)
         before = Failing.model_validate(known) if known else None
+        if before is not None and before.times == times:
+            return before
         found = Failing(
             place=fault.place,
             kind=fault.kind,

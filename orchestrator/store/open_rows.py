@@ -33,6 +33,11 @@ def runs() -> ColumnElement[bool]:
     return _one_of(RunRow.status, OPEN_RUNS)
 
 
+def busy_runs() -> ColumnElement[bool]:
+    """Match runs that work, or are to: nothing stops them, and no person is asked."""
+    return _one_of(RunRow.status, ("queued", "running"))
+
+
 def paused_runs() -> ColumnElement[bool]:
     """Match runs that somebody paused and that have not ended."""
     return and_(col(RunRow.paused_by).is_not(None), runs())

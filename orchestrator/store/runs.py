@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy import Select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, or_, select, update
@@ -33,6 +34,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.sources import Origin
 from orchestrator.store.tables import (
     ApprovalRow,
+    AttemptRow,
     AuditRow,
     CallRow,
     CustomerMessageRow,
@@ -409,17 +411,20 @@ async def end(
     )
 
 
+_Columns = tuple[str, str, str | None, dict[str, Any] | None]
+
+
 class OpenRun(BaseModel):
     """A run that has not ended, and the workflow that carries it out.
 
-    `is_failing`: a failure of its code is shown on it.
+    `failing`: the places of it whose failures are shown.
     """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     workflow: str
-    is_failing: bool = False
+    failing: tuple[str, ...] = ()
 
 
 async def open_runs(
@@ -427,27 +432,45 @@ async def open_runs(
 ) -> list[OpenRun]:
     """Return runs older than `grace` that are neither ended nor paused, by id."""
     async with store.read() as session:
-        query = (
-            select(
-                RunRow.id,
-                RunRow.workflow,
-                RunRow.compensates,
-                col(RunRow.failing).is_not(None),
-            )
-            .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
-            .where(open_rows.runs())
-            .where(col(RunRow.created_at) <= await store.now(session) - grace)
-            .order_by(col(RunRow.id))
-            .limit(limit)
+        query = _open(after, await store.now(session) - grace, limit)
+        return await _found(session, query.where(open_rows.runs()))
+
+
+async def busy_runs(
+    store: Store, *, after: str, grace: timedelta, limit: int
+) -> list[OpenRun]:
+    """Return those of them that wait for no person, no switch and no model, by id."""
+    asking_a_model = select(AttemptRow.run).where(open_rows.sent_attempts())
+    async with store.read() as session:
+        query = _open(after, await store.now(session) - grace, limit)
+        query = query.where(open_rows.busy_runs())
+        return await _found(session, query.where(~col(RunRow.id).in_(asking_a_model)))
+
+
+def _open(after: str, begun_by: datetime, limit: int) -> Select[*_Columns]:
+    return (
+        select(
+            col(RunRow.id),
+            col(RunRow.workflow),
+            col(RunRow.compensates),
+            col(RunRow.failing),
         )
-        rows = (await session.execute(query)).all()
+        .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
+        .where(col(RunRow.created_at) <= begun_by)
+        .order_by(col(RunRow.id))
+        .limit(limit)
+    )
+
+
+async def _found(session: AsyncSession, query: Select[*_Columns]) -> list[OpenRun]:
+    rows = (await session.execute(query)).all()
     return [
         OpenRun(
             id=name,
             workflow=workflow if taken_back is None else COMPENSATE,
-            is_failing=fails,
+            failing=tuple(failing or ()),
         )
-        for name, workflow, taken_back, fails in rows
+        for name, workflow, taken_back, failing in rows
     ]
 
 

@@ -70,7 +70,7 @@ async def begin_step(
             step.created_at = now
             session.add(step)
             # The author's code got further than where it failed.
-            failing.healed(run, failing.WORKFLOW)
+            failing.healed(run, failing.WORKFLOW, failing.ENGINE)
             session.add(
                 MessageRow(
                     run=step.run,

@@ -168,7 +168,8 @@ class _Committing:
         self._record(result)
         await self._close_step()
         self._set_status(gated)
-        failing.healed(self._run, failing.turn_place(turn.turn))
+        place = failing.turn_place(turn.turn)
+        failing.healed(self._run, place, failing.ENGINE)
         if ends_run:
             ending = Ending(outcome="completed", step=turn.step)
             await runs.end(session, self._run, ending, now=self._now)

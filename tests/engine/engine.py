@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -191,6 +191,7 @@ async def running_engine(
     outside: Outside | None = None,
     clock: Clock | None = None,
     code_pauses_s: tuple[float, ...] = PAUSES_S,
+    task_timeout: timedelta | None = None,
 ) -> AsyncGenerator[Engine]:
     """Run both workers in this process against a real Temporal server.
 
@@ -231,7 +232,11 @@ async def running_engine(
         await stack.enter_async_context(worker.thinking_worker(parts))
         await stack.enter_async_context(worker.effect_worker(parts))
         deliverer = Deliverer(
-            store, parts.client, settings.task_queue, settings.effects_queue
+            store,
+            parts.client,
+            settings.task_queue,
+            settings.effects_queue,
+            task_timeout=task_timeout,
         )
         sweeping = asyncio.create_task(deliverer.sweep())
         stack.callback(sweeping.cancel)

@@ -1,6 +1,5 @@
 """Workflow tasks that fail in Temporal alone: shown on the run, healed by a mended worker."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -8,14 +7,17 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlmodel import col, func, select
+from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
 
 from activities.llm.simulator import call
-from approvals.comparison import Comparison
+from approvals import task_faults
 from approvals.delivery import Deliverer
 from orchestrator import registry
 from orchestrator.cli import worker
-from orchestrator.store import failing, incidents
-from orchestrator.store.tables import RunRow
+from orchestrator.store import failing, incidents, runs
+from orchestrator.store.tables import AuditRow, RunRow
 from tests.apps.shifting.contracts import DEPLOYED
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
@@ -26,6 +28,8 @@ pytestmark = pytest.mark.timeout(240)
 NOW = timedelta(0)
 DESK = "tests.apps.desk"
 SHIFTING = "tests.apps.shifting"
+# A task that fails is tried again after this; Temporal's own is ten seconds.
+TASK = timedelta(seconds=1)
 
 
 @dataclass
@@ -34,7 +38,6 @@ class Fleet:
 
     stage: Stage
     parts: worker.Parts
-    deliverer: Deliverer
 
     @asynccontextmanager
     async def working(self, *apps: str) -> AsyncGenerator[None]:
@@ -57,24 +60,16 @@ class Fleet:
             "email": "ann@example.com",
             "text": f"play:{play.name}",
         }
-        self_delivering, engine.deliverer = engine.deliverer, self.deliverer
-        try:
-            return await engine.start_workflow("shifting", ticket)
-        finally:
-            engine.deliverer = self_delivering
+        return await engine.start_workflow("shifting", ticket)
 
     async def failing(self, run: str, times: int) -> RunRow:
-        """Return the run once the comparison has shown so many failures on it."""
-        async with asyncio.timeout(90):
-            while True:
-                await self.deliverer.compare()
-                row = await self.stage.engine.run(run)
-                if any(one.times >= times for one in failing.of(row)):
-                    return row
-                await asyncio.sleep(0.5)
+        """Return the run once so many failures are shown on it."""
+        return await self.stage.engine.until(
+            run, lambda now: any(one.times >= times for one in failing.of(now))
+        )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def fleet(
     temporal_address: str, postgres_server: str, postgres_template: str
 ) -> AsyncIterator[Fleet]:
@@ -86,21 +81,38 @@ async def fleet(
             apps = registry.load((DESK, SHIFTING))
             parts = replace(engine.parts, settings=settings, registry=apps)
             await worker.register(parts)
-            deliverer = Deliverer(
+            engine.deliverer = Deliverer(
                 engine.store,
                 parts.client,
                 queue,
                 engine.parts.settings.effects_queue,
-                compare_every=NOW,
-                comparison=Comparison(grace=NOW),
+                task_timeout=TASK,
             )
-            yield Fleet(Stage(engine, plays), parts, deliverer)
+            yield Fleet(Stage(engine, plays), parts)
+
+
+@asynccontextmanager
+async def another_version() -> AsyncGenerator[None]:
+    """Deploy code that is not what running histories were made with."""
+    DEPLOYED.add("later")
+    try:
+        yield
+    finally:
+        DEPLOYED.clear()
 
 
 async def incident_words(fleet: Fleet, run: str) -> str:
     async with fleet.stage.engine.store.read() as session:
         found = await incidents.of_source(session, f"code error in {run}")
     return "" if found is None else found.title
+
+
+async def recorded(fleet: Fleet, run: str) -> int:
+    query = select(func.count()).where(
+        col(AuditRow.run) == run, col(AuditRow.kind) == "run.failing"
+    )
+    async with fleet.stage.engine.store.read() as session:
+        return (await session.execute(query)).scalar_one()
 
 
 async def test_a_run_whose_class_no_worker_has_is_shown_and_healed(
@@ -114,9 +126,9 @@ async def test_a_run_whose_class_no_worker_has_is_shown_and_healed(
 
     async with fleet.working(DESK, SHIFTING):
         await fleet.stage.engine.decide(await fleet.stage.engine.approval(run))
-        ended = await fleet.stage.engine.ended(run, seconds=90)
+        ended = await fleet.stage.engine.ended(run)
 
-    assert (shown.place, row.status) == (failing.ENGINE, "running")
+    assert (shown.place, row.status) == (failing.ENGINE, "queued")
     assert "shifting" in shown.words
     assert failing.ENGINE in words
     assert (ended.status, ended.failing) == ("completed", None)
@@ -129,18 +141,14 @@ async def test_a_run_whose_code_is_not_the_one_it_began_with_is_shown_and_healed
     async with fleet.working(DESK, SHIFTING):
         run = await fleet.start()
         approval = await fleet.stage.engine.approval(run)
-    DEPLOYED.add("later")
-    try:
-        async with fleet.working(DESK, SHIFTING):
-            await fleet.stage.engine.decide(approval)
-            row = await fleet.failing(run, 2)
-    finally:
-        DEPLOYED.clear()
+    async with another_version(), fleet.working(DESK, SHIFTING):
+        await fleet.stage.engine.decide(approval)
+        row = await fleet.failing(run, 2)
     [shown] = failing.of(row)
     words = await incident_words(fleet, run)
 
     async with fleet.working(DESK, SHIFTING):
-        ended = await fleet.stage.engine.ended(run, seconds=90)
+        ended = await fleet.stage.engine.ended(run)
 
     assert shown.place == failing.ENGINE
     assert "ondeterminism" in shown.kind + shown.words
@@ -149,15 +157,80 @@ async def test_a_run_whose_code_is_not_the_one_it_began_with_is_shown_and_healed
     assert fleet.stage.posts(run) == ["/refunds"]
 
 
-async def test_what_failed_in_temporal_is_taken_back_once_it_goes_on(
+async def test_a_failure_is_recorded_once_and_taken_back_where_the_run_only_waits(
     fleet: Fleet,
 ) -> None:
-    async with fleet.working(DESK):
-        run = await fleet.start()
-        await fleet.failing(run, 1)
+    engine = fleet.stage.engine
     async with fleet.working(DESK, SHIFTING):
-        await fleet.stage.engine.approval(run)
-        await fleet.deliverer.compare()
-        row = await fleet.stage.engine.run(run)
+        run = await fleet.start()
+        await engine.approval(run)
+    client = fleet.parts.client
+    workflow = client.get_workflow_handle(run)
+    async with another_version(), fleet.working(DESK, SHIFTING):
+        await workflow.signal("ring")
+        fault = None
+        while fault is None:
+            fault = await task_faults.of(client, await workflow.describe())
+    [open_run] = await _open(fleet, run)
+    for _ in range(3):
+        await task_faults.show(engine.store, open_run, fault)
+    shown = await engine.run(run)
+    times = await recorded(fleet, run)
 
-    assert (row.status, row.failing) == ("waiting", None)
+    async with fleet.working(DESK, SHIFTING):
+        while fault is not None:
+            fault = await task_faults.of(client, await workflow.describe())
+    [open_run] = await _open(fleet, run)
+    await task_faults.show(engine.store, open_run, fault)
+
+    assert (shown.status, times) == ("waiting", 1)
+    assert [one.place for one in failing.of(shown)] == [failing.ENGINE]
+    assert (await engine.run(run)).failing is None
+
+
+async def _open(fleet: Fleet, run: str) -> list[runs.OpenRun]:
+    found = await runs.open_runs(
+        fleet.stage.engine.store, after="", grace=NOW, limit=100
+    )
+    return [one for one in found if one.id == run]
+
+
+def failed(cause: str, message: str = "") -> HistoryEvent:
+    named = WorkflowTaskFailedCause.Value(f"WORKFLOW_TASK_FAILED_CAUSE_{cause}")
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+    event.workflow_task_failed_event_attributes.cause = named
+    event.workflow_task_failed_event_attributes.failure.message = message
+    return event
+
+
+def timed_out(kind: str) -> HistoryEvent:
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+    named = TimeoutType.Value(f"TIMEOUT_TYPE_{kind}")
+    event.workflow_task_timed_out_event_attributes.timeout_type = named
+    return event
+
+
+SIGNAL = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+MENDED = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+BROKEN = failed("NON_DETERMINISTIC_ERROR", "other commands")
+LATEST: dict[str, tuple[list[HistoryEvent], int, str | None]] = {
+    "a failure before a signal": ([SIGNAL, BROKEN], 1, "NonDeterministicError"),
+    "one that was mended since": ([SIGNAL, MENDED, BROKEN], 1, None),
+    "a reset by an operator": ([failed("RESET_WORKFLOW")], 1, None),
+    "workers that died": ([timed_out("START_TO_CLOSE")] * 3, 3, None),
+    "a task that ends its workers": (
+        [timed_out("START_TO_CLOSE")],
+        4,
+        "WorkflowTaskTimedOut",
+    ),
+    "a worker that is away": ([timed_out("SCHEDULE_TO_START")], 9, None),
+}
+
+
+@pytest.mark.parametrize(("events", "times", "kind"), LATEST.values(), ids=LATEST)
+def test_what_a_history_says_of_its_task(
+    events: list[HistoryEvent], times: int, kind: str | None
+) -> None:
+    found = task_faults.latest(events, times)
+
+    assert (found and found.kind) == kind

@@ -65,6 +65,9 @@ def _paths(site: Site) -> Mapping[str, scale.Path_]:
         "comparison": lambda: runs.open_runs(
             store, after="", grace=runs.RESTART_AGAIN, limit=500
         ),
+        "runs that may fail in Temporal": lambda: runs.busy_runs(
+            store, after="", grace=runs.RESTART_AGAIN, limit=20
+        ),
         "deadlines": lambda: deadlines.warn(store),
         "dead attempts": lambda: meters.charge_dead(store),
         "dead senders": lambda: sending.give_to_people(store),

@@ -241,4 +241,12 @@ def _show(run: Item, *, as_json: bool) -> None:
         f"{output.moment(one['held_at'])}"
         for one in held
     ]
-    output.pairs({**run, "held_calls": words})
+    output.pairs({**run, "held_calls": words, "failing": _failing(run)})
+
+
+def _failing(run: Item) -> list[str]:
+    return [
+        f"{one['place']} ({one['kind']}), {one['times']} times since "
+        f"{output.moment(one['since'])}{', given up' if one['given_up'] else ''}"
+        for one in cast("list[Item]", run.get("failing") or [])
+    ]
