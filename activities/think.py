@@ -153,9 +153,9 @@ class Think:
         if position.run.compensates is not None:
             return await self._compensate(position)
         await self._check_turns(position)
-        kept = await self._kept(position)
+        kept, lost = await self._earlier(position)
         position = _as_sent(position, kept)
-        answered, checked, seen = await self._reply(position, kept)
+        answered, checked, seen = await self._reply(position, kept, lost)
         output = checked.output
         if output is not None and position.step.kind == "act":
             _check_confidence(output, position.release)
@@ -255,18 +255,29 @@ class Think:
         left = tuple(call for call in result.calls if call.index not in answered)
         return result.model_copy(update={"calls": left})
 
-    async def _kept(self, position: Position) -> dict[int, Stored]:
-        """Return the replies that this turn was given before, by their number."""
-        found = await meters.replies(
+    async def _earlier(self, position: Position) -> tuple[dict[int, Stored], list[str]]:
+        """Return this turn's replies so far, by their number, and what was lost of it."""
+        found = await meters.earlier(
             self.store, run=position.run.id, turn=position.turn
         )
         base = _base(position)
-        own = [one for one in found if base <= one.number < base + SAFER]
+        own = [one for one in found.replies if base <= one.number < base + SAFER]
+        lost = [name for name, number in found.lost if base <= number < base + SAFER]
         # Of two workers that asked at once, the first's reply counts.
-        return {(one.number - base) // 10: one for one in reversed(own)}
+        return {(one.number - base) // 10: one for one in reversed(own)}, lost
+
+    async def _check_lost(self, lost: Sequence[str]) -> None:
+        """Ask no more where workers die again and again over what may be paid for."""
+        await meters.charge_lost(self.store, lost)
+        if len(lost) >= meters.LOST_TRIES:
+            raise Fallback(
+                "code_error",
+                f"{len(lost)} requests of this turn were lost with their workers, and "
+                "may be paid for; it is not asked again",
+            )
 
     async def _reply(
-        self, position: Position, kept: Mapping[int, Stored]
+        self, position: Position, kept: Mapping[int, Stored], lost: Sequence[str]
     ) -> tuple[Answered, Checked, "Counter[Asked] | None"]:
         """Return a reply that fits, after at most two repairs, and what was asked.
 
@@ -276,6 +287,8 @@ class Think:
         schema = prompt.output_schema(position)
         number = 0
         while True:
+            if number not in kept:
+                await self._check_lost(lost)
             answered = (
                 stored(kept[number])
                 if number in kept

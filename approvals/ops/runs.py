@@ -1,5 +1,6 @@
 """Runs: the list, one run's timeline, and the controls that hold it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -18,10 +19,12 @@ from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
 from approvals.turning import turning
 from orchestrator import redaction
+from orchestrator.release import Release
 from orchestrator.status import RunStatus
 from orchestrator.store import (
     failing,
     holds,
+    meters,
     people,
     raising,
     releases,
@@ -97,7 +100,7 @@ async def show(page: PageDep, run: str, before: int | None = None) -> HTMLRespon
 @router.get("/runs/{run}/timeline")
 async def part(page: PageDep, run: str, before: int | None = None) -> HTMLResponse:
     """Return the timeline alone, for a swap."""
-    return page.part("ops/run_timeline.html", **await _run(page, run, before))
+    return await page.part("ops/run_timeline.html", **await _run(page, run, before))
 
 
 async def _visible(page: PageDep, run: str) -> str:
@@ -169,12 +172,13 @@ async def _run(
     return {
         "run": record.run,
         "failing": failing.of(record.run),
+        "lost_tries": meters.LOST_TRIES,
         "held": held,
         "held_calls": calls,
         "held_budgets": budgets,
         "names": names,
         "input": await _input(page.parts.store, record.run),
-        "turns": drawing.turns(record),
+        "turns": await asyncio.to_thread(drawing.turns, record),
         "record": record,
         "before": before,
         "temporal": f"{ui.rstrip('/')}/namespaces/{namespace}/workflows/{run}"
@@ -194,6 +198,10 @@ async def _held_budgets(page: Page, session: AsyncSession, run: str) -> list[Hel
 async def _input(store: Store, run: RunRow) -> object:
     async with store.read() as session:
         release = await releases.load(session, run.release)
+    return await asyncio.to_thread(_may_be_seen, run.input, release)
+
+
+def _may_be_seen(text: str, release: Release) -> object:
     schema = release.input_schema
-    kept = redaction.drop(parsed(run.input), schema, release.never_sees)
+    kept = redaction.drop(parsed(text), schema, release.never_sees)
     return in_order(kept, shape.of(schema))

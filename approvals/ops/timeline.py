@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from approvals.facts import parsed
 from approvals.inbox.talk import words_of
+from orchestrator.store import meters
 from orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
@@ -52,6 +53,11 @@ class Turn:
     def has_retries(self) -> bool:
         """Tell whether a model was asked more than once, or failed."""
         return len(self.attempts) > 1 or any(one.error for one in self.attempts)
+
+    @property
+    def lost(self) -> int:
+        """Return how many requests were lost with their workers."""
+        return sum(one.failure == meters.LOST for one in self.attempts)
 
 
 At = Callable[[int], Turn]

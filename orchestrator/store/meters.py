@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select, update
+from sqlmodel import and_, col, or_, select, update
 
 from orchestrator.budget import Budget, Needs, microusd
 from orchestrator.errors import BudgetExceeded
@@ -17,6 +17,14 @@ from orchestrator.store.tables import AttemptRow, MeterRow, RunRow
 
 # After this a request's holder is taken for dead and its reservation is charged whole.
 ATTEMPT_LEASE = timedelta(minutes=10)
+# A request whose sender ended before its answer was stored.
+LOST = "lost"
+# A turn asks no more after so many of them.
+LOST_TRIES = 3
+LOST_WORDS = (
+    "its worker ended before the answer was stored: it may be paid for, and is charged "
+    "at the maximum"
+)
 
 
 class Reservation(BaseModel):
@@ -180,17 +188,37 @@ class Stored(BaseModel):
     duration_ms: int
 
 
-async def replies(store: Store, *, run: str, turn: int) -> list[Stored]:
-    """Return the usable replies that a turn has been given, in their order."""
+class Earlier(BaseModel):
+    """What was asked for a turn before: the usable replies, in their order, and the rest.
+
+    `lost` are requests that have no answer, by number: whoever sent them has ended.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    replies: tuple[Stored, ...]
+    lost: tuple[tuple[str, int], ...]
+
+
+async def earlier(store: Store, *, run: str, turn: int) -> Earlier:
+    """Return what was asked for a turn before."""
+    is_usable = and_(
+        col(AttemptRow.status) == "settled", col(AttemptRow.failure).is_(None)
+    )
+    is_lost = or_(open_rows.sent_attempts(), col(AttemptRow.failure) == LOST)
     query = (
         select(AttemptRow)
         .where(col(AttemptRow.run) == run, col(AttemptRow.turn) == turn)
-        .where(col(AttemptRow.status) == "settled", col(AttemptRow.failure).is_(None))
+        .where(or_(is_usable, is_lost))
         .order_by(col(AttemptRow.settled_at), col(AttemptRow.id))
     )
     async with store.read() as session:
         rows = list((await session.execute(query)).scalars())
-    return [_stored(row) for row in rows if row.reply is not None]
+    settled = [row for row in rows if row.status == "settled"]
+    return Earlier(
+        replies=tuple(_stored(row) for row in settled if row.reply is not None),
+        lost=tuple((row.id, row.number) for row in rows if row.status != "settled"),
+    )
 
 
 def _stored(row: AttemptRow) -> Stored:
@@ -209,6 +237,30 @@ def _stored(row: AttemptRow) -> Stored:
         saw=tuple(row.saw),
         duration_ms=int(took.total_seconds() * 1000),
     )
+
+
+async def charge_lost(store: Store, attempts: Sequence[str]) -> None:
+    """Charge requests that were lost with who had sent them, where nobody has.
+
+    Whoever asks for a turn is the only one that works for it. A late answer of one that
+    still lives settles it all the same.
+    """
+    for attempt in attempts:
+        await _charge_lost(store, attempt)
+
+
+async def _charge_lost(store: Store, attempt: str) -> bool:
+    async with store.write() as session:
+        await _lock_run(session, attempt)
+        row = await session.get(AttemptRow, attempt)
+        if row is None:
+            return False
+        outcome = _charge(row, now=await store.now(session))
+        is_lost = await _close(session, attempt, outcome)
+        if is_lost:
+            await session.refresh(row)
+            await _count_failure(session, store, row, await runs.get(session, row.run))
+        return is_lost
 
 
 async def note(store: Store, attempt: str, words: str) -> None:
@@ -316,6 +368,8 @@ async def settle_in(
         "settled_at": now,
         "tokens": used.input_tokens + used.output_tokens,
         "error": used.error,
+        # One that was taken for lost, and answered after all.
+        "failure": None,
     }
     if not await _close(session, attempt, outcome, of=run):
         # Its holder was taken for dead and charged at the maximum; now it is known.
@@ -331,9 +385,7 @@ async def charge_dead(store: Store) -> int:
         )
         dead = list((await session.execute(query)).scalars())
     for row in dead:
-        async with store.write() as session:
-            await _lock_run(session, row.id)
-            await _close(session, row.id, _charge(row, now=now))
+        await _charge_lost(store, row.id)
     return len(dead)
 
 
@@ -343,7 +395,8 @@ def _charge(row: AttemptRow, *, now: datetime) -> dict[str, Any]:
         "settled_at": now,
         "tokens": row.held_tokens,
         "cost_microusd": row.held_microusd,
-        "error": "its worker died; charged at the maximum",
+        "failure": LOST,
+        "error": LOST_WORDS,
     }
 
 

@@ -57,6 +57,7 @@ class Engine:
     signer: Signer
     world: World
     parts: worker.Parts
+    simulator: str = ""
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     async def start(self, text: str = "hello", **ticket: object) -> str:
@@ -240,7 +241,7 @@ async def running_engine(
         )
         sweeping = asyncio.create_task(deliverer.sweep())
         stack.callback(sweeping.cancel)
-        yield Engine(store, deliverer, Signer(key), world, parts)
+        yield Engine(store, deliverer, Signer(key), world, parts, simulator)
 
 
 async def _prepare(store: Store) -> None:
