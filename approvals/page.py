@@ -1,5 +1,6 @@
 """Pages: templates, rendered for whoever is signed in."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from approvals import facts, submission, wording
+from approvals import effect_words, facts, submission, wording
 from approvals.auth import permissions, standing
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
@@ -45,6 +46,10 @@ class Page:
         """Tell whether this person's role does `action`."""
         return permissions.may(self.visitor.person, action)
 
+    def error_of(self, effect: effect_words.Effect) -> str | None:
+        """Return an effect's error as this person may read it."""
+        return effect_words.error(effect, is_operator=self.may("audit.read"))
+
     def typed(self, action: str, name: str, default: str = "") -> str:
         """Return what was just sent to `action` in a field, where it was not taken."""
         return next(iter(self.all_typed(action, name)), default)
@@ -77,9 +82,10 @@ class Page:
             counts = await desk.counts(session, tenant=tenant)
             opened = await incidents.open_count(session, tenant=tenant)
         menu = _menu(self, counts, incidents=opened)
-        return HTMLResponse(self._render(template, menu=menu, **context), status)
+        body = await self._render(template, menu=menu, **context)
+        return HTMLResponse(body, status)
 
-    def part(
+    async def part(
         self,
         template: str,
         *,
@@ -87,10 +93,12 @@ class Page:
         **context: Any,  # noqa: ANN401 as above
     ) -> HTMLResponse:
         """Return a part of a page, for a swap."""
-        return HTMLResponse(self._render(template, **context), status)
+        return HTMLResponse(await self._render(template, **context), status)
 
-    def _render(self, template: str, **context: Any) -> str:  # noqa: ANN401 as above
-        return _environment.get_template(template).render(
+    async def _render(self, template: str, **context: Any) -> str:  # noqa: ANN401 as above
+        """Draw off the event loop: what strangers wrote may take long to mark."""
+        return await asyncio.to_thread(
+            _environment.get_template(template).render,
             page=self,
             me=self.visitor.person,
             csrf=self.visitor.csrf or "",

@@ -72,7 +72,7 @@ async def list_audit(
         rows = await audit.listing(
             session, chosen, limit=wanted.one_more, after=int(wanted.cursor or 0)
         )
-    found = [record_body.audit_entry(row) for row in rows]
+    found = [record_body.audit_entry(row, is_operator=True) for row in rows]
     return page(found, wanted, lambda one: str(one.id))
 
 

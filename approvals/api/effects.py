@@ -14,6 +14,7 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.run_body import Run
 from approvals.api.tenancy import Reader
 from approvals.api.text import Id, Line, PathId, Reason, Words
+from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.status import EffectStatus
@@ -22,6 +23,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.effects import Filter
 from orchestrator.store.reopening import Later
 from orchestrator.store.sending import Resolution
+from orchestrator.store.tables import EffectRow
 
 router = APIRouter(tags=["effects"], route_class=StrictRoute)
 
@@ -75,14 +77,14 @@ async def list_effects(
         rows = await effects.listing(
             session, chosen, limit=wanted.one_more, before=wanted.cursor
         )
-    return page([record_body.effect(row) for row in rows], wanted, lambda one: one.key)
+    return page([_body(row, person) for row in rows], wanted, lambda one: one.key)
 
 
 @router.get("/effects/{key}", responses=ONE)
 async def show_effect(key: PathId, person: Reader, store: StoreDep) -> Effect:
     """Show one effect."""
     async with store.read() as session:
-        return record_body.effect(await effects.get(session, key, tenant=person.tenant))
+        return _body(await effects.get(session, key, tenant=person.tenant), person)
 
 
 @router.post(
@@ -111,7 +113,7 @@ async def record_outcome(
         ),
     )
     parts.deliver_soon(row.run)
-    return record_body.effect(row)
+    return _body(row, person)
 
 
 @router.post(
@@ -130,7 +132,7 @@ async def look_up(
         await effects.get(session, key, tenant=person.tenant)
     row = await lookups.ask(parts.store, key, by=person.id)
     parts.deliver_soon(row.run)
-    return record_body.effect(row)
+    return _body(row, person)
 
 
 @router.post(
@@ -151,7 +153,7 @@ async def reopen(
     later = Later(**said.model_dump(), by=person.id, by_name=person.name)
     await reopening.reopen(store, key, later)
     async with store.read() as session:
-        return record_body.effect(await effects.get(session, key, tenant=person.tenant))
+        return _body(await effects.get(session, key, tenant=person.tenant), person)
 
 
 @router.post(
@@ -177,3 +179,8 @@ async def compensate(
     )
     parts.deliver_soon(row.id)
     return await run_body.one(parts.store, row)
+
+
+def _body(row: EffectRow, person: Person) -> Effect:
+    is_operator = permissions.may(person, "audit.read")
+    return record_body.effect(row, is_operator=is_operator)

@@ -5,10 +5,12 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from approvals import effect_words
 from approvals.api.approval_body import MoneyBody, money_body
 from approvals.api.run_body import Usd, usd
 from orchestrator import canonical
 from orchestrator.status import CallStatus, EffectStatus, Gate
+from orchestrator.store import meters
 from orchestrator.store.tables import (
     AttemptRow,
     AuditRow,
@@ -195,7 +197,7 @@ def call(row: CallRow) -> Call:
 def attempt(row: AttemptRow, *, is_operator: bool) -> Attempt:
     """Return an attempt's body; a provider's own words are for operators."""
     shown = row.model_dump(include=set(Attempt.model_fields))
-    if row.failure is not None and not is_operator:
+    if row.failure not in (None, meters.LOST) and not is_operator:
         shown["error"] = f"{row.failure.replace('_', ' ')}; reference {row.id}"
     return Attempt(
         **shown,
@@ -204,20 +206,24 @@ def attempt(row: AttemptRow, *, is_operator: bool) -> Attempt:
     )
 
 
-def effect(row: EffectRow) -> Effect:
-    """Return an effect's body."""
-    parsed = {"arguments", "preview", "status"}
+def effect(row: EffectRow, *, is_operator: bool) -> Effect:
+    """Return an effect's body; what made it unknown is for operators."""
+    parsed = {"arguments", "preview", "status", "error"}
     return Effect(
         **row.model_dump(include=set(Effect.model_fields) - parsed),
         call=f"{row.run}:{row.turn}.{row.index}",
         status=cast("EffectStatus", row.status),
+        error=effect_words.error(row, is_operator=is_operator),
         arguments=canonical.parse(row.arguments),
         preview=canonical.parse(row.preview),
         money=money_body(row.amount, row.currency),
     )
 
 
-def audit_entry(row: AuditRow) -> AuditEntry:
-    """Return an audit row's body."""
+def audit_entry(row: AuditRow, *, is_operator: bool) -> AuditEntry:
+    """Return an audit row's body; whoever reads the whole log is an operator."""
     shown = row.model_dump(include=set(AuditEntry.model_fields) - {"payload"})
-    return AuditEntry(**shown, payload=canonical.parse(row.payload))
+    payload = effect_words.payload(
+        row.kind, row.subject, canonical.parse(row.payload), is_operator=is_operator
+    )
+    return AuditEntry(**shown, payload=payload)

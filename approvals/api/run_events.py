@@ -20,7 +20,7 @@ from approvals.api.json_route import StrictRoute
 from approvals.api.replies import ONE
 from approvals.api.run_body import Run
 from approvals.api.tenancy import VisibleRun
-from approvals.auth import standing
+from approvals.auth import permissions, standing
 from approvals.auth.standing import ASK_EVERY_S, IsLetIn
 from approvals.auth.visitor import SignedIn
 from approvals.dependencies import StoreDep
@@ -58,7 +58,11 @@ async def follow_run(
     or tenant are others.
     """
     following = _Following(
-        store, row.id, since, lambda: standing.is_unchanged(store, visitor)
+        store,
+        row.id,
+        since,
+        lambda: standing.is_unchanged(store, visitor),
+        is_operator=permissions.may(visitor.person, "audit.read"),
     )
     try:
         async for event in following.events():
@@ -70,8 +74,15 @@ async def follow_run(
 
 class _Following:
     def __init__(
-        self, store: Store, run: str, since: datetime | None, is_let_in: IsLetIn
+        self,
+        store: Store,
+        run: str,
+        since: datetime | None,
+        is_let_in: IsLetIn,
+        *,
+        is_operator: bool,
     ) -> None:
+        self._is_operator = is_operator
         self._store = store
         self._run = run
         self._is_let_in = is_let_in
@@ -92,7 +103,7 @@ class _Following:
             for row in self._fresh(rows):
                 yield ServerSentEvent(
                     event=row.kind,
-                    data=record_body.audit_entry(row),
+                    data=record_body.audit_entry(row, is_operator=self._is_operator),
                     id=row.at.isoformat(),
                 )
             if run != self._shown:

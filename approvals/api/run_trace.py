@@ -60,11 +60,27 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  
         release = await releases.load(session, found.run.release)
         [run] = await run_body.bodies(session, [found.run])
         body = _body(found, run, release, now=await store.now(session))
-    is_operator = permissions.may(person, "audit.read")
-    attempts = [
-        record_body.attempt(one, is_operator=is_operator) for one in found.attempts
-    ]
-    return body.model_copy(update={"attempts": attempts})
+    return _for_viewer(body, found, is_operator=permissions.may(person, "audit.read"))
+
+
+def _for_viewer(body: RunTrace, found: Trace, *, is_operator: bool) -> RunTrace:
+    """Add what is said in others' words, as this viewer may read it."""
+    return body.model_copy(
+        update={
+            "attempts": [
+                record_body.attempt(one, is_operator=is_operator)
+                for one in found.attempts
+            ],
+            "effects": [
+                record_body.effect(one, is_operator=is_operator)
+                for one in found.effects
+            ],
+            "audit": [
+                record_body.audit_entry(one, is_operator=is_operator)
+                for one in found.audit
+            ],
+        }
+    )
 
 
 def _body(found: Trace, run: Run, release: Release, *, now: datetime) -> RunTrace:
@@ -82,10 +98,10 @@ def _body(found: Trace, run: Run, release: Release, *, now: datetime) -> RunTrac
             for one in found.approvals
         ],
         attempts=[],
-        effects=[record_body.effect(one) for one in found.effects],
+        effects=[],
         customer_messages=[
             CustomerMessage.model_validate(one) for one in found.customer_messages
         ],
         notes=[Note.model_validate(one) for one in found.notes],
-        audit=[record_body.audit_entry(one) for one in found.audit],
+        audit=[],
     )

@@ -1,0 +1,36 @@
+"""What an effect's record says of its error, to whom.
+
+What made an effect unknown was said by a tool, a library or a service: that is for
+operators. A provider's definite no is meant for people, and everybody reads it.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from pydantic import JsonValue
+
+
+class Effect(Protocol):
+    """What is looked at of an effect."""
+
+    key: str
+    status: str
+    error: str | None
+
+
+def error(effect: Effect, *, is_operator: bool) -> str | None:
+    """Return an effect's error as this viewer may read it."""
+    if effect.status != "unknown" or effect.error is None or is_operator:
+        return effect.error
+    return (
+        f"no answer settles it; an operator sees what was said, reference {effect.key}"
+    )
+
+
+def payload(
+    kind: str, subject: str | None, found: JsonValue, *, is_operator: bool
+) -> JsonValue:
+    """Return an audit entry's payload as this viewer may read it."""
+    if is_operator or kind != "effect.unknown" or not isinstance(found, Mapping):
+        return found
+    return {**found, "error": f"for operators, reference {subject}"}
