@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import cast
+from typing import TextIO, cast
 
 import structlog
 from pydantic import JsonValue
@@ -26,7 +26,12 @@ def _scrub(found: object) -> JsonValue:
 
 
 def configure() -> None:
-    """Set up this process's log.
+    """Set up this process's log, on standard error."""
+    write_to(sys.stderr, for_good=True)
+
+
+def write_to(stream: TextIO, *, for_good: bool) -> None:
+    """Write every log line to a stream; `for_good`: until the process ends.
 
     structlog's own printer of tracebacks shows local variables, which hold what
     customers wrote and what models were told (P12); the plain one does not. Lines of
@@ -34,7 +39,7 @@ def configure() -> None:
     """
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if sys.stderr.isatty()
+        if stream.isatty()
         else structlog.processors.JSONRenderer()
     )
     before: list[Processor] = [
@@ -45,13 +50,15 @@ def configure() -> None:
     ]
     structlog.configure(
         processors=[*before, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=for_good,
     )
-    _configure_libraries(before, renderer)
+    _configure_libraries(before, renderer, stream)
 
 
-def _configure_libraries(before: list[Processor], renderer: Processor) -> None:
+def _configure_libraries(
+    before: list[Processor], renderer: Processor, stream: TextIO
+) -> None:
     form = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=before,
         processors=[
@@ -59,7 +66,7 @@ def _configure_libraries(before: list[Processor], renderer: Processor) -> None:
             renderer,
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(form)
     root = logging.getLogger()
     root.handlers[:] = [handler]
