@@ -43,16 +43,17 @@ class HttpReader:
         """
         url = self.base_url + path
         try:
-            response = await self.client.get(
-                url, params=params, headers=headers(self.actor)
-            )
+            async with self.client.stream(
+                "GET", url, params=params, headers=headers(self.actor)
+            ) as response:
+                body = await _read_all(response)
         except http_answers.NO_ADDRESS as error:
             raise ToolError(f"{path!r} cannot be asked for: {error}") from None
         except httpx2.HTTPError as error:
             raise NotRead(
                 f"{_host(self.base_url)} cannot be read: {_why(error)}"
             ) from error
-        return await _read(response)
+        return await _read(response, body)
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,28 @@ def headers(actor: Actor) -> dict[str, str]:
     }
 
 
-async def _read(response: httpx2.Response) -> JsonValue:
+async def _read_all(response: httpx2.Response) -> bytes:
+    """Return the body of a read; raises `ToolError` where it is too large."""
+    parts, size = list[bytes](), 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise ToolError(
+                f"{response.url.host} sent more than {LARGEST_ANSWER // 1024**2} MiB; "
+                "ask it for less at once."
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _read(response: httpx2.Response, body: bytes) -> JsonValue:
     host = response.url.host
     if response.status_code >= _NO_ANSWER:
         raise NotRead(f"{host} answered {response.status_code}")
     if response.is_client_error:
-        raise ToolError(await _no(response.content, response))
+        raise ToolError(await _no(body, response))
     try:
-        return await canonical.parse_foreign_aside(response.content)
+        return await canonical.parse_foreign_aside(body)
     except MalformedJson as error:
         raise ToolError(f"{host} sent no usable JSON: {error}") from None
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import groupby
 from typing import Final
 
@@ -12,7 +13,7 @@ from activities.llm.errors import ProviderRejected
 from activities.llm.message_reply import NAME, parse_message
 from activities.llm.past_calls import arguments_object
 from activities.llm.structured import complains_of_structure, with_schema
-from activities.llm.transport import Sdk, deadline, error_of, post
+from activities.llm.transport import Client, Sdk, aside, deadline, error_of, post
 from orchestrator.transcript import (
     AssistantMessage,
     Message,
@@ -38,7 +39,9 @@ class AnthropicMessages:
 
     def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
         """Open no connection yet; the SDK's own retries are off."""
-        client = AsyncAnthropic(api_key=api_key, base_url=base_url, max_retries=0)
+        client = AsyncAnthropic(
+            api_key=api_key, base_url=base_url, max_retries=0, http_client=Client()
+        )
         self._sdk = Sdk(client, APIStatusError, APIConnectionError)
         self._in_words: set[str] = set()
 
@@ -51,9 +54,11 @@ class AnthropicMessages:
                 response = await self._send(
                     request, structured=structured, timeout_s=timeout_s
                 )
-                error = error_of(response, provider=NAME)
+                error = await aside(
+                    response, partial(error_of, response, provider=NAME)
+                )
                 if error is None:
-                    return _reply(response)
+                    return await aside(response, partial(_reply, response))
                 if not (structured and _is_about_structure(request, error)):
                     raise error
                 self._in_words.add(topic)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -15,7 +16,15 @@ from activities.llm.chat_reply import FILTERED, NAME, filtered_reply, parse_chat
 from activities.llm.errors import ProviderRejected
 from activities.llm.past_calls import arguments_text
 from activities.llm.structured import complains_of_structure, is_strict, with_schema
-from activities.llm.transport import Sdk, deadline, error_code, error_of, post
+from activities.llm.transport import (
+    Client,
+    Sdk,
+    aside,
+    deadline,
+    error_code,
+    error_of,
+    post,
+)
 from orchestrator.transcript import (
     AssistantMessage,
     Message,
@@ -68,7 +77,9 @@ class OpenAIChat:
 
     def __init__(self, *, api_key: str, base_url: str = OFFICIAL_URL) -> None:
         """Open no connection yet; the SDK's own retries are off."""
-        client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0)
+        client = AsyncOpenAI(
+            api_key=api_key, base_url=base_url, max_retries=0, http_client=Client()
+        )
         self._sdk = Sdk(client, APIStatusError, APIConnectionError)
         self._first = Dialect(limit=_limit(base_url))
         self._learned: dict[str, Dialect] = {}
@@ -80,11 +91,13 @@ class OpenAIChat:
         async with deadline(NAME, timeout_s):
             while True:
                 response = await self._send(request, dialect, timeout_s)
-                error = error_of(response, provider=NAME)
+                error = await aside(
+                    response, partial(error_of, response, provider=NAME)
+                )
                 if error is None:
                     # Only now: one that is refused as well was not what was missing.
                     self._remember(topic, dialect)
-                    return _reply(response)
+                    return await aside(response, partial(_reply, response))
                 if error_code(response) == FILTERED:
                     return filtered_reply()
                 other = _other(dialect, request, error)

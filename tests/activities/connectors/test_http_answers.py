@@ -7,7 +7,11 @@ import httpx2
 import pytest
 
 from activities.connectors import words
-from activities.connectors.http_service import HttpReader, HttpWriter
+from activities.connectors.http_service import (
+    LARGEST_ANSWER,
+    HttpReader,
+    HttpWriter,
+)
 from activities.connectors.source import client
 from activities.toolbox import Actor
 from orchestrator.connector import Known, NotKnown, NotRead, NotSent
@@ -279,3 +283,11 @@ async def test_words_of_a_no_in_plain_text_are_told() -> None:
 
     assert str(found) == "Refunded already"
     assert str(page) == "127.0.0.1 answered 422"
+
+
+async def test_a_read_that_is_too_large_is_told_in_words() -> None:
+    body = '"' + "x" * LARGEST_ANSWER + '"'
+    async with http_server(answer(200, body)) as heard, client() as shared:
+        asked = writer(f"http://127.0.0.1:{heard.port}", client=shared)
+        with pytest.raises(ToolError, match="sent more than 16 MiB; ask it for less"):
+            await asked.get("/orders")

@@ -1,6 +1,7 @@
 """Failures of a provider, each as an error that carries the facts for a retry."""
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +19,8 @@ from activities.llm.errors import (
 )
 from activities.llm.provider import Provider
 from activities.llm.routing import build_providers, close_providers
-from activities.llm.simulator import SimRequest, cut, error, raw, say, slow
+from activities.llm.simulator import SimRequest, SimStep, cut, error, raw, say, slow
+from activities.llm.transport import LARGEST_REPLY
 from tests.activities.llm.asking import SECRET, Desk, request
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -286,3 +288,23 @@ async def providers_at(url: str) -> AsyncGenerator[dict[str, Provider]]:
 
 async def _nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     del reader, writer
+
+
+HUGE = b" " * (LARGEST_REPLY + 1)
+TOO_LARGE = {
+    "a reply": raw(HUGE),
+    "an error": raw(HUGE, status=500),
+    "a reply that unpacks to it": raw(
+        gzip.compress(HUGE), headers={"content-encoding": "gzip"}
+    ),
+}
+
+
+@pytest.mark.parametrize("step", TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_an_answer_that_is_too_large_is_a_failure_of_its_provider(
+    desk: Desk, provider: str, step: SimStep
+):
+    with pytest.raises(MalformedReply, match="larger than 8 MiB") as caught:
+        await desk.ask(provider, step)
+
+    assert caught.value.sent
