@@ -129,6 +129,7 @@ def is_hidden(char: str) -> bool:
     return not is_plain and char != " " and _is_unseen(char)
 
 
+@lru_cache(maxsize=4_096)
 def name_of(char: str) -> str:
     """Return a character's name in Unicode, in small letters."""
     return unicodedata.name(char, "a character without a name").lower()

@@ -8,6 +8,7 @@ of empty lines and of blanks. Links are shown with their host and are not links.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -23,7 +24,9 @@ _LINK = re.compile(
 )
 _TOKEN = re.compile(r"\S+\s*|\s+")
 # Beyond this, comparing word by word takes too long; then the whole text is marked.
-MOST_WORDS = 4_000
+MOST_WORDS = 1_500
+# What `named` may have a name for; everything else is shown as it is.
+_NOT_PLAIN = re.compile(r"[^ \n\t!-~]")
 # A sentence of ours puts texts from outside into these quotes, and nothing else.
 _QUOTED = re.compile("“([^“”]*)”")
 
@@ -92,11 +95,13 @@ def oddities(text: object) -> list[str]:
     """Return the names of what an eye would miss in a text or a value, each once."""
     text = "\n".join(_texts(text))
     strange = strange_letters(text)
-    found = (named(text, index, strange) for index in range(len(text)))
+    odd = (found.start() for found in _NOT_PLAIN.finditer(text))
+    found = (named(text, index, strange) for index in odd)
     runs = (gap.words for gap in gaps(text))
     return list(dict.fromkeys((*runs, *(one for one in found if one))))
 
 
+@lru_cache(maxsize=256)
 def host_of(link: str) -> str:
     """Return where a link leads: its host as DNS knows it, or its scheme."""
     # Browsers take a backslash for a slash: what stands behind one is no host.
@@ -138,7 +143,7 @@ def _rendered(text: str, start: int, end: int, strange: Mapping[int, str]) -> Ma
         parts.append(_link(text, link, strange))
         start = link.end()
     parts.extend(_pieces(text, start, end, strange))
-    return Markup("").join(Markup(part) for part in parts)  # noqa: S704 each part is escaped
+    return Markup("".join(parts))  # noqa: S704 each part is escaped
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -174,23 +179,31 @@ def _characters(
     text: str, start: int, end: int, strange: Mapping[int, str]
 ) -> Iterator[str]:
     plain = start
-    for index in range(start, end):
+    for found in _NOT_PLAIN.finditer(text, start, end):
+        index = found.start()
         name = named(text, index, strange)
         if name is None:
             continue
-        yield str(Markup.escape(text[plain:index]))
+        if plain < index:
+            yield str(Markup.escape(text[plain:index]))
         yield _mark(text[index], name, is_letter=index in strange)
         plain = index + 1
-    yield str(Markup.escape(text[plain:end]))
+    if plain < end:
+        yield str(Markup.escape(text[plain:end]))
 
 
 def _told(gap: Gap) -> str:
-    words = Markup('<span class="gap" title="{}">{}</span>').format(
-        gap.names, gap.words
-    )
-    return f"{words}\n" if gap.ends_line else str(words)
+    words = _gap(gap.names, gap.words)
+    return f"{words}\n" if gap.ends_line else words
 
 
+@lru_cache(maxsize=4_096)
+def _gap(names: str, words: str) -> str:
+    span = Markup('<span class="gap" title="{}">{}</span>')
+    return str(span.format(names, words))
+
+
+@lru_cache(maxsize=4_096)
 def _mark(char: str, name: str, *, is_letter: bool) -> str:
     title = Markup.escape(name)
     if is_letter:

@@ -39,7 +39,7 @@ Reason = Annotated[str, Form(max_length=500)]
 @router.get("/inbox/{approval}/claim")
 async def claimed(page: PageDep, approval: str) -> HTMLResponse:
     """Return who has the item now, for a swap."""
-    return page.part("inbox/claim.html", view=await items.load(page, approval))
+    return await page.part("inbox/claim.html", view=await items.load(page, approval))
 
 
 @router.post("/inbox/{approval}/claim")
@@ -74,7 +74,7 @@ async def keep(page: PageDep, approval: str) -> HTMLResponse:
         with suppress(*REFUSALS):
             await claiming.claim(store, person, approval)
         view = await items.load(page, approval)
-    return page.part("inbox/claim.html", view=view)
+    return await page.part("inbox/claim.html", view=view)
 
 
 @router.post("/inbox/{approval}/unclaim")

@@ -28,7 +28,7 @@ async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
     permissions.check(page.visitor.person, "approvals.decide")
     found, _ = await preview.of_form(page, approval, await sent_form(request))
     at = await _keep(page, approval, request, found)
-    return page.part(
+    return await page.part(
         "inbox/edit_preview.html",
         preview=found,
         kept=at,

@@ -58,7 +58,7 @@ async def listing(page: PageDep, done: str = "") -> HTMLResponse:
 @router.get("/handoffs/rows")
 async def rows(page: PageDep) -> HTMLResponse:
     """Return the queue alone, for a swap."""
-    return page.part("inbox/handoff_rows.html", **await _rows(page))
+    return await page.part("inbox/handoff_rows.html", **await _rows(page))
 
 
 @router.get("/handoffs/live", response_class=EventSourceResponse)

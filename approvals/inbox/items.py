@@ -1,5 +1,6 @@
 """One item's page, and the parts of it that stay current."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -35,7 +36,7 @@ async def item(
 @router.get("/inbox/{approval}/news")
 async def news(page: PageDep, approval: str) -> HTMLResponse:
     """Return how the item stands now, for a swap."""
-    return page.part("inbox/news.html", view=await load(page, approval))
+    return await page.part("inbox/news.html", view=await load(page, approval))
 
 
 async def _visible(page: PageDep, approval: str) -> str:
@@ -101,7 +102,9 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
         stop = (await stops.words(session, [held])).get(held or "", "")
         now = await store.now(session)
         in_hands = await hands.of(session, found, person, now=now)
-    return view(
+    # Off the event loop: it parses and compares what strangers wrote.
+    return await asyncio.to_thread(
+        view,
         found,
         person,
         stop=stop,

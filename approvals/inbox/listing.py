@@ -59,7 +59,7 @@ async def inbox(
 @router.get("/inbox/queue")
 async def rows(page: PageDep, wanted: FilterDep) -> HTMLResponse:
     """Return the queue alone, for a swap."""
-    return page.part("inbox/queue_part.html", **await _queue(page, wanted))
+    return await page.part("inbox/queue_part.html", **await _queue(page, wanted))
 
 
 @router.get("/inbox/live", response_class=EventSourceResponse)

@@ -66,7 +66,7 @@ async def verify(
     """Walk the whole chain and say what was found, for a swap or on the page."""
     found = await audit.verify(page.parts.store)
     if hx_request == "true":
-        return page.part("ops/verified.html", found=found)
+        return await page.part("ops/verified.html", found=found)
     result = await results.keep(
         page.parts.store,
         person=auditor.id,

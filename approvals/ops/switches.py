@@ -135,7 +135,7 @@ async def impact(page: PageDep, operator: Operator, scope: ScopeDep) -> HTMLResp
     """Return what a switch of this scope would hold now, for a swap."""
     scope = _of_person(operator, scope)
     found = await switches.impact(page.parts.store, scope)
-    return page.part("ops/impact.html", impact=found, scope=scope)
+    return await page.part("ops/impact.html", impact=found, scope=scope)
 
 
 @router.post("/ops/switches")
@@ -270,7 +270,7 @@ async def stop_bulk(page: PageDep, bulk: str) -> Response:
 @router.get("/ops/bulks")
 async def bulks(page: PageDep) -> HTMLResponse:
     """Return how far they are, for a swap."""
-    return page.part("ops/bulks.html", **await _bulks(page))
+    return await page.part("ops/bulks.html", **await _bulks(page))
 
 
 async def _bulks(page: Page) -> dict[str, Any]:  # a template takes anything

@@ -1,0 +1,78 @@
+"""Hostile texts hold the web process's loop for no 50 ms, on pages and over HTTP."""
+
+import pytest
+
+from orchestrator import canonical
+from orchestrator.store import tokens
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import ApprovalRow, RunRow
+from tests.approvals.pages.conftest import Doors, Visitor
+from tests.approvals.pages.seed import Seed
+from tests.slices import HOSTILE, MOST_MS, beating
+
+
+async def plant(store: Store, seed: Seed, words: str) -> tuple[str, str]:
+    """Put a text wherever strangers write on an item; return the item and its run."""
+    item = seed.approvals["refund_order"]
+    async with store.write() as session:
+        approval = await session.get(ApprovalRow, item)
+        assert approval is not None
+        run = await session.get(RunRow, approval.run)
+        assert run is not None
+        run.input = _with(run.input, words)
+        approval.preview = canonical.text({"note": words})
+        approval.effective = _with(approval.arguments, words[::-1])
+        approval.arguments = _with(approval.arguments, words)
+        return item, run.id
+
+
+def _with(text: str, words: str) -> str:
+    value = canonical.parse(text)
+    assert isinstance(value, dict)
+    return canonical.text({**value, "text": words, "reason": words})
+
+
+def paths(item: str, run: str) -> list[str]:
+    return [f"/inbox/{item}", f"/runs/{run}", f"/runs/{run}/timeline", "/inbox"]
+
+
+async def visit(visitor: Visitor, item: str, run: str) -> None:
+    for path in paths(item, run):
+        answer = await visitor.get(path)
+        assert answer.status_code == 200, answer.text[:300]
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+async def test_no_page_holds_the_loop_for_what_strangers_wrote(
+    doors: Doors, store: Store, seed: Seed, words: str
+) -> None:
+    visitor = await doors.visit("agent")
+    # What is compiled once, and read at first, is no text's doing.
+    await visit(visitor, *await plant(store, seed, "plain"))
+    item, run = await plant(store, seed, words)
+
+    async with beating() as beats:
+        await visit(visitor, item, run)
+
+    assert beats.worst_ms < MOST_MS
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+async def test_no_request_holds_the_loop_for_what_it_says(
+    doors: Doors, store: Store, seed: Seed, words: str
+) -> None:
+    visitor = await doors.visit("agent")
+    person = seed.people["agent"].id
+    token = await tokens.create(store, person, name="test", by=person)
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    item, run = await plant(store, seed, words)
+    asked = [f"/runs/{run}", f"/runs/{run}/trace", f"/approvals/{item}", "/approvals"]
+    body = {"workflow": "support", "input": {"customer_id": "c-1", "text": words}}
+
+    async with beating() as beats:
+        for path in asked:
+            answer = await visitor.client.get(f"/api/v1{path}", headers=headers)
+            assert answer.status_code == 200
+        await visitor.client.post("/api/v1/runs", json=body, headers=headers)
+
+    assert beats.worst_ms < MOST_MS
