@@ -1,0 +1,1 @@
+"""A desk whose input, reads, facts and receipts have fields that no model may see."""
