@@ -7,6 +7,7 @@ of empty lines and of blanks. Links are shown with their host and are not links.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import cast
@@ -179,17 +180,39 @@ def _characters(
     text: str, start: int, end: int, strange: Mapping[int, str]
 ) -> Iterator[str]:
     plain = start
-    for found in _NOT_PLAIN.finditer(text, start, end):
-        index = found.start()
-        name = named(text, index, strange)
-        if name is None:
-            continue
-        if plain < index:
-            yield str(Markup.escape(text[plain:index]))
-        yield _mark(text[index], name, is_letter=index in strange)
-        plain = index + 1
+    for odd in _odd(text, start, end, strange):
+        if plain < odd.start:
+            yield str(Markup.escape(text[plain : odd.start]))
+        yield _mark(text[odd.start], odd)
+        plain = odd.end
     if plain < end:
         yield str(Markup.escape(text[plain:end]))
+
+
+@dataclass
+class _Odd:
+    """A run of one odd character: one mark has its name for all of them."""
+
+    start: int
+    end: int
+    name: str
+    is_letter: bool
+
+
+def _odd(text: str, start: int, end: int, strange: Mapping[int, str]) -> Iterator[_Odd]:
+    run: _Odd | None = None
+    for found in _NOT_PLAIN.finditer(text, start, end):
+        at = found.start()
+        name = named(text, at, strange)
+        if run is not None:
+            is_more = (run.end, run.name) == (at, name) and text[run.start] == text[at]
+            if is_more:
+                run.end += 1
+                continue
+            yield run
+        run = _Odd(at, at + 1, name, at in strange) if name is not None else None
+    if run is not None:
+        yield run
 
 
 def _told(gap: Gap) -> str:
@@ -203,13 +226,10 @@ def _gap(names: str, words: str) -> str:
     return str(span.format(names, words))
 
 
-@lru_cache(maxsize=4_096)
-def _mark(char: str, name: str, *, is_letter: bool) -> str:
-    title = Markup.escape(name)
-    if is_letter:
-        return f'<mark class="odd" title="{title}">{Markup.escape(char)}</mark>'
-    code = f"U+{ord(char):04X}"
-    return f'<mark class="odd" title="{title}"><span>{code}</span></mark>'
+def _mark(char: str, odd: _Odd) -> str:
+    title = Markup.escape(odd.name)
+    shown = Markup.escape(char) if odd.is_letter else f"<span>U+{ord(char):04X}</span>"
+    return f'<mark class="odd" title="{title}">{shown * (odd.end - odd.start)}</mark>'
 
 
 def _escaped(char: str) -> Markup:

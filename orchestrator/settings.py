@@ -1,6 +1,7 @@
 """Settings, read once from the environment."""
 
 import os
+import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,12 @@ class SettingsError(KeyturnError):
 # Most secrets come from a file or a page that is copied: what no secret holds is a slip.
 _INVISIBLE = {"Cc": "a control character", "Cf": "an invisible character"}
 _QUOTES = "\"'"
+# What examples have where a secret belongs: `<your key>`, `changeme`, `${API_KEY}`.
+_PLACEHOLDER = re.compile(
+    r"<[^<>]*>|\$\{[^{}]*\}|\{\{.*\}\}|change[-_ ]?(?:me|this)|replace[-_ ]?(?:me|this)"
+    r"|(?:put|insert|enter|your)[-_ ].*|(?:sk[-_])?(?:\.{3,}|x{3,}|\*{3,})|todo|tbd",
+    re.IGNORECASE,
+)
 # These hold a password, if any, in an address.
 _ADDRESSES = ("smtp_url", "notice_smtp_url", "database_url")
 
@@ -159,6 +166,10 @@ def current() -> Settings:
 
 def _check_secret(name: str, secret: str) -> None:
     """Refuse a secret that cannot be what its provider gave; its value is not shown."""
+    if _PLACEHOLDER.fullmatch(secret):
+        raise SettingsError(
+            f"{name} holds a placeholder. Set the secret itself. (Its value is not shown.)"
+        )
     wrong = _slip(secret)
     if wrong is not None:
         raise SettingsError(

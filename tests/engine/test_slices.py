@@ -19,7 +19,7 @@ async def play(stage: Stage, order: str, words: str) -> str:
         call("write_mail", {"subject": "About it", "body": words}),
         final({"summary": words, "confidence": 0.9}),
         order=order,
-        text=words,
+        text=words[: len(words) // 2],
     )
     stage.engine.world.orders[order]["status"] = words
     read.set()
