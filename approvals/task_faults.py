@@ -106,15 +106,26 @@ async def of(client: Client, found: WorkflowExecutionDescription) -> TaskFault |
     if pending.attempt <= 1:
         return None
     times = pending.attempt - 1
-    last = await client.workflow_service.get_workflow_execution_history_reverse(
-        GetWorkflowExecutionHistoryReverseRequest(
-            namespace=client.namespace,
-            execution=WorkflowExecution(workflow_id=found.id, run_id=found.run_id),
-            maximum_page_size=LAST_EVENTS,
-        )
-    )
-    fault = latest(last.history.events, times)
+    fault = latest(await _last_events(client, found), times)
     return TaskFault(fault, times) if fault else None
+
+
+async def _last_events(
+    client: Client, found: WorkflowExecutionDescription
+) -> Iterable[HistoryEvent]:
+    """Return an execution's last events, the latest first; none of one that is gone."""
+    asked = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=found.id, run_id=found.run_id),
+        maximum_page_size=LAST_EVENTS,
+    )
+    ask = client.workflow_service.get_workflow_execution_history_reverse
+    try:
+        return (await ask(asked)).history.events
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return ()
+        raise
 
 
 def latest(events: Iterable[HistoryEvent], times: int) -> Fault | None:

@@ -42,6 +42,9 @@ Gate = Literal["read", "act", "wait", "denied"]
 # The workflow of a run that takes back an effect; no contract has this name.
 COMPENSATE = "keyturn.compensate"
 
+# Where a run fails that no code of its workflow sees; it ends with the run.
+IN_TEMPORAL = "the workflow in Temporal"
+
 ENDED_RUNS: frozenset[RunStatus] = frozenset(
     {"completed", "handed_off", "failed", "cancelled"}
 )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import scrub
-from orchestrator.status import ENDED_RUNS
+from orchestrator.status import ENDED_RUNS, IN_TEMPORAL
 from orchestrator.store import audit, counters, incidents, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
@@ -19,7 +19,7 @@ from orchestrator.store.tables import RunRow
 
 # An author's own `run`, beside the turns and calls that are named by number.
 WORKFLOW = "the workflow's own code"
-ENGINE = "the workflow in Temporal"
+ENGINE = IN_TEMPORAL
 LONGEST_WORDS = 2_000
 
 
@@ -83,6 +83,9 @@ async def note(
             last=now,
             given_up=bool(before and before.given_up),
         )
+        if fault.place == ENGINE and row.status in ENDED_RUNS:
+            # What was seen in Temporal a moment ago is over.
+            return found
         _put(row, found)
         audit.record(
             session,

@@ -16,7 +16,13 @@ from sqlmodel import col, func, or_, select, update
 from orchestrator import canonical, hold, plain_text, schema
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
-from orchestrator.status import COMPENSATE, ENDED_RUNS, OPEN_APPROVALS, RunStatus
+from orchestrator.status import (
+    COMPENSATE,
+    ENDED_RUNS,
+    IN_TEMPORAL,
+    OPEN_APPROVALS,
+    RunStatus,
+)
 from orchestrator.store import (
     asking,
     audit,
@@ -385,10 +391,10 @@ async def end(
         row.output = await _output(session, row.id, ending)
     row.status, row.ended_at = ending.outcome, now
     row.stopped_by = row.stopped_at = None
+    row.failing = _still_failing(row, ending)
     await holds.clear(session, row.id)
     if ending.outcome == "completed":
         row.output = await _output(session, row.id, ending)
-        row.failing = None
     if ending.outcome == "handed_off":
         # A fallback has left its reason already: words stay out of the workflow.
         given = {"reason": ending.reason, "detail": ending.detail}
@@ -409,6 +415,14 @@ async def end(
         ),
         at=now,
     )
+
+
+def _still_failing(row: RunRow, ending: Ending) -> dict[str, Any] | None:
+    """Return what an ended run shows to have failed: what led to an end that is none."""
+    if ending.outcome == "completed":
+        return None
+    found = (row.failing or {}).items()
+    return {place: one for place, one in found if place != IN_TEMPORAL} or None
 
 
 _Columns = tuple[str, str, str | None, dict[str, Any] | None]

@@ -14,9 +14,12 @@ from temporalio.api.history.v1 import HistoryEvent
 from activities.llm.simulator import call
 from approvals import task_faults
 from approvals.delivery import Deliverer
+from approvals.task_faults import TaskFault
 from orchestrator import registry
 from orchestrator.cli import worker
 from orchestrator.store import failing, incidents, runs
+from orchestrator.store.failing import Fault
+from orchestrator.store.runs import OpenRun
 from orchestrator.store.tables import AuditRow, RunRow
 from tests.apps.shifting.contracts import DEPLOYED
 from tests.engine.engine import running_engine
@@ -128,6 +131,13 @@ async def test_a_run_whose_class_no_worker_has_is_shown_and_healed(
         await fleet.stage.engine.decide(await fleet.stage.engine.approval(run))
         ended = await fleet.stage.engine.ended(run)
 
+    # What was seen a moment ago is not noted on a run that has ended since.
+    late = TaskFault(Fault(place=failing.ENGINE, kind="Late", words="late"), 9)
+    seen = OpenRun(id=run, workflow="shifting")
+    await task_faults.show(fleet.stage.engine.store, seen, late)
+    after = await fleet.stage.engine.run(run)
+
+    assert after.failing is None
     assert (shown.place, row.status) == (failing.ENGINE, "queued")
     assert "shifting" in shown.words
     assert failing.ENGINE in words
