@@ -195,7 +195,9 @@ def test_a_difference_shows_look_alikes_and_hosts() -> None:
         "see it", "see \u0430\u0440\u0440\u04cf\u0435 at http://evil.test/x"
     )
 
-    assert after.count('<mark class="odd"') == 5
+    # One mark has the name of two letters that are the same.
+    assert after.count('<mark class="odd"') == 4
+    assert "\u0440\u0440</mark>" in after
     assert '<span class="host">evil.test</span>' in after
 
 
