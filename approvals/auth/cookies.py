@@ -1,5 +1,7 @@
 """The session's cookie."""
 
+from urllib.parse import quote, unquote
+
 from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,6 +10,8 @@ from approvals.dependencies import Parts, parts_in
 from orchestrator.store.sessions import LONGEST
 
 _GIVEN = "keyturn.cookie"
+_TYPED = "keyturn-typed"
+_TYPED_FOR_S = 300
 
 
 def is_secure(parts: Parts) -> bool:
@@ -37,6 +41,24 @@ def write(response: Response, parts: Parts, cookie: str) -> None:
         httponly=True,
         samesite="lax",
     )
+
+
+def keep_typed(response: Response, parts: Parts, address: str) -> None:
+    """Let the sign-in page fill in again what was typed; no address stands in a link."""
+    response.set_cookie(
+        _TYPED,
+        quote(address, safe=""),
+        max_age=_TYPED_FOR_S,
+        path="/sign-in",
+        secure=is_secure(parts),
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def typed(request: Request) -> str:
+    """Return the address that was typed just before, or nothing."""
+    return unquote(request.cookies.get(_TYPED, ""))
 
 
 def give(request: Request, cookie: str) -> None:

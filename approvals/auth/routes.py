@@ -33,7 +33,9 @@ async def sign_in(
         person = await _authenticate(request, parts, email, password)
         response = await let_in(request, parts, person, next, method="password")
     except (WrongPassword, TooManyAttempts, AccountChanged) as error:
-        return _back(next, str(error))
+        back = _back(next, str(error))
+        cookies.keep_typed(back, parts, email)
+        return back
     browser.remember(response, parts, person)
     return response
 

@@ -2,9 +2,10 @@
 
 import re
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from approvals.auth import cookies
 from approvals.auth.local import local_path
 from approvals.dependencies import PartsDep
 from approvals.page import OpenPageDep
@@ -42,6 +43,7 @@ async def home() -> RedirectResponse:
 
 @router.get("/sign-in")
 async def sign_in(
+    request: Request,
     page: OpenPageDep,
     parts: PartsDep,
     next: str = "/inbox",  # noqa: A002 the link's own word
@@ -54,6 +56,8 @@ async def sign_in(
         "sign_in.html",
         next=local_path(next),
         error=_words(error),
+        # Only beside its error: what is left of a try that is over stays unseen.
+        typed=cookies.typed(request) if error else "",
         oidc=parts.oidc.host if parts.oidc else None,
     )
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 from fastapi import FastAPI
+from markupsafe import escape
 from sqlmodel import select
 
 from approvals.auth import accounts
@@ -143,7 +144,23 @@ async def test_a_wrong_password_leads_back_to_the_form(
 
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/sign-in?")
-    assert "set-cookie" not in answer.headers
+    assert "keyturn=" not in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("typed", ["ann@shop.example", '"><b>é@shop.example'])
+async def test_the_address_stays_after_a_wrong_password(
+    http: httpx2.AsyncClient, people: People, typed: str
+) -> None:
+    await people.named("ann", password=PASSWORD)
+
+    answer = await _sign_in(http, password=WRONG, email=typed)
+    page = (await http.get(answer.headers["location"])).text
+    fresh = (await http.get("/sign-in")).text
+
+    assert f'value="{escape(typed)}" required' in page
+    assert "shop.example" not in answer.headers["location"]
+    assert WRONG not in page
+    assert "shop.example" not in fresh
 
 
 @pytest.mark.parametrize("email", ["nobody@shop.example", "a\x00b", "", "x" * 300])

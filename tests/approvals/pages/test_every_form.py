@@ -5,6 +5,7 @@ The forms come from the table of routes; a new one fails here until it is listed
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from secrets import token_urlsafe
 
 import pytest
@@ -19,7 +20,7 @@ from orchestrator import hold
 from orchestrator.binding import Signer, new_key
 from orchestrator.budget import Needs
 from orchestrator.settings import Settings
-from orchestrator.store import many, people, runs, steps
+from orchestrator.store import idempotency, many, people, releases, runs, steps
 from orchestrator.store.engine import Store
 from orchestrator.store.many import NewBulk
 from orchestrator.store.people import NewPerson
@@ -35,6 +36,7 @@ from tests.approvals.application import application
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import PASSWORD
+from tests.approvals.pages.test_notices import dead_letter
 
 # What an open page asks by itself, for a part of it: no form that anybody presses.
 PARTS = {
@@ -240,6 +242,26 @@ async def _second_admin(desk: Desk) -> Fields:
     return {}
 
 
+async def _dead_letter(desk: Desk) -> Fields:
+    desk.made["notice"] = str(await dead_letter(desk.store))
+    return {}
+
+
+async def _can_be_taken_back(desk: Desk) -> Fields:
+    """Let a release go live whose refund names what takes it back."""
+    async with desk.store.read() as session:
+        _, live = await releases.live(session, "support-ticket")
+    tools = tuple(
+        one.model_copy(update={"compensate": one.name})
+        if one.name == "refund_order"
+        else one
+        for one in live.tools
+    )
+    fresh = live.model_copy(update={"tools": tools})
+    await releases.register(desk.store, fresh, code_version="2")
+    return {}
+
+
 async def _once(desk: Desk) -> Fields:
     del desk
     return {"once": token_urlsafe(12)}
@@ -349,6 +371,13 @@ FORMS: dict[str, Form] = {
         {"how": "failed", "words": WHY},
         wrong={"how": "x", "words": WHY},
     ),
+    "POST /effects/{key}/lookup": Form("lead", f"{EFFECT}/lookup"),
+    "POST /effects/{key}/compensate": Form(
+        "lead", f"{DONE}/compensate", {"reason": WHY}, _can_be_taken_back
+    ),
+    "POST /notices/{notice}/retry": Form(
+        "operator", "/notices/<notice>/retry", before=_dead_letter
+    ),
     "POST /notices/mail": Form("agent", "/notices/mail", {"kinds": "approval.asked"}),
     "POST /notices/mail/usual": Form("agent", "/notices/mail/usual"),
     "POST /notices/retry": Form("admin", "/notices/retry"),
@@ -444,12 +473,6 @@ FORMS: dict[str, Form] = {
         before=_service_token,
     ),
 }
-# These need what a worker or a provider did before; they are tested beside their pages.
-ELSEWHERE = {
-    "POST /effects/{key}/lookup": "test_pages.py",
-    "POST /effects/{key}/compensate": "test_pages.py",
-    "POST /notices/{notice}/retry": "test_notices.py",
-}
 
 
 @pytest.fixture
@@ -462,7 +485,7 @@ def test_every_form_of_the_pages_is_listed() -> None:
     posts = {name for name in ROUTES if name.startswith("POST /")}
     pages = {name for name in posts if not name.startswith("POST /api/")}
 
-    assert pages - PARTS - DOOR == FORMS.keys() | ELSEWHERE.keys()
+    assert pages - PARTS - DOOR == FORMS.keys()
 
 
 @pytest.mark.parametrize("name", FORMS, ids=str)
@@ -551,6 +574,35 @@ async def test_a_key_that_came_with_other_words_changes_nothing(
 
     assert other.status_code in (409, 422)
     assert WHY in other.text
+    assert await _all_rows(store) == before
+
+
+class Killed(BaseException):
+    """The process ends here: nothing of it runs any more."""
+
+
+def _dies(*_: object, **__: object) -> None:
+    raise Killed
+
+
+async def test_a_form_whose_answer_was_lost_is_carried_out_once(
+    doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await doors.visit("agent")
+    path, key = f"/runs/{doors.seed.runs['lamp']}/notes", token_urlsafe(16)
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "keep", _dies)
+        with pytest.raises(Killed):
+            await agent.post(path, text=WHY, form_key=key)
+    before = await _all_rows(store)
+    async with store.write() as session:
+        for row in (await session.execute(select(IdempotencyRow))).scalars():
+            row.created_at -= timedelta(minutes=2)
+
+    again = await agent.post(path, text=WHY, form_key=key)
+
+    assert again.status_code == 409
+    assert "its answer was lost" in again.text
     assert await _all_rows(store) == before
 
 

@@ -26,7 +26,7 @@ async def _hooks(store: Store) -> list[WebhookRow]:
         return await webhooks.listing(session)
 
 
-async def _dead(store: Store) -> int:
+async def dead_letter(store: Store) -> int:
     async with store.write() as session:
         now = await store.now(session)
         row = NoticeRow(
@@ -103,7 +103,7 @@ async def test_a_dead_letter_is_shown_and_sent_again(
     doors: Doors, store: Store
 ) -> None:
     operator = await doors.visit("operator")
-    number = await _dead(store)
+    number = await dead_letter(store)
     shown = (await operator.get("/notices")).text
 
     once = await operator.post(f"/notices/{number}/retry")
