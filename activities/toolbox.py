@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from activities.containing import contained
 from orchestrator import canonical, redaction
 from orchestrator.connector import Connectors, Deeds
 from orchestrator.errors import MalformedJson, in_words
@@ -88,7 +89,7 @@ class Toolbox:
     ) -> dict[str, JsonValue]:
         """Return the tool's result as JSON; `ToolError` is a definite failure."""
         tool = self._tool(name)
-        result = await tool.function(self.parse(name, arguments), context)
+        result = await contained(tool.function(self.parse(name, arguments), context))
         return await _dump(result, tool.output)
 
     async def read(
@@ -117,7 +118,7 @@ class Toolbox:
         tool = self._tool(name)
         if tool.preview is None or tool.facts is None:
             return "{}"
-        read = await tool.preview(self.parse(name, arguments), context)
+        read = await contained(tool.preview(self.parse(name, arguments), context))
         shown = await _dump(read, tool.facts)
         facts = redaction.drop(shown, _schema(tool.facts), never_sees)
         try:
@@ -136,7 +137,7 @@ class Toolbox:
         call = self.parse(name, arguments)
         if isinstance(tool.money, str):
             return cast("Money", getattr(call, tool.money))
-        return await _worked_out(tool.money(call, context), name)
+        return await _worked_out(contained(tool.money(call, context)), name)
 
     async def reconcile(
         self, name: str, arguments: str, context: ToolContext
@@ -145,7 +146,7 @@ class Toolbox:
         tool = self._tool(name)
         if tool.reconcile is None:
             return None
-        found = await tool.reconcile(self.parse(name, arguments), context)
+        found = await contained(tool.reconcile(self.parse(name, arguments), context))
         return await _dump(found, tool.output) if found is not None else None
 
     def compensation(

@@ -185,10 +185,10 @@ class AgentWorkflow(Generic[In, Out]):
         except (ActivityError, ChildWorkflowError):
             # A loop that was lost takes its run along, which is started again (P9).
             raise
-        except Exception as error:  # noqa: BLE001 an author's code; recorded and bounded
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 an author's code; recorded and bounded
             await self._fault(error)
 
-    async def _fault(self, error: Exception) -> None:
+    async def _fault(self, error: BaseException) -> None:
         """Begin again from the record for a few times, then take the fallback."""
         answer = await stubs.fault(_fault(self._start.run, error))
         if answer.kind == "again":
@@ -216,7 +216,7 @@ class AgentWorkflow(Generic[In, Out]):
         return self._step
 
 
-def _fault(run: str, error: Exception) -> FaultInput:
+def _fault(run: str, error: BaseException) -> FaultInput:
     overheard.leave(run, f"{type(error).__name__}: {error}")
     workflow.logger.exception("the workflow's own code failed")
     frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]

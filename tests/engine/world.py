@@ -1,7 +1,7 @@
 """Fakes of the connector ports: a shop and a mailbox that remember what they did."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -24,6 +24,10 @@ class World:
     looked_up: list[str] = field(default_factory=list)
     unreadable: dict[str, list[Exception]] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict[str, float])
+    # What is done instead of a read of an order, or (`post ORDER`) of a write.
+    does: dict[str, Callable[[], object]] = field(
+        default_factory=dict[str, Callable[[], object]]
+    )
     gates: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
 
     def readers(self, actor: Actor) -> "Ports":
@@ -65,6 +69,8 @@ class Ports:
         await asyncio.sleep(self.world.slow.pop(order, 0))
         if order in self.world.gates:
             await self.world.gates[order].wait()
+        if order in self.world.does:
+            self.world.does[order]()
         if self.world.unreadable.get(order):
             raise self.world.unreadable[order].pop(0)
         if path.startswith("/paid/"):
@@ -77,6 +83,9 @@ class Ports:
 
     async def post(self, path: str, body: JsonValue) -> JsonValue:
         key = self._key()
+        order = body.get("order_id") if isinstance(body, dict) else None
+        if does := self.world.does.get(f"post {order}"):
+            does()
         if self.world.breaks:
             raise self.world.breaks.pop(0)
         self.world.posted.append((path, key, body))

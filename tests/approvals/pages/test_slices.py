@@ -10,6 +10,9 @@ from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
 from tests.slices import HOSTILE, MOST_MS, beating
 
+# The longest that the tool for mail takes.
+LONGEST_MAIL = 10_000
+
 
 async def plant(store: Store, seed: Seed, words: str) -> tuple[str, str]:
     """Put a text wherever strangers write on an item; return the item and its run."""
@@ -76,3 +79,32 @@ async def test_no_request_holds_the_loop_for_what_it_says(
         await visitor.client.post("/api/v1/runs", json=body, headers=headers)
 
     assert beats.worst_ms < MOST_MS
+
+
+@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+async def test_no_edit_holds_the_loop_for_what_it_compares(
+    doors: Doors, store: Store, seed: Seed, words: str
+) -> None:
+    visitor = await doors.visit("agent")
+    item = seed.approvals["email_customer"]
+    mail = {"v/subject": "About it", "v/body": "plain"}
+    await visitor.post(f"/inbox/{item}/draft", **mail)
+    async with store.write() as session:
+        approval = await session.get(ApprovalRow, item)
+        assert approval is not None
+        approval.arguments = canonical.text(
+            {"subject": "About it", "body": words[:LONGEST_MAIL]}
+        )
+
+    async with beating() as beats:
+        for body in (words[1 : LONGEST_MAIL + 1], words):
+            kept = {**mail, "v/body": body}
+            answer = await visitor.post(f"/inbox/{item}/draft", **kept)
+            assert answer.status_code == 200
+            await visit_item(visitor, item)
+
+    assert beats.worst_ms < MOST_MS
+
+
+async def visit_item(visitor: Visitor, item: str) -> None:
+    assert (await visitor.get(f"/inbox/{item}")).status_code == 200
