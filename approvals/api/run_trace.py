@@ -1,8 +1,9 @@
 """A run's whole record in one answer (P13)."""
 
+import asyncio
 from datetime import datetime
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from approvals.api import approval_body, record_body, run_body
@@ -52,15 +53,22 @@ class RunTrace(BaseModel):
     audit: list[AuditEntry]
 
 
-@router.get("/runs/{id}/trace", responses=ONE)
-async def show_trace(id: PathId, person: Reader, store: StoreDep) -> RunTrace:  # noqa: A002 the path's name
+@router.get("/runs/{id}/trace", responses=ONE, response_model=RunTrace)
+async def show_trace(id: PathId, person: Reader, store: StoreDep) -> Response:  # noqa: A002 the path's name
     """Show everything that is recorded about a run."""
     found = await trace.load(store, id, tenant=person.tenant)
     async with store.read() as session:
         release = await releases.load(session, found.run.release)
         [run] = await run_body.bodies(session, [found.run])
-        body = _body(found, run, release, now=await store.now(session))
-    return _for_viewer(body, found, is_operator=permissions.may(person, "audit.read"))
+        now = await store.now(session)
+    is_operator = permissions.may(person, "audit.read")
+    # Off the event loop: a long run's record is megabytes of what others wrote.
+    text = await asyncio.to_thread(
+        lambda: _for_viewer(
+            _body(found, run, release, now=now), found, is_operator=is_operator
+        ).model_dump_json()
+    )
+    return Response(text, media_type="application/json")
 
 
 def _for_viewer(body: RunTrace, found: Trace, *, is_operator: bool) -> RunTrace:
