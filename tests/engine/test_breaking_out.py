@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
+from pydantic import JsonValue
 from temporalio.exceptions import ApplicationError
 
 from activities.containing import BrokeOut, contained
 from activities.llm.simulator import call
 from orchestrator.store import failing
-from tests.engine.stage import DONE, Stage, refund_of
+from tests.engine.stage import DONE, Stage
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -89,7 +90,8 @@ async def test_p02_an_effect_that_breaks_out_is_unknown_and_its_worker_lives(
     stage: Stage, order: str
 ) -> None:
     stage.engine.world.does[f"post {order}"] = leave
-    run, _ = await stage.play(call("top_up", refund_of(order)), DONE, order=order)
+    note: dict[str, JsonValue] = {"order_id": order, "note": "n"}
+    run, _ = await stage.play(call("set_note", note), DONE, order=order)
     await stage.engine.until(run, lambda now: now.status == "waiting")
     [effect] = await stage.engine.effects(run)
 
