@@ -33,7 +33,11 @@ def routes(position: Position, providers: Providers) -> list[Route]:
 
 
 def _resolve(position: Position, providers: Providers, alias: str) -> tuple[Route, ...]:
-    return routing.resolve(position.release.targets(alias), providers)
+    return routing.resolve(
+        position.release.targets(alias),
+        providers,
+        alias=None if "/" in alias else alias,
+    )
 
 
 def _replaced(
@@ -64,10 +68,10 @@ def _instead(position: Position, model: str, *, provider: str | None = None) -> 
 
 
 def off(position: Position, route: Route) -> str | None:
-    """Return the switch that keeps a model away, or None."""
+    """Return the switch that keeps a model away by any of its names, or None."""
     # A run that is disabled asks its models; a model that is disabled is not asked.
     named = [one for one in position.switches if one.scope.names_model]
-    for name in (route.model, route.target):
+    for name in filter(None, (route.alias, route.model, route.target)):
         target = Target(
             tenant=position.run.tenant,
             workflow=position.run.workflow,

@@ -42,6 +42,7 @@ from orchestrator.store.transcripts import PastTurn
 from orchestrator.store.turns import (
     Committed,
     DraftedCall,
+    EndHeld,
     GaveUp,
     Turn,
 )
@@ -111,7 +112,7 @@ class Think:
             if has_stood or position.step.held_by is not None:
                 await steps.go_on(self.store, wanted.run, wanted.step)
             return await self._turn(position, ends_run=wanted.ends_run)
-        except Held as held:
+        except (Held, EndHeld) as held:
             return await self._stop(wanted, position, held.by)
         except Rerouted:
             return await self._think(wanted.model_copy(update={"start": None}))

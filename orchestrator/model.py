@@ -3,9 +3,12 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
-from orchestrator.declared import Said
+from orchestrator.declared import Said, place
+
+# Those that there is an adapter for (`activities.llm`).
+PROVIDERS = ("anthropic", "openai")
 
 
 class Price(BaseModel):
@@ -24,6 +27,21 @@ def _target(name: str) -> str:
     return name
 
 
+def _asked(name: str) -> str:
+    provider = _target(name).partition("/")[0]
+    if provider not in PROVIDERS:
+        raise ValueError(
+            f"{name!r} names the provider {provider!r}; there are: "
+            f"{', '.join(PROVIDERS)}"
+        )
+    return name
+
+
+Target = Annotated[str, AfterValidator(_target)]
+# One that a process is told to ask: its provider has an adapter.
+AskedTarget = Annotated[str, AfterValidator(_asked)]
+
+
 class Alias(BaseModel):
     """A name for a job, with the models that may do it, in order.
 
@@ -34,4 +52,10 @@ class Alias(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Said
-    targets: tuple[Annotated[str, AfterValidator(_target)], ...] = Field(min_length=1)
+    targets: tuple[Target, ...] = Field(min_length=1)
+    _place: str = PrivateAttr(default_factory=place)
+
+    @property
+    def place(self) -> str:
+        """The file and line where it is declared."""
+        return self._place

@@ -186,7 +186,7 @@ def _aliases(app: str, module: ModuleType) -> tuple[Alias, ...]:
             found.setdefault(alias.name, alias) is not alias
         ):
             raise ContractError(
-                f"{module.__file__}: application {app!r} has two aliases named "
+                f"{alias.place}: application {app!r} has two aliases named "
                 f"{alias.name!r}; an alias is declared once, with all its targets."
             )
     return tuple(found.values())
@@ -274,27 +274,30 @@ def _is_idle(contract: Contract, aliases: Mapping[str, Alias]) -> bool:
 
 def _pure(app: str, module: str) -> ModuleType:
     with app_import.mistakes_told(module):
-        _refuse_impure(module)
+        imports = _imports(module)
+    for place, name in imports:
+        if any(name == bad or name.startswith(f"{bad}.") for bad in IMPURE):
+            raise ContractError(
+                f"{place}: {module} imports {name}, which reaches the world; workflows "
+                "and contracts are pure: move it to the application's tools."
+            )
     return app_import.load(app, module)
 
 
-def _refuse_impure(module: str) -> None:
+def _imports(module: str) -> list[tuple[str, str]]:
+    """Return what a module's text imports, each with its file and line."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        return
+        return []
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"), spec.origin)
-    for name in _imported(tree):
-        if any(name == bad or name.startswith(f"{bad}.") for bad in IMPURE):
-            raise ContractError(
-                f"{module} imports {name}, which reaches the world; workflows and "
-                "contracts are pure: move it to the application's tools."
-            )
+    return [(f"{spec.origin}:{line}", name) for line, name in _imported(tree)]
 
 
-def _imported(tree: ast.AST) -> Iterable[str]:
+def _imported(tree: ast.AST) -> Iterable[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield node.lineno, node.module
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ((node.lineno, name) for name in names)

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator
@@ -13,7 +14,7 @@ from pydantic_settings import SettingsError as UnreadableSetting
 
 from orchestrator import scrub
 from orchestrator.errors import KeyturnError, in_words
-from orchestrator.model import Price
+from orchestrator.model import AskedTarget, Price
 
 PREFIX = "KEYTURN_"
 # Set by tools around Keyturn, not read by it.
@@ -35,6 +36,17 @@ _PLACEHOLDER = re.compile(
 )
 # These hold a password, if any, in an address.
 _ADDRESSES = ("smtp_url", "notice_smtp_url", "database_url")
+
+
+# How pydantic-settings names the field of a setting that it cannot read.
+_FIELD = re.compile(r'field "(\w+)"')
+_JSON = {
+    f"{PREFIX}SERVICES": '{"shop": "https://shop.example"}',
+    f"{PREFIX}SERVICE_KEYS": '{"shop": "its key"}',
+    f"{PREFIX}MODELS": '{"standard": ["openai/gpt-5.2"]}',
+    f"{PREFIX}PRICES": '{"openai/own": {"input_usd_per_million": "1", '
+    '"output_usd_per_million": "2"}}',
+}
 
 
 class Settings(BaseSettings):
@@ -78,7 +90,9 @@ class Settings(BaseSettings):
     mail_log_key: SecretStr | None = None
     services: dict[str, str] = Field(default_factory=dict)
     service_keys: dict[str, SecretStr] = Field(default_factory=dict)
-    models: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    models: dict[str, Annotated[tuple[AskedTarget, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
     prices: dict[str, Price] = Field(default_factory=dict)
     url: str = "http://127.0.0.1:8080"
     token: SecretStr | None = None
@@ -141,16 +155,18 @@ def read() -> Settings:
         found = Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = _variable(first["loc"])
+        name = _variable(first["loc"]) + "".join(f"[{k}]" for k in first["loc"][1:2])
         shown = "" if _is_secret(name) else f"={_shown(first['input'])}"
         raise SettingsError(
             f"{name}{shown}: {in_words(first)}. Correct the environment and start again."
         ) from None
-    except UnreadableSetting:
+    except UnreadableSetting as error:
         # Its own words name the field; the value may be a secret.
+        field = _FIELD.search(str(error))
+        name = f"{PREFIX}{field[1].upper()}" if field else "A setting that is JSON"
         raise SettingsError(
-            "A setting that is JSON (KEYTURN_SERVICES, KEYTURN_SERVICE_KEYS, "
-            "KEYTURN_MODELS, KEYTURN_PRICES) is not JSON. Correct it and start again."
+            f"{name} is not JSON. Write it like {_JSON.get(name, 'the reference says')}, "
+            "and start again."
         ) from None
     for name, secret in found.secrets().items():
         _check_secret(name, secret)

@@ -13,11 +13,15 @@ _NO_KEY = "unused"
 
 @dataclass(frozen=True)
 class Route:
-    """A target that can be tried: the provider and its own name of the model."""
+    """A target that can be tried: the provider and its own name of the model.
+
+    `alias` is what the target was resolved from; None where it was named itself.
+    """
 
     target: str
     provider: Provider
     model: str
+    alias: str | None = None
 
 
 def build_providers(
@@ -77,7 +81,10 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def resolve(
-    targets: Iterable[str], providers: Mapping[str, Provider]
+    targets: Iterable[str],
+    providers: Mapping[str, Provider],
+    *,
+    alias: str | None = None,
 ) -> tuple[Route, ...]:
     """Return the targets whose provider is configured, in the order to try them.
 
@@ -85,7 +92,7 @@ def resolve(
     """
     asked = tuple(targets)
     routes = tuple(
-        Route(target=target, provider=providers[provider], model=model)
+        Route(target, providers[provider], model, alias)
         for target in asked
         for provider, model in (split_target(target),)
         if provider in providers

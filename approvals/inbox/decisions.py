@@ -27,11 +27,12 @@ async def decisions(
         found = await desk.decided_by(
             session, page.visitor.person.id, limit=PAGE + 1, before=before
         )
+        total = await desk.decided_total(session, page.visitor.person.id)
     kept, last = cut(found, PAGE)
     rows = [(one, summary_of(one.approval, one.release), _sides(one)) for one in kept]
     following = last.decision.id if last else None
     pages = turning(page.request.query_params, following, name="before")
-    return await page.show("inbox/decisions.html", rows=rows, pages=pages)
+    return await page.show("inbox/decisions.html", rows=rows, pages=pages, total=total)
 
 
 def _sides(one: Decided) -> list[Side]:

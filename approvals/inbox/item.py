@@ -82,6 +82,7 @@ class View:
     may_refuse: bool
     why_not: str
     waits_for: list[WaitsFor]
+    waiting_for_it: list[WaitsFor]
     is_editing: bool
     state_title: str
     state_words: str
@@ -162,6 +163,9 @@ def view(  # noqa: PLR0913 all that the page shows
         and why_no_no(approval, person) is None,
         why_not=reason or "",
         waits_for=_waits_for(item),
+        waiting_for_it=[
+            WaitsFor(one.tool, f"/inbox/{one.id}") for one in item.waiting_for_it
+        ],
         is_editing=item.draft is not None or editing.form is not None,
         state_title=now_state.title,
         state_words=now_state.words,

@@ -14,6 +14,7 @@ from approvals.auth.permissions import Action
 from approvals.errors import WrongPassword
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue
 from orchestrator.store import people, sessions, tokens
@@ -24,6 +25,7 @@ router = APIRouter(route_class=PageRoute)
 
 # The kind of what its page shows once.
 MADE = "a token"
+PAGE = 20
 
 
 @router.get("/settings")
@@ -103,10 +105,15 @@ async def _show(
 ) -> HTMLResponse:
     person, store = page.visitor.person, page.parts.store
     async with store.read() as session:
-        rows = await tokens.listing(session, person.id)
+        asked = page.request.query_params
+        found = await tokens.listing(
+            session, person.id, limit=PAGE + 1, before=asked.get("token") or None
+        )
         account = await people.get(session, person.id)
+    rows, last = cut(found, PAGE)
     return await page.show(
         "ops/settings.html",
+        pages_of_tokens=turning(asked, last.id if last else None, name="token"),
         status=status,
         email=page.visitor.email,
         granted=permissions.granted(person),

@@ -11,6 +11,7 @@ from approvals.submission import PageRoute
 from approvals.turning import turning
 from orchestrator.store import audit, ledger_view, people, results
 from orchestrator.store.approvals import Person
+from orchestrator.store.ledger_view import AuditFilter
 
 router = APIRouter(route_class=PageRoute)
 
@@ -31,20 +32,20 @@ async def listing(  # noqa: PLR0913, PLR0917 the page's parameters
 ) -> HTMLResponse:
     """Show the log, newest first."""
     async with page.parts.store.read() as session:
-        rows = await ledger_view.audit_rows(
-            session,
-            tenant=auditor.tenant,
-            run=run.strip() or None,
-            kind=kind.strip() or None,
-            before=before,
-            limit=PAGE + 1,
+        wanted = AuditFilter(
+            tenant=auditor.tenant, run=run.strip() or None, kind=kind.strip() or None
         )
+        rows = await ledger_view.audit_rows(
+            session, wanted, before=before, limit=PAGE + 1
+        )
+        total = await ledger_view.audit_total(session, wanted)
         names = await people.names(
             session, {one for row in rows for one in (row.actor, row.subject) if one}
         )
     return await page.show(
         "ops/audit.html",
         rows=rows[:PAGE],
+        total=total,
         names=names,
         found=await _verified(page, verified) if verified else None,
         run=run,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from approvals import shown_once
+from approvals import loosening, shown_once
 from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make, managed
 from approvals.auth import accounts, permissions
@@ -45,6 +45,10 @@ Manager = Annotated[Person, Depends(require("people.manage"))]
 ROLES = get_args(Role)
 MOST = 500
 PAGE = 100
+PROPOSALS = 20
+ABOUT_PEOPLE = tuple(
+    kind for kind in loosening.NEEDS if kind.startswith(("person.", "tenant."))
+)
 # What a person can have done about: it is said on the page that they came from.
 REFUSALS = (
     MayNot,
@@ -349,13 +353,18 @@ async def _list(
             limit=PAGE + 1,
             after=asked.get("after") or None,
         )
+        total = await people.total(session, tenant=manager.tenant)
         known = await tenants.declared(session)
         waiting = await proposals.listing(
             session,
             tenant=manager.tenant,
             is_open=True,
             now=await page.parts.store.now(session),
+            kinds=ABOUT_PEOPLE,
+            before=asked.get("asked") or None,
+            limit=PROPOSALS + 1,
         )
+    waiting, last_asked = cut(waiting, PROPOSALS)
     rows, last = cut(found, PAGE)
     return await page.show(
         "ops/people.html",
@@ -367,11 +376,11 @@ async def _list(
         flash=flash,
         tenants=[one for one in known if manager.tenant in (None, one)],
         declares=page.may("tenants.declare"),
-        proposals=[
-            one for one in waiting if one.kind.startswith(("person.", "tenant."))
-        ]
-        if page.may("proposals.read")
-        else [],
+        total=total,
+        proposals=waiting if page.may("proposals.read") else [],
+        pages_of_proposals=turning(
+            asked, last_asked.id if last_asked else None, name="asked"
+        ),
     )
 
 

@@ -70,6 +70,7 @@ async def listing(
     async with page.parts.store.read() as session:
         found = await runs.listing(session, wanted, limit=PAGE + 1, before=before)
         shown = found[:PAGE]
+        total = await runs.total(session, wanted)
         pending = await runs.pending_approvals(session, [run.id for run in shown])
         calls = await holds.of_runs(session, [run.id for run in shown])
         by = [one.held_by for found in calls.values() for one in found]
@@ -79,6 +80,7 @@ async def listing(
         "ops/runs.html",
         rows=[(run, pending.get(run.id, []), calls.get(run.id, [])) for run in shown],
         held=held,
+        total=total,
         wanted=wanted,
         workflows=workflows,
         statuses=get_args(RunStatus),

@@ -17,6 +17,7 @@ from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.submission import PageRoute
+from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, NotFound, in_words
@@ -60,6 +61,8 @@ SAID = {
 # Kinds of proposals that are answered on this page; the others are about accounts.
 OPERATED = ("switch.clear", "budget.raise")
 LATEST_BULKS = 5
+# Rows of each list of the page.
+PAGE = 20
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
 
@@ -313,23 +316,12 @@ async def show(
         now = await store.now(session)
         set_now = await switches.active(session, now=now)
         active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
-        past = await switches.history(session, tenant=person.tenant, limit=50)
         found = {
             "active": active,
-            "past": [one for one in past if one.id not in {set_.id for set_ in active}],
             "held_budgets": await _held(session, budget, sees=person.tenant, now=now),
-            "meters": await ledger_view.meters(session, tenant=person.tenant),
             "sending": await ledger_view.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
-            "proposals": [
-                one
-                for one in await proposals.listing(
-                    session, tenant=person.tenant, is_open=True, now=now
-                )
-                if page.may(loosening.NEEDS[one.kind]) or page.may("audit.read")
-            ]
-            if page.may("proposals.read")
-            else [],
+            **await _paged(page, session, now=now),
         }
     return await page.show(
         "ops/ops.html",
@@ -339,6 +331,57 @@ async def show(
         **found,
         **await _bulks(page),
     )
+
+
+async def _paged(
+    page: Page, session: AsyncSession, *, now: datetime
+) -> dict[str, Any]:  # a template takes anything
+    """Return the lists of the page that have an end only in principle, a page of each."""
+    asked, tenant = page.request.query_params, page.visitor.person.tenant
+    past = await switches.history(
+        session,
+        tenant=tenant,
+        now=now,
+        limit=PAGE + 1,
+        before=asked.get("ended") or None,
+    )
+    meters = await ledger_view.meters(
+        session, tenant=tenant, limit=PAGE + 1, before=asked.get("budget") or None
+    )
+    waiting = await proposals.listing(
+        session,
+        tenant=tenant,
+        is_open=True,
+        now=now,
+        kinds=_kinds(page),
+        limit=PAGE + 1,
+        before=asked.get("asked") or None,
+    )
+    (past, last), (meters, least) = cut(past, PAGE), cut(meters, PAGE)
+    waiting, oldest = cut(waiting, PAGE)
+    return {
+        "past": past,
+        "pages_of_past": turning(asked, last.id if last else None, name="ended"),
+        "meters": meters,
+        "pages_of_meters": turning(
+            asked, least.scope if least else None, name="budget"
+        ),
+        "proposals": waiting,
+        "pages_of_proposals": turning(
+            asked, oldest.id if oldest else None, name="asked"
+        ),
+    }
+
+
+def _kinds(page: Page) -> list[str]:
+    """Return the kinds of proposals that the viewer answers, or looks at."""
+    if not page.may("proposals.read"):
+        return []
+    return [
+        kind
+        for kind, action in loosening.NEEDS.items()
+        if page.may(action) or page.may("audit.read")
+    ]
 
 
 async def _held(

@@ -13,6 +13,7 @@ from orchestrator.errors import NotFound
 from orchestrator.release import Release
 from orchestrator.store import (
     approvals,
+    counting,
     deciding,
     open_rows,
     reach,
@@ -21,6 +22,7 @@ from orchestrator.store import (
     siblings,
     thread,
 )
+from orchestrator.store.counting import Total
 from orchestrator.store.engine import Store
 from orchestrator.store.queues import Place
 from orchestrator.store.tables import (
@@ -77,6 +79,7 @@ class Item:
     effect: EffectRow | None
     model: str | None
     waits_for: list[CallRow]
+    waiting_for_it: list[ApprovalRow]
 
 
 async def queue(
@@ -189,6 +192,7 @@ async def item(
             call=call,
             release=release,
             waits_for=await siblings.waits_for(session, approval, release),
+            waiting_for_it=await siblings.waiting_for(session, approval, release),
             decisions=await approvals.decisions(session, approval_id),
             messages=await _rows(session, MessageRow, run.id),
             calls=await _rows(session, CallRow, run.id),
@@ -271,6 +275,12 @@ class Decided:
     call: CallRow
     release: Release
     effect: EffectRow | None
+
+
+async def decided_total(session: AsyncSession, person: str) -> Total:
+    """Return how many decisions a person has given."""
+    query = select(DecisionRow.id).where(col(DecisionRow.person) == person)
+    return await counting.total(session, query.order_by(col(DecisionRow.id).desc()))
 
 
 async def decided_by(

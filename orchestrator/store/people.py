@@ -9,7 +9,8 @@ from sqlmodel import col, delete, select
 
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import audit
+from orchestrator.store import audit, counting
+from orchestrator.store.counting import Total
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, SessionRow
@@ -210,6 +211,14 @@ async def listing(
     if after is not None:
         query = query.where(col(PersonRow.id) > after)
     return list((await session.execute(query)).scalars())
+
+
+async def total(session: AsyncSession, *, tenant: str | None) -> Total:
+    """Return how many accounts there are; with `tenant` that tenant's alone."""
+    query = select(PersonRow.id).order_by(col(PersonRow.id))
+    if tenant is not None:
+        query = query.where(col(PersonRow.tenant) == tenant)
+    return await counting.total(session, query)
 
 
 async def names(session: AsyncSession, ids: set[str]) -> dict[str, str]:

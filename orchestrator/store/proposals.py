@@ -296,11 +296,17 @@ async def listing(  # noqa: PLR0913 a filter and a page
     now: datetime,
     limit: int = 100,
     before: str | None = None,
+    kinds: Collection[str] | None = None,
 ) -> list[ProposalRow]:
-    """Return proposals, newest first, with a tenant its own; `is_open`: what waits."""
+    """Return proposals, newest first, with a tenant its own; `is_open`: what waits.
+
+    `kinds`: only these.
+    """
     waits = (col(ProposalRow.status) == "open") & (col(ProposalRow.ends_at) > now)
     query = select(ProposalRow).order_by(col(ProposalRow.id).desc()).limit(limit)
     query = query.where(waits) if is_open else query
+    if kinds is not None:
+        query = query.where(col(ProposalRow.kind).in_(kinds))
     if tenant is not None:
         query = query.where(col(ProposalRow.tenant) == tenant)
     if before is not None:

@@ -26,6 +26,7 @@ from orchestrator.status import (
 from orchestrator.store import (
     asking,
     audit,
+    counting,
     holds,
     ledger,
     open_rows,
@@ -36,6 +37,7 @@ from orchestrator.store import (
     switches,
     tenants,
 )
+from orchestrator.store.counting import Total
 from orchestrator.store.engine import Store
 from orchestrator.store.sources import Origin
 from orchestrator.store.tables import (
@@ -195,12 +197,22 @@ async def listing(
     session: AsyncSession, wanted: Filter, *, limit: int, before: str | None = None
 ) -> list[RunRow]:
     """Return runs, newest first; `before` is the last id of the page before."""
-    query = select(RunRow).order_by(col(RunRow.id).desc()).limit(limit)
-    for name, value in wanted.model_dump(exclude_none=True).items():
-        query = query.where(getattr(RunRow, name) == value)
+    query = _fits(select(RunRow), wanted).limit(limit)
     if before is not None:
         query = query.where(col(RunRow.id) < before)
     return list((await session.execute(query)).scalars())
+
+
+async def total(session: AsyncSession, wanted: Filter) -> Total:
+    """Return how many runs fit."""
+    return await counting.total(session, _fits(select(RunRow.id), wanted))
+
+
+def _fits(query: Any, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
+    query = query.order_by(col(RunRow.id).desc())
+    for name, value in wanted.model_dump(exclude_none=True).items():
+        query = query.where(getattr(RunRow, name) == value)
+    return query
 
 
 async def pending_approvals(

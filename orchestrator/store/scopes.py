@@ -4,6 +4,7 @@ A name that is wrong by a letter holds nothing, or sends every run in scope to p
 and it is found out too late.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
@@ -173,18 +174,53 @@ async def _why_not_used(
             names = {alias.name for one in used for alias in one.aliases}
             of = "" if value not in names else f" of {', '.join(dict.fromkeys(lack))}"
             return [f"There is no model alias {value!r}{of}. {_near(value, names)}"]
-    targets = {target for one in covered for target in _targets(one, value)} or {value}
     served = await _served(store, session)
-    # Where no worker has said lately what it can ask, this cannot be known here.
-    if served is not None and not any(
-        one.partition("/")[0] in served for one in targets
-    ):
+    if served is None:
+        # No worker has said lately what it can ask, so this cannot be known here.
+        return []
+    groups = {_targets(one, value) for one in covered} or {(value,)}
+    found = [await _why_not_asked(value, group, served) for group in groups]
+    return list(dict.fromkeys(why for why in found if why is not None))
+
+
+async def _why_not_asked(
+    value: str, targets: Collection[str], served: Mapping[str, ServedRow]
+) -> str | None:
+    """Return why no worker would ask any of a model's targets, or None."""
+    reached = [one for one in targets if one.partition("/")[0] in served]
+    if not reached:
         which = ", ".join(sorted({one.partition("/")[0] for one in targets}))
-        return [
+        return (
             f"No worker has a key or an address for the provider {which}, which "
             f"{value!r} needs. {_near(which, served)}"
-        ]
-    return []
+        )
+    by_hand = {target for row in served.values() for target in row.priced}
+    asked = [one for one in reached if one not in by_hand]
+    # Aside: the first look reads the list, which takes longer than a page may wait.
+    lack = await asyncio.to_thread(_unpriced, asked) if asked else set[str]()
+    if len(asked) < len(reached) or lack < set(asked):
+        return None
+    listed = await asyncio.to_thread(_listed, {one.partition("/")[0] for one in lack})
+    return (
+        f"No price is known for {', '.join(sorted(lack))}, and what cannot be priced is "
+        f"not asked. {_meant(min(lack), listed | by_hand)}Set its price on the workers "
+        "(KEYTURN_PRICES), or name a model that has one."
+    )
+
+
+# The list takes half a second to load: who sets no model does not wait for it.
+
+
+def _unpriced(targets: Collection[str]) -> set[str]:
+    from orchestrator import price_list  # noqa: PLC0415 see above
+
+    return price_list.unpriced(targets)
+
+
+def _listed(providers: Collection[str]) -> set[str]:
+    from orchestrator import price_list  # noqa: PLC0415 see above
+
+    return {target for one in providers for target in price_list.listed(one)}
 
 
 async def _served(
@@ -216,8 +252,11 @@ async def serve(
 def _near(name: str, known: Collection[str]) -> str:
     """Return the names that are near, and all that there are."""
     listed = sorted(known)
-    near = get_close_matches(name, listed, n=3, cutoff=0.6)
     shown = ", ".join(listed[:40]) or "none"
     more = f" and {len(listed) - 40} more" if len(listed) > 40 else ""
-    meant = f"Did you mean {' or '.join(near)}? " if near else ""
-    return f"{meant}There are: {shown}{more}."
+    return f"{_meant(name, known)}There are: {shown}{more}."
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(near)}? " if near else ""

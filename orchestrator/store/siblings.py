@@ -66,6 +66,25 @@ async def waits_for(
     return [one for one in await of(session, row, release) if one.status == "open"]
 
 
+async def waiting_for(
+    session: AsyncSession, row: ApprovalRow, release: Release
+) -> list[ApprovalRow]:
+    """Return the messages of an action's turn that wait for it."""
+    if speaks(release, row.tool):
+        return []
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == row.run,
+            col(ApprovalRow.turn) == row.turn,
+            col(ApprovalRow.index) != row.index,
+            col(ApprovalRow.status) == "waiting",
+        )
+        .order_by(col(ApprovalRow.index))
+    )
+    return list((await session.execute(query)).scalars())
+
+
 def unlike_drafted(others: Sequence[CallRow]) -> str | None:
     """Return what of the same turn did not come out as the message has it, or None."""
     undone = [one.tool for one in others if one.status not in ("open", "done")]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, func, or_, select
+from sqlmodel import and_, col, func, or_, select
 
 from orchestrator import hold
 from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
@@ -202,12 +202,28 @@ async def listing(  # noqa: PLR0913 a filter and a page
 
 
 async def history(
-    session: AsyncSession, *, tenant: str | None, limit: int = 100
+    session: AsyncSession,
+    *,
+    tenant: str | None,
+    now: datetime,
+    limit: int,
+    before: str | None = None,
 ) -> list[SwitchRow]:
-    """Return switches set and cleared, newest first; with a tenant, as `listing`."""
-    query = select(SwitchRow).order_by(col(SwitchRow.created_at).desc()).limit(limit)
+    """Return switches that hold no more, the latest set first; tenants as `listing`.
+
+    `before` is the last one of a page.
+    """
+    is_over = or_(col(SwitchRow.cleared_at).is_not(None), col(SwitchRow.until) <= now)
+    place = col(SwitchRow.created_at), col(SwitchRow.id)
+    query = select(SwitchRow).where(is_over).limit(limit)
+    query = query.order_by(*(one.desc() for one in place))
     if tenant is not None:
         query = query.where(_holds(tenant))
+    last = await session.get(SwitchRow, before) if before is not None else None
+    if last is not None:
+        at = col(SwitchRow.created_at)
+        same = and_(at == last.created_at, col(SwitchRow.id) < last.id)
+        query = query.where(or_(at < last.created_at, same))
     return list((await session.execute(query)).scalars())
 
 

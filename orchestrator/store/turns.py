@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical
+from orchestrator.errors import KeyturnError
 from orchestrator.money import Money
 from orchestrator.policy import Verdict, strictest
 from orchestrator.status import ENDED_RUNS, CallStatus
@@ -111,6 +112,19 @@ class Committed:
     ends_run: bool
 
 
+class EndHeld(KeyturnError):
+    """A pause or halt came while the last reply was made: nothing was committed.
+
+    The reply is paid for and kept; once that is lifted the turn is committed from it,
+    and ends the run unless the customer has written meanwhile.
+    """
+
+    def __init__(self, by: str) -> None:
+        """Name what holds the run's end."""
+        self.by = by
+        super().__init__(f"The run's end is held by {by}.")
+
+
 # Writes a turn's result as JSON text, within the transaction.
 ToResult = Callable[[Committed], str]
 
@@ -162,8 +176,9 @@ class _Committing:
         self._is_final = turn.output is not None and not (
             self._is_loop and await steps.unread(session, turn.run)
         )
-        # The reply is paid for and kept; the end waits for a pause or halt that came.
-        ends_run = self._is_final and turn.ends_run and not await self._is_held()
+        ends_run = self._is_final and turn.ends_run
+        if ends_run:
+            await self._check_held()
         result = to_result(Committed(gated, self._is_final, ends_run))
         self._record(result)
         await self._close_step()
@@ -175,10 +190,10 @@ class _Committing:
             await runs.end(session, self._run, ending, now=self._now)
         return result
 
-    async def _is_held(self) -> bool:
-        return (
-            await runs.end_held_by(self._session, self._run, now=self._now) is not None
-        )
+    async def _check_held(self) -> None:
+        by = await runs.end_held_by(self._session, self._run, now=self._now)
+        if by is not None:
+            raise EndHeld(by)
 
     async def _say(self) -> None:
         """Add the customer's new words, then the model's, to the transcript."""

@@ -168,3 +168,27 @@ async def rings(stage: Stage, run: str) -> int:
     )
     async with stage.engine.store.read() as session:
         return len((await session.execute(query)).all())
+
+
+@pytest.mark.parametrize("hold", ["halt", "pause"])
+async def test_p03_a_customer_who_writes_while_the_end_is_held_is_answered(
+    stage: Stage, order: str, hold: str
+) -> None:
+    run, play = await stage.play(slow(0.8, DONE), DONE, order=order)
+    async with asyncio.timeout(30):
+        while not play.requests:  # noqa: ASYNC110 another task's work
+            await asyncio.sleep(0.01)
+    if hold == "halt":
+        await stage.engine.switch("halt", order, tenant="default")
+    else:
+        await _pause(stage, run, order)
+    await stage.engine.until(run, lambda row: row.status == "stopped")
+    await asyncio.sleep(1.2)
+    await runs.customer_wrote(
+        stage.engine.store, run, text="One more thing.", external_id=None, by="amy"
+    )
+    await (_clear if hold == "halt" else _resume)(stage, run, order)
+    row = await stage.engine.ended(run)
+
+    assert row.status == "completed"
+    assert "One more thing." in play.told()

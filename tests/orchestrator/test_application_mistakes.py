@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import registry
+from activities.llm import routing
+from orchestrator import registry, settings
 from orchestrator.errors import ContractError
+from orchestrator.model import PROVIDERS
 from tests.cli.program import here
+from tests.servers.ports import free_port
+
+ROOT = Path(__file__).parents[2]
 
 CONTRACTS = """\
 from datetime import timedelta
@@ -173,7 +178,7 @@ IN_CONTRACTS = {
         'A = Alias(name="a", targets=("x/y",))\n'
         'B = Alias(name="a", targets=("x/z",))\nSHOP =',
         "two aliases named 'a'",
-        "",
+        "B = Alias(",
     ),
     "no-target": (
         "SHOP =",
@@ -193,7 +198,7 @@ IN_CONTRACTS = {
         "from decimal import",
         "import httpx\nfrom decimal import",
         "reaches the world",
-        "",
+        "import httpx",
     ),
 }
 IN_TOOLS = {
@@ -259,6 +264,18 @@ IN_TOOLS = {
 IN_WORKFLOW = {
     "swapped": ("[In, Out]", "[Out, In]", "write AgentWorkflow[In, Out]", "class Shop"),
     "no-contract": (", contract=SHOP", "", "has no contract", "class Shop"),
+    "impure-workflow": (
+        "from workflows.agent",
+        "from openai import AsyncOpenAI\nfrom workflows.agent",
+        "reaches the world",
+        "from openai import",
+    ),
+    "impure-within": (
+        '"""The loop."""',
+        '"""The loop."""\n\n    def model(self):\n        import anthropic',
+        "imports anthropic",
+        "import anthropic",
+    ),
 }
 MISTAKES = [
     pytest.param(f"{file}.py", one, id=name)
@@ -318,13 +335,84 @@ def test_a_mistake_is_told_with_its_file_and_line(
     assert "\n" not in told
 
 
-@pytest.mark.parametrize("command", ["contract list", "contract show shop", "worker"])
+COMMANDS = ["contract list", "contract show shop", "worker", "eval"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_shows_a_traceback(app: Path, command: str) -> None:
     _put(app / "contracts.py", "approvers=1", "approvers=1, within=4")
     keyturn = here(app.parent).but(KEYTURN_APPS=app.name)
+    suite = [str(ROOT / "evals" / "support.jsonl")] if command == "eval" else []
 
-    said = keyturn(*command.split())
+    said = keyturn(*command.split(), *suite)
 
     assert said.status == 1
     assert "contracts.py:26: Rule is declared wrongly: within=4" in said.err
     assert "timedelta" in said.err
+
+
+def test_dev_says_the_sentence_and_goes_on_once_it_is_mended(app: Path) -> None:
+    right = (app / "contracts.py").read_text()
+    _put(app / "contracts.py", "approvers=1", "approvers=1, within=4")
+    keyturn = here(app.parent).but(
+        KEYTURN_APPS=app.name, KEYTURN_DATABASE_URL="", KEYTURN_TEMPORAL_ADDRESS=""
+    )
+    process = keyturn.start("dev", "--port", str(free_port()), "--json")
+    said: list[str] = []
+    try:
+        for line in process.stdout or ():
+            said.append(line)
+            if "Rule is declared wrongly" in line:
+                (app / "contracts.py").write_text(right)
+            if line.startswith("{"):
+                break
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+    told = "".join(said)
+    assert "contracts.py:26: Rule is declared wrongly: within=4" in told
+    assert said[-1].startswith("{")
+    assert "Traceback" not in told
+
+
+BAD_MODELS = {
+    "no-provider": ('{"standard": ["gpt-5.2"]}', "'gpt-5.2' is no provider/model"),
+    "unknown-provider": (
+        '{"standard": ["opnai/gpt-5.2"]}',
+        "'opnai'; there are: anthropic, openai",
+    ),
+    "no-target": ('{"standard": []}', "KEYTURN_MODELS[standard]"),
+    "no-list": ('{"standard": "openai/gpt-5.2"}', "KEYTURN_MODELS[standard]"),
+    "no-json": ('{"standard": ["openai/gpt-5.2"]', "KEYTURN_MODELS is not JSON"),
+    "no-object": ('["openai/gpt-5.2"]', "KEYTURN_MODELS"),
+}
+
+
+@pytest.mark.parametrize(("models", "words"), BAD_MODELS.values(), ids=BAD_MODELS)
+def test_models_that_cannot_be_asked_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, models: str, words: str
+) -> None:
+    monkeypatch.setenv("KEYTURN_MODELS", models)
+
+    with pytest.raises(settings.SettingsError) as refused:
+        settings.read()
+
+    assert words in str(refused.value)
+    assert "start again" in str(refused.value)
+
+
+@pytest.mark.parametrize("command", ["worker", "eval", "contract list"])
+def test_a_bad_model_shows_no_traceback(tmp_path: Path, command: str) -> None:
+    keyturn = here(tmp_path).but(KEYTURN_MODELS='{"standard": ["opnai/gpt-5.2"]}')
+
+    said = keyturn(*command.split())
+
+    assert said.status == 2
+    assert "KEYTURN_MODELS[standard]" in said.err
+
+
+def test_the_providers_are_those_that_there_is_an_adapter_for() -> None:
+    made = routing.build_providers(openai_api_key="a", anthropic_api_key="b")
+
+    assert tuple(sorted(made)) == PROVIDERS

@@ -24,7 +24,7 @@ from orchestrator.store import (
 )
 from orchestrator.store.runs import Ending
 from orchestrator.store.tables import IncidentRow
-from orchestrator.store.turns import Committed, DraftedCall, Turn
+from orchestrator.store.turns import Committed, DraftedCall, EndHeld, Turn
 from tests.store.desk import Desk, note, refund
 
 HOUR = timedelta(hours=1)
@@ -252,12 +252,35 @@ async def test_p09_the_clock_of_a_held_call_stands_still_and_once(desk: Desk) ->
 
 
 @pytest.mark.parametrize("hold", ["halt", "pause"])
-async def test_p03_a_hold_in_the_last_model_call_keeps_the_end_and_the_reply(
+async def test_p03_a_hold_in_the_last_model_call_commits_nothing(
     desk: Desk, hold: str
 ) -> None:
     run = await desk.start()
+    seen = await steps.load(desk.store, run=run, step=1, turn=1)
     await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
-    made = await last_turn(desk, run)
+    with pytest.raises(EndHeld) as caught:
+        await last_turn(desk, run)
+    assert await steps.stop(desk.store, seen, caught.value.by)
+    held = await desk.run(run)
+    await heard(desk)
+    await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
+    rung = await doors(desk, run)
+
+    assert (held.status, held.output) == ("stopped", None)
+    assert run in rung
+    assert (await last_turn(desk, run)).ends_run
+    row = await desk.run(run)
+    assert (row.status, row.stopped_by) == ("completed", None)
+    assert row.output == {"summary": "done", "confidence": 0.9}
+
+
+@pytest.mark.parametrize("hold", ["halt", "pause"])
+async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
+    desk: Desk, hold: str
+) -> None:
+    run = await desk.start()
+    made = await last_turn(desk, run, ends_run=False)
+    await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
     ended = await runs.finish(desk.store, run, Ending(outcome="completed", step=1))
     held = await desk.run(run)
     await heard(desk)
@@ -268,9 +291,26 @@ async def test_p03_a_hold_in_the_last_model_call_keeps_the_end_and_the_reply(
     assert (held.status, held.output) == ("stopped", None)
     assert run in rung
     assert await runs.finish(desk.store, run, Ending(outcome="completed", step=1))
-    row = await desk.run(run)
-    assert (row.status, row.stopped_by) == ("completed", None)
-    assert row.output == {"summary": "done", "confidence": 0.9}
+    assert (await desk.run(run)).status == "completed"
+
+
+@pytest.mark.parametrize("hold", ["halt", "pause"])
+async def test_p03_what_a_customer_writes_while_the_end_is_held_is_the_next_turn(
+    desk: Desk, hold: str
+) -> None:
+    run = await desk.start()
+    await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
+    with pytest.raises(EndHeld):
+        await last_turn(desk, run)
+    await runs.customer_wrote(
+        desk.store, run, text="One more thing.", external_id=None, by="amy"
+    )
+    await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
+
+    made = await last_turn(desk, run)
+
+    assert (made.is_final, made.ends_run) == (False, False)
+    assert (await desk.run(run)).status not in ("handed_off", "completed")
 
 
 async def test_p03_what_is_disabled_ends_in_good_order(desk: Desk) -> None:
@@ -423,7 +463,7 @@ async def doors(desk: Desk, run: str) -> set[str]:
     return {door for one in due for door in one.doors}
 
 
-async def last_turn(desk: Desk, run: str) -> Committed:
+async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed:
     """Commit a turn whose output is the run's."""
     seen: list[Committed] = []
 
@@ -437,7 +477,7 @@ async def last_turn(desk: Desk, run: str) -> Committed:
         step=1,
         turn=1,
         output={"summary": "done", "confidence": 0.9},
-        ends_run=True,
+        ends_run=ends_run,
     )
     await turns.commit(desk.store, last, keep, position)
     return seen[0]

@@ -74,6 +74,9 @@ async def test_a_switch_on_what_there_is_is_set(
             "google/gemini-3",
             "No worker has a key or an address for the provider google",
         ),
+        ("openai/gtp-5.2", "No price is known for openai/gtp-5.2"),
+        ("openai/gtp-5.2", "Did you mean openai/gpt-5.2"),
+        ("openai/nobody-priced-this", "KEYTURN_PRICES"),
     ],
 )
 async def test_a_model_that_sends_every_run_to_people_is_refused(
@@ -92,6 +95,15 @@ async def test_a_model_that_a_worker_can_ask_is_used(desk: Desk, value: str) -> 
     await scopes.serve(desk.store, ["openai", "anthropic"], [])
 
     assert await check(desk, {}, mode="use_model", value=value) == []
+
+
+async def test_a_model_that_a_worker_has_a_price_for_is_used(desk: Desk) -> None:
+    own = "openai/our-own"
+    await scopes.serve(desk.store, ["openai"], [own])
+
+    assert await check(desk, {}, mode="use_model", value=own) == []
+    with pytest.raises(UnknownNames, match="Did you mean openai/our-own"):
+        await check(desk, {}, mode="use_model", value="openai/our-onw")
 
 
 async def test_what_an_open_run_is_pinned_to_can_be_switched(desk: Desk) -> None:

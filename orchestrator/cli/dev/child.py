@@ -14,6 +14,8 @@ from pathlib import Path
 
 from orchestrator.cli.dev import guard
 
+# How a command of ours begins the sentence that it ends with.
+SAYS = "keyturn: "
 SHORT_LIFE_S = 30.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -119,6 +121,12 @@ class Child:
         text = self.program.log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-15:])
 
+    def _why(self) -> str:
+        """Return the sentence that the program ended with, such as a contract's fault."""
+        *_, last = ("", *self.last_words().splitlines())
+        said = last.removeprefix(SAYS)
+        return "" if said == last else f"It says: {said}\n"
+
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_S
         while not self._stopping.is_set():
@@ -130,7 +138,7 @@ class Child:
                 pause = FIRST_PAUSE_S
             self.say(
                 f"{self.program.name} ended with status {status}; starting it again "
-                f"in {pause:g} s. Its log: {self.program.log}"
+                f"in {pause:g} s. {self._why()}Its log: {self.program.log}"
             )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
