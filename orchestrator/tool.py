@@ -21,10 +21,11 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from orchestrator import tool_check
+from orchestrator import canonical, tool_check
 from orchestrator.connector import Connectors
 from orchestrator.errors import ContractError, KeyturnError, OptionalField
 from orchestrator.money import Money
+from orchestrator.prose import PROSE_KEY
 
 Authority = Literal["read_only", "write", "irreversible"]
 Audience = Literal["customer", "internal"]
@@ -249,6 +250,12 @@ def _check(tool: Tool) -> None:
                 "another name in JSON. What judges an action is always there under its "
                 "own name: make the field required, without default and alias."
             )
+        if isinstance(name, str) and _is_wording(tool, name):
+            raise ContractError(
+                f"Tool {tool.name!r}: its {label} {name!r} is marked as Prose, which an "
+                "editor changes by themselves. What judges an action is no wording: "
+                "take the mark away."
+            )
     if isinstance(tool.money, str) and fields[tool.money].annotation is not Money:
         raise ContractError(
             f"Tool {tool.name!r}: its money field {tool.money!r} must be of type Money."
@@ -257,6 +264,12 @@ def _check(tool: Tool) -> None:
 
 def _can_be_missing(field: FieldInfo) -> bool:
     return not field.is_required() or field.validation_alias is not None
+
+
+def _is_wording(tool: Tool, name: str) -> bool:
+    """Tell whether a field is marked as wording, also where its type alone is."""
+    properties = cast("dict[str, JsonValue]", arguments_schema(tool)["properties"])
+    return PROSE_KEY in canonical.text(properties[name])
 
 
 def arguments_schema(tool: Tool) -> dict[str, JsonValue]:

@@ -35,7 +35,11 @@ class StartRun(BaseModel):
     workflow: Line
     input: dict[str, JsonValue] = Field(description="Fits the contract's input schema")
     tenant: Line | None = None
-    source: Line | None = None
+    source: Line | None = Field(
+        default=None,
+        description="Where the ticket comes from. The first account that names a source "
+        "owns it, for ever; another account's use of it is 403",
+    )
     external_id: Line | None = None
 
 

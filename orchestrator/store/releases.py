@@ -8,6 +8,7 @@ from sqlmodel import col, select, tuple_
 from orchestrator import canonical
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
+from orchestrator.store import continuity
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ReleaseRow
 
@@ -21,7 +22,10 @@ class ReleaseChanged(KeyturnError):
 
 
 async def register(store: Store, release: Release, *, code_version: str) -> str:
-    """Store a release and make it live, unless it is live already; return its hash."""
+    """Store a release and make it live, unless it is live already; return its hash.
+
+    Raises `GuardLost` or `HistoryLost` where its tools would lose what holds them.
+    """
     name = release.hash()
     async with store.write() as session:
         # Workers of one deployment start at once and bring the same release.
@@ -30,6 +34,7 @@ async def register(store: Store, release: Release, *, code_version: str) -> str:
         live = await _live_row(session, release.workflow)
         if live is not None and live.hash == name:
             return name
+        await continuity.check(session, release, live)
         row = await session.get(ReleaseRow, name)
         if row is None:
             row = ReleaseRow(

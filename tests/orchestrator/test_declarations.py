@@ -3,15 +3,26 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from orchestrator import Alias, Budget, Contract, Fallback, Limit, Money, Rule
+from orchestrator import (
+    Alias,
+    Budget,
+    Contract,
+    Fallback,
+    Limit,
+    Money,
+    Rule,
+    ToolContext,
+    tool,
+)
 from orchestrator.contract import Retention
 from orchestrator.errors import ContractError
 from orchestrator.policy import Escalation
+from orchestrator.prose import Prose
 from tests.orchestrator.shop import Done, Ticket, usd
 
 BUDGET = Budget(cost_usd=Decimal(1), tokens=1, turns=1, owner="t")
@@ -154,3 +165,23 @@ def test_a_contract_knows_the_line_on_which_it_is_written() -> None:
 
     assert path == __file__
     assert int(line) > 100
+
+
+class Worded(BaseModel):
+    order_id: Annotated[str, Prose()]
+    amount: Annotated[Money, Prose()]
+
+
+@pytest.mark.parametrize(
+    ("option", "field"), [("subject", "order_id"), ("money", "amount")]
+)
+def test_what_judges_an_action_is_no_wording(option: str, field: str) -> None:
+    """An editor would change it by themselves."""
+
+    async def pay(call: Worded, context: ToolContext) -> Worded:
+        raise NotImplementedError(call, context)
+
+    named: Any = {option: field}
+
+    with pytest.raises(ContractError, match=f"its {option} '{field}' is marked"):
+        tool(authority="write", owner="tests", description="Pay.", **named)(pay)

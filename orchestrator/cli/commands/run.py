@@ -47,7 +47,12 @@ def start(  # noqa: PLR0913 options of a command
     ],
     *,
     tenant: Annotated[str | None, typer.Option(help="Whom the run is for.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where it comes from.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Where it comes from; the first account that uses it owns it."
+        ),
+    ] = None,
     external_id: Annotated[
         str | None, typer.Option(help="Its id there: twice gives the first run.")
     ] = None,
