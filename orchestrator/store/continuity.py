@@ -50,9 +50,10 @@ def _check_guards(workflow: str, spec: ToolSpec, before: dict[str, Any]) -> None
 
 
 async def _check_service(session: AsyncSession, workflow: str, spec: ToolSpec) -> None:
-    query = select(ReleaseRow.content).where(col(ReleaseRow.workflow) == workflow)
-    contents = (await session.execute(query)).scalars()
-    for old in sorted(set(_services(contents, spec.name)) - {spec.service}):
+    query = select(ReleaseRow).where(col(ReleaseRow.workflow) == workflow)
+    known = list((await session.execute(query)).scalars())
+    before = set(_services([one.content for one in known], spec.name))
+    for old in sorted(before - {spec.service}):
         if await _has_history(session, workflow, spec.name, old):
             raise HistoryLost(
                 f"Tool {spec.name!r} of {workflow!r} names the service "
