@@ -16,11 +16,12 @@ from babel.core import Locale, UnknownLocaleError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.currency import places_of
+from orchestrator.currency import is_active, places_of
 from orchestrator.money import format_minor
 
 _viewer: ContextVar[Locale | None] = ContextVar("viewer", default=None)
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
+_AMOUNT = re.compile(r"(?<![\w.,-])(-?)(\d{1,16})(?:\.(\d{1,4}))? ([A-Z]{3})\b", re.A)
 # Whoever sends more has no more languages than this.
 _LONGEST = 200
 
@@ -84,6 +85,24 @@ def text(amount: int, currency: str) -> str:
     if locale is None:
         return format_minor(amount, currency)
     return f"{_number(amount, places_of(currency), locale)} {currency}"
+
+
+def in_words(words: object) -> str:
+    """Return words of ours, such as a rule's, with each amount as its viewer writes it."""
+    return _AMOUNT.sub(_as_viewed, str(words))
+
+
+def _as_viewed(found: re.Match[str]) -> str:
+    sign, whole, decimals, currency = found.groups()
+    digits = decimals or ""
+    if not is_active(currency) or len(digits) != places_of(currency):
+        return found[0]
+    return text(int(f"{sign}{whole}{digits}"), currency)
+
+
+def count(number: int) -> str:
+    """Return a whole number with its viewer's separators of thousands."""
+    return _number(number, 0, _viewer.get() or Locale("en"))
 
 
 def typed(amount: int, currency: str) -> str:

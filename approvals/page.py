@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from approvals import effect_words, facts, submission, wording
+from approvals import amounts, effect_words, facts, submission, wording
 from approvals.auth import permissions, standing
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
@@ -193,6 +193,8 @@ _FILTERS: Mapping[str, Any] = {
     "span": wording.span,
     "usd": wording.usd,
     "money": wording.money,
+    "amounts": amounts.in_words,
+    "counted": amounts.count,
     "people": wording.people,
     "badge": wording.badge,
     "subject": wording.subject,

@@ -1,5 +1,6 @@
 """Amounts in the viewer's own separators; decimals are the currency's everywhere."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -85,6 +86,29 @@ def test_what_the_form_shows_is_read_as_it_was(locale: str) -> None:
             assert amounts.read(written, currency).scaleb(places) == amount
 
 
+@pytest.mark.parametrize(
+    ("locale", "words", "shown"),
+    [
+        ("en", "up to 5000.00 USD: allow", "up to 5,000.00 USD: allow"),
+        ("de", "up to 5000.00 USD: allow", "up to 5.000,00 USD: allow"),
+        ("en", "1000000 JPY and 1234.567 KWD", "1,000,000 JPY and 1,234.567 KWD"),
+        ("de", "5000.0 USD, 5000 DEM, O-5000.00 USD", None),
+        ("de", "asks 2 people of role lead, after 4 h", None),
+    ],
+)
+def test_amounts_in_the_words_of_a_rule_have_separators(
+    locale: str, words: str, shown: str | None
+) -> None:
+    with amounts.viewed_in(locale):
+        assert amounts.in_words(words) == (shown or words)
+
+
+@pytest.mark.parametrize(("locale", "shown"), [("en", "12,345"), ("de", "12.345")])
+def test_counts_have_the_viewers_separators(locale: str, shown: str) -> None:
+    with amounts.viewed_in(locale):
+        assert amounts.count(12_345) == shown
+
+
 async def test_a_page_shows_amounts_in_the_browsers_language(
     doors: Doors, seed: Seed
 ) -> None:
@@ -95,5 +119,9 @@ async def test_a_page_shows_amounts_in_the_browsers_language(
     page = (await lea.get(f"/inbox/{item}")).text
     shown = (await lea.get(f"/api/v1/approvals/{item}")).json()
 
+    contract = (await lea.get("/contracts/support-ticket")).text
+
     assert "1.249,00" in page
+    assert "up to 5.000,00 USD" in page
+    assert not re.search(r"\d{4}\.\d\d [A-Z]{3}", contract)
     assert shown["money"]["text"].startswith("1249.00")
