@@ -113,6 +113,7 @@ def is_looser(new: Switch, old: Switch) -> bool:
     """Tell whether `new` in the place of `old` lets anything go on that `old` holds."""
     return not (
         _reaches(new.scope, old.scope)
+        and _keeps_names(new, old)
         and _lasts(new.until, old.until)
         and (
             new.mode == old.mode
@@ -127,6 +128,18 @@ def _reaches(new: Scope, old: Scope) -> bool:
         value is None or value == before[name]
         for name, value in new.model_dump().items()
     )
+
+
+def _keeps_names(new: Switch, old: Switch) -> bool:
+    """Tell whether what is disabled because it is named is named still.
+
+    A tool that is disabled by name reads nothing either, and a model is not asked: of
+    all that is disabled, reads and questions go on.
+    """
+    if (new.mode, old.mode) != ("disable", "disable"):
+        return True
+    is_named = new.scope.names_tool or not old.scope.names_tool
+    return is_named and (new.scope.names_model or not old.scope.names_model)
 
 
 def _lasts(new: datetime | None, old: datetime | None) -> bool:

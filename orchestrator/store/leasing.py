@@ -217,6 +217,7 @@ async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
     if not is_honoured(effect, now=case.now):
         return "the worker died while it was sending"
     gone = await compensating.why_not(case.session, case.run)
+    gone = gone or await siblings.why_untrue(case.session, case.call, case.release)
     if gone is not None:
         return gone
     verdict = await judging.verdict()
@@ -230,14 +231,11 @@ async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
 
 async def _siblings(case: Case) -> LeaseAnswer | None:
     """Hold what speaks to the customer until its turn's other actions ended."""
-    if case.spec.audience != "customer":
-        return None
-    others = await siblings.of(case.session, case.call, case.release)
-    because = siblings.unlike_drafted(others)
+    because = await siblings.why_untrue(case.session, case.call, case.release)
     if because is not None:
         await case.close_open_approval("void", because)
         return await case.end("void", siblings.void_words(because))
-    if any(other.status == "open" for other in others):
+    if await siblings.is_early(case.session, case.call, case.release):
         return LeaseAnswer(kind="waiting")
     return None
 

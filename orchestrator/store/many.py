@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.store import audit, holds, open_rows, outbox, runs, standing
+from orchestrator.store import audit, holds, open_rows, runs, standing
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import BulkRow, OutboxRow, RunRow
@@ -29,6 +29,12 @@ MOST_UNHEARD = 400
 # What was rung so often has nobody who hears it: it holds up no other.
 UNHEARD_TRIES = 3
 SYSTEM = "system"
+_FIRST = (
+    select(BulkRow.id)
+    .where(col(BulkRow.ended_at).is_(None))
+    .order_by(col(BulkRow.id))
+    .limit(1)
+)
 
 
 class NewBulk(BaseModel):
@@ -126,17 +132,18 @@ async def work(
 
     Any process may; one at a time does. What a crash interrupts is done again.
     """
-    query = (
-        select(BulkRow)
-        .where(col(BulkRow.ended_at).is_(None))
-        .order_by(col(BulkRow.id))
-        .limit(1)
-    )
     async with store.read() as session:
-        if (await session.execute(query)).first() is None:
-            return False
+        first = (await session.execute(_FIRST)).scalar_one_or_none()
+    if first is None:
+        return False
     async with store.write() as session:
-        locked = query.with_for_update(skip_locked=True)
+        # By its name: whoever skipped the first that is locked would do the second
+        # before it, and what was asked for last would not hold.
+        locked = (
+            select(BulkRow)
+            .where(col(BulkRow.id) == first, col(BulkRow.ended_at).is_(None))
+            .with_for_update(skip_locked=True)
+        )
         row = (await session.execute(locked)).scalar_one_or_none()
         if row is None:
             return False
@@ -161,8 +168,8 @@ async def _batch(
         (await session.execute(query.with_for_update(key_share=True))).scalars()
     )
     if rows:
-        await _ACTS[verb](session, bulk, rows, now)
-        _record(session, bulk, rows, now=now)
+        acted_on = await _ACTS[verb](session, bulk, rows, now)
+        _record(session, bulk, acted_on, now=now)
         bulk.after, bulk.done = rows[-1].id, bulk.done + len(rows)
     if len(rows) < size:
         bulk.ended_at = now
@@ -172,34 +179,38 @@ async def _batch(
 
 async def _pause(
     session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
-) -> None:
+) -> Sequence[RunRow]:
     del session, now
     for row in rows:
         runs.mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
+    return rows
 
 
 async def _resume(
     session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
-) -> None:
+) -> Sequence[RunRow]:
     del bulk
     await holds.free_paused(session, rows, now=now)
     for row in rows:
         row.paused_by = row.pause_reason = None
         await holds.go_on(session, row, status="queued", now=now)
-    await _ring(session, "resume", rows, now=now)
+    await _ring(session, rows, now=now)
+    return rows
 
 
 async def _cancel(
     session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
-) -> None:
-    for row in rows:
-        row.cancel_reason = bulk.reason
-        await runs.cancel_approvals(session, row.id, now=now)
-    await _ring(session, "cancel", rows, now=now)
+) -> Sequence[RunRow]:
+    # Those that somebody looked at since are cancelled, and recorded so.
+    left = [row for row in rows if row.cancel_reason is None]
+    for row in left:
+        await runs.mark_cancelled(session, row, reason=bulk.reason, at=now)
+    return left
 
 
 _Act = Callable[
-    [AsyncSession, BulkRow, Sequence[RunRow], datetime], Coroutine[Any, Any, None]
+    [AsyncSession, BulkRow, Sequence[RunRow], datetime],
+    Coroutine[Any, Any, Sequence[RunRow]],
 ]
 _ACTS: Mapping[Verb, _Act] = {"pause": _pause, "resume": _resume, "cancel": _cancel}
 _PAST: Mapping[str, str] = {
@@ -210,10 +221,10 @@ _PAST: Mapping[str, str] = {
 
 
 async def _ring(
-    session: AsyncSession, kind: outbox.Kind, rows: Sequence[RunRow], *, now: datetime
+    session: AsyncSession, rows: Sequence[RunRow], *, now: datetime
 ) -> None:
     bells = [
-        {"kind": kind, "run": row.id, "created_at": now, "due_at": now, "tries": 0}
+        {"kind": "resume", "run": row.id, "created_at": now, "due_at": now, "tries": 0}
         for row in rows
     ]
     await session.execute(insert(OutboxRow), bells)
@@ -248,7 +259,6 @@ def _candidates(verb: Verb, wanted: Filter) -> Any:  # noqa: ANN401 a select of 
         case "resume":
             query = query.where(open_rows.paused_runs())
         case "cancel":
-            # With a reason are those that somebody looked at since; see `standing`.
             query = query.where(open_rows.runs())
     for name, value in wanted.model_dump(exclude_none=True).items():
         query = query.where(getattr(RunRow, name) == value)

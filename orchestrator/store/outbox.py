@@ -191,6 +191,9 @@ async def _have_looked(session: AsyncSession, row: OutboxRow, run: RunRow) -> bo
     """Tell whether all that was held when the bell was hung has looked since."""
     if run.status == "queued":
         return False
+    if run.status == "stopped" and not await _has_begun(session, run.id):
+        # Its end alone can be held, and nothing says when that was looked at last.
+        return False
     steps = select(StepRow.run).where(_unseen(StepRow, run.id, row.created_at))
     calls = select(CallRow.run).where(
         _unseen(CallRow, run.id, row.created_at), col(CallRow.status) == "open"
@@ -199,6 +202,11 @@ async def _have_looked(session: AsyncSession, row: OutboxRow, run: RunRow) -> bo
         if (await session.execute(query.limit(1))).first() is not None:
             return False
     return True
+
+
+async def _has_begun(session: AsyncSession, run: str) -> bool:
+    steps = select(StepRow.run).where(col(StepRow.run) == run).limit(1)
+    return (await session.execute(steps)).first() is not None
 
 
 def _unseen(table: type[StepRow | CallRow], run: str, since: datetime):  # noqa: ANN202 an SQL condition
@@ -240,7 +248,8 @@ async def _open_doors(session: AsyncSession, run: str) -> tuple[str, ...]:
     steps = list((await session.execute(query)).scalars())
     loops = [one for one in steps if one.kind == "act" and one.output is None]
     doors = tuple(f"{run}/act/{one.step}" for one in loops)
-    # A hold of a step may be of the run's end, which the run itself waits with.
-    if steps and (not loops or any(one.held_by is not None for one in steps)):
+    # A hold of a step may be of the run's end, which the run itself waits with, as it
+    # does where it ends without any step.
+    if not loops or any(one.held_by is not None for one in steps):
         doors += (run,)
     return doors

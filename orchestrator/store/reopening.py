@@ -15,7 +15,7 @@ from orchestrator import plain_text
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.money import format_minor
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import audit, incidents, runs
+from orchestrator.store import audit, incidents, runs, siblings
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
 from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
@@ -87,6 +87,8 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
         effect.later = {**later.model_dump(), "at": now.isoformat()}
         effect.reopened_at = now
         await hand_back(session, run, effect, now=now)
+        await session.flush()
+        await siblings.void_untrue(session, run, now=now)
         audit.record(session, _entry(effect, later), at=now)
         return await incidents.add(session, store, _incident(effect), by=later.by)
 

@@ -162,9 +162,13 @@ async def get(session: AsyncSession, run: str, *, lock: bool = False) -> RunRow:
 async def _stand_under(session: AsyncSession, row: RunRow) -> None:
     """Mark a locked run with the pause or cancel by filter that has not reached it."""
     for bulk in await standing.over(session, row):
-        if bulk.verb == "cancel":
-            row.cancel_reason = row.cancel_reason or bulk.reason
-        elif row.paused_by is None:
+        if bulk.verb == "cancel" and row.cancel_reason is None:
+            # Whole, for this may be stopped before it reaches the run by itself.
+            await mark_cancelled(session, row, reason=bulk.reason, at=bulk.created_at)
+            _note(
+                session, row, "run.cancelled", bulk.by, bulk.reason, at=bulk.created_at
+            )
+        elif bulk.verb == "pause" and row.paused_by is None:
             mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
             _note(
                 session,
@@ -180,6 +184,15 @@ def mark_paused(row: RunRow, *, by: str, reason: str, at: datetime) -> None:
     """Mark a run as paused since then."""
     row.paused_by, row.pause_reason = by, reason
     holds.stop(row, hold.by_pause(by), now=at)
+
+
+async def mark_cancelled(
+    session: AsyncSession, row: RunRow, *, reason: str, at: datetime
+) -> None:
+    """Mark a run as cancelled, close what waits, and ring it."""
+    row.cancel_reason = reason
+    await cancel_approvals(session, row.id, now=at)
+    outbox.add(session, "cancel", row.id, at=at)
 
 
 class Filter(BaseModel):
@@ -234,12 +247,14 @@ async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     """Hold a run: no model is called and nothing is sent until it is resumed."""
     async with store.write() as session:
         await store.raise_barrier(session)
+        resumes = await standing.spare(session, run, verb="resume")
         row = await get(session, run, lock=True)
         _must_be_open(row)
         now = await store.now(session)
-        if row.paused_by is None:
-            row.paused_by, row.pause_reason = by, reason
-            holds.stop(row, hold.by_pause(by), now=now)
+        # One that many are being resumed with is paused no more: this pause is its own.
+        is_resumed = any(standing.matches(one, row) for one in resumes)
+        if row.paused_by is None or is_resumed:
+            mark_paused(row, by=by, reason=reason, at=now)
             _note(session, row, "run.paused", by, reason, at=now)
         return row
 
@@ -250,7 +265,7 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     One that nothing holds is rung all the same: it looks at what it waits for.
     """
     async with store.write() as session:
-        await standing.let_go(session, run)
+        await standing.spare(session, run, verb="pause")
         row = await get(session, run, lock=True)
         _must_be_open(row)
         now = await store.now(session)
@@ -275,9 +290,7 @@ async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         _must_be_open(row)
         now = await store.now(session)
         if row.cancel_reason is None:
-            row.cancel_reason = reason
-            await cancel_approvals(session, run, now=now)
-            outbox.add(session, "cancel", run, at=now)
+            await mark_cancelled(session, row, reason=reason, at=now)
             _note(session, row, "run.cancelled", by, reason, at=now)
         return row
 

@@ -103,8 +103,20 @@ async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
     found = holding(await switches.active(session, now=now), target)
     if found is not None:
         return f"switch {found.id} holds it"
-    # What it takes back may have been reopened since the lease.
-    return await compensating.why_not(session, run)
+    # What it takes back, or speaks of, may have been reopened since the lease.
+    return await compensating.why_not(session, run) or await _why_untrue(
+        session, run, effect
+    )
+
+
+async def _why_untrue(
+    session: AsyncSession, run: RunRow, effect: EffectRow
+) -> str | None:
+    call = await session.get(CallRow, (effect.run, effect.turn, effect.index))
+    if call is None:
+        return None
+    release = await releases.load(session, run.release)
+    return await siblings.why_untrue(session, call, release)
 
 
 class Recorded(BaseModel):
@@ -127,6 +139,7 @@ async def record(
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
             raise NotFound(kind="effect", name=grant.key)
+        first = await _lock_first(session, effect.run)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         if not _is_news(effect, grant, outcome):
@@ -144,6 +157,8 @@ async def record(
         if outcome.kind == "not_sent":
             effect.put_off_since = effect.put_off_since or now
         await _apply(session, run, effect, meant, now=now)
+        if first is not None and effect.status == "done":
+            await siblings.void_untrue(session, first, now=now)
         effect.recorded_by = recorded_by or effect.recorded_by
         if outcome.alarm is not None:
             await alarms.sound(session, store, effect, outcome)
@@ -234,6 +249,7 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
+        first = await _lock_first(session, effect.run)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         now = await store.now(session)
@@ -251,8 +267,24 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         kind = "done" if found.happened else "failed"
         await _apply(session, run, effect, Meaning(kind=kind, words=words), now=now)
         effect.evidence, effect.recorded_by = found.evidence, found.person
+        if first is not None and found.happened:
+            await siblings.void_untrue(session, first, now=now)
         outbox.add(session, "wake", run.id, at=now)
         return effect
+
+
+async def _lock_first(session: AsyncSession, run: str) -> RunRow | None:
+    """Lock the run whose effect another run takes back, before that one; None: of none.
+
+    What still waits there to tell the customer of that effect ends with it.
+    """
+    query = (
+        select(EffectRow.run)
+        .join(RunRow, col(RunRow.compensates) == col(EffectRow.key))
+        .where(col(RunRow.id) == run)
+    )
+    first = (await session.execute(query)).scalar_one_or_none()
+    return await runs.get(session, first, lock=True) if first is not None else None
 
 
 def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:

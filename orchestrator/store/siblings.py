@@ -2,20 +2,22 @@
 
 It is offered for approval once they are done. Where one of them ends otherwise, the
 message is void at once, and the model drafts it again: nobody writes "we refunded you"
-before the refund, or without it.
+before the refund, or without it. So it is where what was done, in its turn or before,
+fails later or is taken back while the message still waits.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from orchestrator.errors import KeyturnError
 from orchestrator.release import Release
 from orchestrator.status import OPEN_APPROVALS
-from orchestrator.store import asking
-from orchestrator.store.tables import ApprovalRow, CallRow
+from orchestrator.store import asking, ledger, outbox, releases
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 
 class WaitsForOthers(KeyturnError):
@@ -85,6 +87,57 @@ async def waiting_for(
     return list((await session.execute(query)).scalars())
 
 
+async def is_early(
+    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+) -> bool:
+    """Tell whether this is a message that speaks of actions that have not ended."""
+    if not speaks(release, call.tool):
+        return False
+    return any(one.status == "open" for one in await of(session, call, release))
+
+
+async def why_untrue(
+    session: AsyncSession, call: CallRow, release: Release
+) -> str | None:
+    """Return what of a message is not so, or is so no longer; None for all else."""
+    if not speaks(release, call.tool):
+        return None
+    because = unlike_drafted(await of(session, call, release))
+    return because or await _undone_since(session, call)
+
+
+async def _undone_since(session: AsyncSession, call: CallRow) -> str | None:
+    """Return what was done, and failed or was taken back since a message was drafted."""
+    query = select(EffectRow).where(
+        col(EffectRow.run) == call.run, col(EffectRow.turn) <= call.turn
+    )
+    rows = {one.key: one for one in (await session.execute(query)).scalars()}
+    for one in rows.values():
+        if _failed_since(one, call.created_at):
+            return f"{one.tool} of turn {one.turn} was done and failed later"
+    takes = aliased(EffectRow)
+    taken = (
+        select(RunRow.compensates)
+        .join(takes, col(takes.run) == col(RunRow.id))
+        .where(
+            col(RunRow.compensates).in_(rows),
+            col(takes.sending_at) > call.created_at,
+            col(takes.status) != "failed",
+        )
+    )
+    key = (await session.execute(taken.limit(1))).scalar_one_or_none()
+    if key is None:
+        return None
+    return f"{rows[key].tool} of turn {rows[key].turn} was taken back"
+
+
+def _failed_since(effect: EffectRow, since: datetime) -> bool:
+    said = effect.later
+    if said is None or said.get("stayed") is True:
+        return False
+    return datetime.fromisoformat(said["at"]) > since
+
+
 def unlike_drafted(others: Sequence[CallRow]) -> str | None:
     """Return what of the same turn did not come out as the message has it, or None."""
     undone = [one.tool for one in others if one.status not in ("open", "done")]
@@ -125,25 +178,47 @@ async def void_messages(
     because = unlike_drafted([ended])
     if because is None:
         return
-    for call in await _open_messages(session, release, ended):
-        row = await asking.latest(session, call, lock=True)
-        if row is not None and row.status in OPEN_APPROVALS:
-            asking.close(session, row, status="void", because=because, now=now)
-        asking.end_call(session, call, "void", void_words(because), now=now)
+    for call in await _open_messages(session, release, ended.run, turn=ended.turn):
+        await _void(session, call, because, now=now)
+
+
+async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+    """End the messages of a locked run that speak of what is so no longer, and ring it.
+
+    One that may have been sent is left to its outcome.
+    """
+    release = await releases.load(session, run.release)
+    for call in await _open_messages(session, release, run.id):
+        because = await why_untrue(session, call, release)
+        effect = await session.get(
+            EffectRow, asking.effect_key(call), with_for_update=True
+        )
+        if because is None or (effect is not None and effect.sending_at is not None):
+            continue
+        if effect is not None:
+            await ledger.free(session, effect, why=because, now=now)
+        await _void(session, call, because, now=now)
+        outbox.add(session, "wake", run.id, at=now)
+
+
+async def _void(
+    session: AsyncSession, call: CallRow, because: str, *, now: datetime
+) -> None:
+    row = await asking.latest(session, call, lock=True)
+    if row is not None and row.status in OPEN_APPROVALS:
+        asking.close(session, row, status="void", because=because, now=now)
+    asking.end_call(session, call, "void", void_words(because), now=now)
 
 
 async def _open_messages(
-    session: AsyncSession, release: Release, ended: CallRow
+    session: AsyncSession, release: Release, run: str, *, turn: int | None = None
 ) -> list[CallRow]:
-    query = (
-        select(CallRow)
-        .where(
-            col(CallRow.run) == ended.run,
-            col(CallRow.turn) == ended.turn,
-            col(CallRow.status) == "open",
-            col(CallRow.authority) != "read_only",
-        )
-        .with_for_update()
+    query = select(CallRow).where(
+        col(CallRow.run) == run,
+        col(CallRow.status) == "open",
+        col(CallRow.authority) != "read_only",
     )
-    found = (await session.execute(query)).scalars()
+    if turn is not None:
+        query = query.where(col(CallRow.turn) == turn)
+    found = (await session.execute(query.with_for_update())).scalars()
     return [one for one in found if speaks(release, one.tool)]

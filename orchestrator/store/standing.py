@@ -41,20 +41,34 @@ async def show(session: AsyncSession, run: RunRow) -> None:
 
 def covers(bulk: BulkRow, run: RunRow) -> bool:
     """Tell whether the run is one that this has still to reach."""
-    return (
-        run.created_at <= bulk.created_at
-        and run.id > bulk.after
-        and run.id not in bulk.but
-        and all(getattr(bulk, name) in (None, getattr(run, name)) for name in FIELDS)
+    return _is_ahead(bulk, run.id) and matches(bulk, run)
+
+
+def matches(bulk: BulkRow, run: RunRow) -> bool:
+    """Tell whether the run is one of those that this was asked for."""
+    return run.created_at <= bulk.created_at and all(
+        getattr(bulk, name) in (None, getattr(run, name)) for name in FIELDS
     )
 
 
-async def let_go(session: AsyncSession, run: str) -> None:
-    """Keep what stands over this run from reaching it: somebody lets it go on.
+async def spare(session: AsyncSession, run: str, *, verb: str) -> list[BulkRow]:
+    """Keep every pause, or resume, of many from reaching this run; return those.
 
+    Somebody has it otherwise for this one since, and what is asked for last holds.
     Called before the run's row is locked: a batch locks its bulk first, then its runs.
     """
-    rows = (await session.execute(_OPEN.with_for_update())).scalars()
-    for bulk in rows:
-        if bulk.verb == "pause" and run not in bulk.but and run > bulk.after:
-            bulk.but = [*bulk.but, run]
+    query = (
+        select(BulkRow)
+        .where(col(BulkRow.ended_at).is_(None), col(BulkRow.verb) == verb)
+        .order_by(col(BulkRow.id))
+        .with_for_update()
+    )
+    rows = (await session.execute(query)).scalars()
+    ahead = [bulk for bulk in rows if _is_ahead(bulk, run)]
+    for bulk in ahead:
+        bulk.but = [*bulk.but, run]
+    return ahead
+
+
+def _is_ahead(bulk: BulkRow, run: str) -> bool:
+    return run > bulk.after and run not in bulk.but

@@ -9,7 +9,15 @@ from orchestrator.errors import KeyturnError
 from orchestrator.policy import APPROVER_RANK
 from orchestrator.release import Release
 from orchestrator.status import ENDED_RUNS, UNDOABLE
-from orchestrator.store import approvals, asking, audit, proof, releases, restoring
+from orchestrator.store import (
+    approvals,
+    asking,
+    audit,
+    proof,
+    releases,
+    restoring,
+    siblings,
+)
 from orchestrator.store.approvals import MayNotDecide, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
@@ -94,6 +102,7 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
         now=now,
         not_by=row.not_by,
         barred=row.barred,
+        waits=await siblings.is_early(session, call, release),
     )
     fresh.level, fresh.extended = row.level, row.extended
     fresh.edited_by = row.edited_by if call.effective is not None else None

@@ -35,6 +35,7 @@ RUNG = "run.rung_again"
 RINGS = 3
 RING_AGAIN = timedelta(seconds=30)
 SLOWEST = 8
+THE_END = "the run's end"
 
 
 async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None:
@@ -138,17 +139,18 @@ async def _moved_at(session: AsyncSession, row: RunRow) -> datetime:
 async def _undone(
     session: AsyncSession, row: RunRow, set_now: Collection[str], *, now: datetime
 ) -> str | None:
-    query = select(CallRow).where(
+    waiting = select(CallRow).where(
         col(CallRow.run) == row.id, col(CallRow.status) == "open"
     )
-    open_calls = list((await session.execute(query)).scalars())
+    open_calls = list((await session.execute(waiting)).scalars())
     for call in open_calls:
         if not await _waits(session, row, call, open_calls, set_now, now=now):
             return f"{call.tool} of turn {call.turn}"
     busy = {(call.turn - 1) // TURNS_PER_STEP + 1 for call in open_calls}
-    steps = (
-        await session.execute(select(StepRow).where(col(StepRow.run) == row.id))
-    ).scalars()
+    query = select(StepRow).where(col(StepRow.run) == row.id)
+    steps = list((await session.execute(query)).scalars())
+    if not steps and row.status == "stopped":
+        return None if _stands(row.stopped_by, set_now, now=now) else THE_END
     for step in steps:
         is_open = step.output is None or step.held_by is not None
         if (
@@ -156,7 +158,7 @@ async def _undone(
             and step.step not in busy
             and not _stands(step.held_by, set_now, now=now)
         ):
-            return "the run's end" if step.output is not None else "its next turn"
+            return THE_END if step.output is not None else "its next turn"
     return None
 
 

@@ -169,6 +169,63 @@ async def test_a_crash_between_batches_loses_and_repeats_nothing(desk: Desk) -> 
     assert all(found.count("run.paused") == 1 for found in kinds)
 
 
+async def test_p03_a_run_that_is_paused_while_a_resume_is_under_way_stays_paused(
+    desk: Desk,
+) -> None:
+    ids = [await desk.start(customer=f"c{n}") for n in range(5)]
+    await _ask(desk, "pause", workflow="desk")
+    await _work(desk)
+    await _ask(desk, "resume", workflow="desk")
+    await many.work(desk.store, sizes=TWO)
+
+    row = await runs.pause(desk.store, ids[-1], by="amy", reason="this one is wrong")
+    await _work(desk)
+
+    assert row.paused_by == "amy"
+    assert (await desk.run(ids[-1])).paused_by == "amy"
+    assert [(await desk.run(one)).paused_by for one in ids[:-1]] == [None] * 4
+    assert "run.paused" in (await desk.audit(ids[-1]))[-1:]
+
+
+@pytest.mark.parametrize("first", ["pause", "resume"])
+async def test_p03_what_is_asked_first_is_done_first_though_somebody_holds_it(
+    desk: Desk, first: Verb
+) -> None:
+    """Two filters that overlap: what is asked last holds, whoever looks when."""
+    run = await desk.start()
+    await _ask(desk, "pause", customer="c1")
+    await _work(desk)
+    second: Verb = "resume" if first == "pause" else "pause"
+    held = await _ask(desk, first, workflow="desk")
+    await _ask(desk, second, tenant="default")
+
+    async with desk.store.write() as session:
+        await session.get(BulkRow, held.id, with_for_update=True)
+        if not desk.store.is_sqlite:
+            assert not await many.work(desk.store)
+    await _work(desk)
+
+    paused = (await desk.run(run)).paused_by
+    assert paused == ("lea" if second == "pause" else None)
+
+
+async def test_p09_a_cancel_that_is_stopped_leaves_no_run_half_cancelled(
+    desk: Desk,
+) -> None:
+    """Whoever looked at a run while it stood found it cancelled, and it is, whole."""
+    run = await desk.start()
+    await desk.draft(run, refund())
+    bulk = await _ask(desk, "cancel", workflow="desk")
+    async with desk.store.write() as session:
+        await runs.get(session, run, lock=True)
+
+    await many.stop(desk.store, bulk.id, by="lou", tenant=None)
+
+    assert (await desk.run(run)).cancel_reason == "look"
+    assert (await desk.approval(run)).status == "cancelled"
+    assert await _bells(desk, "cancel") == [run]
+
+
 async def _ask(desk: Desk, verb: Verb, **which: str) -> BulkRow:
     new = NewBulk(
         verb=verb, filter=Filter.model_validate(which), reason="look", by="lea"

@@ -313,6 +313,39 @@ async def test_p03_what_a_customer_writes_while_the_end_is_held_is_the_next_turn
     assert (await desk.run(run)).status not in ("handed_off", "completed")
 
 
+@pytest.mark.parametrize("hold", ["halt", "pause"])
+async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
+    desk: Desk, hold: str
+) -> None:
+    """Its author's code hands it off at once: only the run itself hears the bell."""
+    run = await desk.again()
+    await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
+    ending = Ending(outcome="handed_off", reason="not ours")
+    assert not await runs.finish(desk.store, run, ending)
+    await heard(desk)
+    await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
+
+    assert await doors(desk, run) == {run}
+    desk.clock.go_on(HOUR)
+    assert await doors(desk, run) == {run}
+    assert await runs.finish(desk.store, run, ending)
+    desk.clock.go_on(HOUR)
+    assert run not in await heard(desk)
+
+
+async def test_p09_a_held_end_that_nobody_rang_is_found(desk: Desk) -> None:
+    run = await desk.again()
+    await desk.switch("halt")
+    await runs.finish(desk.store, run, Ending(outcome="handed_off", reason="so"))
+    desk.clock.go_on(HOUR)
+    held = await unmoved.could_go_on(desk.store, run, still=HOUR / 2)
+    await _clear(desk, run)
+
+    found = await unmoved.could_go_on(desk.store, run, still=HOUR / 2)
+
+    assert (held, found) == (None, "the run's end")
+
+
 async def test_p03_what_is_disabled_ends_in_good_order(desk: Desk) -> None:
     run = await desk.start()
     await desk.switch("disable")

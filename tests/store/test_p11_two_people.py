@@ -258,6 +258,25 @@ async def test_p11_no_looser_switch_takes_its_place(
     )
 
 
+@pytest.mark.parametrize(
+    "named",
+    [{"tool": "find_order"}, {"corpus": "help"}, {"model": "openai/gpt-5"}],
+    ids=["tool", "corpus", "model"],
+)
+async def test_p11_what_is_disabled_by_name_is_not_let_go_by_a_wider_one(
+    scene: Scene, named: dict[str, str]
+) -> None:
+    """A tool that is disabled reads nothing, and a model is not asked: all is less."""
+    disabled = HALT.model_copy(update={"mode": "disable", "scope": Scope(**named)})
+    await switches.put(scene.store, disabled)
+
+    with pytest.raises(WouldLoosen, match="takes two"):
+        await switches.put(scene.store, disabled.model_copy(update={"scope": Scope()}))
+    await switches.put(
+        scene.store, disabled.model_copy(update={"mode": "halt", "scope": Scope()})
+    )
+
+
 async def test_p11_tightening_takes_one_step(scene: Scene) -> None:
     weak = HALT.model_copy(
         update={"mode": "require_approval", "until": BEGINNING + timedelta(hours=1)}

@@ -1,14 +1,24 @@
 """A message to the customer waits for the actions of its turn, and falls with them."""
 
-import pytest
+from typing import Any
 
+import pytest
+from pydantic import JsonValue
+
+from orchestrator import canonical
+from orchestrator.money import Money
 from orchestrator.policy import Rule
-from orchestrator.store import claiming
+from orchestrator.store import claiming, compensating, reopening, undo
 from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
+from orchestrator.store.reopening import Later
 from orchestrator.store.tables import ApprovalRow, CallRow
+from orchestrator.store.turns import DraftedCall
 from tests.store.desk import Desk, mail, note, person, refund
 
 MAIL = 1
+BOUNCED = Later(
+    how="reversed", words="It came back.", by="system", by_name="the statement"
+)
 
 
 async def test_a_mail_is_offered_once_what_it_speaks_of_is_done(desk: Desk) -> None:
@@ -193,6 +203,129 @@ async def test_a_run_whose_mail_waits_for_an_action_alone_is_not_waiting_for_peo
     await desk.draft(run, note(0), mail(MAIL))
 
     assert (await desk.run(run)).status == "running"
+
+
+@pytest.mark.parametrize(
+    ("when", "turn"), [("offered", 1), ("approved", 2), ("leased", 1)]
+)
+async def test_a_mail_is_void_at_once_when_what_it_speaks_of_fails_later(
+    desk: Desk, when: str, turn: int
+) -> None:
+    run = await desk.start()
+    key = await _refunded(desk, run, turn=turn)
+    place: dict[str, Any] = {"turn": turn, "index": 0 if turn == 2 else MAIL}
+    await desk.lease(run, **place)
+    if when != "offered":
+        await desk.decide(run)
+    grant = await desk.granted(run, **place) if when == "leased" else None
+
+    await reopening.reopen(desk.store, key, BOUNCED)
+
+    row, call = await _mail(desk, run), await desk.call(run, **place)
+    assert (row.status, call.status) == ("void", "void")
+    assert "refund" in (row.closed_because or "")
+    assert grant is None or not (await desk.begin(grant)).may_send
+    assert (await desk.lease(run, holder="h2", **place)).kind == "void"
+
+
+async def test_a_mail_that_is_being_sent_is_left_to_its_outcome(desk: Desk) -> None:
+    run = await desk.start()
+    key = await _refunded(desk, run)
+    await desk.lease(run, index=MAIL)
+    await desk.decide(run)
+    grant = await desk.send(run, index=MAIL)
+
+    await reopening.reopen(desk.store, key, BOUNCED)
+
+    assert (await desk.call(run, index=MAIL)).status == "open"
+    assert await desk.record(grant, "done") == "done"
+
+
+async def test_a_mail_that_was_drafted_after_it_failed_is_not_void(desk: Desk) -> None:
+    run = await desk.start()
+    key = await _refunded(desk, run)
+    await desk.lease(run, index=MAIL)
+    await reopening.reopen(desk.store, key, BOUNCED)
+
+    await desk.draft(run, mail(0), turn=2)
+
+    assert (await desk.approval(run)).status == "pending"
+    assert (await desk.lease(run, turn=2)).kind == "waiting"
+
+
+@pytest.mark.parametrize("when", ["offered", "leased"])
+async def test_a_mail_is_void_when_what_it_speaks_of_is_taken_back(
+    desk: Desk, when: str
+) -> None:
+    run = await desk.start()
+    await desk.draft(run, _payment(), mail(MAIL))
+    key = (await desk.do(run, preview="{}")).key
+    await desk.lease(run, index=MAIL)
+    if when == "leased":
+        await desk.decide(run)
+    grant = await desk.granted(run, index=MAIL) if when == "leased" else None
+
+    await _take_back(desk, key)
+
+    row = await _mail(desk, run)
+    call = await desk.call(run, index=MAIL)
+    assert (row.status, call.status) == ("void", "void")
+    assert "pay" in (row.closed_because or "")
+    assert grant is None or not (await desk.begin(grant)).may_send
+
+
+@pytest.mark.parametrize("decision", ["reject", "change"])
+async def test_an_undone_no_to_a_mail_that_waits_offers_it_no_sooner(
+    desk: Desk, decision: str
+) -> None:
+    run = await _drafted(desk)
+    row = await desk.answer(await _mail(desk, run), decision, "bob")
+    await desk.tamper(row, undo_until=row.answer_by)
+
+    fresh = await undo.undo(desk.store, person("bob"), row.id, "a slip")
+
+    assert fresh.status == "waiting"
+    with pytest.raises(WaitsForOthers):
+        await desk.answer(fresh, "approve")
+    await desk.decide(run)
+    await desk.do(run)
+    await desk.lease(run, index=MAIL)
+    assert (await _mail(desk, run)).status == "pending"
+
+
+async def _refunded(desk: Desk, run: str, *, turn: int = 1) -> str:
+    """Carry out a refund with a mail of the same turn or the next; return its key."""
+    await desk.draft(run, *([refund(), mail(MAIL)] if turn == 1 else [refund()]))
+    await desk.decide(run)
+    grant = await desk.do(run)
+    if turn > 1:
+        await desk.draft(run, mail(0), turn=turn)
+    return grant.key
+
+
+def _payment() -> DraftedCall:
+    amount: JsonValue = {"amount": 50_00, "currency": "USD"}
+    arguments: JsonValue = {"order_id": "o1", "amount": amount}
+    return DraftedCall(
+        index=0,
+        tool="pay",
+        provider_id="call_1",
+        arguments=canonical.text(arguments),
+        money=Money(50_00, "USD"),
+    )
+
+
+async def _take_back(desk: Desk, key: str) -> None:
+    row, _ = await compensating.ask(
+        desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
+    )
+    arguments = canonical.text({"order_id": "o1", "receipt": "r-1"})
+    drafted = DraftedCall(
+        index=0, tool="take_back", provider_id="compensate", arguments=arguments
+    )
+    await desk.draft(row.id, drafted)
+    await desk.decide(row.id)
+    await desk.do(row.id)
 
 
 async def _drafted(desk: Desk) -> str:
