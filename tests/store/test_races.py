@@ -1,10 +1,11 @@
 """Two at once: one outcome, and one clear answer to whoever was second.
 
-A thousand pairs each. What they meet at is made many at a time, by the functions that
+Hundreds of pairs each. What they meet at is made many at a time, by the functions that
 make it one at a time; the two of each pair are the product's own transactions.
 """
 
 import asyncio
+import os
 from collections import Counter
 from datetime import timedelta
 
@@ -25,7 +26,8 @@ from orchestrator.store.tables import (
 from orchestrator.store.undo import TooLate
 from tests.store.desk import FACTS, Desk, money_of, person, refund
 
-PAIRS = 1_000
+# As many as find a race that is there; KEYTURN_SEARCH=1 looks longer.
+PAIRS = 1_000 if os.environ.get("KEYTURN_SEARCH") else 300
 AT_ONCE = 10
 # So few that a busy machine has them within a transaction's time.
 SEEDED = 20
@@ -34,7 +36,7 @@ WINDOW = timedelta(seconds=10)
 pytestmark = pytest.mark.timeout(300)
 
 
-async def test_p09_a_thousand_pairs_of_decisions_have_one_outcome_each(
+async def test_p09_pairs_of_decisions_have_one_outcome_each(
     desk: Desk,
 ) -> None:
     rows = await _waiting(desk)
@@ -49,7 +51,7 @@ async def test_p09_a_thousand_pairs_of_decisions_have_one_outcome_each(
     assert len(await desk.rows(DecisionRow)) == PAIRS
 
 
-async def test_p09_a_thousand_pairs_of_undo_and_start_have_one_outcome_each(
+async def test_p09_pairs_of_undo_and_start_have_one_outcome_each(
     desk: Desk,
 ) -> None:
     """Each pair meets at the very end of the window, some before and some after it."""

@@ -74,6 +74,12 @@ async def _prepare(
 
 
 @pytest.fixture
+def tables_url(postgres_tables: str) -> str:
+    """The stricter database, which refuses more of what a value may be."""
+    return postgres_tables
+
+
+@pytest.fixture
 def served(tables_url: str) -> Iterator[Served]:
     """The application on a loop and a socket of its own."""
     headers, known, fields = asyncio.run(_prepare(tables_url))

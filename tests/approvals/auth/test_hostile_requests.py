@@ -30,6 +30,12 @@ HOSTILE = {
 
 
 @pytest.fixture
+def tables_url(postgres_tables: str) -> str:
+    """The stricter database, which refuses more of what a text may hold."""
+    return postgres_tables
+
+
+@pytest.fixture
 async def world(store: Store) -> World:
     return await estate.build(store)
 
