@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import httpx2
 
 from orchestrator.binding import new_key
+from tests.cli import warm
 from tests.servers.ports import free_port
 
 COMMAND = (sys.executable, "-P", "-m", "orchestrator.cli")
@@ -44,6 +46,11 @@ class Keyturn:
     folder: Path
 
     def __call__(self, *arguments: str, given: str = "") -> Said:
+        said = (self._warm if warm.is_warm(arguments) else self._cold)(arguments, given)
+        assert "Traceback" not in said.err, said.err
+        return said
+
+    def _cold(self, arguments: Sequence[str], given: str) -> Said:
         done = subprocess.run(
             [*COMMAND, *arguments],
             input=given,
@@ -53,8 +60,15 @@ class Keyturn:
             text=True,
             check=False,
         )
-        assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
+
+    def _warm(self, arguments: Sequence[str], given: str) -> Said:
+        with tempfile.TemporaryDirectory() as place:
+            files = [Path(place, name) for name in ("in", "out", "err")]
+            for file in files:
+                file.write_text(given if file.name == "in" else "")
+            status = warm.run(arguments, self._full(), self.folder, files)
+            return Said(status, files[1].read_text(), files[2].read_text())
 
     def but(self, **more: str) -> "Keyturn":
         """The same with other settings; an empty one is left out."""
