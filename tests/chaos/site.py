@@ -163,7 +163,9 @@ class Saboteur(threading.Thread):
     def stop(self) -> None:
         """Let the strike under way end, and strike no more."""
         self._over.set()
-        self.join(timeout=120)
+        # What it still starts would outlive the test.
+        self.join(timeout=2 * START_S)
+        assert not self.is_alive(), "the strike under way does not end"
         with suppress(httpx2.HTTPError):
             httpx2.delete(f"{self._site.shop}/faults", timeout=5)
 
