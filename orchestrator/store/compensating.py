@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 
 from orchestrator import canonical
 from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.status import COUNTED_EFFECTS, ENDED_RUNS
 from orchestrator.store import audit, releases, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Fitted, NewRun
@@ -42,7 +43,7 @@ async def ask(
 ) -> tuple[RunRow, bool]:
     """Return the run that compensates a done effect, and whether it is new.
 
-    At most one an effect, for ever. Raises `NoCompensation` where its tool declares
+    At most one an effect; another only where that one ended with nothing sent. Raises `NoCompensation` where its tool declares
     none, its contract does not grant it, or the effect is not done.
     """
     try:
@@ -50,7 +51,7 @@ async def ask(
             found = await of_effect(session, key)
             if found is not None:
                 return found, False
-            return await _start(session, store, key, (by, by_name, reason)), True
+            return await _begin(session, store, key, (by, by_name, reason))
     except IntegrityError:
         async with store.read() as session:
             found = await of_effect(session, key)
@@ -60,9 +61,35 @@ async def ask(
 
 
 async def of_effect(session: AsyncSession, key: str) -> RunRow | None:
-    """Return the run that compensates this effect, or None."""
-    query = select(RunRow).where(col(RunRow.compensates) == key)
+    """Return the run that compensates this effect, or may have, or None."""
+    run = await _latest(session, key)
+    if run is None or await _came_to_nothing(session, run):
+        return None
+    return run
+
+
+async def _latest(session: AsyncSession, key: str) -> RunRow | None:
+    query = select(RunRow).where(
+        col(RunRow.compensates) == key, col(RunRow.let_go_at).is_(None)
+    )
     return (await session.execute(query)).scalar_one_or_none()
+
+
+async def _came_to_nothing(session: AsyncSession, run: RunRow) -> bool:
+    """Tell whether a run ended and nothing of it was sent, or may have been.
+
+    Once it is so, it stays so: nothing of a run that has ended begins to be sent.
+    """
+    if run.status not in ENDED_RUNS:
+        return False
+    sent = select(EffectRow.key).where(
+        col(EffectRow.run) == run.id,
+        or_(
+            col(EffectRow.sending_at).is_not(None),
+            col(EffectRow.status).in_(COUNTED_EFFECTS),
+        ),
+    )
+    return (await session.execute(sent.limit(1))).first() is None
 
 
 async def load(store: Store, run: RunRow) -> Wanted:
@@ -114,15 +141,38 @@ def state(effect: EffectRow) -> str:
     return "reopened" if effect.reopened_at is not None else effect.status
 
 
-async def _start(
+async def _begin(
     session: AsyncSession, store: Store, key: str, asked: tuple[str, str, str]
-) -> RunRow:
-    by, by_name, reason = asked
+) -> tuple[RunRow, bool]:
+    """Begin a run in place of one that came to nothing; see `ask`."""
     effect = await session.get(EffectRow, key)
     if effect is None:
         raise NotFound(kind="effect", name=key)
+    # One asks at a time: whoever comes second finds the run of the first.
     first = await runs.get(session, effect.run, lock=True)
     await session.refresh(effect, with_for_update=True)
+    found = await of_effect(session, key)
+    if found is not None:
+        return found, False
+    dead = await _latest(session, key)
+    row = await _start(session, store, (effect, first), asked)
+    if dead is not None:
+        dead.let_go_at = row.created_at
+        await session.flush()
+    row.compensates = key
+    await session.flush()
+    return row, True
+
+
+async def _start(
+    session: AsyncSession,
+    store: Store,
+    taken: tuple[EffectRow, RunRow],
+    asked: tuple[str, str, str],
+) -> RunRow:
+    by, by_name, reason = asked
+    effect, first = taken
+    key = effect.key
     if state(effect) != "done":
         raise NoCompensation(
             f"Effect {key} is {state(effect)}; only what is known to be done is compensated."
@@ -145,7 +195,6 @@ async def _start(
     # The input fitted when the first run began, and no model reads it here.
     fitted = Fitted(release=name, text=first.input)
     row = await runs.insert(session, store, new, fitted)
-    row.compensates = key
     # Of whom it was done, whatever field a newer release takes for the customer's.
     row.customer, row.contact = first.customer, first.contact
     now = await store.now(session)
@@ -171,5 +220,4 @@ async def _start(
         ),
         at=now,
     )
-    await session.flush()
     return row

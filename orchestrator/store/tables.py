@@ -57,11 +57,13 @@ def _stamp() -> Any:  # noqa: ANN401 SQLModel fields are untyped
     return Field(default_factory=new_stamp, sa_column=column)
 
 
-def _where(name: str, *columns: str, condition: str) -> Index:
+def _where(name: str, *columns: str, condition: str, unique: bool = False) -> Index:
     """Return an index of the rows that fit: it is as large as what they are few of."""
     # A parameter proves nothing to a planner; queries write the condition as it is here.
     where = text(condition)
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+    return Index(
+        name, *columns, unique=unique, sqlite_where=where, postgresql_where=where
+    )
 
 
 STAMP_BITS = 31
@@ -74,6 +76,7 @@ WAITING = "status = 'pending'"
 TO_WARN = f"{WAITING} AND warned_at IS NULL"
 TO_FIND_OUT = "(status = 'unknown' OR reopened_at IS NOT NULL)"
 TAKES_BACK = "compensates IS NOT NULL"
+STILL_TAKES_BACK = f"{TAKES_BACK} AND let_go_at IS NULL"
 UNDER_WAY = "status IN ('leased', 'sending')"
 # Limits on money lock rows of the meters' table, too; they hold and use nothing.
 OF_A_RUN = "substr(scope, 1, 4) = 'run '"
@@ -115,6 +118,13 @@ class RunRow(SQLModel, table=True):
         _where("runs_held", "stopped_by", condition=HELD_RUN),
         _where("runs_paused", "id", condition=PAUSED_RUN),
         _where("runs_in_hands", "ended_at", "id", "tenant", condition=IN_HANDS),
+        _where("runs_that_take_back", "compensates", condition=TAKES_BACK),
+        _where(
+            "one_run_takes_back",
+            "compensates",
+            condition=STILL_TAKES_BACK,
+            unique=True,
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -139,8 +149,10 @@ class RunRow(SQLModel, table=True):
     handed_off: dict[str, Any] | None = _scrubbed()
     failure: str | None = _error()
     started_by: str | None = None
-    # The effect that the run takes back: at most one run an effect.
-    compensates: str | None = Field(default=None, unique=True)
+    # The effect that the run takes back: at most one run an effect, but those that ended
+    # with nothing sent, and were let go of when somebody asked again.
+    compensates: str | None = None
+    let_go_at: datetime | None = _time_or_none()
     created_at: datetime = _time(index=True)
     ended_at: datetime | None = _time_or_none()
     # When a person settled what was handed off; none again where it comes back.

@@ -55,7 +55,9 @@ async def test_effect_is_taken_back_by_an_approved_action_of_its_own(
     assert row.tokens == 0
 
 
-async def test_it_is_asked_for_once_whoever_asks(stage: Stage, order: str) -> None:
+async def test_it_is_asked_for_once_and_again_once_it_was_rejected(
+    stage: Stage, order: str
+) -> None:
     key = await paid(stage, order)
 
     rows = await asyncio.gather(
@@ -71,12 +73,16 @@ async def test_it_is_asked_for_once_whoever_asks(stage: Stage, order: str) -> No
         reason="no",
     )
     ended = await stage.engine.ended(run)
-    again = await ask(stage, key)
-
-    assert (again.id, ended.status) == (run, "handed_off")
+    assert ended.status == "handed_off"
     assert ended.handed_off is not None
     assert "was rejected" in ended.handed_off["reason"]
     assert stage.posts(run) == []
+
+    again = (await ask(stage, key)).id
+    await stage.engine.decide(await stage.engine.approval(again), "amy")
+    await stage.engine.ended(again)
+
+    assert stage.posts(again) == ["/taken-back"]
 
 
 async def test_only_what_is_done_and_can_be_taken_back_is(

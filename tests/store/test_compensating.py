@@ -13,11 +13,18 @@ from orchestrator.store.ledger import Grant
 from orchestrator.store.reopening import Later
 from orchestrator.store.runs import Ending
 from orchestrator.store.sending import Resolution
+from orchestrator.store.tables import RunRow
 from orchestrator.store.turns import DraftedCall
 from tests.store.desk import Desk
 
 BOUNCED = Later(
     how="failed", words="It never arrived.", by="system", by_name="the statement"
+)
+TAKE_BACK = DraftedCall(
+    index=0,
+    tool="take_back",
+    provider_id="compensate",
+    arguments=canonical.text({"order_id": "o1", "receipt": "r-1"}),
 )
 
 
@@ -43,11 +50,7 @@ async def asked(desk: Desk, key: str) -> str:
     row, _ = await compensating.ask(
         desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
     )
-    arguments = canonical.text({"order_id": "o1", "receipt": "r-1"})
-    drafted = DraftedCall(
-        index=0, tool="take_back", provider_id="compensate", arguments=arguments
-    )
-    await desk.draft(row.id, drafted)
+    await desk.draft(row.id, TAKE_BACK)
     await desk.decide(row.id, "amy")
     return row.id
 
@@ -83,6 +86,72 @@ async def test_what_stayed_after_all_is_taken_back(desk: Desk) -> None:
     await settled(desk, key, stayed=True)
 
     assert (await desk.lease(run)).kind == "leased"
+
+
+async def ask(desk: Desk, key: str) -> tuple[str, bool]:
+    """Ask for the payment to be taken back; return its run and whether it is new."""
+    row, is_new = await compensating.ask(
+        desk.store, key, by="lou", by_name="Lou", reason="It did stay."
+    )
+    return row.id, is_new
+
+
+async def over(desk: Desk, run: str) -> None:
+    ending = Ending(outcome="handed_off", reason="not taken back")
+    await runs.finish(desk.store, run, ending)
+
+
+async def test_p01_what_a_wrong_statement_voided_is_asked_for_again_once(
+    desk: Desk,
+) -> None:
+    key = (await paid(desk)).key
+    dead = await asked(desk, key)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    assert (await desk.lease(dead)).kind == "void"
+    await over(desk, dead)
+    await settled(desk, key, stayed=True)
+
+    again = await asyncio.gather(*(ask(desk, key) for _ in range(4)))
+
+    assert sum(is_new for _, is_new in again) == 1
+    [run] = {run for run, _ in again}
+    assert run != dead
+    rows = await desk.rows(RunRow, compensates=key)
+    assert {one.id for one in rows if one.let_go_at is None} == {run}
+    assert await asked(desk, key) == run
+    await desk.do(run)
+
+
+@pytest.mark.parametrize("how", ["rejected", "expired"])
+async def test_p08_what_was_not_approved_can_be_asked_for_again(
+    desk: Desk, how: str
+) -> None:
+    key = (await paid(desk)).key
+    dead, _ = await ask(desk, key)
+    await desk.draft(dead, TAKE_BACK)
+    if how == "rejected":
+        await desk.decide(dead, "amy", "reject")
+    else:
+        desk.clock.go_on(timedelta(days=30))
+        assert (await desk.lease(dead)).kind == "expired"
+    assert await ask(desk, key) == (dead, False)
+    await over(desk, dead)
+
+    run, is_new = await ask(desk, key)
+
+    assert (is_new, run == dead) == (True, False)
+
+
+@pytest.mark.parametrize("outcome", ["done", "unknown", "failed"])
+async def test_p02_what_was_sent_or_may_have_been_is_not_asked_for_again(
+    desk: Desk, outcome: str
+) -> None:
+    key = (await paid(desk)).key
+    run = await asked(desk, key)
+    await desk.record(await desk.send(run), outcome)
+    await over(desk, run)
+
+    assert await ask(desk, key) == (run, False)
 
 
 async def test_p14_it_acts_for_whom_it_was_done(desk: Desk) -> None:

@@ -362,6 +362,7 @@ def upgrade() -> None:
         sa.Column("failure", sa.String(), nullable=True),
         sa.Column("started_by", sa.String(), nullable=True),
         sa.Column("compensates", sa.String(), nullable=True),
+        sa.Column("let_go_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
@@ -375,10 +376,25 @@ def upgrade() -> None:
             ["releases.hash"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("compensates"),
         sa.UniqueConstraint("origin", "external_key"),
     )
     op.create_index(op.f("ix_runs_created_at"), "runs", ["created_at"], unique=False)
+    op.create_index(
+        "one_run_takes_back",
+        "runs",
+        ["compensates"],
+        unique=True,
+        sqlite_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
+    )
+    op.create_index(
+        "runs_that_take_back",
+        "runs",
+        ["compensates"],
+        unique=False,
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
+    )
     op.create_index("runs_by_customer", "runs", ["customer", "id"], unique=False)
     op.create_index("runs_by_status", "runs", ["status", "id"], unique=False)
     op.create_index("runs_by_tenant", "runs", ["tenant", "id"], unique=False)
@@ -1047,6 +1063,18 @@ def downgrade() -> None:
         postgresql_where=sa.text(
             "status IN ('queued', 'running', 'waiting', 'stopped')"
         ),
+    )
+    op.drop_index(
+        "runs_that_take_back",
+        table_name="runs",
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
+    )
+    op.drop_index(
+        "one_run_takes_back",
+        table_name="runs",
+        sqlite_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
     )
     op.drop_index(
         "runs_in_hands",
