@@ -4,9 +4,9 @@ The class of an exception alone does not say it: a tool that stumbles over an em
 answer has acted all the same, and one that broke off while it connected has not.
 """
 
-from orchestrator.connector import Deed, Deeds, Known, NotRead, NotSent
+from orchestrator.connector import Deed, Deeds, Known, NotKnown, NotRead, NotSent
 from orchestrator.store.ledger import Outcome
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo, ToolError
 
 # After these nobody may say that nothing was done.
 _MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})
@@ -44,12 +44,26 @@ def _after_acting(deed: Deed, error: Exception, words: str) -> Outcome:
     """
     if not deed.has_document:
         return Outcome(kind="done", words=f"It was done. {deed.words}".strip())
-    if isinstance(error, ToolError):
+    if isinstance(error, ToolError) and not _came_of_connector(error):
         # The tool read the answer: a service may say a no inside a success.
         return Outcome(kind="failed", words=words)
     return Outcome(
         kind="unknown", words=f"it was answered, and the tool cannot read that: {words}"
     )
+
+
+def _came_of_connector(error: BaseException | None) -> bool:
+    """Tell whether a no is another's than the answer's: of a read, or of a write before.
+
+    A tool may have put it into words of its own.
+    """
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, (ConnectorNo, NotRead, NotSent, NotKnown)):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _of_class(deed: Deed | None, error: Exception, words: str) -> Outcome:

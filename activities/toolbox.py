@@ -46,6 +46,10 @@ class ConnectorSource(Protocol):
         ...
 
 
+class NoLookUp(RuntimeError):
+    """A run's release has a look-up that this worker's code has not."""
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """The tools of a process with what they may reach."""
@@ -142,10 +146,15 @@ class Toolbox:
     async def reconcile(
         self, name: str, arguments: str, context: ToolContext
     ) -> dict[str, JsonValue] | None:
-        """Return the receipt that the tool's `reconcile` finds, or None."""
+        """Return the receipt that the tool's `reconcile` finds, or None.
+
+        Raises `NoLookUp` where this code has none: it then found out nothing.
+        """
         tool = self._tool(name)
         if tool.reconcile is None:
-            return None
+            raise NoLookUp(
+                f"{name} declares no reconcile any more, so nothing looks it up."
+            )
         found = await contained(tool.reconcile(self.parse(name, arguments), context))
         return await _dump(found, tool.output) if found is not None else None
 

@@ -38,6 +38,13 @@ class ToolError(KeyturnError):
     """A definite failure: nothing was changed, and the model is told these words."""
 
 
+class ConnectorNo(ToolError):
+    """A connector's own no: it speaks of what was asked of it, and of nothing before.
+
+    A tool that has written already knows no more by it of what it wrote.
+    """
+
+
 @dataclass(frozen=True)
 class DataClass:
     """Marks a field's kind of data: `Annotated[str, DataClass("pci")]`.

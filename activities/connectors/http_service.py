@@ -19,7 +19,7 @@ from orchestrator.connector import (
     header_value,
 )
 from orchestrator.errors import MalformedJson
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo
 
 # Answers of a service that could not tell.
 _NO_ANSWER = 500
@@ -48,7 +48,7 @@ class HttpReader:
             ) as response:
                 body = await _read_all(response)
         except http_answers.NO_ADDRESS as error:
-            raise ToolError(f"{path!r} cannot be asked for: {error}") from None
+            raise ConnectorNo(f"{path!r} cannot be asked for: {error}") from None
         except httpx2.HTTPError as error:
             raise NotRead(
                 f"{_host(self.base_url)} cannot be read: {_why(error)}"
@@ -103,7 +103,7 @@ class HttpWriter(HttpReader):
         host = _host(self.base_url)
         match deed.known:
             case Known.REFUSED:
-                raise ToolError(
+                raise ConnectorNo(
                     f"Nothing was sent: the address is none that can be asked: {error}"
                 ) from None
             case Known.MEND:
@@ -127,7 +127,7 @@ class HttpWriter(HttpReader):
             case Known.ACTED:
                 return await _document(body, deed)
             case Known.REFUSED:
-                raise ToolError(await _no(body, response))
+                raise ConnectorNo(await _no(body, response))
             case Known.NOT_SENT:
                 raise NotSent(f"{answered}: {await _no(body, response)}", answered=True)
             case Known.MEND:
@@ -169,7 +169,7 @@ async def _read_all(response: httpx2.Response) -> bytes:
     async for part in response.aiter_bytes():
         size += len(part)
         if size > LARGEST_ANSWER:
-            raise ToolError(
+            raise ConnectorNo(
                 f"{response.url.host} sent more than {LARGEST_ANSWER // 1024**2} MiB; "
                 "ask it for less at once."
             )
@@ -182,11 +182,11 @@ async def _read(response: httpx2.Response, body: bytes) -> JsonValue:
     if response.status_code >= _NO_ANSWER:
         raise NotRead(f"{host} answered {response.status_code}")
     if response.is_client_error:
-        raise ToolError(await _no(body, response))
+        raise ConnectorNo(await _no(body, response))
     try:
         return await canonical.parse_foreign_aside(body)
     except MalformedJson as error:
-        raise ToolError(f"{host} sent no usable JSON: {error}") from None
+        raise ConnectorNo(f"{host} sent no usable JSON: {error}") from None
 
 
 async def _body(response: httpx2.Response) -> bytes | None:

@@ -11,7 +11,7 @@ import aiosmtplib
 from activities.connectors.smtp_delivery import Delivery, Letter
 from activities.toolbox import Actor
 from orchestrator.connector import Known, Mail, mail_name
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SmtpMailer:
         try:
             message = self._message(mail)
         except ValueError as error:
-            raise ToolError(
+            raise ConnectorNo(
                 f"This mail cannot be written, so nothing was sent: {error}"
             ) from error
         # Exactly the contact, whatever a header's syntax makes of it (P14).
@@ -48,7 +48,7 @@ class SmtpMailer:
         message["To"] = self._contact()
         if [one.addr_spec for one in message["To"].addresses] != [self._contact()]:
             # `Mira:eve@x.example` is a group, with another's address in it.
-            raise ToolError(
+            raise ConnectorNo(
                 f"The address known for this customer, {self._contact()!r}, is not one "
                 "plain address, so nothing was sent."
             )
@@ -62,7 +62,7 @@ class SmtpMailer:
 
     def _contact(self) -> str:
         if not self.actor.contact:
-            raise ToolError(
+            raise ConnectorNo(
                 "This run knows no address of the customer, so nothing was sent."
             )
         return self.actor.contact

@@ -14,7 +14,7 @@ from aiosmtplib.protocol import normalize_message_line_endings
 from activities.connectors import smtp_answers, words
 from activities.connectors.smtp_answers import Stage
 from orchestrator.connector import Deed, Known, NotKnown, NotSent
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo
 
 START_INPUT = 354
 _LEADING_PERIOD = re.compile(rb"(?m)^\.")
@@ -140,7 +140,7 @@ class Delivery:
         self.deed.words = f"{stage}: {told}"
         match self.deed.known:
             case Known.REFUSED:
-                raise ToolError(
+                raise ConnectorNo(
                     f"The mail server refused {stage}, so nothing was sent: {told}"
                 ) from error
             case Known.MEND:

@@ -9,7 +9,7 @@ from activities.connectors.http_service import HttpReader, HttpWriter
 from activities.connectors.smtp import SmtpMailer
 from activities.toolbox import Actor
 from orchestrator.connector import Mailer, Reader, Writer
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class CallConnectors:
         """Return the mailer; refused outside `perform`."""
         key = self._key()
         if self.services.smtp_url is None:
-            raise ToolError("No mail server is configured; set KEYTURN_SMTP_URL.")
+            raise ConnectorNo("No mail server is configured; set KEYTURN_SMTP_URL.")
         return SmtpMailer(
             self.services.smtp_url, self.services.mail_from, self.actor, key
         )
@@ -65,7 +65,7 @@ class CallConnectors:
     def _url(self, service: str) -> str:
         urls = self.services.urls
         if service not in urls:
-            raise ToolError(
+            raise ConnectorNo(
                 f"No service {service!r} is configured; configured: "
                 f"{', '.join(sorted(urls)) or 'none'}. Set KEYTURN_SERVICES."
             )
@@ -73,7 +73,9 @@ class CallConnectors:
 
     def _key(self) -> str:
         if not self.services.may_write or self.actor.effect_key is None:
-            raise ToolError("Writing is possible in an effect alone; nothing was sent.")
+            raise ConnectorNo(
+                "Writing is possible in an effect alone; nothing was sent."
+            )
         return self.actor.effect_key
 
 

@@ -5,7 +5,19 @@ import pytest
 from activities import outcome
 from orchestrator.connector import Deed, Deeds, Known, NotKnown, NotRead, NotSent
 from orchestrator.store.ledger import Outcome
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo, ToolError
+
+
+def told(error: Exception) -> ToolError:
+    """A tool's own words for what it caught."""
+    try:
+        try:
+            raise error  # noqa: TRY301 as something that the tool calls
+        except Exception:  # noqa: BLE001 as a tool may catch it
+            raise ToolError("It did not work.") from None
+    except ToolError as own:
+        return own
+
 
 NO = ToolError("No.")
 DONE = Outcome(kind="done", words="{}")
@@ -29,6 +41,11 @@ RAISED: dict[str, tuple[list[Deed], Exception, str]] = {
     "204 and a tool that wants a document": ([EMPTY], NO, "done"),
     "document that the tool cannot read": ([ACTED], ValueError("id"), "unknown"),
     "document that says no": ([ACTED], NO, "failed"),
+    # A no that is not the answer's: of a read after it, of a mail to nobody.
+    "a read that is refused after a write": ([ACTED], ConnectorNo("404"), "unknown"),
+    "the same in the tool's own words": ([ACTED], told(ConnectorNo("x")), "unknown"),
+    "a broken read in the tool's own words": ([ACTED], told(NotRead("x")), "unknown"),
+    "first refused, second acted": ([REFUSED, ACTED], ConnectorNo("no"), "unknown"),
     # Two writes, of which one may have been done.
     "second refused": ([ACTED, REFUSED], NO, "unknown"),
     "second not sent": ([EMPTY, BEFORE], NotSent("away"), "unknown"),

@@ -1,6 +1,6 @@
 """P2: a look-up proves an absence only where it began once all had settled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pydantic import JsonValue
@@ -58,15 +58,19 @@ async def unknown(desk: Desk) -> str:
     return run
 
 
-async def look_up(desk: Desk, run: str, late: timedelta) -> ActResult:
-    tools = registry.load(("tests.apps.desk",)).tools
+async def look_up(
+    desk: Desk, run: str, late: timedelta, **changes: object
+) -> ActResult:
+    """Have the worker's code look it up, with these `changes` to its tool."""
+    tools = dict(registry.load(("tests.apps.desk",)).tools)
+    tools["pay"] = replace(tools["pay"], **changes)  # pyright: ignore[reportArgumentType] a test's own
     toolbox = Toolbox(tools=tools, connectors=SlowShop(desk, late))  # pyright: ignore[reportArgumentType] it reads alone
     perform = Perform(
         store=desk.store,
         verifier=desk.verifier,
         toolbox=toolbox,
         holder="w1",
-        guard=Guard(desk.store),
+        guard=Guard(desk.store, pauses_s=()),
     )
     wanted = CallInput(run=run, turn=1, index=0)
     return await ActivityEnvironment().run(perform, wanted)
@@ -90,3 +94,15 @@ async def test_p02_a_look_up_of_what_has_settled_proves_an_absence(
     desk.clock.go_on(timedelta(minutes=1))
 
     assert (await look_up(desk, run, late=timedelta(0))).kind == "failed"
+
+
+async def test_p02_code_that_lost_its_look_up_settles_nothing(desk: Desk) -> None:
+    """A run keeps its release, whose tool has a look-up; the worker is newer."""
+    run = await unknown(desk)
+    desk.clock.go_on(timedelta(minutes=1))
+
+    answer = await look_up(desk, run, late=timedelta(0), reconcile=None)
+
+    assert answer.kind == "unknown"
+    assert (await desk.effect(f"{run}:1.0.0")).status == "unknown"
+    assert (await desk.call(run)).status == "open"

@@ -6,16 +6,18 @@ from typing import Any
 import httpx2
 import pytest
 
+from activities import outcome
 from activities.connectors import words
 from activities.connectors.http_service import (
     LARGEST_ANSWER,
     HttpReader,
     HttpWriter,
 )
+from activities.connectors.smtp import SmtpMailer
 from activities.connectors.source import client
 from activities.toolbox import Actor
-from orchestrator.connector import Known, NotKnown, NotRead, NotSent
-from orchestrator.tool import ToolError
+from orchestrator.connector import Known, Mail, NotKnown, NotRead, NotSent
+from orchestrator.tool import ConnectorNo, ToolError
 from tests.activities.connectors.servers import CUT, answer, http_server
 
 HUGE = 653247040368672768
@@ -47,17 +49,17 @@ STATUSES: dict[int, tuple[type[Exception], Known]] = {
     300: (NotKnown, Known.NOT_KNOWN),
     302: (NotKnown, Known.NOT_KNOWN),
     303: (NotKnown, Known.NOT_KNOWN),
-    307: (ToolError, Known.REFUSED),
-    308: (ToolError, Known.REFUSED),
-    400: (ToolError, Known.REFUSED),
+    307: (ConnectorNo, Known.REFUSED),
+    308: (ConnectorNo, Known.REFUSED),
+    400: (ConnectorNo, Known.REFUSED),
     401: (NotSent, Known.MEND),
-    403: (ToolError, Known.REFUSED),
-    404: (ToolError, Known.REFUSED),
+    403: (ConnectorNo, Known.REFUSED),
+    404: (ConnectorNo, Known.REFUSED),
     407: (NotSent, Known.MEND),
     408: (NotKnown, Known.NOT_KNOWN),
-    409: (ToolError, Known.REFUSED),
+    409: (ConnectorNo, Known.REFUSED),
     421: (NotSent, Known.NOT_SENT),
-    422: (ToolError, Known.REFUSED),
+    422: (ConnectorNo, Known.REFUSED),
     425: (NotSent, Known.NOT_SENT),
     429: (NotSent, Known.NOT_SENT),
     500: (NotKnown, Known.NOT_KNOWN),
@@ -217,6 +219,32 @@ async def test_read_that_breaks_off_says_nothing_of_a_write() -> None:
                 await asked.get("/read")
 
     assert asked.actor.deeds.all == []
+
+
+async def test_p02_a_read_that_is_refused_after_a_write_does_not_say_it_failed() -> (
+    None
+):
+    paid, gone = answer(200, '{"id": "r1"}'), answer(404, '{"error": "no such page"}')
+    async with http_server(paid, gone) as heard, client() as shared:
+        asked = writer(f"http://127.0.0.1:{heard.port}", client=shared)
+        await asked.post("/refunds", {})
+        with pytest.raises(ToolError) as refused:
+            await asked.get("/refunds/r1")
+
+    found = outcome.of_error(asked.actor.deeds, refused.value)
+
+    assert (found.kind, "no such page" in found.words) == ("unknown", True)
+
+
+async def test_p02_a_mail_to_nobody_after_a_write_does_not_say_it_failed() -> None:
+    async with http_server(answer(200, '{"id": "r1"}')) as heard, client() as shared:
+        asked = writer(f"http://127.0.0.1:{heard.port}", client=shared)
+        await asked.post("/refunds", {})
+    mailer = SmtpMailer("smtp://127.0.0.1:1", "us@shop.example", asked.actor, "k")
+    with pytest.raises(ToolError) as nobody:
+        await mailer.send(Mail(subject="Refund", body="We refunded you."))
+
+    assert outcome.of_error(asked.actor.deeds, nobody.value).kind == "unknown"
 
 
 async def test_read_takes_64_bit_ids() -> None:

@@ -9,7 +9,7 @@ import pytest
 from activities.connectors.smtp import SmtpMailer
 from activities.toolbox import Actor
 from orchestrator.connector import Known, Mail, NotKnown, NotSent
-from orchestrator.tool import ToolError
+from orchestrator.tool import ConnectorNo
 from tests.activities.connectors.servers import CUT, SILENCE, smtp_server
 
 MAIL = Mail(subject="Your refund", body="Dear Ann,\n.hidden\n\nRegards")
@@ -30,7 +30,7 @@ async def known(asked: SmtpMailer) -> tuple[Exception | None, Known]:
     error: Exception | None = None
     try:
         await asked.send(MAIL)
-    except (ToolError, NotSent, NotKnown) as raised:
+    except (ConnectorNo, NotSent, NotKnown) as raised:
         error = raised
     [deed] = asked.actor.deeds.all
     return error, deed.known
@@ -71,7 +71,7 @@ TABLE: list[tuple[str, Mapping[str, str], Known]] = [
 ]
 RAISED = {
     Known.ACTED: type(None),
-    Known.REFUSED: ToolError,
+    Known.REFUSED: ConnectorNo,
     Known.NOT_SENT: NotSent,
     Known.MEND: NotSent,
     Known.NOT_KNOWN: NotKnown,
@@ -120,7 +120,7 @@ async def test_p02_address_that_the_server_cannot_take_was_not_sent_to(to: str) 
     async with smtp_server({"EHLO": "250 server"}) as heard:
         error, found = await known(mailer(heard.port, to))
 
-    assert (type(error), found) == (ToolError, Known.REFUSED)
+    assert (type(error), found) == (ConnectorNo, Known.REFUSED)
     assert "SMTPUTF8" in str(error)
     assert not [line for line in heard.all if line.startswith(("MAIL", "RCPT"))]
 
