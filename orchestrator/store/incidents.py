@@ -1,5 +1,6 @@
 """Incidents: what a person has to look into, until one says why it may be closed."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -12,7 +13,13 @@ from orchestrator import plain_text, scrub
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
-from orchestrator.store.tables import EffectRow, IncidentRow, PersonRow, RunRow
+from orchestrator.store.tables import (
+    ApprovalRow,
+    EffectRow,
+    IncidentRow,
+    PersonRow,
+    RunRow,
+)
 
 Severity = Literal["low", "high", "critical"]
 State = Literal["open", "closed"]
@@ -20,6 +27,7 @@ State = Literal["open", "closed"]
 LONGEST_TITLE = 300
 # Who closes incidents: as `approvals.auth.permissions` has it.
 CLOSERS = ("operator", "admin")
+SYSTEM = "system"
 
 
 class NewIncident(BaseModel):
@@ -80,7 +88,7 @@ async def add(
     now = await store.now(session)
     row = IncidentRow(
         **new.model_dump(exclude={"title", "named"}),
-        named=sorted({*new.named, *await _who_had_it_done(session, new)}),
+        named=sorted({*new.named, *await _who_had_it_done(session, new.detail)}),
         id=runs.new_id("in", now=now.timestamp()),
         title=scrub.text(new.title)[:LONGEST_TITLE],
         opened_by=by,
@@ -148,19 +156,21 @@ async def why_not_close(
     """Return why this person does not close an incident, or None where they may."""
     if row.severity != "critical":
         return None
-    why = _why_theirs(row, person)
+    # Whoever says later that its effect failed is not named in it yet.
+    about = {*row.named, *await _who_had_it_done(session, row.detail)}
+    why = _why_theirs(row, about, person)
     if why is None:
         account = await session.get(PersonRow, person, with_for_update={"read": True})
         why = _why_unfit(account, now=now)
     if why is None:
         return None
-    return f"{why} {await _who_may(session, row, now=now)}"
+    return f"{why} {await _who_may(session, row, about, now=now)}"
 
 
-def _why_theirs(row: IncidentRow, person: str) -> str | None:
+def _why_theirs(row: IncidentRow, about: set[str], person: str) -> str | None:
     if person == row.opened_by:
         return "You opened this critical incident: another person closes it."
-    if person in row.named:
+    if person in about:
         return "This critical incident is about you: another person closes it."
     return None
 
@@ -176,13 +186,15 @@ def _why_unfit(account: PersonRow | None, *, now: datetime) -> str | None:
     return None
 
 
-async def _who_may(session: AsyncSession, row: IncidentRow, *, now: datetime) -> str:
+async def _who_may(
+    session: AsyncSession, row: IncidentRow, about: set[str], *, now: datetime
+) -> str:
     """Return who else can close a critical incident, or how there comes to be somebody."""
     query = select(PersonRow).where(
         col(PersonRow.kind) == "person",
         col(PersonRow.role).in_(CLOSERS),
         col(PersonRow.disabled_at).is_(None),
-        col(PersonRow.id).not_in([row.opened_by, *row.named]),
+        col(PersonRow.id).not_in([row.opened_by, *about]),
     )
     fit = [
         one.name
@@ -200,15 +212,33 @@ async def _who_may(session: AsyncSession, row: IncidentRow, *, now: datetime) ->
     )
 
 
-async def _who_had_it_done(session: AsyncSession, new: NewIncident) -> set[str]:
-    """Return who approved the effect that an incident is about, or began its run."""
-    key = new.detail.get("effect")
+async def _who_had_it_done(
+    session: AsyncSession, detail: Mapping[str, JsonValue]
+) -> set[str]:
+    """Return whose doing the effect is that an incident is about, and what is said of it.
+
+    Who approved or edited it, began its run, recorded it, or reported that it failed.
+    """
+    key = detail.get("effect")
     effect = await session.get(EffectRow, key) if isinstance(key, str) else None
     if effect is None:
         return set()
     run = await session.get(RunRow, effect.run)
     began = run.started_by if run is not None else None
-    return {one for one in (*effect.approvers, effect.recorded_by, began) if one}
+    reported = (effect.later or {}).get("by")
+    edited = await _editors(session, effect)
+    found = {*effect.approvers, *edited, effect.recorded_by, began, reported}
+    return {one for one in found if one and one != SYSTEM}
+
+
+async def _editors(session: AsyncSession, effect: EffectRow) -> list[str | None]:
+    """Return who edited what was asked, whoever approved it then."""
+    query = select(ApprovalRow.edited_by).where(
+        col(ApprovalRow.run) == effect.run,
+        col(ApprovalRow.turn) == effect.turn,
+        col(ApprovalRow.index) == effect.index,
+    )
+    return list((await session.execute(query)).scalars())
 
 
 async def get(

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator import canonical
 from orchestrator.errors import InvalidValue, NotFound
-from orchestrator.store import alone, incidents, proposals
+from orchestrator.store import alone, incidents, proposals, reopening
 from orchestrator.store.incidents import IncidentClosed, MayNotClose, NewIncident
+from orchestrator.store.reopening import Later
 from orchestrator.store.tables import IncidentRow, PersonRow
 from orchestrator.store.tokens import NewToken
-from tests.store.desk import Desk, person
+from tests.store.desk import Desk, person, refund
 
 TWICE = NewIncident(
     severity="high",
@@ -141,6 +143,46 @@ async def test_an_alarm_about_an_effect_names_who_had_it_done(desk: Desk) -> Non
     row, _ = await incidents.open_once(desk.store, new, by="system")
 
     assert row.named == ["lea", "lou"]
+
+
+async def test_whoever_raised_an_action_by_an_edit_does_not_close_its_alarm(
+    desk: Desk,
+) -> None:
+    await operators(desk, "other")
+    run = await desk.start()
+    await desk.draft(run, refund(50_00))
+    more = canonical.parse(refund(60_00).arguments)
+    await desk.decide(run, "lea", arguments=more)
+    await desk.lease(run)
+    await desk.decide(run, "amy")
+    key = (await desk.do(run)).key
+    new = CRITICAL.model_copy(update={"detail": {"effect": key}})
+
+    row, _ = await incidents.open_once(desk.store, new, by="system")
+
+    assert "lea" not in (await desk.effect(key)).approvers
+    with pytest.raises(MayNotClose, match="about you"):
+        await close(desk, row, "lea")
+
+
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
+async def test_whoever_reported_that_it_failed_does_not_close_its_alarm(
+    desk: Desk, *, is_before: bool
+) -> None:
+    await operators(desk, "teller", "other")
+    key = (await desk.do(await desk.approved())).key
+    new = CRITICAL.model_copy(update={"detail": {"effect": key}})
+    said = Later(how="failed", words="No.", by="teller", by_name="Teller")
+
+    if is_before:
+        await reopening.reopen(desk.store, key, said)
+    row, _ = await incidents.open_once(desk.store, new, by="system")
+    if not is_before:
+        await reopening.reopen(desk.store, key, said)
+
+    with pytest.raises(MayNotClose, match=r"about you.* Ask Other"):
+        await close(desk, row, "teller")
+    assert (await close(desk, row, "other")).status == "closed"
 
 
 async def test_a_token_made_alone_for_a_person_is_an_alarm_that_names_them(
