@@ -22,6 +22,8 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow, RunRow, SwitchRow
 from orchestrator.switch import Scope, Switch, Target, is_looser
 
+SYSTEM = "system"
+RAN_OUT = "its time ran out"
 STOPPING = ("halt", "disable")
 # P3: a switch is set at once, or the operator is told that it is not.
 WAIT_S = 2.0
@@ -93,6 +95,7 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
         await store.raise_barrier(session)
         now = await store.now(session)
         await _check_replaced(session, switch, now=now)
+        await _note_ended(session, switch.id, now=now)
         # One that is set anew may no longer cover what it stopped before.
         await _ring_held(session, switch, now=now)
         await session.merge(
@@ -255,12 +258,27 @@ async def release_ended(store: Store) -> int:
             return 0
     async with store.write() as session:
         await store.raise_barrier(session)
+        now = await store.now(session)
         rung = 0
         for row in (await session.execute(query)).scalars():
-            row.cleared_at, row.cleared_by = now, "system"
-            row.clear_reason = "its time ran out"
+            _end(session, row, now=now)
             rung += len(await _ring_held(session, _switch(row), now=now))
         return rung
+
+
+async def _note_ended(session: AsyncSession, switch_id: str, *, now: datetime) -> None:
+    """Record that a switch ran out before another of its name takes its place."""
+    row = await session.get(SwitchRow, switch_id)
+    if row is not None and row.cleared_at is None and not _is_set(row, now):
+        _end(session, row, now=now)
+
+
+def _end(session: AsyncSession, row: SwitchRow, *, now: datetime) -> None:
+    """Record once that a switch holds no more, for its time ran out."""
+    row.cleared_at, row.cleared_by, row.clear_reason = now, SYSTEM, RAN_OUT
+    entry = _entry("switch.cleared", _switch(row), SYSTEM)
+    entry.payload["cleared_because"] = RAN_OUT
+    audit.record(session, entry, at=now)
 
 
 async def _sweep(

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.store import outbox, runs, steps, switches
-from orchestrator.store.tables import EffectRow, OutboxRow
+from orchestrator.store.tables import AuditRow, EffectRow, OutboxRow
 from tests.store.desk import Desk, note, refund
 
 MINUTE = timedelta(minutes=1)
@@ -123,6 +123,22 @@ async def test_p03_a_switch_that_ends_rings_by_the_sweep(desk: Desk) -> None:
     assert await switches.release_ended(desk.store) == 1
     assert run in await bells(desk)
     assert (await desk.lease(run)).grant is not None
+
+
+@pytest.mark.parametrize("is_set_anew", [False, True], ids=["swept", "set-anew"])
+async def test_p13_a_switch_that_ran_out_is_on_record_once(
+    desk: Desk, *, is_set_anew: bool
+) -> None:
+    await desk.switch("halt", until=desk.clock() + MINUTE)
+    desk.clock.go_on(MINUTE)
+    if is_set_anew:
+        await desk.switch("halt", tool="refund")
+
+    await asyncio.gather(*(switches.release_ended(desk.store) for _ in range(3)))
+
+    [row] = await desk.rows(AuditRow, kind="switch.cleared")
+    assert (row.actor, row.subject) == ("system", "s1")
+    assert "its time ran out" in row.payload
 
 
 async def test_p11_a_switch_set_anew_elsewhere_lets_nothing_go(desk: Desk) -> None:
