@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from orchestrator.errors import LimitExceeded
 from orchestrator.status import OPEN_EFFECTS
-from orchestrator.store import approvals, asking, moved, releases
+from orchestrator.store import approvals, asking, moved, releases, restoring
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import LEASE, Facts, Grant, LeaseAnswer
 from orchestrator.store.reach import Reach
@@ -31,7 +31,7 @@ class Granting:
         `busy` is what `busy` said before policy looked at what is done.
         """
         if busy is not None:
-            return await self.case.end("refused", busy)
+            return await self._refuse(busy)
         given = (
             await approvals.decisions(self.case.session, approval.id)
             if approval
@@ -43,8 +43,7 @@ class Granting:
                 self.case.session, self.case.store, fresh, await self._limits()
             )
         except LimitExceeded as error:
-            await self.case.close_open_approval("void", "a limit on money was reached")
-            return await self.case.end("refused", str(error))
+            return await self._refuse(str(error), "a limit on money was reached")
         row = self._lease_row(fresh)
         if approval is not None:
             approval.consumed_by = row.key
@@ -53,6 +52,14 @@ class Granting:
             "effect.leased", {"binding": row.binding, "approval": row.approval}
         )
         return granted(row)
+
+    async def _refuse(self, words: str, because: str | None = None) -> LeaseAnswer:
+        """End it with these words; where a person's edit is in the way, ask without it."""
+        back = await restoring.restore(self.case, words)
+        if back is not None:
+            return back
+        await self.case.close_open_approval("void", because or words)
+        return await self.case.end("refused", words)
 
     async def _limits(self) -> list[Sequence[moved.Limit]]:
         """Return the pinned limits and the live ones: each must leave room (P11)."""

@@ -3,6 +3,7 @@
 No work is lost with it: the editor's form is kept, and goes to the new approval.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from sqlmodel import col, select
@@ -46,13 +47,32 @@ async def _former(case: Case, edited: ApprovalRow) -> ApprovalRow | None:
             col(ApprovalRow.run) == edited.run,
             col(ApprovalRow.turn) == edited.turn,
             col(ApprovalRow.index) == edited.index,
-            col(ApprovalRow.revision) < edited.revision,
-            col(ApprovalRow.arguments) != edited.arguments,
+            col(ApprovalRow.revision) <= edited.revision,
         )
-        .order_by(col(ApprovalRow.revision).desc())
-        .limit(1)
+        .order_by(col(ApprovalRow.revision))
     )
-    return (await case.session.execute(query)).scalar_one_or_none()
+    asked = _replacing((await case.session.execute(query)).scalars())
+    before = [one for one in asked if one.arguments != edited.arguments]
+    return before[-1] if before else None
+
+
+def _replacing(revisions: Iterable[ApprovalRow]) -> list[ApprovalRow]:
+    """Return what was asked, each edit after what it replaced.
+
+    What is asked about again after an edit that could not be done stands where it stood:
+    else two edits of which neither can be done would give way to one another for ever.
+    """
+    asked: list[ApprovalRow] = []
+    for row in revisions:
+        same = (n for n, one in enumerate(asked) if _is_same(one, row))
+        del asked[next(same, len(asked)) :]
+        asked.append(row)
+    return asked
+
+
+def _is_same(one: ApprovalRow, other: ApprovalRow) -> bool:
+    """Tell whether both ask for the same person's arguments."""
+    return (one.arguments, one.edited_by) == (other.arguments, other.edited_by)
 
 
 async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:

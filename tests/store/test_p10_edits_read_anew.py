@@ -237,6 +237,66 @@ async def test_p10_what_was_drafted_and_is_denied_ends_however_often_it_was_edit
     assert (await desk.call(run)).status == "denied"
 
 
+async def test_p10_edits_of_edits_that_cannot_be_done_end_at_the_draft(
+    desk: Desk,
+) -> None:
+    """Each goes back to what it replaced, and never to what could not be done."""
+    run = await _drafted(desk)
+    await desk.decide(run, "amy", arguments=_asking(50_00, order="o2"))
+    await desk.lease(run)
+    await desk.decide(run, "bob", arguments=_asking(50_00, order="o3"))
+
+    asked = [
+        (await desk.give_up(run)).kind,
+        canonical.parse((await desk.approval(run, "pending")).arguments),
+        (await desk.give_up(run)).kind,
+        canonical.parse((await desk.approval(run, "pending")).arguments),
+    ]
+    last = await desk.give_up(run)
+
+    second, first = _asking(50_00, order="o2"), _asking(50_00)
+    assert asked == ["waiting", second, "waiting", first]
+    assert (last.kind, (await desk.call(run)).status) == ("failed", "failed")
+
+
+async def test_p10_an_edit_back_to_the_draft_that_cannot_be_done_loses_no_edit(
+    desk: Desk,
+) -> None:
+    run = await _drafted(desk)
+    await desk.decide(run, "amy", arguments=_asking(50_00, order="o2"))
+    await desk.lease(run)
+    await desk.decide(run, "bob", arguments=_asking(50_00))
+
+    await desk.give_up(run)
+
+    again = await desk.approval(run, "pending")
+    assert canonical.parse(again.arguments) == _asking(50_00, order="o2")
+
+
+@pytest.mark.parametrize("way", ["limit", "busy"])
+async def test_p10_an_edit_that_finds_no_room_loses_no_work(
+    desk: Desk, way: str
+) -> None:
+    """A limit has no room for it, or its other subject is not free."""
+    other = await desk.start()
+    await desk.draft(other, refund(450_00, order="o2"))
+    await desk.decide(other, "bob")
+    await desk.send(other)
+    run = await _drafted(desk)
+    edited = _asking(560_00) if way == "limit" else _asking(50_00, order="o2")
+    await desk.decide(run, "amy", arguments=edited)
+    await desk.lease(run)
+    for who in ("lea", "lou") if way == "limit" else ("bob",):
+        await desk.decide(run, who)
+
+    answer = await desk.lease(run, holder="h2")
+
+    again = await desk.approval(run, "pending")
+    assert (answer.kind, (await desk.call(run)).status) == ("waiting", "open")
+    assert canonical.parse(again.arguments) == _asking(50_00)
+    assert await desk.rows(EffectRow, run=run) == []
+
+
 async def test_p10_an_edit_taken_back_asks_for_what_was_drafted(desk: Desk) -> None:
     run = await _drafted(desk)
     row = await desk.decide(run, "amy", arguments=_asking(40_00))
