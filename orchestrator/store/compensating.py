@@ -145,6 +145,8 @@ async def _begin(
     session: AsyncSession, store: Store, key: str, asked: tuple[str, str, str]
 ) -> tuple[RunRow, bool]:
     """Begin a run in place of one that came to nothing; see `ask`."""
+    # Before any row is locked: `runs.insert` shares it too.
+    await store.share_barrier(session)
     effect = await session.get(EffectRow, key)
     if effect is None:
         raise NotFound(kind="effect", name=key)

@@ -30,7 +30,7 @@ from orchestrator.store import sqlite
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
 CLOSE_LOOK_S = 0.005
-# Held shared by whoever leases or sends, exclusively by a switch (P3).
+# Held shared by whoever leases, sends or begins a run, exclusively by a switch (P3).
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
 TURNS = 0x4B45
@@ -111,14 +111,26 @@ class Store:
         )
 
     async def share_barrier(self, session: AsyncSession) -> None:
-        """Take the lock that leasing and sending share; a switch waits for it."""
+        """Take the lock that leasing, sending and beginning share; switches wait."""
         if not self.is_sqlite:
             await session.execute(
                 text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": BARRIER}
             )
 
+    async def share_barrier_now(self, session: AsyncSession) -> datetime:
+        """Share the barrier and return the time, read once it is shared.
+
+        One statement: the target list is worked out from left to right.
+        """
+        if self.is_sqlite or self._clock is not None:
+            await self.share_barrier(session)
+            return await self.now(session)
+        both = text("SELECT pg_advisory_xact_lock_shared(:key), clock_timestamp()")
+        found = (await session.execute(both, {"key": BARRIER})).one()
+        return cast("datetime", found[1])
+
     async def raise_barrier(self, session: AsyncSession) -> None:
-        """Take the lock alone: nothing leases or begins to send until the commit."""
+        """Take the lock alone: nothing leases, sends or begins until the commit."""
         if not self.is_sqlite:
             await session.execute(
                 text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}

@@ -636,10 +636,14 @@ async def _fit(store: Store, new: NewRun) -> Fitted:
 async def insert(
     session: AsyncSession, store: Store, new: NewRun, fitted: Fitted
 ) -> RunRow:
-    """Add a run to this transaction; raises like `start`."""
+    """Add a run to this transaction; raises like `start`.
+
+    It shares the barrier: a switch or pause of many that is set finds the run, or is
+    found. Whoever has locked rows before has shared it before those.
+    """
+    now = await store.share_barrier_now(session)
     name, release = await releases.live(session, new.workflow)
     await tenants.check(session, new.tenant)
-    now = await store.now(session)
     await _refuse_held(session, new, now=now)
     if fitted.release != name:
         # Another release went live in between; it is rare, and takes what it takes.
