@@ -17,6 +17,7 @@ from activities.toolbox import Toolbox, told
 from orchestrator.binding import Verifier
 from orchestrator.connector import Deeds
 from orchestrator.errors import StoreUnavailable
+from orchestrator.status import EffectStatus
 from orchestrator.store import calls, failing, leasing, ledger, sending
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
@@ -33,6 +34,8 @@ OUTAGE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, *[10.0] * 15)
 # What fails for good and is left to a person is looked at again at times: the worker's
 # code may have been mended.
 LATER = timedelta(minutes=15)
+# So an effect stands when another attempt than the one that ends has its lease.
+TAKEN_OVER: frozenset[EffectStatus] = frozenset({"leased", "sending"})
 # Between the tries of a look-up whose service is away.
 LOOK_UP_PAUSE_S = 5.0
 
@@ -159,6 +162,9 @@ class Perform:
             return ActResult(kind="not_before", until=recorded.until)
         if recorded.status == "unknown":
             return await self._reconcile(view)
+        if recorded.status in TAKEN_OVER:
+            # Another attempt has it by now, and says what became of it.
+            raise again("TakenOver", 1.0)
         return ActResult.model_validate({"kind": recorded.status})
 
     async def _record(self, view: CallView, grant: Grant, found: Outcome) -> Recorded:

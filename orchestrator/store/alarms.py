@@ -1,4 +1,4 @@
-"""Telling operators that a connector cannot work until somebody mends it.
+"""Telling operators what an attempt's outcome has them mend, or look into.
 
 A login that is refused holds every mail: one incident says so while it is open, however
 many effects wait for it.
@@ -31,5 +31,28 @@ async def sound(
             "effect": effect.key,
             "run": effect.run,
         },
+    )
+    await incidents.add(session, store, new, by="system")
+
+
+async def acted_after_all(
+    session: AsyncSession, store: Store, effect: EffectRow
+) -> None:
+    """Open an incident in this transaction: what was settled as not done has a receipt.
+
+    Its subject and its money were free meanwhile.
+    """
+    new = NewIncident(
+        severity="critical",
+        title=f"Recorded as not done, and done: {effect.tool}",
+        source=f"receipt after failed:{effect.key}.{effect.attempt}",
+        detail={
+            "words": "A look-up or a person had recorded that it never happened, and "
+            "its own receipt came after. It counts as done from now on. Look whether "
+            "it was done once more since, and what the customer was told.",
+            "effect": effect.key,
+            "run": effect.run,
+        },
+        tenant=effect.tenant,
     )
     await incidents.add(session, store, new, by="system")

@@ -156,7 +156,10 @@ async def record(
             outbox.add(session, "wake", run.id, at=now)
         if outcome.kind == "not_sent":
             effect.put_off_since = effect.put_off_since or now
+        was = effect.status
         await _apply(session, run, effect, meant, now=now)
+        if was == "failed" and effect.status == "done":
+            await alarms.acted_after_all(session, store, effect)
         if first is not None and effect.status == "done":
             await siblings.void_untrue(session, first, now=now)
         effect.recorded_by = recorded_by or effect.recorded_by

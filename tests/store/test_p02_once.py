@@ -9,12 +9,12 @@ import pytest
 from orchestrator.binding import Verifier
 from orchestrator.policy import Rule
 from orchestrator.store import leasing, runs, sending
-from orchestrator.store.ledger import CallRef, Facts
+from orchestrator.store.ledger import CallRef, Facts, Outcome
 from orchestrator.store.reopening import NeedsAnother
 from orchestrator.store.runs import NewRun
 from orchestrator.store.sending import Resolution
 from orchestrator.store.siblings import WaitsForOthers
-from orchestrator.store.tables import EffectRow, OutboxRow, RunRow
+from orchestrator.store.tables import EffectRow, IncidentRow, OutboxRow, RunRow
 from tests.store.desk import (
     FACTS,
     WITHIN,
@@ -111,6 +111,27 @@ async def test_p02_a_late_receipt_confirms_and_rings(desk: Desk) -> None:
     assert status == "done"
     assert (await desk.call(run)).status == "done"
     assert len(await desk.rows(OutboxRow, run=run, kind="wake")) == before + 1
+
+
+@pytest.mark.parametrize("who", ["lea", "reconcile"])
+async def test_p02_a_receipt_for_what_was_said_not_to_have_happened_alarms(
+    desk: Desk, who: str
+) -> None:
+    """It may have been done once more since: people look before a customer does."""
+    run = await desk.approved()
+    grant = await desk.send(run)
+    desk.clock.go_on(LEASE_OVER)
+    await desk.lease(run, holder="h2")
+    absent = Outcome(kind="failed", words="not there")
+    await sending.record(desk.store, grant, absent, recorded_by=who)
+
+    said = [await desk.record(grant, "done"), await desk.record(grant, "done")]
+
+    [incident] = await desk.rows(IncidentRow)
+    assert said == ["done", "done"]
+    assert incident.severity == "critical"
+    assert incident.detail["effect"] == grant.key
+    assert set(incident.named) == {"amy", who}
 
 
 async def test_p02_an_unknown_effect_is_never_sent_again(desk: Desk) -> None:
