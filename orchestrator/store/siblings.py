@@ -3,21 +3,24 @@
 It is offered for approval once they are done. Where one of them ends otherwise, the
 message is void at once, and the model drafts it again: nobody writes "we refunded you"
 before the refund, or without it. So it is where what was done, in its turn or before,
-fails later or is taken back while the message still waits.
+fails later or is taken back, until its model was told so: in an earlier message's place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
+from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import KeyturnError
 from orchestrator.release import Release
 from orchestrator.status import OPEN_APPROVALS
 from orchestrator.store import asking, ledger, outbox, releases
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+
+_NOT_SENT = "This message was not sent: "
 
 
 class WaitsForOthers(KeyturnError):
@@ -103,39 +106,82 @@ async def why_untrue(
     if not speaks(release, call.tool):
         return None
     because = unlike_drafted(await of(session, call, release))
-    return because or await _undone_since(session, call)
+    return because or await undone(session, call)
 
 
-async def _undone_since(session: AsyncSession, call: CallRow) -> str | None:
-    """Return what was done, and failed or was taken back since a message was drafted."""
+async def undone(session: AsyncSession, call: CallRow) -> str | None:
+    """Return what was done, is so no longer, and a message's model was not told of.
+
+    When the message was drafted says nothing: its model may have read before what came
+    between. It was told where an earlier message of its step was void because of it.
+    """
     query = select(EffectRow).where(
         col(EffectRow.run) == call.run, col(EffectRow.turn) <= call.turn
     )
     rows = {one.key: one for one in (await session.execute(query)).scalars()}
-    for one in rows.values():
-        if _failed_since(one, call.created_at):
-            return f"{one.tool} of turn {one.turn} was done and failed later"
+    found = _failed_later(rows) + await _taken_back(session, rows)
+    told = await _told(session, call) if found else []
+    untold = [
+        words
+        for words, at in found
+        if not any(words in result and ended >= at for result, ended in told)
+    ]
+    return "; ".join(untold) or None
+
+
+def _failed_later(effects: Mapping[str, EffectRow]) -> list[tuple[str, datetime]]:
+    """Return what failed later, and since when."""
+    said = [(one, one.later) for one in effects.values() if one.later is not None]
+    return [
+        (
+            f"{_which(one)} was done and failed later",
+            datetime.fromisoformat(later["at"]),
+        )
+        for one, later in said
+        if later.get("stayed") is not True
+    ]
+
+
+async def _taken_back(
+    session: AsyncSession, effects: Mapping[str, EffectRow]
+) -> list[tuple[str, datetime]]:
+    """Return what was taken back, or may have been, and since when."""
     takes = aliased(EffectRow)
-    taken = (
-        select(RunRow.compensates)
+    query = (
+        select(RunRow.compensates, takes.sending_at)
         .join(takes, col(takes.run) == col(RunRow.id))
         .where(
-            col(RunRow.compensates).in_(rows),
-            col(takes.sending_at) > call.created_at,
+            col(RunRow.compensates).in_(effects),
+            col(takes.sending_at).is_not(None),
             col(takes.status) != "failed",
         )
     )
-    key = (await session.execute(taken.limit(1))).scalar_one_or_none()
-    if key is None:
-        return None
-    return f"{rows[key].tool} of turn {rows[key].turn} was taken back"
+    return [
+        (f"{_which(effects[key])} was taken back", at)
+        for key, at in (await session.execute(query)).all()
+        if key is not None and at is not None
+    ]
 
 
-def _failed_since(effect: EffectRow, since: datetime) -> bool:
-    said = effect.later
-    if said is None or said.get("stayed") is True:
-        return False
-    return datetime.fromisoformat(said["at"]) > since
+def _which(effect: EffectRow) -> str:
+    return f"{effect.tool} of turn {effect.turn} (its call {effect.index + 1})"
+
+
+async def _told(session: AsyncSession, call: CallRow) -> list[tuple[str, datetime]]:
+    """Return what a message's model had read of earlier messages that were not sent."""
+    begins = call.turn - (call.turn - 1) % TURNS_PER_STEP
+    query = select(CallRow.result, CallRow.ended_at).where(
+        col(CallRow.run) == call.run,
+        col(CallRow.turn) >= begins,
+        col(CallRow.turn) < call.turn,
+        col(CallRow.status) == "void",
+    )
+    rows = (await session.execute(query)).all()
+    return [
+        (result, at)
+        for result, at in rows
+        if result is not None and at is not None and result.startswith(_NOT_SENT)
+    ]
 
 
 def unlike_drafted(others: Sequence[CallRow]) -> str | None:
@@ -160,10 +206,7 @@ def not_done(tools: Sequence[str]) -> str:
 
 def void_words(because: str) -> str:
     """Return what the model reads of a message that was not sent."""
-    return (
-        f"This message was not sent: {because}. Write it again so that it says "
-        "only what was done."
-    )
+    return f"{_NOT_SENT}{because}. Write it again so that it says only what was done."
 
 
 async def void_messages(

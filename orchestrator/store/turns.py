@@ -246,6 +246,8 @@ class _Committing:
             return Gated(call.index, "read", last=False, until=None)
         others = await siblings.of(self._session, row, self._release) if last else []
         because = siblings.unlike_drafted(others)
+        if last and because is None:
+            because = await siblings.undone(self._session, row)
         if because is not None:
             # What it says is not so: it is not asked about, and the model is told.
             row.gate, words = "denied", siblings.void_words(because)

@@ -8,9 +8,10 @@ from pydantic import JsonValue
 from orchestrator import canonical
 from orchestrator.money import Money
 from orchestrator.policy import Rule
-from orchestrator.store import claiming, compensating, reopening, undo
+from orchestrator.store import claiming, compensating, reopening, sending, undo
 from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
 from orchestrator.store.reopening import Later
+from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import ApprovalRow, CallRow
 from orchestrator.store.turns import DraftedCall
 from tests.store.desk import Desk, mail, note, person, refund
@@ -241,7 +242,73 @@ async def test_a_mail_that_is_being_sent_is_left_to_its_outcome(desk: Desk) -> N
     assert await desk.record(grant, "done") == "done"
 
 
-async def test_a_mail_that_was_drafted_after_it_failed_is_not_void(desk: Desk) -> None:
+@pytest.mark.parametrize("is_settled", [False, True], ids=["reopened", "failed"])
+async def test_a_mail_whose_model_was_not_told_that_it_failed_is_void_however_late(
+    desk: Desk, *, is_settled: bool
+) -> None:
+    """The refund was all of its turn: nothing was void when it failed."""
+    run = await desk.start()
+    key = await _done(desk, run)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    if is_settled:
+        await _find_out(desk, key, stayed=False)
+
+    gated = await desk.draft(run, mail(0), turn=2)
+
+    call = await desk.call(run, 2)
+    assert ([one.gate for one in gated], call.status) == (["denied"], "void")
+    assert "refund of turn 1 (its call 1) was done and failed later" in (
+        call.result or ""
+    )
+    await desk.draft(run, mail(0), turn=3)
+    assert (await desk.approval(run)).status == "pending"
+    assert (await desk.lease(run, turn=3)).kind == "waiting"
+
+
+async def test_a_mail_after_what_stayed_done_after_all_is_offered(desk: Desk) -> None:
+    run = await desk.start()
+    key = await _done(desk, run)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    await _find_out(desk, key, stayed=True)
+
+    await desk.draft(run, mail(0), turn=2)
+
+    assert (await desk.approval(run)).status == "pending"
+
+
+async def test_to_be_told_that_one_failed_is_not_to_be_told_of_another(
+    desk: Desk,
+) -> None:
+    run = await desk.start()
+    first, second = await _done(desk, run), await _done(desk, run, turn=2, order="o2")
+    await reopening.reopen(desk.store, first, BOUNCED)
+    await desk.draft(run, mail(0), turn=3)
+
+    await reopening.reopen(desk.store, second, BOUNCED)
+    await desk.draft(run, mail(0), turn=4)
+
+    result = (await desk.call(run, 4)).result or ""
+    assert "refund of turn 2" in result
+    assert "refund of turn 1" not in result
+
+
+async def test_a_mail_after_what_was_taken_back_unknown_to_its_model_is_void(
+    desk: Desk,
+) -> None:
+    run = await desk.start()
+    await desk.draft(run, _payment())
+    await _take_back(desk, (await desk.do(run, preview="{}")).key)
+
+    await desk.draft(run, mail(0), turn=2)
+
+    assert "pay of turn 1 (its call 1) was taken back" in (
+        (await desk.call(run, 2)).result or ""
+    )
+
+
+async def test_a_mail_of_a_model_that_was_told_that_it_failed_is_offered(
+    desk: Desk,
+) -> None:
     run = await desk.start()
     key = await _refunded(desk, run)
     await desk.lease(run, index=MAIL)
@@ -301,6 +368,20 @@ async def _refunded(desk: Desk, run: str, *, turn: int = 1) -> str:
     if turn > 1:
         await desk.draft(run, mail(0), turn=turn)
     return grant.key
+
+
+async def _done(desk: Desk, run: str, *, turn: int = 1, order: str = "o1") -> str:
+    """Carry out a refund that is all of its turn; return its key."""
+    await desk.draft(run, refund(order=order), turn=turn)
+    await desk.decide(run)
+    return (await desk.do(run, turn=turn)).key
+
+
+async def _find_out(desk: Desk, key: str, *, stayed: bool) -> None:
+    found = Resolution(
+        happened=stayed, evidence="Ticket B-7", person="lea", person_name="Lea"
+    )
+    await sending.resolve(desk.store, key, found)
 
 
 def _payment() -> DraftedCall:
