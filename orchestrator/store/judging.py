@@ -115,20 +115,27 @@ class Judging:
         return (await self.case.session.execute(query.limit(1))).first() is not None
 
     async def _pending(self, approval: ApprovalRow, verdict: Verdict) -> LeaseAnswer:
-        is_late = approval.answer_by <= self.case.now
-        if is_late and not await asking.escalate(
+        if approval.binding is None:
+            if not await self._prepare(approval):
+                return await self._ask_again(approval, verdict, OTHER_FACTS)
+            self._give_time(approval)
+        elif approval.answer_by <= self.case.now and not await asking.escalate(
             self.case.session, approval, now=self.case.now
         ):
             self.case.close(approval, "expired", "nobody answered in time")
             return await self.case.end("expired", _expired_words(self.case.call.tool))
-        if approval.binding is None and not await self._prepare(approval):
-            return await self._ask_again(approval, verdict, OTHER_FACTS)
         if is_stricter(verdict, proof.asked(approval)):
             # P11: a stricter policy applies to what already waits.
             because = "the policy became stricter"
             return await self._ask_again(approval, verdict, because)
         self.case.run.status = "waiting"
         return LeaseAnswer(kind="waiting", until=approval.answer_by)
+
+    def _give_time(self, approval: ApprovalRow) -> None:
+        """Give people all of its time where it was over before they could answer."""
+        if approval.answer_by <= self.case.now:
+            approval.answer_by = self.case.now + proof.asked(approval).within
+            asking.warn_later(approval, now=self.case.now)
 
     async def _offer(self, approval: ApprovalRow) -> None:
         """Ask for what waited for its siblings: on the facts that they left."""

@@ -273,6 +273,34 @@ async def test_p10_an_edit_back_to_the_draft_that_cannot_be_done_loses_no_edit(
     assert canonical.parse(again.arguments) == _asking(50_00, order="o2")
 
 
+async def test_p10_an_edit_that_nobody_could_approve_does_not_run_out(
+    desk: Desk,
+) -> None:
+    """No worker read its facts in its time: people have all of it from then on."""
+    run = await _drafted(desk)
+    await desk.decide(run, "amy", arguments=_asking(90_00))
+    asked = await desk.approval(run, "pending")
+    given = asked.answer_by - asked.created_at
+    desk.clock.go_on(given * 2)
+
+    looked = await desk.lease(run)
+    row = await desk.decide(run, "bob")
+
+    assert (looked.kind, row.status) == ("waiting", "approved")
+    assert row.answer_by - desk.clock.at > given * 0.9
+    assert (await desk.lease(run)).kind == "leased"
+
+
+async def test_p10_an_edit_that_nobody_answers_runs_out(desk: Desk) -> None:
+    run = await _drafted(desk)
+    await desk.decide(run, "amy", arguments=_asking(90_00))
+    await desk.lease(run)
+    asked = await desk.approval(run, "pending")
+    desk.clock.go_on((asked.answer_by - asked.created_at) * 2)
+
+    assert (await desk.lease(run)).kind == "expired"
+
+
 @pytest.mark.parametrize("way", ["limit", "busy"])
 async def test_p10_an_edit_that_finds_no_room_loses_no_work(
     desk: Desk, way: str
