@@ -27,6 +27,7 @@ from orchestrator.tool import ToolError
 
 # A connector that takes longer has an outcome that only it knows: unknown.
 CONNECTOR_TIMEOUT = timedelta(seconds=10)
+STOOD_STILL = "the worker stood still before it sent, until its lease was nearly over"
 # How long a receipt waits for a store that is away; the activity has five minutes.
 RECORD_WITHIN = timedelta(minutes=4)
 # A service that facts are read from may be away for some minutes.
@@ -150,13 +151,15 @@ class Perform:
         )
 
     async def _send(self, view: CallView, grant: Grant, holder: str) -> ActResult:
+        # From before that look on: the lease outlives this, whatever freezes between.
+        until_s = _clock_s() + CONNECTOR_TIMEOUT.total_seconds()
         may = await sending.begin(
             self.store, grant, holder=holder, within=CONNECTOR_TIMEOUT
         )
         if not may.may_send:
             # Whatever took the lease is read from the ledger by the next attempt.
             raise ApplicationError("Not sent: the lease was lost.", type="LeaseLost")
-        found = await self._call(view, grant)
+        found = await self._call(view, grant, until_s=until_s)
         recorded = await self._record(view, grant, found)
         if recorded.until is not None:
             return ActResult(kind="not_before", until=recorded.until)
@@ -191,13 +194,15 @@ class Perform:
             lambda: sending.record(self.store, grant, found), within=RECORD_WITHIN
         )
 
-    async def _call(self, view: CallView, grant: Grant) -> Outcome:
+    async def _call(self, view: CallView, grant: Grant, *, until_s: float) -> Outcome:
+        if _clock_s() >= until_s:
+            return Outcome(kind="not_sent", words=STOOD_STILL)
         deeds, tool = Deeds(), view.call.tool
         context = self.toolbox.context(
             view.run, view.id, effect_key=grant.key, deeds=deeds
         )
         try:
-            async with asyncio.timeout(CONNECTOR_TIMEOUT.total_seconds()):
+            async with asyncio.timeout_at(until_s):
                 receipt = await self.toolbox.carry_out(tool, grant.arguments, context)
             words, receipt = await told(receipt, view.release, tool)
         except Exception as error:  # noqa: BLE001 what is known decides, whatever it was
@@ -247,6 +252,10 @@ class Perform:
 
 def _ref(wanted: CallInput) -> CallRef:
     return CallRef(run=wanted.run, turn=wanted.turn, index=wanted.index)
+
+
+def _clock_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _later() -> datetime:
