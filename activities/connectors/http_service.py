@@ -69,9 +69,10 @@ class HttpWriter(HttpReader):
         Raises `ToolError` where it says a definite no, `NotSent` where nothing was done
         and it may be tried again, and `NotKnown`.
         """
+        content = _written(body, path)
         deed = self.actor.deeds.begin()
         try:
-            response = await self._send(path, body, deed)
+            response = await self._send(path, content, deed)
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeEncodeError) as error:
             deed.known = http_answers.known_of_error(error, deed.known)
             self._broken(deed, error)
@@ -80,11 +81,11 @@ class HttpWriter(HttpReader):
         finally:
             await response.aclose()
 
-    async def _send(self, path: str, body: JsonValue, deed: Deed) -> httpx2.Response:
+    async def _send(self, path: str, content: bytes, deed: Deed) -> httpx2.Response:
         request = self.client.build_request(
             "POST",
             self.base_url + path,
-            content=canonical.encode(body),
+            content=content,
             headers=self._headers(),
             extensions={"trace": _Watch(deed)},
         )
@@ -152,6 +153,16 @@ class _Watch:
             self.deed.known = Known.NOT_SENT
         elif event.endswith("send_request_headers.started"):
             self.deed.known = Known.NOT_KNOWN
+
+
+def _written(body: JsonValue, path: str) -> bytes:
+    """Return the document of a write; raises `ConnectorNo` where it is no JSON."""
+    try:
+        return canonical.encode(body)
+    except (MalformedJson, TypeError) as error:
+        raise ConnectorNo(
+            f"What was to be sent to {path!r} cannot be sent: {error}"
+        ) from None
 
 
 def headers(actor: Actor) -> dict[str, str]:

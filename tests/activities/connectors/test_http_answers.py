@@ -236,6 +236,16 @@ async def test_p02_a_read_that_is_refused_after_a_write_does_not_say_it_failed()
     assert (found.kind, "no such page" in found.words) == ("unknown", True)
 
 
+@pytest.mark.parametrize("value", [float("nan"), HUGE, object()])
+async def test_p02_a_document_that_cannot_be_written_was_not_sent(value: Any) -> None:
+    asked = writer("http://127.0.0.1:1")
+
+    with pytest.raises(ToolError, match="cannot be sent") as refused:
+        await asked.post("/refunds", {"a": value})
+
+    assert outcome.of_error(asked.actor.deeds, refused.value).kind == "failed"
+
+
 async def test_p02_a_mail_to_nobody_after_a_write_does_not_say_it_failed() -> None:
     async with http_server(answer(200, '{"id": "r1"}')) as heard, client() as shared:
         asked = writer(f"http://127.0.0.1:{heard.port}", client=shared)
