@@ -128,7 +128,9 @@ def play(
 
         for order, run in runs.items():
             [effect] = of_run(installed, run)
-            assert REFUSALS[order][1] in effect["error"]
+            # What a provider said is for operators; an agent reads where to ask.
+            assert f"reference {run}" in effect["error"]
+            assert REFUSALS[order][1] not in effect["error"]
             assert len(provider.seen[order]) == 2
             assert len(set(provider.seen[order])) == 1
         until(lambda: {r.status for r in installed.runs()} == {"waiting"})
