@@ -83,8 +83,8 @@ class RaiseBudget(BaseModel):
 
     scope: Line = Field(description="As `GET /budgets` and `stopped_by` name it")
     usd: Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)] | None = None
-    tokens: Annotated[int, Field(gt=0, le=MOST)] | None = None
-    turns: Annotated[int, Field(gt=0, le=MOST)] | None = None
+    tokens: Annotated[int, Field(gt=0, le=MOST, strict=True)] | None = None
+    turns: Annotated[int, Field(gt=0, le=MOST, strict=True)] | None = None
     reason: Reason
 
 

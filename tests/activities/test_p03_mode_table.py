@@ -178,9 +178,13 @@ async def _starts(scene: Scene) -> None:
 async def _is_cut_off(scene: Scene) -> None:
     run = await scene.desk.start()
 
+    never = asyncio.Event()
+
     async def meanwhile() -> None:
-        await scene.put()
-        await asyncio.sleep(60)
+        # Where another target is left, that one answers.
+        if len(scene.asked) == 1:
+            await scene.put()
+            await never.wait()
 
     for one in scene.providers.values():
         one.meanwhile = meanwhile
