@@ -1,6 +1,7 @@
 """What went wrong, as HTTP says it (RFC 9457): the one place that maps errors."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -52,7 +53,7 @@ from orchestrator.store.reopening import NeedsAnother, NotDone
 from orchestrator.store.runs import ExternalIdReused, NotStarted, RunEnded
 from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.second_person import NeedsSecondPerson
-from orchestrator.store.sending import NotUnknown
+from orchestrator.store.sending import NotSettled, NotUnknown
 from orchestrator.store.sources import SourceTaken
 from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tenants import TenantDeclared
@@ -116,6 +117,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     TenantDeclared: 409,
     HoldsNothing: 409,
     NotUnknown: 409,
+    NotSettled: 409,
     NotDone: 409,
     NoLookUp: 409,
     NoCompensation: 409,
@@ -206,13 +208,11 @@ def _members(  # noqa: PLR0911 one for each condition
                 "decided_by": decided_by,
             }
         case Claimed():
-            # As the approval's own body writes it.
-            until = error.until.isoformat() if error.until else ""
             return {
                 "approval": error.approval,
                 "claimed_by": error.claimed_by,
                 "claimed_name": error.claimed_name,
-                "claim_until": until.replace("+00:00", "Z"),
+                "claim_until": _written(error.until) if error.until else "",
             }
         case WaitsForOthers():
             waits_for: list[JsonValue] = list(error.waits_for)
@@ -221,13 +221,26 @@ def _members(  # noqa: PLR0911 one for each condition
             return {"run": error.run, "state": error.status}
         case ProposalClosed():
             return {"proposal": error.proposal, "state": error.state}
-        case NotUnknown() | NotDone():
-            return {"effect": error.key, "state": error.status}
         case NotFound():
             known: list[JsonValue] = list(error.known)
             return {"kind": error.kind, "known": known}
         case _:
+            return _of_effect(error)
+
+
+def _of_effect(error: KeyturnError) -> dict[str, JsonValue]:
+    match error:
+        case NotUnknown() | NotDone():
+            return {"effect": error.key, "state": error.status}
+        case NotSettled():
+            return {"effect": error.key, "until": _written(error.until)}
+        case _:
             return {}
+
+
+def _written(at: datetime) -> str:
+    """Return a time as the bodies of answers write it."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _words(error: KeyturnError) -> str:

@@ -98,6 +98,9 @@ async def record_outcome(
 ) -> Effect:
     """Record whether an unknown effect happened; its run goes on from that.
 
+    409 where it is said never to have happened while its request may still be carried
+    out; `until` says how long.
+
     Of an effect that was reopened: whether it stayed done. Not by whoever reopened it.
     """
     async with parts.store.read() as session:

@@ -28,7 +28,7 @@ from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.ledger_view import Place
 from orchestrator.store.lookups import NoLookUp
 from orchestrator.store.reopening import Later, NeedsAnother, NotDone
-from orchestrator.store.sending import NotUnknown, Resolution
+from orchestrator.store.sending import NotSettled, NotUnknown, Resolution
 from orchestrator.store.tables import EffectRow
 
 router = APIRouter(route_class=PageRoute)
@@ -104,7 +104,7 @@ async def record(
         row = await sending.resolve(store, key, found)
     except NeedsAnother as error:
         return await _show(page, key, problem=str(error), status=403)
-    except NotUnknown as error:
+    except (NotUnknown, NotSettled) as error:
         return await _show(page, key, problem=str(error), status=409)
     page.parts.deliver_soon(row.run)
     return RedirectResponse(f"/effects/{key}?done=recorded", status_code=303)

@@ -227,8 +227,12 @@ async def absent_until(store: Store, key: str) -> datetime | None:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
-        settled = effect.lease_until + SETTLED
-        return settled if settled > await store.now(session) else None
+        return _unsettled_until(effect, now=await store.now(session))
+
+
+def _unsettled_until(effect: EffectRow, *, now: datetime) -> datetime | None:
+    settled = effect.lease_until + SETTLED
+    return settled if settled > now else None
 
 
 class Resolution(BaseModel):
@@ -245,8 +249,9 @@ class Resolution(BaseModel):
 async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
     """Record what really happened to an unknown effect, and ring its run.
 
-    Of one that failed later: whether it stayed done. Raises `NotUnknown`, or
-    `NeedsAnother` where whoever had it done says that it never happened.
+    Of one that failed later: whether it stayed done. Raises `NotUnknown`, `NotSettled`
+    where it may still happen and is said never to have, or `NeedsAnother` where whoever
+    had it done says so.
     """
     async with store.write() as session:
         effect = await session.get(EffectRow, key)
@@ -266,6 +271,9 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
+        until = _unsettled_until(effect, now=now)
+        if until is not None and not found.happened:
+            raise NotSettled(key, until)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
         await _apply(session, run, effect, Meaning(kind=kind, words=words), now=now)
@@ -301,6 +309,20 @@ def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:
             f"You approved {effect.key}, or it is of your own run; that it never "
             "happened, or did not stay, lets it be done again and is recorded by "
             "somebody else. Give them your evidence."
+        )
+
+
+class NotSettled(KeyturnError):
+    """Nobody can know yet that an effect never happened: it may still do so."""
+
+    def __init__(self, key: str, until: datetime) -> None:
+        """Name the effect, and until when it may still be carried out."""
+        self.key = key
+        self.until = until
+        super().__init__(
+            f"Nothing was recorded: the request of {key} may still be carried out until "
+            f"{until:%H:%M:%S} UTC. Look again after that, and record then that it "
+            "never happened. That it did happen can be recorded at once."
         )
 
 

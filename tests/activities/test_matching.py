@@ -223,6 +223,7 @@ async def test_person_who_recorded_wrongly_is_found_out(
     lie = sending.Resolution(
         happened=False, evidence="I looked.", person="lea", person_name="Lea"
     )
+    desk.clock.go_on(timedelta(minutes=1))
     await sending.resolve(desk.store, grant.key, lie)
     desk.clock.go_on(timedelta(hours=1))
 

@@ -109,6 +109,7 @@ async def test_p02_refusal_of_a_later_attempt_is_settled_by_a_person(
     run = await keyed.approved()
     grant = await second(keyed, run)
     await keyed.record(grant, "failed", "409")
+    keyed.clock.go_on(timedelta(minutes=1))
     found = Resolution(
         happened=False, evidence="books", person="lea", person_name="Lea"
     )

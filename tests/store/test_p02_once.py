@@ -31,6 +31,7 @@ WINDOW = timedelta(hours=1)
 HAPPENED = Resolution(
     happened=True, evidence="bank statement", person="lea", person_name="Lea"
 )
+NEVER = HAPPENED.model_copy(update={"happened": False})
 
 
 @pytest.fixture
@@ -164,12 +165,32 @@ async def test_p02_a_receipt_that_contradicts_a_person_is_kept(desk: Desk) -> No
     run = await desk.approved()
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "cut")
-    never = HAPPENED.model_copy(update={"happened": False})
-    await sending.resolve(desk.store, grant.key, never)
+    desk.clock.go_on(timedelta(minutes=1))
+    await sending.resolve(desk.store, grant.key, NEVER)
 
     await desk.record(grant, "done")
 
     assert (await desk.effect(grant.key)).status == "done"
+
+
+async def test_p02_nobody_says_that_it_never_happened_while_it_may_yet(
+    desk: Desk,
+) -> None:
+    """A provider may go on with what timed out: its books show nothing so far."""
+    grant = await desk.send(await desk.approved())
+    await desk.record(grant, "unknown", "time-out")
+    lease_until = (await desk.effect(grant.key)).lease_until
+    over = lease_until + sending.SETTLED
+
+    for at in (desk.clock.at, over - timedelta(seconds=1)):
+        desk.clock.at = at
+        with pytest.raises(sending.NotSettled, match="may still be carried out"):
+            await sending.resolve(desk.store, grant.key, NEVER)
+    held = await desk.effect(grant.key)
+    desk.clock.at = over
+    freed = await sending.resolve(desk.store, grant.key, NEVER)
+
+    assert (held.status, held.recorded_by, freed.status) == ("unknown", None, "failed")
 
 
 async def test_p02_not_sent_is_tried_again_at_once(desk: Desk) -> None:
@@ -577,7 +598,8 @@ async def test_p02_whoever_wanted_it_does_not_say_that_it_never_happened(
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "time-out")
     person = {"approver": "amy", "starter": "lea", "customer": "lou"}[who]
-    absent = HAPPENED.model_copy(update={"happened": False, "person": person})
+    absent = NEVER.model_copy(update={"person": person})
+    desk.clock.go_on(timedelta(minutes=1))
 
     with pytest.raises(NeedsAnother, match="somebody else"):
         await sending.resolve(desk.store, grant.key, absent)

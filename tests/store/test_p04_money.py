@@ -235,6 +235,7 @@ async def test_p04_an_outcome_frees_money_that_did_not_move(open_hand: Desk) -> 
     await open_hand.draft(run, refund(80_00))
     grant = await open_hand.send(run)
     await open_hand.record(grant, "unknown", "cut")
+    open_hand.clock.go_on(timedelta(minutes=1))
     never = Resolution(happened=False, evidence="none", person="l", person_name="L")
     await sending.resolve(open_hand.store, grant.key, never)
     other = await open_hand.start(customer="c2")

@@ -9,7 +9,7 @@ from sqlmodel import select
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Ending
-from orchestrator.store.tables import OutboxRow
+from orchestrator.store.tables import EffectRow, OutboxRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -51,6 +51,25 @@ async def test_later_failure_comes_back_and_is_settled_by_another(
     handed = (await http.get(f"/api/v1/runs/{run}", headers=lea)).json()
     assert handed["status"] == "handed_off"
     assert handed["handed_off"]["was"] == "completed"
+
+
+async def test_what_may_still_be_carried_out_is_not_said_never_to_have_been(
+    http: httpx2.AsyncClient, desk: Desk, store: Store, people: People
+) -> None:
+    lea = await people.token("lea", role="lead")
+    url = await made(desk, "unknown")
+    async with store.write() as session:
+        row = await session.get(EffectRow, url.rpartition("/")[2])
+        assert row is not None
+        row.lease_until = await store.now(session)
+
+    early = await http.post(f"{url}:record", headers=lea, json=NO)
+    shown = await http.get(url, headers=lea)
+
+    assert early.status_code == 409
+    assert "may still be carried out until" in early.json()["detail"]
+    assert early.json()["until"].endswith("Z")
+    assert shown.json()["status"] == "unknown"
 
 
 @pytest.mark.parametrize(

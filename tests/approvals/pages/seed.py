@@ -360,7 +360,7 @@ async def _earlier_effect(  # noqa: PLR0917 an effect's own fields
             amount=amount,
             currency="USD",
             holder="test",
-            lease_until=now,
+            lease_until=now - timedelta(days=2),
             error="the connection was cut after the request was sent"
             if status == "unknown"
             else None,
