@@ -61,6 +61,14 @@ class Needs(BaseModel):
     turns: int = 0
 
 
+def in_words(unit: str, count: int) -> str:
+    """Return so many `tokens`, `turns` or `cost_microusd` as people read them."""
+    if unit != "cost_microusd":
+        return f"{count:,} {unit}"
+    whole, _, rest = f"{Decimal(count) / 1_000_000:,.6f}".partition(".")
+    return f"{whole}.{rest.rstrip('0'):0<2} USD"
+
+
 def microusd(dollars: Decimal) -> int:
     """Return dollars as whole micro-dollars."""
     return int(dollars * 1_000_000)

@@ -115,15 +115,11 @@ class NotFound(KeyturnError):
 class BudgetExceeded(KeyturnError):
     """A model call's worst case does not fit what is left of a budget."""
 
-    def __init__(self, *, scope: str, unit: str, needed: int, left: int) -> None:
-        """Name the scope and how many units were needed and left."""
+    def __init__(self, *, scope: str, needed: str, left: str) -> None:
+        """Name the scope, and in words what was needed and is left."""
         self.scope = scope
-        self.unit = unit
-        self.needed = needed
-        self.left = left
         super().__init__(
-            f"The budget of {scope} has {left} {unit} left, but this model call may "
-            f"need {needed}."
+            f"The budget of {scope} has {left} left, but this model call may need {needed}."
         )
 
 

@@ -43,8 +43,9 @@ async def ask(
 ) -> tuple[RunRow, bool]:
     """Return the run that compensates a done effect, and whether it is new.
 
-    At most one an effect; another only where that one ended with nothing sent. Raises `NoCompensation` where its tool declares
-    none, its contract does not grant it, or the effect is not done.
+    At most one an effect; another only where that one ended with nothing sent. Raises
+    `NoCompensation` where its tool declares none, its contract does not grant it, or
+    the effect is not done.
     """
     try:
         async with store.write() as session:

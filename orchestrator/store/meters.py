@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select, update
 
-from orchestrator.budget import Budget, Needs, microusd
+from orchestrator.budget import Budget, Needs, in_words, microusd
 from orchestrator.errors import BudgetExceeded
 from orchestrator.store import audit, counters, open_rows, runs
 from orchestrator.store.engine import Store
@@ -472,7 +472,7 @@ def _check_room(scope: str, bound: Bounds, meter: MeterRow, want: Reservation) -
     for unit, limit, taken, needed in (
         ("tokens", bound.tokens, meter.held_tokens + meter.used_tokens, want.tokens),
         (
-            "micro-dollars",
+            "cost_microusd",
             bound.cost_microusd,
             meter.held_microusd + meter.used_microusd,
             want.cost_microusd,
@@ -480,7 +480,9 @@ def _check_room(scope: str, bound: Bounds, meter: MeterRow, want: Reservation) -
     ):
         if limit is not None and taken + needed > limit:
             raise BudgetExceeded(
-                scope=scope, unit=unit, needed=needed, left=max(0, limit - taken)
+                scope=scope,
+                needed=in_words(unit, needed),
+                left=in_words(unit, max(0, limit - taken)),
             )
 
 

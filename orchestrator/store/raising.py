@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from orchestrator import hold
-from orchestrator.budget import TURNS_PER_STEP, Needs
+from orchestrator.budget import TURNS_PER_STEP, Needs, in_words
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import audit, holds, meters, releases, runs
@@ -23,11 +23,7 @@ MOST_TIMES = 10
 # So many held runs are looked at for the one that needs least.
 LOOKED_AT = 200
 
-UNITS: Mapping[str, str] = {
-    "tokens": "tokens",
-    "cost_microusd": "micro-dollars",
-    "turns": "turns",
-}
+UNITS = ("tokens", "cost_microusd", "turns")
 
 
 class Raise(BaseModel):
@@ -78,10 +74,10 @@ async def to_raise(
     `InvalidValue`.
     """
     found = await held(session, wanted.scope, sees=sees, now=now)
-    for unit, words in UNITS.items():
+    for unit in UNITS:
         value = getattr(wanted, unit)
         if value is not None:
-            _check_unit(found, unit, words, value)
+            _check_unit(found, unit, value)
     if all(getattr(wanted, unit) is None for unit in UNITS):
         raise InvalidValue("Say what to raise it to: dollars, tokens or turns.")
     _check_suffices(found, wanted)
@@ -184,28 +180,31 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
     return None
 
 
-def _check_unit(found: Held, unit: str, words: str, value: int) -> None:
+def _check_unit(found: Held, unit: str, value: int) -> None:
     declared, may = getattr(found.declared, unit), getattr(found.may, unit)
+    wanted = in_words(unit, value)
     if declared is None:
-        raise InvalidValue(f"The budget of {found.scope} has no bound of {words}.")
+        raise InvalidValue(
+            f"The budget of {found.scope} bounds no such thing as {wanted}; leave it out."
+        )
     if value <= may:
         raise InvalidValue(
-            f"{value:,} {words} is no raise: {found.scope} may use {may:,} already. Say "
-            "what it may use in all."
+            f"{wanted} is no raise: {found.scope} may use {in_words(unit, may)} already. "
+            "Say what it may use in all."
         )
     most = declared * MOST_TIMES
     if unit == "turns":
         most = min(most, TURNS_PER_STEP - 1)
     if value > most:
         raise InvalidValue(
-            f"{value:,} {words} is too much: a raise reaches {most:,} at most, "
+            f"{wanted} is too much: a raise reaches {in_words(unit, most)} at most, "
             f"{MOST_TIMES} times what the contract says. A larger budget belongs there."
         )
 
 
 def _check_suffices(found: Held, wanted: Raise) -> None:
     """Refuse a raise after which everything would be held again at once."""
-    for unit, words in UNITS.items():
+    for unit in UNITS:
         may = getattr(found.may, unit)
         if may is None:
             continue
@@ -213,9 +212,10 @@ def _check_suffices(found: Held, wanted: Raise) -> None:
         if least > may:
             taken = getattr(found.taken, unit)
             raise InvalidValue(
-                f"{may:,} {words} for {found.scope} would let nothing go on: {taken:,} "
-                f"are used or held, and the next turn may need {least - taken:,} more. "
-                f"Raise it to {least:,} {words} at least."
+                f"{in_words(unit, may)} for {found.scope} would let nothing go on: "
+                f"{in_words(unit, taken)} are used or held, and the next turn may need "
+                f"{in_words(unit, least - taken)} more. Raise it to "
+                f"{in_words(unit, least)} at least."
             )
 
 

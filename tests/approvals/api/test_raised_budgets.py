@@ -55,7 +55,7 @@ async def test_p04_a_budget_is_raised_over_http_by_two_people(
     ("body", "status", "words"),
     [
         ({"tokens": 200_000}, 422, "is no raise"),
-        ({"tokens": 2_000_001}, 422, "reaches 2,000,000 at most"),
+        ({"tokens": 2_000_001}, 422, "reaches 2,000,000 tokens at most"),
         ({"usd": "0.60"}, 422, "would let nothing go on"),
         ({"usd": "much"}, 422, "usd"),
         ({"tokens": True}, 422, "tokens"),
