@@ -19,7 +19,7 @@ from orchestrator.store.engine import Store
 from tests.servers import postgres
 
 # A machine that runs other tests at the same time may pause for seconds.
-PATIENCE = timedelta(seconds=8)
+PATIENCE = timedelta(seconds=20)
 
 
 # Of each kind of database, the dialect of the first engine that has met its server, and

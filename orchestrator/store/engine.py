@@ -30,6 +30,8 @@ from orchestrator.store import sqlite
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
 CLOSE_LOOK_S = 0.005
+# Whoever waits for a connection waits for so many transactions' time at most.
+WAITS = 2.5
 # Held shared by whoever leases, sends or begins a run, exclusively by a switch (P3).
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
@@ -226,7 +228,7 @@ def _engine(url: str, transaction_timeout: timedelta) -> AsyncEngine:
         url,
         pool_size=10,
         max_overflow=20,
-        pool_timeout=5,
+        pool_timeout=WAITS * transaction_timeout.total_seconds(),
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": 3,

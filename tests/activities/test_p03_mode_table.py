@@ -22,14 +22,13 @@ from activities.run_tool import RunTool
 from activities.think import Think
 from activities.toolbox import Actor, Toolbox
 from orchestrator import canonical, registry
-from orchestrator.money import Money
 from orchestrator.store import switches
 from orchestrator.store.runs import NotStarted
 from orchestrator.store.tables import AttemptRow, SwitchRow
 from orchestrator.store.turns import DraftedCall
 from orchestrator.switch import Mode
 from orchestrator.transcript import ModelReply, ModelRequest, Usage
-from tests.store.desk import Desk, note, open_desk, refund
+from tests.store.desk import Desk, note, open_desk, refund, top_up
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "statuses.md"
 HEADING = "## What each mode of a switch does"
@@ -374,27 +373,10 @@ async def _approval_goes_on(scene: Scene) -> None:
     assert (await scene.desk.lease(waits)).kind == "leased"
 
 
-def _top_up() -> DraftedCall:
-    """A call under a key that its provider honours."""
-    arguments: JsonValue = {
-        "order_id": "o1",
-        "amount": {"amount": 5_00, "currency": "USD"},
-        "reason": "",
-    }
-    return DraftedCall(
-        index=0,
-        tool="top_up",
-        provider_id="call_1",
-        arguments=canonical.text(arguments),
-        preview="{}",
-        money=Money(5_00, "USD"),
-    )
-
-
 async def _dead_sender(scene: Scene) -> str:
     """Return a run whose worker died while it was sending, under a key that holds."""
     run = await scene.desk.start()
-    await scene.desk.draft(run, _top_up())
+    await scene.desk.draft(run, top_up())
     await scene.desk.send(run)
     await scene.put("top_up")
     scene.desk.clock.go_on(LATER)
@@ -424,7 +406,7 @@ async def _sender_goes_on_where_one_was(scene: Scene) -> None:
     """The switch was set before, so a person was asked; then the sender died."""
     run = await scene.desk.start()
     await scene.put("top_up")
-    await scene.desk.draft(run, _top_up())
+    await scene.desk.draft(run, top_up())
     await scene.desk.decide(run)
     await scene.desk.send(run)
     scene.desk.clock.go_on(LATER)

@@ -14,14 +14,12 @@ from activities.guard import Guard
 from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Actor, Toolbox
-from orchestrator import canonical, registry
+from orchestrator import registry
 from orchestrator.connector import Deed, Known, NotKnown
-from orchestrator.money import Money
 from orchestrator.store import sending
 from orchestrator.store.sending import Sending
 from orchestrator.store.tables import IncidentRow
-from orchestrator.store.turns import DraftedCall
-from tests.store.desk import Desk
+from tests.store.desk import Desk, top_up
 
 
 @dataclass
@@ -52,7 +50,7 @@ async def test_p02_an_attempt_that_was_taken_over_is_no_fault_of_code(
     desk: Desk,
 ) -> None:
     run = await desk.start()
-    await desk.draft(run, topping_up())
+    await desk.draft(run, top_up())
 
     with pytest.raises(ApplicationError) as raised:
         await act(desk, run, Frozen(desk, run))
@@ -99,7 +97,7 @@ async def test_p02_a_worker_frozen_before_the_socket_sends_nothing_when_it_thaws
     monkeypatch.setattr(sending, "begin", frozen_after)
     monkeypatch.setattr("activities.perform.CONNECTOR_TIMEOUT", timedelta(seconds=1))
     run, shop = await desk.start(), Counted()
-    await desk.draft(run, topping_up())
+    await desk.draft(run, top_up())
 
     answer = await act(desk, run, shop)
 
@@ -122,19 +120,3 @@ async def act(desk: Desk, run: str, connectors: "Frozen | Counted") -> ActResult
     )
     wanted = CallInput(run=run, turn=1, index=0)
     return await ActivityEnvironment().run(perform, wanted)
-
-
-def topping_up() -> DraftedCall:
-    arguments: JsonValue = {
-        "order_id": "o1",
-        "amount": {"amount": 5_00, "currency": "USD"},
-        "reason": "",
-    }
-    return DraftedCall(
-        index=0,
-        tool="top_up",
-        provider_id="call_1",
-        arguments=canonical.text(arguments),
-        preview="{}",
-        money=Money(5_00, "USD"),
-    )

@@ -84,7 +84,6 @@ async def served(
         await store.close()
 
 
-@pytest.mark.timeout(300)
 async def test_p09_a_receiver_that_hangs_makes_no_decision_late(
     served: tuple[Keyturn, Desk], box: tuple[Box, str]
 ) -> None:

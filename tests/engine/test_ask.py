@@ -7,8 +7,6 @@ from activities.llm.simulator.step import SimStep
 from orchestrator.store.tables import RunRow
 from tests.engine.stage import DONE, Play, Stage
 
-pytestmark = pytest.mark.timeout(90)
-
 SORTED = final({"kind": "lamp"})
 WRONG: dict[str, SimStep] = {
     "a call, where there are no tools": call("find_order", {"order_id": "o1"}),

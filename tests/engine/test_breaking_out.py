@@ -14,8 +14,6 @@ from activities.llm.simulator import call
 from orchestrator.store import failing
 from tests.engine.stage import DONE, Stage
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def leave() -> NoReturn:
     sys.exit(3)

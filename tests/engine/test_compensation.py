@@ -11,8 +11,6 @@ from orchestrator.store.compensating import NoCompensation
 from orchestrator.store.tables import RunRow
 from tests.engine.stage import DONE, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(90)
-
 
 async def paid(stage: Stage, order: str) -> str:
     """Return the key of a payment that was done."""

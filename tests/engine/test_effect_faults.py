@@ -15,8 +15,6 @@ from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
 from tests.servers import postgres
 
-pytestmark = pytest.mark.timeout(200)
-
 FOUND = Resolution(happened=True, evidence="seen", person="lea", person_name="Lea")
 
 

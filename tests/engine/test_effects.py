@@ -12,8 +12,6 @@ from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import EffectRow
 from tests.engine.stage import DONE, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(90)
-
 FOUND = Resolution(happened=True, evidence="seen", person="lea", person_name="Lea")
 
 

@@ -23,8 +23,6 @@ from orchestrator.store import runs
 from orchestrator.store.tables import AttemptRow
 from tests.engine.stage import DONE, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(90)
-
 NO_OBJECT = malformed("find_order", "[1]")
 WRONG: dict[str, SimStep] = {
     "no JSON": malformed("find_order", "{"),

@@ -14,8 +14,6 @@ from orchestrator.store import runs, switches, unmoved
 from orchestrator.store.tables import AuditRow, SwitchRow
 from tests.engine.stage import DONE, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(120)
-
 ORDERS = list(permutations(("hold", "end", "lift")))
 Act = Callable[[Stage, str, str], Awaitable[None]]
 

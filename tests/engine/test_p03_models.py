@@ -9,8 +9,6 @@ from orchestrator.store import switches
 from orchestrator.store.tables import AttemptRow
 from tests.engine.stage import DONE, Play, Stage
 
-pytestmark = pytest.mark.timeout(90)
-
 # Longer than any machine takes to hear of a switch.
 LONG = slow(20, DONE)
 

@@ -11,8 +11,6 @@ from orchestrator.store.tables import RunRow
 from tests.engine.engine import person
 from tests.engine.stage import DONE, Stage
 
-pytestmark = pytest.mark.timeout(90)
-
 SMALL: dict[str, dict[str, object]] = {
     "turns": {"turns": 1},
     "tokens": {"tokens": 1_000},

@@ -1,7 +1,6 @@
 """The tenant attack, end to end: HTTP in, both workers, the shop's writes counted."""
 
 import httpx2
-import pytest
 from pydantic import JsonValue
 
 from activities.llm.simulator import call
@@ -11,8 +10,6 @@ from tests.approvals.people import People
 from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, refund_of
 from tests.tenancy import declare
-
-pytestmark = pytest.mark.timeout(180)
 
 TENANTS = ("t-1", "t-2", "t-3")
 

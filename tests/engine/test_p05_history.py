@@ -9,8 +9,6 @@ from activities.llm.simulator import call, calls, final, refuse, say
 from orchestrator.store import runs
 from tests.engine.stage import DONE, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(90)
-
 SECRETS = ("INPUTMARK", "ARGMARK", "SAIDMARK", "READMARK", "EDITMARK", "WORDSMARK")
 
 

@@ -7,8 +7,6 @@ import pytest
 from activities.llm.simulator import call
 from tests.engine.stage import DONE, Play, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(90)
-
 FORGED: list[tuple[str, list[object]]] = [
     ("ring", []),
     ("ring", [{"approved": True}]),

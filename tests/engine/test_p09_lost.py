@@ -3,15 +3,11 @@
 import asyncio
 from datetime import timedelta
 
-import pytest
-
 from activities.llm.simulator import call, calls
 from approvals.comparison import Comparison
 from approvals.delivery import Deliverer
 from orchestrator.store import outbox, runs
 from tests.engine.stage import DONE, Play, Stage, refund_of
-
-pytestmark = pytest.mark.timeout(120)
 
 NOW = timedelta(0)
 

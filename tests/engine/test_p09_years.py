@@ -16,8 +16,6 @@ from tests.engine.engine import running_engine
 from tests.engine.server_time import server_time
 from tests.engine.stage import DONE, Plays, Stage, refund_of
 
-pytestmark = pytest.mark.timeout(120)
-
 DAY = timedelta(days=1)
 YEAR = 365 * DAY
 CHAIN = (Escalation(role="lead", within=2 * YEAR),)

@@ -15,8 +15,6 @@ from tests.engine.engine import running_engine
 from tests.engine.stage import Play, Plays, Stage
 from tests.servers import postgres
 
-pytestmark = pytest.mark.timeout(120)
-
 CARD = "4111-PLANTED-1111"
 BESIDE = "acc-77"
 

@@ -28,8 +28,6 @@ from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres
 
-pytestmark = pytest.mark.timeout(200)
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,8 +16,6 @@ from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres
 
-pytestmark = pytest.mark.timeout(200)
-
 GOOD = '{"summary": "done", "confidence": 0.9}'
 
 

@@ -29,8 +29,6 @@ from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
 from tests.servers import postgres
 
-pytestmark = pytest.mark.timeout(200)
-
 # Of no known form: it is known because it is this process's own.
 OWN_KEY = "fjord-9f3b-walnut-27"
 PASSWORD = "hunter2222"  # noqa: S105 of nobody

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from pydantic import JsonValue
 
 from activities.llm.simulator import SimRequest, SimStep, call, calls, final
@@ -31,7 +30,6 @@ def refund_and_mail(request: SimRequest) -> SimStep | None:
             )
 
 
-@pytest.mark.timeout(120)
 async def test_an_approved_refund_and_mail_come_out(
     temporal_address: str, tables_url: str
 ) -> None:
@@ -50,7 +48,6 @@ async def test_an_approved_refund_and_mail_come_out(
         assert {e.status for e in await engine.effects(run)} == {"done"}
 
 
-@pytest.mark.timeout(120)
 async def test_a_rejected_refund_voids_the_mail_that_announces_it(
     temporal_address: str, sqlite_tables: str
 ) -> None:

@@ -8,8 +8,6 @@ from activities.llm.simulator import call, final
 from tests.engine.stage import DONE, Stage
 from tests.slices import HOSTILE, MOST_MS, beating
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def play(stage: Stage, order: str, words: str) -> str:
     """Play a run whose every text is this one, to its end."""

@@ -26,8 +26,6 @@ from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
 from tests.servers import postgres
 
-pytestmark = pytest.mark.timeout(240)
-
 NOW = timedelta(0)
 DESK = "tests.apps.desk"
 SHIFTING = "tests.apps.shifting"

@@ -29,7 +29,6 @@ WRONG: list[tuple[str, dict[str, object], str]] = [
 ]
 
 
-@pytest.mark.timeout(240)
 async def test_shipped_suite_passes(temporal_address: str) -> None:
     told: list[CaseResult] = []
 
@@ -44,7 +43,6 @@ async def test_shipped_suite_passes(temporal_address: str) -> None:
     assert set(result.releases) == {"support-ticket"}
 
 
-@pytest.mark.timeout(120)
 async def test_wrong_expectations_fail(temporal_address: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.jsonl"
     path.write_text("\n".join(_wrong(n, *w[:2]) for n, w in enumerate(WRONG)))
@@ -56,7 +54,6 @@ async def test_wrong_expectations_fail(temporal_address: str, tmp_path: Path) ->
         assert words in "; ".join(one.failures)
 
 
-@pytest.mark.timeout(120)
 async def test_input_that_misfits_fails_its_case(
     temporal_address: str, tmp_path: Path
 ) -> None:

@@ -27,8 +27,6 @@ LIMIT = 1_000_00
 # So many calls at once are tried in one of the two formats.
 MANY = 25
 
-pytestmark = pytest.mark.timeout(180)
-
 
 async def begin(stage: Stage, workflow: str, attack: Attack) -> Attacked:
     one = prepared(workflow, attack.customer)

@@ -12,8 +12,6 @@ from orchestrator.store.tables import ApprovalRow
 from tests.engine.stage import DONE, Stage, refund_of
 from tests.engine.test_p09_lost import compare, terminate
 
-pytestmark = pytest.mark.timeout(120)
-
 MAIL: dict[str, JsonValue] = {"subject": "Refund", "body": "We refunded you."}
 
 

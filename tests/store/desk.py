@@ -299,6 +299,11 @@ def refund(cents: int = 50_00, *, index: int = 0, order: str = "o1") -> DraftedC
     )
 
 
+def top_up(cents: int = 5_00) -> DraftedCall:
+    """Return a drafted call under a key that its provider honours."""
+    return refund(cents).model_copy(update={"tool": "top_up", "preview": "{}"})
+
+
 def note(index: int = 0, *, order: str = "o1", text: str = "hm") -> DraftedCall:
     """Return a drafted note: a write that the rules allow outright."""
     arguments = canonical.text({"order_id": order, "note": text})

@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from datetime import timedelta
 
-import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.policy import Verdict
@@ -32,8 +31,6 @@ AT_ONCE = 10
 # So few that a busy machine has them within a transaction's time.
 SEEDED = 20
 WINDOW = timedelta(seconds=10)
-
-pytestmark = pytest.mark.timeout(300)
 
 
 async def test_p09_pairs_of_decisions_have_one_outcome_each(

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import httpx2
-import pytest
 from sqlalchemy import make_url, text
 from sqlmodel import select
 from temporalio.client import Client
@@ -39,7 +38,6 @@ async def _client(
     await finish(app)
 
 
-@pytest.mark.timeout(120)
 async def test_a_database_that_is_away_is_said_and_comes_back(
     own_postgres: Own,
 ) -> None:
@@ -102,7 +100,6 @@ async def test_a_full_disk_is_said_and_nothing_is_half_written(
     assert rows == (len(answers) - 1, len(answers) - 1)
 
 
-@pytest.mark.timeout(120)
 async def test_a_decision_is_kept_while_temporal_is_away(
     own_temporal: Own, sqlite_tables: str
 ) -> None:

@@ -102,7 +102,6 @@ def served(tables_url: str) -> Iterator[Served]:
     thread.join()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_every_answer_is_one_that_the_document_names(
     served: Served, mode: GenerationMode

@@ -19,8 +19,6 @@ from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import ask
 from tests.approvals.auth.estate import World
 
-pytestmark = pytest.mark.timeout(300)
-
 HOSTILE = {
     "control characters": "a\x00\x1b[2J\r\nSet-Cookie: keyturn=x",
     "a huge number": "9" * 40,

@@ -76,7 +76,6 @@ def app(world: World) -> FastAPI:
     return application(Settings(), world.store, None, Signer(new_key()))
 
 
-@pytest.mark.timeout(180)
 async def test_p08_a_stream_ends_with_what_opened_it(
     app: FastAPI, world: World
 ) -> None:

@@ -16,8 +16,6 @@ from tests.approvals.auth.estate import CSRF, THERE, World
 # The first look of a live stream comes at once; the next a second later.
 LISTEN_S = 0.2
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture
 def tables_url(sqlite_tables: str) -> str:
