@@ -92,20 +92,25 @@ def postgres_tables(postgres_kept: str) -> Iterator[str]:
 
 
 DATABASES = ("sqlite", "postgres")
+# What a store's test is about: transactions that meet, types, plans. Each of these runs
+# on both databases; any other takes one of the two, by its name, for time's sake. With
+# KEYTURN_SEARCH=1 all take both.
+both = pytest.mark.both_databases
 
 
-@pytest.fixture(params=DATABASES)
-def tables_url(request: pytest.FixtureRequest) -> str:
-    """A database with tables, once on SQLite and once on PostgreSQL."""
-    return str(request.getfixturevalue(f"{request.param}_tables"))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the databases of a test that takes one."""
+    if "database" not in metafunc.fixturenames:
+        return
+    marked = metafunc.definition.get_closest_marker(both.name) is not None
+    takes_both = marked or "KEYTURN_SEARCH" in os.environ
+    metafunc.parametrize("database", DATABASES if takes_both else ["either"])
 
 
-# What says nothing to the database that the store's own tests do not say on both takes
-# one of the two, by its name; with KEYTURN_SEARCH=1 it takes both.
-@pytest.fixture(params=DATABASES if os.environ.get("KEYTURN_SEARCH") else ("either",))
-def either_tables(request: pytest.FixtureRequest) -> str:
-    """A database with tables, on one of SQLite and PostgreSQL."""
-    name: str = request.param
-    if name not in DATABASES:
-        name = DATABASES[zlib.crc32(request.node.nodeid.encode()) % len(DATABASES)]
-    return str(request.getfixturevalue(f"{name}_tables"))
+@pytest.fixture
+def tables_url(request: pytest.FixtureRequest, database: str) -> str:
+    """A database with tables, of the kind that the test takes."""
+    if database not in DATABASES:
+        name = request.node.nodeid.encode()
+        database = DATABASES[zlib.crc32(name) % len(DATABASES)]
+    return str(request.getfixturevalue(f"{database}_tables"))

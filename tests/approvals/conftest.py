@@ -16,12 +16,6 @@ from tests.databases import patient
 
 
 @pytest.fixture
-def tables_url(either_tables: str) -> str:
-    """A database with tables; the store's tests look at both."""
-    return either_tables
-
-
-@pytest.fixture
 async def store(tables_url: str) -> AsyncIterator[Store]:
     """An empty record."""
     store = patient(tables_url)

@@ -19,6 +19,7 @@ from orchestrator.store.tables import (
 )
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
+from tests.databases import both
 from tests.store import desk as records
 from tests.store.desk import refund
 
@@ -167,6 +168,7 @@ async def test_who_approves_is_the_session_and_never_the_body(
     assert one.person == (await people.named("ann")).id
 
 
+@both
 async def test_two_decisions_in_one_millisecond_have_one_outcome(
     record: records.Desk,
 ) -> None:
@@ -193,6 +195,7 @@ async def test_two_decisions_in_one_millisecond_have_one_outcome(
     assert len(await record.rows(OutboxRow, kind="decision")) == 1
 
 
+@both
 async def test_two_people_in_one_millisecond_are_two_people(
     record: records.Desk,
 ) -> None:

@@ -9,12 +9,14 @@ from activities.llm.simulator import call, calls, malformed
 from orchestrator import canonical
 from orchestrator.store import switches
 from orchestrator.store.tables import ApprovalRow
+from tests.databases import both
 from tests.engine.stage import DONE, Stage, refund_of
 from tests.engine.test_p09_lost import compare, terminate
 
 MAIL: dict[str, JsonValue] = {"subject": "Refund", "body": "We refunded you."}
 
 
+@both
 async def test_a_rejected_call_is_never_executed(stage: Stage, order: str) -> None:
     run, play = await stage.play(call("refund", refund_of(order)), DONE, order=order)
     approval = await stage.engine.approval(run)
@@ -105,6 +107,7 @@ async def test_a_yes_in_words_is_no_yes(stage: Stage, order: str) -> None:
     assert stage.posts(run) == []
 
 
+@both
 async def test_a_decision_before_the_wait_begins_is_not_lost(
     stage: Stage, order: str
 ) -> None:

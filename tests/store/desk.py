@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import JsonValue
+from sqlalchemy import inspect
 from sqlmodel import SQLModel, select
 
 from orchestrator import canonical, registry
@@ -232,8 +233,8 @@ class Desk:
         return [one.kind for one in sorted(rows, key=lambda one: one.id or 0)]
 
     async def rows(self, table: type[Table], **equal: Any) -> list[Table]:
-        """Return the rows of a table that have these values."""
-        query = select(table)
+        """Return the rows of a table that have these values, by their keys."""
+        query = select(table).order_by(*inspect(table).primary_key)
         for name, value in equal.items():
             query = query.where(getattr(table, name) == value)
         async with self.store.read() as session:

@@ -9,6 +9,7 @@ from orchestrator.errors import NotFound
 from orchestrator.store import access, people, sessions, tokens
 from orchestrator.store.access import Access, Change, LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow
+from tests.databases import both
 from tests.store.accounts import Accounts
 
 DAY = timedelta(days=1)
@@ -95,6 +96,7 @@ async def test_a_tenants_only_admin_may_go_while_somebody_manages_all(
     assert (await accounts.read(tim)).disabled_at is not None
 
 
+@both
 async def test_two_admins_who_close_each_other_leave_one(accounts: Accounts) -> None:
     for number in range(10):
         one = await accounts.open(f"one{number}", "admin", tenant=f"t{number}")

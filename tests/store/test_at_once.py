@@ -11,8 +11,11 @@ from orchestrator import release as releasing
 from orchestrator.store import drafts, openings, releases
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, DraftRow, OpeningRow
-from tests.databases import patient
+from tests.databases import both, patient
 from tests.store.desk import Desk, person, refund
+
+pytestmark = both
+
 
 TIMES = 8
 Written = TypeVar("Written")

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.store import attempts
 from orchestrator.store.attempts import TooManyAttempts
+from tests.databases import both
 from tests.store.accounts import Accounts
 
 
@@ -43,6 +44,7 @@ async def test_refusals_do_not_lengthen_the_wait(accounts: Accounts) -> None:
     assert await attempts.take(accounts.store, {"pair": 8})
 
 
+@both
 async def test_guesses_at_once_are_counted_one_by_one(accounts: Accounts) -> None:
     found = await asyncio.gather(
         *(attempts.take(accounts.store, {"pair": 8}) for _ in range(20)),

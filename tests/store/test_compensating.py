@@ -15,6 +15,7 @@ from orchestrator.store.runs import Ending
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import RunRow
 from orchestrator.store.turns import DraftedCall
+from tests.databases import both
 from tests.store.desk import Desk
 
 BOUNCED = Later(
@@ -101,6 +102,7 @@ async def over(desk: Desk, run: str) -> None:
     await runs.finish(desk.store, run, ending)
 
 
+@both
 async def test_p01_what_a_wrong_statement_voided_is_asked_for_again_once(
     desk: Desk,
 ) -> None:
@@ -187,6 +189,7 @@ async def test_p03_what_is_reopened_between_lease_and_sending_is_not_taken_back(
     assert (await desk.effect(grant.key)).sending_at is None
 
 
+@both
 async def test_p03_what_is_reopened_at_once_with_its_sending_comes_before_or_after(
     desk: Desk,
 ) -> None:

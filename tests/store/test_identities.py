@@ -7,6 +7,7 @@ import pytest
 from orchestrator.store import access, identities, people
 from orchestrator.store.identities import NoAccountFor
 from orchestrator.store.tables import PersonRow
+from tests.databases import both
 from tests.store.accounts import Accounts
 
 ISSUER = "https://id.example"
@@ -45,6 +46,7 @@ async def test_the_same_subject_of_another_issuer_is_somebody_else(
     assert refused.value.why == "taken"
 
 
+@both
 async def test_of_two_identities_at_once_one_gets_the_account(
     accounts: Accounts,
 ) -> None:

@@ -13,6 +13,7 @@ from orchestrator.store.incidents import IncidentClosed, MayNotClose, NewInciden
 from orchestrator.store.reopening import Later
 from orchestrator.store.tables import IncidentRow, PersonRow
 from orchestrator.store.tokens import NewToken
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
 TWICE = NewIncident(
@@ -24,6 +25,7 @@ TWICE = NewIncident(
 )
 
 
+@both
 async def test_one_source_opens_one_incident_whoever_finds_it(desk: Desk) -> None:
     opened = await asyncio.gather(
         *(incidents.open_once(desk.store, TWICE, by="system") for _ in range(8))
@@ -42,6 +44,7 @@ async def test_closed_incident_is_not_opened_again(desk: Desk) -> None:
     assert (again.id, again.status, is_new) == (row.id, "closed", False)
 
 
+@both
 async def test_of_two_who_close_one_wins(desk: Desk) -> None:
     row, _ = await incidents.open_once(desk.store, TWICE, by="system")
 

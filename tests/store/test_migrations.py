@@ -13,6 +13,10 @@ from sqlmodel import SQLModel
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import migrate, tables
 from orchestrator.store.engine import Store
+from tests.databases import both
+
+pytestmark = both
+
 
 IN_SQLITE = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2"
 IN_POSTGRES = (

@@ -7,8 +7,12 @@ import pytest
 
 from orchestrator.store import moved
 from orchestrator.store.reach import Reach
+from tests.databases import both
 from tests.store.desk import Desk, note, open_desk
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, drafted
+
+pytestmark = both
+
 
 DONE = "an earlier action on the same subject is done"
 

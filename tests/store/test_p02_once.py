@@ -15,6 +15,7 @@ from orchestrator.store.runs import NewRun
 from orchestrator.store.sending import Resolution
 from orchestrator.store.siblings import WaitsForOthers
 from orchestrator.store.tables import EffectRow, IncidentRow, OutboxRow, RunRow
+from tests.databases import both
 from tests.store.desk import (
     FACTS,
     WITHIN,
@@ -25,6 +26,9 @@ from tests.store.desk import (
     open_desk,
     refund,
 )
+
+pytestmark = both
+
 
 LEASE_OVER = timedelta(seconds=30)
 WINDOW = timedelta(hours=1)

@@ -8,7 +8,11 @@ import pytest
 from orchestrator.money import Money
 from orchestrator.policy import Rule
 from orchestrator.store.tables import EffectRow, RunRow
+from tests.databases import both
 from tests.store.desk import Desk, open_desk, refund
+
+pytestmark = both
+
 
 TICKET = {"source": "shop", "external_id": "T-1"}
 

@@ -25,6 +25,7 @@ from orchestrator.store import (
 from orchestrator.store.runs import Ending
 from orchestrator.store.tables import IncidentRow
 from orchestrator.store.turns import Committed, DraftedCall, EndHeld, Turn
+from tests.databases import both
 from tests.store.desk import Desk, note, refund
 
 HOUR = timedelta(hours=1)
@@ -144,6 +145,7 @@ async def test_p03_two_calls_held_by_two_switches_are_rung_each_by_its_own(
         assert (await desk.lease(run, index=index)).grant is not None or index == 1
 
 
+@both
 async def test_p03_a_read_that_is_looked_at_against_lifting_is_rung_or_free(
     desk: Desk,
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.store import outbox, runs, steps, switches
 from orchestrator.store.tables import AuditRow, EffectRow, OutboxRow
+from tests.databases import both
 from tests.store.desk import Desk, note, refund
 
 MINUTE = timedelta(minutes=1)
@@ -58,6 +59,7 @@ async def test_p03_what_is_sending_is_listed(desk: Desk) -> None:
     assert await desk.record(grant, "done") == "done"
 
 
+@both
 async def test_p03_leases_and_a_switch_at_once_leave_nothing_to_send(
     desk: Desk,
 ) -> None:
@@ -125,6 +127,7 @@ async def test_p03_a_switch_that_ends_rings_by_the_sweep(desk: Desk) -> None:
     assert (await desk.lease(run)).grant is not None
 
 
+@both
 @pytest.mark.parametrize("is_set_anew", [False, True], ids=["swept", "set-anew"])
 async def test_p13_a_switch_that_ran_out_is_on_record_once(
     desk: Desk, *, is_set_anew: bool
@@ -214,6 +217,7 @@ async def test_p03_a_stop_that_is_lifted_meanwhile_is_not_a_stop(desk: Desk) -> 
     assert (await desk.run(run)).status != "stopped"
 
 
+@both
 async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
     desk: Desk,
 ) -> None:
@@ -310,6 +314,7 @@ async def test_p09_what_a_dead_process_claimed_is_delivered_by_another(
     assert run in await bells(desk)
 
 
+@both
 async def test_p09_two_processes_never_claim_the_same(desk: Desk) -> None:
     found = [await desk.approved(customer=f"c{n}") for n in range(5)]
 

@@ -18,6 +18,7 @@ from orchestrator.policy import Rule
 from orchestrator.release import Release, ToolSpec
 from orchestrator.store import folded, reach, runs
 from orchestrator.store.runs import NewRun
+from tests.databases import both
 from tests.store.desk import Desk, note, open_desk
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, bring, drafted
 
@@ -133,6 +134,7 @@ async def test_p02_an_id_is_one_subject_whatever_the_field_is_called(
     assert (await tiers.lease(run, holder="h2")).kind == "refused"
 
 
+@both
 async def test_p04_three_at_once_in_three_tenants_are_one_after_the_other(
     tiers: Desk,
 ) -> None:

@@ -15,7 +15,11 @@ from orchestrator.store import meters, sending, switches
 from orchestrator.store.meters import Bounds, Reservation, Used
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import AttemptRow, EffectRow, MeterRow
+from tests.databases import both
 from tests.store.desk import Desk, open_desk, refund
+
+pytestmark = both
+
 
 DAY = timedelta(days=1)
 USED = Used(input_tokens=30, output_tokens=10, cost_microusd=4)

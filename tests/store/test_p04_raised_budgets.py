@@ -20,6 +20,7 @@ from orchestrator.store.runs import Ending, RunEnded
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.steps import Position
 from orchestrator.store.tables import AuditRow, OutboxRow, PersonRow, ProposalRow
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
 ROLES = ("operator", "admin")
@@ -240,6 +241,7 @@ async def test_p14_another_tenants_budget_is_not_found(staffed: Desk) -> None:
         await propose(staffed, wish(run, tokens=2_500_000), stranger)
 
 
+@both
 async def test_p04_a_raise_between_look_and_hold_leaves_no_run_standing(
     staffed: Desk,
 ) -> None:

@@ -13,6 +13,7 @@ from orchestrator.store.access import Change
 from orchestrator.store.approvals import AlreadyDecided, MayNotDecide
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 from orchestrator.store.tables import ApprovalRow, PersonRow
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
 PAIRS = 20
@@ -336,6 +337,7 @@ async def test_p09_what_nobody_could_be_picked_for_is_given_to_who_comes(
     assert (await desk.approval(row.run)).assigned_to == "max"
 
 
+@both
 async def test_p08_picking_again_and_deciding_at_once_have_one_outcome(
     desk: Desk,
 ) -> None:

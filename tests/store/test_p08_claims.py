@@ -14,6 +14,7 @@ from orchestrator.store.approvals import (
     MayNotDecide,
 )
 from orchestrator.store.tables import ApprovalRow
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
 PAIRS = 25
@@ -141,6 +142,7 @@ async def test_a_pause_does_not_lengthen_a_claim(desk: Desk) -> None:
     assert (await desk.answer(row, "approve", "bob")).status == "approved"
 
 
+@both
 async def test_two_who_claim_at_once_have_one_winner(desk: Desk) -> None:
     for number in range(PAIRS):
         row = await waiting(desk, customer=f"c{number}")
@@ -155,6 +157,7 @@ async def test_two_who_claim_at_once_have_one_winner(desk: Desk) -> None:
         assert lost.claimed_by == won.claimed_by
 
 
+@both
 async def test_p08_claim_and_decision_at_once_leave_no_claimed_decision(
     desk: Desk,
 ) -> None:
@@ -174,6 +177,7 @@ async def test_p08_claim_and_decision_at_once_leave_no_claimed_decision(
             assert isinstance(claimed, ApprovalRow), claimed
 
 
+@both
 async def test_p08_taking_over_and_deciding_at_once_have_one_outcome(
     desk: Desk,
 ) -> None:

@@ -12,6 +12,7 @@ from orchestrator.store import claiming, deadlines, runs, undo
 from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
 from orchestrator.store.deadlines import NoMoreTime
 from orchestrator.store.tables import ApprovalRow, AuditRow
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
 HOUR = timedelta(hours=1)
@@ -101,6 +102,7 @@ async def test_p09_what_has_ended_is_not_extended(desk: Desk, end: str) -> None:
         await extend(desk, row)
 
 
+@both
 async def test_p09_extending_and_running_out_at_once_have_one_outcome(
     desk: Desk,
 ) -> None:

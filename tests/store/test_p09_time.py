@@ -10,7 +10,11 @@ from orchestrator.policy import Rule
 from orchestrator.store import undo
 from orchestrator.store.approvals import MayNotDecide
 from orchestrator.store.undo import TooLate
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
+
+pytestmark = both
+
 
 WINDOW = timedelta(seconds=10)
 HOUR = timedelta(hours=1)

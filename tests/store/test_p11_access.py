@@ -15,6 +15,7 @@ from orchestrator.store.people import NEW_FOR, EmailTaken, NewPerson
 from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.tables import PersonRow, ProposalRow
+from tests.databases import both
 from tests.store.accounts import Accounts
 
 HASH, OTHER_HASH = "a hash", "another hash"
@@ -223,6 +224,7 @@ async def test_p11_the_confirmer_is_looked_at_when_they_confirm(
     assert await office.access(row) == Access(role="agent")
 
 
+@both
 async def test_p11_two_who_confirm_at_once_grant_it_once(office: Office) -> None:
     anna, arno = await office.two()
     third = await office.person("abby")
@@ -239,6 +241,7 @@ async def test_p11_two_who_confirm_at_once_grant_it_once(office: Office) -> None
     assert kinds.count("person.access_changed") == 1
 
 
+@both
 async def test_p11_confirmed_while_its_proposer_is_closed_is_one_of_both(
     office: Office,
 ) -> None:
@@ -335,6 +338,7 @@ async def test_p11_an_address_that_was_taken_voids_the_invitation(
         await office.invite(MAX_AGAIN, anna)
 
 
+@both
 async def test_p11_an_address_confirmed_and_added_at_once_is_one_account(
     office: Office,
 ) -> None:

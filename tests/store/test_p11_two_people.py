@@ -14,6 +14,7 @@ from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tables import PersonRow, ProposalRow, SwitchRow
 from orchestrator.switch import Scope, Switch
+from tests.databases import both
 from tests.store.accounts import BEGINNING, Accounts
 
 ROLES = ("operator", "admin")
@@ -186,6 +187,7 @@ async def test_p11_what_was_declined_or_withdrawn_does_nothing(scene: Scene) -> 
     assert await scene.holds()
 
 
+@both
 async def test_p11_two_who_confirm_at_once_lift_it_once(scene: Scene) -> None:
     made, _, otto = await scene.proposed()
     third = await scene.person("oskar")
@@ -199,6 +201,7 @@ async def test_p11_two_who_confirm_at_once_lift_it_once(scene: Scene) -> None:
     assert (await scene.kinds()).count("switch.cleared") == 1
 
 
+@both
 @pytest.mark.parametrize("attempt", range(4))
 async def test_p11_confirmed_and_withdrawn_at_once_is_one_of_both(
     scene: Scene, attempt: int
@@ -216,6 +219,7 @@ async def test_p11_confirmed_and_withdrawn_at_once_is_one_of_both(
     assert await scene.holds() == (won[0].status == "withdrawn")
 
 
+@both
 async def test_p11_two_who_ask_at_once_share_a_proposal(scene: Scene) -> None:
     olga, otto = await scene.person("olga"), await scene.person("otto")
     await switches.put(scene.store, HALT)

@@ -1,6 +1,6 @@
 """Two at once: one outcome, and one clear answer to whoever was second.
 
-Hundreds of pairs each. What they meet at is made many at a time, by the functions that
+A hundred pairs each. What they meet at is made many at a time, by the functions that
 make it one at a time; the two of each pair are the product's own transactions.
 """
 
@@ -23,10 +23,14 @@ from orchestrator.store.tables import (
     RunRow,
 )
 from orchestrator.store.undo import TooLate
+from tests.databases import both
 from tests.store.desk import FACTS, Desk, money_of, person, refund
 
+pytestmark = both
+
+
 # As many as find a race that is there; KEYTURN_SEARCH=1 looks longer.
-PAIRS = 1_000 if os.environ.get("KEYTURN_SEARCH") else 300
+PAIRS = 1_000 if os.environ.get("KEYTURN_SEARCH") else 100
 AT_ONCE = 10
 # So few that a busy machine has them within a transaction's time.
 SEEDED = 20

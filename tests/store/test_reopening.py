@@ -12,6 +12,7 @@ from orchestrator.store.reopening import Later, NeedsAnother, NotDone
 from orchestrator.store.runs import Ending
 from orchestrator.store.sending import NotUnknown, Resolution
 from orchestrator.store.tables import EffectRow, IncidentRow, RunRow
+from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
 BOUNCED = Later(
@@ -48,6 +49,7 @@ async def in_queue(desk: Desk) -> list[str]:
     return [run.id for run, _ in found]
 
 
+@both
 async def test_later_failure_reopens_the_item_once(desk: Desk) -> None:
     run, key = await done(desk)
 
@@ -134,6 +136,7 @@ async def test_whoever_reported_it_does_not_free_its_money(desk: Desk) -> None:
     assert (await desk.effect(key)).status == "failed"
 
 
+@both
 async def test_of_two_who_settle_it_one_wins(desk: Desk) -> None:
     _, key = await done(desk)
     await reopening.reopen(desk.store, key, BOUNCED)
