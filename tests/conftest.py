@@ -9,12 +9,13 @@ import pytest
 from hypothesis import settings
 
 from orchestrator import scrub
+from tests.depth import SEARCHES
 
 # A gate that looks at other examples each time fails for somebody who changed nothing.
 # KEYTURN_SEARCH=1 looks for new ones: run it often, and keep what it finds as @example.
 settings.register_profile("gate", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None, print_blob=True)
-settings.load_profile("search" if os.environ.get("KEYTURN_SEARCH") else "gate")
+settings.load_profile("search" if SEARCHES else "gate")
 
 pytest_plugins = ["tests.servers.fixtures", "tests.databases"]
 

@@ -1,7 +1,6 @@
 """Databases with tables: copied from one that was migrated, which takes a fraction."""
 
 import asyncio
-import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from sqlalchemy.util import LRUCache
 from orchestrator.clock import Clock
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
+from tests.depth import SEARCHES
 from tests.servers import postgres
 
 # A machine that runs other tests at the same time may pause for seconds.
@@ -103,7 +103,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" not in metafunc.fixturenames:
         return
     marked = metafunc.definition.get_closest_marker(both.name) is not None
-    takes_both = marked or "KEYTURN_SEARCH" in os.environ
+    takes_both = marked or SEARCHES
     metafunc.parametrize("database", DATABASES if takes_both else ["either"])
 
 

@@ -8,10 +8,11 @@ from temporalio.client import WorkflowHandle
 
 from activities.llm.simulator import SimRequest, SimStep, call, calls, final
 from orchestrator.store.tables import ApprovalRow
+from tests.depth import SEARCHES
 from tests.engine.engine import Engine, running_engine
 
-TURNS = 1_000
-PAY_AT = 500
+TURNS = 1_000 if SEARCHES else 300
+PAY_AT = TURNS // 2
 PAYMENT: dict[str, JsonValue] = {
     "order_id": "o1",
     "amount": {"amount": 5000, "currency": "USD"},
@@ -48,7 +49,7 @@ async def executions(engine: Engine, workflow_id: str) -> int:
 
 
 @pytest.mark.timeout(420)
-async def test_a_thousand_turns_finish_with_an_approval_pending_across_continue_as_new(
+async def test_hundreds_of_turns_finish_with_an_approval_pending_across_continue_as_new(
     temporal_address: str, sqlite_tables: str
 ) -> None:
     apps = ("benchmarks.apps.loop",)

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.errors import InvalidValue
 from orchestrator.store.tables import EffectRow
+from tests.depth import some
 from tests.injection.attacks import ATTACKS, EVE, LARGE, Attack, mail
 from tests.injection.stage import (
     PEOPLE,
@@ -26,6 +27,7 @@ IRREVERSIBLE = ("refund_order", "email_customer", "change_address")
 LIMIT = 1_000_00
 # So many calls at once are tried in one of the two formats.
 MANY = 25
+FEWER = [name for name, one in ATTACKS.items() if one.orders < MANY]
 
 
 async def begin(stage: Stage, workflow: str, attack: Attack) -> Attacked:
@@ -41,7 +43,7 @@ async def begin(stage: Stage, workflow: str, attack: Attack) -> Attacked:
     ("name", "workflow"),
     [
         *((name, SHIPPED) for name in ATTACKS),
-        *((name, WARY) for name, one in ATTACKS.items() if one.orders < MANY),
+        *((name, WARY) for name in some(FEWER, of=2, turn=1)),
     ],
 )
 async def test_p01_p14_no_order_is_carried_out_without_a_person(

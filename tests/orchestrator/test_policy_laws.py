@@ -24,6 +24,7 @@ from orchestrator.policy import (
 )
 from orchestrator.policy_table import draw
 from orchestrator.release import spec
+from tests.depth import SEARCHES
 from tests.orchestrator.shop import TOOLS, contract, refund
 
 ROLES: st.SearchStrategy[Role] = st.sampled_from(("agent", "lead", "admin"))
@@ -132,7 +133,7 @@ def _limits(found: list[Rule]) -> list[Limit]:
 
 
 law = settings(
-    max_examples=100,
+    max_examples=400 if SEARCHES else 50,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

@@ -5,7 +5,6 @@ make it one at a time; the two of each pair are the product's own transactions.
 """
 
 import asyncio
-import os
 from collections import Counter
 from datetime import timedelta
 
@@ -24,13 +23,14 @@ from orchestrator.store.tables import (
 )
 from orchestrator.store.undo import TooLate
 from tests.databases import both
+from tests.depth import SEARCHES
 from tests.store.desk import FACTS, Desk, money_of, person, refund
 
 pytestmark = both
 
 
 # As many as find a race that is there; KEYTURN_SEARCH=1 looks longer.
-PAIRS = 1_000 if os.environ.get("KEYTURN_SEARCH") else 100
+PAIRS = 1_000 if SEARCHES else 100
 AT_ONCE = 10
 # So few that a busy machine has them within a transaction's time.
 SEEDED = 20

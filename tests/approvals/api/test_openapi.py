@@ -1,7 +1,6 @@
 """The OpenAPI document against the server: no 5xx, no answer that it does not name."""
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,10 +22,11 @@ from tests.approvals.application import application
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
 from tests.databases import patient
+from tests.depth import SEARCHES
 
 DOCUMENT = "/api/v1/openapi.json"
 # As many as the gate has time for; KEYTURN_SEARCH=1 tries more.
-EXAMPLES = 16 if os.environ.get("KEYTURN_SEARCH") else 4
+EXAMPLES = 16 if SEARCHES else 4
 # It streams for as long as its run is open; test_events speaks of it.
 STREAM = "/api/v1/runs/{id}/events"
 # Well-formed data may still be refused: by the workflow's own schema, or by its state.

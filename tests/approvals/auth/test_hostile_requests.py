@@ -1,6 +1,7 @@
 """Whatever arrives, in whatever field of whatever route: never a fault of ours."""
 
 from collections.abc import Iterator, Mapping
+from itertools import cycle, islice
 from urllib.parse import quote
 
 import pytest
@@ -18,13 +19,17 @@ from tests.approvals.application import application
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import ask
 from tests.approvals.auth.estate import World
+from tests.depth import some
 
-HOSTILE = {
-    "control characters": "a\x00\x1b[2J\r\nSet-Cookie: keyturn=x",
-    "a huge number": "9" * 40,
-    "a negative number": "-1",
-    "digits of another script": "\u0661\u0662\u0663\u202e\uffff\U0010ffff",
-}
+HOSTILE = (
+    "a\x00\x1b[2J\r\nSet-Cookie: keyturn=x",
+    "9" * 40,
+    "-1",
+    # Digits of another script, and what turns the direction of a text.
+    "\u0661\u0662\u0663\u202e\uffff\U0010ffff",
+)
+# Each field takes the next value, from another one on each turn: all in a search.
+TURNS = some(range(len(HOSTILE)), of=len(HOSTILE), turn=0)
 
 
 @pytest.fixture
@@ -43,14 +48,14 @@ def app(world: World) -> FastAPI:
     return application(Settings(), world.store, None, Signer(new_key()))
 
 
-@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("turn", TURNS)
 async def test_no_field_of_any_route_makes_a_fault(
-    app: FastAPI, world: World, value: str
+    app: FastAPI, world: World, turn: int
 ) -> None:
     key = world.whole.keys["admin"]
     faults: list[str] = []
 
-    for route, query, form in _asked(app, value):
+    for route, query, form in _asked(app, _from(turn)):
         path = route.at(world, world.here.ids, key)
         given = f"{path}?{query}" if query else path
         answer = await ask(app, route.method, given, headers=key.token, form=form)
@@ -60,15 +65,15 @@ async def test_no_field_of_any_route_makes_a_fault(
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("turn", TURNS)
 async def test_no_id_in_a_path_makes_a_fault(
-    app: FastAPI, world: World, value: str
+    app: FastAPI, world: World, turn: int
 ) -> None:
     key = world.whole.keys["admin"]
-    ids = dict.fromkeys(world.here.ids, quote(value, safe=""))
     faults: list[str] = []
 
-    for route in routes.every(app):
+    for route, value in zip(routes.every(app), _from(turn), strict=False):
+        ids = dict.fromkeys(world.here.ids, quote(value, safe=""))
         path = route.at(world, ids, key)
         body = routes.BODIES.get(route.name)
         form = _as_form(body) if route.is_page and body else None
@@ -86,8 +91,13 @@ async def test_no_id_in_a_path_makes_a_fault(
     assert not faults, "\n".join(faults)
 
 
+def _from(turn: int) -> Iterator[str]:
+    """Yield the values again and again, beginning with the one at `turn`."""
+    return islice(cycle(HOSTILE), turn, None)
+
+
 def _asked(
-    app: FastAPI, value: str
+    app: FastAPI, values: Iterator[str]
 ) -> Iterator[tuple[routes.Route, str, Mapping[str, str] | None]]:
     """Yield each route once for each of its fields, which then holds the value."""
     known = {one.name: one for one in routes.every(app)}
@@ -104,9 +114,9 @@ def _asked(
             route = known[f"{method} {context.path}"]
             usual = _as_form(routes.BODIES.get(route.name, {}))
             for name in _names(_bodies(dependant)) if route.is_page else ():
-                yield route, "", {**usual, name: value}
+                yield route, "", {**usual, name: next(values)}
             for name in _names(queries):
-                yield route, f"{quote(name)}={quote(value)}", None
+                yield route, f"{quote(name)}={quote(next(values))}", None
 
 
 def _bodies(dependant: Dependant) -> list[ModelField]:

@@ -31,12 +31,15 @@ from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import ROLES, Estate, Key, World
 from tests.approvals.auth.routes import BODIES, QUERIES, Route
 from tests.databases import patient
+from tests.depth import SEARCHES
 
 # What the table means, as answers.
 ALLOWED_THERE = "allowed"
-CREDENTIALS = ("session", "token")
-# It ends the session that it is asked with.
-SIGN_OUT = "POST /sign-out"
+# Each comes to every route with half of the roles; with both in a search.
+CREDENTIALS = ("session", "token") if SEARCHES else ("in turn",)
+END_ALL = ("POST /settings/sessions/end", "POST /api/v1/me/sessions:end")
+# They end the session that they are asked with.
+ENDS = ("POST /sign-out", *END_ALL)
 
 
 def _url(path: Path) -> str:
@@ -168,11 +171,14 @@ async def _walk(
     """Ask for every route as one person; return where the answer is not the table's."""
     wrong: list[str] = []
     # What is removed on the way is missed by nothing that comes later.
-    for route in sorted(routes.every(app), key=_takes_away):
+    for number, route in enumerate(sorted(routes.every(app), key=_takes_away)):
         if is_foreign and not route.is_bound(world):
             continue
-        headers = key.token if credential == "token" else key.session
-        if route.name == SIGN_OUT and credential == "session":
+        is_token = credential == "token" or (
+            credential == "in turn" and (number + ROLES.index(key.person.role)) % 2 == 0
+        )
+        headers = key.token if is_token else key.session
+        if route.name in ENDS and not is_token:
             headers = await estate.signed_in(world.store, key.person)
         answer = await _ask(
             app, world, route, owner, key, headers, is_foreign=is_foreign
@@ -184,7 +190,7 @@ async def _walk(
 
 def _takes_away(route: Route) -> int:
     """How much goes with it: nothing, what it names, or all of a kind."""
-    if route.name in ("POST /settings/sessions/end", "POST /api/v1/me/sessions:end"):
+    if route.name in END_ALL:
         return 2
     return 1 if route.method == "DELETE" else 0
 
