@@ -138,7 +138,7 @@ class Perform:
             return ledger.facts_of(view.effect, view.call)
         context = self.toolbox.context(view.run, view.id)
         preview, money = await self.toolbox.read(
-            view.call.tool,
+            view.release.tool(view.call.tool),
             view.arguments,
             context,
             never_sees=view.release.never_sees,

@@ -400,7 +400,7 @@ class Think:
             await asyncio.sleep(pause)
             try:
                 preview, money = await self.toolbox.read(
-                    drafted.tool,
+                    position.release.tool(drafted.tool),
                     drafted.arguments,
                     context,
                     never_sees=position.release.never_sees,

@@ -13,7 +13,7 @@ from orchestrator import canonical, redaction
 from orchestrator.connector import Connectors, Deeds
 from orchestrator.errors import MalformedJson, in_words
 from orchestrator.money import Money
-from orchestrator.release import Release
+from orchestrator.release import Release, ToolSpec
 from orchestrator.schema import is_small
 from orchestrator.store.tables import RunRow
 from orchestrator.tool import Tool, ToolContext, ToolError
@@ -98,7 +98,7 @@ class Toolbox:
 
     async def read(
         self,
-        name: str,
+        spec: ToolSpec,
         arguments: str,
         context: ToolContext,
         *,
@@ -106,11 +106,32 @@ class Toolbox:
     ) -> tuple[str, Money | None]:
         """Return the facts that an approver relies on and the money that would move.
 
-        The facts are canonical JSON, without what the contract never sees.
+        The facts are canonical JSON, without what the contract never sees. Raises
+        `ToolError` where this code lacks what the run's release shows with: nobody
+        approves, and no limit counts, what could not be read.
         """
+        name = spec.name
+        self._check_reads(spec)
         async with asyncio.timeout(READ_WITHIN_S):
             facts = await self._facts(name, arguments, context, never_sees)
             return facts, await self._money(name, arguments, context)
+
+    def _check_reads(self, spec: ToolSpec) -> None:
+        tool = self._tool(spec.name)
+        lacks = [
+            what
+            for what, was, is_ in (
+                ("preview", spec.has_preview, tool.preview),
+                ("money", spec.money is not None, tool.money),
+            )
+            if was and is_ is None
+        ]
+        if lacks:
+            raise ToolError(
+                f"{spec.name} was not done: this worker's code of it has no "
+                f"{' and no '.join(lacks)}, which the run's release has. Start a worker "
+                "with that code."
+            )
 
     async def _facts(
         self,

@@ -142,9 +142,10 @@ async def record(
         first = await _lock_first(session, effect.run)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        _keep_receipt(session, effect, outcome, now=now)
         if not _is_news(effect, grant, outcome):
             return Recorded(status=cast("EffectStatus", effect.status))
-        now = await store.now(session)
         is_over = run.status in ENDED_RUNS
         meant = (
             attempted.settled(outcome)
@@ -160,12 +161,25 @@ async def record(
         await _apply(session, run, effect, meant, now=now)
         if was == "failed" and effect.status == "done":
             await alarms.acted_after_all(session, store, effect)
+            await session.flush()
+            await siblings.void_untrue(session, run, now=now)
         if first is not None and effect.status == "done":
             await siblings.void_untrue(session, first, now=now)
         effect.recorded_by = recorded_by or effect.recorded_by
         if outcome.alarm is not None:
             await alarms.sound(session, store, effect, outcome)
         return Recorded(status=cast("EffectStatus", effect.status), until=meant.until)
+
+
+def _keep_receipt(
+    session: AsyncSession, effect: EffectRow, outcome: Outcome, *, now: datetime
+) -> None:
+    """Keep the receipt of what a person had recorded as done, beside their words."""
+    is_receipt = outcome.kind == "done" and outcome.receipt is not None
+    was_sent = effect.status == "done" and effect.sending_at is not None
+    if is_receipt and was_sent and effect.receipt is None:
+        effect.receipt = outcome.receipt
+        audit_effect(session, effect, "effect.receipt", at=now)
 
 
 def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:

@@ -3,7 +3,8 @@
 It is offered for approval once they are done. Where one of them ends otherwise, the
 message is void at once, and the model drafts it again: nobody writes "we refunded you"
 before the refund, or without it. So it is where what was done, in its turn or before,
-fails later or is taken back, until its model was told so: in an earlier message's place.
+fails later or is taken back, and where what had failed was done after all, until its
+model was told so: in an earlier message's place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
-from sqlmodel import col, select
+from sqlmodel import and_, col, select
 
 from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import KeyturnError
@@ -110,7 +111,7 @@ async def why_untrue(
 
 
 async def undone(session: AsyncSession, call: CallRow) -> str | None:
-    """Return what was done, is so no longer, and a message's model was not told of.
+    """Return what came out otherwise than a message's model was told, or None.
 
     When the message was drafted says nothing: its model may have read before what came
     between. It was told where an earlier message of its step was void because of it.
@@ -120,6 +121,7 @@ async def undone(session: AsyncSession, call: CallRow) -> str | None:
     )
     rows = {one.key: one for one in (await session.execute(query)).scalars()}
     found = _failed_later(rows) + await _taken_back(session, rows)
+    found += await _done_after_all(session, rows)
     told = await _told(session, call) if found else []
     untold = [
         words
@@ -160,6 +162,34 @@ async def _taken_back(
         (f"{_which(effects[key])} was taken back", at)
         for key, at in (await session.execute(query)).all()
         if key is not None and at is not None
+    ]
+
+
+async def _done_after_all(
+    session: AsyncSession, effects: Mapping[str, EffectRow]
+) -> list[tuple[str, datetime]]:
+    """Return what its model reads of as failed and a late receipt says was done."""
+    query = (
+        select(EffectRow.key)
+        .join(
+            CallRow,
+            and_(
+                col(CallRow.run) == col(EffectRow.run),
+                col(CallRow.turn) == col(EffectRow.turn),
+                col(CallRow.index) == col(EffectRow.index),
+            ),
+        )
+        .where(
+            col(EffectRow.key).in_(effects),
+            col(EffectRow.status) == "done",
+            col(CallRow.status) == "failed",
+        )
+    )
+    late = [effects[key] for key in (await session.execute(query)).scalars()]
+    return [
+        (f"{_which(one)} was said to have failed and was done", one.ended_at)
+        for one in late
+        if one.ended_at is not None
     ]
 
 

@@ -177,6 +177,23 @@ async def test_p02_a_receipt_that_contradicts_a_person_is_kept(desk: Desk) -> No
     assert (await desk.effect(grant.key)).status == "done"
 
 
+async def test_p02_a_receipt_that_confirms_a_person_is_kept_beside_their_words(
+    desk: Desk,
+) -> None:
+    run = await desk.approved()
+    grant = await desk.send(run)
+    await desk.record(grant, "unknown", "cut")
+    await sending.resolve(desk.store, grant.key, HAPPENED)
+
+    for id_ in ("re_1", "re_2"):
+        assert await desk.record(grant, "done", receipt={"id": id_}) == "done"
+
+    effect = await desk.effect(grant.key)
+    assert (effect.receipt, effect.recorded_by) == ({"id": "re_1"}, "lea")
+    assert effect.evidence == HAPPENED.evidence
+    assert (await desk.audit(run)).count("effect.receipt") == 1
+
+
 async def test_p02_nobody_says_that_it_never_happened_while_it_may_yet(
     desk: Desk,
 ) -> None:

@@ -10,6 +10,7 @@ from orchestrator.money import Money
 from orchestrator.policy import Rule
 from orchestrator.store import claiming, compensating, reopening, sending, undo
 from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
+from orchestrator.store.ledger import Outcome
 from orchestrator.store.reopening import Later
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import ApprovalRow, CallRow
@@ -290,6 +291,33 @@ async def test_to_be_told_that_one_failed_is_not_to_be_told_of_another(
     result = (await desk.call(run, 4)).result or ""
     assert "refund of turn 2" in result
     assert "refund of turn 1" not in result
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_mail_that_says_it_failed_is_void_when_its_receipt_comes(
+    desk: Desk, when: str
+) -> None:
+    """Recorded as not done, told so, and done after all: by its own late receipt."""
+    run = await desk.start()
+    await desk.draft(run, refund())
+    await desk.decide(run)
+    grant = await desk.send(run)
+    absent = Outcome(kind="failed", words="not there")
+    await sending.record(desk.store, grant, absent, recorded_by="reconcile")
+    if when == "after":
+        await desk.draft(run, mail(0), turn=2)
+        await desk.lease(run, turn=2)
+
+    assert await desk.record(grant, "done") == "done"
+    if when == "before":
+        await desk.draft(run, mail(0), turn=2)
+
+    call = await desk.call(run, 2)
+    words = "refund of turn 1 (its call 1) was said to have failed and was done"
+    assert call.status == "void"
+    assert words in (call.result or "")
+    await desk.draft(run, mail(0), turn=3)
+    assert (await desk.approval(run, "pending")).turn == 3
 
 
 async def test_a_mail_after_what_was_taken_back_unknown_to_its_model_is_void(
