@@ -27,7 +27,7 @@ dev: setup
 
 # Three at once for two cores: many tests wait for processes of their own.
 test: setup browser
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 browser: setup
 	@$(BIN)/python scripts/browser.py $(if $(CI),,|| true)

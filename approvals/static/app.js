@@ -71,7 +71,9 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
-  if (form.querySelector("[data-needs-seen]") && !isSeen()) {
+  // To throw an edit away nobody has to read it.
+  const givesUp = event.submitter?.matches("[data-gives-up]");
+  if (form.querySelector("[data-needs-seen]") && !givesUp && !isSeen()) {
     event.preventDefault();
     toast("Not sent: part of what you would approve was not on your screen yet. Read on first.");
     return;

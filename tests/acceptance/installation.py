@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Installation:
     starter: httpx2.Client
     approver: httpx2.Client
     workers: list[Process] = field(default_factory=list[Process])
+    killed: Counter[Kind] = field(default_factory=Counter["Kind"])
 
     def add(self, kind: Kind) -> None:
         """Start one more worker of this kind."""
@@ -105,9 +107,16 @@ class Installation:
             time.sleep(0.05)
 
     def kill_one(self, choose: random.Random) -> Kind:
-        """SIGKILL a worker of either kind, and start another in its place."""
-        worker = self.workers.pop(choose.randrange(len(self.workers)))
+        """SIGKILL a worker of either kind, and start another in its place.
+
+        The kind that was killed less often has its turn.
+        """
+        fewest = min(self.killed[one.kind] for one in self.workers)
+        due = [one for one in self.workers if self.killed[one.kind] == fewest]
+        worker = choose.choice(due)
+        self.workers.remove(worker)
         worker.kill()
+        self.killed[worker.kind] += 1
         self.add(worker.kind)
         return worker.kind
 

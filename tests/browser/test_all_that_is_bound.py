@@ -9,12 +9,22 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow
 from tests.approvals.pages.seed import Seed, approvals_of, call, start, take_turn
 from tests.browser.conftest import SignIn, read_on
+from tests.depth import SEARCHES
 
 CASH = "We also send you 1,450 USD in cash."
 HIDDEN_BY_LINES = f"Dear Ms Okafor,\n\nThank you.{chr(10) * 71}{CASH}"
 LONG = "\n".join(f"Line {number} of a long letter." for number in range(1, 161))
 WIDE = f"{'W' * 3_000} {' ' * 400}{CASH}"
 SETTLE_MS = 1_100
+
+BODIES = {"lines": HIDDEN_BY_LINES, "long": LONG, "wide": WIDE}
+# Each body on a phone or on a desk; on both in a search.
+SEEN = [
+    pytest.param(width, body, id=f"{name}-{width}")
+    for name, body in BODIES.items()
+    for width in (375, 1280)
+    if SEARCHES or (width == 375) == (name != "long")
+]
 
 # What of a decision scrolls inside a box of its own.
 SCROLLS = """() => [...document.querySelectorAll("main *")].filter((one) => {
@@ -25,10 +35,7 @@ SCROLLS = """() => [...document.querySelectorAll("main *")].filter((one) => {
 }).map((one) => one.outerHTML.slice(0, 120))"""
 
 
-@pytest.mark.parametrize("width", [375, 1280])
-@pytest.mark.parametrize(
-    "body", [HIDDEN_BY_LINES, LONG, WIDE], ids=["lines", "long", "wide"]
-)
+@pytest.mark.parametrize(("width", "body"), SEEN)
 async def test_nothing_bound_scrolls_inside_a_box(
     width: int, body: str, sign_in: SignIn, seed: Seed, store: Store
 ) -> None:
@@ -122,6 +129,20 @@ async def test_an_edit_is_approved_when_its_whole_difference_was_seen(
     await read_on(page)
 
     await expect(page.locator("#send-edit")).to_be_enabled()
+
+
+async def test_a_long_edit_is_thrown_away_unread(sign_in: SignIn, store: Store) -> None:
+    page = await sign_in("agent", viewport={"width": 1280, "height": 800})
+    await page.goto(f"/inbox/{await _mail(store, LONG)}?edit=1")
+    await page.get_by_label("Subject").fill("Another subject")
+    await expect(page.get_by_text("Draft kept")).to_be_visible()
+    await expect(page.locator("#send-edit")).to_be_disabled()
+    await page.wait_for_timeout(SETTLE_MS)
+
+    await page.locator("#discard-edit").click()
+
+    await expect(page.locator("#send-edit")).to_be_hidden()
+    await expect(page.get_by_text("Draft kept")).to_be_hidden()
 
 
 async def test_without_scripts_the_answer_stands_after_what_it_is_about(

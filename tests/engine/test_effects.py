@@ -1,10 +1,12 @@
 """Effects through the real engine: what happens once, and what is never told."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from activities import perform
 from activities.llm.simulator import call, calls
 from orchestrator.connector import NotSent
 from orchestrator.store import runs, sending, switches
@@ -60,8 +62,11 @@ async def test_p02_a_look_up_that_finds_the_receipt_settles_it(
 
 
 async def test_p02_a_look_up_that_finds_nothing_at_once_proves_nothing(
-    stage: Stage, order: str
+    stage: Stage, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # What it really is takes a test's half a minute.
+    monkeypatch.setattr(perform, "CONNECTOR_TIMEOUT", timedelta(seconds=2))
+    monkeypatch.setattr(sending, "SETTLED", timedelta(seconds=2))
     stage.engine.world.breaks = [RuntimeError("502")]
     run, play = await stage.play(call("pay", refund_of(order)), DONE, order=order)
     await stage.looked_up(order)

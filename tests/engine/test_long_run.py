@@ -11,7 +11,7 @@ from orchestrator.store.tables import ApprovalRow
 from tests.depth import SEARCHES
 from tests.engine.engine import Engine, running_engine
 
-TURNS = 1_000 if SEARCHES else 300
+TURNS = 1_000 if SEARCHES else 120
 PAY_AT = TURNS // 2
 PAYMENT: dict[str, JsonValue] = {
     "order_id": "o1",

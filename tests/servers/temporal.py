@@ -54,4 +54,6 @@ def _tuning() -> tuple[str, ...]:
         for queue in QUEUES
         for limit in LIMITS
     ]
-    return (*pragmas, *limits)
+    # A quarter of what is usual: long runs are continued as new in shorter tests.
+    soon = "--dynamic-config-value=limit.historyCount.suggestContinueAsNew=1024"
+    return (*pragmas, *limits, soon)

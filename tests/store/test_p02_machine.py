@@ -37,6 +37,7 @@ from orchestrator.store.ledger import Grant, LeaseAnswer
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, EffectRow
 from tests.databases import warm
+from tests.depth import SEARCHES
 from tests.servers import postgres
 from tests.store.desk import Desk, Hands, open_desk, refund
 
@@ -426,7 +427,11 @@ def test_p02_no_order_of_events_does_anything_twice_on_sqlite(
         for left in tmp_path.glob(f"{file.name}*"):
             left.unlink()
 
-    _play(Template(fresh, _furnish(_sqlite(made))), examples=60, steps=40)
+    _play(
+        Template(fresh, _furnish(_sqlite(made))),
+        examples=300 if SEARCHES else 30,
+        steps=40,
+    )
 
 
 def test_p02_no_order_of_events_does_anything_twice_on_postgres(
@@ -439,7 +444,7 @@ def test_p02_no_order_of_events_does_anything_twice_on_postgres(
         def fresh() -> AbstractContextManager[str]:
             return postgres.database(postgres_server, template=name)
 
-        _play(Template(fresh, desk), examples=8, steps=30)
+        _play(Template(fresh, desk), examples=60 if SEARCHES else 5, steps=30)
 
 
 def _play(template: Template, *, examples: int, steps: int) -> None:

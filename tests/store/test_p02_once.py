@@ -27,9 +27,6 @@ from tests.store.desk import (
     refund,
 )
 
-pytestmark = both
-
-
 LEASE_OVER = timedelta(seconds=30)
 WINDOW = timedelta(hours=1)
 HAPPENED = Resolution(
@@ -214,6 +211,7 @@ async def test_p02_nobody_says_that_it_never_happened_while_it_may_yet(
     assert (held.status, held.recorded_by, freed.status) == ("unknown", None, "failed")
 
 
+@both
 async def test_p02_not_sent_is_tried_again_at_once(desk: Desk) -> None:
     run = await desk.approved()
     grant = await desk.send(run)
@@ -417,6 +415,7 @@ async def test_p02_a_receipt_of_the_first_attempt_settles_the_second(
     assert await keyed.record(first, "done") == "done"
 
 
+@both
 async def test_p02_many_attempts_at_once_get_one_grant(desk: Desk) -> None:
     run = await desk.approved()
 
@@ -426,6 +425,7 @@ async def test_p02_many_attempts_at_once_get_one_grant(desk: Desk) -> None:
     assert len(await desk.rows(EffectRow)) == 1
 
 
+@both
 async def test_p02_two_runs_on_one_subject_get_one_grant(desk: Desk) -> None:
     first, second = await desk.start(), await desk.start()
     for run in (first, second):
@@ -555,6 +555,7 @@ async def test_p02_a_mail_waits_for_its_siblings_and_is_void_without_them(
     assert await desk.rows(EffectRow) == []
 
 
+@both
 async def test_p02_the_same_external_id_gives_the_first_run_to_all(
     desk: Desk,
 ) -> None:

@@ -18,9 +18,6 @@ from orchestrator.store.tables import AttemptRow, EffectRow, MeterRow
 from tests.databases import both
 from tests.store.desk import Desk, open_desk, refund
 
-pytestmark = both
-
-
 DAY = timedelta(days=1)
 USED = Used(input_tokens=30, output_tokens=10, cost_microusd=4)
 SMALL = Rule("refund", up_to=Money(20_00, "USD"), verdict="allow")
@@ -36,6 +33,7 @@ async def open_hand(tables_url: str) -> AsyncIterator[Desk]:
         yield desk
 
 
+@both
 async def test_p04_racing_reservations_never_exceed_a_budget(desk: Desk) -> None:
     run = await desk.start()
     scopes = {
@@ -76,6 +74,7 @@ async def test_p04_a_second_settlement_changes_nothing(desk: Desk) -> None:
     assert (await desk.run(run)).tokens == 40
 
 
+@both
 async def test_p04_racing_settlements_count_once(desk: Desk) -> None:
     run = await desk.start()
     await meters.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
@@ -124,6 +123,7 @@ async def test_p04_a_charge_is_corrected_when_the_usage_is_known(desk: Desk) -> 
     assert (await desk.run(run)).cost_microusd == 4
 
 
+@both
 async def test_p04_a_turn_a_reservation_and_a_sweep_do_not_deadlock(
     desk: Desk,
 ) -> None:
@@ -165,6 +165,7 @@ async def test_p04_money_without_a_limit_in_its_currency_is_refused(
     assert "none declared" in str((await open_hand.call(run)).result)
 
 
+@both
 async def test_p04_racing_refunds_never_exceed_a_limit(open_hand: Desk) -> None:
     found = [await open_hand.start(customer=f"c{n}") for n in range(10)]
     for n, run in enumerate(found):
@@ -177,6 +178,7 @@ async def test_p04_racing_refunds_never_exceed_a_limit(open_hand: Desk) -> None:
     assert moved == 90_00
 
 
+@both
 @pytest.mark.parametrize("limits", [(), (Limit(Money(999_00, "USD"), per="run"),)])
 async def test_p04_fifty_small_refunds_at_once_are_one_big_one(
     tables_url: str, limits: tuple[Limit, ...]

@@ -26,7 +26,7 @@ from tests.depth import SEARCHES
 
 DOCUMENT = "/api/v1/openapi.json"
 # As many as the gate has time for; KEYTURN_SEARCH=1 tries more.
-EXAMPLES = 16 if SEARCHES else 4
+EXAMPLES = 16 if SEARCHES else 2
 # It streams for as long as its run is open; test_events speaks of it.
 STREAM = "/api/v1/runs/{id}/events"
 # Well-formed data may still be refused: by the workflow's own schema, or by its state.

@@ -1,5 +1,6 @@
 """Switches over HTTP (P3)."""
 
+import asyncio
 import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from orchestrator.store import tokens
 from orchestrator.store.engine import BARRIER, Store
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
+from tests.databases import PATIENCE
 
 SWITCHES = "/api/v1/switches"
 HALT = {"scope": {"tool": "refund_order"}, "mode": "halt", "reason": "Wrong refunds."}
@@ -158,7 +160,10 @@ async def test_an_operator_of_a_tenant_holds_only_the_tenant(
 
 
 async def test_p03_a_switch_that_cannot_lock_is_not_set(
-    http: httpx2.AsyncClient, store: Store, people: People, tables_url: str
+    http: httpx2.AsyncClient,
+    store: Store,
+    people: People,
+    tables_url: str,
 ) -> None:
     headers = await people.token("olga", role="operator")
     url = tables_url.replace("+aiosqlite", "").replace("+psycopg", "")
@@ -169,7 +174,9 @@ async def test_p03_a_switch_that_cannot_lock_is_not_set(
         holder = psycopg.connect(url)
         holder.execute("SELECT pg_advisory_xact_lock_shared(%s)", (BARRIER,))
 
-    held = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
+    # Not for as long as a transaction may last: in an incident 2 s are long.
+    async with asyncio.timeout(PATIENCE.total_seconds() / 2):
+        held = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)
     holder.rollback() if not store.is_sqlite else holder.execute("ROLLBACK")
     holder.close()
     free = await http.put(f"{SWITCHES}/refunds", json=HALT, headers=headers)

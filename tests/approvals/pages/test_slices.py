@@ -8,10 +8,12 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, RunRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
+from tests.depth import some
 from tests.slices import HOSTILE, MOST_MS, beating
 
 # The longest that the tool for mail takes.
 LONGEST_MAIL = 10_000
+KINDS = sorted(HOSTILE)
 
 
 async def plant(store: Store, seed: Seed, words: str) -> tuple[str, str]:
@@ -45,10 +47,11 @@ async def visit(visitor: Visitor, item: str, run: str) -> None:
         assert answer.status_code == 200, answer.text[:300]
 
 
-@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("kind", some(KINDS, of=2, turn=0))
 async def test_no_page_holds_the_loop_for_what_strangers_wrote(
-    doors: Doors, store: Store, seed: Seed, words: str
+    doors: Doors, store: Store, seed: Seed, kind: str
 ) -> None:
+    words = HOSTILE[kind]
     visitor = await doors.visit("agent")
     # What is compiled once, and read at first, is no text's doing.
     await visit(visitor, *await plant(store, seed, "plain"))
@@ -60,10 +63,11 @@ async def test_no_page_holds_the_loop_for_what_strangers_wrote(
     assert beats.worst_ms < MOST_MS
 
 
-@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("kind", some(KINDS, of=2, turn=1))
 async def test_no_request_holds_the_loop_for_what_it_says(
-    doors: Doors, store: Store, seed: Seed, words: str
+    doors: Doors, store: Store, seed: Seed, kind: str
 ) -> None:
+    words = HOSTILE[kind]
     visitor = await doors.visit("agent")
     person = seed.people["agent"].id
     token = await tokens.create(store, person, name="test", by=person)
@@ -81,10 +85,11 @@ async def test_no_request_holds_the_loop_for_what_it_says(
     assert beats.worst_ms < MOST_MS
 
 
-@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("kind", some(KINDS, of=3, turn=2))
 async def test_no_edit_holds_the_loop_for_what_it_compares(
-    doors: Doors, store: Store, seed: Seed, words: str
+    doors: Doors, store: Store, seed: Seed, kind: str
 ) -> None:
+    words = HOSTILE[kind]
     visitor = await doors.visit("agent")
     item = seed.approvals["email_customer"]
     mail = {"v/subject": "About it", "v/body": "plain"}
