@@ -231,7 +231,7 @@ const key = (run) => (event) => {
 };
 // What approves is what was last seen: with an edit open, that edit alone.
 function approves() {
-  const buttons = [...document.querySelectorAll("#approve-edited:enabled, #approve:enabled, .decide [data-unseen]:not([hidden]) [data-read-on]")];
+  const buttons = [...document.querySelectorAll("#approve-edited:enabled, #approve:enabled, .decide [data-unseen]:not([hidden], .is-read) [data-read-on]")];
   return buttons.find((one) => one.offsetParent !== null);
 }
 const itemKey = (run) => key((event) => {

@@ -66,8 +66,11 @@ function tell() {
     button.dataset.ready = "";
   }
   for (const words of document.querySelectorAll("[data-unseen]")) {
-    words.hidden = left.length === 0;
-    words.querySelector("[data-unseen-words]").textContent = left.length ? howMuch(left) : "";
+    // Once it was shown it keeps its place: no button moves under a finger.
+    words.classList.toggle("is-read", left.length === 0);
+    if (!left.length) continue;
+    words.hidden = false;
+    words.querySelector("[data-unseen-words]").textContent = howMuch(left);
   }
 }
 

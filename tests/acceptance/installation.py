@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -16,7 +15,9 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from orchestrator.binding import Signer
-from tests.cli.program import COMMAND, Keyturn, here
+from tests.cli import warm
+from tests.cli.program import Keyturn, here
+from tests.cli.warm import Started
 
 Kind = Literal["web", "worker", "effect worker"]
 ARGUMENTS: dict[Kind, tuple[str, ...]] = {
@@ -63,7 +64,7 @@ class Process:
     """A process of ours, and the file where it says how it goes."""
 
     kind: Kind
-    popen: "subprocess.Popen[bytes]"
+    started: Started
     log: Path
 
     def is_at_work(self) -> bool:
@@ -72,13 +73,13 @@ class Process:
 
     def kill(self) -> None:
         """Crash it: SIGKILL."""
-        self.popen.kill()
-        self.popen.wait()
+        self.started.kill()
+        self.started.wait()
 
     def end(self) -> None:
         """End it in its own good way."""
-        self.popen.terminate()
-        self.popen.wait(timeout=30)
+        self.started.terminate()
+        self.started.wait(timeout=30)
 
 
 @dataclass
@@ -203,16 +204,8 @@ def begin(keyturn: Keyturn, kind: Kind) -> Process:
     ours = ("KEYTURN_", "OPENAI_", "ANTHROPIC_")
     outer = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     log = keyturn.folder / f"{kind} {uuid4().hex}.log"
-    with log.open("ab") as output:
-        popen = subprocess.Popen(
-            [*COMMAND, *ARGUMENTS[kind]],
-            env={**outer, **told},
-            cwd=keyturn.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    return Process(kind, popen, log)
+    started = warm.start(ARGUMENTS[kind], {**outer, **told}, keyturn.folder, log)
+    return Process(kind, started, log)
 
 
 def _person(keyturn: Keyturn, role: str) -> httpx2.Client:
@@ -238,6 +231,6 @@ def _answers(url: str) -> bool:
 def _await(is_ready: Callable[[], bool], web: Process) -> None:
     deadline = time.monotonic() + START_S
     while not is_ready():
-        assert web.popen.poll() is None, web.log.read_text()[-2000:]
+        assert web.started.poll() is None, web.log.read_text()[-2000:]
         assert time.monotonic() < deadline, "the processes do not come up"
         time.sleep(0.1)

@@ -8,8 +8,10 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, Page
 
+from orchestrator.store import sessions
+from orchestrator.store.engine import Store
 from tests.approvals.pages.conftest import app, planted, seed, store
-from tests.approvals.pages.seed import PASSWORD
+from tests.approvals.pages.seed import Seed
 
 __all__ = ["app", "planted", "seed", "store"]
 
@@ -35,8 +37,10 @@ async def address(app: FastAPI) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def sign_in(address: str, browser: Browser) -> AsyncIterator[SignIn]:
-    """Signs somebody in, each in a browser profile of their own."""
+async def sign_in(
+    address: str, browser: Browser, store: Store, seed: Seed
+) -> AsyncIterator[SignIn]:
+    """Opens the inbox as somebody who is signed in, each in a profile of their own."""
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
@@ -54,11 +58,11 @@ async def sign_in(address: str, browser: Browser) -> AsyncIterator[SignIn]:
                 else None
             ),
         )
-        await page.goto("/sign-in")
-        await page.get_by_label("E-mail address").fill(f"{who}@example.com")
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url("**/inbox")
+        opened = await sessions.begin(store, seed.people[who], instead_of=None)
+        await context.add_cookies(
+            [{"name": "keyturn", "value": opened.cookie, "url": address}]
+        )
+        await page.goto("/inbox")
         return page
 
     yield enter
@@ -79,7 +83,7 @@ async def read_on(page: Page) -> int:
 
 PRESS_READ_ON = """() => {
   const all = [...document.querySelectorAll("[data-read-on]")];
-  const shown = all.find((one) => one.checkVisibility());
+  const shown = all.find((one) => one.checkVisibility({ visibilityProperty: true }));
   shown?.click();
   return Boolean(shown);
 }"""

@@ -115,6 +115,24 @@ async def test_approving_waits_until_all_of_it_was_on_the_screen(
     assert await _status(store, item) == "approved"
 
 
+async def test_no_button_moves_as_the_last_of_it_is_seen(
+    sign_in: SignIn, store: Store
+) -> None:
+    """Else a press that began on one button ends on what took its place."""
+    page = await sign_in("agent", viewport={"width": 1280, "height": 800})
+    await page.goto(f"/inbox/{await _mail(store, LONG)}")
+    note = page.locator("[data-unseen]:visible")
+    await expect(note).to_be_visible()
+    place = "document.querySelector('#approve').getBoundingClientRect().top - "
+    place += "document.querySelector('#approve').closest('.decide').getBoundingClientRect().top"
+    before = await page.evaluate(place)
+
+    await read_on(page)
+
+    await expect(note).to_be_hidden()
+    assert await page.evaluate(place) == before
+
+
 async def test_an_edit_is_approved_when_its_whole_difference_was_seen(
     sign_in: SignIn, store: Store
 ) -> None:

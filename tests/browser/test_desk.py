@@ -4,11 +4,23 @@ from playwright.async_api import Page, expect
 
 from orchestrator.store import approvals
 from orchestrator.store.engine import Store
-from tests.approvals.pages.seed import Seed
+from tests.approvals.pages.seed import PASSWORD, Seed
 from tests.browser.conftest import SignIn, read_on
 
 # A form that decides is not sent before the page has been in view for this long.
 SETTLE_MS = 1_100
+
+
+async def test_signing_in_leads_where_one_wanted_to_go(
+    address: str, page: Page
+) -> None:
+    await page.goto(f"{address}/runs")
+    await page.get_by_label("E-mail address").fill("agent@example.com")
+    await page.get_by_label("Password").fill(PASSWORD)
+
+    await page.get_by_role("button", name="Sign in").click()
+
+    await expect(page.get_by_role("heading", name="Runs")).to_be_visible()
 
 
 async def test_an_agent_edits_and_approves(

@@ -85,7 +85,7 @@ class Site:
     def revive(self) -> None:
         """Start again what ended by itself, as its supervisor would."""
         for name, process in self.processes.items():
-            if process.popen.poll() is not None:
+            if process.started.poll() is not None:
                 self.killed[f"{name} ended by itself"] += 1
                 self.processes[name] = begin(self.keyturn, process.kind)
 

@@ -68,6 +68,8 @@ def test_p09_whatever_is_killed_the_books_agree(
         saboteur = Saboteur(struck, choose, PAUSE_S)
         for one in (*approvers, clerk, saboteur):
             one.start()
+            # Whatever fails below: what they start must not outlive the test.
+            stack.callback(one.stop)
 
         _start_all(starter)
         saboteur.stop()

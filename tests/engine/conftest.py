@@ -12,7 +12,7 @@ from tests.servers import postgres
 APPS = ("tests.apps.desk", "tests.apps.branching")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 async def stage(
     temporal_address: str, postgres_server: str, postgres_template: str
 ) -> AsyncIterator[Stage]:

@@ -35,7 +35,7 @@ def app(world: World) -> FastAPI:
     return application(Settings(), world.store, None, Signer(new_key()))
 
 
-@pytest.mark.parametrize(("turn", "role"), enumerate(READERS))
+@pytest.mark.parametrize(("turn", "role"), list(enumerate(READERS)))
 async def test_p14_no_route_tells_of_another_tenants_things(
     app: FastAPI, world: World, turn: int, role: str
 ) -> None:
