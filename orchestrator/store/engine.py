@@ -131,22 +131,12 @@ class Store:
         found = (await session.execute(both, {"key": BARRIER})).one()
         return cast("datetime", found[1])
 
-    async def raise_barrier(
-        self, session: AsyncSession, *, wait_s: float | None = None
-    ) -> None:
-        """Take the lock alone: nothing leases, sends or begins until the commit.
-
-        Where it is not had within `wait_s`, `StoreUnavailable` is raised.
-        """
-        if self.is_sqlite:
-            return  # The write lock is that lock, and was taken at the start.
-        if wait_s is not None:
-            await _wait_for_locks(session, f"{wait_s:g}s")
-        await session.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}
-        )
-        if wait_s is not None:
-            await _wait_for_locks(session, "0")
+    async def raise_barrier(self, session: AsyncSession) -> None:
+        """Take the lock alone: nothing leases, sends or begins until the commit."""
+        if not self.is_sqlite:
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}
+            )
 
     async def take_turn(self, session: AsyncSession, name: str) -> None:
         """Let one transaction at a time go on under this name, until its commit."""
@@ -171,11 +161,6 @@ class Store:
         # A pool that was disposed of keeps what comes back to it, and closes it never.
         event.listen(pool, "checkin", _close_late)
         await self.engine.dispose()
-
-
-async def _wait_for_locks(session: AsyncSession, most: str) -> None:
-    query = text("SELECT set_config('lock_timeout', :most, true)")
-    await session.execute(query, {"most": most})
 
 
 @asynccontextmanager
