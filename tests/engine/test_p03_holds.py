@@ -139,6 +139,7 @@ async def test_p09_a_lost_bell_is_found_by_the_comparison(
     async with asyncio.timeout(60):
         while not await rings(stage, run):
             await compare(stage)
+            await asyncio.sleep(0.2)
 
     assert (await stage.engine.ended(run)).status == "completed"
     assert await rings(stage, run) == 1
