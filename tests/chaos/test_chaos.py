@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -71,8 +72,7 @@ def test_p09_whatever_is_killed_the_books_agree(
             # Whatever fails below: what they start must not outlive the test.
             stack.callback(one.stop)
 
-        _start_all(starter)
-        saboteur.stop()
+        _start_all(starter, then=saboteur.stop)
         _await_calm(struck, lead)
         for one in (*approvers, clerk):
             one.stop()
@@ -96,8 +96,8 @@ def test_p09_whatever_is_killed_the_books_agree(
     assert len(record.runs) == RUNS
 
 
-def _start_all(starter: Client) -> None:
-    """Start the runs evenly over the time of the strikes."""
+def _start_all(starter: Client, *, then: Callable[[], None]) -> None:
+    """Start the runs evenly over the time of the strikes; `then` they end."""
     began = time.monotonic()
     with ThreadPoolExecutor(4) as hands:
         begun: list[Future[str]] = []
@@ -105,6 +105,7 @@ def _start_all(starter: Client) -> None:
             begun.append(hands.submit(begin, starter, number))
             due = began + SECONDS * (number + 1) / RUNS
             time.sleep(max(0.0, due - time.monotonic()))
+        then()
     assert len({one.result() for one in begun}) == RUNS
 
 

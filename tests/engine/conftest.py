@@ -1,4 +1,4 @@
-"""A stage for the tests of one module: an engine on PostgreSQL, the stricter database."""
+"""A stage for this package's tests: an engine on PostgreSQL, the stricter database."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -13,7 +13,7 @@ APPS = ("tests.apps.desk", "tests.apps.branching")
 
 
 @pytest.fixture(scope="package")
-async def stage(
+async def shared_stage(
     temporal_address: str, postgres_server: str, postgres_template: str
 ) -> AsyncIterator[Stage]:
     """An engine whose model plays each test's own script."""
@@ -23,6 +23,13 @@ async def stage(
             temporal_address, url, plays.scenario, apps=APPS
         ) as engine:
             yield Stage(engine, plays)
+
+
+@pytest.fixture
+def stage(shared_stage: Stage) -> Stage:
+    """The engine; what an earlier test left to break breaks nothing in this one."""
+    shared_stage.engine.world.breaks.clear()
+    return shared_stage
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One engine for the tests of a module; each test plays a script of its own on it."""
+"""One engine for the tests of a package; each test plays a script of its own on it."""
 
 import asyncio
 import re
