@@ -25,7 +25,8 @@ setup:
 dev: setup
 	@$(BIN)/keyturn dev
 
-# Three at once for two cores: many tests wait for processes of their own.
+# Three at once for two cores: many tests wait for processes of their own. A file stays
+# on one of them, which starts what its tests share once.
 test: setup browser
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 

@@ -20,6 +20,8 @@ from tests.chaos.site import WRITE_TOKEN, Site
 # Nobody waits for longer than this for one request to come through.
 # A key whose process died is free again after a minute, and may meet a strike anew.
 PATIENCE_S = 300.0
+# How many of a list somebody decides before they look at it anew.
+AT_ONCE = 15
 # An unknown effect is looked up when whoever was sending it has surely ended.
 SETTLED_S = 6.0
 FINAL = frozenset({200, 201, 202, 400, 403, 404, 409, 412, 422})
@@ -125,7 +127,7 @@ class Approver(threading.Thread):
             if one["binding"]
         ]
         self._choose.shuffle(waiting)
-        for one in waiting[:5]:
+        for one in waiting[:AT_ONCE]:
             body = self._answer(one)
             clicks = [fingers.submit(self._click, one["id"], body) for _ in range(2)]
             for click in clicks:
