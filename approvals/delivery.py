@@ -38,6 +38,10 @@ WORK_S = 0.5
 MEND_EVERY_S = 15.0
 # How often one of all processes compares the open runs with Temporal.
 COMPARE_EVERY = timedelta(seconds=30)
+# A worker takes milliseconds for a workflow task. One that is killed over it is waited
+# for this long before another has the task; Temporal's own 10 s are what a customer,
+# and whoever has approved, would wait for.
+TASK_TIMEOUT = timedelta(seconds=6)
 log = structlog.get_logger()
 
 
@@ -53,7 +57,7 @@ class Deliverer:
     comparison: Comparison = field(default_factory=Comparison)
     suspects: Suspects = field(default_factory=Suspects)
     # How long a worker may take for a workflow task; None: as Temporal has it.
-    task_timeout: timedelta | None = None
+    task_timeout: timedelta | None = TASK_TIMEOUT
     mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
 
     async def deliver(self, run: str | None = None) -> int:

@@ -125,6 +125,7 @@ class AgentWorkflow(Generic[In, Out]):
             id=f"{self._start.run}/act/{number}",
             # A loop that outlived its lost parent ends: the record is what goes on.
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+            task_timeout=workflow.info().task_timeout,
         )
         if end.kind != "final":
             raise _Ending(end)

@@ -43,6 +43,7 @@ class Compensate:
             ),
             id=f"{start.run}/act/1",
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+            task_timeout=workflow.info().task_timeout,
         )
         how = _finish(start.run, end)
         while True:

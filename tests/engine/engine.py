@@ -14,7 +14,7 @@ from activities.guard import PAUSES_S
 from activities.llm import routing
 from activities.llm.simulator import Scenario, default, running_simulator
 from activities.toolbox import ConnectorSource
-from approvals.delivery import Deliverer
+from approvals.delivery import TASK_TIMEOUT, Deliverer
 from orchestrator import registry
 from orchestrator.binding import Signer, new_key
 from orchestrator.cli import worker
@@ -192,7 +192,7 @@ async def running_engine(
     outside: Outside | None = None,
     clock: Clock | None = None,
     code_pauses_s: tuple[float, ...] = PAUSES_S,
-    task_timeout: timedelta | None = None,
+    task_timeout: timedelta | None = TASK_TIMEOUT,
 ) -> AsyncGenerator[Engine]:
     """Run both workers in this process against a real Temporal server.
 
