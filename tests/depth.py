@@ -1,8 +1,10 @@
 """How far the tests look: as far as the gate has time for, or farther.
 
-`KEYTURN_SEARCH=1 make test` takes both databases everywhere, every credential, every
-case and value together, and longer searches. What the gate leaves out it does not leave
-out for good: each case and each value has its turn in some test.
+The gate sees less than there is: a retail case is killed, or left without an approver,
+or played in peace, and not all three; a route meets a role with one credential; an
+attack one of two contracts; a cell of the table of modes every other scope. Each member
+stands in some test. Only `KEYTURN_SEARCH=1 make test` takes all of them together, on
+both databases, and searches longer.
 """
 
 import os

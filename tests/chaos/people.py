@@ -18,8 +18,7 @@ from orchestrator.cli.demo.tickets import TICKETS
 from tests.chaos.site import WRITE_TOKEN, Site
 
 # Nobody waits for longer than this for one request to come through.
-# A key whose process died is free again after a minute, and may meet a strike anew.
-PATIENCE_S = 300.0
+PATIENCE_S = 120.0
 # How many of a list somebody decides before they look at it anew.
 AT_ONCE = 15
 # An unknown effect is looked up when whoever was sending it has surely ended.

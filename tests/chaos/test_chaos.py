@@ -35,9 +35,8 @@ from tests.servers.own import Own
 
 RUNS = int(os.environ.get("KEYTURN_CHAOS_RUNS", "12"))
 SECONDS = float(os.environ.get("KEYTURN_CHAOS_SECONDS", "18"))
-# After the last strike everything has this long to come to its end: each run waits for
-# people twice or more, as a message is offered once what it speaks of is done.
-CALM_S = 240.0 + 2.0 * RUNS
+# After the last strike everything has this long to come to its end.
+CALM_S = 240.0
 PAUSE_S = 0.8
 PEOPLE = {
     "desk": "developer",
