@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.approvals.conftest import app, desk, http, people, store
-from tests.engine.conftest import order, stage
+from tests.engine.conftest import order, shared_stage, stage
 from tests.store import desk as records
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "http",
     "order",
     "people",
+    "shared_stage",
     "stage",
     "store",
 ]
