@@ -5,7 +5,17 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The shell first: it draws nothing on a screen, and needs six tenths of the time. Debian
+# has it as a package of its own, Ubuntu has not.
+SHELL = "chromium-headless-shell"
+NAMES = (
+    SHELL,
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
+PACKAGES = (SHELL, "chromium")
 
 
 def main() -> None:
@@ -26,22 +36,21 @@ def _from_debian() -> bool:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return False
     sys.stdout.write("installing Debian's Chromium\n")
+    _apt("update", "-qq")
+    for package in PACKAGES:
+        _apt(
+            *("install", "-y", "-qq", "--no-install-recommends"),
+            *(package, "fonts-liberation"),
+        )
+        if _is_there():
+            return True
+    return False
+
+
+def _apt(*arguments: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    commands = (
-        ["apt-get", "update", "-qq"],
-        [
-            "apt-get",
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-liberation",
-        ],
-    )
-    for command in commands:
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
-    return _is_there()
+    command = ["apt-get", *arguments]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
 def _from_playwright() -> bool:

@@ -1,6 +1,7 @@
 """`keyturn worker`: the processes that think and, apart from them, that act."""
 
 import asyncio
+import functools
 import os
 import signal
 import socket
@@ -116,6 +117,7 @@ def thinking_worker(parts: Parts) -> Worker:
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=timedelta(seconds=5),
         max_concurrent_activities=100,
+        build_id=code_version(),
     )
 
 
@@ -162,6 +164,7 @@ def effect_worker(parts: Parts) -> Worker:
         activities=[perform.__call__],
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=50,
+        build_id=code_version(),
     )
 
 
@@ -176,8 +179,13 @@ async def register(parts: Parts) -> dict[str, str]:
     return found
 
 
+@functools.cache
 def code_version() -> str:
-    """Return the code's version, with the commit where it runs from a checkout."""
+    """Return the code's version, with the commit where it runs from a checkout.
+
+    Temporal shows it for each worker. By itself it would read every loaded module again
+    to make a name, which took a second of a worker's start.
+    """
     own = version("keyturn")
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():

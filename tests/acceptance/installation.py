@@ -18,6 +18,7 @@ from orchestrator.binding import Signer
 from tests.cli import warm
 from tests.cli.program import Keyturn, here
 from tests.cli.warm import Started
+from tests.servers import http
 
 Kind = Literal["web", "worker", "effect worker"]
 ARGUMENTS: dict[Kind, tuple[str, ...]] = {
@@ -223,7 +224,7 @@ def _person(keyturn: Keyturn, role: str) -> httpx2.Client:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/healthz", timeout=2).is_success
+        return http.get(f"{url}/healthz", timeout=2).is_success
     except httpx2.HTTPError:
         return False
 

@@ -16,6 +16,7 @@ import httpx2
 from activities.connectors.smtp import message_id
 from orchestrator.cli.demo.tickets import TICKETS
 from tests.chaos.site import WRITE_TOKEN, Site
+from tests.servers import http
 
 # Nobody waits for longer than this for one request to come through.
 PATIENCE_S = 120.0
@@ -191,7 +192,7 @@ def refunds(site: Site) -> dict[str, int]:
     found: dict[str, int] = {}
     asked: dict[str, str] = {"since": "2020-01-01T00:00:00Z"}
     while True:
-        answer = httpx2.get(
+        answer = http.get(
             f"{site.shop}/statement", params=asked, headers=headers, timeout=10
         ).json()
         found |= {one["key"]: one["amount"] for one in answer["lines"]}
@@ -202,5 +203,5 @@ def refunds(site: Site) -> dict[str, int]:
 
 def mails(site: Site) -> Counter[str]:
     """The mailbox: how often each Message-ID came."""
-    answer = httpx2.get(f"{site.mailbox}/mails", timeout=10)
+    answer = http.get(f"{site.mailbox}/mails", timeout=10)
     return Counter(one["message_id"] for one in answer.json()["items"])

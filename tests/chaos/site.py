@@ -16,6 +16,7 @@ import httpx2
 
 from tests.acceptance.installation import Kind, Process, begin
 from tests.cli.program import Keyturn, here
+from tests.servers import http
 from tests.servers.launch import ServerUnavailable
 from tests.servers.own import Own
 from tests.servers.ports import free_port
@@ -206,7 +207,7 @@ def _await(url: str) -> None:
     deadline = time.monotonic() + START_S
     while True:
         with suppress(httpx2.HTTPError):
-            if httpx2.get(url, timeout=2).is_success:
+            if http.get(url, timeout=2).is_success:
                 return
         assert time.monotonic() < deadline, f"{url} does not come up"
         time.sleep(0.1)

@@ -16,6 +16,7 @@ import httpx2
 
 from orchestrator.binding import new_key
 from tests.cli import warm
+from tests.servers import http
 from tests.servers.ports import free_port
 
 COMMAND = (sys.executable, "-P", "-m", "orchestrator.cli")
@@ -151,7 +152,7 @@ def _await(url: str, process: "subprocess.Popen[str]") -> None:
         if process.poll() is not None:
             raise AssertionError(f"ended with {process.returncode}: {process.stdout}")
         try:
-            if httpx2.get(url, timeout=2).status_code < 500:
+            if http.get(url, timeout=2).status_code < 500:
                 return
         except httpx2.HTTPError:
             time.sleep(0.1)

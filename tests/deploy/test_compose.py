@@ -16,6 +16,7 @@ import pytest
 from orchestrator.binding import Signer, new_key
 from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service
+from tests.servers import http
 from tests.servers.ports import free_port
 
 READY_S = 240.0
@@ -185,7 +186,7 @@ def _environment(one: Service) -> dict[str, str]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx2.get(url, timeout=3).status_code == 200
+        return http.get(url, timeout=3).status_code == 200
     except httpx2.HTTPError:
         return False
 

@@ -4,7 +4,14 @@ import shutil
 
 from tests.servers.launch import ServerUnavailable
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# As scripts/browser.py finds them: the shell first.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 ARGUMENTS = (
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",

@@ -7,23 +7,25 @@ from orchestrator.cli.exit_status import Ended
 
 WORKFLOW = "support-ticket"
 NEW = 202
+REQUEST_S = 10.0
 
 
-async def feed(url: str, token: str) -> int:
+async def feed(client: httpx2.AsyncClient, url: str, token: str) -> int:
     """Start a run for each ticket that was not fed before; return how many were new.
 
     Fed by their external ids, so that a start that was cut short is made up for.
     """
-    async with httpx2.AsyncClient(
-        base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10.0
-    ) as client:
-        statuses = [await _start(client, ticket) for ticket in TICKETS]
+    statuses = [await _start(client, url, token, ticket) for ticket in TICKETS]
     return statuses.count(NEW)
 
 
-async def _start(client: httpx2.AsyncClient, ticket: DemoTicket) -> int:
+async def _start(
+    client: httpx2.AsyncClient, url: str, token: str, ticket: DemoTicket
+) -> int:
     answer = await client.post(
-        "/api/v1/runs",
+        f"{url}/api/v1/runs",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=REQUEST_S,
         json={
             "workflow": WORKFLOW,
             "source": SOURCE,

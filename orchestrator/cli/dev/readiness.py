@@ -32,13 +32,12 @@ async def wait(name: str, probe: Probe, *, within_s: float) -> None:
         raise NotReady(f"{name} was not ready within {within_s:g} s.") from None
 
 
-def answers(url: str) -> Probe:
+def answers(url: str, client: httpx2.AsyncClient) -> Probe:
     """Return a probe that asks for a page and wants 200."""
 
     async def probe() -> bool:
         try:
-            async with httpx2.AsyncClient(timeout=REQUEST_S) as client:
-                return (await client.get(url)).status_code == 200
+            return (await client.get(url, timeout=REQUEST_S)).status_code == 200
         except httpx2.HTTPError:
             return False
 

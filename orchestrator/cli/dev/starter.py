@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import httpx2
+
 from orchestrator import settings
 from orchestrator.cli import exit_status
 from orchestrator.cli.dev import (
@@ -53,10 +55,13 @@ class Starter:
         self._run([programs.around(*given), programs.temporal(*given)])
         everyone = await self._prepare_store()
         self._run(programs.keyturn(self.data, self.environment))
-        await self._await_ready()
-        if self.environment.has_support_desk:
-            help_desk = people.of_role(everyone, people.SERVICE)
-            await feed.feed(self.ports.url("web"), help_desk.token)
+        # One for all: each new one loads the authorities' certificates, which as often as
+        # a process that starts is asked took a third of a core from it.
+        async with httpx2.AsyncClient() as client:
+            await self._await_ready(client)
+            if self.environment.has_support_desk:
+                help_desk = people.of_role(everyone, people.SERVICE)
+                await feed.feed(client, self.ports.url("web"), help_desk.token)
         self._announce(everyone, as_json=as_json)
 
     def _run(self, some: Sequence[Program]) -> None:
@@ -73,13 +78,13 @@ class Starter:
         finally:
             await store.close()
 
-    async def _await_ready(self) -> None:
+    async def _await_ready(self, client: httpx2.AsyncClient) -> None:
         # Not from the environment: the children's settings are not this shell's.
         own = Settings.model_construct(temporal_address=self.ports.address("temporal"))
         await asyncio.gather(
             readiness.wait(
                 "The web server",
-                readiness.answers(f"{self.ports.url('web')}/readyz"),
+                readiness.answers(f"{self.ports.url('web')}/readyz", client),
                 within_s=START_S,
             ),
             readiness.wait("A worker", readiness.polled(own), within_s=START_S),
