@@ -25,7 +25,7 @@ from approvals.dependencies import parts_of
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import Kept, KeyInUse
+from orchestrator.store.idempotency import AnswerLost, Claim, Kept, KeyInUse
 from orchestrator.store.sealed import Sealed
 
 log = structlog.get_logger()
@@ -84,20 +84,20 @@ async def outcome(store: Store, *, person: str, key: str) -> str | None:
 async def _answered(
     request: Request, handle: Handler, own: "_Submission", sent: list[tuple[str, str]]
 ) -> Response:
-    before = await own.claim(_digest(request, sent, own.key))
-    if before is not None:
-        return before
+    found = await own.claim(_digest(request, sent, own.key))
+    if not isinstance(found, Claim):
+        return found
     try:
-        with idempotency.acting() as acting:
-            acting.claimed(person=own.person, key=own.row_key)
+        async with idempotency.acting() as acting:
+            acting.claimed(own.store, found)
             response = await handle(request)
     except Exception as error:
-        await own.drop(because=error)
+        await own.drop(found, because=error)
         raise
     if response.status_code == SEE_OTHER:
-        await own.keep(response)
+        await own.keep(found, response)
     else:
-        await own.drop()
+        await own.drop(found)
     return response
 
 
@@ -106,46 +106,54 @@ class _Submission:
 
     def __init__(self, store: Store, person: str, key: str) -> None:
         self.key = key
-        self._store = store
-        self.person = person
-        self.row_key = _row_key(key)
+        self.store = store
+        self._person = person
+        self._row_key = _row_key(key)
         # The answer may carry what opens a secret: only the form's own key opens it.
         self._sealed = Sealed(key)
 
-    async def claim(self, request: str) -> Response | None:
-        """Return the first one's answer, or None for the first; wait while it acts."""
+    async def claim(self, request: str) -> Response | Claim:
+        """Return the first one's answer, or the first one's claim; wait while it acts."""
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             try:
-                kept = await idempotency.claim(
-                    self._store, person=self.person, key=self.row_key, request=request
+                found = await idempotency.claim(
+                    self.store,
+                    person=self._person,
+                    key=self._row_key,
+                    request=request,
                 )
             except KeyInUse:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(_LOOK_AGAIN_S)
             else:
-                return self.opened(kept)
+                return found if isinstance(found, Claim) else self._again(found)
 
-    async def keep(self, response: Response) -> None:
+    def _again(self, kept: Kept) -> Response:
+        led = self.opened(kept)
+        if led is None:
+            raise AnswerLost(
+                "What this form sends was carried out before, and where it led cannot "
+                "be read any more. Open the page anew and look at what became of it."
+            )
+        return led
+
+    async def keep(self, claim: Claim, response: Response) -> None:
         """Keep where the first was led, with the cookies that it was given."""
         cookies = response.headers.getlist("set-cookie")
         answer = json.dumps([response.headers["location"], cookies])
         kept = Kept(status=SEE_OTHER, body=self._sealed.seal(answer))
         try:
-            await idempotency.keep(
-                self._store, person=self.person, key=self.row_key, answer=kept
-            )
+            await idempotency.keep(self.store, claim, answer=kept)
         except StoreUnavailable as error:
             # What was sent is committed; only a repetition will have to wait.
             log.warning("form.not_kept", error=str(error))
 
-    async def drop(self, because: Exception | None = None) -> None:
+    async def drop(self, claim: Claim, because: Exception | None = None) -> None:
         """Free the key where nothing was changed: the form may be sent again."""
         try:
-            await idempotency.drop(
-                self._store, person=self.person, key=self.row_key, because=because
-            )
+            await idempotency.drop(self.store, claim, because=because)
         except StoreUnavailable as error:
             log.warning("form.not_dropped", error=str(error))
 

@@ -47,7 +47,7 @@ class StrictRoute(APIRoute):
             await gate(asked, parts_of(asked))
             _refuse_repeated(asked)
             try:
-                with idempotency.acting() as asked.state.acting:
+                async with idempotency.acting() as asked.state.acting:
                     response = await handle(asked)
             except Replay as replay:
                 return _again(replay)

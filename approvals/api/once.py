@@ -12,7 +12,7 @@ from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import Acting, Kept
+from orchestrator.store.idempotency import Acting, Claim, Kept
 
 log = structlog.get_logger()
 
@@ -40,22 +40,32 @@ async def claim(
     request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
 ) -> None:
     """Claim the key for this request, or raise `Replay` with the first answer."""
-    await claim_naturally(request, store, person, own_key)
-    if own_key is not None:
-        _acting(request).claimed(person=person.id, key=own_key)
+    await _claim(request, store, person, own_key, acts_once=True)
 
 
 async def claim_naturally(
     request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
 ) -> None:
     """Claim the key for a request that comes to the same however often it acts."""
+    await _claim(request, store, person, own_key, acts_once=False)
+
+
+async def _claim(
+    request: Request,
+    store: Store,
+    person: Person,
+    own_key: str | None,
+    *,
+    acts_once: bool,
+) -> None:
     if own_key is None:
         return
     asked = await _digest(request, person)
-    kept = await idempotency.claim(store, person=person.id, key=own_key, request=asked)
-    if kept is not None:
-        raise Replay(kept)
-    request.state.claimed = (store, person.id, own_key)
+    found = await idempotency.claim(store, person=person.id, key=own_key, request=asked)
+    if isinstance(found, Kept):
+        raise Replay(found)
+    _acting(request).claimed(store, found, acts_once=acts_once)
+    request.state.claimed = (store, found)
 
 
 async def keep(request: Request, response: Response) -> None:
@@ -63,13 +73,13 @@ async def keep(request: Request, response: Response) -> None:
     found = _claimed(request)
     if found is None:
         return
-    store, person, key = found
+    store, held = found
     kept = Kept(status=response.status_code, body=bytes(response.body).decode())
     try:
-        await idempotency.keep(store, person=person, key=key, answer=kept)
+        await idempotency.keep(store, held, answer=kept)
     except StoreUnavailable as error:
         # What was asked is committed; only the repetition will have to wait.
-        log.warning("idempotency.not_kept", key=key, error=str(error))
+        log.warning("idempotency.not_kept", key=held.key, error=str(error))
 
 
 async def drop(request: Request, because: Exception) -> None:
@@ -77,19 +87,19 @@ async def drop(request: Request, because: Exception) -> None:
     found = _claimed(request)
     if found is None:
         return
-    store, person, key = found
+    store, held = found
     try:
-        await idempotency.drop(store, person=person, key=key, because=because)
+        await idempotency.drop(store, held, because=because)
     except StoreUnavailable as error:
-        # The claim is taken for abandoned after a minute.
-        log.warning("idempotency.not_dropped", key=key, error=str(error))
+        # The claim is soon taken for abandoned.
+        log.warning("idempotency.not_dropped", key=held.key, error=str(error))
 
 
 def _acting(request: Request) -> Acting:
     return request.state.acting
 
 
-def _claimed(request: Request) -> tuple[Store, str, str] | None:
+def _claimed(request: Request) -> tuple[Store, Claim] | None:
     return getattr(request.state, "claimed", None)
 
 

@@ -63,6 +63,7 @@ class Store:
         # Rung by each commit of this process that adds to the audit log.
         self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
+        self._is_closed = False
 
     def _faults(self) -> "_named_faults":
         return _named_faults(self._shown_url, is_file=self.is_sqlite)
@@ -79,7 +80,7 @@ class Store:
         Raises `StoreUnavailable` where the database is away or cannot write.
         """
         with self._faults():
-            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            async with self._session() as session:
                 yield session
 
     @asynccontextmanager
@@ -92,7 +93,7 @@ class Store:
         where it is not had within `wait_s`, `StoreUnavailable` is raised.
         """
         with self._faults():
-            async with AsyncSession(self.engine, expire_on_commit=False) as session:
+            async with self._session() as session:
                 if self.is_sqlite:
                     await sqlite.begin(session, wait_s=wait_s)
                 async with _committing(session):
@@ -101,6 +102,15 @@ class Store:
                         await add(session, await self.now(session))
                 if AUDITED in session.info:
                     self.audited.ring()
+
+    def _session(self) -> AsyncSession:
+        if self._is_closed:
+            raise StoreUnavailable(
+                f"The database {self._shown_url} is closed: this process is ending.",
+                told="Keyturn is stopping here. Nothing was changed; repeat this in a "
+                "moment.",
+            )
+        return AsyncSession(self.engine, expire_on_commit=False)
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the time, the database's own on PostgreSQL, read after locks."""
@@ -151,8 +161,10 @@ class Store:
     async def close(self) -> None:
         """Give the connections back, once nothing uses them any more.
 
-        A task that was cancelled still gives its own back, and would find no pool.
+        A task that was cancelled still gives its own back, and would find no pool. What
+        would only begin is refused: it could end after the loop, with its connection.
         """
+        self._is_closed = True
         pool = cast("QueuePool", self.engine.pool)
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._close_within_s

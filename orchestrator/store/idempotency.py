@@ -2,10 +2,17 @@
 
 The first transaction that a request commits writes that it acted into its key's row, so
 that a process may die before the answer is kept: what acted never acts again.
+
+A request holds its key by a claim that it renews while it is being answered, so that the
+key of a process that died is soon free. Each claim has a number, which every transaction
+of its request checks: a process that stood still, and whose key another one has by now,
+commits nothing more.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,8 +25,9 @@ from orchestrator.errors import KeyturnError, StoreUnavailable
 from orchestrator.store.engine import Store, beside
 from orchestrator.store.tables import IdempotencyRow
 
-# A request takes seconds; what is unanswered for longer died with its process.
-ABANDONED = timedelta(minutes=1)
+# A claim that is not renewed for so long died with its process.
+LEASE = timedelta(seconds=5)
+RENEW_S = 1.5
 # So long a key is remembered, and what a form came to is shown.
 KEPT_FOR = timedelta(days=7)
 # So many rows are forgotten in one transaction.
@@ -38,39 +46,87 @@ class AnswerLost(KeyturnError):
     """The first request with this key acted, and nobody knows its answer."""
 
 
+class KeyLost(KeyInUse):
+    """A process stood still for so long that another one has its request's key."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to answer one request: whose key, which key, and whose turn it is."""
+
+    person: str
+    key: str
+    number: int
+
+
 @dataclass
 class Acting:
     """One request, from its claim to its answer."""
 
-    _claimed: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    _claims: list[Claim] = field(default_factory=list[Claim])
+    _renewing: list["asyncio.Task[None]"] = field(
+        default_factory=list["asyncio.Task[None]"]
+    )
 
-    def claimed(self, *, person: str, key: str) -> None:
-        """Write into this key's row that the request acted, once it does."""
-        self._claimed.append((person, key))
+    def claimed(self, store: Store, claim: Claim, *, acts_once: bool = True) -> None:
+        """Hold the key until the answer; write into its row that the request acted.
 
-    def end(self) -> None:
-        """Write nothing more: what goes on beside the request is none of it."""
-        self._claimed.clear()
+        A request that comes to the same however often it acts writes nothing.
+        """
+        if acts_once:
+            self._claims.append(claim)
+        # What it commits is no deed of the request.
+        context = copy_context()
+        context.run(beside.set, None)
+        task = asyncio.create_task(_renew(store, claim), context=context)
+        self._renewing.append(task)
+
+    async def end(self) -> None:
+        """Write and renew nothing more: what goes on beside the request is none of it."""
+        self._claims.clear()
+        for task in self._renewing:
+            task.cancel()
+        await asyncio.gather(*self._renewing, return_exceptions=True)
+        self._renewing.clear()
 
     async def add(self, session: AsyncSession, now: datetime) -> None:
-        """Write into the transaction which commits now that the request acted."""
-        for person, key in self._claimed:
-            row = and_(col(IdempotencyRow.person) == person, _is(key))
-            await session.execute(
-                update(IdempotencyRow).where(row).values(acted_at=now)
-            )
+        """Write into the transaction which commits now that the request acted.
+
+        Raises `KeyLost` where another process has the key by now.
+        """
+        for claim in self._claims:
+            query = update(IdempotencyRow).where(_held_by(claim)).values(acted_at=now)
+            written = await session.execute(query.returning(col(IdempotencyRow.key)))
+            if written.first() is None:
+                raise KeyLost(
+                    "This took so long that the same request, sent again, is being "
+                    "answered by another process; nothing was changed by this one. "
+                    "Repeat it in a moment to see what came of it."
+                )
 
 
-@contextmanager
-def acting() -> Generator[Acting]:
+async def _renew(store: Store, claim: Claim) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        with suppress(StoreUnavailable):
+            async with store.write() as session:
+                until = await store.now(session) + LEASE
+                query = update(IdempotencyRow).where(
+                    _held_by(claim), col(IdempotencyRow.status).is_(None)
+                )
+                await session.execute(query.values(claimed_until=until))
+
+
+@asynccontextmanager
+async def acting() -> AsyncGenerator[Acting]:
     """Let what is committed within say that its request acted, once its key is known."""
     one = Acting()
     token = beside.set(one.add)
     try:
         yield one
     finally:
-        one.end()
         beside.reset(token)
+        await one.end()
 
 
 @dataclass(frozen=True)
@@ -81,10 +137,11 @@ class Kept:
     body: str
 
 
-async def claim(store: Store, *, person: str, key: str, request: str) -> Kept | None:
-    """Return the first answer, or None where this request is the first.
+async def claim(store: Store, *, person: str, key: str, request: str) -> Kept | Claim:
+    """Return the first answer, or the claim of a request that is the first.
 
-    `request` is a digest of all that was asked. Raises `KeyReused` or `KeyInUse`.
+    `request` is a digest of all that was asked. Raises `KeyReused`, `KeyInUse`, or
+    `AnswerLost` where the first one acted and died.
     """
     try:
         async with store.write() as session:
@@ -103,12 +160,13 @@ async def answer(store: Store, *, person: str, key: str) -> Kept | None:
     return Kept(status=row.status, body=row.body or "")
 
 
-async def keep(store: Store, *, person: str, key: str, answer: Kept) -> None:
+async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
     """Keep the answer for whoever repeats the request."""
+    kept = {"status": answer.status, "body": answer.body}
     async with store.write() as session:
-        row = await session.get(IdempotencyRow, (person, key))
-        if row is not None:
-            row.status, row.body = answer.status, answer.body
+        await session.execute(
+            update(IdempotencyRow).where(_held_by(claim)).values(**kept)
+        )
 
 
 async def forget(store: Store) -> int:
@@ -131,16 +189,15 @@ async def forget(store: Store) -> int:
     return len(old)
 
 
-async def drop(
-    store: Store, *, person: str, key: str, because: Exception | None = None
-) -> None:
+async def drop(store: Store, claim: Claim, *, because: Exception | None = None) -> None:
     """Free the key of a request that changed nothing: it may be tried again.
 
     A refusal says that itself, though it may have recorded that somebody tried; after
     any other fault the record knows whether something was committed.
     """
+    query = select(IdempotencyRow).where(_held_by(claim)).with_for_update()
     async with store.write() as session:
-        row = await session.get(IdempotencyRow, (person, key), with_for_update=True)
+        row = (await session.execute(query)).scalar_one_or_none()
         if row is None or row.status is not None:
             return
         if row.acted_at is None or _is_refusal(because):
@@ -154,21 +211,26 @@ def _is_refusal(because: Exception | None) -> bool:
 
 async def _claim(
     session: AsyncSession, store: Store, person: str, key: str, request: str
-) -> Kept | None:
+) -> Kept | Claim:
     row = await session.get(IdempotencyRow, (person, key), with_for_update=True)
     now = await store.now(session)
     if row is None:
-        session.add(
-            IdempotencyRow(person=person, key=key, request=request, created_at=now)
+        row = IdempotencyRow(
+            person=person,
+            key=key,
+            request=request,
+            claimed_until=now + LEASE,
+            created_at=now,
         )
-        return None
+        session.add(row)
+        return Claim(person, key, row.claim)
     if row.request != request:
         raise KeyReused(
             f"The Idempotency-Key {key!r} was used for another request; use a new key."
         )
     if row.status is not None:
         return Kept(status=row.status, body=row.body or "")
-    if now - row.created_at < ABANDONED:
+    if row.claimed_until is not None and now < row.claimed_until:
         raise _in_use(key)
     if row.acted_at is not None:
         raise AnswerLost(
@@ -177,8 +239,17 @@ async def _claim(
             "was lost. It is not carried out again: look at what became of it, and "
             "send anew, under a new key, only what is still to do."
         )
-    row.created_at = now
-    return None
+    row.claim += 1
+    row.claimed_until = now + LEASE
+    return Claim(person, key, row.claim)
+
+
+def _held_by(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        col(IdempotencyRow.person) == claim.person,
+        _is(claim.key),
+        col(IdempotencyRow.claim) == claim.number,
+    )
 
 
 def _is(key: str) -> ColumnElement[bool]:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import cast
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import QueuePool, event
 
+from orchestrator.errors import StoreUnavailable
 from orchestrator.store.engine import Store
 from tests.databases import both
 
@@ -40,3 +42,14 @@ async def test_what_comes_back_to_a_closed_store_is_closed(tables_url: str):
             assert held not in closed
 
     assert held in closed
+
+
+async def test_what_begins_after_the_end_is_refused(tables_url: str):
+    store = Store(tables_url, transaction_timeout=TIMEOUT)
+    await store.close()
+
+    for begin in (store.read, store.write):
+        with pytest.raises(StoreUnavailable, match="this process is ending"):
+            async with begin():
+                raise AssertionError("a transaction that nobody will end")
+    assert cast("QueuePool", store.engine.pool).checkedout() == 0

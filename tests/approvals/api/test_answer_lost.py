@@ -1,10 +1,11 @@
 """A process that dies between what a request did and its answer: it is not done again."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -13,12 +14,20 @@ from sqlmodel import col, select, update
 
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import KEPT_FOR, AnswerLost
+from orchestrator.store.idempotency import (
+    KEPT_FOR,
+    LEASE,
+    AnswerLost,
+    Claim,
+    Kept,
+    KeyInUse,
+    KeyLost,
+)
 from orchestrator.store.tables import IdempotencyRow, IncidentRow, RunRow, TenantRow
 from tests.approvals.api.test_runs import BODY, RUNS
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
-from tests.databases import patient
+from tests.databases import both, patient
 
 INCIDENTS = "/api/v1/incidents"
 SAID = {"severity": "low", "title": "Look", "detail": "At this."}
@@ -31,9 +40,9 @@ from orchestrator.store.tables import TenantRow
 
 async def main():
     store = Store(sys.argv[1])
-    await idempotency.claim(store, person="ann", key="k", request="r")
-    with idempotency.acting() as acting:
-        acting.claimed(person="ann", key="k")
+    claim = await idempotency.claim(store, person="ann", key="k", request="r")
+    async with idempotency.acting() as acting:
+        acting.claimed(store, claim)
         if sys.argv[2] == "acts":
             async with store.write() as session:
                 now = await store.now(session)
@@ -53,12 +62,14 @@ def dies(*_: object, **__: object) -> None:
     raise Killed
 
 
-async def _wait(store: Store, by: timedelta = timedelta(minutes=2)) -> None:
+async def _wait(store: Store, by: timedelta = LEASE) -> None:
     """Let that time pass for what is kept."""
     async with store.write() as session:
         rows = (await session.execute(select(IdempotencyRow))).scalars()
         for row in list(rows):
             row.created_at -= by
+            if row.claimed_until is not None:
+                row.claimed_until -= by
 
 
 @pytest.mark.parametrize("acts", [True, False])
@@ -81,7 +92,7 @@ async def test_a_process_killed_before_its_answer_acts_once_in_all(
             with pytest.raises(AnswerLost, match="not carried out again"):
                 await again
         else:
-            assert await again is None
+            assert isinstance(await again, Claim)
         async with store.read() as session:
             found = list((await session.execute(select(TenantRow.name))).scalars())
     finally:
@@ -127,12 +138,94 @@ async def test_a_fault_after_something_was_done_frees_no_key(
     person = (await people.named("lea")).id
     async with store.write() as session:
         await session.execute(update(IdempotencyRow).values(status=None))
+    held = Claim(person, "abc", 1)
 
-    await idempotency.drop(store, person=person, key="abc", because=RuntimeError())
+    await idempotency.drop(store, held, because=RuntimeError())
     kept = await _keys(store)
-    await idempotency.drop(store, person=person, key="abc")
+    await idempotency.drop(store, held)
 
     assert (kept, await _keys(store)) == (["abc"], [])
+
+
+async def test_a_claim_is_held_for_as_long_as_its_request_takes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "RENEW_S", 0.01)
+    first = await _held(store)
+    before = await _until(store)
+    async with idempotency.acting() as acting:
+        acting.claimed(store, first)
+        async with asyncio.timeout(20):
+            while await _until(store) == before:  # noqa: ASYNC110 the clock is no event
+                await asyncio.sleep(0.01)
+    async with store.read() as session:
+        [row] = (await session.execute(select(IdempotencyRow))).scalars()
+
+    with pytest.raises(KeyInUse):
+        await _claim(store)
+    assert row.acted_at is None, "to renew a claim is no deed of the request"
+
+
+async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answers(
+    store: Store,
+) -> None:
+    first = await _held(store)
+    await _wait(store)
+    second = await _held(store)
+
+    async with idempotency.acting() as acting:
+        acting.claimed(store, first)
+        with pytest.raises(KeyLost, match="nothing was changed"):
+            await _declare(store, "late")
+    await idempotency.keep(store, first, answer=Kept(status=201, body="late"))
+    await idempotency.drop(store, first)
+    async with idempotency.acting() as acting:
+        acting.claimed(store, second)
+        await _declare(store, "once")
+    await idempotency.keep(store, second, answer=Kept(status=201, body="once"))
+
+    async with store.read() as session:
+        names = set((await session.execute(select(TenantRow.name))).scalars())
+    assert (await _claim(store), names & {"late", "once"}) == (
+        Kept(status=201, body="once"),
+        {"once"},
+    )
+
+
+@both
+async def test_p09_of_many_who_find_a_dead_claim_one_has_it(store: Store) -> None:
+    await _claim(store)
+    await _wait(store)
+
+    found = await asyncio.gather(
+        *(_claim(store) for _ in range(8)), return_exceptions=True
+    )
+
+    claims = [one for one in found if isinstance(one, Claim)]
+    assert [one.number for one in claims] == [2]
+    assert sum(isinstance(one, KeyInUse) for one in found) == 7
+
+
+async def _claim(store: Store) -> Claim | Kept:
+    return await idempotency.claim(store, person="ann", key="k", request="r")
+
+
+async def _held(store: Store) -> Claim:
+    found = await _claim(store)
+    assert isinstance(found, Claim)
+    return found
+
+
+async def _declare(store: Store, name: str) -> None:
+    async with store.write() as session:
+        now = await store.now(session)
+        session.add(TenantRow(key=name, name=name, declared_by="ann", created_at=now))
+
+
+async def _until(store: Store) -> datetime | None:
+    async with store.read() as session:
+        query = select(IdempotencyRow.claimed_until)
+        return (await session.execute(query)).scalar_one()
 
 
 async def test_what_is_kept_is_forgotten_after_its_time_a_batch_at_once(

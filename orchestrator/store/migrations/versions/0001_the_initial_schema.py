@@ -93,6 +93,8 @@ def upgrade() -> None:
         sa.Column("request", sa.String(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("body", sa.String(), nullable=True),
+        sa.Column("claim", sa.Integer(), nullable=False),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("acted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("person", "key"),
@@ -387,14 +389,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
         postgresql_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
     )
-    op.create_index(
-        "runs_that_take_back",
-        "runs",
-        ["compensates"],
-        unique=False,
-        sqlite_where=sa.text("compensates IS NOT NULL"),
-        postgresql_where=sa.text("compensates IS NOT NULL"),
-    )
     op.create_index("runs_by_customer", "runs", ["customer", "id"], unique=False)
     op.create_index("runs_by_status", "runs", ["status", "id"], unique=False)
     op.create_index("runs_by_tenant", "runs", ["tenant", "id"], unique=False)
@@ -436,6 +430,14 @@ def upgrade() -> None:
         postgresql_where=sa.text(
             "paused_by IS NOT NULL AND status IN ('queued', 'running', 'waiting', 'stopped')"
         ),
+    )
+    op.create_index(
+        "runs_that_take_back",
+        "runs",
+        ["compensates"],
+        unique=False,
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
     )
     op.create_table(
         "sessions",
@@ -977,16 +979,16 @@ def downgrade() -> None:
         postgresql_where=sa.text("status IN ('leased', 'sending')"),
     )
     op.drop_index(
-        "effects_that_take_back",
-        table_name="effects",
-        sqlite_where=sa.text("compensates IS NOT NULL"),
-        postgresql_where=sa.text("compensates IS NOT NULL"),
-    )
-    op.drop_index(
         "effects_to_find_out",
         table_name="effects",
         sqlite_where=sa.text("(status = 'unknown' OR reopened_at IS NOT NULL)"),
         postgresql_where=sa.text("(status = 'unknown' OR reopened_at IS NOT NULL)"),
+    )
+    op.drop_index(
+        "effects_that_take_back",
+        table_name="effects",
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
     )
     op.drop_index("effects_of_workflow", table_name="effects")
     op.drop_index("effects_of_tool", table_name="effects")
@@ -1047,6 +1049,12 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_sessions_old_hash"), table_name="sessions")
     op.drop_table("sessions")
     op.drop_index(
+        "runs_that_take_back",
+        table_name="runs",
+        sqlite_where=sa.text("compensates IS NOT NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL"),
+    )
+    op.drop_index(
         "runs_paused",
         table_name="runs",
         sqlite_where=sa.text(
@@ -1065,18 +1073,6 @@ def downgrade() -> None:
         ),
     )
     op.drop_index(
-        "runs_that_take_back",
-        table_name="runs",
-        sqlite_where=sa.text("compensates IS NOT NULL"),
-        postgresql_where=sa.text("compensates IS NOT NULL"),
-    )
-    op.drop_index(
-        "one_run_takes_back",
-        table_name="runs",
-        sqlite_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
-        postgresql_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
-    )
-    op.drop_index(
         "runs_in_hands",
         table_name="runs",
         sqlite_where=sa.text("status = 'handed_off' AND settled_at IS NULL"),
@@ -1092,6 +1088,12 @@ def downgrade() -> None:
     op.drop_index("runs_by_tenant", table_name="runs")
     op.drop_index("runs_by_status", table_name="runs")
     op.drop_index("runs_by_customer", table_name="runs")
+    op.drop_index(
+        "one_run_takes_back",
+        table_name="runs",
+        sqlite_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
+        postgresql_where=sa.text("compensates IS NOT NULL AND let_go_at IS NULL"),
+    )
     op.drop_index(op.f("ix_runs_created_at"), table_name="runs")
     op.drop_table("runs")
     op.drop_table("webhooks")

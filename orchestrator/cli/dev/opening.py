@@ -1,0 +1,79 @@
+"""The second half of a start: the store, its people, and the wait until all works."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx2
+
+from orchestrator.cli.dev import (
+    announcement,
+    environment,
+    feed,
+    people,
+    programs,
+    readiness,
+)
+from orchestrator.cli.dev.child import Program
+from orchestrator.cli.dev.data import Data
+from orchestrator.cli.dev.environment import Environment
+from orchestrator.cli.dev.people import SignIn
+from orchestrator.cli.dev.ports import Ports
+from orchestrator.settings import Settings
+from orchestrator.store import migrate
+from orchestrator.store.engine import Store
+
+START_S = 120.0
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What it needs: the folder, the ports, and how to have programs started."""
+
+    data: Data
+    ports: Ports
+    environment: Environment
+    begin: Callable[[Sequence[Program]], None]
+
+    async def run(self, *, as_json: bool) -> None:
+        """Have our own processes started; return when all is ready and said so."""
+        url = environment.database_url(self.data)
+        await migrate.upgrade(url)
+        self.begin(programs.keyturn(self.data, self.environment))
+        # While they load what they need.
+        everyone = await self._people(url)
+        # One for all: each new one loads the authorities' certificates, which as often as
+        # a process that starts is asked took a third of a core from it.
+        async with httpx2.AsyncClient() as client:
+            await self._await_ready(client)
+            if self.environment.has_support_desk:
+                help_desk = people.of_role(everyone, people.SERVICE)
+                await feed.feed(client, self.ports.url("web"), help_desk.token)
+        self._announce(everyone, as_json=as_json)
+
+    async def _people(self, url: str) -> list[SignIn]:
+        store = Store(url)
+        try:
+            return await people.ensure(self.data, store)
+        finally:
+            await store.close()
+
+    async def _await_ready(self, client: httpx2.AsyncClient) -> None:
+        # Not from the environment: the children's settings are not this shell's.
+        own = Settings.model_construct(temporal_address=self.ports.address("temporal"))
+        await asyncio.gather(
+            readiness.wait(
+                "The web server",
+                readiness.answers(f"{self.ports.url('web')}/readyz", client),
+                within_s=START_S,
+            ),
+            readiness.wait("A worker", readiness.polled(own), within_s=START_S),
+        )
+
+    def _announce(self, everyone: list[SignIn], *, as_json: bool) -> None:
+        if as_json:
+            announcement.as_line(self.ports, everyone)
+        else:
+            announcement.as_table(
+                self.ports, everyone, is_scripted=self.environment.is_scripted
+            )
