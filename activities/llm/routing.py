@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from activities.llm.chat_reply import NAME as OPENAI
 from activities.llm.errors import MalformedTarget, NoTarget
+from activities.llm.loading import Loading
+from activities.llm.message_reply import NAME as ANTHROPIC
 from activities.llm.provider import Provider
 from orchestrator import scrub
 
@@ -33,23 +37,24 @@ def build_providers(
 ) -> dict[str, Provider]:
     """Return the providers that have a key or an address of their own, by name.
 
-    Build them once for a process: each keeps a pool of connections.
+    Build them once for a process: each keeps a pool of connections. Their SDKs are
+    loaded later (`Loading`).
     """
     # Whatever a transport quotes of them is taken out of its words.
     scrub.know(openai_api_key, anthropic_api_key)
     providers: list[Provider] = []
     if openai_api_key or openai_base_url:
-        providers.append(_openai(openai_api_key or _NO_KEY, openai_base_url))
+        key = openai_api_key or _NO_KEY
+        providers.append(Loading(OPENAI, partial(_openai, key, openai_base_url)))
     if anthropic_api_key or anthropic_base_url:
-        providers.append(_anthropic(anthropic_api_key or _NO_KEY, anthropic_base_url))
+        key = anthropic_api_key or _NO_KEY
+        load = partial(_anthropic, key, anthropic_base_url)
+        providers.append(Loading(ANTHROPIC, load))
     return {provider.name: provider for provider in providers}
 
 
-# Either SDK takes up to a second to load: who does not use it does not wait for it.
-
-
 def _openai(api_key: str, base_url: str | None) -> Provider:
-    from activities.llm.openai_chat import (  # noqa: PLC0415 see above
+    from activities.llm.openai_chat import (  # noqa: PLC0415 see Loading
         OFFICIAL_URL,
         OpenAIChat,
     )
@@ -58,7 +63,7 @@ def _openai(api_key: str, base_url: str | None) -> Provider:
 
 
 def _anthropic(api_key: str, base_url: str | None) -> Provider:
-    from activities.llm.anthropic_messages import (  # noqa: PLC0415 see above
+    from activities.llm.anthropic_messages import (  # noqa: PLC0415 see Loading
         OFFICIAL_URL,
         AnthropicMessages,
     )

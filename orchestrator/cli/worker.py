@@ -29,6 +29,7 @@ from activities.fault import Fault
 from activities.finish import Finish
 from activities.guard import PAUSES_S, Guard
 from activities.llm import routing
+from activities.llm.loading import load_first
 from activities.llm.provider import Provider
 from activities.matching import Matcher
 from activities.model_call import Models
@@ -42,6 +43,7 @@ from orchestrator.binding import Verifier
 from orchestrator.cli import background
 from orchestrator.cli.connection import connect
 from orchestrator.errors import KeyturnError, StoreUnavailable
+from orchestrator.model import Alias
 from orchestrator.registry import Registry
 from orchestrator.settings import Settings
 from orchestrator.store import releases, scopes
@@ -223,8 +225,10 @@ async def run_worker(settings: Settings, *, effects: bool) -> None:
             readers=Services(http, settings.service_urls()),
             writers=_writers(settings, http) if effects else Services(http, {}),
         )
-        if not effects and not await _registered(parts, stop):
-            return
+        if not effects:
+            await load_first(parts.providers, _asked(apps))
+            if not await _registered(parts, stop):
+                return
         worker = effect_worker(parts) if effects else thinking_worker(parts)
         # The books are read where nothing can be written.
         matching = None if effects else matcher(settings, store, http)
@@ -241,6 +245,12 @@ def providers(settings: Settings) -> dict[str, Provider]:
         anthropic_api_key=anthropic,
         anthropic_base_url=settings.anthropic_base_url,
     )
+
+
+def _asked(apps: Registry) -> list[Alias]:
+    """Return the aliases that the contracts ask as long as nothing fails."""
+    names = {contract.model for contract in apps.contracts.values()}
+    return [alias for alias in apps.aliases if alias.name in names]
 
 
 def matcher(settings: Settings, store: Store, http: httpx2.AsyncClient) -> Matcher:

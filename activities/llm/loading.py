@@ -1,0 +1,50 @@
+"""A provider whose SDK is loaded when it is first asked, or a worker that will ask it starts.
+
+An SDK takes one to two seconds to load, and a fallback may not be asked for months.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from activities.llm.provider import Provider
+from orchestrator.model import Alias
+from orchestrator.transcript import ModelReply, ModelRequest
+
+
+@dataclass
+class Loading:
+    """A provider by its name, and how to get it."""
+
+    name: str
+    load: Callable[[], Provider]
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _loaded: Provider | None = None
+
+    async def reply(self, request: ModelRequest, *, timeout_s: float) -> ModelReply:
+        """Ask the provider, as `Provider` says; loading counts against the time."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
+        provider = await self.loaded()
+        return await provider.reply(request, timeout_s=until - clock())
+
+    async def loaded(self) -> Provider:
+        """Return the provider; loaded in a thread, while the loop goes on."""
+        async with self._lock:
+            if self._loaded is None:
+                self._loaded = await asyncio.to_thread(self.load)
+            return self._loaded
+
+    async def aclose(self) -> None:
+        """Close the connections, where any were made."""
+        if self._loaded is not None:
+            await self._loaded.aclose()
+
+
+async def load_first(providers: Mapping[str, Provider], aliases: list[Alias]) -> None:
+    """Load what each alias asks first, so that no run waits for it."""
+    for alias in aliases:
+        named = (providers.get(target.partition("/")[0]) for target in alias.targets)
+        first = next((one for one in named if one is not None), None)
+        if isinstance(first, Loading):
+            await first.loaded()
