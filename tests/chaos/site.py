@@ -121,7 +121,7 @@ def site(folder: Path, temporal: Own, postgres: Own) -> Generator[Site]:
         settings: Mapping[str, str] = {
             "KEYTURN_DATABASE_URL": postgres.address,
             "KEYTURN_TEMPORAL_ADDRESS": temporal.address,
-            "KEYTURN_APPS": "workflows.support",
+            "KEYTURN_APPS": "tests.apps.apart",
             "KEYTURN_PAYMENTS_URL": shop,
             "KEYTURN_SERVICE_KEYS": f'{{"payments": "{WRITE_TOKEN}"}}',
             "KEYTURN_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",

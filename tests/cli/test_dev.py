@@ -200,45 +200,6 @@ def test_child_that_dies_is_started_again(dev: Dev) -> None:
     assert "worker ended with status -9" in dev.process.stderr.readline()
 
 
-def test_ctrl_c_leaves_nothing_and_the_next_start_finds_everything(
-    tmp_path: Path,
-) -> None:
-    data = tmp_path / "data"
-    with running(data) as first:
-        _until(lambda: _settled(first), "the demo tickets come to rest")
-        approvals, runs, family = first.approvals(), first.runs(), first.family()
-        os.kill(first.process.pid, signal.SIGINT)
-        began = time.monotonic()
-        said = first.process.communicate(timeout=STOP_S)[1]
-        took = time.monotonic() - began
-    assert first.process.returncode == 0, said
-    assert not [one for one in family if one.is_running()]
-    assert took < STOP_S / 2
-
-    with running(data) as second:
-        assert second.line == first.line
-        assert second.approvals() == approvals
-        assert second.runs() == runs
-        pending = next(k for k, v in approvals.items() if v == "pending")
-        with second.api("lead") as api:
-            binding = api.get(f"/approvals/{pending}").json()["binding"]
-            body = {"decision": "reject", "binding": binding, "reason": "not today"}
-            assert api.post(f"/approvals/{pending}:decide", json=body).is_success
-        run = _run_of_approval(second, pending)
-        _until(lambda: _turns(second, run) > 2, "the model reads the reason")
-
-
-def test_killed_parent_takes_its_children_along(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as started:
-        family = started.family()
-        started.process.kill()
-        started.process.wait()
-
-        _, alive = psutil.wait_procs(family, timeout=STOP_S)
-
-    assert not alive
-
-
 def test_taken_ports_are_stepped_around(dev: Dev, taken_port: int) -> None:
     assert dev.url != f"http://127.0.0.1:{taken_port}"
     assert httpx2.get(f"{dev.url}/sign-in").is_success
@@ -251,6 +212,61 @@ def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     assert said.status == 1
     assert "cannot be used: Not a directory" in said.err
+
+
+@dataclass
+class Restart:
+    """A `keyturn dev` that was stopped by Ctrl-C, what it had, and its second start."""
+
+    approvals: dict[str, str]
+    runs: dict[str, str]
+    family: list[psutil.Process]
+    said: str
+    took_s: float
+    second: Dev
+
+
+@pytest.fixture(scope="module")
+def restart(dev: Dev, taken_port: int) -> Iterator[Restart]:
+    """Ends what the tests above look at: those that want this are the last."""
+    _until(lambda: _settled(dev), "all comes to rest")
+    approvals, runs, family = dev.approvals(), dev.runs(), dev.family()
+    began = time.monotonic()
+    os.kill(dev.process.pid, signal.SIGINT)
+    said = dev.process.communicate(timeout=STOP_S)[1]
+    took_s = time.monotonic() - began
+    with running(dev.data, "--port", str(taken_port)) as second:
+        yield Restart(approvals, runs, family, said, took_s, second)
+
+
+def test_ctrl_c_leaves_nothing_and_the_next_start_finds_everything(
+    dev: Dev, restart: Restart
+) -> None:
+    assert dev.process.returncode == 0, restart.said
+    assert not [one for one in restart.family if one.is_running()]
+    assert restart.took_s < STOP_S / 2
+
+    second = restart.second
+    assert second.line == dev.line
+    assert second.approvals() == restart.approvals
+    assert second.runs() == restart.runs
+    pending = next(k for k, v in restart.approvals.items() if v == "pending")
+    with second.api("lead") as api:
+        binding = api.get(f"/approvals/{pending}").json()["binding"]
+        body = {"decision": "reject", "binding": binding, "reason": "not today"}
+        assert api.post(f"/approvals/{pending}:decide", json=body).is_success
+    run = _run_of_approval(second, pending)
+    _until(lambda: _turns(second, run) > 2, "the model reads the reason")
+
+
+def test_killed_parent_takes_its_children_along(restart: Restart) -> None:
+    family = restart.second.family()
+    restart.second.process.kill()
+    restart.second.process.wait()
+
+    _, alive = psutil.wait_procs(family, timeout=STOP_S)
+
+    assert not alive
 
 
 def _run_of_approval(dev: Dev, approval: str) -> str:
