@@ -33,7 +33,7 @@ KILLS = 3
 
 def test_cases_leave_the_expected_state(tmp_path: Path, temporal_address: str):
     # The one below asks over the other format.
-    chosen = some(cases(), of=3, turn=2)
+    chosen = some(cases(), of=6, turn=5)
     with desk(tmp_path, temporal_address, Setup(providers=anthropic)) as served:
         begin_all(served, chosen)
 
@@ -57,7 +57,7 @@ def test_p02_cases_survive_workers_killed_at_random(
 
     # A model that ponders: else a case that waits for nobody is over before it is hit.
     pondering = Setup(scenario="tests.examples.retail.pondering:play")
-    chosen = some(cases(), of=3, turn=0)
+    chosen = some(cases(), of=6, turn=1)
     with desk(tmp_path, temporal_address, pondering) as served:
         served.installed.add("worker")
         served.installed.add("effect worker")
@@ -92,7 +92,7 @@ def test_p01_without_an_approver_only_what_can_be_put_right_is_done(
                 call(state, case.customer, action.name, action.arguments)
         return state.digest()
 
-    chosen = some(cases(), of=3, turn=1)
+    chosen = some(cases(), of=6, turn=3)
     unanswered = Setup(app="tests.apps.unanswered_retail")
     with desk(tmp_path, temporal_address, unanswered) as served:
         begin_all(served, chosen)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.depth import some
+
 ROOT = Path(__file__).resolve().parents[2]
 CRASH_AT_EXIT = """
 import os, sys
@@ -22,16 +24,16 @@ SERIAL: tuple[str, ...] = ("-p", "no:xdist")
 PARALLEL = ("-n", "1")
 
 
-@pytest.mark.parametrize(
-    ("body", "arguments", "status"),
-    [
-        pytest.param("def test_it(): pass", SERIAL, 0, id="passed"),
-        pytest.param("def test_it(): assert 0", SERIAL, 1, id="failed"),
-        pytest.param("", SERIAL, 5, id="nothing-collected"),
-        pytest.param("def test_it(): pass", PARALLEL, 0, id="passed-in-worker"),
-        pytest.param("def test_it(): assert 0", PARALLEL, 1, id="failed-in-worker"),
-    ],
+ENDINGS = (
+    pytest.param("def test_it(): pass", SERIAL, 0, id="passed"),
+    pytest.param("def test_it(): assert 0", SERIAL, 1, id="failed"),
+    pytest.param("def test_it(): pass", PARALLEL, 0, id="passed-in-worker"),
+    pytest.param("def test_it(): assert 0", PARALLEL, 1, id="failed-in-worker"),
+    pytest.param("", SERIAL, 5, id="nothing-collected"),
 )
+
+
+@pytest.mark.parametrize(("body", "arguments", "status"), some(ENDINGS, of=2, turn=1))
 def test_exit_status_tells_the_truth(
     tmp_path: Path, body: str, arguments: tuple[str, ...], status: int
 ) -> None:

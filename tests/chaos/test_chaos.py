@@ -33,8 +33,8 @@ from tests.chaos.people import (
 from tests.chaos.site import Saboteur, Site, site
 from tests.servers.own import Own
 
-RUNS = int(os.environ.get("KEYTURN_CHAOS_RUNS", "12"))
-SECONDS = float(os.environ.get("KEYTURN_CHAOS_SECONDS", "18"))
+RUNS = int(os.environ.get("KEYTURN_CHAOS_RUNS", "9"))
+SECONDS = float(os.environ.get("KEYTURN_CHAOS_SECONDS", "14"))
 # After the last strike everything has this long to come to its end.
 CALM_S = 240.0
 PAUSE_S = 0.8

@@ -26,6 +26,7 @@ from orchestrator.store.runs import Ending
 from orchestrator.store.tables import IncidentRow
 from orchestrator.store.turns import Committed, DraftedCall, EndHeld, Turn
 from tests.databases import both
+from tests.depth import some
 from tests.store.desk import Desk, note, refund
 
 HOUR = timedelta(hours=1)
@@ -75,11 +76,19 @@ KINDS: dict[str, tuple[Act, Act]] = {
     "pause": (_pause, _resume),
 }
 ORDERS = list(permutations(("hold", "end", "lift")))
+SIBLINGS = ("read", "action")
+# Each order of each kind, with one of the siblings; with both in a search.
+CELLS = [
+    (order, kind, sibling)
+    for one, order in enumerate(ORDERS)
+    for two, kind in enumerate(KINDS)
+    for sibling in some(SIBLINGS, of=2, turn=(one + two) % 2)
+]
 
 
-@pytest.mark.parametrize("order", ORDERS, ids="-".join)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("sibling", ["read", "action"])
+@pytest.mark.parametrize(
+    ("order", "kind", "sibling"), CELLS, ids=["-".join((*o, k, s)) for o, k, s in CELLS]
+)
 async def test_p03_whatever_the_order_a_lifted_hold_leaves_nothing_standing(
     desk: Desk, order: tuple[str, ...], kind: str, sibling: str
 ) -> None:
