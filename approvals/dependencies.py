@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -17,7 +18,7 @@ from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
 from orchestrator.store import many
-from orchestrator.store.engine import Store
+from orchestrator.store.engine import Store, apart
 from orchestrator.store.many import NewBulk
 from orchestrator.store.tables import BulkRow
 
@@ -58,8 +59,10 @@ class Parts:
         row = await many.begin(self.store, new)
         clock = asyncio.get_running_loop().time
         until = clock() + AT_ONCE_S
-        while await many.work(self.store) and clock() < until:
-            pass
+        # It holds by now, whatever comes of this.
+        with suppress(StoreUnavailable):
+            while await many.work(self.store) and clock() < until:
+                pass
         self.deliver_soon()
         async with self.store.read() as session:
             return await many.get(session, row.id, tenant=None)
@@ -73,7 +76,7 @@ class Parts:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         # The loop keeps tasks weakly; without this one could vanish half-way.
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(work, context=apart())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

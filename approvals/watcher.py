@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from orchestrator.errors import StoreUnavailable
+from orchestrator.store.engine import apart
 
 LOOK_EVERY_S = 1.0
 log = structlog.get_logger()
@@ -68,7 +69,7 @@ class Watcher:
 
     def _start(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch())
+            self._task = asyncio.create_task(self._watch(), context=apart())
 
     async def _watch(self) -> None:
         while self._subjects:

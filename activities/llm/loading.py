@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from activities.llm.errors import ProviderUnavailable
 from activities.llm.provider import Provider
+from orchestrator import scrub
 from orchestrator.model import Alias
 from orchestrator.transcript import ModelReply, ModelRequest
 
@@ -25,7 +27,15 @@ class Loading:
         """Ask the provider, as `Provider` says; loading counts against the time."""
         clock = asyncio.get_running_loop().time
         until = clock() + timeout_s
-        provider = await self.loaded()
+        try:
+            async with asyncio.timeout(timeout_s):
+                provider = await self.loaded()
+        except Exception as error:
+            # Nothing was sent, and nothing is charged.
+            words = f"its SDK cannot be loaded: {scrub.text(repr(error))}."
+            raise ProviderUnavailable(
+                provider=self.name, words=words, sent=False
+            ) from error
         return await provider.reply(request, timeout_s=until - clock())
 
     async def loaded(self) -> Provider:

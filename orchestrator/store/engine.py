@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import asynccontextmanager
+from contextvars import Context, ContextVar, copy_context
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -32,10 +32,6 @@ TRANSACTION_TIMEOUT = timedelta(seconds=2)
 CLOSE_LOOK_S = 0.005
 # Whoever waits for a connection waits for so many transactions' time at most.
 WAITS = 2.5
-# So many transactions of one process write at once on PostgreSQL; others wait before they
-# begin. One process works on one of them at a time, so that more of them are done no
-# sooner: a hundred took turns until none was over within its time, and all was lost.
-WRITERS = 6
 # Held shared by whoever leases, sends or begins a run, exclusively by a switch (P3).
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
@@ -43,9 +39,16 @@ TURNS = 0x4B45
 # A session's note that what it commits adds to the audit log.
 AUDITED = "audited"
 # What this request adds to the first transaction that it commits; see `idempotency`.
-beside: ContextVar[Callable[[AsyncSession, datetime], Awaitable[None]] | None] = (
+beside: ContextVar[Callable[[AsyncSession, "Store"], Awaitable[None]] | None] = (
     ContextVar("beside", default=None)
 )
+
+
+def apart() -> Context:
+    """Return the context of a task that commits nothing of the request it began in."""
+    context = copy_context()
+    context.run(beside.set, None)
+    return context
 
 
 class Store:
@@ -57,8 +60,13 @@ class Store:
         *,
         clock: Clock | None = None,
         transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
+        writers: int | None = None,
     ) -> None:
-        """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg)."""
+        """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg).
+
+        At most `writers` transactions write at once on PostgreSQL, others wait before
+        they begin; None: as many as there are connections.
+        """
         self.url = url
         self._shown_url = make_url(url).render_as_string(hide_password=True)
         self._clock = clock
@@ -68,7 +76,9 @@ class Store:
         self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
         self._is_closed = False
-        self._writers = asyncio.Semaphore(WRITERS)
+        # SQLite has one writer anyway.
+        is_bounded = writers is not None and not self.is_sqlite
+        self._writers = asyncio.Semaphore(writers or 0) if is_bounded else None
         self._write_within_s = WAITS * transaction_timeout.total_seconds()
 
     def _faults(self) -> "_named_faults":
@@ -91,39 +101,37 @@ class Store:
 
     @asynccontextmanager
     async def write(
-        self, *, wait_s: float = sqlite.BUSY_S, holds_others: bool = False
+        self, *, wait_s: float = sqlite.BUSY_S
     ) -> AsyncGenerator[AsyncSession]:
         """Yield a session whose work commits at the end, or not at all.
 
         On SQLite the write lock is taken at the start, so that what is read stays true;
-        where it is not had within `wait_s`, `StoreUnavailable` is raised. What holds
-        others back, as a switch, waits for no turn to write (`WRITERS`).
+        where it is not had within `wait_s`, `StoreUnavailable` is raised.
         """
-        turn = nullcontext() if holds_others else self._turn_to_write()
         with self._faults():
-            async with turn, self._session() as session:
+            async with self._turn_to_write(wait_s), self._session() as session:
                 if self.is_sqlite:
                     await sqlite.begin(session, wait_s=wait_s)
                 async with _committing(session):
                     yield session
                     if (add := beside.get()) is not None:
-                        await add(session, await self.now(session))
+                        await add(session, self)
                 if AUDITED in session.info:
                     self.audited.ring()
 
     @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncGenerator[None]:
-        if self.is_sqlite:
-            yield  # it has one writer anyway
+    async def _turn_to_write(self, wait_s: float) -> AsyncGenerator[None]:
+        if self._writers is None:
+            yield
             return
+        within_s = min(wait_s, self._write_within_s)
         try:
-            async with asyncio.timeout(self._write_within_s):
+            async with asyncio.timeout(within_s):
                 await self._writers.acquire()
         except TimeoutError:
             raise StoreUnavailable(
-                f"The database {self._shown_url} is busy: {WRITERS} transactions of this "
-                f"process were under way for {self._write_within_s:g} s. Nothing was "
-                "changed; repeat this in a moment.",
+                f"The database {self._shown_url} is busy: no transaction of this process "
+                f"ended within {within_s:g} s. Nothing was changed; it is done again.",
                 told="Too much is being written just now. Nothing was changed; repeat "
                 "this in a moment.",
             ) from None

@@ -4,17 +4,17 @@ The first transaction that a request commits writes that it acted into its key's
 that a process may die before the answer is kept: what acted never acts again.
 
 A request holds its key by a claim that it renews while it is being answered, so that the
-key of a process that died is soon free. Each claim has a number, which every transaction
-of its request checks: a process that stood still, and whose key another one has by now,
-commits nothing more.
+key of a process that died is soon free. Each claim has an id of its own, which every
+transaction of its request checks: a process that stood still, and whose key another one
+has by now, or had, commits nothing more.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
-from contextvars import copy_context
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
@@ -22,12 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, delete, or_, select, update
 
 from orchestrator.errors import KeyturnError, StoreUnavailable
-from orchestrator.store.engine import Store, beside
+from orchestrator.store.engine import Store, apart, beside
 from orchestrator.store.tables import IdempotencyRow
 
 # A claim that is not renewed for so long died with its process.
 LEASE = timedelta(seconds=5)
 RENEW_S = 1.5
+AGAIN_S = 0.3
 # So long a key is remembered, and what a form came to is shown.
 KEPT_FOR = timedelta(days=7)
 # So many rows are forgotten in one transaction.
@@ -52,11 +53,14 @@ class KeyLost(KeyInUse):
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to answer one request: whose key, which key, and whose turn it is."""
+    """The right to answer one request: whose key, which key, and which claim to it.
+
+    The id never comes again: a key that is freed and claimed anew is another's.
+    """
 
     person: str
     key: str
-    number: int
+    id: str
 
 
 @dataclass
@@ -76,9 +80,7 @@ class Acting:
         if acts_once:
             self._claims.append(claim)
         # What it commits is no deed of the request.
-        context = copy_context()
-        context.run(beside.set, None)
-        task = asyncio.create_task(_renew(store, claim), context=context)
+        task = asyncio.create_task(_renew(store, claim), context=apart())
         self._renewing.append(task)
 
     async def end(self) -> None:
@@ -89,11 +91,14 @@ class Acting:
         await asyncio.gather(*self._renewing, return_exceptions=True)
         self._renewing.clear()
 
-    async def add(self, session: AsyncSession, now: datetime) -> None:
+    async def add(self, session: AsyncSession, store: Store) -> None:
         """Write into the transaction which commits now that the request acted.
 
         Raises `KeyLost` where another process has the key by now.
         """
+        if not self._claims:
+            return
+        now = await store.now(session)
         for claim in self._claims:
             query = update(IdempotencyRow).where(_held_by(claim)).values(acted_at=now)
             written = await session.execute(query.returning(col(IdempotencyRow.key)))
@@ -106,15 +111,20 @@ class Acting:
 
 
 async def _renew(store: Store, claim: Claim) -> None:
+    pause_s = RENEW_S
+    query = update(IdempotencyRow).where(
+        _held_by(claim), col(IdempotencyRow.status).is_(None)
+    )
     while True:
-        await asyncio.sleep(RENEW_S)
-        with suppress(StoreUnavailable):
+        await asyncio.sleep(pause_s)
+        try:
             async with store.write() as session:
                 until = await store.now(session) + LEASE
-                query = update(IdempotencyRow).where(
-                    _held_by(claim), col(IdempotencyRow.status).is_(None)
-                )
                 await session.execute(query.values(claimed_until=until))
+        except StoreUnavailable:
+            pause_s = AGAIN_S
+        else:
+            pause_s = RENEW_S
 
 
 @asynccontextmanager
@@ -219,6 +229,7 @@ async def _claim(
             person=person,
             key=key,
             request=request,
+            claim=_new_id(),
             claimed_until=now + LEASE,
             created_at=now,
         )
@@ -239,7 +250,7 @@ async def _claim(
             "was lost. It is not carried out again: look at what became of it, and "
             "send anew, under a new key, only what is still to do."
         )
-    row.claim += 1
+    row.claim = _new_id()
     row.claimed_until = now + LEASE
     return Claim(person, key, row.claim)
 
@@ -248,8 +259,12 @@ def _held_by(claim: Claim) -> ColumnElement[bool]:
     return and_(
         col(IdempotencyRow.person) == claim.person,
         _is(claim.key),
-        col(IdempotencyRow.claim) == claim.number,
+        col(IdempotencyRow.claim) == claim.id,
     )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _is(key: str) -> ColumnElement[bool]:

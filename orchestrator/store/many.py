@@ -60,7 +60,7 @@ async def begin(store: Store, new: NewBulk) -> BulkRow:
     """
     async with store.read() as session:
         total = await _count(session, new)
-    async with store.write(holds_others=True) as session:
+    async with store.write() as session:
         await store.raise_barrier(session)
         now = await store.now(session)
         await _replace(session, new, now=now)

@@ -245,7 +245,7 @@ async def pending_approvals(
 
 async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     """Hold a run: no model is called and nothing is sent until it is resumed."""
-    async with store.write(holds_others=True) as session:
+    async with store.write() as session:
         await store.raise_barrier(session)
         resumes = await standing.spare(session, run, verb="resume")
         row = await get(session, run, lock=True)
@@ -284,7 +284,7 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
 
 async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     """End a run: what waits is cancelled, what is being sent is still recorded."""
-    async with store.write(holds_others=True) as session:
+    async with store.write() as session:
         await store.raise_barrier(session)
         row = await get(session, run, lock=True)
         _must_be_open(row)

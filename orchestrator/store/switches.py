@@ -91,7 +91,7 @@ async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> 
 
 
 async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier:
-    async with store.write(wait_s=WAIT_S, holds_others=True) as session:
+    async with store.write(wait_s=WAIT_S) as session:
         await store.raise_barrier(session)
         now = await store.now(session)
         await _check_replaced(session, switch, now=now)

@@ -683,7 +683,7 @@ class IdempotencyRow(SQLModel, table=True):
     """The stored answer to one `Idempotency-Key` of one person.
 
     `acted_at` is written with what the request did, in the same transaction. `claim`
-    counts who has answered it: a process that died is followed by another.
+    is the id of who answers it: a process that died is followed by another.
     """
 
     __tablename__ = "idempotency"  # pyright: ignore[reportAssignmentType] see above
@@ -693,7 +693,7 @@ class IdempotencyRow(SQLModel, table=True):
     request: str
     status: int | None = None
     body: str | None = None
-    claim: int = 1
+    claim: str = ""
     claimed_until: datetime | None = _time_or_none()
     created_at: datetime = _time(index=True)
     acted_at: datetime | None = _time_or_none()

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.errors import StoreUnavailable
-from orchestrator.store.engine import WRITERS, Store
-from tests.databases import patient
+from orchestrator.store.engine import Store
+from tests.databases import PATIENCE
 
-MANY = 40
+MANY, WRITERS = 40, 6
 
 
 async def test_others_wait_before_they_begin(postgres_tables: str):
-    store = patient(postgres_tables)
+    store = Store(postgres_tables, transaction_timeout=PATIENCE, writers=WRITERS)
     open_now, most = 0, 0
 
     async def write() -> None:
@@ -35,7 +35,9 @@ async def test_others_wait_before_they_begin(postgres_tables: str):
 async def test_whoever_waits_too_long_is_told_and_has_changed_nothing(
     postgres_tables: str,
 ):
-    store = Store(postgres_tables, transaction_timeout=timedelta(seconds=1))
+    store = Store(
+        postgres_tables, transaction_timeout=timedelta(seconds=1), writers=WRITERS
+    )
     let_go = asyncio.Event()
 
     async def hold() -> None:
@@ -47,8 +49,12 @@ async def test_whoever_waits_too_long_is_told_and_has_changed_nothing(
     with pytest.raises(StoreUnavailable, match="is busy"):
         async with store.write():
             raise AssertionError("it began")
-    async with store.write(holds_others=True):
-        """A switch waits for none of them."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    with pytest.raises(StoreUnavailable, match="is busy"):
+        async with store.write(wait_s=0.01):
+            raise AssertionError("it began")
+    assert clock() - began < 1, "who waits for so long only waits no longer"
     let_go.set()
     await asyncio.gather(*holding)
     # The turns are free again.

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from activities.llm import routing
+from activities.llm.errors import ProviderUnavailable
 from activities.llm.loading import Loading, load_first
+from activities.llm.provider import Provider
 from orchestrator.model import Alias
 from orchestrator.transcript import ModelReply, ModelRequest
 
@@ -86,3 +88,13 @@ async def test_the_adapters_are_those_of_their_names():
     await routing.close_providers(made)
 
     assert [one.name for one in adapters] == list(made) == ["openai", "anthropic"]
+
+
+async def test_what_cannot_be_loaded_was_not_asked():
+    def fail() -> Provider:
+        raise ValueError("no such address")
+
+    with pytest.raises(ProviderUnavailable, match="no such address") as caught:
+        await Loading("slow", fail).reply(REQUEST, timeout_s=9)
+
+    assert not caught.value.sent

@@ -4,9 +4,11 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import col, select
 
-from orchestrator.store import approvals, drafts, runs
+from orchestrator.errors import StoreUnavailable
+from orchestrator.store import approvals, drafts, many, results, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
+    BulkRow,
     DecisionRow,
     DraftRow,
     NoteRow,
@@ -17,6 +19,7 @@ from orchestrator.store.tables import (
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import ROLES, Seed
 
+WHY = "Double refunds"
 PLAIN = (
     "/inbox",
     "/inbox/queue",
@@ -428,6 +431,41 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
     assert "takes two people" in own.text
     assert "Asked for by Operator" in offered
     assert "No switch is set" in after
+
+
+async def _away(*_: object, **__: object) -> None:
+    raise StoreUnavailable("It is away.", told="Nothing was changed.")
+
+
+async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
+    doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = await doors.visit("operator")
+    monkeypatch.setattr(results, "keep", _away)
+
+    found = await visitor.send(
+        "/ops/switches", tool="refund_order", mode="halt", reason=WHY, sure="yes"
+    )
+
+    async with store.read() as session:
+        assert (await session.execute(select(SwitchRow))).scalar_one()
+    assert found.status_code == 200
+    assert WHY in found.text
+    assert "Nothing was changed" not in found.text
+
+
+async def test_p03_a_pause_of_many_that_holds_is_never_said_not_to(
+    doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = await doors.visit("operator")
+    monkeypatch.setattr(many, "work", _away)
+
+    form = {"verb": "pause", "workflow": "support-ticket", "reason": WHY}
+    found = await visitor.post("/ops/bulks", **form)
+
+    async with store.read() as session:
+        bulk = (await session.execute(select(BulkRow))).scalar_one()
+    assert (found.status_code, bulk.verb, bulk.ended_at) == (303, "pause", None)
 
 
 async def test_a_switch_needs_a_reason(doors: Doors) -> None:
