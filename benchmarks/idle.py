@@ -151,7 +151,12 @@ def _program(
     if "--effects" in words and public:
         own["KEYTURN_DECISION_KEY"] = public
     running = subprocess.Popen(  # noqa: S603 our own command
-        [*KEYTURN, *words], stdout=subprocess.PIPE, text=True, env=own
+        [*KEYTURN, *words],
+        stdout=subprocess.PIPE,
+        # What goes on says there that it is ready.
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=own,
     )
     try:
         yield running
