@@ -1,4 +1,4 @@
-"""A provider whose SDK is loaded when it is first asked, or a worker that will ask it starts.
+"""A provider whose SDK is loaded when it is first asked, or by a worker that will ask it.
 
 An SDK takes one to two seconds to load, and a fallback may not be asked for months.
 """
@@ -30,20 +30,27 @@ class Loading:
         try:
             async with asyncio.timeout(timeout_s):
                 provider = await self.loaded()
-        except Exception as error:
-            # Nothing was sent, and nothing is charged.
-            words = f"its SDK cannot be loaded: {scrub.text(repr(error))}."
-            raise ProviderUnavailable(
-                provider=self.name, words=words, sent=False
-            ) from error
+        except TimeoutError as error:
+            raise self._fault(error) from error
         return await provider.reply(request, timeout_s=until - clock())
 
     async def loaded(self) -> Provider:
-        """Return the provider; loaded in a thread, while the loop goes on."""
+        """Return the provider; loaded in a thread, while the loop goes on.
+
+        Raises `ProviderUnavailable` where it cannot be: nothing was sent, nothing is
+        charged.
+        """
         async with self._lock:
             if self._loaded is None:
-                self._loaded = await asyncio.to_thread(self.load)
+                try:
+                    self._loaded = await asyncio.to_thread(self.load)
+                except Exception as error:
+                    raise self._fault(error) from error
             return self._loaded
+
+    def _fault(self, error: Exception) -> ProviderUnavailable:
+        words = f"its SDK or its address cannot be loaded: {scrub.text(repr(error))}."
+        return ProviderUnavailable(provider=self.name, words=words, sent=False)
 
     async def aclose(self) -> None:
         """Close the connections, where any were made."""
