@@ -64,8 +64,11 @@ class PageRoute(APIRoute):
             sent = await _sent(request)
             key = dict(sent).get(FIELD, "")
             visitor: Visitor | None = getattr(request.state, "visitor", None)
-            if visitor is None or _KEY.fullmatch(key) is None:
+            if visitor is None:
                 return await handle(request)
+            if _KEY.fullmatch(key) is None:
+                async with idempotency.acting():
+                    return await handle(request)
             own = _Submission(parts_of(request).store, visitor.person.id, key)
             return await _answered(request, handle, own, sent)
 

@@ -20,7 +20,7 @@ from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, NotFound, StoreUnavailable, in_words
+from orchestrator.errors import InvalidValue, NotFound, in_words
 from orchestrator.store import (
     ledger_view,
     many,
@@ -171,16 +171,12 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     except (InvalidValue, UnknownNames) as error:
         return await show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch, warnings=unknown)
-    try:
-        result = await results.keep(
-            page.parts.store,
-            person=operator.id,
-            kind=SET,
-            result=WasSet.of(barrier, unknown).model_dump(),
-        )
-    except StoreUnavailable:
-        # It is set, and the list says so: nobody is told that nothing was changed.
-        return RedirectResponse("/ops", status_code=303)
+    result = await results.keep(
+        page.parts.store,
+        person=operator.id,
+        kind=SET,
+        result=WasSet.of(barrier, unknown).model_dump(),
+    )
     return RedirectResponse(f"/ops/set?of={result}", status_code=303)
 
 

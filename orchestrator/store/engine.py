@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from sqlalchemy import event, func, select, text
 from sqlalchemy.engine import make_url
@@ -38,10 +38,21 @@ BARRIER = 0x4B455954
 TURNS = 0x4B45
 # A session's note that what it commits adds to the audit log.
 AUDITED = "audited"
-# What this request adds to the first transaction that it commits; see `idempotency`.
-beside: ContextVar[Callable[[AsyncSession, "Store"], Awaitable[None]] | None] = (
-    ContextVar("beside", default=None)
-)
+
+
+class Beside(Protocol):
+    """What belongs to each transaction that a request commits; see `idempotency`."""
+
+    async def add(self, session: AsyncSession, store: "Store") -> None:
+        """Write into the transaction before it commits."""
+        ...
+
+    def committed(self) -> None:
+        """Hear that it has committed."""
+        ...
+
+
+beside: ContextVar[Beside | None] = ContextVar("beside", default=None)
 
 
 def apart() -> Context:
@@ -112,10 +123,13 @@ class Store:
             async with self._turn_to_write(wait_s), self._session() as session:
                 if self.is_sqlite:
                     await sqlite.begin(session, wait_s=wait_s)
+                own = beside.get()
                 async with _committing(session):
                     yield session
-                    if (add := beside.get()) is not None:
-                        await add(session, self)
+                    if own is not None:
+                        await own.add(session, self)
+                if own is not None:
+                    own.committed()
                 if AUDITED in session.info:
                     self.audited.ring()
 

@@ -67,6 +67,7 @@ class Claim:
 class Acting:
     """One request, from its claim to its answer."""
 
+    has_acted: bool = False
     _claims: list[Claim] = field(default_factory=list[Claim])
     _renewing: list["asyncio.Task[None]"] = field(
         default_factory=list["asyncio.Task[None]"]
@@ -77,6 +78,8 @@ class Acting:
 
         A request that comes to the same however often it acts writes nothing.
         """
+        # The claim itself was no deed.
+        self.has_acted = False
         if acts_once:
             self._claims.append(claim)
         # What it commits is no deed of the request.
@@ -109,6 +112,10 @@ class Acting:
                     "Repeat it in a moment to see what came of it."
                 )
 
+    def committed(self) -> None:
+        """Remember that the request changed something."""
+        self.has_acted = True
+
 
 async def _renew(store: Store, claim: Claim) -> None:
     pause_s = RENEW_S
@@ -129,11 +136,23 @@ async def _renew(store: Store, claim: Claim) -> None:
 
 @asynccontextmanager
 async def acting() -> AsyncGenerator[Acting]:
-    """Let what is committed within say that its request acted, once its key is known."""
+    """Let what is committed within say that its request acted, once its key is known.
+
+    Where the database is away after that, `AnswerLost` is raised: nobody is told that
+    nothing was changed.
+    """
     one = Acting()
-    token = beside.set(one.add)
+    token = beside.set(one)
     try:
         yield one
+    except StoreUnavailable as error:
+        if not one.has_acted:
+            raise
+        raise AnswerLost(
+            "What you sent was carried out, in whole or in part, and then the database "
+            "could not be used. Look at what became of it, and send anew only what is "
+            "still to do."
+        ) from error
     finally:
         beside.reset(token)
         await one.end()
@@ -216,7 +235,7 @@ async def drop(store: Store, claim: Claim, *, because: Exception | None = None) 
 
 def _is_refusal(because: Exception | None) -> bool:
     is_said = because is None or isinstance(because, KeyturnError)
-    return is_said and not isinstance(because, StoreUnavailable)
+    return is_said and not isinstance(because, StoreUnavailable | AnswerLost)
 
 
 async def _claim(

@@ -49,12 +49,9 @@ async def test_whoever_waits_too_long_is_told_and_has_changed_nothing(
     with pytest.raises(StoreUnavailable, match="is busy"):
         async with store.write():
             raise AssertionError("it began")
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    with pytest.raises(StoreUnavailable, match="is busy"):
+    with pytest.raises(StoreUnavailable, match=r"within 0\.01 s"):
         async with store.write(wait_s=0.01):
             raise AssertionError("it began")
-    assert clock() - began < 1, "who waits for so long only waits no longer"
     let_go.set()
     await asyncio.gather(*holding)
     # The turns are free again.

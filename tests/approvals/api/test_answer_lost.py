@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from sqlmodel import col, select, update
 
+from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
 from orchestrator.store.idempotency import (
@@ -166,6 +167,28 @@ async def test_a_claim_is_held_for_as_long_as_its_request_takes(
     with pytest.raises(KeyInUse):
         await _claim(store)
     assert row.acted_at is None, "to renew a claim is no deed of the request"
+
+
+@both
+async def test_whoever_acted_before_the_database_was_away_is_told_so(
+    store: Store,
+) -> None:
+    held = await _held(store)
+
+    async def answer(*names: str) -> None:
+        async with idempotency.acting() as acting:
+            acting.claimed(store, held)
+            for name in names:
+                await _declare(store, name)
+            raise StoreUnavailable("away", told="Nothing was changed.")
+
+    with pytest.raises(AnswerLost, match="carried out, in whole or in part") as told:
+        await answer("once")
+    await idempotency.drop(store, held, because=told.value)
+
+    assert await _keys(store) == ["k"], "a freed key would act again"
+    with pytest.raises(StoreUnavailable):
+        await answer()
 
 
 async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answers(

@@ -443,14 +443,13 @@ async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
     visitor = await doors.visit("operator")
     monkeypatch.setattr(results, "keep", _away)
 
-    found = await visitor.send(
-        "/ops/switches", tool="refund_order", mode="halt", reason=WHY, sure="yes"
-    )
+    form = {"tool": "refund_order", "mode": "halt", "reason": WHY, "sure": "yes"}
+    found = await visitor.post("/ops/switches", **form)
 
     async with store.read() as session:
         assert (await session.execute(select(SwitchRow))).scalar_one()
-    assert found.status_code == 200
-    assert WHY in found.text
+    assert found.status_code == 409
+    assert "What you sent was carried out" in found.text
     assert "Nothing was changed" not in found.text
 
 
