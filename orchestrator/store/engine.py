@@ -25,7 +25,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from orchestrator.clock import Clock, system_clock
 from orchestrator.errors import InvalidValue, StoreUnavailable
 from orchestrator.pace import Bell
-from orchestrator.store import sqlite
+from orchestrator.store import postgres, sqlite
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
@@ -286,18 +286,8 @@ def _engine(url: str, transaction_timeout: timedelta) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, parsed.database)
-    timeout_ms = transaction_timeout // timedelta(milliseconds=1)
-    return create_async_engine(
-        url,
-        pool_size=10,
-        max_overflow=20,
-        pool_timeout=WAITS * transaction_timeout.total_seconds(),
-        pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": 3,
-            "options": f"-c transaction_timeout={timeout_ms} -c timezone=UTC",
-        },
-    )
+    wait_s = WAITS * transaction_timeout.total_seconds()
+    return postgres.engine(url, transaction_timeout=transaction_timeout, wait_s=wait_s)
 
 
 def _sqlite(url: str, database: str | None) -> AsyncEngine:

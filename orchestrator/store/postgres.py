@@ -1,0 +1,76 @@
+"""Connections to PostgreSQL: how they are opened, and looked at before each use."""
+
+import select
+import time
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+# One that lay unused for longer is asked: what lies between may have forgotten it.
+UNUSED_S = 30.0
+GIVEN_BACK = "given back"
+
+
+def engine(url: str, *, transaction_timeout: timedelta, wait_s: float) -> AsyncEngine:
+    """Return an engine whose transactions end in time; `wait_s` is for a connection.
+
+    A connection is not asked before each use, as `pool_pre_ping` does: that is a
+    transaction and two changes of mode for each of ours. Its socket tells as much.
+    """
+    timeout_ms = transaction_timeout // timedelta(milliseconds=1)
+    made = create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=wait_s,
+        connect_args={
+            "connect_timeout": 3,
+            "options": f"-c transaction_timeout={timeout_ms} -c timezone=UTC",
+        },
+    )
+    dialect = made.dialect
+
+    def look(
+        connection: DBAPIConnection, entry: ConnectionPoolEntry, _: object
+    ) -> None:
+        _look(dialect, connection, entry)
+
+    event.listen(made.sync_engine, "checkout", look)
+    event.listen(made.sync_engine, "checkin", _given_back)
+    return made
+
+
+def _given_back(_: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[GIVEN_BACK] = time.monotonic()
+
+
+def _look(
+    dialect: Dialect, connection: DBAPIConnection, entry: ConnectionPoolEntry
+) -> None:
+    """Refuse a connection that its server has ended; the pool opens another.
+
+    Nothing is asked, so nothing may be answered: a socket that can be read tells of its
+    end, or says what the next answer would be mistaken for.
+    """
+    driver: Any = entry.driver_connection
+    if driver.closed or _can_be_read(driver.fileno()):
+        raise DisconnectionError("the server ended the connection")
+    given_back = entry.info.get(GIVEN_BACK)
+    if given_back is None or time.monotonic() - given_back < UNUSED_S:
+        return
+    try:
+        dialect.do_ping(connection)
+    except Exception as error:
+        raise DisconnectionError("the server no longer answers on it") from error
+
+
+def _can_be_read(socket: int) -> bool:
+    look = select.poll()
+    look.register(socket, select.POLLIN)
+    return bool(look.poll(0))
