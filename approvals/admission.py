@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from approvals import problems
-from approvals.api.router import PREFIX
 from approvals.error_handlers import answer
+from approvals.routing import PREFIX
 
 # One takes some 10 ms here, so that the last of these waits for a third of a second.
 MOST_AT_ONCE = 32

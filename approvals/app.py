@@ -13,13 +13,14 @@ from approvals.api import router as api
 from approvals.auth import oidc, oidc_routes
 from approvals.auth import routes as sign_in
 from approvals.auth.cookies import Rotation
-from approvals.auth.gate import by_endpoint, gate
+from approvals.auth.gate import gate
 from approvals.delivery import Deliverer
 from approvals.dependencies import Parts
 from approvals.inbox import routes as inbox
 from approvals.middleware import BodyLimit, Measured, SecurityHeaders
 from approvals.openapi import Application
 from approvals.ops import routes as ops
+from approvals.routing import PREFIX, attach
 from orchestrator.binding import Signer
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
@@ -31,17 +32,7 @@ def create_app(
     settings: Settings, store: Store, deliverer: Deliverer | None, signer: Signer
 ) -> FastAPI:
     """Return the application on parts that the caller built and will close."""
-    return equip(build(), settings, store, deliverer, signer)
-
-
-def equip(
-    app: FastAPI,
-    settings: Settings,
-    store: Store,
-    deliverer: Deliverer | None,
-    signer: Signer,
-) -> FastAPI:
-    """Give a built application the parts that it answers from; return it."""
+    app = build()
     app.state.parts = Parts(
         settings=settings,
         store=store,
@@ -62,7 +53,7 @@ def build() -> FastAPI:
     app = Application(
         title="Keyturn",
         version="1",
-        openapi_url=f"{api.PREFIX}/openapi.json",
+        openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
         # It would lead to whatever host the request names.
@@ -77,13 +68,16 @@ def build() -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Measured)
     error_handlers.install(app)
-    # With a prefix here FastAPI does not make every route's parts twice to check paths.
-    app.include_router(api.build(), prefix=api.PREFIX)
-    app.include_router(health.router)
-    app.include_router(sign_in.router)
-    app.include_router(oidc_routes.router)
-    app.include_router(inbox.router)
-    app.include_router(ops.router)
+    attach(
+        app,
+        (
+            *api.ROUTERS,
+            health.router,
+            sign_in.router,
+            oidc_routes.router,
+            *inbox.ROUTERS,
+            *ops.ROUTERS,
+        ),
+    )
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
-    app.state.routes_by_endpoint = by_endpoint(app.routes)
     return app

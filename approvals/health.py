@@ -3,20 +3,20 @@
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 from temporalio.service import RPCError
 
-from approvals import metrics
+from approvals import metrics, routing
 from approvals.delivery import Deliverer
 from approvals.dependencies import PartsDep
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import figures
 from orchestrator.store.engine import Store
 
-router = APIRouter(include_in_schema=False)
+router = routing.of_pages()
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 PATIENCE_S = 2.0

@@ -14,7 +14,6 @@ from starlette.types import Scope
 from orchestrator.store.counters import ATTEMPTS_FAILED, CODE_ERRORS
 from orchestrator.store.figures import Figures
 
-API = "/api/v1"
 # Anybody may send words of their own as the method; each would be kept for ever.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -42,11 +41,8 @@ class Latency:
 
 
 def _template(scope: Scope) -> str:
-    """Return the route's path with its parameters' names; FastAPI drops the prefix."""
-    route = getattr(scope.get("route"), "path", None)
-    if route is None:
-        return "unmatched"
-    return f"{API}{route}" if scope["path"].startswith(API) else str(route)
+    """Return the route's path with its parameters' names."""
+    return getattr(scope.get("route"), "path", "unmatched")
 
 
 def exposition(latency: Latency, figures: Figures) -> bytes:

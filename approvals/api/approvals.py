@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from approvals import routing
 from approvals.api import approval_body, tenancy
 from approvals.api.approval_body import Approval
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE, problems
@@ -20,7 +20,7 @@ from orchestrator.store import approvals, undo
 from orchestrator.store.approvals import Answer, Filter, Person
 from orchestrator.store.queues import Claim
 
-router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+router = routing.of_api("approvals")
 
 
 class Decide(BaseModel):

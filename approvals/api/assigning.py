@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from approvals import problems
+from approvals import problems, routing
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.replies import BODY, ONE
 from approvals.api.text import Id, Reason
@@ -21,7 +20,7 @@ from orchestrator.store import people, reassigning
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import ApprovalRow
 
-router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+router = routing.of_api("approvals")
 
 Leaver = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 MOST = 100

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals import routing
 from approvals.api import record_body, tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.paging import Page, Paged, page
 from approvals.api.record_body import AuditEntry
 from approvals.api.text import Id, Line
@@ -16,7 +16,7 @@ from orchestrator.store import audit
 from orchestrator.store.approvals import Person
 from orchestrator.store.audit import Filter
 
-router = APIRouter(tags=["audit"], route_class=StrictRoute)
+router = routing.of_api("audit")
 
 Auditor = Annotated[Person, Depends(require("audit.read"))]
 Verifier = Annotated[Person, Depends(require("audit.verify"))]

@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals import problems
+from approvals import problems, routing
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval, MoneyBody
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.replies import BODY, ONE
 from approvals.api.tenancy import Decider
@@ -23,7 +21,7 @@ from orchestrator.store.approvals import Answer
 from orchestrator.store.batch import MOST, Bound
 from orchestrator.store.tables import ApprovalRow
 
-router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+router = routing.of_api("approvals")
 
 
 class Item(BaseModel):

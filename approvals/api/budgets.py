@@ -3,12 +3,12 @@
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals import routing
 from approvals.api import proposals as proposed
 from approvals.api import tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.proposals import Proposal
@@ -26,7 +26,7 @@ from orchestrator.store.raising import Raise
 
 MOST = 2**53 - 1
 
-router = APIRouter(tags=["budgets"], route_class=StrictRoute)
+router = routing.of_api("budgets")
 
 
 class Budget(BaseModel):

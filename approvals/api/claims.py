@@ -1,11 +1,10 @@
 """Claims over HTTP: taken, kept, given up."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals import routing
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.tenancy import Decider
@@ -13,7 +12,7 @@ from approvals.api.text import Id, PathId, Reason
 from approvals.dependencies import StoreDep
 from orchestrator.store import claiming
 
-router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+router = routing.of_api("approvals")
 
 
 class Claim(BaseModel):

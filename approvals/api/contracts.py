@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from approvals import routing
 from approvals.api.approval_body import MoneyBody, money_body
-from approvals.api.json_route import StrictRoute
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
@@ -20,7 +20,7 @@ from orchestrator.policy_table import ToolTable
 from orchestrator.release import Release
 from orchestrator.store import releases
 
-router = APIRouter(tags=["contracts"], route_class=StrictRoute)
+router = routing.of_api("contracts")
 
 
 class RuleBody(BaseModel):

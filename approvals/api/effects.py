@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from approvals import routing
 from approvals.api import record_body, run_body, tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.record_body import Effect
@@ -25,7 +25,7 @@ from orchestrator.store.reopening import Later
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import EffectRow
 
-router = APIRouter(tags=["effects"], route_class=StrictRoute)
+router = routing.of_api("effects")
 
 
 class EffectQuery(Paged):

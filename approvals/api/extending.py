@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from approvals import routing
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.text import PathId, Reason, Time
@@ -17,7 +17,7 @@ from approvals.dependencies import StoreDep
 from orchestrator.store import deadlines
 from orchestrator.store.approvals import Person
 
-router = APIRouter(tags=["approvals"], route_class=StrictRoute)
+router = routing.of_api("approvals")
 
 MOST_MINUTES = deadlines.FURTHEST // timedelta(minutes=1)
 

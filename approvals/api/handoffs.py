@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict
 
+from approvals import routing
 from approvals.api import run_body
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.record_body import Note
 from approvals.api.replies import BODY, ONE, STATE
@@ -18,7 +18,7 @@ from approvals.dependencies import StoreDep
 from orchestrator.store import handoffs, runs
 from orchestrator.store.approvals import Person
 
-router = APIRouter(tags=["hand-offs"], route_class=StrictRoute)
+router = routing.of_api("hand-offs")
 
 Worker = Annotated[Person, Depends(require("handoffs.work"))]
 

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from approvals import routing
 from approvals.api import tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
@@ -19,7 +19,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.incidents import NewIncident, Severity, State
 from orchestrator.store.tables import IncidentRow
 
-router = APIRouter(tags=["incidents"], route_class=StrictRoute)
+router = routing.of_api("incidents")
 
 Reader = Annotated[Person, Depends(require("incidents.read"))]
 Manager = Annotated[Person, Depends(require("incidents.manage"))]

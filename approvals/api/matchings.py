@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from approvals.api.json_route import StrictRoute
+from approvals import routing
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import ONE
@@ -19,7 +19,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.matchings import Side, Status
 from orchestrator.store.tables import MatchingRow
 
-router = APIRouter(tags=["matchings"], route_class=StrictRoute)
+router = routing.of_api("matchings")
 
 READ = [Depends(require("matchings.read"))]
 

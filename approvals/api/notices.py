@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.json_route import StrictRoute
+from approvals import routing
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
@@ -20,7 +20,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.notices import State
 from orchestrator.store.tables import NoticeRow
 
-router = APIRouter(tags=["notices"], route_class=StrictRoute)
+router = routing.of_api("notices")
 
 # Ids of rows have at most 18 digits here, which every database holds.
 NoticeId = Annotated[int, Path(ge=1, lt=10**18)]

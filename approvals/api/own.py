@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from approvals.api.json_route import StrictRoute
+from approvals import routing
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, problems
 from approvals.api.text import PathId
@@ -20,7 +20,7 @@ from orchestrator.errors import InvalidValue
 from orchestrator.store import sessions
 from orchestrator.store.approvals import Person
 
-router = APIRouter(tags=["me"], route_class=StrictRoute)
+router = routing.of_api("me")
 
 Own = Annotated[Person, Depends(require("account.own"))]
 

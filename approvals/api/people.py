@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from approvals import routing
 from approvals.api import proposals as proposal_body
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.proposals import Proposal
@@ -25,7 +25,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.people import Label, NewPerson, Profile
 from orchestrator.store.tables import PersonRow, ProposalRow
 
-router = APIRouter(tags=["people"], route_class=StrictRoute)
+router = routing.of_api("people")
 
 WHY = Field(default=None, description="For the second person, where one is asked")
 ASKED: Replies = {

@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import loosening
-from approvals.api.json_route import StrictRoute
+from approvals import loosening, routing
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
@@ -20,7 +19,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.proposals import Kind, State
 from orchestrator.store.tables import ProposalRow
 
-router = APIRouter(tags=["proposals"], route_class=StrictRoute)
+router = routing.of_api("proposals")
 
 Reader = Annotated[Person, Depends(require("proposals.read"))]
 Answerer = Annotated[Person, Depends(require("proposals.answer"))]

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.json_route import StrictRoute
+from approvals import routing
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
@@ -15,7 +15,7 @@ from approvals.dependencies import StoreDep
 from orchestrator.store import releases
 from orchestrator.store.tables import ReleaseRow
 
-router = APIRouter(tags=["releases"], route_class=StrictRoute)
+router = routing.of_api("releases")
 
 HASH_PATTERN = "^[0-9a-f]{64}$"
 

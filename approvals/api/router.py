@@ -1,6 +1,4 @@
-"""All of the API in one router."""
-
-from fastapi import APIRouter
+"""All of the API, router by router."""
 
 from approvals.api import (
     approvals,
@@ -30,43 +28,32 @@ from approvals.api import (
     tools,
     webhooks,
 )
-from approvals.api.json_route import StrictRoute
-from approvals.api.replies import EVERYWHERE
 
-PREFIX = "/api/v1"
-NOUNS = (
-    runs,
-    run_control,
-    run_trace,
-    run_events,
-    handoffs,
-    approvals,
-    batch,
-    claims,
-    assigning,
-    extending,
-    switches,
-    proposals,
-    effects,
-    incidents,
-    matchings,
-    contracts,
-    tools,
-    releases,
-    budgets,
-    audit,
-    own,
-    people,
-    tenants,
-    tokens,
-    webhooks,
-    notices,
+ROUTERS = (
+    runs.router,
+    run_control.router,
+    run_trace.router,
+    run_events.router,
+    handoffs.router,
+    approvals.router,
+    batch.router,
+    claims.router,
+    assigning.router,
+    extending.router,
+    switches.router,
+    proposals.router,
+    effects.router,
+    incidents.router,
+    matchings.router,
+    contracts.router,
+    tools.router,
+    releases.router,
+    budgets.router,
+    audit.router,
+    own.router,
+    people.router,
+    tenants.router,
+    tokens.router,
+    webhooks.router,
+    notices.router,
 )
-
-
-def build() -> APIRouter:
-    """Return the router of every noun, to be included under `PREFIX`."""
-    router = APIRouter(route_class=StrictRoute, responses=EVERYWHERE)
-    for noun in NOUNS:
-        router.include_router(noun.router)
-    return router

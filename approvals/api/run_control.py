@@ -4,11 +4,11 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import Annotated, Protocol, cast
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from approvals import routing
 from approvals.api import run_body, tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
@@ -25,7 +25,7 @@ from orchestrator.store.many import NewBulk, State, Verb
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import BulkRow, RunRow
 
-router = APIRouter(tags=["runs"], route_class=StrictRoute)
+router = routing.of_api("runs")
 
 Holder = Annotated[Person, Depends(require("runs.hold"))]
 ManyHolder = Annotated[Person, Depends(require("runs.hold_many"))]

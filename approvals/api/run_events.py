@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Header
+from fastapi import Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime
 
+from approvals import routing
 from approvals.api import record_body, run_body
-from approvals.api.json_route import StrictRoute
 from approvals.api.replies import ONE
 from approvals.api.run_body import Run
 from approvals.api.tenancy import VisibleRun
@@ -30,7 +30,7 @@ from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow
 
-router = APIRouter(tags=["runs"], route_class=StrictRoute)
+router = routing.of_api("runs")
 log = structlog.get_logger()
 
 # A transaction ends within 2 s of its time stamp (engine.TRANSACTION_TIMEOUT).

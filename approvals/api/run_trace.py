@@ -3,12 +3,12 @@
 import asyncio
 from datetime import datetime
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from approvals import routing
 from approvals.api import approval_body, record_body, run_body
 from approvals.api.approval_body import Approval
-from approvals.api.json_route import StrictRoute
 from approvals.api.record_body import (
     Attempt,
     AuditEntry,
@@ -31,7 +31,7 @@ from orchestrator.release import Release
 from orchestrator.store import releases, trace
 from orchestrator.store.trace import Trace
 
-router = APIRouter(tags=["runs"], route_class=StrictRoute)
+router = routing.of_api("runs")
 
 
 class RunTrace(BaseModel):

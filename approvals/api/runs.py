@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from approvals import routing
 from approvals.api import run_body, tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import NATURALLY_ONCE, ONCE, Key
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE, problems
@@ -21,7 +21,7 @@ from orchestrator.store import runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.runs import Filter, NewRun
 
-router = APIRouter(tags=["runs"], route_class=StrictRoute)
+router = routing.of_api("runs")
 
 # A run that only its request's key names: repeated after a crash it is still the first.
 BY_KEY = "idempotency-key"

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from approvals import routing
 from approvals.api import proposals as proposal_body
 from approvals.api import tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.proposals import Proposal
@@ -27,7 +27,7 @@ from orchestrator.store.switches import STOPPING
 from orchestrator.store.tables import SwitchRow
 from orchestrator.switch import Mode
 
-router = APIRouter(tags=["switches"], route_class=StrictRoute)
+router = routing.of_api("switches")
 
 SwitchId = Annotated[str, Path(pattern=SLUG_PATTERN)]
 Setter = Annotated[Person, Depends(require("switches.set"))]

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from approvals import routing
 from approvals.api import proposals as proposed
 from approvals.api import tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.proposals import Proposal
@@ -21,7 +21,7 @@ from orchestrator.store import proposals, tenants
 from orchestrator.store.approvals import Person
 from orchestrator.store.tenants import NewTenant
 
-router = APIRouter(tags=["tenants"], route_class=StrictRoute)
+router = routing.of_api("tenants")
 
 
 class Tenant(BaseModel):

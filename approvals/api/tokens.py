@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api.json_route import StrictRoute
+from approvals import routing
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE
 from approvals.api.text import Line, PathId
@@ -21,7 +21,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import TokenRow
 from orchestrator.store.tokens import Issued, NewToken
 
-router = APIRouter(tags=["tokens"], route_class=StrictRoute)
+router = routing.of_api("tokens")
 
 Own = Annotated[Person, Depends(require("account.own"))]
 Manager = Annotated[Person, Depends(require("people.manage"))]

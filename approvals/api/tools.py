@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from approvals import routing
 from approvals.api.contracts import seconds
-from approvals.api.json_route import StrictRoute
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
@@ -18,7 +18,7 @@ from orchestrator.store import releases
 from orchestrator.store.engine import Store
 from orchestrator.tool import Audience, Authority
 
-router = APIRouter(tags=["tools"], route_class=StrictRoute)
+router = routing.of_api("tools")
 
 
 class Tool(BaseModel):

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from approvals import routing
 from approvals.api import tenancy
-from approvals.api.json_route import StrictRoute
 from approvals.api.once import ONCE
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
@@ -22,7 +22,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.tables import WebhookRow
 from orchestrator.store.webhooks import NewWebhook
 
-router = APIRouter(tags=["webhooks"], route_class=StrictRoute)
+router = routing.of_api("webhooks")
 
 Manager = Annotated[Person, Depends(require("webhooks.manage"))]
 Looker = Annotated[Person, Depends(require("notices.manage"))]

@@ -4,9 +4,10 @@ import secrets
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from approvals import routing
 from approvals.auth import browser, cookies
 from approvals.auth.local import HOME, local_path
 from approvals.auth.oidc import Flow, IdentityRefused, OpenIdProvider, ProviderAway
@@ -17,7 +18,7 @@ from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.identities import NoAccountFor
 from orchestrator.store.tables import PersonRow
 
-router = APIRouter(include_in_schema=False)
+router = routing.of_pages()
 
 # How long somebody may take at the provider.
 LONGEST_S = 600

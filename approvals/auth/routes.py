@@ -3,9 +3,11 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 
+from approvals import routing
 from approvals.auth import accounts, browser, cookies
 from approvals.auth.local import HOME, local_path
 from approvals.auth.visitor import SignedIn, refuse_other_origin
@@ -16,7 +18,7 @@ from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.sessions import AccountChanged, Came, Method
 from orchestrator.store.tables import PersonRow
 
-router = APIRouter(include_in_schema=False)
+router = routing.of_pages(route_class=APIRoute)
 
 
 @router.post("/sign-in")

@@ -4,15 +4,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import problems
+from approvals import problems, routing
 from approvals.auth import permissions
 from approvals.inbox import items
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from orchestrator import plain_text
 from orchestrator.errors import InvalidValue, KeyturnError
 from orchestrator.store import claiming, deadlines, reassigning
@@ -20,7 +19,7 @@ from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
 from orchestrator.store.deadlines import FURTHEST, NoMoreTime
 from orchestrator.store.reassigning import MayNotAssign, NobodyElse
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 REFUSALS = (
     AlreadyDecided,

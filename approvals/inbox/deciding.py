@@ -2,15 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import problems
+from approvals import problems, routing
 from approvals.auth import permissions
 from approvals.inbox import items, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.wording import sentence
 from orchestrator.binding import DecisionKind
 from orchestrator.errors import InvalidValue, KeyturnError
@@ -26,7 +25,7 @@ from orchestrator.store.approvals import (
     WaitsForOthers,
 )
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 # What goes back to the item's page, with a status of its own; the rest is an error page.
 REFUSALS = (

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import HTMLResponse
 
+from approvals import routing
 from approvals.api.approval_body import summary_of
 from approvals.facts import Side, in_order, parsed, sides
 from approvals.form import shape
@@ -13,7 +14,7 @@ from approvals.turning import cut, turning
 from orchestrator.store import desk
 from orchestrator.store.desk import Decided
 
-router = APIRouter()
+router = routing.of_pages()
 
 PAGE = 50
 

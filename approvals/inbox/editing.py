@@ -3,21 +3,21 @@
 from datetime import datetime
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue
 
+from approvals import routing
 from approvals.auth import permissions
 from approvals.form.sent import sent_form
 from approvals.inbox import deciding, items, preview
 from approvals.inbox.item import Editing
 from approvals.inbox.preview import Preview
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from orchestrator.store import approvals, drafts
 from orchestrator.store.approvals import Answer
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 BAD_FIELDS = "Some fields cannot be used as they are; each says why."
 

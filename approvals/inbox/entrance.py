@@ -2,15 +2,16 @@
 
 import re
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
+from approvals import routing
 from approvals.auth import cookies
 from approvals.auth.local import local_path
 from approvals.dependencies import PartsDep
 from approvals.page import OpenPageDep
 
-router = APIRouter()
+router = routing.of_pages()
 
 WRONG = (
     "This address and password do not belong together, or the account is closed. "

@@ -4,18 +4,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import JsonValue
 
-from approvals import live
+from approvals import live, routing
 from approvals.auth import permissions
 from approvals.facts import in_order, parsed
 from approvals.form import shape
 from approvals.inbox import handing, talk
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator import redaction
 from orchestrator.errors import NotFound
@@ -25,7 +24,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.reopening import REOPENED
 from orchestrator.store.tables import NoteRow, RunRow
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 AFTER = "after"
 PAGE = 50

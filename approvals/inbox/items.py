@@ -6,22 +6,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, stops, watcher
+from approvals import live, routing, stops, watcher
 from approvals.form import read
 from approvals.form.sent import sent_form
 from approvals.inbox import flash, hands, preview, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from orchestrator.store import approvals, desk, drafts, holds, openings, watch
 from orchestrator.store.desk import Item
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 
 @router.get("/inbox/{approval}")

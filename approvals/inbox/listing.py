@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, cast, get_args
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live
+from approvals import live, routing
 from approvals.inbox import flash, queue
 from approvals.inbox.queue import Filter, Whose
 from approvals.page import Page, PageDep
@@ -16,7 +16,7 @@ from approvals.turning import turning
 from orchestrator.store import watch
 from orchestrator.store.queues import Place
 
-router = APIRouter()
+router = routing.of_pages()
 
 AFTER = "after"
 

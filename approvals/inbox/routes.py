@@ -1,6 +1,4 @@
-"""All pages of the inbox in one router."""
-
-from fastapi import APIRouter
+"""All pages of the inbox, router by router."""
 
 from approvals.inbox import (
     claims,
@@ -14,16 +12,14 @@ from approvals.inbox import (
     several,
 )
 
-router = APIRouter(include_in_schema=False)
-for part in (
-    entrance,
-    listing,
-    several,
-    items,
-    claims,
-    deciding,
-    editing,
-    handoffs,
-    decisions,
-):
-    router.include_router(part.router)
+ROUTERS = (
+    entrance.router,
+    listing.router,
+    several.router,
+    items.router,
+    claims.router,
+    deciding.router,
+    editing.router,
+    handoffs.router,
+    decisions.router,
+)

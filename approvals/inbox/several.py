@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, JsonValue
 from sqlalchemy import ColumnElement
 from sqlmodel import col
 
-from approvals import wording
+from approvals import routing, wording
 from approvals.api.approval_body import summary_of
 from approvals.auth import permissions
 from approvals.facts import in_order, parsed
@@ -20,7 +20,6 @@ from approvals.form import shape
 from approvals.inbox import queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
@@ -32,7 +31,7 @@ from orchestrator.store.desk import Waiting
 from orchestrator.store.queues import Place
 from orchestrator.store.tables import ApprovalRow
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 # The reason that the record gives.
 UNDONE = "undone with those decided at once"

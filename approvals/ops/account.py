@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import shown_once
+from approvals import routing, shown_once
 from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make
 from approvals.auth import accounts, permissions
@@ -13,14 +13,13 @@ from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
 from approvals.errors import WrongPassword
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator.clock import system_clock
 from orchestrator.errors import InvalidValue
 from orchestrator.store import people, sessions, tokens
 from orchestrator.store.attempts import TooManyAttempts
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 
 # The kind of what its page shows once.

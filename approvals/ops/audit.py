@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import Depends, Header
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from approvals import routing
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import turning
 from orchestrator.store import audit, ledger_view, people, results
 from orchestrator.store.approvals import Person
 from orchestrator.store.ledger_view import AuditFilter
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 Auditor = Annotated[Person, Depends(require("audit.read"))]
 Verifier = Annotated[Person, Depends(require("audit.verify"))]

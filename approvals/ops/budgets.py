@@ -3,14 +3,13 @@
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 
-from approvals import problems
+from approvals import problems, routing
 from approvals.auth import permissions
 from approvals.ops.switches import show
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from orchestrator import plain_text
 from orchestrator.budget import microusd
 from orchestrator.errors import InvalidValue, KeyturnError
@@ -19,7 +18,7 @@ from orchestrator.store.raising import Held, HoldsNothing, Raise
 from orchestrator.store.runs import RunEnded
 from orchestrator.store.second_person import NeedsSecondPerson
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 MOST_USD = 10**9
 

@@ -1,15 +1,15 @@
 """Contracts and tools, as their live releases fix them."""
 
-from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from approvals import routing
 from approvals.page import PageDep
 from orchestrator import policy_table
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
 from orchestrator.store import releases
 
-router = APIRouter()
+router = routing.of_pages()
 
 
 @router.get("/contracts")

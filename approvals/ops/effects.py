@@ -2,13 +2,13 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Form, Query
+from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from approvals import routing
 from approvals.auth import permissions
 from approvals.facts import parsed
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.status import ENDED_RUNS
@@ -31,7 +31,7 @@ from orchestrator.store.reopening import Later, NeedsAnother, NotDone
 from orchestrator.store.sending import NotSettled, NotUnknown, Resolution
 from orchestrator.store.tables import EffectRow
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 PAGE = 50
 # A cursor among those to find out about, which come first.

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from approvals import routing
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.store import incidents, matchings, people, runs
@@ -20,7 +20,7 @@ from orchestrator.store.incidents import (
     Severity,
 )
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 Reader = Annotated[Person, Depends(require("incidents.read"))]
 PAGE = 50

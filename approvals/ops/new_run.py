@@ -3,22 +3,22 @@
 from typing import Annotated, cast
 from uuid import uuid4
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue
 
+from approvals import routing
 from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.form import fill, read, shape, view
 from approvals.form.sent import sent_form
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from orchestrator.errors import InvalidValue, MalformedJson
 from orchestrator.store import releases, runs
 from orchestrator.store.runs import ExternalIdReused, NewRun, NotStarted
 from orchestrator.store.sources import SourceTaken
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 # Where the page itself names the run, so that a form sent twice starts it once.
 SOURCE = "new-run page"

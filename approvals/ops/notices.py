@@ -4,17 +4,16 @@ import json
 import re
 from typing import Annotated, Literal, cast
 
-from fastapi import APIRouter, Depends, Form, Path
+from fastapi import Depends, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue, TypeAdapter
 
-from approvals import shown_once
+from approvals import routing, shown_once
 from approvals.auth.visitor import require
 from approvals.notify import hooks
 from approvals.notify.contents import WORDS
 from approvals.notify.errors import BadAddress
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from approvals.wording import sentence
 from orchestrator.notice import KINDS, NoticeKind
@@ -23,7 +22,7 @@ from orchestrator.store.approvals import Person
 from orchestrator.store.notices import NotDead
 from orchestrator.store.webhooks import NewWebhook
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 Reader = Annotated[Person, Depends(require("account.own"))]
 Retrier = Annotated[Person, Depends(require("notices.manage"))]

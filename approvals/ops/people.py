@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal, cast, get_args
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from approvals import loosening, shown_once
+from approvals import loosening, routing, shown_once
 from approvals.api.text import Line
 from approvals.api.tokens import LONGEST_DAYS, MakeToken, make, managed
 from approvals.auth import accounts, permissions
@@ -15,7 +15,6 @@ from approvals.auth.visitor import require
 from approvals.errors import MayNot
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from approvals.wording import sentence
 from orchestrator import plain_text
@@ -39,7 +38,7 @@ from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.tables import PersonRow, ProposalRow
 from orchestrator.store.tenants import NewTenant, TenantDeclared
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 Manager = Annotated[Person, Depends(require("people.manage"))]
 ROLES = get_args(Role)

@@ -1,6 +1,4 @@
-"""All pages of operations in one router."""
-
-from fastapi import APIRouter
+"""All pages of operations, router by router."""
 
 from approvals.ops import (
     account,
@@ -17,20 +15,18 @@ from approvals.ops import (
     switches,
 )
 
-router = APIRouter(include_in_schema=False)
 # `/runs/new` stands before `/runs/{run}`.
-for part in (
-    new_run,
-    runs,
-    switches,
-    budgets,
-    effects,
-    incidents,
-    contracts,
-    audit,
-    notices,
-    account,
-    people,
-    sent,
-):
-    router.include_router(part.router)
+ROUTERS = (
+    new_run.router,
+    runs.router,
+    switches.router,
+    budgets.router,
+    effects.router,
+    incidents.router,
+    contracts.router,
+    audit.router,
+    notices.router,
+    account.router,
+    people.router,
+    sent.router,
+)

@@ -4,19 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Literal, cast, get_args
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import live, stops, watcher
+from approvals import live, routing, stops, watcher
 from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.facts import in_order, parsed
 from approvals.form import shape
 from approvals.ops import timeline as drawing
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import turning
 from orchestrator import redaction
 from orchestrator.release import Release
@@ -37,7 +36,7 @@ from orchestrator.store.raising import Held
 from orchestrator.store.runs import Filter
 from orchestrator.store.tables import RunRow
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 PAGE = 50
 Control = Literal["pause", "resume", "cancel"]

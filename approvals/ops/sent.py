@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import BaseModel
 
-from approvals import submission
+from approvals import routing, submission
 from approvals.page import PageDep
 
-router = APIRouter()
+router = routing.of_pages()
 
 
 class Sent(BaseModel):

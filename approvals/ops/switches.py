@@ -5,18 +5,17 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Depends, Form
+from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import loosening, problems
+from approvals import loosening, problems, routing
 from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
-from approvals.submission import PageRoute
 from approvals.turning import cut, turning
 from orchestrator import plain_text
 from orchestrator.clock import system_clock
@@ -43,7 +42,7 @@ from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.switches import Barrier
 from orchestrator.switch import Mode, Scope, Switch
 
-router = APIRouter(route_class=PageRoute)
+router = routing.of_pages()
 
 Operator = Annotated[Person, Depends(require("switches.set"))]
 SAID = {

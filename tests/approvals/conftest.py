@@ -6,10 +6,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
-from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.databases import patient
@@ -26,7 +26,7 @@ async def store(tables_url: str) -> AsyncIterator[Store]:
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     """The web application; nothing is delivered, the outbox keeps it."""
-    return application(Settings(), store, None, Signer(new_key()))
+    return create_app(Settings(), store, None, Signer(new_key()))
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import httpx2
 from pydantic import JsonValue
 
 from activities.llm.simulator import call
+from approvals.app import create_app
 from orchestrator.settings import Settings
-from tests.approvals.application import application
 from tests.approvals.people import People
 from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, refund_of
@@ -18,7 +18,7 @@ async def _starts(
     engine: Engine, headers: dict[str, str], tenant: str, text: str
 ) -> str | None:
     """Ask for a run over HTTP; None where it is refused."""
-    app = application(Settings(), engine.store, engine.deliverer, engine.signer)
+    app = create_app(Settings(), engine.store, engine.deliverer, engine.signer)
     body: dict[str, JsonValue] = {
         "workflow": "desk",
         "tenant": tenant,

@@ -7,9 +7,9 @@ import pytest
 from pydantic import JsonValue
 
 from activities.llm.simulator import call, final
+from approvals.app import create_app
 from orchestrator.settings import Settings
 from orchestrator.store import sessions
-from tests.approvals.application import application
 from tests.approvals.people import People
 from tests.engine.engine import running_engine
 from tests.engine.stage import Play, Plays, Stage
@@ -34,7 +34,7 @@ async def stage(
 async def read(stage: Stage, run: str, approval: str) -> list[httpx2.Response]:
     """Every page and answer that shows the run, as an operator has them."""
     store = stage.engine.store
-    app = application(Settings(), store, None, stage.engine.signer)
+    app = create_app(Settings(), store, None, stage.engine.signer)
     people = People(store)
     token = await people.token("olga", role="operator")
     opened = await sessions.begin(store, await people.named("olga"), instead_of=None)

@@ -19,11 +19,11 @@ from temporalio.client import WorkflowHandle
 from activities.llm import routing
 from activities.llm.provider import Provider
 from activities.llm.simulator import call, raw
+from approvals.app import create_app
 from orchestrator import scrub
 from orchestrator.cli import logs
 from orchestrator.settings import Settings
 from orchestrator.store import sessions
-from tests.approvals.application import application
 from tests.approvals.people import People
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
@@ -186,7 +186,7 @@ async def test_no_secret_stands_on_pages_or_in_the_apis_answers(
     planted: Planted, role: str
 ) -> None:
     store = planted.stage.engine.store
-    app = application(Settings(), store, None, planted.stage.engine.signer)
+    app = create_app(Settings(), store, None, planted.stage.engine.signer)
     people = People(store)
     token = await people.token(f"{role}-1", role=role)
     opened = await sessions.begin(

@@ -10,14 +10,13 @@ from sqlalchemy import make_url, text
 from sqlmodel import select
 from temporalio.client import Client
 
-from approvals.app import finish
+from approvals.app import create_app, finish
 from approvals.delivery import Deliverer
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import OutboxRow
-from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.servers.own import Own
@@ -29,7 +28,7 @@ BODY = {"workflow": "support", "input": {"customer_id": "c-1", "text": "Hello."}
 async def _client(
     store: Store, deliverer: Deliverer | None = None
 ) -> AsyncGenerator[httpx2.AsyncClient]:
-    app = application(Settings(), store, deliverer, Signer(new_key()))
+    app = create_app(Settings(), store, deliverer, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://keyturn.test"

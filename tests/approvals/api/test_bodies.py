@@ -29,8 +29,8 @@ def models(kind: Any) -> Iterator[type[BaseModel]]:
 def bodies() -> list[type[BaseModel]]:
     found = [
         one
-        for noun in routers.NOUNS
-        for route in noun.router.routes
+        for router in routers.ROUTERS
+        for route in router.routes
         if isinstance(route, APIRoute) and route.body_field is not None
         for one in models(route.body_field.field_info.annotation)
     ]

@@ -11,10 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from approvals.app import create_app
 from orchestrator.settings import Settings
 from orchestrator.store import many, steps
 from orchestrator.store.tables import RunRow, StepRow
-from tests.approvals.application import application
 from tests.approvals.people import People
 from tests.store.desk import Desk, open_desk, refund
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL
@@ -73,7 +73,7 @@ class Counter:
 async def counter(tables_url: str) -> AsyncIterator[Counter]:
     rules = (SMALL, ASK, NOTES)
     async with open_desk(tables_url, rules=rules, limits=()) as desk:
-        app = application(Settings(), desk.store, None, desk.signer)
+        app = create_app(Settings(), desk.store, None, desk.signer)
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(
             transport=transport, base_url="http://keyturn.test"

@@ -16,9 +16,9 @@ from schemathesis.checks import load_all_checks
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from tests.approvals.application import application
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
 from tests.databases import patient
@@ -86,7 +86,7 @@ def served(tables_url: str) -> Iterator[Served]:
     """The application on a loop and a socket of its own."""
     headers, known, fields = asyncio.run(_prepare(tables_url))
     store = patient(tables_url)
-    app = application(Settings(), store, None, Signer(new_key()))
+    app = create_app(Settings(), store, None, Signer(new_key()))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
 

@@ -10,11 +10,11 @@ import httpx2
 import psycopg
 import pytest
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import tokens
 from orchestrator.store.engine import BARRIER, Store
-from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -194,7 +194,7 @@ async def test_p03_a_switch_that_cannot_lock_is_not_set(
 async def usual(url: str) -> AsyncGenerator[httpx2.AsyncClient]:
     """A client of an application whose transactions may last as in the product."""
     store = Store(url)
-    app = application(Settings(), store, None, Signer(new_key()))
+    app = create_app(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://keyturn.test"

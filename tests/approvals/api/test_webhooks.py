@@ -7,12 +7,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import notices
 from orchestrator.store.engine import Store
 from orchestrator.store.notices import Event, NewNotice
-from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.people import People
@@ -23,7 +23,7 @@ URL = "https://hooks.example/keyturn"
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     settings = Settings(secret_key=SecretStr("our key"), webhook_private=True)
-    return application(settings, store, None, Signer(new_key()))
+    return create_app(settings, store, None, Signer(new_key()))
 
 
 async def _add(

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from approvals.app import create_app
 from approvals.auth.oidc import Flow
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import sessions, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.tokens import NewToken
-from tests.approvals.application import application
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People
 from tests.databases import patient
@@ -42,7 +42,7 @@ async def test_over_https_a_page_of_http_is_another_site(
 ) -> None:
     await people.named("ann", password=PASSWORD)
     settings = Settings(public_url="https://keyturn.example")
-    app = application(settings, store, None, Signer(new_key()))
+    app = create_app(settings, store, None, Signer(new_key()))
     origin = {"origin": f"{scheme}://keyturn.example"}
 
     # As a proxy that ends TLS passes it on.
@@ -160,7 +160,7 @@ class Aged:
 async def aged(tables_url: str) -> AsyncIterator[Aged]:
     began = datetime(2026, 1, 1, tzinfo=UTC)
     store = patient(tables_url, clock=lambda: began + aged.passed)
-    app = application(Settings(), store, None, Signer(new_key()))
+    app = create_app(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url=HOME) as http:
         aged = Aged(store, http)

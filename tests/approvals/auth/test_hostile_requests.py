@@ -12,10 +12,10 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
-from tests.approvals.application import application
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import ask
 from tests.approvals.auth.estate import World
@@ -45,7 +45,7 @@ async def world(store: Store) -> World:
 
 @pytest.fixture
 def app(world: World) -> FastAPI:
-    return application(Settings(), world.store, None, Signer(new_key()))
+    return create_app(Settings(), world.store, None, Signer(new_key()))
 
 
 @pytest.mark.parametrize("turn", TURNS)

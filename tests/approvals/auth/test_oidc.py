@@ -21,7 +21,6 @@ from orchestrator.store import people as people_store
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
 from orchestrator.store.tables import AuditRow, PersonRow
-from tests.approvals.application import application
 from tests.approvals.auth import forger
 from tests.approvals.auth.forger import Forger, forging
 from tests.approvals.people import PASSWORD
@@ -69,14 +68,14 @@ def _client(app: FastAPI) -> httpx2.AsyncClient:
 @pytest.fixture
 def app(store: Store, provider: Provider) -> FastAPI:
     settings = _settings(provider.issuer, provider.secret)
-    return application(settings, store, None, Signer(new_key()))
+    return create_app(settings, store, None, Signer(new_key()))
 
 
 @pytest.fixture
 async def lying(store: Store) -> AsyncIterator[tuple[Forger, httpx2.AsyncClient]]:
     """A provider that a test tells what to say, and a browser at an app that uses it."""
     async with forging() as found:
-        app = application(_settings(found.issuer), store, None, Signer(new_key()))
+        app = create_app(_settings(found.issuer), store, None, Signer(new_key()))
         async with _client(app) as http:
             yield found, http
 
@@ -284,7 +283,7 @@ async def test_what_was_denied_at_the_provider_is_said(
 
 async def test_a_provider_that_is_away_is_said(store: Store) -> None:
     settings = _settings("http://127.0.0.1:9")
-    app = application(settings, store, None, Signer(new_key()))
+    app = create_app(settings, store, None, Signer(new_key()))
     async with _client(app) as http:
         begun = await http.get("/sign-in/oidc")
         http.cookies.set(COOKIE, Flow("s", "n", "v", "/runs").pack())
@@ -297,7 +296,7 @@ async def test_a_provider_that_is_away_is_said(store: Store) -> None:
 
 
 async def test_without_settings_there_is_no_such_page(store: Store) -> None:
-    app = application(Settings(), store, None, Signer(new_key()))
+    app = create_app(Settings(), store, None, Signer(new_key()))
     async with _client(app) as http:
         answers = [await http.get("/sign-in/oidc"), await http.get(CALLBACK)]
         page = await http.get("/sign-in")

@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from approvals.app import create_app
 from approvals.auth.permissions import (
     ALLOWED,
     ROUTES,
@@ -25,7 +26,6 @@ from approvals.auth.permissions import (
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import migrate
-from tests.approvals.application import application
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import ROLES, Estate, Key, World
@@ -75,7 +75,7 @@ async def world(built: tuple[Path, World], tmp_path: Path) -> AsyncIterator[Worl
 def app(world: World) -> FastAPI:
     # Webhooks are signed with it; without it nothing of them is looked up.
     settings = Settings(secret_key=SecretStr("k" * 32))
-    return application(settings, world.store, None, Signer(new_key()))
+    return create_app(settings, world.store, None, Signer(new_key()))
 
 
 async def test_every_route_has_a_line_in_the_table(app: FastAPI) -> None:

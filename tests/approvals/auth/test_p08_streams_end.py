@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
+from approvals.app import create_app
 from approvals.auth import standing
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
@@ -14,7 +15,6 @@ from orchestrator.store import access, sessions, tokens
 from orchestrator.store.access import Change
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
-from tests.approvals.application import application
 from tests.approvals.auth import estate
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import HERE, Key, World
@@ -73,7 +73,7 @@ async def world(store: Store) -> World:
 
 @pytest.fixture
 def app(world: World) -> FastAPI:
-    return application(Settings(), world.store, None, Signer(new_key()))
+    return create_app(Settings(), world.store, None, Signer(new_key()))
 
 
 async def test_p08_a_stream_ends_with_what_opened_it(

@@ -3,12 +3,12 @@
 import pytest
 from fastapi import FastAPI
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun
-from tests.approvals.application import application
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import CSRF, THERE, World
@@ -32,7 +32,7 @@ async def world(store: Store) -> World:
 
 @pytest.fixture
 def app(world: World) -> FastAPI:
-    return application(Settings(), world.store, None, Signer(new_key()))
+    return create_app(Settings(), world.store, None, Signer(new_key()))
 
 
 @pytest.mark.parametrize(("turn", "role"), list(enumerate(READERS)))

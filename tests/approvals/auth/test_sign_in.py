@@ -8,7 +8,8 @@ from fastapi import FastAPI
 from markupsafe import escape
 from sqlmodel import select
 
-from approvals.auth import accounts
+from approvals.app import create_app
+from approvals.auth import accounts, permissions
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import access, attempts, tokens
@@ -20,7 +21,6 @@ from orchestrator.store.tables import (
     SignInAttemptRow,
     TokenRow,
 )
-from tests.approvals.application import application
 from tests.approvals.people import PASSWORD, People
 from tests.databases import patient
 
@@ -109,7 +109,7 @@ async def test_over_https_the_cookie_is_bound_to_this_host(
 ) -> None:
     await people.named("ann", password=PASSWORD)
     settings = Settings(public_url="https://keyturn.example")
-    app = application(settings, store, None, Signer(new_key()))
+    app = create_app(settings, store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(
         transport=transport, base_url="https://keyturn.example"
@@ -192,7 +192,7 @@ async def test_a_session_ends_when_idle_and_after_a_week(
     clock = [now]
     store = patient(tables_url, clock=lambda: clock[0])
     await People(store).named("ann", password=PASSWORD)
-    app = application(Settings(), store, None, Signer(new_key()))
+    app = create_app(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://k") as http:
         await _sign_in(http)
@@ -326,11 +326,13 @@ async def test_a_person_is_shown_a_page_and_a_program_a_problem(
 
 
 async def test_a_fault_of_ours_says_nothing_of_itself(
-    http: httpx2.AsyncClient, app: FastAPI
+    http: httpx2.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken() -> None:
         raise RuntimeError("the secret is 4711")
 
+    known = {**permissions.ROUTES, "GET /broken": "public"}
+    monkeypatch.setattr(permissions, "ROUTES", known)
     app.add_api_route("/broken", broken)
 
     page = await http.get("/broken", headers={"Accept": "text/html"})
@@ -413,7 +415,7 @@ async def test_a_cookie_is_replaced_on_any_answer(tables_url: str) -> None:
     clock = [datetime(2026, 1, 1, tzinfo=UTC)]
     store = patient(tables_url, clock=lambda: clock[0])
     await People(store).named("ann", password=PASSWORD)
-    app = application(Settings(), store, None, Signer(new_key()))
+    app = create_app(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://k") as http:
         await _sign_in(http)

@@ -10,11 +10,11 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import migrate, sessions
 from orchestrator.store.engine import Store
-from tests.approvals.application import application
 from tests.approvals.pages.seed import Seed, plant
 from tests.databases import patient
 
@@ -56,7 +56,7 @@ async def store(planted: tuple[Path, Seed], tmp_path: Path) -> AsyncIterator[Sto
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     settings = Settings(scripted=True, temporal_ui="http://temporal.test:8233")
-    return application(settings, store, None, Signer(new_key()))
+    return create_app(settings, store, None, Signer(new_key()))
 
 
 @dataclass

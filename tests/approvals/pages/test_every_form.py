@@ -14,6 +14,7 @@ from httpx2 import Response
 from pydantic import SecretStr
 from sqlmodel import SQLModel, col, select
 
+from approvals.app import create_app
 from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
 from orchestrator import hold
@@ -32,7 +33,6 @@ from orchestrator.store.tables import (
     TokenRow,
     WebhookRow,
 )
-from tests.approvals.application import application
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import PASSWORD
@@ -478,7 +478,7 @@ FORMS: dict[str, Form] = {
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     settings = Settings(secret_key=SecretStr("k" * 32), webhook_private=True)
-    return application(settings, store, None, Signer(new_key()))
+    return create_app(settings, store, None, Signer(new_key()))
 
 
 def test_every_form_of_the_pages_is_listed() -> None:

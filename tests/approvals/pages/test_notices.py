@@ -4,12 +4,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store import notices, webhooks
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import NoticeRow, WebhookRow
-from tests.approvals.application import application
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
@@ -18,7 +18,7 @@ from tests.approvals.pages.seed import Seed
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     settings = Settings(secret_key=SecretStr("a key"), webhook_private=True)
-    return application(settings, store, None, Signer(new_key()))
+    return create_app(settings, store, None, Signer(new_key()))
 
 
 async def _hooks(store: Store) -> list[WebhookRow]:
