@@ -14,7 +14,7 @@ def test_a_router_without_the_gate_is_refused() -> None:
     app, router = FastAPI(), APIRouter()
     router.add_api_route("/open", page)
 
-    with pytest.raises(TypeError, match="/open.* has no gate"):
+    with pytest.raises(TypeError, match=r"/open.* has no gate"):
         attach(app, [router])
 
 
