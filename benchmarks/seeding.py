@@ -46,6 +46,8 @@ from orchestrator.store.tables import (
 WORKFLOW, TENANT, TOOL = "loop-whole", "default", "pay"
 # Few rows are theirs, however many there are of others.
 RARE_TENANT, RARE_ACTOR, RARE_KIND = "small", "svc-rare", "effect.unknown"
+# So many rows are rare, however many there are: a list of them is as long in both.
+RARE_RUNS, RARE_ROWS = 200, 60
 HELD_BY = "switch sw-held"
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -108,6 +110,8 @@ def _statements(size: Size, release: str) -> Iterator[tuple[str, Insert]]:
 
 def _history(size: Size, release: str) -> Iterator[tuple[str, Insert]]:
     """Runs that ended, most of them well; one in twenty was handed off and settled."""
+    rare = max(1, size.ended // RARE_RUNS)
+    rarer = max(1, size.runs * 3 // RARE_ROWS)
     count, ended = size.ended, "TIMESTAMPTZ '2025-01-01' + g * INTERVAL '20 seconds'"
     run = _old("run")
     yield (
@@ -119,7 +123,7 @@ def _history(size: Size, release: str) -> Iterator[tuple[str, Insert]]:
             status="CASE WHEN g % 20 = 0 THEN 'handed_off' WHEN g % 25 = 1 THEN "
             "'failed' ELSE 'completed' END",
             customer=f"'c-' || g % {max(1, count // 20)}",
-            tenant=f"CASE WHEN g % 5000 = 0 THEN '{RARE_TENANT}' ELSE '{TENANT}' END",
+            tenant=f"CASE WHEN g % {rare} = 0 THEN '{RARE_TENANT}' ELSE '{TENANT}' END",
             created_at=ended,
             ended_at=ended,
             settled_at=f"CASE WHEN g % 20 = 0 THEN {ended} END",
@@ -169,12 +173,12 @@ def _history(size: Size, release: str) -> Iterator[tuple[str, Insert]]:
             position="g",
             at="TIMESTAMPTZ '2025-01-01' + g * INTERVAL '7 seconds'",
             run=_old("run", "1 + g / 3"),
-            actor=f"CASE WHEN g % 50000 = 1 THEN '{RARE_ACTOR}' WHEN g % 3 = 0 THEN "
+            actor=f"CASE WHEN g % {rarer} = 1 THEN '{RARE_ACTOR}' WHEN g % 3 = 0 THEN "
             f"'svc-shop' ELSE 'run:' || {_old('run', '1 + g / 3')} END",
-            kind=f"CASE WHEN g % 50000 = 2 THEN '{RARE_KIND}' WHEN g % 3 = 0 THEN "
+            kind=f"CASE WHEN g % {rarer} = 2 THEN '{RARE_KIND}' WHEN g % 3 = 0 THEN "
             "'run.started' WHEN g % 3 = 1 THEN 'turn.committed' ELSE "
             "'run.completed' END",
-            tenant=f"CASE WHEN g % 5000 = 0 THEN '{RARE_TENANT}' ELSE '{TENANT}' END",
+            tenant=f"CASE WHEN g % {rare} = 0 THEN '{RARE_TENANT}' ELSE '{TENANT}' END",
             hash="md5(g::text)",
         ),
     )

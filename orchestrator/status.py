@@ -56,5 +56,6 @@ COUNTED_EFFECTS: frozenset[EffectStatus] = frozenset({*OPEN_EFFECTS, "done"})
 OPEN_APPROVALS: frozenset[ApprovalStatus] = frozenset(
     {"waiting", "pending", "approved"}
 )
+ANSWERED_NO: frozenset[ApprovalStatus] = frozenset({"rejected", "changes"})
 # A decision of these can be taken back until its effect has begun.
-UNDOABLE: frozenset[ApprovalStatus] = frozenset({"approved", "rejected", "changes"})
+UNDOABLE: frozenset[ApprovalStatus] = frozenset({"approved", *ANSWERED_NO})

@@ -23,7 +23,7 @@ from approvals.inbox.talk import Entry
 from approvals.untrusted import host_of
 from orchestrator import redaction
 from orchestrator.release import ToolSpec
-from orchestrator.store import asking
+from orchestrator.store import asking, siblings
 from orchestrator.store.approvals import Person, why_not
 from orchestrator.store.deciding import (
     MOST_ROUNDS,
@@ -82,6 +82,7 @@ class View:
     may_refuse: bool
     why_not: str
     waits_for: list[WaitsFor]
+    speaks_of: str
     waiting_for_it: list[WaitsFor]
     is_editing: bool
     state_title: str
@@ -163,6 +164,7 @@ def view(  # noqa: PLR0913 all that the page shows
         and why_no_no(approval, person) is None,
         why_not=reason or "",
         waits_for=_waits_for(item),
+        speaks_of=siblings.not_settled(item.waits_for),
         waiting_for_it=[
             WaitsFor(one.tool, f"/inbox/{one.id}") for one in item.waiting_for_it
         ],
@@ -238,7 +240,7 @@ def _waits_for(item: Item) -> list[WaitsFor]:
         WaitsFor(
             one.tool,
             f"/inbox/{asking.approval_id(one)}"
-            if one.gate == "wait"
+            if one.gate == "wait" and one.status == "open"
             else f"/runs/{one.run}",
         )
         for one in item.waits_for

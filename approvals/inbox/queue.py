@@ -13,6 +13,7 @@ from approvals.turning import cut
 from orchestrator.clock import system_clock
 from orchestrator.store import claiming, desk, queues
 from orchestrator.store.approvals import Person, why_not
+from orchestrator.store.counting import Total
 from orchestrator.store.deciding import why_not_yet
 from orchestrator.store.desk import Names, Waiting
 from orchestrator.store.engine import Store
@@ -75,7 +76,7 @@ class Queue:
     """
 
     rows: list[Row]
-    total: int
+    total: Total
     last: Place | None
     names: Names
     wanted: Filter
@@ -94,7 +95,7 @@ async def load(
     kept, last = cut(found, PAGE)
     return Queue(
         rows=[_row(one, person, now=now) for one in kept],
-        total=max(total, len(kept)),
+        total=Total(max(total.found, len(kept)), is_more=total.is_more),
         last=Place.of(last.approval) if last else None,
         names=names,
         wanted=wanted,

@@ -5,6 +5,7 @@ from typing import Literal
 
 from approvals import wording
 from orchestrator.status import ENDED_RUNS
+from orchestrator.store import siblings
 from orchestrator.store.desk import Item
 from orchestrator.store.tables import DecisionRow
 
@@ -42,8 +43,9 @@ def _waiting(item: Item) -> State:
     return State(
         is_open=True,
         title=f"Waits for {tools or 'what it speaks of'}",
-        words="It speaks of what is not done yet, so nobody can approve it now. It is "
-        "offered once that is done, and void where it is not. You can reject it.",
+        words=f"It speaks of {siblings.not_settled(item.waits_for)}, so nobody can "
+        "approve it now. It is offered once that is settled, and void where it came out "
+        "otherwise than its model was told. You can reject it.",
     )
 
 

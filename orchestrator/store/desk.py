@@ -115,10 +115,17 @@ async def queue_length(
     conditions: Sequence[ColumnElement[bool]],
     *,
     of_runs: bool,
-) -> int:
-    """Return how many wait for people and fit; `of_runs`: a condition asks for runs."""
-    query = _waiting(select(func.count()), conditions, of_runs=of_runs)
-    return (await session.execute(query)).scalar_one()
+) -> Total:
+    """Return how many wait for people and fit; `of_runs`: a condition asks for runs.
+
+    Those are not counted beyond what people read: each has its run looked up.
+    """
+    if of_runs:
+        fits = _waiting(select(col(ApprovalRow.id)), conditions)
+        in_order = fits.order_by(col(ApprovalRow.answer_by), col(ApprovalRow.id))
+        return await counting.total(session, in_order)
+    query = _waiting(select(func.count()), conditions, of_runs=False)
+    return Total((await session.execute(query)).scalar_one(), is_more=False)
 
 
 async def queue_groups(

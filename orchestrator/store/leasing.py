@@ -230,7 +230,12 @@ async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
 
 
 async def _siblings(case: Case) -> LeaseAnswer | None:
-    """Hold what speaks to the customer until its turn's other actions ended."""
+    """Hold what speaks to the customer until what it speaks of is settled.
+
+    A no of a person's is heard at once.
+    """
+    if await siblings.has_no(case.session, case.call):
+        return None
     because = await siblings.why_untrue(case.session, case.call, case.release)
     if because is not None:
         await case.close_open_approval("void", because)

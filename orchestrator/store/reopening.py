@@ -15,7 +15,7 @@ from orchestrator import plain_text
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.money import format_minor
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import audit, incidents, runs, siblings
+from orchestrator.store import audit, incidents, outbox, runs, siblings
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
 from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
@@ -94,11 +94,17 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
 
 
 async def settle(
-    session: AsyncSession, effect: EffectRow, found: Finding, *, now: datetime
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    found: Finding,
+    *,
+    now: datetime,
 ) -> None:
-    """Record whether a reopened effect stayed done; its row is locked.
+    """Record whether a reopened effect of a run stayed done; their rows are locked.
 
-    Only now its money is no longer moved. Raises `NeedsAnother` for whoever said that
+    Only now its money is no longer moved, and what waits to tell the customer of it goes
+    on, or is void where its model was told otherwise. Raises `NeedsAnother` for whoever said that
     it failed: taking money out of the limits takes a second person.
     """
     said = effect.later or {}
@@ -125,6 +131,9 @@ async def settle(
         ),
         at=now,
     )
+    await session.flush()
+    await siblings.void_untrue(session, run, now=now)
+    outbox.add(session, "wake", run.id, at=now)
 
 
 async def hand_back(

@@ -281,7 +281,7 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             finding = reopening.Finding(
                 stayed=found.happened, **found.model_dump(exclude={"happened"})
             )
-            await reopening.settle(session, effect, finding, now=now)
+            await reopening.settle(session, run, effect, finding, now=now)
             return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)

@@ -3,13 +3,15 @@
 It is offered for approval once they are done. Where one of them ends otherwise, the
 message is void at once, and the model drafts it again: nobody writes "we refunded you"
 before the refund, or without it. So it is where what was done, in its turn or before,
-fails later or is taken back, and where what had failed was done after all, until its
-model was told so: in an earlier message's place.
+fails later or is taken back, where what had failed was done after all, and where what
+was said to have failed later stayed done, until its model was told so: in an earlier
+message's place. While nobody knows whether it stayed done, what is drafted waits.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import and_, col, select
@@ -17,15 +19,17 @@ from sqlmodel import and_, col, select
 from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import KeyturnError
 from orchestrator.release import Release
-from orchestrator.status import OPEN_APPROVALS
+from orchestrator.status import ANSWERED_NO, OPEN_APPROVALS
 from orchestrator.store import asking, ledger, outbox, releases
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 _NOT_SENT = "This message was not sent: "
+# Words, and since when they are so or were read.
+Said = tuple[str, datetime]
 
 
 class WaitsForOthers(KeyturnError):
-    """What this message speaks of is not done yet."""
+    """What this message speaks of is not done yet, or said to have failed since."""
 
     def __init__(self, row: ApprovalRow, others: Sequence[CallRow]) -> None:
         """Name the actions that it waits for."""
@@ -34,9 +38,16 @@ class WaitsForOthers(KeyturnError):
         named = ", ".join(f"{one.tool} ({asking.call_id(one)})" for one in others)
         super().__init__(
             f"{row.id} waits for {named or 'the other actions of its turn'}: it speaks "
-            "of what is not done yet. It can be approved once that is done; you can "
-            "reject it now."
+            f"of {not_settled(others)}. It can be approved once that is settled; you "
+            "can reject it now."
         )
+
+
+def not_settled(others: Sequence[CallRow]) -> str:
+    """Say how the actions stand that a message waits for."""
+    if others and all(one.status == "done" for one in others):
+        return "what is said to have failed since it was done, and nobody found out yet"
+    return "what is not done yet"
 
 
 def speaks(release: Release, tool: str) -> bool:
@@ -69,35 +80,70 @@ async def waits_for(
     """Return the actions whose end an approval waits for."""
     if row.status != "waiting":
         return []
-    return [one for one in await of(session, row, release) if one.status == "open"]
+    return await _unsettled(session, row, release)
+
+
+async def _unsettled(
+    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+) -> list[CallRow]:
+    others = [one for one in await of(session, call, release) if one.status == "open"]
+    return others + await reopened(session, call)
+
+
+async def reopened(session: AsyncSession, call: CallRow | ApprovalRow) -> list[CallRow]:
+    """Return what was done, in a call's turn or before, and may not have stayed so."""
+    query = (
+        select(CallRow)
+        .join(EffectRow, _of_effect())
+        .where(
+            col(EffectRow.run) == call.run,
+            col(EffectRow.turn) <= call.turn,
+            col(EffectRow.reopened_at).is_not(None),
+        )
+        .order_by(col(CallRow.turn), col(CallRow.index))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+def _of_effect() -> ColumnElement[bool]:
+    return and_(
+        col(CallRow.run) == col(EffectRow.run),
+        col(CallRow.turn) == col(EffectRow.turn),
+        col(CallRow.index) == col(EffectRow.index),
+    )
 
 
 async def waiting_for(
     session: AsyncSession, row: ApprovalRow, release: Release
 ) -> list[ApprovalRow]:
-    """Return the messages of an action's turn that wait for it."""
-    if speaks(release, row.tool):
-        return []
+    """Return the messages that wait for an action: of its turn, or of any after it."""
+    place = (row.turn, row.index)
     query = (
         select(ApprovalRow)
         .where(
             col(ApprovalRow.run) == row.run,
-            col(ApprovalRow.turn) == row.turn,
-            col(ApprovalRow.index) != row.index,
+            col(ApprovalRow.turn) >= row.turn,
             col(ApprovalRow.status) == "waiting",
         )
-        .order_by(col(ApprovalRow.index))
+        .order_by(col(ApprovalRow.turn), col(ApprovalRow.index))
     )
-    return list((await session.execute(query)).scalars())
+    return [
+        message
+        for message in (await session.execute(query)).scalars()
+        if any(
+            (one.turn, one.index) == place
+            for one in await waits_for(session, message, release)
+        )
+    ]
 
 
 async def is_early(
     session: AsyncSession, call: CallRow | ApprovalRow, release: Release
 ) -> bool:
-    """Tell whether this is a message that speaks of actions that have not ended."""
+    """Tell whether this is a message that speaks of actions that are not settled."""
     if not speaks(release, call.tool):
         return False
-    return any(one.status == "open" for one in await of(session, call, release))
+    return bool(await _unsettled(session, call, release))
 
 
 async def why_untrue(
@@ -122,31 +168,56 @@ async def undone(session: AsyncSession, call: CallRow) -> str | None:
     rows = {one.key: one for one in (await session.execute(query)).scalars()}
     found = _failed_later(rows) + await _taken_back(session, rows)
     found += await _done_after_all(session, rows)
-    told = await _told(session, call) if found else []
-    untold = [
+    told = await _told(session, call, since=_first_of_step(call)) if found else []
+    untold = _untold(found, told) + await _stayed_after_all(session, call, rows)
+    return "; ".join(untold) or None
+
+
+def _untold(found: Sequence[Said], told: Sequence[Said]) -> list[str]:
+    return [
         words
         for words, at in found
         if not any(words in result and ended >= at for result, ended in told)
     ]
-    return "; ".join(untold) or None
 
 
-def _failed_later(effects: Mapping[str, EffectRow]) -> list[tuple[str, datetime]]:
+def _failed_later(effects: Mapping[str, EffectRow]) -> list[Said]:
     """Return what failed later, and since when."""
-    said = [(one, one.later) for one in effects.values() if one.later is not None]
     return [
-        (
-            f"{_which(one)} was done and failed later",
-            datetime.fromisoformat(later["at"]),
-        )
-        for one, later in said
-        if later.get("stayed") is not True
+        (_failed(one), datetime.fromisoformat(one.later["at"]))
+        for one in effects.values()
+        if one.later is not None and one.later.get("stayed") is not True
     ]
+
+
+def _failed(effect: EffectRow) -> str:
+    return f"{_which(effect)} was done and failed later"
+
+
+async def _stayed_after_all(
+    session: AsyncSession, call: CallRow, effects: Mapping[str, EffectRow]
+) -> list[str]:
+    """Return what stayed done, of which the model read that it failed, and no more."""
+    stayed = [
+        one
+        for one in effects.values()
+        if one.later is not None and one.later.get("stayed") is True
+    ]
+    told = await _told(session, call, since=1) if stayed else []
+    found = [
+        (
+            f"{_which(one)} was said to have failed later, and stayed done",
+            datetime.fromisoformat((one.later or {})["settled_at"]),
+        )
+        for one in stayed
+        if any(_failed(one) in result for result, _ in told)
+    ]
+    return _untold(found, told)
 
 
 async def _taken_back(
     session: AsyncSession, effects: Mapping[str, EffectRow]
-) -> list[tuple[str, datetime]]:
+) -> list[Said]:
     """Return what was taken back, or may have been, and since when."""
     takes = aliased(EffectRow)
     query = (
@@ -167,18 +238,11 @@ async def _taken_back(
 
 async def _done_after_all(
     session: AsyncSession, effects: Mapping[str, EffectRow]
-) -> list[tuple[str, datetime]]:
+) -> list[Said]:
     """Return what its model reads of as failed and a late receipt says was done."""
     query = (
         select(EffectRow.key)
-        .join(
-            CallRow,
-            and_(
-                col(CallRow.run) == col(EffectRow.run),
-                col(CallRow.turn) == col(EffectRow.turn),
-                col(CallRow.index) == col(EffectRow.index),
-            ),
-        )
+        .join(CallRow, _of_effect())
         .where(
             col(EffectRow.key).in_(effects),
             col(EffectRow.status) == "done",
@@ -197,12 +261,18 @@ def _which(effect: EffectRow) -> str:
     return f"{effect.tool} of turn {effect.turn} (its call {effect.index + 1})"
 
 
-async def _told(session: AsyncSession, call: CallRow) -> list[tuple[str, datetime]]:
-    """Return what a message's model had read of earlier messages that were not sent."""
-    begins = call.turn - (call.turn - 1) % TURNS_PER_STEP
+def _first_of_step(call: CallRow) -> int:
+    return call.turn - (call.turn - 1) % TURNS_PER_STEP
+
+
+async def _told(session: AsyncSession, call: CallRow, *, since: int) -> list[Said]:
+    """Return what a message's model had read of earlier messages that were not sent.
+
+    `since`: the first turn that is looked at.
+    """
     query = select(CallRow.result, CallRow.ended_at).where(
         col(CallRow.run) == call.run,
-        col(CallRow.turn) >= begins,
+        col(CallRow.turn) >= since,
         col(CallRow.turn) < call.turn,
         col(CallRow.status) == "void",
     )
@@ -274,10 +344,18 @@ async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> N
         outbox.add(session, "wake", run.id, at=now)
 
 
+async def has_no(session: AsyncSession, call: CallRow) -> bool:
+    """Tell whether people answered a call with no, which its model then reads."""
+    row = await asking.latest(session, call, lock=True)
+    return row is not None and row.status in ANSWERED_NO
+
+
 async def _void(
     session: AsyncSession, call: CallRow, because: str, *, now: datetime
 ) -> None:
     row = await asking.latest(session, call, lock=True)
+    if row is not None and row.status in ANSWERED_NO:
+        return
     if row is not None and row.status in OPEN_APPROVALS:
         asking.close(session, row, status="void", because=because, now=now)
     asking.end_call(session, call, "void", void_words(because), now=now)

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 
 from orchestrator import canonical
 from orchestrator.release import ToolSpec
+from orchestrator.status import ANSWERED_NO
 from orchestrator.store import amending
 from orchestrator.store.tables import (
     ApprovalRow,
@@ -47,7 +48,7 @@ async def _answerers(session: AsyncSession, call: CallRow, spec: ToolSpec) -> li
             col(ApprovalRow.run) == call.run,
             col(ApprovalRow.turn) < call.turn,
             # What was undone, the model has not read.
-            col(ApprovalRow.status).in_(("rejected", "changes")),
+            col(ApprovalRow.status).in_(ANSWERED_NO),
             col(DecisionRow.decision) != "approve",
         )
         .order_by(col(DecisionRow.id))

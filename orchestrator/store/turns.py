@@ -253,7 +253,7 @@ class _Committing:
             row.gate, words = "denied", siblings.void_words(because)
             asking.end_call(self._session, row, "void", words, now=self._now)
             return Gated(call.index, "denied", last, None)
-        self._waits = any(one.status == "open" for one in others)
+        self._waits = await siblings.is_early(self._session, row, self._release)
         proposed = self._proposed(row, call)
         # Also what only the live release says of it.
         row.subject = proposed.subject()

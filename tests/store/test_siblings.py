@@ -6,6 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from orchestrator import canonical
+from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.money import Money
 from orchestrator.policy import Rule
 from orchestrator.store import claiming, compensating, reopening, sending, undo
@@ -13,7 +14,7 @@ from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
 from orchestrator.store.ledger import Outcome
 from orchestrator.store.reopening import Later
 from orchestrator.store.sending import Resolution
-from orchestrator.store.tables import ApprovalRow, CallRow
+from orchestrator.store.tables import ApprovalRow, CallRow, OutboxRow
 from orchestrator.store.turns import DraftedCall
 from tests.store.desk import Desk, mail, note, person, refund
 
@@ -172,11 +173,23 @@ async def test_no_is_heard_while_a_mail_waits(desk: Desk) -> None:
     run = await _drafted(desk)
 
     row = await desk.answer(await _mail(desk, run), "reject", "bob")
-    await desk.decide(run)
-    await desk.do(run)
 
     assert row.status == "rejected"
     assert (await desk.lease(run, index=MAIL)).kind == "rejected"
+
+
+async def test_a_mail_that_was_answered_with_no_is_not_asked_for_again(
+    desk: Desk,
+) -> None:
+    """What it speaks of ends otherwise before its run has heard the no."""
+    run = await _drafted(desk)
+    await desk.answer(await _mail(desk, run), "reject", "bob")
+    await desk.decide(run, decision="reject")
+
+    await desk.lease(run)
+
+    assert (await desk.lease(run, index=MAIL)).kind == "rejected"
+    assert "Write it again" not in ((await desk.call(run, index=MAIL)).result or "")
 
 
 async def test_nobody_claims_a_mail_that_waits(desk: Desk) -> None:
@@ -262,8 +275,57 @@ async def test_a_mail_whose_model_was_not_told_that_it_failed_is_void_however_la
         call.result or ""
     )
     await desk.draft(run, mail(0), turn=3)
-    assert (await desk.approval(run)).status == "pending"
+    offered = "pending" if is_settled else "waiting"
+    assert (await desk.approval(run)).status == offered
     assert (await desk.lease(run, turn=3)).kind == "waiting"
+
+
+async def test_a_mail_waits_until_somebody_found_out_whether_it_stayed_done(
+    desk: Desk,
+) -> None:
+    run, key = await _told_that_it_failed(desk)
+    row = await desk.approval(run)
+    with pytest.raises(WaitsForOthers, match="said to have failed since it was done"):
+        await desk.answer(row, "approve")
+
+    await _find_out(desk, key, stayed=False)
+
+    assert "wake" in [one.kind for one in await desk.rows(OutboxRow, run=run)]
+    assert (await desk.lease(run, turn=3)).kind == "waiting"
+    assert (await desk.approval(run)).status == "pending"
+    await desk.decide(run)
+    assert (await desk.lease(run, turn=3)).kind == "leased"
+
+
+async def test_a_mail_that_says_it_failed_is_void_where_it_stayed_done(
+    desk: Desk,
+) -> None:
+    """Its model reads so once, in whatever step it writes again."""
+    run, key = await _told_that_it_failed(desk)
+
+    await _find_out(desk, key, stayed=True)
+
+    call = await desk.call(run, 3)
+    assert (call.status, (await desk.approval(run)).status) == ("void", "void")
+    assert "said to have failed later, and stayed done" in (call.result or "")
+    await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 1)
+    assert (await desk.approval(run)).status == "pending"
+
+
+async def test_a_mail_of_a_later_step_is_void_where_its_model_reads_the_failure(
+    desk: Desk,
+) -> None:
+    run, key = await _told_that_it_failed(desk)
+    await desk.answer(await desk.approval(run), "reject")
+    await desk.lease(run, turn=3)
+    await _find_out(desk, key, stayed=True)
+
+    await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 1)
+    await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 2)
+
+    first = await desk.call(run, TURNS_PER_STEP + 1)
+    assert "stayed done" in (first.result or "")
+    assert (await desk.approval(run)).status == "pending"
 
 
 async def test_a_mail_after_what_stayed_done_after_all_is_offered(desk: Desk) -> None:
@@ -344,8 +406,10 @@ async def test_a_mail_of_a_model_that_was_told_that_it_failed_is_offered(
 
     await desk.draft(run, mail(0), turn=2)
 
-    assert (await desk.approval(run)).status == "pending"
+    assert (await desk.approval(run)).status == "waiting"
+    await _find_out(desk, key, stayed=False)
     assert (await desk.lease(run, turn=2)).kind == "waiting"
+    assert (await desk.approval(run)).status == "pending"
 
 
 @pytest.mark.parametrize("when", ["offered", "leased"])
@@ -403,6 +467,17 @@ async def _done(desk: Desk, run: str, *, turn: int = 1, order: str = "o1") -> st
     await desk.draft(run, refund(order=order), turn=turn)
     await desk.decide(run)
     return (await desk.do(run, turn=turn)).key
+
+
+async def _told_that_it_failed(desk: Desk) -> tuple[str, str]:
+    """Reopen a refund; draft a mail whose model was told so. Return run and effect."""
+    run = await desk.start()
+    key = await _done(desk, run)
+    await reopening.reopen(desk.store, key, BOUNCED)
+    await desk.draft(run, mail(0), turn=2)
+    await desk.draft(run, mail(0), turn=3)
+    assert (await desk.approval(run)).status == "waiting"
+    return run, key
 
 
 async def _find_out(desk: Desk, key: str, *, stayed: bool) -> None:
