@@ -11,8 +11,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import Request, Response
@@ -22,6 +21,7 @@ from fastapi.routing import APIRoute
 from approvals.auth.gate import gate
 from approvals.auth.visitor import CSRF_FIELD, Visitor
 from approvals.dependencies import parts_of
+from approvals.form_request import FormRequest, Handler
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
@@ -29,8 +29,6 @@ from orchestrator.store.idempotency import AnswerLost, Claim, Kept, KeyInUse
 from orchestrator.store.sealed import Sealed
 
 log = structlog.get_logger()
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 # Not `form`: that would hide what scripts know a form by.
 FIELD: Final = "form_key"
@@ -56,7 +54,8 @@ class PageRoute(APIRoute):
         if "POST" not in (self.methods or ()):
             return handle
 
-        async def once(request: Request) -> Response:
+        async def once(plain: Request) -> Response:
+            request = FormRequest(plain.scope, plain.receive)
             if not _is_form(request):
                 return await handle(request)
             # Before the fields are looked at, as everywhere.

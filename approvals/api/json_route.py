@@ -1,7 +1,6 @@
 """Routes whose JSON bodies are read once, strictly, and whose POSTs may be repeated."""
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,11 +11,10 @@ from approvals.api import once
 from approvals.api.once import Replay
 from approvals.auth.gate import gate
 from approvals.dependencies import parts_of
+from approvals.form_request import Handler
 from orchestrator import canonical
 from orchestrator.errors import InvalidValue, MalformedJson
 from orchestrator.store import idempotency
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class StrictRequest(Request):

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from fastapi import Form, Request
 from fastapi.responses import RedirectResponse
-from fastapi.routing import APIRoute
 
 from approvals import routing
 from approvals.auth import accounts, browser, cookies
@@ -13,12 +12,13 @@ from approvals.auth.local import HOME, local_path
 from approvals.auth.visitor import SignedIn, refuse_other_origin
 from approvals.dependencies import Parts, PartsDep
 from approvals.errors import WrongPassword
+from approvals.form_request import FormRoute
 from orchestrator.store import attempts, sessions
 from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.sessions import AccountChanged, Came, Method
 from orchestrator.store.tables import PersonRow
 
-router = routing.of_pages(route_class=APIRoute)
+router = routing.of_pages(route_class=FormRoute)
 
 
 @router.post("/sign-in")

@@ -111,5 +111,19 @@ async def test_no_edit_holds_the_loop_for_what_it_compares(
     assert beats.worst_ms < MOST_MS
 
 
+async def test_no_strangers_form_holds_the_loop_while_it_is_read(doors: Doors) -> None:
+    visitor = await doors.visit("agent")
+    # As large as a field may be, and dear to unquote.
+    sent = b"email=nobody%40example.com&password=" + b"%D9%A3" * 170_000
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    async with beating() as beats:
+        answer = await visitor.client.post("/sign-in", content=sent, headers=headers)
+
+    assert answer.status_code == 303
+    assert "error=" in answer.headers["location"]
+    assert beats.worst_ms < MOST_MS
+
+
 async def visit_item(visitor: Visitor, item: str) -> None:
     assert (await visitor.get(f"/inbox/{item}")).status_code == 200
