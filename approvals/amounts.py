@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from babel.core import Locale, UnknownLocaleError
@@ -148,6 +149,8 @@ def _marks() -> _Marks:
     return _Marks(str(symbols["decimal"]), group)
 
 
+# A queue shows the same amounts again and again, each of them twice.
+@lru_cache(maxsize=4_096)
 def _number(amount: int, places: int, locale: Locale) -> str:
     # A locale's own pattern has up to three decimals; it is shared, so not changed.
     pattern = copy(locale.decimal_formats[None])
