@@ -1,7 +1,7 @@
 """The activity `perform`: carries out one action, or says why not (P1, P2)."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from activities.guard import OUTAGES, Guard, again, fault
 from activities.interface import ActResult, CallInput
 from activities.patience import keep_trying
 from activities.toolbox import Toolbox, told
+from activities.watch import Watch
 from orchestrator.binding import Verifier
 from orchestrator.connector import Deeds
 from orchestrator.errors import StoreUnavailable
@@ -23,6 +24,7 @@ from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
 from orchestrator.store.sending import Recorded
+from orchestrator.store.tables import EffectRow
 from orchestrator.tool import ToolError
 
 # A connector that takes longer has an outcome that only it knows: unknown.
@@ -50,6 +52,7 @@ class Perform:
     toolbox: Toolbox
     holder: str
     guard: Guard
+    watch: Watch = field(default_factory=Watch)
 
     @activity.defn(name="perform")
     async def __call__(self, wanted: CallInput) -> ActResult:
@@ -99,6 +102,8 @@ class Perform:
         holder = f"{self.holder}/{uuid4().hex}"
         while True:
             view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
+            if view.effect is not None and view.effect.sending_at is not None:
+                self.watch.note(view.effect.key, view.effect.attempt)
             answer = await self._lease(view, wanted, holder)
             if answer.kind == "busy":
                 await asyncio.sleep(0.5)
@@ -153,6 +158,7 @@ class Perform:
     async def _send(self, view: CallView, grant: Grant, holder: str) -> ActResult:
         # From before that look on: the lease outlives this, whatever freezes between.
         until_s = _clock_s() + CONNECTOR_TIMEOUT.total_seconds()
+        self.watch.note(grant.key, grant.attempt)
         may = await sending.begin(
             self.store, grant, holder=holder, within=CONNECTOR_TIMEOUT
         )
@@ -223,7 +229,7 @@ class Perform:
         context = self.toolbox.context(view.run, view.id, effect_key=effect.key)
         # Asked before the look-up: one that began too early proves nothing, however
         # long it took.
-        until = await sending.absent_until(self.store, effect.key)
+        until = await self._absent_until(effect)
         try:
             found = await self.toolbox.reconcile(
                 view.call.tool, effect.arguments, context
@@ -239,6 +245,16 @@ class Perform:
             self.store, grant, came_of_it, recorded_by="reconcile"
         )
         return ActResult.model_validate({"kind": recorded.status})
+
+    async def _absent_until(self, effect: EffectRow) -> datetime | None:
+        """Return until when a look-up that finds nothing proves nothing; None: it does.
+
+        By the record's clock, and by one of this process's own that nobody sets.
+        """
+        until = await sending.absent_until(self.store, effect.key)
+        span = CONNECTOR_TIMEOUT + ledger.LEASE + sending.SETTLED
+        left = self.watch.left(effect.key, effect.attempt, of=span)
+        return until if left is None else max(until or _in(left), _in(left))
 
     async def _looked_up(
         self, view: CallView, found: dict[str, JsonValue] | None
@@ -259,7 +275,11 @@ def _clock_s() -> float:
 
 
 def _later() -> datetime:
-    return datetime.now(UTC) + LATER
+    return _in(LATER)
+
+
+def _in(length: timedelta) -> datetime:
+    return datetime.now(UTC) + length
 
 
 async def _heartbeat() -> None:

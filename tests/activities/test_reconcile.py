@@ -10,6 +10,7 @@ from activities.guard import Guard
 from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Actor, Toolbox
+from activities.watch import Watch
 from orchestrator import canonical, registry
 from orchestrator.money import Money
 from orchestrator.store.turns import DraftedCall
@@ -58,8 +59,23 @@ async def unknown(desk: Desk) -> str:
     return run
 
 
+class Ticks:
+    """A process's own clock: it goes on by itself, or stands still."""
+
+    def __init__(self, step_s: float = 0.0) -> None:
+        self.now_s, self.step_s = 0.0, step_s
+
+    def __call__(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+
 async def look_up(
-    desk: Desk, run: str, late: timedelta, **changes: object
+    desk: Desk,
+    run: str,
+    late: timedelta,
+    watch: Watch | None = None,
+    **changes: object,
 ) -> ActResult:
     """Have the worker's code look it up, with these `changes` to its tool."""
     tools = dict(registry.load(("tests.apps.desk",)).tools)
@@ -71,6 +87,8 @@ async def look_up(
         toolbox=toolbox,
         holder="w1",
         guard=Guard(desk.store, pauses_s=()),
+        # It has known of it for long, unless a test says otherwise.
+        watch=watch or Watch(Ticks(step_s=60)),
     )
     wanted = CallInput(run=run, turn=1, index=0)
     return await ActivityEnvironment().run(perform, wanted)
@@ -94,6 +112,31 @@ async def test_p02_a_look_up_of_what_has_settled_proves_an_absence(
     desk.clock.go_on(timedelta(minutes=1))
 
     assert (await look_up(desk, run, late=timedelta(0))).kind == "failed"
+
+
+async def test_p02_a_clock_that_jumps_ahead_proves_no_absence(desk: Desk) -> None:
+    """The record's says an hour later; this process has known of it for a moment."""
+    run = await unknown(desk)
+    desk.clock.go_on(timedelta(hours=1))
+    ticks = Ticks()
+    watch = Watch(ticks)
+
+    at_once = await look_up(desk, run, timedelta(0), watch)
+    ticks.now_s += 31
+    later = await look_up(desk, run, timedelta(0), watch)
+
+    assert (at_once.kind, at_once.until is not None) == ("unknown", True)
+    assert later.kind == "failed"
+
+
+def test_p02_a_later_attempt_is_known_for_a_time_of_its_own() -> None:
+    ticks, span = Ticks(), timedelta(seconds=30)
+    watch = Watch(ticks)
+    watch.note("run-1:1.0.0", 1)
+    ticks.now_s += 31
+
+    assert watch.left("run-1:1.0.0", 1, of=span) is None
+    assert watch.left("run-1:1.0.0", 2, of=span) == span
 
 
 async def test_p02_code_that_lost_its_look_up_settles_nothing(desk: Desk) -> None:
