@@ -17,6 +17,17 @@ NEEDS: dict[str, Action] = {
 }
 
 
+# Where a proposal of each kind is answered.
+PAGES: dict[str, str] = {
+    "switch.clear": "/ops",
+    "person.access": "/settings/people",
+    "person.invite": "/settings/people",
+    "person.password": "/settings/people",
+    "tenant.declare": "/settings/people",
+    "budget.raise": "/ops",
+}
+
+
 async def visible(parts: Parts, proposal: str, person: Person) -> ProposalRow:
     """Return a proposal that this person may answer, or raise `NotFound` or `MayNot`."""
     async with parts.store.read() as session:

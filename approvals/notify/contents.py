@@ -9,6 +9,7 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from approvals import loosening
 from orchestrator import canonical, redaction
 from orchestrator.settings import Settings
 from orchestrator.store import releases
@@ -39,8 +40,7 @@ async def of(session: AsyncSession, event: Event) -> Payload:
         run = await session.get(RunRow, event.run) if event.run else None
         return _common(event) | _run(event, run)
     if event.kind == "proposal.opened":
-        is_switch = event.payload.get("kind") == "switch.clear"
-        path = "/ops" if is_switch else "/settings/people"
+        path = loosening.PAGES[str(event.payload.get("kind"))]
         return _common(event) | {"proposal": event.subject, "path": path}
     noun = event.kind.partition(".")[0]
     return _common(event) | {noun: event.subject, "path": f"/{noun}s/{event.subject}"}
