@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from orchestrator import settings
 from orchestrator.cli.exit_status import Ended
-from orchestrator.store import migrate
+from orchestrator.store import revision
 from orchestrator.store.engine import Store
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 async def _within(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    remedy = await migrate.check(url)
+    remedy = await revision.check(url)
     if remedy is not None:
         raise Ended(remedy)
     store = Store(url)

@@ -21,7 +21,7 @@ from orchestrator.cli.exit_status import Status
 from orchestrator.errors import ContractError, StoreUnavailable
 from orchestrator.model import Alias
 from orchestrator.settings import Settings
-from orchestrator.store import migrate
+from orchestrator.store import revision
 from orchestrator.store.engine import Store
 
 TEMPORAL_S = 5.0
@@ -90,7 +90,7 @@ async def _database(question: Question) -> list[Result]:
     url = question.settings.database_url
     shown = make_url(url).render_as_string(hide_password=True)
     try:
-        remedy = await migrate.check(url)
+        remedy = await revision.check(url)
         if remedy is not None:
             return [Result("database", "bad", f"{shown}: {remedy}")]
         return [

@@ -20,7 +20,7 @@ from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
-from orchestrator.store import migrate
+from orchestrator.store import revision
 from orchestrator.store.engine import Store
 
 log = structlog.get_logger()
@@ -107,7 +107,7 @@ async def _beside(**works: Callable[[], Awaitable[None]]) -> AsyncGenerator[None
 
 async def _refuse_old_schema(url: str) -> None:
     try:
-        remedy = await migrate.check(url)
+        remedy = await revision.check(url)
     except StoreUnavailable as error:
         log.warning("store.away", error=str(error))
         return

@@ -1,23 +1,21 @@
-"""The schema of a database: brought up to date, or compared with what we need."""
+"""The schema of a database, brought up to date."""
 
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.store import migrations
 from orchestrator.store.engine import Store
+from orchestrator.store.revision import REMEDY
 
 # Held for the length of an upgrade, so that two processes do not both create.
 UPGRADE_LOCK = 0x4B455955
 # So long a process waits for another's upgrade of the same file.
 UPGRADE_WAIT_S = 120.0
-REMEDY = "run `keyturn db upgrade`"
 
 
 async def upgrade(url: str) -> None:
@@ -32,19 +30,6 @@ async def upgrade(url: str) -> None:
                 await _wait_alone(session)
             connection = await session.connection()
             await connection.run_sync(_upgrade)
-    finally:
-        await store.close()
-
-
-async def check(url: str) -> str | None:
-    """Return what to do about the schema, or None where it is current."""
-    if _is_missing(url):
-        return f"The database has no schema yet: {REMEDY}."
-    store = Store(url)
-    try:
-        async with store.read() as session:
-            connection = await session.connection()
-            return _advice(await connection.run_sync(_revision))
     finally:
         await store.close()
 
@@ -73,11 +58,8 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(settings, "head")
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _advice(revision: str | None) -> str | None:
+def advice(revision: str | None) -> str | None:
+    """Return what to do about a database at this revision, or None: it is current."""
     revisions = ScriptDirectory.from_config(config())
     wanted = revisions.get_current_head()
     if revision == wanted:
@@ -90,10 +72,3 @@ def _advice(revision: str | None) -> str | None:
             "know: start the version of Keyturn that upgraded it, or a later one."
         )
     return f"The database is at revision {revision}, not {wanted}: {REMEDY}."
-
-
-def _is_missing(url: str) -> bool:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return False
-    return not Path(parsed.database).exists()

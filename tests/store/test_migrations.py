@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel
 
 from orchestrator.errors import StoreUnavailable
-from orchestrator.store import migrate, tables
+from orchestrator.store import migrate, revision, tables
 from orchestrator.store.engine import Store
 from tests.databases import both
 
@@ -51,17 +52,23 @@ async def test_migrated_postgres_is_what_the_tables_say(postgres_url: str) -> No
 
 
 async def test_check_says_what_to_do_and_then_nothing(database_url: str) -> None:
-    before = await migrate.check(database_url)
+    before = await revision.check(database_url)
     await migrate.upgrade(database_url)
 
     assert before == "The database has no schema yet: run `keyturn db upgrade`."
-    assert await migrate.check(database_url) is None
+    assert await revision.check(database_url) is None
+
+
+def test_the_newest_revision_is_the_head_of_the_history() -> None:
+    head = ScriptDirectory.from_config(migrate.config()).get_current_head()
+
+    assert revision.newest() == head
 
 
 async def test_check_of_a_missing_file_creates_none(tmp_path: Path) -> None:
     file = tmp_path / "folder" / "keyturn.sqlite"
 
-    assert await migrate.check(f"sqlite+aiosqlite:///{file}") is not None
+    assert await revision.check(f"sqlite+aiosqlite:///{file}") is not None
     assert not file.parent.exists()
 
 
@@ -69,7 +76,7 @@ async def test_check_names_a_revision_of_a_later_version(database_url: str) -> N
     await migrate.upgrade(database_url)
     await _execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
 
-    words = await migrate.check(database_url)
+    words = await revision.check(database_url)
 
     assert words is not None
     assert words.startswith("The database is at revision 9999, which this version")

@@ -6,7 +6,7 @@ import typer
 
 from orchestrator import settings
 from orchestrator.cli import output
-from orchestrator.store import migrate
+from orchestrator.store import migrate, revision
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def upgrade() -> None:
 
 
 async def _upgrade(url: str) -> bool:
-    if await migrate.check(url) is None:
+    if await revision.check(url) is None:
         return False
     await migrate.upgrade(url)
     return True
