@@ -29,6 +29,15 @@ OIDC = "tests/servers/oidc"
 # The official JSON Schema test suite; jsonschema's source distribution carries it.
 SUITE = Path("share", "json-schema-test-suite")
 OLDEST_PYTHON = (3, 11)
+# What `keyturn dev` loads: else each of its processes would compile all of it at once.
+LOADED = (
+    "activities.llm.openai_chat",
+    "approvals.app",
+    "orchestrator.cli.commands.serve",
+    "orchestrator.cli.commands.worker",
+    "orchestrator.cli.dev.opening",
+    "orchestrator.cli.dev.starter",
+)
 
 
 def main(target: Path) -> None:
@@ -81,6 +90,8 @@ def _install(target: Path) -> None:
     sys.stdout.write("installing Keyturn and its front-end assets\n")
     _run(*with_pip, *editable)
     _run(python, "hatch_build.py")
+    sys.stdout.write("loading Keyturn once, which compiles it\n")
+    _run(python, "-c", f"import {', '.join(LOADED)}")
     sys.stdout.write("installing the OpenID provider of the tests\n")
     # Without a network npm would try for minutes; nothing but those tests waits for it.
     brief = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"]
