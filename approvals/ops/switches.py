@@ -60,6 +60,7 @@ SAID = {
 # Kinds of proposals that are answered on this page; the others are about accounts.
 OPERATED = ("switch.clear", "budget.raise")
 LATEST_BULKS = 5
+MOST_HELD = 50
 # Rows of each list of the page.
 PAGE = 20
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
@@ -277,12 +278,15 @@ async def bulks(page: PageDep) -> HTMLResponse:
 
 async def _bulks(page: Page) -> dict[str, Any]:  # a template takes anything
     async with page.parts.store.read() as session:
-        rows = await many.listing(
-            session, tenant=page.visitor.person.tenant, limit=LATEST_BULKS
+        found = await many.at_hand(
+            session, tenant=page.visitor.person.tenant, ended=LATEST_BULKS + 1
         )
-        names = await people.names(session, {row.by for row in rows})
+        names = await people.names(session, {row.by for row in found})
+    going_on = sum(row.ended_at is None for row in found)
+    rows = found[: going_on + LATEST_BULKS]
     return {
         "bulks": [(row, many.state(row)) for row in rows],
+        "has_earlier_bulks": len(rows) < len(found),
         "bulk_names": names,
         "is_any_running": any(row.ended_at is None for row in rows),
     }
@@ -317,7 +321,7 @@ async def show(
         active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
         found = {
             "active": active,
-            "held_budgets": await _held(session, budget, sees=person.tenant, now=now),
+            **await _held(session, budget, sees=person.tenant, now=now),
             "sending": await ledger_view.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
             **await _paged(page, session, now=now),
@@ -385,10 +389,14 @@ def _kinds(page: Page) -> list[str]:
 
 async def _held(
     session: AsyncSession, asked: Held | None, *, sees: str | None, now: datetime
-) -> list[Held]:
-    found = await raising.of_days(session, sees=sees, now=now)
-    is_new = asked is not None and asked.scope not in {one.scope for one in found}
-    return [asked, *found] if is_new and asked else found
+) -> dict[str, Any]:  # a template takes anything
+    found = await raising.of_days(session, sees=sees, now=now, limit=MOST_HELD + 1)
+    shown = found[:MOST_HELD]
+    is_new = asked is not None and asked.scope not in {one.scope for one in shown}
+    return {
+        "held_budgets": [asked, *shown] if is_new and asked else shown,
+        "are_more_held": len(found) > len(shown),
+    }
 
 
 def _switch(  # noqa: PLR0913, PLR0917 a switch's fields

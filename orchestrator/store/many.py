@@ -115,6 +115,20 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
+async def at_hand(
+    session: AsyncSession, *, tenant: str | None, ended: int
+) -> list[BulkRow]:
+    """Return all that go on and then the latest of those that ended, newest first."""
+    query = select(BulkRow).order_by(col(BulkRow.id).desc())
+    if tenant is not None:
+        query = query.where(col(BulkRow.by_tenant) == tenant)
+    goes_on = await session.execute(query.where(col(BulkRow.ended_at).is_(None)))
+    over = await session.execute(
+        query.where(col(BulkRow.ended_at).is_not(None)).limit(ended)
+    )
+    return [*goes_on.scalars(), *over.scalars()]
+
+
 def state(row: BulkRow) -> State:
     """Tell whether it goes on, has reached all, or was stopped."""
     if row.ended_at is None:

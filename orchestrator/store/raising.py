@@ -116,7 +116,7 @@ async def of_run(session: AsyncSession, run: str, *, now: datetime) -> list[Held
 
 
 async def of_days(
-    session: AsyncSession, *, sees: str | None, now: datetime, limit: int = 50
+    session: AsyncSession, *, sees: str | None, now: datetime, limit: int
 ) -> list[Held]:
     """Return the budgets of days that hold runs, with a tenant its own."""
     query = (

@@ -7,6 +7,8 @@ from sqlmodel import col, select
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import approvals, drafts, many, results, runs
 from orchestrator.store.engine import Store
+from orchestrator.store.many import NewBulk
+from orchestrator.store.runs import Filter
 from orchestrator.store.tables import (
     BulkRow,
     DecisionRow,
@@ -465,6 +467,27 @@ async def test_p03_a_pause_of_many_that_holds_is_never_said_not_to(
     async with store.read() as session:
         bulk = (await session.execute(select(BulkRow))).scalar_one()
     assert (found.status_code, bulk.verb, bulk.ended_at) == (303, "pause", None)
+
+
+async def test_what_goes_on_for_many_runs_is_shown_however_much_came_after_it(
+    doors: Doors, store: Store
+) -> None:
+    visitor = await doors.visit("operator")
+    first, *later = [await many.begin(store, _bulk(f"w{n}")) for n in range(8)]
+    for one in later:
+        await many.stop(store, one.id, by="lea", tenant=None)
+
+    page = (await visitor.get("/ops")).text
+
+    assert f"/ops/bulks/{first.id}/stop" in page
+    assert later[-1].id in page
+    assert later[0].id not in page
+    assert "keyturn run bulks" in page
+
+
+def _bulk(workflow: str) -> NewBulk:
+    wanted = Filter(workflow=workflow)
+    return NewBulk(verb="pause", filter=wanted, reason=WHY, by="lea")
 
 
 async def test_a_switch_needs_a_reason(doors: Doors) -> None:
