@@ -28,6 +28,8 @@ _TOKEN = re.compile(r"\S+\s*|\s+")
 MOST_WORDS = 1_500
 # What `named` may have a name for; everything else is shown as it is.
 _NOT_PLAIN = re.compile(r"[^ \n\t!-~]")
+# Most of what a list shows: words of ASCII with one blank between them.
+_SIMPLE = re.compile(r"[!-~]+(?: [!-~]+)*")
 # A sentence of ours puts texts from outside into these quotes, and nothing else.
 _QUOTED = re.compile("“([^“”]*)”")
 
@@ -35,6 +37,8 @@ _QUOTED = re.compile("“([^“”]*)”")
 def shown(text: object) -> Markup:
     """Return text as HTML that shows every character that matters."""
     text = str(text)
+    if _SIMPLE.fullmatch(text) and not _LINK.search(text):
+        return Markup.escape(text)
     return _rendered(text, 0, len(text), strange_letters(text))
 
 

@@ -15,6 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 # One that lay unused for longer is asked: what lies between may have forgotten it.
 UNUSED_S = 30.0
 GIVEN_BACK = "given back"
+# All of our queries are of few rows: to start a process beside takes longer than they do.
+SETTINGS = "-c timezone=UTC -c max_parallel_workers_per_gather=0"
 
 
 def engine(url: str, *, transaction_timeout: timedelta, wait_s: float) -> AsyncEngine:
@@ -31,7 +33,7 @@ def engine(url: str, *, transaction_timeout: timedelta, wait_s: float) -> AsyncE
         pool_timeout=wait_s,
         connect_args={
             "connect_timeout": 3,
-            "options": f"-c transaction_timeout={timeout_ms} -c timezone=UTC",
+            "options": f"-c transaction_timeout={timeout_ms} {SETTINGS}",
         },
     )
     dialect = made.dialect

@@ -342,3 +342,9 @@ class _Tags(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+@given(st.from_regex(r"\A[ -~]{1,40}\Z").map(str.strip))
+def test_the_short_way_for_simple_texts_shows_what_the_long_one_does(text: str) -> None:
+    """With a line behind it a text takes the long way."""
+    assert shown(f"{text}\n.") == shown(text) + shown("\n.")
