@@ -41,6 +41,8 @@ LATER = timedelta(minutes=15)
 TAKEN_OVER: frozenset[EffectStatus] = frozenset({"leased", "sending"})
 # Between the tries of a look-up whose service is away.
 LOOK_UP_PAUSE_S = 5.0
+# After a look-up that found nothing, and proved nothing.
+LOOK_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Perform:
                 await asyncio.sleep(0.5)
                 continue
             result = await self._answered(view, answer, holder)
+            if view.effect is not None and result.kind != "unknown":
+                self.watch.forget(view.effect.key)
             place = failing.call_place(wanted.turn, wanted.index)
             if place in (view.run.failing or {}):
                 await failing.heal(self.store, wanted.run, place)
@@ -240,6 +244,8 @@ class Perform:
             raise again(type(error).__name__, LOOK_UP_PAUSE_S) from None
         came_of_it = await self._looked_up(view, found)
         if found is None and until is not None:
+            # Where Temporal's clock is ahead of the record's it would ask without end.
+            await asyncio.sleep(LOOK_AGAIN_S)
             return ActResult(kind="unknown", until=until)
         recorded = await sending.record(
             self.store, grant, came_of_it, recorded_by="reconcile"
@@ -251,10 +257,9 @@ class Perform:
 
         By the record's clock, and by one of this process's own that nobody sets.
         """
-        until = await sending.absent_until(self.store, effect.key)
         span = CONNECTOR_TIMEOUT + ledger.LEASE + sending.SETTLED
         left = self.watch.left(effect.key, effect.attempt, of=span)
-        return until if left is None else max(until or _in(left), _in(left))
+        return await sending.absent_until(self.store, effect.key, left=left)
 
     async def _looked_up(
         self, view: CallView, found: dict[str, JsonValue] | None
@@ -275,11 +280,7 @@ def _clock_s() -> float:
 
 
 def _later() -> datetime:
-    return _in(LATER)
-
-
-def _in(length: timedelta) -> datetime:
-    return datetime.now(UTC) + length
+    return datetime.now(UTC) + LATER
 
 
 async def _heartbeat() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-# Nobody asks any more for what is older; it is forgotten.
-LONGEST = timedelta(hours=1)
+# What is never heard of again, because its run was ended elsewhere, is forgotten then.
+LONGEST = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -18,21 +18,35 @@ class Watch:
     """Remembers since when this process has known of an attempt; safe in one loop."""
 
     clock_s: Callable[[], float] = time.monotonic
-    _since: dict[tuple[str, int], float] = field(
-        default_factory=dict[tuple[str, int], float], init=False
+    # Of each effect the latest attempt; the oldest first.
+    _since: dict[str, tuple[int, float]] = field(
+        default_factory=dict[str, tuple[int, float]], init=False
     )
 
     def note(self, key: str, attempt: int) -> None:
         """Remember that this attempt of an effect may be on its way, from now on."""
-        now = self.clock_s()
-        for one, since in [*self._since.items()]:
-            if now - since > LONGEST.total_seconds():
-                del self._since[one]
-        self._since.setdefault((key, attempt), now)
+        known = self._since.get(key)
+        if known is not None and known[0] >= attempt:
+            return
+        self._since.pop(key, None)
+        self._since[key] = attempt, self.clock_s()
+        self._forget_old()
 
     def left(self, key: str, attempt: int, *, of: timedelta) -> timedelta | None:
         """Return what is left of a length of time since then; None: nothing."""
         self.note(key, attempt)
-        known_s = self.clock_s() - self._since[key, attempt]
-        left = of - timedelta(seconds=known_s)
+        _, since = self._since[key]
+        left = of - timedelta(seconds=self.clock_s() - since)
         return left if left > timedelta(0) else None
+
+    def forget(self, key: str) -> None:
+        """Forget an effect of which is known what became of it."""
+        self._since.pop(key, None)
+
+    def _forget_old(self) -> None:
+        oldest_s = self.clock_s() - LONGEST.total_seconds()
+        while self._since:
+            key = next(iter(self._since))
+            if self._since[key][1] >= oldest_s:
+                return
+            del self._since[key]

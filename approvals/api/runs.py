@@ -17,7 +17,7 @@ from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator import canonical
 from orchestrator.status import RunStatus
-from orchestrator.store import runs
+from orchestrator.store import idempotency, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.runs import Filter, NewRun
 
@@ -85,6 +85,8 @@ async def start_run(
         named = canonical.digest([person.id, key])
         own = {"source": BY_KEY, "external_id": named, "is_own_source": True}
         new = new.model_copy(update=own)
+    if new.external_id is not None:
+        idempotency.comes_to_the_same()
     row, is_new = await runs.start(parts.store, new)
     if is_new:
         parts.deliver_soon(row.id)
@@ -137,6 +139,8 @@ async def add_message(
     parts: PartsDep,
 ) -> Run:
     """Take in what the customer wrote; drafts that wait are void."""
+    if message.external_id is not None:
+        idempotency.comes_to_the_same()
     found = await runs.customer_wrote(
         parts.store,
         row.id,

@@ -15,9 +15,16 @@ from orchestrator.policy import Verdict
 from orchestrator.release import COMPUTED, Release, ToolSpec
 from orchestrator.status import CallStatus
 from orchestrator.store import assignment, audit, languages, reach
-from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, RunRow
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    CustomerMessageRow,
+    DecisionRow,
+    RunRow,
+)
 
 LONGEST_LANGUAGE = 35
+CUSTOMER_WROTE = "the customer wrote again"
 # So much of the time to answer passes before people are warned that it runs out.
 WARN_AFTER = 0.75
 
@@ -243,6 +250,18 @@ async def show_waiting(session: AsyncSession, run: RunRow) -> None:
     )
     if (await session.execute(query.limit(1))).first() is not None:
         run.status = "waiting"
+
+
+async def has_customer_written(session: AsyncSession, call: CallRow) -> bool:
+    """Tell whether there is a message that the model had not read when it drafted."""
+    query = select(CustomerMessageRow.id).where(
+        col(CustomerMessageRow.run) == call.run,
+        or_(
+            col(CustomerMessageRow.turn).is_(None),
+            col(CustomerMessageRow.turn) > call.turn,
+        ),
+    )
+    return (await session.execute(query.limit(1))).first() is not None
 
 
 def storable(words: str) -> str:

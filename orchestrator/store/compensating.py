@@ -137,6 +137,20 @@ async def why_not(session: AsyncSession, run: RunRow) -> str | None:
     return f"what it takes back, {run.compensates}, is {known} and not done"
 
 
+async def lock_first(session: AsyncSession, run: str) -> RunRow | None:
+    """Lock the run whose effect another run takes back, before that one; None: of none.
+
+    What still waits there to tell the customer of that effect ends with it.
+    """
+    query = (
+        select(EffectRow.run)
+        .join(RunRow, col(RunRow.compensates) == col(EffectRow.key))
+        .where(col(RunRow.id) == run)
+    )
+    first = (await session.execute(query)).scalar_one_or_none()
+    return await runs.get(session, first, lock=True) if first is not None else None
+
+
 def state(effect: EffectRow) -> str:
     """Return an effect's status, or `reopened` where it is said to have failed later."""
     return "reopened" if effect.reopened_at is not None else effect.status

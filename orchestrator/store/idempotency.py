@@ -43,6 +43,12 @@ class KeyInUse(KeyturnError):
     """The first request with this Idempotency-Key is still being answered."""
 
 
+SEND_AGAIN = (
+    "The database cannot be used now. What you sent may have been carried out; send it "
+    "again in a moment, with the same ids: it is carried out once."
+)
+
+
 class AnswerLost(KeyturnError):
     """The first request with this key acted, and nobody knows its answer."""
 
@@ -68,6 +74,8 @@ class Acting:
     """One request, from its claim to its answer."""
 
     has_acted: bool = False
+    # However often it acts, it comes to the same.
+    is_repeatable: bool = False
     _claims: list[Claim] = field(default_factory=list[Claim])
     _renewing: list["asyncio.Task[None]"] = field(
         default_factory=list["asyncio.Task[None]"]
@@ -82,6 +90,8 @@ class Acting:
         self.has_acted = False
         if acts_once:
             self._claims.append(claim)
+        else:
+            self.is_repeatable = True
         # What it commits is no deed of the request.
         task = asyncio.create_task(_renew(store, claim), context=apart())
         self._renewing.append(task)
@@ -112,6 +122,11 @@ class Acting:
                     "Repeat it in a moment to see what came of it."
                 )
 
+    @property
+    def may_be_repeated(self) -> bool:
+        """Tell whether it is carried out once all the same: no key of its own is used."""
+        return self.is_repeatable and not self._claims
+
     def committed(self) -> None:
         """Remember that the request changed something."""
         self.has_acted = True
@@ -134,12 +149,19 @@ async def _renew(store: Store, claim: Claim) -> None:
             pause_s = RENEW_S
 
 
+def comes_to_the_same() -> None:
+    """Say that what the present request acts may be repeated: its own id names it."""
+    one = beside.get()
+    if isinstance(one, Acting):
+        one.is_repeatable = True
+
+
 @asynccontextmanager
 async def acting() -> AsyncGenerator[Acting]:
     """Let what is committed within say that its request acted, once its key is known.
 
     Where the database is away after that, `AnswerLost` is raised: nobody is told that
-    nothing was changed.
+    nothing was changed. What may be repeated is `StoreUnavailable`, in other words.
     """
     one = Acting()
     token = beside.set(one)
@@ -148,6 +170,8 @@ async def acting() -> AsyncGenerator[Acting]:
     except StoreUnavailable as error:
         if not one.has_acted:
             raise
+        if one.may_be_repeated:
+            raise StoreUnavailable(str(error), told=SEND_AGAIN) from error
         raise AnswerLost(
             "What you sent was carried out, in whole or in part, and then the database "
             "could not be used. Look at what became of it, and send anew only what is "

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlmodel import col, or_, select
-
 from orchestrator import canonical
 from orchestrator.binding import Verifier
 from orchestrator.policy import REPEATED, Verdict, is_stricter, strictest
@@ -13,7 +11,7 @@ from orchestrator.store import approvals, asking, moved, proof, releases, verdic
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer
 from orchestrator.store.reach import Reach
-from orchestrator.store.tables import ApprovalRow, CustomerMessageRow
+from orchestrator.store.tables import ApprovalRow
 
 OTHER_FACTS = "the facts of the edit are others than those it was made on"
 DONE_SINCE = "another run's action on the same subject was done since"
@@ -60,8 +58,10 @@ class Judging:
     ) -> LeaseAnswer | None:
         """Answer where the approval does not carry this action; None where it does."""
         is_open = approval.status in OPEN_APPROVALS
-        if is_open and await self._has_customer_written():
-            self.case.close(approval, "void", "the customer wrote again")
+        if is_open and await asking.has_customer_written(
+            self.case.session, self.case.call
+        ):
+            self.case.close(approval, "void", asking.CUSTOMER_WROTE)
         if approval.status == "approved" and self._is_edit_outdated(approval):
             # Nobody's yes is for these facts; what was edited is not lost with it.
             return await self._ask_again(approval, verdict, OTHER_FACTS)
@@ -102,17 +102,6 @@ class Judging:
         """Tell whether the time has not come: undo and start contend for this row."""
         until = approval.undo_until
         return until is not None and self.case.now < until
-
-    async def _has_customer_written(self) -> bool:
-        """Tell whether there is a message that the model had not read when it drafted."""
-        query = select(CustomerMessageRow.id).where(
-            col(CustomerMessageRow.run) == self.case.run.id,
-            or_(
-                col(CustomerMessageRow.turn).is_(None),
-                col(CustomerMessageRow.turn) > self.case.call.turn,
-            ),
-        )
-        return (await self.case.session.execute(query.limit(1))).first() is not None
 
     async def _pending(self, approval: ApprovalRow, verdict: Verdict) -> LeaseAnswer:
         if approval.binding is None:

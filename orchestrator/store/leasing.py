@@ -232,17 +232,21 @@ async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
 async def _siblings(case: Case) -> LeaseAnswer | None:
     """Hold what speaks to the customer until what it speaks of is settled.
 
-    A no of a person's is heard at once.
+    A no of a person's is heard at once, and what the customer wrote since.
     """
-    if await siblings.has_no(case.session, case.call):
+    if await siblings.is_answered(case.session, case.call):
         return None
     because = await siblings.why_untrue(case.session, case.call, case.release)
     if because is not None:
         await case.close_open_approval("void", because)
         return await case.end("void", siblings.void_words(because))
-    if await siblings.is_early(case.session, case.call, case.release):
-        return LeaseAnswer(kind="waiting")
-    return None
+    if not await siblings.is_early(case.session, case.call, case.release):
+        return None
+    if await asking.has_customer_written(case.session, case.call):
+        # What no person is asked about would keep it unread for as long.
+        await case.close_open_approval("void", asking.CUSTOMER_WROTE)
+        return await case.end("void", siblings.void_words(asking.CUSTOMER_WROTE))
+    return LeaseAnswer(kind="waiting")
 
 
 def _is_stale(case: Case, facts: Facts) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -69,7 +69,8 @@ def _look(
     try:
         dialect.do_ping(connection)
     except Exception as error:
-        raise DisconnectionError("the server no longer answers on it") from error
+        # The others of the pool lie as long: none of them is asked one by one.
+        raise InvalidatePoolError("the server no longer answers on it") from error
 
 
 def _can_be_read(socket: int) -> bool:

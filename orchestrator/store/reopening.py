@@ -15,7 +15,7 @@ from orchestrator import plain_text
 from orchestrator.errors import KeyturnError, NotFound
 from orchestrator.money import format_minor
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import audit, incidents, outbox, runs, siblings
+from orchestrator.store import audit, compensating, incidents, runs, siblings
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
 from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
@@ -74,6 +74,7 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
+        first = await compensating.lock_first(session, effect.run)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         source = _source(effect, later.how)
@@ -89,6 +90,8 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
         await hand_back(session, run, effect, now=now)
         await session.flush()
         await siblings.void_untrue(session, run, now=now)
+        if first is not None:
+            await siblings.look_again(session, first, now=now)
         audit.record(session, _entry(effect, later), at=now)
         return await incidents.add(session, store, _incident(effect), by=later.by)
 
@@ -131,9 +134,7 @@ async def settle(
         ),
         at=now,
     )
-    await session.flush()
-    await siblings.void_untrue(session, run, now=now)
-    outbox.add(session, "wake", run.id, at=now)
+    await siblings.look_again(session, run, now=now)
 
 
 async def hand_back(

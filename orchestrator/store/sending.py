@@ -116,7 +116,10 @@ async def _why_untrue(
     if call is None:
         return None
     release = await releases.load(session, run.release)
-    return await siblings.why_untrue(session, call, release)
+    because = await siblings.why_untrue(session, call, release)
+    if because is None and await siblings.is_early(session, call, release):
+        return "what it speaks of is not settled"
+    return because
 
 
 class Recorded(BaseModel):
@@ -139,7 +142,7 @@ async def record(
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
             raise NotFound(kind="effect", name=grant.key)
-        first = await _lock_first(session, effect.run)
+        first = await compensating.lock_first(session, effect.run)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         now = await store.now(session)
@@ -163,8 +166,8 @@ async def record(
             await alarms.acted_after_all(session, store, effect)
             await session.flush()
             await siblings.void_untrue(session, run, now=now)
-        if first is not None and effect.status == "done":
-            await siblings.void_untrue(session, first, now=now)
+        if first is not None:
+            await siblings.look_again(session, first, now=now)
         effect.recorded_by = recorded_by or effect.recorded_by
         if outcome.alarm is not None:
             await alarms.sound(session, store, effect, outcome)
@@ -232,16 +235,21 @@ async def _give_to_people(store: Store, key: str) -> bool:
         return True
 
 
-async def absent_until(store: Store, key: str) -> datetime | None:
+async def absent_until(
+    store: Store, key: str, *, left: timedelta | None = None
+) -> datetime | None:
     """Return until when a look-up that finds nothing proves nothing; None: it does.
 
-    What was sent last may still be on its way, or be worked on at the provider.
+    What was sent last may still be on its way, or be worked on at the provider. `left`
+    is how much longer it is to be waited at least.
     """
     async with store.read() as session:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
-        return _unsettled_until(effect, now=await store.now(session))
+        now = await store.now(session)
+        until = _unsettled_until(effect, now=now)
+        return until if left is None else max(until or now, now + left)
 
 
 def _unsettled_until(effect: EffectRow, *, now: datetime) -> datetime | None:
@@ -271,7 +279,7 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
-        first = await _lock_first(session, effect.run)
+        first = await compensating.lock_first(session, effect.run)
         run = await runs.get(session, effect.run, lock=True)
         await session.refresh(effect, with_for_update=True)
         now = await store.now(session)
@@ -282,6 +290,8 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
                 stayed=found.happened, **found.model_dump(exclude={"happened"})
             )
             await reopening.settle(session, run, effect, finding, now=now)
+            if first is not None:
+                await siblings.look_again(session, first, now=now)
             return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
@@ -292,24 +302,10 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         kind = "done" if found.happened else "failed"
         await _apply(session, run, effect, Meaning(kind=kind, words=words), now=now)
         effect.evidence, effect.recorded_by = found.evidence, found.person
-        if first is not None and found.happened:
-            await siblings.void_untrue(session, first, now=now)
+        if first is not None:
+            await siblings.look_again(session, first, now=now)
         outbox.add(session, "wake", run.id, at=now)
         return effect
-
-
-async def _lock_first(session: AsyncSession, run: str) -> RunRow | None:
-    """Lock the run whose effect another run takes back, before that one; None: of none.
-
-    What still waits there to tell the customer of that effect ends with it.
-    """
-    query = (
-        select(EffectRow.run)
-        .join(RunRow, col(RunRow.compensates) == col(EffectRow.key))
-        .where(col(RunRow.id) == run)
-    )
-    first = (await session.execute(query)).scalar_one_or_none()
-    return await runs.get(session, first, lock=True) if first is not None else None
 
 
 def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:

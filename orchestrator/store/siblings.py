@@ -3,29 +3,21 @@
 It is offered for approval once they are done. Where one of them ends otherwise, the
 message is void at once, and the model drafts it again: nobody writes "we refunded you"
 before the refund, or without it. So it is where what was done, in its turn or before,
-fails later or is taken back, where what had failed was done after all, and where what
-was said to have failed later stayed done, until its model was told so: in an earlier
-message's place. While nobody knows whether it stayed done, what is drafted waits.
+fails later or is taken back, or came out otherwise than its model was told (`untold`).
+While nobody knows whether it stays done, what is drafted waits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
-from sqlmodel import and_, col, select
+from sqlmodel import col, select
 
-from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.errors import KeyturnError
 from orchestrator.release import Release
 from orchestrator.status import ANSWERED_NO, OPEN_APPROVALS
-from orchestrator.store import asking, ledger, outbox, releases
+from orchestrator.store import asking, ledger, outbox, releases, untold
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
-
-_NOT_SENT = "This message was not sent: "
-# Words, and since when they are so or were read.
-Said = tuple[str, datetime]
 
 
 class WaitsForOthers(KeyturnError):
@@ -46,7 +38,10 @@ class WaitsForOthers(KeyturnError):
 def not_settled(others: Sequence[CallRow]) -> str:
     """Say how the actions stand that a message waits for."""
     if others and all(one.status == "done" for one in others):
-        return "what is said to have failed since it was done, and nobody found out yet"
+        return (
+            "what is said to have failed since it was done, or is being taken back, "
+            "and nobody knows yet how that ends"
+        )
     return "what is not done yet"
 
 
@@ -87,30 +82,7 @@ async def _unsettled(
     session: AsyncSession, call: CallRow | ApprovalRow, release: Release
 ) -> list[CallRow]:
     others = [one for one in await of(session, call, release) if one.status == "open"]
-    return others + await reopened(session, call)
-
-
-async def reopened(session: AsyncSession, call: CallRow | ApprovalRow) -> list[CallRow]:
-    """Return what was done, in a call's turn or before, and may not have stayed so."""
-    query = (
-        select(CallRow)
-        .join(EffectRow, _of_effect())
-        .where(
-            col(EffectRow.run) == call.run,
-            col(EffectRow.turn) <= call.turn,
-            col(EffectRow.reopened_at).is_not(None),
-        )
-        .order_by(col(CallRow.turn), col(CallRow.index))
-    )
-    return list((await session.execute(query)).scalars())
-
-
-def _of_effect() -> ColumnElement[bool]:
-    return and_(
-        col(CallRow.run) == col(EffectRow.run),
-        col(CallRow.turn) == col(EffectRow.turn),
-        col(CallRow.index) == col(EffectRow.index),
-    )
+    return others + await untold.unsettled(session, call)
 
 
 async def waiting_for(
@@ -153,135 +125,7 @@ async def why_untrue(
     if not speaks(release, call.tool):
         return None
     because = unlike_drafted(await of(session, call, release))
-    return because or await undone(session, call)
-
-
-async def undone(session: AsyncSession, call: CallRow) -> str | None:
-    """Return what came out otherwise than a message's model was told, or None.
-
-    When the message was drafted says nothing: its model may have read before what came
-    between. It was told where an earlier message of its step was void because of it.
-    """
-    query = select(EffectRow).where(
-        col(EffectRow.run) == call.run, col(EffectRow.turn) <= call.turn
-    )
-    rows = {one.key: one for one in (await session.execute(query)).scalars()}
-    found = _failed_later(rows) + await _taken_back(session, rows)
-    found += await _done_after_all(session, rows)
-    told = await _told(session, call, since=_first_of_step(call)) if found else []
-    untold = _untold(found, told) + await _stayed_after_all(session, call, rows)
-    return "; ".join(untold) or None
-
-
-def _untold(found: Sequence[Said], told: Sequence[Said]) -> list[str]:
-    return [
-        words
-        for words, at in found
-        if not any(words in result and ended >= at for result, ended in told)
-    ]
-
-
-def _failed_later(effects: Mapping[str, EffectRow]) -> list[Said]:
-    """Return what failed later, and since when."""
-    return [
-        (_failed(one), datetime.fromisoformat(one.later["at"]))
-        for one in effects.values()
-        if one.later is not None and one.later.get("stayed") is not True
-    ]
-
-
-def _failed(effect: EffectRow) -> str:
-    return f"{_which(effect)} was done and failed later"
-
-
-async def _stayed_after_all(
-    session: AsyncSession, call: CallRow, effects: Mapping[str, EffectRow]
-) -> list[str]:
-    """Return what stayed done, of which the model read that it failed, and no more."""
-    stayed = [
-        one
-        for one in effects.values()
-        if one.later is not None and one.later.get("stayed") is True
-    ]
-    told = await _told(session, call, since=1) if stayed else []
-    found = [
-        (
-            f"{_which(one)} was said to have failed later, and stayed done",
-            datetime.fromisoformat((one.later or {})["settled_at"]),
-        )
-        for one in stayed
-        if any(_failed(one) in result for result, _ in told)
-    ]
-    return _untold(found, told)
-
-
-async def _taken_back(
-    session: AsyncSession, effects: Mapping[str, EffectRow]
-) -> list[Said]:
-    """Return what was taken back, or may have been, and since when."""
-    takes = aliased(EffectRow)
-    query = (
-        select(RunRow.compensates, takes.sending_at)
-        .join(takes, col(takes.run) == col(RunRow.id))
-        .where(
-            col(RunRow.compensates).in_(effects),
-            col(takes.sending_at).is_not(None),
-            col(takes.status) != "failed",
-        )
-    )
-    return [
-        (f"{_which(effects[key])} was taken back", at)
-        for key, at in (await session.execute(query)).all()
-        if key is not None and at is not None
-    ]
-
-
-async def _done_after_all(
-    session: AsyncSession, effects: Mapping[str, EffectRow]
-) -> list[Said]:
-    """Return what its model reads of as failed and a late receipt says was done."""
-    query = (
-        select(EffectRow.key)
-        .join(CallRow, _of_effect())
-        .where(
-            col(EffectRow.key).in_(effects),
-            col(EffectRow.status) == "done",
-            col(CallRow.status) == "failed",
-        )
-    )
-    late = [effects[key] for key in (await session.execute(query)).scalars()]
-    return [
-        (f"{_which(one)} was said to have failed and was done", one.ended_at)
-        for one in late
-        if one.ended_at is not None
-    ]
-
-
-def _which(effect: EffectRow) -> str:
-    return f"{effect.tool} of turn {effect.turn} (its call {effect.index + 1})"
-
-
-def _first_of_step(call: CallRow) -> int:
-    return call.turn - (call.turn - 1) % TURNS_PER_STEP
-
-
-async def _told(session: AsyncSession, call: CallRow, *, since: int) -> list[Said]:
-    """Return what a message's model had read of earlier messages that were not sent.
-
-    `since`: the first turn that is looked at.
-    """
-    query = select(CallRow.result, CallRow.ended_at).where(
-        col(CallRow.run) == call.run,
-        col(CallRow.turn) >= since,
-        col(CallRow.turn) < call.turn,
-        col(CallRow.status) == "void",
-    )
-    rows = (await session.execute(query)).all()
-    return [
-        (result, at)
-        for result, at in rows
-        if result is not None and at is not None and result.startswith(_NOT_SENT)
-    ]
+    return because or await untold.undone(session, call)
 
 
 def unlike_drafted(others: Sequence[CallRow]) -> str | None:
@@ -306,7 +150,7 @@ def not_done(tools: Sequence[str]) -> str:
 
 def void_words(because: str) -> str:
     """Return what the model reads of a message that was not sent."""
-    return f"{_NOT_SENT}{because}. Write it again so that it says only what was done."
+    return f"{untold.NOT_SENT}{because}. Write it again so that it says only what was done."
 
 
 async def void_messages(
@@ -344,10 +188,20 @@ async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> N
         outbox.add(session, "wake", run.id, at=now)
 
 
-async def has_no(session: AsyncSession, call: CallRow) -> bool:
-    """Tell whether people answered a call with no, which its model then reads."""
+async def is_answered(session: AsyncSession, call: CallRow) -> bool:
+    """Tell whether what was asked is over: a no, a new message of the customer's, time.
+
+    Its model reads that at once, whatever the message waits for.
+    """
     row = await asking.latest(session, call, lock=True)
-    return row is not None and row.status in ANSWERED_NO
+    return row is not None and row.status not in OPEN_APPROVALS
+
+
+async def look_again(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+    """Do the same, and have the run look at what waits: it may wait no longer."""
+    await session.flush()
+    await void_untrue(session, run, now=now)
+    outbox.add(session, "wake", run.id, at=now)
 
 
 async def _void(

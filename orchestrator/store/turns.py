@@ -25,6 +25,7 @@ from orchestrator.store import (
     steering,
     steps,
     switches,
+    untold,
     verdicts,
 )
 from orchestrator.store.engine import Store
@@ -247,7 +248,7 @@ class _Committing:
         others = await siblings.of(self._session, row, self._release) if last else []
         because = siblings.unlike_drafted(others)
         if last and because is None:
-            because = await siblings.undone(self._session, row)
+            because = await untold.undone(self._session, row)
         if because is not None:
             # What it says is not so: it is not asked about, and the model is told.
             row.gate, words = "denied", siblings.void_words(because)

@@ -48,6 +48,9 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
         release = await releases.load(session, run.release)
         fresh = await _ask_anew(session, row, run, call, release, now=now)
         _record(session, person, row, fresh, reason, now=now)
+        await session.flush()
+        # What it speaks of may have come out otherwise while the no stood.
+        await siblings.void_untrue(session, run, now=now)
         return fresh
 
 

@@ -1,5 +1,6 @@
 """A message to the customer waits for the actions of its turn, and falls with them."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,12 +10,12 @@ from orchestrator import canonical
 from orchestrator.budget import TURNS_PER_STEP
 from orchestrator.money import Money
 from orchestrator.policy import Rule
-from orchestrator.store import claiming, compensating, reopening, sending, undo
+from orchestrator.store import claiming, compensating, reopening, runs, sending, undo
 from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
-from orchestrator.store.ledger import Outcome
+from orchestrator.store.ledger import Grant, Outcome
 from orchestrator.store.reopening import Later
 from orchestrator.store.sending import Resolution
-from orchestrator.store.tables import ApprovalRow, CallRow, OutboxRow
+from orchestrator.store.tables import ApprovalRow, CallRow, OutboxRow, StepRow
 from orchestrator.store.turns import DraftedCall
 from tests.store.desk import Desk, mail, note, person, refund
 
@@ -308,6 +309,7 @@ async def test_a_mail_that_says_it_failed_is_void_where_it_stayed_done(
     call = await desk.call(run, 3)
     assert (call.status, (await desk.approval(run)).status) == ("void", "void")
     assert "said to have failed later, and stayed done" in (call.result or "")
+    await _begin_step(desk, run)
     await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 1)
     assert (await desk.approval(run)).status == "pending"
 
@@ -326,6 +328,99 @@ async def test_a_mail_of_a_later_step_is_void_where_its_model_reads_the_failure(
     first = await desk.call(run, TURNS_PER_STEP + 1)
     assert "stayed done" in (first.result or "")
     assert (await desk.approval(run)).status == "pending"
+
+
+async def test_what_a_step_beside_it_was_told_is_not_told_to_a_mails_model(
+    desk: Desk,
+) -> None:
+    """Two steps go on at once: both models read that it failed, then it stayed."""
+    run, key = await _told_that_it_failed(desk)
+    await _begin_step(desk, run)
+    desk.clock.go_on(timedelta(seconds=1))
+    await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 1)
+    await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 2)
+
+    await _find_out(desk, key, stayed=True)
+
+    for turn in (3, TURNS_PER_STEP + 2):
+        call = await desk.call(run, turn)
+        assert (call.status, "stayed done" in (call.result or "")) == ("void", True)
+
+
+async def test_p10_what_the_customer_writes_is_read_though_a_mail_waits(
+    desk: Desk,
+) -> None:
+    run, _ = await _told_that_it_failed(desk)
+
+    await runs.customer_wrote(
+        desk.store, run, text="Thanks!", external_id=None, by="amy"
+    )
+
+    assert (await desk.lease(run, turn=3)).kind == "void"
+    assert "customer wrote again" in ((await desk.call(run, 3)).result or "")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["failed", "unknown"])
+async def test_a_mail_waits_while_what_it_speaks_of_is_being_taken_back(
+    desk: Desk, *, is_known: bool
+) -> None:
+    """Its model was told that it was taken back, and then it was not."""
+    run, back = await _being_taken_back(desk)
+    if not is_known:
+        await desk.record(back, "unknown", "time-out")
+    await desk.draft(run, mail(0), turn=2)
+    await desk.draft(run, mail(0), turn=3)
+    row = await desk.approval(run)
+    with pytest.raises(WaitsForOthers, match="is being taken back"):
+        await desk.answer(row, "approve")
+
+    if is_known:
+        await desk.record(back, "failed", "The card is closed.")
+    else:
+        desk.clock.go_on(timedelta(minutes=5))
+        await _find_out(desk, back.key, stayed=False)
+
+    call = await desk.call(run, 3)
+    assert call.status == "void"
+    assert "was said to be taken back, and was not" in (call.result or "")
+    assert "wake" in [one.kind for one in await desk.rows(OutboxRow, run=run)]
+
+
+async def test_a_mail_is_void_where_what_was_taken_back_was_not_after_all(
+    desk: Desk,
+) -> None:
+    run, back = await _being_taken_back(desk)
+    await desk.record(back, "done")
+    await desk.draft(run, mail(0), turn=2)
+    await desk.draft(run, mail(0), turn=3)
+    assert (await desk.approval(run)).status == "pending"
+
+    await desk.decide(run)
+    leased = await desk.granted(run, turn=3)
+    await reopening.reopen(desk.store, back.key, BOUNCED)
+    assert not (await desk.begin(leased)).may_send
+    await _find_out(desk, back.key, stayed=False)
+
+    call = await desk.call(run, 3)
+    assert (call.status, "and was not" in (call.result or "")) == ("void", True)
+
+
+async def test_an_undone_no_does_not_offer_what_is_untrue_by_now(desk: Desk) -> None:
+    tools = tuple(
+        one.model_copy(update={"undo": timedelta(minutes=1)})
+        for one in desk.release.tools
+    )
+    await desk.go_live(tools=tools)
+    run = await _drafted(desk)
+    no = await desk.answer(await _mail(desk, run), "reject", "bob")
+    await desk.decide(run, decision="reject")
+    desk.clock.go_on(timedelta(seconds=30))
+
+    await undo.undo(desk.store, person("bob"), no.id, "Mistake.")
+
+    desk.clock.go_on(timedelta(minutes=2))
+    await desk.lease(run)
+    assert (await _mail(desk, run)).status == "void"
 
 
 async def test_a_mail_after_what_stayed_done_after_all_is_offered(desk: Desk) -> None:
@@ -469,6 +564,20 @@ async def _done(desk: Desk, run: str, *, turn: int = 1, order: str = "o1") -> st
     return (await desk.do(run, turn=turn)).key
 
 
+async def _being_taken_back(desk: Desk) -> tuple[str, Grant]:
+    """Pay, and begin to take that back; return the run that paid, and what it sends."""
+    run = await desk.start()
+    await desk.draft(run, _payment())
+    key = (await desk.do(run, preview="{}")).key
+    return run, await desk.send(await _ask_back(desk, key))
+
+
+async def _begin_step(desk: Desk, run: str, step: int = 2) -> None:
+    async with desk.store.write() as session:
+        now = await desk.store.now(session)
+        session.add(StepRow(run=run, step=step, name="", kind="ask", created_at=now))
+
+
 async def _told_that_it_failed(desk: Desk) -> tuple[str, str]:
     """Reopen a refund; draft a mail whose model was told so. Return run and effect."""
     run = await desk.start()
@@ -500,6 +609,11 @@ def _payment() -> DraftedCall:
 
 
 async def _take_back(desk: Desk, key: str) -> None:
+    await desk.do(await _ask_back(desk, key))
+
+
+async def _ask_back(desk: Desk, key: str) -> str:
+    """Ask for a payment to be taken back, and approve it; return its run."""
     row, _ = await compensating.ask(
         desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
     )
@@ -509,7 +623,7 @@ async def _take_back(desk: Desk, key: str) -> None:
     )
     await desk.draft(row.id, drafted)
     await desk.decide(row.id)
-    await desk.do(row.id)
+    return row.id
 
 
 async def _drafted(desk: Desk) -> str:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from sqlmodel import col, select, update
 
+from approvals.api import run_body
 from orchestrator.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
@@ -189,6 +190,40 @@ async def test_whoever_acted_before_the_database_was_away_is_told_so(
     assert await _keys(store) == ["k"], "a freed key would act again"
     with pytest.raises(StoreUnavailable):
         await answer()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"source": "mail", "external_id": "m-1"}, 503, "send it again"),
+        ({}, 409, "carried out, in whole or in part"),
+    ],
+    ids=["named", "unnamed"],
+)
+async def test_a_start_that_its_id_names_may_be_sent_again_when_the_database_goes(
+    http: httpx2.AsyncClient,
+    desk: Desk,
+    people: People,
+    monkeypatch: pytest.MonkeyPatch,
+    case: tuple[dict[str, str], int, str],
+) -> None:
+    named, status, words = case
+    headers = await people.token("lea", role="admin")
+
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("away", told="Nothing was changed.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_body, "one", away)
+        lost = await http.post(RUNS, json={**BODY, **named}, headers=headers)
+    again = await http.post(RUNS, json={**BODY, **named}, headers=headers)
+
+    assert lost.status_code == status, lost.text
+    assert words in lost.json()["detail"]
+    assert again.status_code == (200 if named else 202), again.text
+    async with desk.store.read() as session:
+        found = list((await session.execute(select(RunRow.id))).scalars())
+    assert len(found) == (1 if named else 2)
 
 
 async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answers(

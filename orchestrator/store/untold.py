@@ -1,0 +1,193 @@
+"""What came out otherwise than a model was told, so that its message would be untrue.
+
+A model is told in the place of a message that was not sent because of it. When a message
+was drafted says nothing: its model may have read before what came between.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import and_, col, or_, select
+
+from orchestrator import scrub
+from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.status import OPEN_EFFECTS
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow, StepRow
+
+NOT_SENT = "This message was not sent: "
+
+
+@dataclass(frozen=True)
+class _News:
+    """What is so, and since when; `unlike`: only for who was told this before."""
+
+    words: str
+    at: datetime
+    unlike: str | None = None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What stood in the place of a message; `read`: by this message's model, too."""
+
+    result: str
+    at: datetime
+    is_own_step: bool
+    read: bool
+
+    def says(self, words: str) -> bool:
+        # What a call answers is scrubbed, and may have lost a part of a tool's name.
+        return scrub.text(words) in self.result
+
+
+async def undone(session: AsyncSession, call: CallRow) -> str | None:
+    """Return what came out otherwise than a message's model was told, or None."""
+    query = select(EffectRow).where(
+        col(EffectRow.run) == call.run, col(EffectRow.turn) <= call.turn
+    )
+    effects = {one.key: one for one in (await session.execute(query)).scalars()}
+    found = _of_later(effects) + await _of_taking_back(session, effects)
+    found += await _done_after_all(session, effects)
+    told = await _told(session, call) if found else []
+    return "; ".join(one.words for one in found if _is_untold(one, told)) or None
+
+
+def _is_untold(news: _News, told: Sequence[_Told]) -> bool:
+    if news.unlike is None:
+        heard = (one for one in told if one.is_own_step)
+    elif any(one.says(news.unlike) for one in told):
+        heard = (one for one in told if one.read)
+    else:
+        return False
+    return not any(one.says(news.words) and one.at >= news.at for one in heard)
+
+
+async def unsettled(
+    session: AsyncSession, call: CallRow | ApprovalRow
+) -> list[CallRow]:
+    """Return what was done, in a call's turn or before, and may not stay so.
+
+    It is said to have failed since, or is being taken back; nobody knows yet.
+    """
+    takes = aliased(EffectRow)
+    taken_back = (
+        select(RunRow.compensates)
+        .join(takes, col(takes.run) == col(RunRow.id))
+        .where(
+            col(RunRow.compensates) == col(EffectRow.key),
+            or_(
+                and_(
+                    col(takes.status).in_(OPEN_EFFECTS),
+                    col(takes.sending_at).is_not(None),
+                ),
+                col(takes.reopened_at).is_not(None),
+            ),
+        )
+    )
+    query = (
+        select(CallRow)
+        .join(EffectRow, _of_effect())
+        .where(
+            col(EffectRow.run) == call.run,
+            col(EffectRow.turn) <= call.turn,
+            or_(col(EffectRow.reopened_at).is_not(None), taken_back.exists()),
+        )
+        .order_by(col(CallRow.turn), col(CallRow.index))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+def _of_effect() -> ColumnElement[bool]:
+    return and_(
+        col(CallRow.run) == col(EffectRow.run),
+        col(CallRow.turn) == col(EffectRow.turn),
+        col(CallRow.index) == col(EffectRow.index),
+    )
+
+
+def _of_later(effects: Mapping[str, EffectRow]) -> list[_News]:
+    """Return what failed later, and what was said to have and stayed done."""
+    found: list[_News] = []
+    for one in effects.values():
+        if one.later is None:
+            continue
+        failed = f"{_which(one)} was done and failed later"
+        if one.later.get("stayed") is not True:
+            found.append(_News(failed, datetime.fromisoformat(one.later["at"])))
+            continue
+        stayed = f"{_which(one)} was said to have failed later, and stayed done"
+        since = datetime.fromisoformat(one.later["settled_at"])
+        found.append(_News(stayed, since, unlike=failed))
+    return found
+
+
+async def _of_taking_back(
+    session: AsyncSession, effects: Mapping[str, EffectRow]
+) -> list[_News]:
+    """Return what was taken back, or may have been, and what was not after all."""
+    takes = aliased(EffectRow)
+    query = (
+        select(RunRow.compensates, takes.status, takes.sending_at, takes.ended_at)
+        .join(takes, col(takes.run) == col(RunRow.id))
+        .where(col(RunRow.compensates).in_(effects), col(takes.sending_at).is_not(None))
+    )
+    found: list[_News] = []
+    for key, status, sent_at, ended_at in (await session.execute(query)).all():
+        which = _which(effects[str(key)])
+        taken = f"{which} was taken back"
+        if status != "failed":
+            found.append(_News(taken, sent_at))
+        elif ended_at is not None:
+            words = f"{which} was said to be taken back, and was not"
+            found.append(_News(words, ended_at, unlike=taken))
+    return found
+
+
+async def _done_after_all(
+    session: AsyncSession, effects: Mapping[str, EffectRow]
+) -> list[_News]:
+    """Return what its model reads of as failed and a late receipt says was done."""
+    query = (
+        select(EffectRow.key)
+        .join(CallRow, _of_effect())
+        .where(
+            col(EffectRow.key).in_(effects),
+            col(EffectRow.status) == "done",
+            col(CallRow.status) == "failed",
+        )
+    )
+    late = [effects[key] for key in (await session.execute(query)).scalars()]
+    return [
+        _News(f"{_which(one)} was said to have failed and was done", one.ended_at)
+        for one in late
+        if one.ended_at is not None
+    ]
+
+
+def _which(effect: EffectRow) -> str:
+    return f"{effect.tool} of turn {effect.turn} (its call {effect.index + 1})"
+
+
+async def _told(session: AsyncSession, call: CallRow) -> list[_Told]:
+    """Return what models of a run read of earlier messages that were not sent.
+
+    A step reads what was there when it began, and its own; not what is told to another
+    that goes on beside it.
+    """
+    first = call.turn - (call.turn - 1) % TURNS_PER_STEP
+    step = await session.get(StepRow, (call.run, (call.turn - 1) // TURNS_PER_STEP + 1))
+    query = select(CallRow.turn, CallRow.result, CallRow.ended_at).where(
+        col(CallRow.run) == call.run, col(CallRow.status) == "void"
+    )
+    found: list[_Told] = []
+    for turn, result, at in (await session.execute(query)).all():
+        if result is None or at is None or not result.startswith(NOT_SENT):
+            continue
+        is_own = first <= turn < call.turn
+        is_before = turn < first and step is not None and at <= step.created_at
+        found.append(_Told(result, at, is_own, read=is_own or is_before))
+    return found
