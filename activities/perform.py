@@ -19,7 +19,7 @@ from orchestrator.binding import Verifier
 from orchestrator.connector import Deeds
 from orchestrator.errors import StoreUnavailable
 from orchestrator.status import EffectStatus
-from orchestrator.store import calls, failing, leasing, ledger, sending
+from orchestrator.store import asking, calls, failing, leasing, ledger, sending
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
@@ -111,8 +111,8 @@ class Perform:
                 await asyncio.sleep(0.5)
                 continue
             result = await self._answered(view, answer, holder)
-            if view.effect is not None and result.kind != "unknown":
-                self.watch.forget(view.effect.key)
+            if result.kind != "unknown":
+                self.watch.forget(asking.effect_key(view.call))
             place = failing.call_place(wanted.turn, wanted.index)
             if place in (view.run.failing or {}):
                 await failing.heal(self.store, wanted.run, place)

@@ -23,6 +23,11 @@ class Watch:
         default_factory=dict[str, tuple[int, float]], init=False
     )
 
+    @property
+    def watched(self) -> int:
+        """Return how many effects are remembered."""
+        return len(self._since)
+
     def note(self, key: str, attempt: int) -> None:
         """Remember that this attempt of an effect may be on its way, from now on."""
         known = self._since.get(key)

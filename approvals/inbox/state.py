@@ -43,9 +43,9 @@ def _waiting(item: Item) -> State:
     return State(
         is_open=True,
         title=f"Waits for {tools or 'what it speaks of'}",
-        words=f"It speaks of {siblings.not_settled(item.waits_for)}, so nobody can "
-        "approve it now. It is offered once that is settled, and void where it came out "
-        "otherwise than its model was told. You can reject it.",
+        words=f"It speaks of {siblings.not_settled(item.waits_for)}. Nobody can approve "
+        "it before that is settled: then it is offered, or void and drafted again where "
+        "it would be untrue. You can reject it now.",
     )
 
 

@@ -107,8 +107,8 @@ async def settle(
     """Record whether a reopened effect of a run stayed done; their rows are locked.
 
     Only now its money is no longer moved, and what waits to tell the customer of it goes
-    on, or is void where its model was told otherwise. Raises `NeedsAnother` for whoever said that
-    it failed: taking money out of the limits takes a second person.
+    on, or is void where its model was told otherwise. Raises `NeedsAnother` for whoever
+    said that it failed: taking money out of the limits takes a second person.
     """
     said = effect.later or {}
     if said.get("by") == found.person:

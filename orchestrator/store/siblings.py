@@ -38,10 +38,7 @@ class WaitsForOthers(KeyturnError):
 def not_settled(others: Sequence[CallRow]) -> str:
     """Say how the actions stand that a message waits for."""
     if others and all(one.status == "done" for one in others):
-        return (
-            "what is said to have failed since it was done, or is being taken back, "
-            "and nobody knows yet how that ends"
-        )
+        return "what was done, and is said to have failed since or is being taken back"
     return "what is not done yet"
 
 

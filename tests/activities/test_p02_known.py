@@ -14,6 +14,7 @@ from activities.guard import Guard
 from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Toolbox
+from activities.watch import Watch
 from orchestrator import canonical, registry
 from orchestrator.money import Money
 from orchestrator.store import attempted
@@ -38,7 +39,9 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
         yield opened
 
 
-async def perform(desk: Desk, run: str, services: Services) -> ActResult:
+async def perform(
+    desk: Desk, run: str, services: Services, watch: Watch | None = None
+) -> ActResult:
     tools = registry.load(("tests.apps.desk",)).tools
     acts = Perform(
         store=desk.store,
@@ -46,6 +49,7 @@ async def perform(desk: Desk, run: str, services: Services) -> ActResult:
         toolbox=Toolbox(tools=tools, connectors=services),
         holder="w1",
         guard=Guard(desk.store),
+        watch=watch or Watch(),
     )
     wanted = CallInput(run=run, turn=1, index=0)
     return await ActivityEnvironment().run(acts, wanted)
@@ -95,6 +99,17 @@ async def test_p02_success_without_a_document_is_done_and_says_so(
     effect, call = await became(desk, run)
     assert (result.kind, effect.status, effect.receipt) == ("done", "done", None)
     assert str(call.result).startswith("It was done. 127.0.0.1 answered 20")
+
+
+async def test_what_is_known_to_be_done_is_watched_no_longer(
+    desk: Desk, http: httpx2.AsyncClient
+) -> None:
+    """A worker does millions of them."""
+    run, watch = await drafted(desk), Watch()
+    async with http_server(answer(200, '{"id": "r"}')) as heard:
+        result = await perform(desk, run, shop(http, heard), watch)
+
+    assert (result.kind, watch.watched) == ("done", 0)
 
 
 async def test_p02_64_bit_id_of_a_receipt_is_kept_digit_by_digit(
