@@ -234,7 +234,8 @@ async def _siblings(case: Case) -> LeaseAnswer | None:
 
     A no of a person's is heard at once, and what the customer wrote since.
     """
-    if await siblings.is_answered(case.session, case.call):
+    is_message = siblings.speaks(case.release, case.call.tool)
+    if not is_message or await siblings.is_answered(case.session, case.call):
         return None
     because = await siblings.why_untrue(case.session, case.call, case.release)
     if because is not None:

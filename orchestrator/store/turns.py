@@ -254,7 +254,9 @@ class _Committing:
             row.gate, words = "denied", siblings.void_words(because)
             asking.end_call(self._session, row, "void", words, now=self._now)
             return Gated(call.index, "denied", last, None)
-        self._waits = await siblings.is_early(self._session, row, self._release)
+        self._waits = any(one.status == "open" for one in others)
+        if last and not self._waits:
+            self._waits = bool(await untold.unsettled(self._session, row))
         proposed = self._proposed(row, call)
         # Also what only the live release says of it.
         row.subject = proposed.subject()
