@@ -8,7 +8,11 @@ from typing import TypeVar
 
 import httpx2
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import (
+    ApplicationError,
+    ApplicationErrorCategory,
+    FailureError,
+)
 
 from activities.fallback import Unkept
 from orchestrator import scrub
@@ -97,6 +101,8 @@ def again(kind: str, pause_s: float) -> ApplicationError:
         f"{kind}; its words are on the run's page and in the log",
         type=kind,
         next_retry_delay=timedelta(seconds=pause_s),
+        # Its stack is in our log already.
+        category=ApplicationErrorCategory.BENIGN,
     )
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities import outcome
 from activities.guard import OUTAGES, Guard, again, fault
@@ -168,7 +168,11 @@ class Perform:
         )
         if not may.may_send:
             # Whatever took the lease is read from the ledger by the next attempt.
-            raise ApplicationError("Not sent: the lease was lost.", type="LeaseLost")
+            raise ApplicationError(
+                "Not sent: the lease was lost.",
+                type="LeaseLost",
+                category=ApplicationErrorCategory.BENIGN,
+            )
         found = await self._call(view, grant, until_s=until_s)
         recorded = await self._record(view, grant, found)
         if recorded.until is not None:

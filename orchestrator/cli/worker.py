@@ -35,6 +35,7 @@ from activities.matching import Matcher
 from activities.model_call import Models
 from activities.perform import CONNECTOR_TIMEOUT, OUTAGE_PAUSES_S, Perform
 from activities.run_tool import READ_PAUSES_S, RunTool
+from activities.store_away import StoreAway
 from activities.think import Think
 from activities.toolbox import ConnectorSource, Toolbox
 from approvals.delivery import Deliverer
@@ -53,11 +54,10 @@ from workflows.compensate import Compensate
 
 # How often a worker says which providers it can ask.
 SERVED_EVERY_S = 60
-# So many of a worker's transactions are under way at once. Its loop works on one at a
-# time, so that more are done no sooner: with a hundred runs in thought they took turns
-# until none was over within its time, and all was done again. The web server has no such
+# So many of a worker's transactions are under way at once, at most: its loop works on
+# one at a time, and more are done no sooner (`TurnsAtOnce`). The web server has no such
 # bound: a switch or a pause waits for nobody.
-WRITERS = 6
+AT_ONCE = 6
 log = structlog.get_logger()
 
 # Longer than the connector's time-out: what is being sent is recorded before the end.
@@ -125,6 +125,7 @@ def thinking_worker(parts: Parts) -> Worker:
         graceful_shutdown_timeout=timedelta(seconds=5),
         max_concurrent_activities=100,
         build_id=code_version(),
+        interceptors=[StoreAway()],
     )
 
 
@@ -172,6 +173,7 @@ def effect_worker(parts: Parts) -> Worker:
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=50,
         build_id=code_version(),
+        interceptors=[StoreAway()],
     )
 
 
@@ -215,7 +217,7 @@ async def run_worker(settings: Settings, *, effects: bool) -> None:
     apps = registry.load(settings.app_names, models=settings.models)
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
-        store = Store(settings.database_url, writers=WRITERS)
+        store = Store(settings.database_url, at_once=AT_ONCE)
         stack.push_async_callback(store.close)
         http = await stack.enter_async_context(client())
         temporal = await _connected(settings, stop)

@@ -143,7 +143,7 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
 
     Where all that is left of the run is held, it is stopped from now on.
     """
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         row = await runs.get(session, run, lock=True)
         now = await store.now(session)
         answer = (

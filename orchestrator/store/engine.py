@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,12 +26,15 @@ from orchestrator.clock import Clock, system_clock
 from orchestrator.errors import InvalidValue, StoreUnavailable
 from orchestrator.pace import Bell
 from orchestrator.store import postgres, sqlite
+from orchestrator.store.turns_at_once import TurnsAtOnce
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
 CLOSE_LOOK_S = 0.005
 # Whoever waits for a connection waits for so many transactions' time at most.
 WAITS = 2.5
+# So long a bounded process waits for a turn: to fail and do it all again costs more.
+TURN_WITHIN_S = 20.0
 # Held shared by whoever leases, sends or begins a run, exclusively by a switch (P3).
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
@@ -71,12 +74,12 @@ class Store:
         *,
         clock: Clock | None = None,
         transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
-        writers: int | None = None,
+        at_once: int | None = None,
     ) -> None:
         """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg).
 
-        At most `writers` transactions write at once on PostgreSQL, others wait before
-        they begin; None: as many as there are connections.
+        At most `at_once` transactions are under way on PostgreSQL, fewer where they take
+        long, and others wait before they begin; None: as many as there are connections.
         """
         self.url = url
         self._shown_url = make_url(url).render_as_string(hide_password=True)
@@ -88,9 +91,8 @@ class Store:
         self.engine = _engine(url, transaction_timeout)
         self._is_closed = False
         # SQLite has one writer anyway.
-        is_bounded = writers is not None and not self.is_sqlite
-        self._writers = asyncio.Semaphore(writers or 0) if is_bounded else None
-        self._write_within_s = WAITS * transaction_timeout.total_seconds()
+        is_bounded = at_once is not None and not self.is_sqlite
+        self._turns = TurnsAtOnce(at_once) if at_once and is_bounded else None
 
     def _faults(self) -> "_named_faults":
         return _named_faults(self._shown_url, is_file=self.is_sqlite)
@@ -107,22 +109,26 @@ class Store:
         Raises `StoreUnavailable` where the database is away or cannot write.
         """
         with self._faults():
-            async with self._session() as session:
+            async with self._turn(TURN_WITHIN_S), self._session() as session:
                 yield session
 
     @asynccontextmanager
     async def write(
-        self, *, wait_s: float = sqlite.BUSY_S
+        self, *, wait_s: float | None = None, first: bool = False
     ) -> AsyncGenerator[AsyncSession]:
         """Yield a session whose work commits at the end, or not at all.
 
         On SQLite the write lock is taken at the start, so that what is read stays true;
-        where it is not had within `wait_s`, `StoreUnavailable` is raised.
+        where it is not had within `wait_s`, `StoreUnavailable` is raised. The same where
+        a process has a bound on what goes on at once and no turn comes in that time;
+        `first` is for what ends something that has begun, before all that would begin.
         """
+        turn = self._turn(TURN_WITHIN_S if wait_s is None else wait_s, first=first)
         with self._faults():
-            async with self._turn_to_write(wait_s), self._session() as session:
+            async with turn, self._session() as session:
                 if self.is_sqlite:
-                    await sqlite.begin(session, wait_s=wait_s)
+                    busy_s = sqlite.BUSY_S if wait_s is None else wait_s
+                    await sqlite.begin(session, wait_s=busy_s)
                 own = beside.get()
                 async with _committing(session):
                     yield session
@@ -134,25 +140,24 @@ class Store:
                     self.audited.ring()
 
     @asynccontextmanager
-    async def _turn_to_write(self, wait_s: float) -> AsyncGenerator[None]:
-        if self._writers is None:
+    async def _turn(
+        self, within_s: float, *, first: bool = False
+    ) -> AsyncGenerator[None]:
+        if self._turns is None:
             yield
             return
-        within_s = min(wait_s, self._write_within_s)
-        try:
-            async with asyncio.timeout(within_s):
-                await self._writers.acquire()
-        except TimeoutError:
-            raise StoreUnavailable(
-                f"The database {self._shown_url} is busy: no transaction of this process "
-                f"ended within {within_s:g} s. Nothing was changed; it is done again.",
-                told="Too much is being written just now. Nothing was changed; repeat "
-                "this in a moment.",
-            ) from None
-        try:
+        async with AsyncExitStack() as held:
+            try:
+                turn = self._turns.turn(first=first, within_s=within_s)
+                await held.enter_async_context(turn)
+            except TimeoutError:
+                raise StoreUnavailable(
+                    f"The database {self._shown_url} is busy: this process had no turn "
+                    f"within {within_s:g} s. Nothing was changed; it is done again.",
+                    told="Too much is being written just now. Nothing was changed; "
+                    "repeat this in a moment.",
+                ) from None
             yield
-        finally:
-            self._writers.release()
 
     def _session(self) -> AsyncSession:
         if self._is_closed:

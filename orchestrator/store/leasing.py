@@ -35,6 +35,8 @@ from orchestrator.store.tables import ApprovalRow, EffectRow
 
 # PostgreSQL's, by the SQL standard's class of broken constraints.
 UNIQUE_VIOLATION = "23505"
+# What the facts say may change: they wait no longer than this for a transaction.
+FRESH_S = 5.0
 
 
 async def lease(
@@ -42,7 +44,7 @@ async def lease(
 ) -> LeaseAnswer:
     """Prove the authority and record the effect's start in one transaction (P1)."""
     try:
-        async with store.write() as session:
+        async with store.write(wait_s=FRESH_S) as session:
             await store.share_barrier(session)
             found = await case.load(session, store, ref)
             return await _Leasing(found, holder).answer(verifier, facts)

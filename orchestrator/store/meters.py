@@ -273,7 +273,7 @@ async def note(store: Store, attempt: str, words: str) -> None:
 
 async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) -> None:
     """Settle an attempt that failed: what it used, why, and a count of its kind."""
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         await _lock_run(session, attempt)
         await settle_in(session, store, attempt, used)
         row = await session.get(AttemptRow, attempt, populate_existing=True)
@@ -342,7 +342,7 @@ async def _count_failure(
 
 async def settle(store: Store, attempt: str, used: Used | None) -> None:
     """Replace what an attempt holds by what it used; a second call changes nothing."""
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         await _lock_run(session, attempt)
         await settle_in(session, store, attempt, used)
 

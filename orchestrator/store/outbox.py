@@ -84,7 +84,7 @@ async def claim(
 
 async def delivered(store: Store, ids: Iterable[int]) -> None:
     """Note that Temporal accepted these; they are rung again if nobody acts."""
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         now = await store.now(session)
         for row in await _by_ids(session, ids):
             row.claimed_until, row.last_error = None, None

@@ -360,7 +360,7 @@ async def finish(store: Store, run: str, ending: Ending) -> bool:
 
     False where a pause or a halt holds its end: lifting it rings the run.
     """
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         await store.share_barrier(session)
         row = await get(session, run, lock=True)
         now = await store.now(session)

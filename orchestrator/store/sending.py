@@ -55,7 +55,7 @@ async def begin(
 
     `within` is the connector's time-out: the lease outlives it by 5 s.
     """
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         await store.share_barrier(session)
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
@@ -138,7 +138,7 @@ async def record(
 
     With `recorded_by` it is what a look-up found out, which settles the effect.
     """
-    async with store.write() as session:
+    async with store.write(first=True) as session:
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
             raise NotFound(kind="effect", name=grant.key)

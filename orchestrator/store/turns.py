@@ -135,7 +135,7 @@ async def commit(
 ) -> str:
     """Commit a turn and return its result; a late loser gets the winner's."""
     try:
-        async with store.write() as session:
+        async with store.write(first=True) as session:
             return await _Committing(session, store, turn, position).commit(to_result)
     except IntegrityError:
         async with store.read() as session:
