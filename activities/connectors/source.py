@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from activities import outgoing
 from activities.connectors.http_service import HttpReader, HttpWriter
 from activities.connectors.smtp import SmtpMailer
 from activities.toolbox import Actor
@@ -81,6 +82,5 @@ class CallConnectors:
 
 def client() -> httpx2.AsyncClient:
     """Return the client that a process shares among its calls."""
-    return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(9.0, connect=3.0), follow_redirects=False
-    )
+    timeout = httpx2.Timeout(9.0, connect=3.0)
+    return outgoing.client(timeout=timeout, follow_redirects=False)

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import httpx2
 from pydantic import JsonValue
 
+from activities import outgoing
 from activities.llm.body import as_count, as_list, as_object, as_text, error_words
 from activities.llm.errors import (
     MalformedReply,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S: Final = 10.0
 # Six bytes a character of the longest output that any model gives are less.
 LARGEST_REPLY: Final = 8 * 1024 * 1024
-# What tells of a body that was unpacked since.
-_OF_BODY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 Result = TypeVar("Result")
 
 # The request cannot have reached the provider when one of these was raised.
@@ -52,56 +51,16 @@ _SPENT = {"insufficient_quota", "billing_hard_limit_reached"}
 _LONGEST_WORDS = 500
 
 
-class TooLarge(httpx2.ReadError):
-    """A provider's answer has more bytes than any reply needs.
-
-    One of the library's own kind, so that either SDK takes it for a failed exchange.
-    """
-
-
 class Client(httpx2.AsyncClient):
-    """The client that both SDKs ride on: it reads no more than `LARGEST_REPLY` bytes.
-
-    Errors are bounded like replies, and bytes are counted as they are unpacked.
-    """
+    """The client that both SDKs ride on: it reads no more than `LARGEST_REPLY` bytes."""
 
     def __init__(self) -> None:
         """Be as the SDKs' own, which ask each request for its time-out."""
         super().__init__(
             follow_redirects=True,
             limits=httpx2.Limits(max_connections=1_000, max_keepalive_connections=100),
+            **outgoing.bounds(largest=LARGEST_REPLY),
         )
-
-    async def send(
-        self,
-        request: httpx2.Request,
-        *,
-        stream: bool = False,
-        **options: Any,  # noqa: ANN401 as the base class has them
-    ) -> httpx2.Response:
-        """Return the answer with its whole body, or raise `TooLarge`."""
-        del stream
-        response = await super().send(request, stream=True, **options)
-        try:
-            body = await _bounded(response)
-        finally:
-            await response.aclose()
-        kept = httpx2.Headers(
-            [one for one in response.headers.multi_items() if one[0] not in _OF_BODY]
-        )
-        return httpx2.Response(
-            response.status_code, headers=kept, content=body, request=response.request
-        )
-
-
-async def _bounded(response: httpx2.Response) -> bytes:
-    parts, size = list[bytes](), 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > LARGEST_REPLY:
-            raise TooLarge(f"more than {LARGEST_REPLY} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def aside(response: httpx2.Response, read: Callable[[], Result]) -> Result:
@@ -158,7 +117,7 @@ async def post(
         return error.response
     except sdk.no_answer as error:
         cause = error.__cause__
-        if isinstance(cause, TooLarge):
+        if isinstance(cause, outgoing.TooLarge):
             words = f"it is larger than {LARGEST_REPLY // 1024**2} MiB."
             raise MalformedReply(provider=provider, why=words) from None
         raise ProviderUnavailable(

@@ -4,6 +4,7 @@ What the provider says is believed only after its signature, issuer, audience, t
 nonce were checked; it says who somebody is, never what they may do.
 """
 
+import asyncio
 import base64
 import json
 import secrets
@@ -24,6 +25,7 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
+from activities import outgoing
 from orchestrator.errors import KeyturnError
 from orchestrator.settings import Settings, SettingsError
 
@@ -32,7 +34,11 @@ log = structlog.get_logger()
 CALLBACK = "/sign-in/oidc/callback"
 SCOPE = "openid email"
 TIMEOUT_S = 5.0
+# All that is asked for one sign-in; a head by the byte never reaches the time-out above.
+IN_ALL_S = 15.0
 LEEWAY_S = 60
+# Its descriptions and keys are some kilobytes.
+LARGEST = 1024 * 1024
 # How long the provider's own description is kept; its keys are, until one is unknown.
 KEPT_S = 3600
 # Keys of the provider's alone: `none` signs nothing, and HS… would make its public key,
@@ -146,13 +152,13 @@ class OpenIdProvider:
         """Return whose code this is; raises `ProviderAway` or `IdentityRefused`."""
         metadata = await self._discover()
         try:
-            async with self._client(metadata) as client:
+            async with asyncio.timeout(IN_ALL_S), self._client(metadata) as client:
                 token: Json = await client.fetch_token(
                     metadata["token_endpoint"], code=code, code_verifier=flow.verifier
                 )
                 claims = await self._verified(token, nonce=flow.nonce)
                 told = await self._told(client, metadata, claims)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise self._away(error) from error
         except _MALFORMED as error:
             log.warning("oidc.refused", issuer=self.issuer, error=repr(error))
@@ -240,13 +246,19 @@ class OpenIdProvider:
 
     async def _fetch(self, url: str) -> Json:
         try:
-            async with httpx2.AsyncClient(
-                timeout=TIMEOUT_S, verify=self._tls
-            ) as client:
+            client = outgoing.client(
+                largest=LARGEST, timeout=TIMEOUT_S, verify=self._tls
+            )
+            async with asyncio.timeout(IN_ALL_S), client:
                 answer = await client.get(url)
                 answer.raise_for_status()
                 found = answer.json()
-        except (httpx2.HTTPError, httpx2.InvalidURL, *_NO_JSON) as error:
+        except (
+            httpx2.HTTPError,
+            httpx2.InvalidURL,
+            TimeoutError,
+            *_NO_JSON,
+        ) as error:
             raise self._away(error) from error
         if not isinstance(found, dict):
             raise ProviderAway(f"{url} is no JSON object.")
@@ -267,6 +279,7 @@ class OpenIdProvider:
             code_challenge_method="S256",
             timeout=TIMEOUT_S,
             verify=self._tls,
+            **outgoing.bounds(largest=LARGEST),
         )
 
     def _auth_method(self, metadata: Json) -> str:

@@ -18,6 +18,7 @@ from orchestrator.binding import Signer
 from orchestrator.cli import background
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.cli.head_in_time import HeadInTime
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
 from orchestrator.store import revision
@@ -78,6 +79,7 @@ async def _run(app: object, listening: socket.socket) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            http=HeadInTime,
             timeout_graceful_shutdown=GRACE_S,
         )
     )

@@ -9,12 +9,12 @@ import pytest
 from activities import outcome
 from activities.connectors import words
 from activities.connectors.http_service import (
-    LARGEST_ANSWER,
     HttpReader,
     HttpWriter,
 )
 from activities.connectors.smtp import SmtpMailer
 from activities.connectors.source import client
+from activities.outgoing import LARGEST
 from activities.toolbox import Actor
 from orchestrator.connector import Known, Mail, NotKnown, NotRead, NotSent
 from orchestrator.tool import ConnectorNo, ToolError
@@ -324,7 +324,7 @@ async def test_words_of_a_no_in_plain_text_are_told() -> None:
 
 
 async def test_a_read_that_is_too_large_is_told_in_words() -> None:
-    body = '"' + "x" * LARGEST_ANSWER + '"'
+    body = '"' + "x" * LARGEST + '"'
     async with http_server(answer(200, body)) as heard, client() as shared:
         asked = writer(f"http://127.0.0.1:{heard.port}", client=shared)
         with pytest.raises(ToolError, match="sent more than 16 MiB; ask it for less"):

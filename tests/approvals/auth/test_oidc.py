@@ -1,7 +1,9 @@
 """Signing in through a real OpenID provider, and through one that lies."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +14,7 @@ from pydantic import SecretStr
 from sqlmodel import col, select
 
 from approvals.app import create_app
-from approvals.auth import accounts
+from approvals.auth import accounts, oidc
 from approvals.auth.oidc import Flow
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings, SettingsError
@@ -293,6 +295,34 @@ async def test_a_provider_that_is_away_is_said(store: Store) -> None:
     assert (_why(begun), _why(back)) == ("away", "away")
     assert page.status_code == 200
     assert "does not answer now" in page.text
+
+
+async def test_a_provider_that_answers_by_the_byte_is_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No single read takes long; the sign-in would have waited for days."""
+    monkeypatch.setattr(oidc, "IN_ALL_S", 0.5)
+    hung_up = asyncio.Event()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not writer.is_closing():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.transport.abort()
+        hung_up.set()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = _settings(f"http://127.0.0.1:{port}")
+        app = create_app(settings, store, None, Signer(new_key()))
+        async with _client(app) as http:
+            begun = await http.get("/sign-in/oidc")
+        await hung_up.wait()
+
+    assert _why(begun) == "away"
 
 
 async def test_without_settings_there_is_no_such_page(store: Store) -> None:
