@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
+from activities import forging
 from activities.guard import Guard
 from activities.interface import Finished, FinishInput
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
-from orchestrator.store.runs import Ending
+from orchestrator.store.runs import Ending, NoSuchEnd
 
 # Where the record of a run's end fails by a fault of code.
 PLACE = "the run's end"
@@ -41,5 +42,8 @@ class Finish:
 
     async def _end(self, run: str, ending: Ending) -> Finished:
         """Record the run's end, unless the run is paused or halted."""
-        is_ended = await runs.finish(self.store, run, ending)
+        try:
+            is_ended = await runs.finish(self.store, run, ending)
+        except NoSuchEnd as error:
+            await forging.refuse(self.store, run, str(error))
         return Finished(kind="ended" if is_ended else "stopped")

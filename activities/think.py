@@ -11,7 +11,7 @@ from typing import cast
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities import compensation, guard, prompt, reply_check
+from activities import compensation, forging, guard, prompt, reply_check
 from activities.fallback import Fallback, Held, Rerouted
 from activities.interface import CallInput, GatedCall, ThinkInput, ThinkResult
 from activities.model_call import SAFER, Answered, Models, stored
@@ -106,6 +106,8 @@ class Think:
             # What its calls wait for may have come and gone: each looks at once.
             known = ThinkResult.model_validate_json(position.result)
             return known.model_copy(update={"stored": True})
+        if position.out_of_order is not None:
+            await forging.refuse(self.store, wanted.run, position.out_of_order)
         try:
             self._check_held(position)
             has_stood = position.run.status in ("stopped", "queued")

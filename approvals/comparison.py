@@ -16,7 +16,7 @@ from temporalio.client import WorkflowExecutionStatus as Status
 
 from approvals import task_faults
 from approvals.task_faults import TaskFault, describe
-from orchestrator.store import lease, runs, unmoved
+from orchestrator.store import forged, lease, runs, unmoved
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import OpenRun
 
@@ -36,8 +36,9 @@ Begin = Callable[[str, str], Awaitable[None]]
 class Comparison:
     """Walks the open runs, a pass at a time."""
 
-    def __init__(self, *, grace: timedelta = GRACE) -> None:
-        """Begin with the oldest run."""
+    def __init__(self, queue: str, *, grace: timedelta = GRACE) -> None:
+        """Begin with the oldest run; all of them are carried out on one `queue`."""
+        self._queue = queue
         self._grace = grace
         self._after = ""
 
@@ -63,43 +64,62 @@ class Comparison:
     async def _restore(
         self, store: Store, client: Client, begin: Begin, run: OpenRun
     ) -> bool:
-        seen = await self._look(client, run.id)
+        seen = await self._look(client, run)
         why = seen.lost
         if why is None:
             await task_faults.show(store, run, seen.fails)
-            if not seen.is_under_way and seen.fails is None:
-                await self._ring(store, run.id)
+            is_idle = not seen.is_under_way and seen.fails is None
+            if is_idle and await self._is_deaf(store, run.id, hears=seen.hears):
+                why = DEAF
+        if why is None:
             return False
         # It may have ended in good order since it was listed.
         if not await runs.note_restart(store, run.id, why=why):
             return False
         log.warning("run.started_again", run=run.id, why=why)
-        if why == LOST_LOOP:
+        if why in MEDDLED:
+            await forged.tell(store, run.id, why)
+        if why in STILL_THERE:
+            # Its loops end with it.
             await client.get_workflow_handle(run.id).terminate(why)
         await begin(run.id, run.workflow)
         return True
 
-    async def _ring(self, store: Store, run: str) -> None:
-        """Ring a run that no activity works for, where it has something to do."""
-        undone = await unmoved.could_go_on(store, run, still=self._grace)
-        if undone is not None and await unmoved.ring(store, run, why=undone):
-            log.warning("run.rung_again", run=run, why=undone)
+    async def _is_deaf(self, store: Store, run: str, *, hears: bool) -> bool:
+        """Ring a run that no activity works for, where it has something to do.
 
-    async def _look(self, client: Client, run: str) -> "Seen":
-        found = await describe(client, run)
+        True where it has heard three bells and done nothing: whoever works on its tasks
+        is no worker of ours.
+        """
+        undone = await unmoved.could_go_on(store, run, still=self._grace)
+        if undone is None:
+            return False
+        rang = await unmoved.ring(store, run, why=undone, hears=hears)
+        if rang != "not":
+            log.warning("run.rung_again", run=run, why=undone)
+        return rang == "deaf"
+
+    async def _look(self, client: Client, run: OpenRun) -> "Seen":
+        found = await describe(client, run.id)
         if found is None:
             return Seen(lost="Temporal does not know it")
         if found.status != Status.RUNNING:
             return Seen(lost=f"its execution is {_word(found)}")
+        if (found.workflow_type, found.task_queue) != (run.workflow, self._queue):
+            return Seen(lost=IMPOSTOR)
         is_under_way = _is_under_way(found)
+        hears = _has_heard(found)
         fails = await task_faults.of(client, found)
         for child in found.raw_description.pending_children:
             loop = await describe(client, child.workflow_id)
             if loop is None or self._is_long_closed(loop):
                 return Seen(lost=LOST_LOOP)
             is_under_way = is_under_way or _is_under_way(loop)
+            hears = hears and _has_heard(loop)
             fails = fails or await task_faults.of(client, loop)
-        return Seen(is_under_way=is_under_way, fails=fails)
+        if fails is not None and fails.is_forged:
+            return Seen(lost=FORGED)
+        return Seen(is_under_way=is_under_way, hears=hears, fails=fails)
 
     def _is_long_closed(self, loop: WorkflowExecutionDescription) -> bool:
         closed = loop.close_time
@@ -107,17 +127,25 @@ class Comparison:
 
 
 LOST_LOOP = "its tool loop is lost"
+IMPOSTOR = "another execution stands in its place"
+FORGED = "its history holds what no process of ours made"
+DEAF = "it heard its bells and did nothing"
+# Somebody else than us must have had a hand in it.
+MEDDLED = frozenset({IMPOSTOR, FORGED})
+STILL_THERE = MEDDLED | {LOST_LOOP, DEAF}
 
 
 @dataclass(frozen=True)
 class Seen:
     """What Temporal says of a run: why it is lost, or whether an activity works for it.
 
-    `fails`: its workflow's code, where Temporal alone sees it.
+    `fails`: its workflow's code, where Temporal alone sees it. `hears`: all its bells
+    were taken by some worker.
     """
 
     lost: str | None = None
     is_under_way: bool = False
+    hears: bool = False
     fails: TaskFault | None = None
 
 
@@ -128,6 +156,11 @@ def _is_under_way(found: WorkflowExecutionDescription) -> bool:
         or datetime.now(UTC) - one.scheduled_time.ToDatetime(UTC) < UNTAKEN
         for one in found.raw_description.pending_activities
     )
+
+
+def _has_heard(found: WorkflowExecutionDescription) -> bool:
+    """Tell whether no task of its workflow waits for a worker."""
+    return not found.raw_description.HasField("pending_workflow_task")
 
 
 def _word(found: WorkflowExecutionDescription) -> str:

@@ -1,6 +1,7 @@
 """Delivery to Temporal: after the commit, by any process, until acted on (P9)."""
 
 import asyncio
+import functools
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from approvals import comparison
 from approvals.comparison import Comparison
 from approvals.task_faults import Suspects
 from orchestrator import pace
@@ -54,11 +56,16 @@ class Deliverer:
     task_queue: str
     effects_queue: str
     compare_every: timedelta = COMPARE_EVERY
-    comparison: Comparison = field(default_factory=Comparison)
+    grace: timedelta = comparison.GRACE
     suspects: Suspects = field(default_factory=Suspects)
     # How long a worker may take for a workflow task; None: as Temporal has it.
     task_timeout: timedelta | None = TASK_TIMEOUT
     mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
+
+    @functools.cached_property
+    def comparison(self) -> Comparison:
+        """What walks the open runs, from where it was."""
+        return Comparison(self.task_queue, grace=self.grace)
 
     async def deliver(self, run: str | None = None) -> int:
         """Deliver what is due, of one run or of all; return how many were accepted.

@@ -36,6 +36,9 @@ EVERY = timedelta(seconds=3)
 GRACE = timedelta(seconds=2)
 PASS = 20
 
+# The kind of a failure over a payload that the codec marks as none of ours.
+FORGED = "ForgedPayload"
+
 _FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
 _TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
 _COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
@@ -49,6 +52,11 @@ class TaskFault:
 
     fault: Fault
     times: int
+
+    @property
+    def is_forged(self) -> bool:
+        """Tell whether it fails over a payload that no process of ours sealed."""
+        return self.fault.kind == FORGED
 
 
 class Suspects:
@@ -178,6 +186,9 @@ def _lost() -> Fault:
 
 def _kind(failed: WorkflowTaskFailedEventAttributes) -> str:
     named = failed.failure.application_failure_info.type
+    if failed.failure.cause.application_failure_info.type == FORGED:
+        # The SDK's own error, which says no more than that arguments are of no use.
+        return FORGED
     if named:
         return named
     cause = WorkflowTaskFailedCause.Name(failed.cause)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import uvicorn
 from fastapi import FastAPI, Request
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 from sqlmodel import col, select
 
 from activities.llm.simulator.running import listen, url_of
@@ -32,6 +32,7 @@ from approvals.delivery import Deliverer
 from benchmarks import stage
 from benchmarks.report import end, progress, report
 from orchestrator.binding import Signer, new_key
+from orchestrator.cli import payload_keys
 from orchestrator.cli.connection import connect
 from orchestrator.settings import Settings
 from orchestrator.store import approvals, releases, runs
@@ -261,7 +262,10 @@ async def main() -> int:
             for kind in ("worker", "effects", "worker", "effects"):
                 fleet.start(kind)
             settings = Settings(
-                database_url=url, temporal_address=address, task_queue="decision"
+                database_url=url,
+                temporal_address=address,
+                task_queue="decision",
+                payload_keys=SecretStr(env["KEYTURN_PAYLOAD_KEYS"]),
             )
             async with desk_for(settings, key, payments) as desk:
                 await desk.wait_for_workers()
@@ -293,6 +297,7 @@ def _environment(
         "KEYTURN_TEMPORAL_ADDRESS": address,
         "KEYTURN_TASK_QUEUE": "decision",
         "KEYTURN_DECISION_KEY": Signer(key).public(),
+        "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),
         "KEYTURN_APPS": "benchmarks.apps.loop",
         "KEYTURN_PAYMENTS_URL": payments,
         "OPENAI_BASE_URL": f"{simulator}/v1",

@@ -23,6 +23,7 @@ import psycopg
 from benchmarks import stage
 from benchmarks.report import end, progress, report
 from orchestrator.binding import Signer, new_key
+from orchestrator.cli import payload_keys
 from tests.servers import postgres
 from tests.servers.ports import free_port
 
@@ -110,6 +111,7 @@ def _environment(url: str, temporal: str) -> dict[str, str]:
         "KEYTURN_SECRET_KEY": "a secret of the benchmark's own",
         "KEYTURN_PORT": str(free_port()),
         "KEYTURN_DECISION_KEY": key,
+        "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),
         "OPENAI_API_KEY": "none",
         "_PUBLIC": Signer(key).public(),
     }

@@ -29,7 +29,7 @@ from benchmarks.apps.loop.contracts import WINDOW_TOKENS
 from benchmarks.report import end, progress, report
 from orchestrator import registry
 from orchestrator.binding import new_key
-from orchestrator.cli import worker
+from orchestrator.cli import payload_keys, worker
 from orchestrator.cli.connection import connect
 from orchestrator.settings import Settings
 from orchestrator.status import ENDED_RUNS
@@ -106,6 +106,7 @@ async def staged(address: str, simulator: str, url: str) -> AsyncGenerator[Stage
         temporal_address=address,
         task_queue=f"bench-{uuid4().hex[:8]}",
         decision_key=SecretStr(new_key()),
+        payload_keys=SecretStr(payload_keys.new_keys()),
         apps="benchmarks.apps.loop",
     )
     async with AsyncExitStack() as stack:

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     task_queue: str = "keyturn"
     secret_key: SecretStr | None = None
     decision_key: SecretStr | None = None
+    payload_keys: SecretStr | None = None
     apps: str = "workflows.support"
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
@@ -119,6 +120,13 @@ class Settings(BaseSettings):
             for name in type(self).model_fields
             if isinstance(secret := getattr(self, name), SecretStr)
         }
+        if self.payload_keys is not None:
+            # Each key by itself, too: one alone may be quoted.
+            entries = self.payload_keys.get_secret_value().split(",")
+            found |= {
+                f"{PREFIX}PAYLOAD_KEYS[{number}]": entry.partition(":")[2].strip()
+                for number, entry in enumerate(entries)
+            }
         keys = self.service_keys.items()
         found |= {
             f"{PREFIX}SERVICE_KEYS[{service}]": key.get_secret_value()

@@ -88,6 +88,7 @@ class AgentWorkflow(Generic[In, Out]):
         self._bells = 0
         self._step = 0
         self._asks = 0
+        self._acted = set[int]()
         self._is_ended = False
         self._start = RunStart(run="", effects_queue="")
 
@@ -130,6 +131,7 @@ class AgentWorkflow(Generic[In, Out]):
         if end.kind != "final":
             raise _Ending(end)
         self._is_ended = end.run_ended
+        self._acted.add(number)
         return Ref[Out](step=number)
 
     async def ask(
@@ -177,6 +179,7 @@ class AgentWorkflow(Generic[In, Out]):
             await workflow.sleep(start.pause_s)
         try:
             output = await self.run()
+            self._check_acted(output)
             if not self._is_ended:
                 await self._finish(
                     FinishInput(run=start.run, outcome="completed", step=output.step)
@@ -188,6 +191,14 @@ class AgentWorkflow(Generic[In, Out]):
             raise
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 an author's code; recorded and bounded
             await self._fault(error)
+
+    def _check_acted(self, output: Ref[Out]) -> None:
+        """Refuse a hand-made reference: the record would take it for a forged end."""
+        if output.step not in self._acted:
+            raise ContractError(
+                f"`run` returned Ref(step={output.step}), which is no step that this run "
+                "took with `act`; return what `act` returned."
+            )
 
     async def _fault(self, error: BaseException) -> None:
         """Begin again from the record for a few times, then take the fallback."""

@@ -1,8 +1,12 @@
 """The connection to Temporal that every process of ours makes in the same way."""
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
@@ -15,15 +19,31 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import TLSConfig
 
 from orchestrator import scrub
+from orchestrator.cli.payload_codec import (
+    ForgedPayload,
+    SealedPayloads,
+    refuse_forged,
+)
+from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
 from orchestrator.errors import StoreUnavailable
 from orchestrator.settings import Settings
 
 
 class _Converter(PydanticPayloadConverter):
-    """Leaves out what was not set: a turn costs few bytes of history (P5)."""
+    """Leaves out what was not set: a turn costs few bytes of history (P5).
+
+    What was never sealed by us it names by that, where the SDK knows no such encoding.
+    """
 
     def __init__(self) -> None:
         super().__init__(ToJsonOptions(exclude_unset=True))
+
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        """Return what the payloads hold; raises `ForgedPayload`."""
+        refuse_forged(payloads)
+        return super().from_payloads(payloads, type_hints)
 
 
 class _Failures(DefaultFailureConverter):
@@ -49,7 +69,12 @@ class _Failures(DefaultFailureConverter):
 
 
 # A store that is away is named by address and fault; nondeterminism by its commands.
-_TELLABLE = (FailureError, StoreUnavailable, workflow.NondeterminismError)
+_TELLABLE = (
+    FailureError,
+    ForgedPayload,
+    StoreUnavailable,
+    workflow.NondeterminismError,
+)
 
 
 def _without_words(exception: BaseException) -> ApplicationError:
@@ -59,16 +84,35 @@ def _without_words(exception: BaseException) -> ApplicationError:
     return bare.with_traceback(exception.__traceback__)
 
 
+# What payloads are before they are sealed.
 CONVERTER = DataConverter(
     payload_converter_class=_Converter, failure_converter_class=_Failures
 )
 
 
-async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+def sealing(settings: Settings) -> DataConverter:
+    """Return the converter that seals with the settings' keys.
+
+    Raises `PayloadKeysError` where they are missing or no keys.
+    """
+    if settings.payload_keys is None:
+        raise PayloadKeysError(
+            "KEYTURN_PAYLOAD_KEYS is not set; `keyturn user key` makes one. The web "
+            "server and all workers hold the same."
+        )
+    keys = PayloadKeys(settings.payload_keys.get_secret_value())
+    return dataclasses.replace(CONVERTER, payload_codec=SealedPayloads(keys))
+
+
+async def connect(
+    settings: Settings, *, lazy: bool = False, is_looking: bool = False
+) -> Client:
     """Return a client of the configured Temporal.
 
-    A `lazy` one connects at its first call, so that a process can start while Temporal
-    is away. Raises RuntimeError where the server does not answer.
+    One that `is_looking` asks who works on which queue, and needs no key for that. A
+    `lazy` one connects at its first call, so that a process can start while Temporal
+    is away. Raises RuntimeError where the server does not answer, or
+    `PayloadKeysError`.
     """
     key = settings.temporal_api_key
     return await Client.connect(
@@ -76,7 +120,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
         namespace=settings.temporal_namespace,
         api_key=key.get_secret_value() if key else None,
         tls=_tls(settings),
-        data_converter=CONVERTER,
+        data_converter=CONVERTER if is_looking else sealing(settings),
         lazy=lazy,
     )
 

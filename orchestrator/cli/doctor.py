@@ -18,6 +18,7 @@ from orchestrator.binding import PUBLIC_PREFIX, DecisionKeyError, Signer, Verifi
 from orchestrator.cli import pollers
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Status
+from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
 from orchestrator.errors import ContractError, StoreUnavailable
 from orchestrator.model import Alias
 from orchestrator.settings import Settings
@@ -128,7 +129,7 @@ async def _temporal(question: Question) -> list[Result]:
     address = f"{settings.temporal_address}, namespace {settings.temporal_namespace}"
     try:
         async with asyncio.timeout(TEMPORAL_S):
-            client = await connect(settings)
+            client = await connect(settings, is_looking=True)
             working = await pollers.count(client, settings, host=question.host)
     except (RPCError, RuntimeError, OSError, TimeoutError) as error:
         words = str(error) or "no answer"
@@ -208,25 +209,45 @@ def _alias(alias: Alias, settings: Settings, configured: list[str]) -> Result:
 
 
 async def _keys(question: Question) -> list[Result]:
-    settings = question.settings
+    return [_decision_key(question.settings), _payload_keys(question.settings)]
+
+
+def _payload_keys(settings: Settings) -> Result:
+    name = "payload keys"
+    given = settings.payload_keys
+    try:
+        keys = PayloadKeys(given.get_secret_value() if given else "")
+    except PayloadKeysError as error:
+        return Result(name, "bad", str(error))
+    if keys.reads_plain:
+        return Result(
+            name,
+            "bad",
+            "KEYTURN_PAYLOAD_KEYS ends with `plain`: who reaches Temporal's port can make "
+            "up what it keeps of runs. Take it off once no run is open that began before "
+            "there were keys.",
+        )
+    names = ", ".join(key.decode() for key in keys.keys)
+    return Result(name, "good", f"seals with the first of {names}")
+
+
+def _decision_key(settings: Settings) -> Result:
     if settings.decision_key is None:
-        return [
-            Result(
-                "decision key",
-                "bad",
-                "KEYTURN_DECISION_KEY is not set; `keyturn user key` makes one",
-            )
-        ]
+        return Result(
+            "decision key",
+            "bad",
+            "KEYTURN_DECISION_KEY is not set; `keyturn user key` makes one",
+        )
     key = settings.decision_key.get_secret_value()
     try:
         if key.startswith(PUBLIC_PREFIX):
             Verifier(key)
-            return [Result("decision key", "good", "the public half: checks decisions")]
+            return Result("decision key", "good", "the public half: checks decisions")
         public = Signer(key).public()
     except DecisionKeyError as error:
-        return [Result("decision key", "bad", str(error))]
+        return Result("decision key", "bad", str(error))
     words = f"signs decisions; the effect worker gets {public}"
-    return [Result("decision key", "good", words)]
+    return Result("decision key", "good", words)
 
 
 async def _disk(question: Question) -> list[Result]:
@@ -255,5 +276,6 @@ CHECKS: dict[str, Check] = {
     "worker": _temporal,
     "effect worker": _temporal,
     "decision key": _keys,
+    "payload keys": _keys,
     "disk": _disk,
 }

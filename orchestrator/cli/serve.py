@@ -47,6 +47,7 @@ async def serve(settings: Settings) -> None:
     """
     signer = Signer(_secret(settings.decision_key, "KEYTURN_DECISION_KEY"))
     _secret(settings.secret_key, "KEYTURN_SECRET_KEY")
+    _secret(settings.payload_keys, "KEYTURN_PAYLOAD_KEYS")
     await _refuse_old_schema(settings.database_url)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listen(settings.host, settings.port))

@@ -17,7 +17,7 @@ from activities.llm.simulator.support import play
 from approvals.delivery import Deliverer
 from orchestrator import registry
 from orchestrator.binding import Signer, new_key
-from orchestrator.cli import worker
+from orchestrator.cli import payload_keys, worker
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Away
 from orchestrator.evals.capture import Outside, Watched
@@ -65,6 +65,7 @@ async def running(
                 "temporal_address": address,
                 "task_queue": f"eval-{uuid4().hex[:12]}",
                 "decision_key": SecretStr(key),
+                "payload_keys": SecretStr(payload_keys.new_keys()),
             }
         )
         await migrate.upgrade(own.database_url)

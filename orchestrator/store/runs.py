@@ -355,14 +355,20 @@ class Ending(BaseModel):
     detail: str | None = None
 
 
+class NoSuchEnd(KeyturnError):
+    """A run was to end in a way that the record says nothing of."""
+
+
 async def finish(store: Store, run: str, ending: Ending) -> bool:
     """Record how a run ended; a second call changes nothing.
 
-    False where a pause or a halt holds its end: lifting it rings the run.
+    False where a pause or a halt holds its end: lifting it rings the run. Raises
+    `NoSuchEnd` for an end that the record says nothing of.
     """
     async with store.write(first=True) as session:
         await store.share_barrier(session)
         row = await get(session, run, lock=True)
+        await _check_end(session, row, ending)
         now = await store.now(session)
         step = await _last_step(session, run)
         by = await end_held_by(session, row, now=now)
@@ -371,6 +377,23 @@ async def finish(store: Store, run: str, ending: Ending) -> bool:
             return False
         await end(session, row, ending, now=now)
         return True
+
+
+async def _check_end(session: AsyncSession, row: RunRow, ending: Ending) -> None:
+    if row.status in ENDED_RUNS:
+        return
+    if ending.outcome == "cancelled" and row.cancel_reason is None:
+        raise NoSuchEnd("it was to end as cancelled, and nobody cancelled it")
+    if ending.outcome == "completed" and row.compensates is not None:
+        query = open_calls(row.id).limit(1)
+        if (await session.execute(query)).first() is not None:
+            raise NoSuchEnd("it was to end while what takes an effect back is open")
+    elif ending.outcome == "completed" and ending.step is not None:
+        step = await session.get(StepRow, (row.id, ending.step))
+        if step is None or step.output is None:
+            raise NoSuchEnd(
+                f"it was to end with the output of step {ending.step}, which has none"
+            )
 
 
 async def end_held_by(

@@ -25,6 +25,7 @@ from orchestrator.store import (
 )
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
+    CallRow,
     CustomerMessageRow,
     MessageRow,
     RunRow,
@@ -36,7 +37,10 @@ from orchestrator.switch import Switch
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands before a turn; `result` is set where the turn is committed."""
+    """Where a run stands before a turn; `result` is set where the turn is committed.
+
+    `out_of_order`: why this turn cannot be the next one, in words; None: it can.
+    """
 
     run: RunRow
     step: StepRow
@@ -46,6 +50,7 @@ class Position:
     now: datetime
     result: str | None
     unread: list[CustomerMessageRow]
+    out_of_order: str | None = None
 
 
 def first_turn(step: int) -> int:
@@ -139,7 +144,45 @@ async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
             now=now,
             result=result,
             unread=await unread(session, run) if is_written else [],
+            out_of_order=None
+            if result
+            else await _out_of_order(session, run, known, step, turn),
         )
+
+
+_BEFORE = select(
+    exists().where(
+        col(TurnRow.run) == bindparam("run"), col(TurnRow.turn) == bindparam("before")
+    ),
+    exists().where(
+        col(CallRow.run) == bindparam("run"),
+        col(CallRow.turn) == bindparam("before"),
+        col(CallRow.status) == "open",
+    ),
+)
+
+
+async def _out_of_order(
+    session: AsyncSession, run: str, known: StepRow | None, step: int, turn: int
+) -> str | None:
+    """Return why a turn that is not committed cannot be the next one of its step.
+
+    A workflow of ours asks for one turn after the other, and for none before all calls
+    of the one before have ended. What asks otherwise was told something untrue.
+    """
+    first = first_turn(step)
+    if not first <= turn < first + TURNS_PER_STEP:
+        return f"turn {turn} is none of step {step}"
+    if turn > first:
+        before = {"run": run, "before": turn - 1}
+        is_committed, has_open = (await session.execute(_BEFORE, before)).one()
+        if not is_committed:
+            return f"turn {turn} was asked for and turn {turn - 1} was never committed"
+        if has_open:
+            return f"turn {turn} was asked for while calls of turn {turn - 1} are open"
+    if known is not None and known.output is not None:
+        return f"turn {turn} was asked for and step {step} has its output"
+    return None
 
 
 async def stop(store: Store, at: Position, by: str, needs: Needs | None = None) -> bool:

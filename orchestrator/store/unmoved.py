@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
@@ -36,6 +37,7 @@ RINGS = 3
 RING_AGAIN = timedelta(seconds=30)
 SLOWEST = 8
 THE_END = "the run's end"
+Rang = Literal["not", "rung", "deaf"]
 
 
 async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None:
@@ -51,10 +53,12 @@ async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None
         return await _undone(session, row, set_now, now=now)
 
 
-async def ring(store: Store, run: str, *, why: str) -> bool:
-    """Ring a run that stands still, ever more slowly; True where it was rung.
+async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang:
+    """Ring a run that stands still, ever more slowly; say whether it was rung.
 
-    Where that did not help three times, an incident is opened, once a run.
+    Where that did not help three times, an incident is opened, once a run. One that
+    `hears` its bells, for somebody works on its tasks, and still does nothing is of no
+    use any more: "deaf".
     """
     async with store.write() as session:
         row = await runs.get(session, run, lock=True)
@@ -62,9 +66,9 @@ async def ring(store: Store, run: str, *, why: str) -> bool:
         since = await _moved_at(session, row)
         times, last = await _rings(session, run, since)
         if row.status in ENDED_RUNS or row.paused_by is not None:
-            return False
+            return "not"
         if last is not None and now - last < RING_AGAIN * 2 ** min(times - 1, SLOWEST):
-            return False
+            return "not"
         if times == RINGS:
             await _tell(session, store, row, why=why, since=since)
         outbox.add(session, "wake", run, at=now)
@@ -79,7 +83,7 @@ async def ring(store: Store, run: str, *, why: str) -> bool:
             ),
             at=now,
         )
-        return True
+        return "deaf" if hears and times >= RINGS else "rung"
 
 
 async def _rings(

@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 
 from orchestrator.binding import new_key
+from orchestrator.cli import payload_keys
 from tests.cli import warm
 from tests.servers import http
 from tests.servers.ports import free_port
@@ -108,6 +109,7 @@ def here(folder: Path) -> Keyturn:
             "KEYTURN_DATA_DIR": str(folder),
             "KEYTURN_SECRET_KEY": "a secret of these tests",
             "KEYTURN_DECISION_KEY": new_key(),
+            "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),
             "KEYTURN_PORT": str(port),
             "KEYTURN_URL": f"http://127.0.0.1:{port}",
         },

@@ -162,6 +162,7 @@ def test_each_process_has_its_own_keys_only(dev: Dev) -> None:
 
     assert holders("KEYTURN_SECRET_KEY") == {"serve"}
     assert holders("KEYTURN_SERVICE_KEYS") == {"worker --effects"}
+    assert holders("KEYTURN_PAYLOAD_KEYS") == {"serve", "worker", "worker --effects"}
     assert holders("KEYTURN_SMTP_URL") == {"worker --effects"}
     assert holders("OPENAI_API_KEY") == {"worker"}
     assert holders("SHOP_WRITE_TOKEN") == {"demo.world"}

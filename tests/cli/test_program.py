@@ -131,7 +131,9 @@ def test_serve_refuses_a_database_without_schema(keyturn: Keyturn) -> None:
     assert "run `keyturn db upgrade`" in said.err
 
 
-@pytest.mark.parametrize("key", ["KEYTURN_DECISION_KEY", "KEYTURN_SECRET_KEY"])
+@pytest.mark.parametrize(
+    "key", ["KEYTURN_DECISION_KEY", "KEYTURN_SECRET_KEY", "KEYTURN_PAYLOAD_KEYS"]
+)
 def test_serve_names_a_missing_key(keyturn: Keyturn, key: str) -> None:
     said = keyturn.but(**{key: ""})("serve")
 
@@ -139,13 +141,45 @@ def test_serve_names_a_missing_key(keyturn: Keyturn, key: str) -> None:
     assert f"{key} is not set; `keyturn user key`" in said.err
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("", "KEYTURN_PAYLOAD_KEYS is not set; `keyturn user key` makes one"),
+        ("a:b", "KEYTURN_PAYLOAD_KEYS is read as `name:key`"),
+    ],
+)
+@pytest.mark.parametrize("kind", [(), ("--effects",)])
+def test_a_worker_without_payload_keys_does_not_start(
+    keyturn: Keyturn, keys: str, words: str, kind: tuple[str, ...]
+) -> None:
+    said = keyturn.but(KEYTURN_PAYLOAD_KEYS=keys)("worker", *kind)
+
+    assert said.status == 1
+    assert words in said.err
+
+
+def test_doctor_tells_that_plain_payloads_are_read(keyturn: Keyturn) -> None:
+    keys = keyturn.environment["KEYTURN_PAYLOAD_KEYS"]
+    doctor = ("doctor", "--only", "payload keys", "--json")
+
+    good = keyturn(*doctor)
+    bad = keyturn.but(KEYTURN_PAYLOAD_KEYS=f"{keys},plain")(*doctor)
+
+    assert good.json()[0]["kind"] == "good"
+    assert bad.status == 1
+    assert "who reaches Temporal's port can make up" in bad.out
+    assert keys.partition(":")[2] not in good.out + bad.out
+
+
 def test_printed_keys_are_usable(keyturn: Keyturn) -> None:
     printed = keyturn("user", "key").out.splitlines()
     settings = dict(line.lstrip("# ").split("=", 1) for line in printed if "=" in line)
 
     doctor = keyturn.but(**settings)("doctor", "--only", "decision key", "--json")
+    payloads = keyturn.but(**settings)("doctor", "--only", "payload keys", "--json")
 
     assert doctor.json()[0]["words"] == "the public half: checks decisions"
+    assert payloads.json()[0]["kind"] == "good"
 
 
 def test_contract_is_shown_with_its_hash(keyturn: Keyturn) -> None:

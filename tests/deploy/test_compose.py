@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from orchestrator.binding import Signer, new_key
+from orchestrator.cli import payload_keys
 from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service
 from tests.servers import http
@@ -29,6 +30,7 @@ VARIABLES = {
     "KEYTURN_SECRET_KEY": "a secret of these tests",
     "KEYTURN_DECISION_KEY": KEY,
     "KEYTURN_DECISION_KEY_PUBLIC": Signer(KEY).public(),
+    "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),
     "KEYTURN_PUBLIC_URL": "https://keyturn.example.com",
     "KEYTURN_PAYMENTS_URL": "http://127.0.0.1:1",
     "KEYTURN_SMTP_URL": "smtp://127.0.0.1:1",
@@ -76,6 +78,7 @@ def test_each_service_holds_its_own_secrets_alone() -> None:
     assert holders("KEYTURN_SMTP_URL") == {"effects"}
     assert holders("OPENAI_API_KEY") == {"worker"}
     assert holders("KEYTURN_DECISION_KEY") == {"web", "effects"}
+    assert holders("KEYTURN_PAYLOAD_KEYS") == {"web", "worker", "effects"}
     effects = services["effects"].environment["KEYTURN_DECISION_KEY"]
     assert effects.startswith("public:")
 

@@ -17,7 +17,7 @@ from activities.toolbox import ConnectorSource
 from approvals.delivery import TASK_TIMEOUT, Deliverer
 from orchestrator import registry
 from orchestrator.binding import Signer, new_key
-from orchestrator.cli import worker
+from orchestrator.cli import payload_keys, worker
 from orchestrator.cli.connection import connect
 from orchestrator.clock import Clock
 from orchestrator.settings import Settings
@@ -208,6 +208,7 @@ async def running_engine(
             temporal_address=address,
             task_queue=f"test-{uuid4().hex}",
             decision_key=SecretStr(key),
+            payload_keys=SecretStr(payload_keys.new_keys()),
         )
         store = patient(database_url, clock=clock)
         stack.push_async_callback(store.close)

@@ -162,7 +162,7 @@ async def test_p09_a_run_that_rightly_waits_is_not_rung(
 async def compare(stage: Stage) -> None:
     """Compare the open runs with Temporal as if they had stood still for long."""
     engine = stage.engine
-    comparison = Comparison(grace=timedelta(0))
+    comparison = Comparison(engine.deliverer.task_queue, grace=timedelta(0))
     await comparison.pass_over(
         engine.store, engine.parts.client, engine.deliverer.begin, every=timedelta(0)
     )

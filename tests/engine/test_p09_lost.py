@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 
 from activities.llm.simulator import call, calls
-from approvals.comparison import Comparison
 from approvals.delivery import Deliverer
 from orchestrator.store import outbox, runs
 from tests.engine.stage import DONE, Play, Stage, refund_of
@@ -174,6 +173,6 @@ async def compare(stage: Stage) -> None:
         mine.task_queue,
         mine.effects_queue,
         compare_every=NOW,
-        comparison=Comparison(grace=NOW),
+        grace=NOW,
     )
     await deliverer.compare()

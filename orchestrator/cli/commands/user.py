@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from approvals.auth import accounts, permissions
 from orchestrator import binding
 from orchestrator.binding import Signer
-from orchestrator.cli import output
+from orchestrator.cli import output, payload_keys
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.commands import managed_users, own_account
 from orchestrator.cli.database import with_store
@@ -174,6 +174,8 @@ def key() -> None:
     output.line(f"KEYTURN_DECISION_KEY={private}")
     output.line("# For the effect worker instead of the line above:")
     output.line(f"# KEYTURN_DECISION_KEY={Signer(private).public()}")
+    output.line("# For the web server and all workers:")
+    output.line(f"KEYTURN_PAYLOAD_KEYS={payload_keys.new_keys()}")
 
 
 def _scopes(person: PersonRow, wanted: list[str] | None) -> tuple[str, ...]:

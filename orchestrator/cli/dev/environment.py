@@ -99,6 +99,7 @@ class Environment:
             "DATABASE_URL": database_url(self.data),
             "DATA_DIR": str(self.data.root),
             "TEMPORAL_ADDRESS": self.ports.address("temporal"),
+            "PAYLOAD_KEYS": self.secrets.payload_keys,
             "PAYMENTS_URL": self.ports.url("shop"),
             "SCRIPTED": str(self.is_scripted).lower(),
             **{k: v for k in SHARED if (v := self.outer.get(PREFIX + k))},

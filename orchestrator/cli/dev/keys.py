@@ -5,6 +5,7 @@ import secrets
 from pydantic import BaseModel, Field, ValidationError
 
 from orchestrator import binding
+from orchestrator.cli import payload_keys
 from orchestrator.cli.dev.data import Data
 
 FILE = "secrets.json"
@@ -16,8 +17,10 @@ class Secrets(BaseModel):
     secret_key: str
     decision_key: str
     payments_key: str
-    # Reads the shop's statement; made anew at each start where none is kept.
+    # Reads the shop's statement.
     statement_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
+    # Made anew would leave the runs of the start before unread: kept once it is made.
+    payload_keys: str = Field(default_factory=payload_keys.new_keys)
 
 
 def of(data: Data) -> Secrets:
@@ -25,9 +28,11 @@ def of(data: Data) -> Secrets:
     kept = data.load(FILE)
     if kept is not None:
         try:
-            return Secrets.model_validate(kept)
+            known = Secrets.model_validate(kept)
         except ValidationError:
             raise data.damaged(FILE) from None
+        data.save(FILE, known.model_dump(mode="json"))
+        return known
     made = Secrets(
         secret_key=secrets.token_urlsafe(48),
         decision_key=binding.new_key(),

@@ -51,7 +51,7 @@ def polled(settings: Settings) -> Probe:
     async def probe() -> bool:
         try:
             if not connected:
-                connected.append(await connect(settings))
+                connected.append(await connect(settings, is_looking=True))
             counts = await pollers.count(connected[0], settings)
         except (RPCError, RuntimeError):
             return False

@@ -1,0 +1,22 @@
+"""What no workflow of ours asks for: refused, shown, and its execution given up."""
+
+from typing import NoReturn
+
+from temporalio.exceptions import ApplicationError
+
+from orchestrator.store import forged
+from orchestrator.store.engine import Store
+
+
+async def refuse(store: Store, run: str, words: str) -> NoReturn:
+    """Open an incident and end the execution; the run is started again from the record.
+
+    Somebody has written into Temporal, or answered in a worker's place: what the
+    execution believes is of no use any more, and nothing of it is carried out.
+    """
+    await forged.tell(store, run, words)
+    raise ApplicationError(
+        "asked for what the record does not have; it goes on from the record",
+        type="OutOfOrder",
+        non_retryable=True,
+    )

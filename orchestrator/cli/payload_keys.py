@@ -1,0 +1,60 @@
+"""The keys that Temporal's payloads are sealed with (`payload_codec`)."""
+
+import base64
+import os
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from orchestrator.errors import KeyturnError
+
+KEY_BYTES = 32
+LONGEST_NAME = 32
+# In the place of a key: what was made before there were keys is read, too.
+PLAIN = "plain"
+
+
+class PayloadKeysError(KeyturnError):
+    """KEYTURN_PAYLOAD_KEYS is missing or cannot be read."""
+
+
+class PayloadKeys:
+    """The keys by name, in their order: the first seals, each opens what names it."""
+
+    def __init__(self, text: str) -> None:
+        """Take `name:base64` entries separated by commas; `plain` may be the last."""
+        self.reads_plain = False
+        self.keys: dict[bytes, AESGCM] = {}
+        for entry in text.split(","):
+            if entry.strip() == PLAIN:
+                self.reads_plain = True
+            else:
+                name, key = _entry(entry.strip())
+                self.keys[name] = AESGCM(key)
+        if not self.keys:
+            raise PayloadKeysError(
+                "KEYTURN_PAYLOAD_KEYS names no key; `keyturn user key` makes one."
+            )
+        self.first = next(iter(self.keys))
+
+
+def new_keys() -> str:
+    """Return a fresh value of KEYTURN_PAYLOAD_KEYS, with one key."""
+    name = os.urandom(3).hex()
+    return f"{name}:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
+
+
+def _entry(entry: str) -> tuple[bytes, bytes]:
+    name, colon, encoded = entry.partition(":")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    is_name = 0 < len(name) <= LONGEST_NAME and name.isascii() and name.isalnum()
+    if not colon or not is_name or len(key) != KEY_BYTES:
+        # The value is a secret: its place is said instead.
+        raise PayloadKeysError(
+            "KEYTURN_PAYLOAD_KEYS is read as `name:key`, or several separated by commas: "
+            f"the name of letters and digits, at most {LONGEST_NAME}, the key {KEY_BYTES} "
+            "bytes in base64. One entry is not so; `keyturn user key` makes one."
+        )
+    return name.encode(), key
