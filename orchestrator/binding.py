@@ -84,28 +84,49 @@ class Signer:
 
 
 class Verifier:
-    """Checks signatures; takes the public half, or a private key whose half it uses."""
+    """Checks signatures; takes public halves, or a private key whose half it uses."""
 
-    def __init__(self, key: str) -> None:
-        """Take `public:` and 32 bytes in base64, or a private key."""
-        if key.startswith(PUBLIC_PREFIX):
-            raw = _decode(key.removeprefix(PUBLIC_PREFIX))
-            self._key = Ed25519PublicKey.from_public_bytes(raw)
-        else:
-            self._key = _private(key).public_key()
+    def __init__(self, keys: str) -> None:
+        """Take `public:` and 32 bytes in base64, several separated by commas.
+
+        Or a private key. While a key is changed, what was signed with either is genuine.
+        """
+        self._keys = [_public(one.strip()) for one in keys.split(",")]
+
+    @property
+    def count(self) -> int:
+        """Return how many keys' signatures are taken."""
+        return len(self._keys)
 
     def is_genuine(self, statement: Statement, signature: str) -> bool:
         """Tell whether the web process signed exactly this."""
+        signed = statement.encode()
         try:
-            self._key.verify(base64.b64decode(signature), statement.encode())
-        except (InvalidSignature, ValueError):
+            raw = base64.b64decode(signature)
+        except ValueError:
             return False
-        return True
+        return any(_has_signed(key, raw, signed) for key in self._keys)
 
 
 def new_key() -> str:
     """Return a fresh private decision key."""
     return base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
+
+
+def _has_signed(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _public(key: str) -> Ed25519PublicKey:
+    if key.startswith(PUBLIC_PREFIX):
+        return Ed25519PublicKey.from_public_bytes(
+            _decode(key.removeprefix(PUBLIC_PREFIX))
+        )
+    return _private(key).public_key()
 
 
 def _private(key: str) -> Ed25519PrivateKey:

@@ -241,8 +241,9 @@ def _decision_key(settings: Settings) -> Result:
     key = settings.decision_key.get_secret_value()
     try:
         if key.startswith(PUBLIC_PREFIX):
-            Verifier(key)
-            return Result("decision key", "good", "the public half: checks decisions")
+            count = Verifier(key).count
+            halves = "the public half" if count == 1 else f"{count} public halves"
+            return Result("decision key", "good", f"{halves}: checks decisions")
         public = Signer(key).public()
     except DecisionKeyError as error:
         return Result("decision key", "bad", str(error))

@@ -297,7 +297,7 @@ def _engine(url: str, transaction_timeout: timedelta) -> AsyncEngine:
 
 def _sqlite(url: str, database: str | None) -> AsyncEngine:
     path = Path(database or "keyturn.db")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sqlite.keep_private(path)
     return create_async_engine(
         url,
         pool_size=10,

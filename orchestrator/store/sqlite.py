@@ -6,8 +6,10 @@ writers contend for is asked for without waiting and asked for again (`begin`).
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +63,21 @@ class InlineConnection(aiosqlite.Connection):
         connection, self._connection, self._running = self._connection, None, False
         if connection is not None:
             connection.close()
+
+
+def keep_private(path: Path) -> None:
+    """Leave the file, made where there is none, to its owner alone.
+
+    SQLite gives the files that it makes beside it the same mode.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One that cannot be opened, or is another's, is named when it is connected to.
+    with suppress(OSError):
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
 
 
 async def connection(path: Path) -> InlineConnection:

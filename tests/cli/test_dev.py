@@ -108,6 +108,10 @@ def test_line_names_everything(dev: Dev) -> None:
     assert set(dev.line) == {"url", "temporal", "temporal_ui", "mailbox", "users"}
     assert {one["role"] for one in dev.line["users"]} == ROLES
     assert httpx2.get(dev.line["temporal_ui"], follow_redirects=True).is_success
+    namespaces = f"{dev.line['temporal_ui']}/api/v1/namespaces"
+    assert "default" in httpx2.get(namespaces).text
+    # A page whose name was pointed to this machine.
+    assert httpx2.get(namespaces, headers={"Host": "evil.example"}).status_code == 403
     assert httpx2.get(f"{dev.line['mailbox']}/mails").json().keys() == {"items"}
 
 
@@ -172,11 +176,12 @@ def test_each_process_has_its_own_keys_only(dev: Dev) -> None:
 
 def test_secrets_are_for_their_owner_alone(dev: Dev) -> None:
     modes = {
-        name: (dev.data / name).stat().st_mode & 0o777
-        for name in ("secrets.json", "people.json")
+        str(one.relative_to(dev.data)): one.stat().st_mode & 0o777
+        for one in (dev.data, *dev.data.rglob("*"))
     }
 
-    assert set(modes.values()) == {0o600}
+    assert {"secrets.json", "people.json", "keyturn.db", "temporal.db"} <= set(modes)
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_second_start_in_the_same_folder_is_refused(dev: Dev) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator import canonical
+from orchestrator.status import ENDED_RUNS
 from orchestrator.store import runs, sending, steps, turns, undo
 from orchestrator.store.tables import ApprovalRow
 from orchestrator.store.turns import Committed, Turn
@@ -70,6 +71,7 @@ async def test_an_answer_without_the_customers_last_words_ends_no_run(
 
 async def test_a_run_that_was_ended_stays_as_it_ended(desk: Desk) -> None:
     run = await desk.start()
+    await runs.cancel(desk.store, run, by="lea", reason="no")
     await runs.finish(desk.store, run, runs.Ending(outcome="cancelled", reason="no"))
 
     await conclude(desk, run, ends_run=True)
@@ -81,6 +83,7 @@ async def test_a_run_that_was_ended_stays_as_it_ended(desk: Desk) -> None:
 async def test_an_attempt_that_outlives_its_run_asks_nobody(desk: Desk) -> None:
     """Its worker stood still while the run was cancelled, and goes on now."""
     run = await desk.start()
+    await runs.cancel(desk.store, run, by="lea", reason="no")
     await runs.finish(desk.store, run, runs.Ending(outcome="cancelled", reason="no"))
 
     (gated,) = await desk.draft(run, refund())
@@ -156,3 +159,35 @@ async def test_p02_what_a_dead_worker_sent_for_an_ended_run_is_a_persons_task(
     assert (await desk.run(run)).status == "handed_off"
     assert await desk.record(grant, "done") == "done"
     assert await sending.give_to_people(desk.store) == 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        (runs.Ending(outcome="cancelled"), "nobody cancelled it"),
+        (runs.Ending(outcome="completed", step=1), "output of step 1, which has none"),
+        (runs.Ending(outcome="completed", step=9), "output of step 9, which has none"),
+    ],
+    ids=["cancelled", "no output", "no step"],
+)
+async def test_a_run_ends_only_as_the_record_says(
+    desk: Desk, ending: runs.Ending, words: str
+) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+
+    with pytest.raises(runs.NoSuchEnd, match=words):
+        await runs.finish(desk.store, run, ending)
+
+    assert (await desk.run(run)).status not in ENDED_RUNS
+
+
+async def test_what_takes_back_does_not_end_while_it_is_open(desk: Desk) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+    async with desk.store.write() as session:
+        row = await runs.get(session, run, lock=True)
+        row.compensates = "run-0:1.0.0"
+
+    with pytest.raises(runs.NoSuchEnd, match="while what takes an effect back is open"):
+        await runs.finish(desk.store, run, runs.Ending(outcome="completed", step=1))

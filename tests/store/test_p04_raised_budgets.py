@@ -200,7 +200,7 @@ async def test_p04_turns_are_raised_where_they_are_what_lacks(staffed: Desk) -> 
 async def test_p04_a_raise_that_nobody_needs_is_refused_in_words(staffed: Desk) -> None:
     free, ended = await staffed.start(), await held(staffed)
     made = await propose(staffed, wish(ended, tokens=2_500_000))
-    await runs.finish(staffed.store, ended, Ending(outcome="cancelled"))
+    await runs.finish(staffed.store, ended, Ending(outcome="handed_off"))
     yesterday = staffed.clock().date() - timedelta(days=1)
 
     with pytest.raises(HoldsNothing, match="No run is held by the budget"):

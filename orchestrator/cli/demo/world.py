@@ -1,4 +1,4 @@
-"""The world around `keyturn dev` in one process: the shop, the mailbox, the simulator.
+"""The world around `keyturn dev` in one process: shop, mailbox, simulator, Temporal's UI.
 
 Each has a port of its own, and is a program of its own elsewhere; three processes would
 need three times the memory.
@@ -19,7 +19,7 @@ from activities.llm.simulator.__main__ import load_scenario
 from activities.llm.simulator.running import is_no_cut, listen
 from activities.llm.simulator.scenarios import bench, default
 from activities.llm.simulator.server import app as simulator
-from orchestrator.cli.demo import mailbox, shop
+from orchestrator.cli.demo import mailbox, shop, temporal_ui
 from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.mailbox import Acceptor, Box
 
@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     for name in ("shop", "mailbox", "smtp"):
         parser.add_argument(f"--{name}-port", type=int, required=True)
+    parser.add_argument("--temporal-ui-port", type=int)
+    parser.add_argument("--temporal-ui-from", default="")
     parser.add_argument("--simulator-port", type=int)
     parser.add_argument("--scenario", type=load_scenario, action="append", default=[])
     given = parser.parse_args()
@@ -53,6 +55,9 @@ def main() -> None:
         given.shop_port: _shop(books, given.shop_port),
         given.mailbox_port: mailbox.build(box),
     }
+    if given.temporal_ui_port:
+        ui = temporal_ui.build(given.temporal_ui_from)
+        applications[given.temporal_ui_port] = ui
     if given.simulator_port:
         scenarios = [*given.scenario, bench, default]
         applications[given.simulator_port] = simulator(scenarios)

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
 # As `Settings.data_dir`, which takes longer to load than this process should.
 FOLDER = ".keyturn"
+# How the names of all that lies there begin.
+OURS = (
+    "keyturn.db",
+    "temporal.db",
+    "logs",
+    "mail",
+    "shop",
+    "lock",
+    "ports.json",
+    "people.json",
+    "secrets.json",
+)
 
 
 class AlreadyRuns(Ended):
@@ -93,11 +105,14 @@ class Data:
 def opened(folder: Path) -> Generator[Data]:
     """Yield the data folder, held by this process alone."""
     root = folder.expanduser().resolve()
+    # For this process and all that it starts: what they make is for its owner alone.
+    os.umask(0o077)
     try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root.mkdir(parents=True, exist_ok=True)
         data = Data(root)
         for part in (data.logs, data.mail, data.shop):
             part.mkdir(exist_ok=True)
+        _close(data)
         lock = (root / "lock").open("a+")
     except OSError as error:
         raise Unusable(
@@ -111,6 +126,20 @@ def opened(folder: Path) -> Generator[Data]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield data
+
+
+def _close(data: Data) -> None:
+    """Close to others what an earlier version, or somebody else, left open.
+
+    A folder that holds anything else than ours stays as it is, but for what is ours.
+    """
+    ours = [one for one in data.root.iterdir() if one.name.startswith(OURS)]
+    is_all = len(ours) == len(list(data.root.iterdir()))
+    within = [one for part in ours if part.is_dir() for one in part.rglob("*")]
+    for one in [*([data.root] if is_all else []), *ours, *within]:
+        if not one.is_symlink():
+            mode = one.stat().st_mode
+            one.chmod(mode & 0o700)
 
 
 def _hold(lock: int, root: Path) -> None:

@@ -16,6 +16,8 @@ PREFERRED: Mapping[str, int] = {
     "web": 8080,
     "temporal": 7233,
     "temporal_ui": 8233,
+    # Where Temporal itself serves it: see `temporal_ui` of the demo.
+    "temporal_ui_behind": 8300,
     "shop": 8090,
     "mailbox": 8025,
     "smtp": 1025,

@@ -1,5 +1,6 @@
 """The child processes: what each runs, in the order in which they start."""
 
+import hashlib
 import sys
 import sysconfig
 from pathlib import Path
@@ -15,6 +16,7 @@ from orchestrator.cli.dev.ports import LOCALHOST, Ports
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 QUEUES = ("transferProcessor", "timerProcessor")
 LIMITS = ("MaxPollRPS", "MaxPollHostRPS")
+NO_HTTP = 'frontend.httpAllowedHosts=["nobody.invalid"]'
 # The longest that an effect worker takes to record what it is sending.
 EFFECTS_PATIENCE_S = 20.0
 SCENARIO = "activities.llm.simulator.support:play"
@@ -34,7 +36,10 @@ def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
         "start-dev",
         f"--ip={LOCALHOST}",
         f"--port={ports['temporal']}",
-        f"--ui-port={ports['temporal_ui']}",
+        f"--ui-ip={_hidden(environment)}",
+        f"--ui-port={ports['temporal_ui_behind']}",
+        # Nobody asks Temporal over HTTP; a page that rebinds a name could.
+        f"--dynamic-config-value={NO_HTTP}",
         f"--db-filename={data.temporal}",
         "--log-level=warn",
         *pragmas,
@@ -45,7 +50,10 @@ def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
 
 def around(data: Data, ports: Ports, environment: Environment) -> Program:
     """Return what plays the world: a shop, a mailbox and, without a key, a model."""
-    given = {name: ports[name] for name in ("shop", "mailbox", "smtp")}
+    named = {"shop": "shop", "mailbox": "mailbox", "smtp": "smtp"}
+    named["temporal-ui"] = "temporal_ui"
+    given = {option: ports[name] for option, name in named.items()}
+    behind = ports["temporal_ui_behind"]
     more: tuple[str, ...] = ()
     if environment.is_scripted:
         given["simulator"] = ports["simulator"]
@@ -59,6 +67,7 @@ def around(data: Data, ports: Ports, environment: Environment) -> Program:
             "orchestrator.cli.demo.world",
             f"--data-dir={data.root}",
             *listens,
+            f"--temporal-ui-from=http://{_hidden(environment)}:{behind}",
             *more,
         ),
         environment.plain(
@@ -84,6 +93,17 @@ def keyturn(data: Data, environment: Environment) -> list[Program]:
             patience_s=EFFECTS_PATIENCE_S,
         ),
     ]
+
+
+def _hidden(environment: Environment) -> str:
+    """Return an address of this machine that no page can guess; on Linux, one of 2^24.
+
+    Elsewhere only one of them is there.
+    """
+    if sys.platform != "linux":
+        return LOCALHOST
+    digest = hashlib.sha256(environment.secrets.secret_key.encode()).digest()
+    return f"127.{1 + digest[0] % 254}.{digest[1]}.{1 + digest[2] % 254}"
 
 
 def _program(
