@@ -45,5 +45,7 @@ class Finish:
         try:
             is_ended = await runs.finish(self.store, run, ending)
         except NoSuchEnd as error:
+            if error.may_have_been:
+                raise forging.from_the_record() from None
             await forging.refuse(self.store, run, str(error))
         return Finished(kind="ended" if is_ended else "stopped")

@@ -15,7 +15,12 @@ async def refuse(store: Store, run: str, words: str) -> NoReturn:
     execution believes is of no use any more, and nothing of it is carried out.
     """
     await forged.tell(store, run, words)
-    raise ApplicationError(
+    raise from_the_record()
+
+
+def from_the_record() -> ApplicationError:
+    """Return the error that ends an execution; its run is begun again."""
+    return ApplicationError(
         "asked for what the record does not have; it goes on from the record",
         type="OutOfOrder",
         non_retryable=True,

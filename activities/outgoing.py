@@ -25,6 +25,8 @@ _AS_IT_IS = "identity"
 _PACKED = ("gzip", "x-gzip", "deflate")
 # zlib's word for "find out by its head": of gzip or of zlib.
 _EITHER_HEAD = 47
+# How each member of a gzip begins (RFC 1952, 2.3.1).
+_GZIP = b"\x1f\x8b"
 
 Hook = Callable[[Any], Awaitable[None]]
 
@@ -62,7 +64,8 @@ def _hooks(largest: int) -> Mapping[str, list[Hook]]:
     async def bound(response: httpx2.Response) -> None:
         coding = response.headers.pop("content-encoding", _AS_IT_IS)
         stream = cast("httpx2.AsyncByteStream", response.stream)
-        response.stream = _Bounded(stream, largest, coding.strip().lower())
+        codings = {one.strip().lower() for one in coding.split(",")} - {"", _AS_IT_IS}
+        response.stream = _Bounded(stream, largest, ", ".join(sorted(codings)))
 
     return {"request": [ask_plainly], "response": [bound]}
 
@@ -85,6 +88,7 @@ class _Bounded(httpx2.AsyncByteStream):
                 if max(came, given) > self._largest:
                     raise TooLarge(f"it has more than {self._largest} bytes")
                 yield plain
+        unpack.end()
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -96,8 +100,9 @@ class _Unpacking:
     def __init__(self, coding: str) -> None:
         self._coding = coding
         is_packed = coding in _PACKED
-        self._unpack = zlib.decompressobj(_EITHER_HEAD) if is_packed else None
-        self._is_known = is_packed or coding in ("", _AS_IT_IS)
+        self._unpack: Any = zlib.decompressobj(_EITHER_HEAD) if is_packed else None
+        self._is_known = is_packed or not coding
+        self._has_begun = self._has_member = self._is_over = False
 
     def __call__(self, part: bytes, *, at_once: int) -> Generator[bytes]:
         """Yield what some bytes stand for, at most `at_once` bytes at a time."""
@@ -108,13 +113,37 @@ class _Unpacking:
         if self._unpack is None:
             yield part
             return
+        if self._has_member and not self._has_begun:
+            part = self._next_member(part)
         try:
-            while part:
-                yield self._unpack.decompress(part, at_once)
+            while part and not self._is_over:
+                yield self._some(part, at_once)
                 part = self._unpack.unconsumed_tail
                 if self._unpack.eof:
-                    # Another member may follow, as RFC 1952 has it.
-                    part = self._unpack.unused_data
-                    self._unpack = zlib.decompressobj(_EITHER_HEAD)
+                    part = self._next_member(self._unpack.unused_data)
         except zlib.error as error:
             raise httpx2.ReadError(f"it cannot be unpacked: {error}") from None
+
+    def end(self) -> None:
+        """Raise `httpx2.ReadError` where what was begun is not whole."""
+        if self._unpack is not None and self._has_begun and not self._is_over:
+            raise httpx2.ReadError("it breaks off before it is unpacked")
+
+    def _some(self, part: bytes, at_once: int) -> bytes:
+        has_begun, self._has_begun = self._has_begun, True
+        try:
+            return self._unpack.decompress(part, at_once)
+        except zlib.error:
+            if has_begun or self._coding != "deflate":
+                raise
+            # Many servers leave out zlib's head, which RFC 9110 wants of them.
+            self._unpack = zlib.decompressobj(-zlib.MAX_WBITS)
+            return self._unpack.decompress(part, at_once)
+
+    def _next_member(self, rest: bytes) -> bytes:
+        """Begin what follows a whole member; what is none (padding) is left out."""
+        self._has_begun = False
+        self._is_over = self._is_over or not _GZIP.startswith(rest[: len(_GZIP)])
+        self._unpack = zlib.decompressobj(_EITHER_HEAD)
+        self._has_member = True
+        return rest

@@ -79,6 +79,8 @@ class Comparison:
         log.warning("run.started_again", run=run.id, why=why)
         if why in MEDDLED:
             await forged.tell(store, run.id, why)
+        if why == ELSEWHERE:
+            await forged.tell_elsewhere(store, run.id, self._queue)
         if why in STILL_THERE:
             # Its loops end with it.
             await client.get_workflow_handle(run.id).terminate(why)
@@ -103,10 +105,8 @@ class Comparison:
         found = await describe(client, run.id)
         if found is None:
             return Seen(lost="Temporal does not know it")
-        if found.status != Status.RUNNING:
-            return Seen(lost=f"its execution is {_word(found)}")
-        if (found.workflow_type, found.task_queue) != (run.workflow, self._queue):
-            return Seen(lost=IMPOSTOR)
+        if (lost := self._misplaced(found, run)) is not None:
+            return Seen(lost=lost)
         is_under_way = _is_under_way(found)
         hears = _has_heard(found)
         fails = await task_faults.of(client, found)
@@ -117,9 +117,18 @@ class Comparison:
             is_under_way = is_under_way or _is_under_way(loop)
             hears = hears and _has_heard(loop)
             fails = fails or await task_faults.of(client, loop)
-        if fails is not None and fails.is_forged:
-            return Seen(lost=FORGED)
-        return Seen(is_under_way=is_under_way, hears=hears, fails=fails)
+        return Seen(
+            lost=_unusable(fails), is_under_way=is_under_way, hears=hears, fails=fails
+        )
+
+    def _misplaced(
+        self, found: WorkflowExecutionDescription, run: OpenRun
+    ) -> str | None:
+        if found.status != Status.RUNNING:
+            return f"its execution is {_word(found)}"
+        if found.workflow_type != run.workflow:
+            return IMPOSTOR
+        return None if found.task_queue == self._queue else ELSEWHERE
 
     def _is_long_closed(self, loop: WorkflowExecutionDescription) -> bool:
         closed = loop.close_time
@@ -128,11 +137,13 @@ class Comparison:
 
 LOST_LOOP = "its tool loop is lost"
 IMPOSTOR = "another execution stands in its place"
+ELSEWHERE = "its execution stands on another task queue"
 FORGED = "its history holds what no process of ours made"
+UNREADABLE = "its history was sealed with a key that no worker has"
 DEAF = "it heard its bells and did nothing"
 # Somebody else than us must have had a hand in it.
 MEDDLED = frozenset({IMPOSTOR, FORGED})
-STILL_THERE = MEDDLED | {LOST_LOOP, DEAF}
+STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,14 @@ class Seen:
     fails: TaskFault | None = None
 
 
+def _unusable(fails: TaskFault | None) -> str | None:
+    if fails is None:
+        return None
+    if fails.is_forged:
+        return FORGED
+    return UNREADABLE if fails.is_unreadable else None
+
+
 def _is_under_way(found: WorkflowExecutionDescription) -> bool:
     return any(
         one.attempt > 1
@@ -159,8 +178,9 @@ def _is_under_way(found: WorkflowExecutionDescription) -> bool:
 
 
 def _has_heard(found: WorkflowExecutionDescription) -> bool:
-    """Tell whether no task of its workflow waits for a worker."""
-    return not found.raw_description.HasField("pending_workflow_task")
+    """Tell whether nothing of it waits for a worker: no bell, and no activity either."""
+    seen = found.raw_description
+    return not seen.HasField("pending_workflow_task") and not seen.pending_activities
 
 
 def _word(found: WorkflowExecutionDescription) -> str:

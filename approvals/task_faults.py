@@ -38,6 +38,9 @@ PASS = 20
 
 # The kind of a failure over a payload that the codec marks as none of ours.
 FORGED = "ForgedPayload"
+# A key is given to one process after the other: what it sealed waits so many tries.
+UNKNOWN_KEY = "UnknownPayloadKey"
+UNKNOWN_FOR_GOOD = 8
 
 _FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
 _TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
@@ -57,6 +60,11 @@ class TaskFault:
     def is_forged(self) -> bool:
         """Tell whether it fails over a payload that no process of ours sealed."""
         return self.fault.kind == FORGED
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Tell whether it was sealed with a key that no worker has had for long."""
+        return self.fault.kind == UNKNOWN_KEY and self.times >= UNKNOWN_FOR_GOOD
 
 
 class Suspects:
@@ -186,11 +194,12 @@ def _lost() -> Fault:
 
 def _kind(failed: WorkflowTaskFailedEventAttributes) -> str:
     named = failed.failure.application_failure_info.type
-    if failed.failure.cause.application_failure_info.type == FORGED:
-        # The SDK's own error, which says no more than that arguments are of no use.
-        return FORGED
+    cause = failed.failure.cause.application_failure_info.type
+    if cause in (FORGED, UNKNOWN_KEY):
+        # The SDK's own error says no more than that arguments are of no use.
+        return cause
     if named:
         return named
-    cause = WorkflowTaskFailedCause.Name(failed.cause)
-    words = cause.removeprefix("WORKFLOW_TASK_FAILED_CAUSE_").split("_")
+    by = WorkflowTaskFailedCause.Name(failed.cause)
+    words = by.removeprefix("WORKFLOW_TASK_FAILED_CAUSE_").split("_")
     return "".join(word.title() for word in words)

@@ -22,6 +22,7 @@ from orchestrator import scrub
 from orchestrator.cli.payload_codec import (
     ForgedPayload,
     SealedPayloads,
+    UnknownPayloadKey,
     refuse_forged,
 )
 from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
@@ -41,7 +42,7 @@ class _Converter(PydanticPayloadConverter):
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
-        """Return what the payloads hold; raises `ForgedPayload`."""
+        """Return what the payloads hold; raises what `refuse_forged` does."""
         refuse_forged(payloads)
         return super().from_payloads(payloads, type_hints)
 
@@ -72,6 +73,7 @@ class _Failures(DefaultFailureConverter):
 _TELLABLE = (
     FailureError,
     ForgedPayload,
+    UnknownPayloadKey,
     StoreUnavailable,
     workflow.NondeterminismError,
 )

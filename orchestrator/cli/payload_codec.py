@@ -20,7 +20,7 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from orchestrator.cli.payload_keys import PayloadKeys
+from orchestrator.cli.payload_keys import PayloadKeys, is_name
 from orchestrator.errors import KeyturnError
 
 # By this name Temporal's own tools know what they cannot show.
@@ -28,6 +28,9 @@ ENCODING = b"binary/encrypted"
 # What is no payload of ours is handed on under this one, which `ForgedPayload` says: a
 # signal that carries it is dropped by the SDK, where an error here would stop its workflow.
 FORGED = b"binary/forged"
+# What names a key that this process does not hold: it may be that of a process which was
+# given a new one first.
+UNREADABLE = b"binary/unreadable"
 NONCE_BYTES = 12
 # The most frequent form of all, in a byte; any other as it is.
 WHOLE, PLAIN_JSON = b"\x00", b"\x01"
@@ -38,10 +41,21 @@ class ForgedPayload(KeyturnError):
     """A payload that no process of this installation sealed for this workflow."""
 
 
+class UnknownPayloadKey(KeyturnError):
+    """A payload was sealed with a key that this process does not hold."""
+
+
 def refuse_forged(payloads: Sequence[Payload]) -> None:
-    """Raise `ForgedPayload` where one of these is none of ours."""
-    if any(one.metadata.get("encoding") == FORGED for one in payloads):
-        raise ForgedPayload("what no process of this installation sealed for it")
+    """Raise `ForgedPayload` or `UnknownPayloadKey` where one of these is not readable."""
+    for one in payloads:
+        encoding = one.metadata.get("encoding")
+        if encoding == FORGED:
+            raise ForgedPayload("what no process of this installation sealed for it")
+        if encoding == UNREADABLE:
+            raise UnknownPayloadKey(
+                f"sealed with the key {one.data.decode()!r}, which this process does not "
+                "hold: add it to KEYTURN_PAYLOAD_KEYS here"
+            )
 
 
 class SealedPayloads(PayloadCodec, WithSerializationContext):
@@ -79,9 +93,12 @@ class SealedPayloads(PayloadCodec, WithSerializationContext):
         data = payload.data
         end = 1 + data[0] if data else 0
         head, nonce = data[: end + 1], data[end + 1 : end + 1 + NONCE_BYTES]
-        key = self._keys.keys.get(data[1:end])
-        if key is None or len(nonce) < NONCE_BYTES:
+        name = data[1:end]
+        key = self._keys.keys.get(name)
+        if len(nonce) < NONCE_BYTES or not is_name(name):
             return _forged()
+        if key is None:
+            return Payload(metadata={"encoding": UNREADABLE}, data=name)
         sealed = data[end + 1 + NONCE_BYTES :]
         try:
             content = key.decrypt(nonce, sealed, head + self._place)

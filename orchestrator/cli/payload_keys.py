@@ -29,6 +29,11 @@ class PayloadKeys:
                 self.reads_plain = True
             else:
                 name, key = _entry(entry.strip())
+                if name in self.keys:
+                    raise PayloadKeysError(
+                        f"KEYTURN_PAYLOAD_KEYS has the name {name.decode()!r} twice; a "
+                        "new key needs a name of its own. `keyturn user key` makes one."
+                    )
                 self.keys[name] = AESGCM(key)
         if not self.keys:
             raise PayloadKeysError(
@@ -43,14 +48,18 @@ def new_keys() -> str:
     return f"{name}:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
 
 
+def is_name(name: bytes) -> bool:
+    """Tell whether a key can be called so."""
+    return 0 < len(name) <= LONGEST_NAME and name.isascii() and name.isalnum()
+
+
 def _entry(entry: str) -> tuple[bytes, bytes]:
     name, colon, encoded = entry.partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
     except ValueError:
         key = b""
-    is_name = 0 < len(name) <= LONGEST_NAME and name.isascii() and name.isalnum()
-    if not colon or not is_name or len(key) != KEY_BYTES:
+    if not colon or not is_name(name.encode()) or len(key) != KEY_BYTES:
         # The value is a secret: its place is said instead.
         raise PayloadKeysError(
             "KEYTURN_PAYLOAD_KEYS is read as `name:key`, or several separated by commas: "

@@ -23,3 +23,21 @@ async def tell(store: Store, run: str, words: str) -> None:
         tenant=row.tenant,
     )
     await incidents.open_once(store, found, by=incidents.SYSTEM)
+
+
+async def tell_elsewhere(store: Store, run: str, queue: str) -> None:
+    """Open the one incident of executions that stand on another task queue."""
+    found = NewIncident(
+        severity="high",
+        title="Executions of runs stand on another task queue",
+        source="executions on another task queue",
+        detail={
+            "run": run,
+            "words": f"The first that was found is that of run {run}; ours are carried out "
+            f"on {queue!r}. Each was ended and begun again there, from the record. Where "
+            "somebody changed KEYTURN_TASK_QUEUE, give all processes the same. Where "
+            "nobody did, somebody else than Keyturn writes into Temporal: find out who "
+            "reaches its port.",
+        },
+    )
+    await incidents.open_once(store, found, by=incidents.SYSTEM)

@@ -356,7 +356,16 @@ class Ending(BaseModel):
 
 
 class NoSuchEnd(KeyturnError):
-    """A run was to end in a way that the record says nothing of."""
+    """A run was to end in a way that the record says nothing of.
+
+    `may_have_been`: the record may have said so a moment ago, as of a cancel of many that
+    was stopped since.
+    """
+
+    def __init__(self, words: str, *, may_have_been: bool = False) -> None:
+        """Say how it was to end."""
+        super().__init__(words)
+        self.may_have_been = may_have_been
 
 
 async def finish(store: Store, run: str, ending: Ending) -> bool:
@@ -383,7 +392,8 @@ async def _check_end(session: AsyncSession, row: RunRow, ending: Ending) -> None
     if row.status in ENDED_RUNS:
         return
     if ending.outcome == "cancelled" and row.cancel_reason is None:
-        raise NoSuchEnd("it was to end as cancelled, and nobody cancelled it")
+        words = "it was to end as cancelled, and nobody cancelled it"
+        raise NoSuchEnd(words, may_have_been=True)
     if ending.outcome == "completed" and row.compensates is not None:
         query = open_calls(row.id).limit(1)
         if (await session.execute(query)).first() is not None:

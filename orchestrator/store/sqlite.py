@@ -70,14 +70,17 @@ def keep_private(path: Path) -> None:
 
     SQLite gives the files that it makes beside it the same mode.
     """
+    if str(path) == ":memory:":
+        return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # One that cannot be opened, or is another's, is named when it is connected to.
     with suppress(OSError):
-        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            os.fchmod(file, 0o600)
-        finally:
-            os.close(file)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            # Never opened: to close it would drop every lock that this process has on
+            # it (POSIX), and another one would take away the log under its commits.
+            path.chmod(0o600)
 
 
 async def connection(path: Path) -> InlineConnection:

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from typing import Any
 
 # A transaction of ours takes milliseconds. One that takes longer than this stood still
 # behind others, of this process or at the database's locks: a quarter of what it has.
@@ -13,9 +13,6 @@ SLOW_S = 0.5
 # waits for a lock must not keep all others of its process waiting.
 LESS = 0.75
 LEAST = 2
-
-# Who has a turn already takes no second one: each would wait for the other's.
-_has_turn: ContextVar[bool] = ContextVar("has_turn", default=False)
 
 
 class TurnsAtOnce:
@@ -36,6 +33,8 @@ class TurnsAtOnce:
         self._taken = 0
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
         self._number = 0
+        # Who has a turn already takes no second one: each would wait for the other's.
+        self._holders = set[asyncio.Task[Any] | None]()
 
     @property
     def bound(self) -> int:
@@ -48,16 +47,18 @@ class TurnsAtOnce:
 
         `first`: before all that are not.
         """
-        if _has_turn.get():
+        mine = asyncio.current_task()
+        if mine in self._holders:
             yield
             return
         await self._take(first=first, within_s=within_s)
         began = asyncio.get_running_loop().time()
-        token = _has_turn.set(True)
+        self._holders.add(mine)
         try:
             yield
         finally:
-            _has_turn.reset(token)
+            # Also where the block is closed by another task than the one that began it.
+            self._holders.discard(mine)
             self._learn(began)
             self._give_back()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.dev import data
+from orchestrator.cli.dev import data, keys
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +62,55 @@ def test_what_is_not_ours_stays_as_it_is(tmp_path: Path) -> None:
     assert [found[name] & 0o077 for name in closed] == [0] * len(closed)
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["logs/link", "shop"])
+def test_a_link_is_not_followed(tmp_path: Path, name: str) -> None:
     outside = tmp_path / "outside"
-    outside.write_text("x")
-    outside.chmod(0o644)
+    outside.mkdir()
+    (outside / "file").write_text("x")
+    for one in (outside, outside / "file"):
+        one.chmod(0o755)
     open_to_others(tmp_path / "old")
-    (tmp_path / "old" / "logs" / "link").symlink_to(outside)
+    (tmp_path / "old" / name).symlink_to(outside)
 
     with data.opened(tmp_path / "old"):
-        assert outside.stat().st_mode & 0o777 == 0o644
+        assert outside.stat().st_mode & 0o777 == 0o755
+        assert (outside / "file").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_is_only_called_alike_stays_as_it_is(tmp_path: Path) -> None:
+    names = ("shopping", "shop.py", "mailer", "logs2", "lockers", "keyturn.db.backup")
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o755)
+
+    with data.opened(tmp_path):
+        assert {(tmp_path / name).stat().st_mode & 0o777 for name in names} == {0o755}
+
+
+def test_a_second_start_is_told_so_whatever_the_first_is_writing(
+    tmp_path: Path,
+) -> None:
+    with data.opened(tmp_path / "new") as first:
+        first.save("ports.json", {})
+        with (
+            pytest.raises(data.AlreadyRuns, match="already runs"),
+            data.opened(tmp_path / "new"),
+        ):
+            raise AssertionError("it began")
+
+
+def test_a_folder_of_before_there_were_payload_keys_reads_what_it_has(
+    tmp_path: Path,
+) -> None:
+    with data.opened(tmp_path / "old") as folder:
+        first = keys.of(folder)
+        kept = first.model_dump(exclude={"payload_keys"})
+        folder.save(keys.FILE, kept)
+
+        found = keys.of(folder)
+
+        assert ",plain" not in first.payload_keys
+        assert found.payload_keys.endswith(",plain")
+        # The same at each later start: what it sealed is read, too.
+        assert keys.of(folder) == found
+        assert found.model_dump(exclude={"payload_keys"}) == kept

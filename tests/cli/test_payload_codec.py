@@ -15,8 +15,10 @@ from orchestrator.cli.connection import CONVERTER
 from orchestrator.cli.payload_codec import (
     ENCODING,
     FORGED,
+    UNREADABLE,
     ForgedPayload,
     SealedPayloads,
+    UnknownPayloadKey,
 )
 from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError, new_keys
 
@@ -64,6 +66,10 @@ async def opened(
     return plain
 
 
+def encoding(payload: Payload) -> bytes:
+    return payload.metadata["encoding"]
+
+
 def is_forged(payload: Payload) -> bool:
     return payload.metadata["encoding"] == FORGED and payload.data == b""
 
@@ -104,7 +110,10 @@ async def test_any_changed_bit_is_forged() -> None:
         changed = bytearray(sealed.data)
         changed[place] ^= 1
         forged = Payload(metadata=sealed.metadata, data=bytes(changed))
-        assert is_forged(await opened(forged)), place
+        # A changed name is that of a key that nobody has, which is no less refused.
+        found = await opened(forged)
+        is_name = 1 <= place <= sealed.data[0]
+        assert is_forged(found) or (is_name and encoding(found) == UNREADABLE), place
     for length in range(len(sealed.data)):
         short = Payload(metadata=sealed.metadata, data=sealed.data[:length])
         assert is_forged(await opened(short)), length
@@ -119,7 +128,10 @@ async def test_what_was_never_sealed_is_forged_but_while_upgrading(
 
 
 async def test_another_installations_is_forged() -> None:
-    assert is_forged(await opened(await seal(JSON, new_keys())))
+    unknown = await opened(await seal(JSON, new_keys()))
+    assert unknown.metadata["encoding"] == UNREADABLE
+    with pytest.raises(UnknownPayloadKey, match="add it to KEYTURN_PAYLOAD_KEYS here"):
+        CONVERTER.payload_converter.from_payloads([unknown])
     # The same name does not make it the same key.
     name = KEY.partition(":")[0]
     same_name = f"{name}:{base64.b64encode(os.urandom(32)).decode()}"
@@ -133,7 +145,7 @@ async def test_keys_are_changed_without_a_gap() -> None:
 
     assert await opened(before, both) == JSON
     assert await opened(after, new) == JSON
-    assert is_forged(await opened(before, new))
+    assert (await opened(before, new)).metadata["encoding"] == UNREADABLE
 
 
 def test_what_is_forged_is_converted_to_nothing() -> None:
@@ -155,6 +167,7 @@ def test_what_is_forged_is_converted_to_nothing() -> None:
         f"{'a' * 33}:{base64.b64encode(bytes(32)).decode()}",
         f"a b:{base64.b64encode(bytes(32)).decode()}",
         f"a:{base64.b64encode(bytes(32)).decode()},,",
+        f"a:{base64.b64encode(bytes(32)).decode()},a:{base64.b64encode(bytes(32)).decode()}",
     ],
 )
 def test_keys_that_are_none_are_refused_in_words_without_their_value(text: str) -> None:

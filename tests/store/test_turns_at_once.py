@@ -72,6 +72,37 @@ async def test_whoever_has_a_turn_needs_no_second_one(postgres_tables: str):
         await asyncio.gather(*(use(store) for _ in range(MOST)))
 
 
+async def test_a_task_that_is_begun_within_a_turn_waits_for_its_own():
+    turns, order = TurnsAtOnce(1), list[str]()
+
+    async def use() -> None:
+        async with turns.turn(first=False, within_s=LONG_S):
+            order.append("its own")
+
+    async with turns.turn(first=False, within_s=LONG_S):
+        begun = asyncio.create_task(use())
+        await asyncio.sleep(0.01)
+        order.append("the first")
+    await begun
+
+    assert order == ["the first", "its own"]
+
+
+async def test_a_turn_that_another_task_closes_is_given_back():
+    turns = TurnsAtOnce(1)
+
+    async def hold() -> AsyncGenerator[None]:
+        async with turns.turn(first=False, within_s=LONG_S):
+            yield
+
+    left = hold()
+    await asyncio.create_task(anext(left))  # pyright: ignore[reportArgumentType] a coroutine
+    await left.aclose()
+
+    async with turns.turn(first=False, within_s=0.01):
+        pass
+
+
 async def test_what_ends_something_goes_first():
     turns, order = TurnsAtOnce(1), list[int]()
 

@@ -6,6 +6,7 @@ and is reached through here, by the names of this machine.
 """
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -46,7 +47,11 @@ def _client(upstream: str) -> "httpx2.AsyncClient":
     # Loaded when somebody looks: it takes longer than all else of this process.
     import httpx2  # noqa: PLC0415
 
-    return httpx2.AsyncClient(base_url=upstream, trust_env=False, timeout=60)
+    from activities.outgoing import no_cookies  # noqa: PLC0415
+
+    return httpx2.AsyncClient(
+        base_url=upstream, trust_env=False, timeout=60, cookies=no_cookies()
+    )
 
 
 def _refusal(request: Request) -> str | None:
@@ -58,7 +63,9 @@ def _refusal(request: Request) -> str | None:
             f"as {name[:100]!r}. Open the address that `keyturn dev` printed."
         )
     site = request.headers.get("sec-fetch-site", "none")
-    if request.method not in SAFE and site not in OWN_PAGES:
+    origin = urlsplit(request.headers.get("origin", f"http://{host}")).hostname or ""
+    is_own = site in OWN_PAGES and origin.lower() in {one.strip("[]") for one in NAMES}
+    if request.method not in SAFE and not is_own:
         return "Another site's page may change nothing here. Nothing was changed."
     return None
 
@@ -67,12 +74,15 @@ async def _handed_on(client: "httpx2.AsyncClient", request: Request) -> Response
     import httpx2  # noqa: PLC0415 loaded already
 
     sent = [(k, v) for k, v in request.headers.raw if k.decode() not in _HOP_BY_HOP]
-    asked = client.build_request(
-        request.method,
-        httpx2.URL(path=request.url.path, query=request.url.query.encode()),
-        headers=sent,
-        content=await request.body(),
-    )
+    try:
+        asked = client.build_request(
+            request.method,
+            httpx2.URL(path=request.url.path, query=request.url.query.encode()),
+            headers=sent,
+            content=await request.body(),
+        )
+    except (httpx2.InvalidURL, ValueError):
+        return PlainTextResponse("This is no address of Temporal's UI.", 400)
     try:
         answer = await client.send(asked, stream=True)
     except httpx2.HTTPError:

@@ -6,8 +6,9 @@ Nothing but the standard library: the supervisor holds the folder for as long as
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +20,16 @@ if TYPE_CHECKING:
 
 # As `Settings.data_dir`, which takes longer to load than this process should.
 FOLDER = ".keyturn"
-# How the names of all that lies there begin.
-OURS = (
-    "keyturn.db",
-    "temporal.db",
-    "logs",
-    "mail",
-    "shop",
-    "lock",
-    "ports.json",
-    "people.json",
-    "secrets.json",
+# What SQLite keeps beside a database.
+BESIDE = ("", "-wal", "-shm", "-journal")
+FILES = ("ports", "people", "secrets")
+# All that lies there.
+OURS = frozenset(
+    {
+        *("logs", "mail", "shop", "lock"),
+        *(f"{name}{end}" for name in ("keyturn.db", "temporal.db") for end in BESIDE),
+        *(f"{name}.json{end}" for name in FILES for end in ("", ".part")),
+    }
 )
 
 
@@ -112,7 +112,6 @@ def opened(folder: Path) -> Generator[Data]:
         data = Data(root)
         for part in (data.logs, data.mail, data.shop):
             part.mkdir(exist_ok=True)
-        _close(data)
         lock = (root / "lock").open("a+")
     except OSError as error:
         raise Unusable(
@@ -121,6 +120,7 @@ def opened(folder: Path) -> Generator[Data]:
         ) from None
     with lock:
         _hold(lock.fileno(), root)
+        _close(data)
         lock.seek(0)
         lock.truncate()
         lock.write(str(os.getpid()))
@@ -133,13 +133,16 @@ def _close(data: Data) -> None:
 
     A folder that holds anything else than ours stays as it is, but for what is ours.
     """
-    ours = [one for one in data.root.iterdir() if one.name.startswith(OURS)]
-    is_all = len(ours) == len(list(data.root.iterdir()))
+    every = list(data.root.iterdir())
+    ours = [one for one in every if one.name in OURS and not one.is_symlink()]
     within = [one for part in ours if part.is_dir() for one in part.rglob("*")]
+    is_all = all(one.name in OURS for one in every)
     for one in [*([data.root] if is_all else []), *ours, *within]:
-        if not one.is_symlink():
-            mode = one.stat().st_mode
-            one.chmod(mode & 0o700)
+        # One that has gone since, or is another's, is left to who comes across it.
+        with suppress(OSError):
+            mode = one.lstat().st_mode
+            if not stat.S_ISLNK(mode):
+                one.chmod(mode & 0o700)
 
 
 def _hold(lock: int, root: Path) -> None:

@@ -31,6 +31,10 @@ def of(data: Data) -> Secrets:
             known = Secrets.model_validate(kept)
         except ValidationError:
             raise data.damaged(FILE) from None
+        if "payload_keys" not in known.model_fields_set:
+            # What runs of an earlier version have left in Temporal is read, too.
+            keys = f"{known.payload_keys},{payload_keys.PLAIN}"
+            known = known.model_copy(update={"payload_keys": keys})
         data.save(FILE, known.model_dump(mode="json"))
         return known
     made = Secrets(

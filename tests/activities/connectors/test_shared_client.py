@@ -31,7 +31,12 @@ CODE = [
     for path in (ROOT / package).rglob("*.py")
 ]
 # One of a start's own, which asks our own processes whether they are ready.
-OWN = {"activities/outgoing.py", "orchestrator/cli/dev/opening.py"}
+OWN = {
+    "activities/outgoing.py",
+    "orchestrator/cli/dev/opening.py",
+    # Hands on what it gets as it is.
+    "orchestrator/cli/demo/temporal_ui.py",
+}
 COOKIE = "Set-Cookie: session=of-C-1; Path=/\r\n"
 SMALL = 100_000
 
@@ -151,16 +156,56 @@ async def test_a_small_answer_that_unpacks_to_much_takes_no_memory(name: str) ->
     assert most < 20 * 1024**2
 
 
-@pytest.mark.parametrize("coding", ["gzip", "GZIP ", "x-gzip", "deflate"])
-async def test_what_is_packed_unasked_is_unpacked(coding: str) -> None:
-    text = b'{"a": "' + b"x" * 70_000 + b'"}'
-    members = gzip.compress(text[:9]) + gzip.compress(text[9:])
-    data = zlib.compress(text) if coding == "deflate" else members
+TEXT = b'{"a": "' + b"x" * 70_000 + b'"}'
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packing = zlib.compressobj(wbits=-15)
+    return packing.compress(data) + packing.flush()
+
+
+WAYS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "two members": (
+        "gzip",
+        lambda: gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]),
+    ),
+    "spelled otherwise": ("GZIP ", lambda: gzip.compress(TEXT)),
+    "by its old name": ("x-gzip", lambda: gzip.compress(TEXT)),
+    "padded": ("gzip", lambda: gzip.compress(TEXT) + bytes(512)),
+    "beside identity": ("identity, gzip", lambda: gzip.compress(TEXT)),
+    "deflate": ("deflate", lambda: zlib.compress(TEXT)),
+    "deflate without its head": ("deflate", lambda: raw_deflate(TEXT)),
+    "not at all": ("identity", lambda: TEXT),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_is_packed_unasked_is_unpacked(way: str) -> None:
+    coding, make = WAYS[way]
+    text, data = TEXT, make()
     async with http_server(packed(data, coding)) as heard, client() as shared:
         found = await shared.get(f"http://127.0.0.1:{heard.port}")
 
     assert found.content == text
     assert "accept-encoding: identity" in heard.all[0].lower()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_what_breaks_off_is_not_taken_for_whole(coding: str) -> None:
+    data = gzip.compress(TEXT) if coding == "gzip" else zlib.compress(TEXT)
+    async with http_server(packed(data[:-9], coding)) as heard, client() as shared:
+        with pytest.raises(httpx2.ReadError, match="breaks off"):
+            await shared.get(f"http://127.0.0.1:{heard.port}")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_without_a_body_is_one(status: int) -> None:
+    bare = (
+        f"HTTP/1.1 {status} So\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    )
+    async with http_server(bare.encode()) as heard, client() as shared:
+        found = await shared.get(f"http://127.0.0.1:{heard.port}")
+    assert (found.status_code, found.content) == (status, b"")
 
 
 @pytest.mark.parametrize(

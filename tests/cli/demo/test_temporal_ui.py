@@ -68,6 +68,24 @@ async def test_another_site_s_page_changes_nothing(site: str) -> None:
     assert len(heard.all) == 1
 
 
+@pytest.mark.parametrize("origin", ["https://evil.example", "null"])
+async def test_a_browser_that_says_its_page_alone_is_heard(origin: str) -> None:
+    async with ui(answer(200, "{}")) as (client, heard):
+        refused = await client.post("/api/v1/terminate", headers={"Origin": origin})
+        own = await client.post("/api/v1/x", headers={"Origin": OWN})
+
+    assert (refused.status_code, own.status_code) == (403, 200)
+    assert len(heard.all) == 1
+
+
+async def test_an_address_that_is_none_is_said() -> None:
+    async with ui(answer(200, "{}")) as (client, heard):
+        found = await client.get(f"{OWN}//x")
+
+    assert found.status_code in (200, 400)
+    assert len(heard.all) <= 1
+
+
 async def test_its_own_page_may_change_something() -> None:
     async with ui(answer(201, "{}")) as (client, heard):
         headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
