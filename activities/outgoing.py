@@ -64,8 +64,9 @@ def _hooks(largest: int) -> Mapping[str, list[Hook]]:
     async def bound(response: httpx2.Response) -> None:
         coding = response.headers.pop("content-encoding", _AS_IT_IS)
         stream = cast("httpx2.AsyncByteStream", response.stream)
-        codings = {one.strip().lower() for one in coding.split(",")} - {"", _AS_IT_IS}
-        response.stream = _Bounded(stream, largest, ", ".join(sorted(codings)))
+        every = (one.strip().lower() for one in coding.split(","))
+        packed = ", ".join(one for one in every if one not in ("", _AS_IT_IS))
+        response.stream = _Bounded(stream, largest, packed)
 
     return {"request": [ask_plainly], "response": [bound]}
 

@@ -88,6 +88,13 @@ async def waiting(stage: Stage, order: str) -> tuple[str, Play]:
     return run, play
 
 
+async def goes_on(stage: Stage, run: str) -> None:
+    """Decide, and see the run through: what was asked of us otherwise left no trace."""
+    await stage.engine.decide(await stage.engine.approval(run))
+    assert (await stage.engine.ended(run)).status == "completed"
+    assert stage.posts(run) == ["/refunds"]
+
+
 async def compare(stage: Stage) -> None:
     mine = stage.engine.deliverer
     async with stage.engine.store.write() as session:
@@ -144,9 +151,7 @@ async def test_p01_what_a_stranger_has_our_workers_asked_is_not_done(
     assert "Failed decoding arguments" in came, came
     row = await stage.engine.run(run)
     assert (row.status, len(play.requests), stage.posts(run)) == ("waiting", asked, [])
-    await stage.engine.decide(await stage.engine.approval(run))
-    assert (await stage.engine.ended(run)).status == "completed"
-    assert stage.posts(run) == ["/refunds"]
+    await goes_on(stage, run)
 
 
 async def test_p01_a_stranger_starts_no_loop_of_ours(stage: Stage, order: str) -> None:
@@ -164,9 +169,7 @@ async def test_p01_a_stranger_starts_no_loop_of_ours(stage: Stage, order: str) -
         await handle.terminate()
 
     assert len(play.requests) == asked
-    await stage.engine.decide(await stage.engine.approval(run))
-    assert (await stage.engine.ended(run)).status == "completed"
-    assert stage.posts(run) == ["/refunds"]
+    await goes_on(stage, run)
 
 
 async def test_p07_a_bell_with_anything_in_it_stops_nothing(
@@ -180,9 +183,7 @@ async def test_p07_a_bell_with_anything_in_it_stops_nothing(
             await handle.signal("ring", args=["x" * 10_000, None])
             await handle.signal("nothing of ours", 1)
 
-    await stage.engine.decide(await stage.engine.approval(run))
-    assert (await stage.engine.ended(run)).status == "completed"
-    assert stage.posts(run) == ["/refunds"]
+    await goes_on(stage, run)
 
 
 async def test_p02_an_answer_in_a_workers_place_is_found_and_done_once(
@@ -278,8 +279,7 @@ async def test_p01_a_turn_that_is_not_the_next_is_thought_by_nobody(
     assert (await stage.engine.run(run)).status == "waiting"
     [found] = await incidents(stage, run)
     assert found.severity == "critical"
-    await stage.engine.decide(await stage.engine.approval(run))
-    assert (await stage.engine.ended(run)).status == "completed"
+    await goes_on(stage, run)
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,7 @@ async def test_p01_a_run_ends_only_as_the_record_says(
 
     [found] = await incidents(stage, run)
     assert words in str(found.detail["words"])
-    await stage.engine.decide(await stage.engine.approval(run))
-    assert (await stage.engine.ended(run)).status == "completed"
+    await goes_on(stage, run)
 
 
 async def test_a_cancel_that_was_stopped_ends_nothing_and_accuses_nobody(
@@ -319,8 +318,7 @@ async def test_a_cancel_that_was_stopped_ends_nothing_and_accuses_nobody(
         )
 
     assert await incidents(stage, run) == []
-    await stage.engine.decide(await stage.engine.approval(run))
-    assert (await stage.engine.ended(run)).status == "completed"
+    await goes_on(stage, run)
 
 
 async def test_p05_what_temporal_keeps_of_a_run_says_nothing_to_it(

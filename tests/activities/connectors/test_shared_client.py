@@ -210,7 +210,12 @@ async def test_an_answer_without_a_body_is_one(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("coding", "data"),
-    [("br", b"x"), ("gzip, gzip", b"whatever it is"), ("gzip", b"no gzip")],
+    [
+        ("br", b"x"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0)),
+        ("gzip", b"no gzip"),
+    ],
+    ids=["another", "twice", "not at all"],
 )
 async def test_what_cannot_be_unpacked_is_a_failed_read(
     coding: str, data: bytes
