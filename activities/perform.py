@@ -15,7 +15,6 @@ from activities.interface import ActResult, CallInput
 from activities.patience import keep_trying
 from activities.toolbox import Toolbox, told
 from activities.watch import Watch
-from orchestrator.binding import Verifier
 from orchestrator.connector import Deeds
 from orchestrator.errors import StoreUnavailable
 from orchestrator.status import EffectStatus
@@ -25,6 +24,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
 from orchestrator.store.sending import Recorded
 from orchestrator.store.tables import EffectRow
+from orchestrator.store.trust import Trust
 from orchestrator.tool import ToolError
 
 # A connector that takes longer has an outcome that only it knows: unknown.
@@ -50,7 +50,7 @@ class Perform:
     """Carries out actions; runs on the effect worker alone."""
 
     store: Store
-    verifier: Verifier
+    trust: Trust
     toolbox: Toolbox
     holder: str
     guard: Guard
@@ -139,7 +139,7 @@ class Perform:
             return await leasing.give_up(
                 self.store, ref, revision=view.call.revision, words=str(error)
             )
-        return await leasing.lease(self.store, self.verifier, ref, facts, holder=holder)
+        return await leasing.lease(self.store, self.trust, ref, facts, holder=holder)
 
     async def _facts(self, view: CallView) -> Facts:
         """Read the facts again, but for what may have changed them itself."""

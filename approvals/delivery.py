@@ -1,8 +1,7 @@
 """Delivery to Temporal: after the commit, by any process, until acted on (P9)."""
 
 import asyncio
-import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -10,36 +9,17 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from approvals import comparison
-from approvals.comparison import Comparison
-from approvals.task_faults import Suspects
 from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
-from orchestrator.pace import Every, Pace
-from orchestrator.store import (
-    deadlines,
-    idempotency,
-    many,
-    meters,
-    outbox,
-    reassigning,
-    sending,
-    switches,
-)
+from orchestrator.pace import Pace
+from orchestrator.store import outbox
 from orchestrator.store.engine import Store
 from orchestrator.store.outbox import Delivery
 from workflows.messages import RunStart
 
 # What a living process commits it delivers itself, at once: this finds what the dead
-# left, what is rung again, and what time alone brings.
+# left, and what is rung again.
 SWEEP = Pace(busy_s=1.0, idle_s=5.0)
-# So long in each look all runs that match are worked off; other things wait, too.
-WORK_S = 0.5
-# Whom the system picked seldom loses the right to decide; a run seldom ends while
-# another loop of it sends.
-MEND_EVERY_S = 15.0
-# How often one of all processes compares the open runs with Temporal.
-COMPARE_EVERY = timedelta(seconds=30)
 # A worker takes milliseconds for a workflow task. One that is killed over it is waited
 # for this long before another has the task; Temporal's own 10 s are what a customer,
 # and whoever has approved, would wait for.
@@ -55,17 +35,8 @@ class Deliverer:
     client: Client
     task_queue: str
     effects_queue: str
-    compare_every: timedelta = COMPARE_EVERY
-    grace: timedelta = comparison.GRACE
-    suspects: Suspects = field(default_factory=Suspects)
     # How long a worker may take for a workflow task; None: as Temporal has it.
     task_timeout: timedelta | None = TASK_TIMEOUT
-    mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
-
-    @functools.cached_property
-    def comparison(self) -> Comparison:
-        """What walks the open runs, from where it was."""
-        return Comparison(self.task_queue, grace=self.grace)
 
     async def deliver(self, run: str | None = None) -> int:
         """Deliver what is due, of one run or of all; return how many were accepted.
@@ -81,64 +52,22 @@ class Deliverer:
         return len(accepted)
 
     async def sweep(self) -> None:
-        """Deliver what is left, and tidy up after the dead, for ever."""
+        """Deliver what is left by the dead, or is rung again, for ever."""
         await pace.repeat(self._look, pace=SWEEP, bell=self.store.audited)
 
     async def _look(self) -> bool:
         try:
-            return await self._sweep_once() > 0
+            return await self.deliver_all() > 0
         except StoreUnavailable as error:
             log.warning("sweep.store_away", error=str(error))
             return False
 
-    async def _sweep_once(self) -> int:
-        found = await self._deliver_all()
-        found += await self.work()
-        found += await deadlines.warn(self.store)
-        if self.mending.is_due():
-            await reassigning.mend(self.store)
-            await sending.give_to_people(self.store)
-            found += await idempotency.forget(self.store)
-        found += await meters.charge_dead(self.store)
-        found += await switches.release_ended(self.store)
-        # What fails all night is no work that keeps the sweep awake.
-        await self.look_at_suspects()
-        return found + await self.compare()
-
-    async def _deliver_all(self) -> int:
+    async def deliver_all(self) -> int:
+        """Deliver until nothing is due; return how many were accepted."""
         found = 0
         while delivered := await self.deliver():
             found += delivered
         return found
-
-    async def compare(self) -> int:
-        """Start the runs again that Temporal has lost; return how many.
-
-        Does nothing where some process did it less than `compare_every` ago.
-        """
-        try:
-            return await self.comparison.pass_over(
-                self.store, self.client, self.begin, every=self.compare_every
-            )
-        except (RPCError, OSError, RuntimeError) as error:
-            log.warning("compare.temporal_away", error=str(error))
-            return 0
-
-    async def look_at_suspects(self) -> int:
-        """Show runs that fail in Temporal alone; return how many do."""
-        try:
-            return await self.suspects.pass_over(self.store, self.client)
-        except (RPCError, OSError, RuntimeError) as error:
-            log.warning("suspects.temporal_away", error=str(error))
-            return 0
-
-    async def work(self) -> int:
-        """Work off what is asked of all runs that match, a while; return the batches."""
-        clock, batches = asyncio.get_running_loop().time, 0
-        until = clock() + WORK_S
-        while clock() < until and await many.work(self.store):
-            batches += 1
-        return batches
 
     async def begin(self, run: str, workflow: str) -> None:
         """Start a run's execution under its id; one that is there is left alone."""

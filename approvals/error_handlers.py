@@ -1,6 +1,7 @@
 """Errors become answers: a problem document for programs, a page for people."""
 
 import traceback
+from contextlib import suppress
 from typing import cast
 from urllib.parse import quote, urlsplit
 
@@ -13,9 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from approvals import error_page, problems
 from approvals.auth.local import HOME, local_path
+from approvals.dependencies import parts_of
 from approvals.errors import NotSignedIn
 from approvals.problems import Answer
-from orchestrator.errors import KeyturnError
+from orchestrator.errors import KeyturnError, StoreUnavailable
+from orchestrator.store import forged
+from orchestrator.store.vouching import ForgedRow
 
 log = structlog.get_logger()
 
@@ -103,6 +107,9 @@ async def _on_condition(request: Request, error: Exception) -> Response:
     if isinstance(error, NotSignedIn) and wants_page(request):
         return _to_sign_in(request)
     known = cast("KeyturnError", error)
+    if isinstance(known, ForgedRow):
+        with suppress(StoreUnavailable):
+            await forged.tell_row(parts_of(request).store, known)
     found = problems.of_error(known, instance=request.url.path)
     if found.problem.status >= 500:
         log.error("http.failed", path=request.url.path, error=repr(error))

@@ -59,6 +59,7 @@ from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tenants import TenantDeclared
 from orchestrator.store.tokens import WiderThanItsToken
 from orchestrator.store.undo import TooLate
+from orchestrator.store.vouching import ForgedRow
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -127,6 +128,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     EmailTaken: 409,
     LastAdmin: 409,
     NotDead: 409,
+    ForgedRow: 409,
     IncidentClosed: 409,
     NoSecretKey: 409,
     KeyInUse: 409,

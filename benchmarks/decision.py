@@ -31,15 +31,18 @@ from activities.llm.simulator.running import listen, url_of
 from approvals.delivery import Deliverer
 from benchmarks import stage
 from benchmarks.report import end, progress, report
+from orchestrator import registry
 from orchestrator.binding import Signer, new_key
-from orchestrator.cli import payload_keys
+from orchestrator.cli import payload_keys, publishing
 from orchestrator.cli.connection import connect
+from orchestrator.cli.dev import readiness
 from orchestrator.settings import Settings
-from orchestrator.store import approvals, releases, runs
+from orchestrator.store import approvals, runs
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun
 from orchestrator.store.tables import ApprovalRow, EffectRow, PersonRow
+from orchestrator.store.vouching import Voucher
 
 # Later than any call that nothing has held up; from then on the record is asked too.
 LATE_S = 1.0
@@ -117,12 +120,11 @@ class Desk:
     deliverer: Deliverer
     signer: Signer
     payments: Payments
+    settings: Settings
 
     async def wait_for_workers(self) -> None:
-        """Return once a worker has registered its release, and a while after."""
-        async with asyncio.timeout(90), self.store.read() as session:
-            while not await releases.all_live(session):  # noqa: ASYNC110 another process's doing
-                await asyncio.sleep(0.2)
+        """Return once a worker asks for work on each queue, and a while after."""
+        await readiness.wait("a worker", readiness.polled(self.settings), within_s=90)
         await asyncio.sleep(5)
 
     async def wait_for_approval(self) -> ApprovalRow:
@@ -222,7 +224,7 @@ async def desk_for(
     settings: Settings, key: str, payments: Payments
 ) -> AsyncGenerator[Desk]:
     """Open the store and the connection of the process that decides."""
-    store = Store(settings.database_url)
+    store = Store(settings.database_url, voucher=Voucher(key))
     async with store.write() as session:
         now = await store.now(session)
         session.add(
@@ -234,12 +236,14 @@ async def desk_for(
                 created_at=now,
             )
         )
+    apps = registry.load(settings.app_names)
+    await publishing.publish(store, apps, Signer(key))
     deliverer = Deliverer(
         store, await connect(settings), settings.task_queue, settings.effects_queue
     )
     sweeping = asyncio.create_task(deliverer.sweep())
     try:
-        yield Desk(store, deliverer, Signer(key), payments)
+        yield Desk(store, deliverer, Signer(key), payments, settings)
     finally:
         sweeping.cancel()
         await store.close()

@@ -41,6 +41,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.many import NewBulk
 from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import Filter
+from orchestrator.store.vouching import Voucher
 from orchestrator.switch import Scope, Switch
 from tests.servers import postgres
 
@@ -188,7 +189,7 @@ async def _timed(path: Path_) -> float:
 @asynccontextmanager
 async def site(url: str) -> AsyncGenerator[Site]:
     """Open a web application on a database."""
-    store = Store(url)
+    store = Store(url, voucher=Voucher(new_key()))
     app = create_app(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app)
     waiting = await _first_waiting(store)

@@ -28,8 +28,8 @@ from benchmarks import bare, bare_loop, history, stage
 from benchmarks.apps.loop.contracts import WINDOW_TOKENS
 from benchmarks.report import end, progress, report
 from orchestrator import registry
-from orchestrator.binding import new_key
-from orchestrator.cli import payload_keys, worker
+from orchestrator.binding import Signer, new_key
+from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
 from orchestrator.settings import Settings
 from orchestrator.status import ENDED_RUNS
@@ -122,7 +122,7 @@ async def staged(address: str, simulator: str, url: str) -> AsyncGenerator[Stage
             readers=Services(http, {}),
             writers=Services(http, {}),
         )
-        await worker.register(parts)
+        await publishing.publish(store, parts.registry, Signer(new_key()))
         await stack.enter_async_context(worker.thinking_worker(parts))
         baseline = bare.Bare(f"{simulator}/v1")
         await stack.enter_async_context(

@@ -2,7 +2,7 @@
 
 import base64
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -40,11 +40,36 @@ class Binding(BaseModel):
         return canonical.digest(self.model_dump(mode="json"))
 
 
+class Signed(Protocol):
+    """Something with one form in bytes, which a signature is made over."""
+
+    def encode(self) -> bytes:
+        """Return the bytes that are signed."""
+        ...
+
+
+class Grounds(BaseModel):
+    """What a decision rested on besides what was asked: who may not give it, and who did.
+
+    Whoever acts on it compares it with the record, where all of it can be rewritten.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    started_by: str | None
+    not_by: tuple[str, ...]
+    assigned_to: str | None
+    revision: int
+    role: str
+    tenant: str | None
+
+
 class Statement(BaseModel):
     """What the web process signs: who decided what about which binding, and when.
 
     `binding` is that of what the person saw; `effective` that of what may be done,
-    which differs where the person edited.
+    which differs where the person edited. Decisions of before `grounds` were signed
+    name none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,10 +81,28 @@ class Statement(BaseModel):
     session: str
     decision: DecisionKind
     at: datetime
+    grounds: Grounds | None = None
 
     def encode(self) -> bytes:
         """Return the bytes that are signed."""
-        return canonical.encode(self.model_dump(mode="json"))
+        without = {"grounds"} if self.grounds is None else None
+        return canonical.encode(self.model_dump(mode="json", exclude=without))
+
+
+class Live(BaseModel):
+    """What is signed when a release goes live: which, of which workflow, when, by whom."""
+
+    model_config = ConfigDict(frozen=True)
+
+    workflow: str
+    release: str
+    code_version: str
+    live_since: datetime
+    live_by: str
+
+    def encode(self) -> bytes:
+        """Return the bytes that are signed."""
+        return canonical.encode({"live": self.model_dump(mode="json")})
 
 
 class DecisionKeyError(KeyturnError):
@@ -73,7 +116,7 @@ class Signer:
         """Take the private key: 32 bytes in base64."""
         self._key = _private(key)
 
-    def sign(self, statement: Statement) -> str:
+    def sign(self, statement: Signed) -> str:
         """Return the Ed25519 signature in base64."""
         return base64.b64encode(self._key.sign(statement.encode())).decode()
 
@@ -98,7 +141,7 @@ class Verifier:
         """Return how many keys' signatures are taken."""
         return len(self._keys)
 
-    def is_genuine(self, statement: Statement, signature: str) -> bool:
+    def is_genuine(self, statement: Signed, signature: str) -> bool:
         """Tell whether the web process signed exactly this."""
         signed = statement.encode()
         try:

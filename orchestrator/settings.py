@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     temporal_tls_key: Path | None = None
     task_queue: str = "keyturn"
     secret_key: SecretStr | None = None
+    secret_key_before: SecretStr | None = None
     decision_key: SecretStr | None = None
     payload_keys: SecretStr | None = None
     apps: str = "workflows.support"

@@ -15,9 +15,12 @@ from sqlalchemy.util import LRUCache
 from orchestrator.clock import Clock
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
+from orchestrator.store.vouching import Voucher
 from tests.depth import SEARCHES
 from tests.servers import postgres
 
+# What the web process of a test vouches with: `KEYTURN_SECRET_KEY`.
+SECRET = "a secret of these tests"  # noqa: S105 of a database of its own
 # A machine that runs other tests at the same time may pause for seconds.
 PATIENCE = timedelta(seconds=20)
 
@@ -30,7 +33,9 @@ _STATEMENTS: LRUCache[Any, Any] = LRUCache(1_000)
 
 def patient(url: str, *, clock: Clock | None = None) -> Store:
     """A store whose transactions outlive a machine's pauses."""
-    return warm(Store(url, clock=clock, transaction_timeout=PATIENCE))
+    return warm(
+        Store(url, clock=clock, transaction_timeout=PATIENCE, voucher=Voucher(SECRET))
+    )
 
 
 def warm(store: Store) -> Store:
@@ -63,7 +68,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> Iterator[str]:
-    """The name of a PostgreSQL database with tables."""
+    """The name of a PostgreSQL database with tables, and grants on them."""
+    postgres.make_roles(postgres_server)
     with postgres.database(postgres_server) as url:
         asyncio.run(migrate.upgrade(url))
         yield url.rpartition("/")[2]

@@ -4,7 +4,7 @@ from approvals.auth import passwords
 from approvals.errors import MayNot, WrongPassword
 from orchestrator.errors import InvalidValue
 from orchestrator.policy import Role
-from orchestrator.store import access, alone, attempts, people, proposals
+from orchestrator.store import access, alone, attempts, forged, people, proposals
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
@@ -174,6 +174,8 @@ async def authenticate(
     Without an account the work is the same, so that the time taken tells nothing.
     """
     usable = len(password) <= LONGEST_PASSWORD
+    if row is not None and not await forged.are_ours(store, row):
+        row = None
     kept = row.password_hash if row and row.disabled_at is None else None
     right = await passwords.is_right(password if usable else "", kept)
     if row is None or not right or row.kind != "person":

@@ -12,7 +12,7 @@ from approvals.auth import permissions
 from approvals.auth.permissions import Action
 from approvals.notify import contents
 from orchestrator.notice import MAILED_BY_DEFAULT, NoticeKind
-from orchestrator.store import webhooks
+from orchestrator.store import vouching, webhooks
 from orchestrator.store.deciding import person_of, why_not, why_not_yet
 from orchestrator.store.notices import Channel, Event, NewNotice
 from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
@@ -120,7 +120,8 @@ async def _people(session: AsyncSession) -> list[PersonRow]:
     query = select(PersonRow).where(
         col(PersonRow.kind) == "person", col(PersonRow.disabled_at).is_(None)
     )
-    return list((await session.execute(query)).scalars())
+    found = (await session.execute(query)).scalars()
+    return [one for one in found if vouching.is_genuine(session, one)]
 
 
 def _notice(

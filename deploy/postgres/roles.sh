@@ -1,13 +1,25 @@
 #!/bin/sh
-# Runs once, on an empty volume: an owner and a database for each, nobody a superuser.
+# An account for each process and a database for each that owns one; nobody a superuser.
+# Safe to run again: an installation of before gets what it lacks, and passwords are set.
 set -eu
 
-psql --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres \
-    --set=keyturn="$KEYTURN_DB_PASSWORD" --set=temporal="$TEMPORAL_DB_PASSWORD" <<'SQL'
-CREATE ROLE keyturn LOGIN PASSWORD :'keyturn';
-CREATE DATABASE keyturn OWNER keyturn;
-CREATE ROLE temporal LOGIN PASSWORD :'temporal';
-CREATE DATABASE temporal OWNER temporal;
-CREATE DATABASE temporal_visibility OWNER temporal;
+psql --set=ON_ERROR_STOP=1 --dbname=postgres --quiet \
+    --set=owner="$KEYTURN_DB_PASSWORD" --set=web="$KEYTURN_DB_PASSWORD_WEB" \
+    --set=worker="$KEYTURN_DB_PASSWORD_WORKER" --set=effects="$KEYTURN_DB_PASSWORD_EFFECTS" \
+    --set=temporal="$TEMPORAL_DB_PASSWORD" <<'SQL'
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['keyturn', 'keyturn_web', 'keyturn_worker', 'keyturn_effects', 'temporal'])
+    AS name
+WHERE name NOT IN (SELECT rolname FROM pg_roles) \gexec
+ALTER ROLE keyturn PASSWORD :'owner';
+ALTER ROLE keyturn_web PASSWORD :'web';
+ALTER ROLE keyturn_worker PASSWORD :'worker';
+ALTER ROLE keyturn_effects PASSWORD :'effects';
+ALTER ROLE temporal PASSWORD :'temporal';
+SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
+FROM (VALUES ('keyturn', 'keyturn'), ('temporal', 'temporal'), ('temporal_visibility', 'temporal'))
+    AS wanted (name, owner)
+WHERE name NOT IN (SELECT datname FROM pg_database) \gexec
 REVOKE ALL ON DATABASE keyturn, temporal, temporal_visibility FROM PUBLIC;
+GRANT CONNECT ON DATABASE keyturn TO keyturn_web, keyturn_worker, keyturn_effects;
 SQL

@@ -6,22 +6,35 @@ from typing import TypeVar
 
 from orchestrator import settings
 from orchestrator.cli.exit_status import Ended
+from orchestrator.settings import Settings
 from orchestrator.store import revision
 from orchestrator.store.engine import Store
+from orchestrator.store.vouching import Voucher
 
 T = TypeVar("T")
 
 
 def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
     """Return what `work` made of the record; end where its schema is not this code's."""
-    return asyncio.run(_within(settings.read().database_url, work))
+    return asyncio.run(_within(settings.read(), work))
 
 
-async def _within(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
-    remedy = await revision.check(url)
+def voucher(settings: Settings) -> Voucher | None:
+    """Return what this process vouches for rows with; None where it has no key."""
+    if settings.secret_key is None:
+        return None
+    before = settings.secret_key_before
+    return Voucher(
+        settings.secret_key.get_secret_value(),
+        before=before.get_secret_value() if before else None,
+    )
+
+
+async def _within(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    remedy = await revision.check(settings.database_url)
     if remedy is not None:
         raise Ended(remedy)
-    store = Store(url)
+    store = Store(settings.database_url, voucher=voucher(settings))
     try:
         return await work(store)
     finally:

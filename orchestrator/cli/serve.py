@@ -14,8 +14,9 @@ from pydantic import SecretStr
 from approvals.app import create_app, finish
 from approvals.delivery import Deliverer
 from approvals.notify.sender import Sender
+from approvals.upkeep import Upkeep
 from orchestrator.binding import Signer
-from orchestrator.cli import background
+from orchestrator.cli import background, database
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.cli.head_in_time import HeadInTime
@@ -51,7 +52,7 @@ async def serve(settings: Settings) -> None:
     await _refuse_old_schema(settings.database_url)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listen(settings.host, settings.port))
-        store = Store(settings.database_url)
+        store = Store(settings.database_url, voucher=database.voucher(settings))
         stack.push_async_callback(store.close)
         deliverer = Deliverer(
             store,
@@ -65,7 +66,7 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(finish, app)
         await stack.enter_async_context(
             _beside(
-                sweep=deliverer.sweep,
+                sweep=Upkeep(deliverer).sweep,
                 seal=lambda: background.seal_forever(store),
                 notices=sender.forever,
             )

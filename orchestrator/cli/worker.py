@@ -1,17 +1,13 @@
 """`keyturn worker`: the processes that think and, apart from them, that act."""
 
 import asyncio
-import functools
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import version
-from pathlib import Path
 
 import httpx2
 import structlog
@@ -39,16 +35,18 @@ from activities.store_away import StoreAway
 from activities.think import Think
 from activities.toolbox import ConnectorSource, Toolbox
 from approvals.delivery import Deliverer
-from orchestrator import registry, release
+from orchestrator import registry
 from orchestrator.binding import Verifier
-from orchestrator.cli import background
+from orchestrator.cli import background, publishing
+from orchestrator.cli.code_version import code_version
 from orchestrator.cli.connection import connect
 from orchestrator.errors import KeyturnError, StoreUnavailable
 from orchestrator.model import Alias
 from orchestrator.registry import Registry
 from orchestrator.settings import Settings
-from orchestrator.store import releases, scopes
+from orchestrator.store import scopes
 from orchestrator.store.engine import Store
+from orchestrator.store.trust import Trust
 from workflows.act import ActLoop
 from workflows.compensate import Compensate
 
@@ -156,7 +154,9 @@ def effect_worker(parts: Parts) -> Worker:
         )
     perform = Perform(
         store=parts.store,
-        verifier=Verifier(key.get_secret_value()),
+        trust=Trust(
+            Verifier(key.get_secret_value()), publishing.releases_of(parts.registry)
+        ),
         toolbox=Toolbox(parts.registry.tools, parts.writers),
         holder=f"{socket.gethostname()}:{os.getpid()}",
         guard=Guard(
@@ -175,41 +175,6 @@ def effect_worker(parts: Parts) -> Worker:
         build_id=code_version(),
         interceptors=[StoreAway()],
     )
-
-
-async def register(parts: Parts) -> dict[str, str]:
-    """Store each workflow's release and make it live; return the hashes by name."""
-    found: dict[str, str] = {}
-    for contract in parts.registry.contracts.values():
-        made = release.of(contract, parts.registry.tools, parts.registry.aliases)
-        found[contract.name] = await releases.register(
-            parts.store, made, code_version=code_version()
-        )
-    return found
-
-
-@functools.cache
-def code_version() -> str:
-    """Return the code's version, with the commit where it runs from a checkout.
-
-    Temporal shows it for each worker. By itself it would read every loaded module again
-    to make a name, which took a second of a worker's start.
-    """
-    own = version("keyturn")
-    root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return own
-    try:
-        shown = subprocess.run(  # noqa: S603 fixed arguments
-            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"],  # noqa: S607 git from PATH
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return own
-    return f"{own}+{shown.stdout.strip()}"
 
 
 async def run_worker(settings: Settings, *, effects: bool) -> None:
@@ -234,7 +199,7 @@ async def run_worker(settings: Settings, *, effects: bool) -> None:
         )
         if not effects:
             await load_first(parts.providers, _asked(apps))
-            if not await _registered(parts, stop):
+            if not await _looked_at_releases(parts, stop):
                 return
         worker = effect_worker(parts) if effects else thinking_worker(parts)
         # The books are read where nothing can be written.
@@ -304,15 +269,22 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
     return None
 
 
-async def _registered(parts: Parts, stop: asyncio.Event) -> bool:
+async def _looked_at_releases(parts: Parts, stop: asyncio.Event) -> bool:
+    """Say which workflows' live release is not this code's; False where it is to stop."""
     while not stop.is_set():
         try:
-            await register(parts)
+            others = await publishing.not_live(parts.store, parts.registry)
         except StoreUnavailable as error:
             log.warning("store.away", error=str(error))
             await _pause(stop, 2)
-        else:
-            return True
+            continue
+        for workflow in others:
+            log.warning(
+                "release.not_live",
+                workflow=workflow,
+                do="run `keyturn release publish` to put this code's release live",
+            )
+        return True
     return False
 
 
@@ -325,12 +297,8 @@ async def _work(
         parts.settings.task_queue,
         parts.settings.effects_queue,
     )
-    beside = [
-        asyncio.create_task(background.keep("sweep", deliverer.sweep)),
-        asyncio.create_task(
-            background.keep("seal", lambda: background.seal_forever(parts.store))
-        ),
-    ]
+    # Nothing of the record's own upkeep: a worker's role may not write it.
+    beside = [asyncio.create_task(background.keep("sweep", deliverer.sweep))]
     if worker.task_queue == parts.settings.task_queue:
         said = background.keep("served", lambda: _say_served(parts))
         beside.append(asyncio.create_task(said))

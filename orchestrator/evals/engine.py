@@ -15,9 +15,10 @@ from activities.llm.provider import Provider
 from activities.llm.simulator import running_simulator
 from activities.llm.simulator.support import play
 from approvals.delivery import Deliverer
+from approvals.upkeep import Upkeep
 from orchestrator import registry
 from orchestrator.binding import Signer, new_key
-from orchestrator.cli import payload_keys, worker
+from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Away
 from orchestrator.evals.capture import Outside, Watched
@@ -28,6 +29,7 @@ from orchestrator.store import migrate, people
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
+from orchestrator.store.vouching import Voucher
 
 # Enough of each role for every approval that a contract may ask.
 STAFF: tuple[Role, ...] = ("agent",) * 5 + ("lead",) * 5
@@ -69,16 +71,17 @@ async def running(
             }
         )
         await migrate.upgrade(own.database_url)
-        store = Store(own.database_url)
+        # Nobody signs in here: its people vouch for one another.
+        store = Store(own.database_url, voucher=Voucher(key))
         stack.push_async_callback(store.close)
         outside = Outside()
         stack.push_async_callback(outside.close)
         parts = await _parts(stack, own, store, outside)
-        releases = await worker.register(parts)
+        releases = await publishing.publish(store, parts.registry, Signer(key))
         await stack.enter_async_context(worker.thinking_worker(parts))
         await stack.enter_async_context(worker.effect_worker(parts))
         deliverer = Deliverer(store, parts.client, own.task_queue, own.effects_queue)
-        sweeping = asyncio.create_task(deliverer.sweep())
+        sweeping = asyncio.create_task(Upkeep(deliverer).sweep())
         stack.callback(sweeping.cancel)
         yield Engine(
             store=store,

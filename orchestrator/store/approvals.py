@@ -7,7 +7,7 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.binding import DecisionKind, Signer, Statement
+from orchestrator.binding import DecisionKind, Grounds, Signer, Statement
 from orchestrator.errors import NotFound
 from orchestrator.store import deciding, edits, queues, releases, runs, siblings
 from orchestrator.store.deciding import (
@@ -92,7 +92,7 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
                 row, run, call, answer, now=now
             )
         deciding.sign(
-            session, signer, person, row, answer, effective=row.binding, at=now
+            session, signer, person, run, row, answer, effective=row.binding, at=now
         )
         people = [person.id, *(one.person for one in given)]
         await deciding.conclude(session, row, run, answer, people, now=now)
@@ -160,6 +160,7 @@ def statement(row: DecisionRow) -> Statement:
         session=row.session,
         decision=cast("DecisionKind", row.decision),
         at=row.at,
+        grounds=Grounds.model_validate_json(row.grounds) if row.grounds else None,
     )
 
 

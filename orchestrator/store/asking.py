@@ -19,7 +19,6 @@ from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     CustomerMessageRow,
-    DecisionRow,
     RunRow,
 )
 
@@ -135,6 +134,7 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         amount=money.amount if money else None,
         currency=money.currency if money else None,
         verdict=verdict.model_dump(mode="json"),
+        assigns=verdict.assign,
         rule=verdict.rule,
         needed=max(1, verdict.approvers),
         role=verdict.role,
@@ -155,20 +155,20 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
     if waits:
         audit.record(session, _entry("approval.waits", row), at=now)
     else:
-        await offer(session, run, row, now=now)
+        offer(session, row, now=now)
     return row
 
 
-async def offer(
-    session: AsyncSession, run: RunRow, row: ApprovalRow, *, now: datetime
-) -> None:
-    """Ask people for an approval, who have all of its time from now on."""
+def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
+    """Ask people for an approval, who have all of its time from now on.
+
+    Where the rule assigns, the web process picks who decides it (`assign_waiting` in
+    `orchestrator.store.reassigning`): a worker may not.
+    """
     verdict = Verdict.model_validate(row.verdict)
     row.status, row.answer_by = "pending", now + verdict.within
     warn_later(row, now=now)
     audit.record(session, _entry("approval.asked", row), at=now)
-    if verdict.assign:
-        await assignment.pick(session, row, run, now=now)
 
 
 async def latest(
@@ -194,8 +194,11 @@ def close(
     audit.record(session, _entry(f"approval.{status}", row, because), at=now)
 
 
-async def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
-    """Ask the next role of the chain, with its own time; False where there is none."""
+def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
+    """Ask the next role of the chain, with its own time; False where there is none.
+
+    Where the rule assigns, the web process picks anew.
+    """
     chain = Verdict.model_validate(row.verdict).escalate
     if row.level >= len(chain):
         return False
@@ -207,7 +210,7 @@ async def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) ->
     assignment.free(row)
     because = f"nobody answered in time; {step.role} is asked now"
     audit.record(session, _entry("approval.escalated", row, because), at=now)
-    await _assign_anew(session, row, now=now)
+    row.assigned_to = None
     return True
 
 
@@ -305,17 +308,6 @@ async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int
     if before.status == "changes":
         return before.id, before.round + 1
     return None, 0
-
-
-async def _assign_anew(
-    session: AsyncSession, row: ApprovalRow, *, now: datetime
-) -> None:
-    run = await session.get(RunRow, row.run)
-    if not Verdict.model_validate(row.verdict).assign or run is None:
-        return
-    given = select(DecisionRow.person).where(col(DecisionRow.approval) == row.id)
-    but = list((await session.execute(given)).scalars())
-    await assignment.pick(session, row, run, but=but, now=now)
 
 
 def _language(run: RunRow) -> str | None:

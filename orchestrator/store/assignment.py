@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 
 from orchestrator.policy import APPROVER_RANK
-from orchestrator.store import audit, languages
+from orchestrator.store import audit, languages, vouching
 from orchestrator.store.tables import (
     ApprovalRow,
     DecisionRow,
@@ -78,7 +78,9 @@ async def candidates(
     return [
         one
         for one in found
-        if one.id not in excluded and not benefits(run, person=one.id, email=one.email)
+        if one.id not in excluded
+        and vouching.is_genuine(session, one)
+        and not benefits(run, person=one.id, email=one.email)
     ]
 
 

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator import canonical, plain_text
-from orchestrator.binding import DecisionKind, Signer, Statement
+from orchestrator.binding import DecisionKind, Grounds, Signer, Statement
 from orchestrator.errors import InvalidValue, KeyturnError
-from orchestrator.policy import APPROVER_RANK, Verdict
+from orchestrator.policy import APPROVER_RANK
 from orchestrator.status import ENDED_RUNS
 from orchestrator.store import assignment, audit, holds, outbox
 from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
@@ -260,13 +260,14 @@ def is_held_from(row: ApprovalRow, person: str, *, now: datetime) -> bool:
 
 def is_assigned(row: ApprovalRow) -> bool:
     """Tell whether the system picks who decides this."""
-    return Verdict.model_validate(row.verdict).assign
+    return row.assigns
 
 
-def sign(  # noqa: PLR0913 one decision, whole
+def sign(  # noqa: PLR0913, PLR0917 one decision, whole
     session: AsyncSession,
     signer: Signer,
     person: Person,
+    run: RunRow,
     row: ApprovalRow,
     answer: Answer,
     *,
@@ -274,6 +275,14 @@ def sign(  # noqa: PLR0913 one decision, whole
     at: datetime,
 ) -> None:
     """Add a decision with its signature; the item is nobody's claim any more."""
+    grounds = Grounds(
+        started_by=run.started_by,
+        not_by=tuple(sorted(row.not_by)),
+        assigned_to=row.assigned_to,
+        revision=row.revision,
+        role=person.role,
+        tenant=person.tenant,
+    )
     signed = Statement(
         approval=row.id,
         binding=answer.binding,
@@ -282,11 +291,13 @@ def sign(  # noqa: PLR0913 one decision, whole
         session=person.session,
         decision=answer.decision,
         at=at,
+        grounds=grounds,
     )
     edited = canonical.text(answer.arguments) if answer.arguments else None
     session.add(
         DecisionRow(
-            **signed.model_dump(),
+            **signed.model_dump(exclude={"grounds"}),
+            grounds=canonical.text(grounds.model_dump(mode="json")),
             person_name=person.name,
             arguments=edited,
             reason=answer.reason,
@@ -325,7 +336,10 @@ def _why_not_assigned(row: ApprovalRow, person: Person) -> str | None:
     if not is_assigned(row) or row.assigned_to == person.id:
         return None
     if row.assigned_to is None:
-        return "it is assigned by the system, and nobody is left whom it could pick"
+        return (
+            "the system picks who decides it, within seconds, as long as somebody is "
+            "left whom it may pick"
+        )
     return "the system assigned it to somebody else; a lead can have it pick again"
 
 

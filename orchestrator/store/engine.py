@@ -27,6 +27,7 @@ from orchestrator.errors import InvalidValue, StoreUnavailable
 from orchestrator.pace import Bell
 from orchestrator.store import postgres, sqlite
 from orchestrator.store.turns_at_once import TurnsAtOnce
+from orchestrator.store.vouching import VOUCHER, Voucher
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
@@ -75,8 +76,12 @@ class Store:
         clock: Clock | None = None,
         transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
         at_once: int | None = None,
+        voucher: Voucher | None = None,
     ) -> None:
         """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg).
+
+        `voucher` is what the web process and its commands vouch with for the rows that
+        give authority; without one they are read as they are and never written.
 
         At most `at_once` transactions are under way on PostgreSQL, fewer where they take
         long, and others wait before they begin; None: as many as there are connections.
@@ -86,6 +91,7 @@ class Store:
         self._clock = clock
         # Closing waits no longer for a transaction than it may last.
         self._close_within_s = transaction_timeout.total_seconds()
+        self.voucher = voucher
         # Rung by each commit of this process that adds to the audit log.
         self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
@@ -166,7 +172,8 @@ class Store:
                 told="Keyturn is stopping here. Nothing was changed; repeat this in a "
                 "moment.",
             )
-        return AsyncSession(self.engine, expire_on_commit=False)
+        info = {VOUCHER: self.voucher}
+        return AsyncSession(self.engine, expire_on_commit=False, info=info)
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the time, the database's own on PostgreSQL, read after locks."""

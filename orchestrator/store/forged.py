@@ -1,8 +1,15 @@
-"""Signs that somebody else than Keyturn writes into Temporal: told to people, once a run."""
+"""Signs that somebody else than Keyturn writes into Temporal, or into the database.
 
-from orchestrator.store import incidents, runs
+Each is told to people by a critical incident, once a run or row.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.store import incidents, runs, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
+from orchestrator.store.tables import ApprovalRow, RunRow
+from orchestrator.store.vouching import ForgedRow
 
 
 async def tell(store: Store, run: str, words: str) -> None:
@@ -41,3 +48,76 @@ async def tell_elsewhere(store: Store, run: str, queue: str) -> None:
         },
     )
     await incidents.open_once(store, found, by=incidents.SYSTEM)
+
+
+async def are_ours(store: Store, *rows: vouching.Row) -> bool:
+    """Tell whether all of these rows are ours; open an incident for one that is not."""
+    for row in rows:
+        if store.voucher is not None and not store.voucher.is_genuine(row):
+            await tell_row(store, ForgedRow(row))
+            return False
+    return True
+
+
+async def tell_row(store: Store, error: ForgedRow) -> None:
+    """Open the critical incident of a row that something else than Keyturn wrote."""
+    await incidents.open_once(
+        store,
+        NewIncident(
+            severity="critical",
+            title=f"The row {error.id} of {error.table} was not written by Keyturn",
+            source=f"forged row {error.id} of {error.table}",
+            detail={
+                "table": error.table,
+                "id": error.id,
+                "words": "Whoever wrote it reaches the database and has no "
+                "KEYTURN_SECRET_KEY. It opens nothing. Find out who that is, change the "
+                "database's passwords, and run `keyturn audit verify`: it lists what else "
+                "was changed. Where KEYTURN_SECRET_KEY itself was changed, put the one "
+                "before into KEYTURN_SECRET_KEY_BEFORE and run `keyturn db upgrade`.",
+            },
+        ),
+        by=incidents.SYSTEM,
+    )
+
+
+async def tell_decision(
+    session: AsyncSession, store: Store, approval: ApprovalRow, run: RunRow, why: str
+) -> None:
+    """Open the critical incident of a decision that the record does not bear out.
+
+    In the transaction that refuses what was decided.
+    """
+    found = NewIncident(
+        severity="critical",
+        title=f"A decision on {approval.id} is not what was signed",
+        source=f"forged decision on {approval.id}",
+        detail={
+            "run": run.id,
+            "approval": approval.id,
+            "words": f"{why[:1].upper()}{why[1:]}. Nothing was done because of it. "
+            "Somebody else than Keyturn writes into the database, or the effect worker "
+            "has another KEYTURN_DECISION_KEY than the web server signs with: `keyturn "
+            "doctor` compares them.",
+        },
+        tenant=run.tenant,
+    )
+    await incidents.open_in(session, store, found, by=incidents.SYSTEM)
+
+
+async def tell_release(
+    session: AsyncSession, store: Store, workflow: str, why: str
+) -> None:
+    """Open the critical incident of a release that nobody put live, in a transaction."""
+    found = NewIncident(
+        severity="critical",
+        title=f"A release of {workflow} is not what was put live",
+        source=f"forged release of {workflow}: {why}"[:200],
+        detail={
+            "workflow": workflow,
+            "words": f"{why[:1].upper()}{why[1:]}. Nothing is done under it. Find out who "
+            "writes into the database; `keyturn release publish` puts this code's own "
+            "release live again.",
+        },
+    )
+    await incidents.open_in(session, store, found, by=incidents.SYSTEM)

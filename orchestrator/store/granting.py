@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from orchestrator.errors import LimitExceeded
+from orchestrator.release import Release
 from orchestrator.status import OPEN_EFFECTS
 from orchestrator.store import approvals, asking, moved, releases, restoring
 from orchestrator.store.case import Case
@@ -22,6 +23,8 @@ class Granting:
     facts: Facts
     holder: str
     touched: Reach
+    # The release of the worker's own code, whose limits hold as well.
+    own: Release | None = None
 
     async def grant(
         self, approval: ApprovalRow | None, *, busy: str | None
@@ -62,9 +65,10 @@ class Granting:
         return await self.case.end("refused", words)
 
     async def _limits(self) -> list[Sequence[moved.Limit]]:
-        """Return the pinned limits and the live ones: each must leave room (P11)."""
+        """Return the pinned, the live and our own limits: each must leave room (P11)."""
         _, live = await releases.live(self.case.session, self.case.run.workflow)
-        return [self.case.release.limits, live.limits]
+        own = [self.own.limits] if self.own is not None else []
+        return [self.case.release.limits, live.limits, *own]
 
     def _lease_row(self, fresh: EffectRow) -> EffectRow:
         """Add the effect, or lease again what was never sent, as it is proven now."""

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from orchestrator.errors import KeyturnError
-from orchestrator.store import people
+from orchestrator.store import forged, people
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import PersonRow
 
@@ -45,6 +45,8 @@ async def find(
                 session, "person.linked", row, by=row.id, at=now, issuer=issuer
             )
     if row.disabled_at is not None or row.kind != "person":
+        raise NoAccountFor("closed", row)
+    if not await forged.are_ours(store, row):
         raise NoAccountFor("closed", row)
     return row
 

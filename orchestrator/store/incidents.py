@@ -77,6 +77,17 @@ async def open_once(
         return found, False
 
 
+async def open_in(
+    session: AsyncSession, store: Store, new: NewIncident, *, by: str
+) -> None:
+    """Open the incident of this source in a transaction, unless there was one.
+
+    Where another process opens it at the same time this one's transaction fails.
+    """
+    if await of_source(session, new.source) is None:
+        await add(session, store, new, by=by)
+
+
 async def add(
     session: AsyncSession, store: Store, new: NewIncident, *, by: str
 ) -> IncidentRow:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator import canonical
-from orchestrator.binding import Verifier
 from orchestrator.policy import REPEATED, Verdict, is_stricter, strictest
 from orchestrator.status import OPEN_APPROVALS, UNDOABLE
 from orchestrator.store import approvals, asking, moved, proof, releases, verdicts
@@ -12,6 +11,7 @@ from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer
 from orchestrator.store.reach import Reach
 from orchestrator.store.tables import ApprovalRow
+from orchestrator.store.trust import Trust
 
 OTHER_FACTS = "the facts of the edit are others than those it was made on"
 DONE_SINCE = "another run's action on the same subject was done since"
@@ -22,11 +22,11 @@ class Judging:
     """Judges one case by the facts that were read just before."""
 
     case: Case
-    verifier: Verifier
+    trust: Trust
     facts: Facts
 
     async def verdict(self) -> Verdict:
-        """Return the strictest of pinned policy, live policy and switches (P11)."""
+        """Return the strictest of pinned, live and own policy, and switches (P11)."""
         return await verdicts.of(
             self.case.session,
             await self.proposed(),
@@ -44,6 +44,7 @@ class Judging:
             arguments=canonical.parse(self.facts.arguments),
             pinned=self.case.release,
             live=live,
+            own=self.trust.own.get(run.workflow),
             money=self.facts.money,
             key=asking.effect_key(call),
             takes_back=self.case.takes_back(),
@@ -108,7 +109,7 @@ class Judging:
             if not await self._prepare(approval):
                 return await self._ask_again(approval, verdict, OTHER_FACTS)
             self._give_time(approval)
-        elif approval.answer_by <= self.case.now and not await asking.escalate(
+        elif approval.answer_by <= self.case.now and not asking.escalate(
             self.case.session, approval, now=self.case.now
         ):
             self.case.close(approval, "expired", "nobody answered in time")
@@ -130,9 +131,7 @@ class Judging:
         """Ask for what waited for its siblings: on the facts that they left."""
         approval.binding = None
         await self._prepare(approval)
-        await asking.offer(
-            self.case.session, self.case.run, approval, now=self.case.now
-        )
+        asking.offer(self.case.session, approval, now=self.case.now)
 
     async def _prepare(self, approval: ApprovalRow) -> bool:
         """Fill in the facts of an edited action, so that it can be decided.
@@ -232,7 +231,8 @@ class Judging:
         """Return who judges the decisions on this approval."""
         return proof.Prover(
             session=self.case.session,
-            verifier=self.verifier,
+            verifier=self.trust.verifier,
+            store=self.case.store,
             run=self.case.run,
             call=self.case.call,
             spec=self.case.spec,

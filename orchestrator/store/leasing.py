@@ -1,16 +1,17 @@
 """Leasing: the transaction that proves an effect's authority and records its start."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.binding import Verifier
 from orchestrator.policy import is_stricter
 from orchestrator.status import CallStatus
 from orchestrator.store import (
     asking,
     case,
     compensating,
+    forged,
     holds,
     moved,
     proof,
@@ -32,22 +33,25 @@ from orchestrator.store.ledger import (
     is_honoured,
 )
 from orchestrator.store.tables import ApprovalRow, EffectRow
+from orchestrator.store.trust import Trust
 
 # PostgreSQL's, by the SQL standard's class of broken constraints.
 UNIQUE_VIOLATION = "23505"
 # What the facts say may change: they wait no longer than this for a transaction.
 FRESH_S = 5.0
+# How soon what no genuine release judges is looked at again.
+LOOK_AGAIN = timedelta(seconds=30)
 
 
 async def lease(
-    store: Store, verifier: Verifier, ref: CallRef, facts: Facts, *, holder: str
+    store: Store, trust: Trust, ref: CallRef, facts: Facts, *, holder: str
 ) -> LeaseAnswer:
     """Prove the authority and record the effect's start in one transaction (P1)."""
     try:
         async with store.write(wait_s=FRESH_S) as session:
             await store.share_barrier(session)
             found = await case.load(session, store, ref)
-            return await _Leasing(found, holder).answer(verifier, facts)
+            return await _Leasing(found, holder).answer(trust, facts)
     except IntegrityError as error:
         if not _is_twice(error):
             raise
@@ -88,14 +92,14 @@ class _Leasing:
         self._case = case
         self._holder = holder
 
-    async def answer(self, verifier: Verifier, facts: Facts) -> LeaseAnswer:
-        found = await self._open()
+    async def answer(self, trust: Trust, facts: Facts) -> LeaseAnswer:
+        found = await self._open() or await self._untrusted(trust)
         if found is not None:
             return found
         effect = self._case.effect
         if effect is not None and effect.sending_at is not None:
             known = facts_of(effect, self._case.call)
-            return await self._send_again(effect, Judging(self._case, verifier, known))
+            return await self._send_again(effect, Judging(self._case, trust, known))
         found = await _siblings(self._case)
         if found is not None:
             return found
@@ -104,7 +108,7 @@ class _Leasing:
         why = await compensating.why_not(self._case.session, self._case.run)
         if why is not None:
             return await self._case.end("void", f"This was not done: {why}.")
-        return await self._authorise(Judging(self._case, verifier, facts))
+        return await self._authorise(Judging(self._case, trust, facts))
 
     async def give_up(
         self, words: str, status: CallStatus, *, revision: int
@@ -153,6 +157,15 @@ class _Leasing:
         found = self._case.hold()
         return None if found is None else await self._case.stand(found)
 
+    async def _untrusted(self, trust: Trust) -> LeaseAnswer | None:
+        """Hold what a release would judge that nobody put live; people are told."""
+        case = self._case
+        why = await trust.why_not(case.session, case.run)
+        if why is None:
+            return None
+        await forged.tell_release(case.session, case.store, case.run.workflow, why)
+        return LeaseAnswer(kind="not_before", until=case.now + LOOK_AGAIN)
+
     async def _send_again(self, effect: EffectRow, judging: Judging) -> LeaseAnswer:
         """Grant another attempt under the same key, or leave the outcome unknown."""
         if self._case.disabled() is not None:
@@ -170,7 +183,8 @@ class _Leasing:
     async def _authorise(self, judging: Judging) -> LeaseAnswer:
         case, judging = self._case, await _guarded(judging)
         facts, touched = judging.facts, await judging.touched()
-        granting = Granting(case, facts, self._holder, touched)
+        own = judging.trust.own.get(case.run.workflow)
+        granting = Granting(case, facts, self._holder, touched, own)
         # Two small refunds that are judged at once would each seem to be the first.
         await moved.lock_history(
             case.session, case.store, touched, has_money=facts.money is not None

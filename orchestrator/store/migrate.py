@@ -1,5 +1,6 @@
 """The schema of a database, brought up to date."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -7,10 +8,15 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import select
 
-from orchestrator.store import migrations
+from orchestrator.binding import Signer
+from orchestrator.errors import KeyturnError
+from orchestrator.store import migrations, releases, revision, roles, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.revision import REMEDY
+from orchestrator.store.tables import ReleaseRow
+from orchestrator.store.vouching import Voucher
 
 # Held for the length of an upgrade, so that two processes do not both create.
 UPGRADE_LOCK = 0x4B455955
@@ -18,18 +24,43 @@ UPGRADE_LOCK = 0x4B455955
 UPGRADE_WAIT_S = 120.0
 
 
-async def upgrade(url: str) -> None:
+# What was there before this revision carries neither codes nor signatures.
+UNSIGNED = (None, "0001")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What an upgrade vouches for old rows with, and signs old releases with."""
+
+    voucher: Voucher
+    signer: Signer
+
+
+class NeedsKeys(KeyturnError):
+    """There are rows of a version that did not vouch for them, and no key to do it."""
+
+
+async def upgrade(url: str, keys: Keys | None = None) -> list[str]:
     """Bring the database to the newest revision, all of it or nothing.
 
-    Safe from any number of processes at once: the later ones find the work done.
+    Rows of versions before are vouched for and signed once, with `keys`; raises
+    `NeedsKeys` where there are any and none are given. Each role that this server knows
+    gets its grants; returns which. Safe from any number of processes at once: the later
+    ones find the work done.
     """
-    store = Store(url)
+    store = Store(url, voucher=keys.voucher if keys else None)
     try:
         async with store.write(wait_s=UPGRADE_WAIT_S) as session:
             if not store.is_sqlite:
                 await _wait_alone(session)
             connection = await session.connection()
+            before = await connection.run_sync(revision.of)
             await connection.run_sync(_upgrade)
+            if before in UNSIGNED:
+                await _vouch_for_all(session, keys)
+            elif keys is not None:
+                await _vouch_anew(session, keys.voucher)
+            return await connection.run_sync(roles.grant)
     finally:
         await store.close()
 
@@ -42,6 +73,47 @@ def config() -> Config:
         "script_location", str(Path(migrations.__file__).parent).replace("%", "%%")
     )
     return settings
+
+
+async def _vouch_for_all(session: AsyncSession, keys: Keys | None) -> None:
+    """Vouch for what a version before wrote: from here on nothing else passes."""
+    rows: list[vouching.Row | ReleaseRow] = []
+    for table in (*vouching.COVERED, ReleaseRow):
+        rows += (await session.execute(select(table))).scalars()
+    if not rows:
+        return
+    if keys is None:
+        raise NeedsKeys(
+            "The database holds accounts, sessions, tokens or releases of a version that "
+            "did not vouch for them. Set KEYTURN_SECRET_KEY and the private "
+            "KEYTURN_DECISION_KEY, as the web server has them, and run `keyturn db "
+            "upgrade` again; nothing was changed."
+        )
+    for row in rows:
+        if not isinstance(row, ReleaseRow):
+            row.mac = keys.voucher.code(row)
+        elif row.live_since is not None:
+            row.live_by = row.live_by or "before signatures"
+            releases.sign(row, keys.signer)
+    await _flush_as_they_are(session)
+
+
+async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
+    """Vouch with the new key for what the one before it vouched for."""
+    for table in vouching.COVERED:
+        for row in (await session.execute(select(table))).scalars():
+            if voucher.is_genuine(row):
+                row.mac = voucher.code(row)
+    await session.flush()
+
+
+async def _flush_as_they_are(session: AsyncSession) -> None:
+    """Write rows that nothing vouched for so far."""
+    session.info[vouching.FIRST] = True
+    try:
+        await session.flush()
+    finally:
+        del session.info[vouching.FIRST]
 
 
 async def _wait_alone(session: AsyncSession) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 from sqlmodel import col, delete, select
 
 from orchestrator.errors import KeyturnError, NotFound
@@ -12,6 +13,7 @@ from orchestrator.policy import APPROVER_RANK, Role
 from orchestrator.store import audit, counting
 from orchestrator.store.counting import Total
 from orchestrator.store.engine import Store
+from orchestrator.store.roles import ACCOUNT
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, SessionRow
 
@@ -189,6 +191,12 @@ async def get(
     if row is None or (tenant is not None and row.tenant != tenant):
         raise NotFound(kind="person", name=person)
     return row
+
+
+async def account(session: AsyncSession, person: str) -> PersonRow | None:
+    """Return what an effect worker may read of an account: no password's hash."""
+    named = [getattr(PersonRow, name) for name in ACCOUNT]
+    return await session.get(PersonRow, person, options=[load_only(*named)])
 
 
 async def by_email(session: AsyncSession, email: str) -> PersonRow | None:

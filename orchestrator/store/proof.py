@@ -5,15 +5,23 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.binding import Verifier
+from orchestrator.binding import Grounds, Verifier
 from orchestrator.policy import APPROVER_RANK, Verdict
 from orchestrator.release import ToolSpec
-from orchestrator.store import approvals, assignment, deciding, holds, steering
+from orchestrator.store import (
+    approvals,
+    assignment,
+    deciding,
+    forged,
+    holds,
+    people,
+    steering,
+)
+from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,
-    PersonRow,
     RunRow,
 )
 
@@ -31,6 +39,7 @@ class Prover:
     """
 
     session: AsyncSession
+    store: Store
     verifier: Verifier
     run: RunRow
     call: CallRow
@@ -52,6 +61,10 @@ class Prover:
         given = await approvals.decisions(self.session, self.approval.id)
         steered = await steering.steered_by(self.session, self.call, self.spec)
         for one in given:
+            untrue = self._why_untrue(one)
+            if untrue is not None:
+                await self._tell(untrue)
+                return untrue
             why = self._why_void(one, bound) or await self._why_not_by(one)
             if why:
                 return why
@@ -68,7 +81,11 @@ class Prover:
         """Return a rejection as the model reads it; None where it is not genuine."""
         given = await approvals.decisions(self.session, self.approval.id)
         last = next((d for d in reversed(given) if d.decision != "approve"), None)
-        if last is None or not self._is_genuine(last):
+        if last is None:
+            return None
+        untrue = self._why_untrue(last)
+        if untrue is not None:
+            await self._tell(untrue)
             return None
         asked = "asked for changes" if last.decision == "change" else "rejected this"
         follow = "Draft it again accordingly." if last.decision == "change" else ""
@@ -78,17 +95,39 @@ class Prover:
     def _why_void(self, one: DecisionRow, bound: str) -> str | None:
         if one.decision != "approve" or one.effective != bound:
             return "a decision is about something else"
-        if not self._is_genuine(one):
-            return "a decision's signature does not verify"
         if one.at > self.approval.answer_by:
             return "a decision came after the deadline"
         if one.person == self.run.started_by:
             return f"{one.person_name} started the run"
         return None
 
+    def _why_untrue(self, one: DecisionRow) -> str | None:
+        """Return what somebody wrote into the record since it was signed, or None."""
+        said = approvals.statement(one)
+        if not self.verifier.is_genuine(said, one.signature):
+            return "a decision's signature does not verify"
+        # A version before did not sign them.
+        return self._why_groundless(said.person, said.grounds) if said.grounds else None
+
+    def _why_groundless(self, person: str, grounds: Grounds) -> str | None:
+        if grounds.started_by != self.run.started_by:
+            return "who started the run was changed since it was decided"
+        if not set(grounds.not_by) <= set(self.approval.not_by):
+            return "who may not decide it was changed since it was decided"
+        if grounds.revision != self.approval.revision:
+            return "a decision is about another revision"
+        if grounds.assigned_to not in (None, person):
+            return "a decision is of somebody whom it was not assigned to"
+        return None
+
+    async def _tell(self, why: str) -> None:
+        await forged.tell_decision(
+            self.session, self.store, self.approval, self.run, why
+        )
+
     async def _why_not_by(self, one: DecisionRow) -> str | None:
         """Return why this person's yes does not count now: roles are read again."""
-        person = await self.session.get(PersonRow, one.person)
+        person = await people.account(self.session, one.person)
         if person is None or person.kind != "person" or person.disabled_at is not None:
             return f"{one.person_name} has no account that decides"
         if person.tenant not in (None, self.run.tenant):
@@ -97,13 +136,12 @@ class Prover:
             return f"{one.person_name} benefits from it"
         if person.approves_from is not None and one.at < person.approves_from:
             return f"{one.person_name} was too new to approve"
-        rank = APPROVER_RANK.get(person.role, 0)
+        held = approvals.statement(one).grounds
+        ranks = [person.role, *([held.role] if held else [])]
+        rank = min(APPROVER_RANK.get(role, 0) for role in ranks)
         if rank < max(_rank(self.approval.role), _rank(self.verdict.role)):
             return f"{one.person_name} has no role that may approve this"
         return None
-
-    def _is_genuine(self, one: DecisionRow) -> bool:
-        return self.verifier.is_genuine(approvals.statement(one), one.signature)
 
 
 def _rank(role: str) -> int:

@@ -7,6 +7,7 @@ an item, and so gives up deciding it. Whoever was picked before is not picked ag
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
@@ -17,6 +18,7 @@ from orchestrator.store import approvals, assignment, deciding, open_rows
 from orchestrator.store.deciding import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
+    TO_ASSIGN,
     ApprovalRow,
     AuditRow,
     DecisionRow,
@@ -125,6 +127,22 @@ async def release_all(store: Store, person: str, *, by: str) -> int:
         for one in sorted(items):
             await _release(store, one, person, by=by)
         done |= items
+
+
+async def assign_waiting(store: Store) -> int:
+    """Pick who decides what was asked since the last look; return how many were picked.
+
+    What nobody may decide waits until somebody may.
+    """
+    query = (
+        select(ApprovalRow.id)
+        .where(text(TO_ASSIGN))
+        .order_by(col(ApprovalRow.answer_by))
+        .limit(MOST)
+    )
+    async with store.read() as session:
+        items = list((await session.execute(query)).scalars())
+    return sum([await _mend(store, one) for one in items])
 
 
 async def mend(store: Store) -> int:
@@ -286,7 +304,9 @@ async def _mend(store: Store, approval: str) -> bool:
         but = {one.person for one in given}
         if not await assignment.candidates(session, row, run, but=but, now=now):
             return False
-        reason = "picked by the system: nobody was, or may not decide any more"
+        reason = "picked by the system"
+        if row.assigned_to is not None:
+            reason = "picked by the system: who was may not decide any more"
         await _pick_anew(session, row, run, by="system", reason=reason, now=now)
         return True
 
@@ -314,7 +334,7 @@ async def _adrift(session: AsyncSession) -> list[str]:
             open_rows.approvals(),
             or_(
                 col(ApprovalRow.assigned_to).is_not(None),
-                ApprovalRow.verdict["assign"].as_boolean(),  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType, reportArgumentType] a column of JSON
+                col(ApprovalRow.assigns),
             ),
         )
         .order_by(col(ApprovalRow.answer_by))
@@ -345,8 +365,8 @@ async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:
         col(AuditRow.subject) == row.id,
     )
     found = {row.assigned_to}
-    for text in (await session.execute(query)).scalars():
-        payload = canonical.parse(text)
+    for written in (await session.execute(query)).scalars():
+        payload = canonical.parse(written)
         found.add(str(payload.get("to")) if isinstance(payload, dict) else None)
     return {one for one in found if one is not None}
 

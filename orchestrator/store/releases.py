@@ -1,14 +1,16 @@
 """Releases in the record: any process loads behaviour from here, by hash."""
 
 from collections import OrderedDict
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, tuple_
 
 from orchestrator import canonical
+from orchestrator.binding import Live, Signer
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.release import Release
-from orchestrator.store import continuity
+from orchestrator.store import audit, continuity
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ReleaseRow
 
@@ -21,8 +23,15 @@ class ReleaseChanged(KeyturnError):
     """A release's content is not what its hash names."""
 
 
-async def register(store: Store, release: Release, *, code_version: str) -> str:
-    """Store a release and make it live, unless it is live already; return its hash.
+async def publish(
+    store: Store,
+    release: Release,
+    *,
+    code_version: str,
+    signer: Signer,
+    by: str = "system",
+) -> str:
+    """Store a release and put it live, signed, unless it is so already; return its hash.
 
     Raises `GuardLost` or `HistoryLost` where its tools would lose what holds them.
     """
@@ -31,8 +40,8 @@ async def register(store: Store, release: Release, *, code_version: str) -> str:
         # Workers of one deployment start at once and bring the same release.
         await store.take_turn(session, f"release {release.workflow}")
         now = await store.now(session)
-        live = await _live_row(session, release.workflow)
-        if live is not None and live.hash == name:
+        live = await live_row(session, release.workflow)
+        if live is not None and live.hash == name and _has_signed(signer, live):
             return name
         await continuity.check(session, release, live)
         row = await session.get(ReleaseRow, name)
@@ -45,8 +54,30 @@ async def register(store: Store, release: Release, *, code_version: str) -> str:
                 created_at=now,
             )
             session.add(row)
-        row.live_since = now
+        row.live_since, row.live_by = now, by
+        sign(row, signer)
+        await _take_back_later(session, row)
+        _record(session, row, at=now)
     return name
+
+
+def signed(row: ReleaseRow) -> Live | None:
+    """Return what the signature of a release that is or was live must cover."""
+    if row.live_since is None or row.live_by is None:
+        return None
+    return Live(
+        workflow=row.workflow,
+        release=row.hash,
+        code_version=row.code_version,
+        live_since=row.live_since,
+        live_by=row.live_by,
+    )
+
+
+def sign(row: ReleaseRow, signer: Signer) -> None:
+    """Sign that a release went live."""
+    said = signed(row)
+    row.signature = None if said is None else signer.sign(said)
 
 
 async def get(session: AsyncSession, name: str) -> ReleaseRow:
@@ -73,7 +104,7 @@ async def code_version(session: AsyncSession, name: str) -> str:
 
 async def live(session: AsyncSession, workflow: str) -> tuple[str, Release]:
     """Return the hash and release that new runs of a workflow take."""
-    row = await _live_row(session, workflow)
+    row = await live_row(session, workflow)
     if row is None:
         known = tuple(name for name, _ in await all_live(session))
         raise NotFound(kind="workflow", name=workflow, known=known)
@@ -89,7 +120,7 @@ async def all_live(session: AsyncSession) -> list[tuple[str, Release]]:
     ).scalars()
     found: list[tuple[str, Release]] = []
     for name in list(names):
-        row = await _live_row(session, name)
+        row = await live_row(session, name)
         if row is not None:
             found.append((name, _parsed.get(row.hash) or _remember(row)))
     return found
@@ -128,13 +159,40 @@ async def live_hashes(session: AsyncSession) -> frozenset[str]:
     """Return the hashes that new runs take."""
     names = select(ReleaseRow.workflow).distinct()
     rows = [
-        await _live_row(session, name)
+        await live_row(session, name)
         for name in list((await session.execute(names)).scalars())
     ]
     return frozenset(row.hash for row in rows if row is not None)
 
 
-async def _live_row(session: AsyncSession, workflow: str) -> ReleaseRow | None:
+async def _take_back_later(session: AsyncSession, row: ReleaseRow) -> None:
+    """Have nothing be live after what goes live now; only a forger dates it ahead."""
+    later = select(ReleaseRow).where(
+        col(ReleaseRow.workflow) == row.workflow,
+        col(ReleaseRow.hash) != row.hash,
+        col(ReleaseRow.live_since) >= row.live_since,
+    )
+    for one in (await session.execute(later)).scalars():
+        one.live_since = None
+
+
+def _has_signed(signer: Signer, row: ReleaseRow) -> bool:
+    said = signed(row)
+    return said is not None and row.signature == signer.sign(said)
+
+
+def _record(session: AsyncSession, row: ReleaseRow, *, at: datetime) -> None:
+    entry = audit.Entry(
+        actor=row.live_by or "system",
+        kind="release.live",
+        subject=row.hash,
+        payload={"workflow": row.workflow, "code_version": row.code_version},
+    )
+    audit.record(session, entry, at=at)
+
+
+async def live_row(session: AsyncSession, workflow: str) -> ReleaseRow | None:
+    """Return the row of the release that new runs of a workflow take, as it stands."""
     query = (
         select(ReleaseRow)
         .where(col(ReleaseRow.workflow) == workflow)

@@ -9,10 +9,10 @@ from datetime import timedelta
 from sqlmodel import col, select
 
 from orchestrator import canonical
-from orchestrator.store import asking, proof
+from orchestrator.store import asking, people, proof
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import LeaseAnswer
-from orchestrator.store.tables import ApprovalRow, DraftRow, PersonRow
+from orchestrator.store.tables import ApprovalRow, DraftRow
 
 # Whoever it goes back to has this long at least.
 SHORTEST = timedelta(minutes=5)
@@ -115,5 +115,5 @@ async def _keep_draft(
 
 
 async def _name(case: Case, person: str) -> str:
-    found = await case.session.get(PersonRow, person)
+    found = await people.account(case.session, person)
     return found.name if found is not None else person

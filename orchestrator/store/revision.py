@@ -25,7 +25,7 @@ async def check(url: str) -> str | None:
     try:
         async with store.read() as session:
             connection = await session.connection()
-            found = await connection.run_sync(_found)
+            found = await connection.run_sync(of)
     finally:
         await store.close()
     if found == newest():
@@ -41,7 +41,8 @@ def newest() -> str:
     return max(path.name[:4] for path in versions.glob(_NUMBERED))
 
 
-def _found(connection: Connection) -> str | None:
+def of(connection: Connection) -> str | None:
+    """Return the revision of a database, or None where it has no schema."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     query = text("SELECT version_num FROM alembic_version")

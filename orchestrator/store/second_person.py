@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.errors import KeyturnError
+from orchestrator.store import vouching
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import PersonRow, ProposalRow
 
@@ -29,6 +30,7 @@ async def check_second(
             "You proposed this, and loosening takes two people: somebody else confirms "
             "it. Your tokens and sessions are all you."
         )
+    vouching.check(session, row)
     found = await session.get(PersonRow, person.id, with_for_update={"read": True})
     if found is None or not _may(found, row, roles):
         raise NeedsSecondPerson(
@@ -44,6 +46,8 @@ async def unfit(
     proposer = await session.get(
         PersonRow, row.proposed_by, with_for_update={"read": True}
     )
+    if proposer is not None:
+        vouching.check(session, proposer)
     if proposer is None or proposer.disabled_at is not None:
         return f"the account of {row.proposed_name}, who proposed it, is closed."
     if not _may(proposer, row, roles):

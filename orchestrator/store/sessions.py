@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
 from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.store import audit
+from orchestrator.store import audit, forged, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, SessionRow
@@ -120,6 +120,8 @@ async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | N
         now = await store.now(session)
     if person is None or person.disabled_at is not None or _is_over(row, now):
         return None
+    if not await forged.are_ours(store, row, person):
+        return None
     is_old = row.hash != _hash(cookie)
     if is_old and row.old_until is not None and row.old_until <= now:
         await _end_copied(store, row)
@@ -141,7 +143,9 @@ async def owner(store: Store, session_id: str) -> PersonRow | None:
         if row is None or _is_over(row, await store.now(session)):
             return None
         person = await session.get(PersonRow, row.person)
-    return person if person is not None and person.disabled_at is None else None
+    if person is None or person.disabled_at is not None:
+        return None
+    return person if await forged.are_ours(store, row, person) else None
 
 
 async def end(store: Store, session_id: str, *, by: str) -> None:
@@ -215,15 +219,15 @@ async def _rotate(
 
 async def _update(store: Store, row: SessionRow, **values: Any) -> bool:  # noqa: ANN401 columns of the row
     """Change a session that nobody else changed since it was read; tell whether."""
-    changed = (
-        update(SessionRow)
-        .where(col(SessionRow.id) == row.id, col(SessionRow.hash) == row.hash)
-        .values(**values)
+    changed = update(SessionRow).where(
+        col(SessionRow.id) == row.id, col(SessionRow.hash) == row.hash
     )
     # Whoever holds the database back must not keep people from reading.
     with suppress(StoreUnavailable):
         async with store.write(wait_s=NOTED_WAIT_S) as session:
-            result = cast("CursorResult[Any]", await session.execute(changed))
+            vouched = vouching.changed(session, row, **values)
+            done = await session.execute(changed.values(**vouched))
+            result = cast("CursorResult[Any]", done)
             return result.rowcount == 1
     return False
 

@@ -4,7 +4,15 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from orchestrator.store.types import Json, Scrubbed, ScrubbedJson, Utc
@@ -74,6 +82,7 @@ HELD_RUN = "stopped_by IS NOT NULL"
 PAUSED_RUN = f"paused_by IS NOT NULL AND {OPEN_RUN}"
 WAITING = "status = 'pending'"
 TO_WARN = f"{WAITING} AND warned_at IS NULL"
+TO_ASSIGN = f"{WAITING} AND assigns AND assigned_to IS NULL"
 TO_FIND_OUT = "(status = 'unknown' OR reopened_at IS NOT NULL)"
 TAKES_BACK = "compensates IS NOT NULL"
 STILL_TAKES_BACK = f"{TAKES_BACK} AND let_go_at IS NULL"
@@ -88,7 +97,10 @@ NOT_ENDED = "ended_at IS NULL"
 
 
 class ReleaseRow(SQLModel, table=True):
-    """One release by its hash; `live_since` orders those that went live."""
+    """One release by its hash; `live_since` orders those that went live.
+
+    What is signed is `releases.Live`: a row that somebody inserted shapes nothing.
+    """
 
     __tablename__ = "releases"  # pyright: ignore[reportAssignmentType] see above
 
@@ -98,6 +110,9 @@ class ReleaseRow(SQLModel, table=True):
     code_version: str
     created_at: datetime = _time()
     live_since: datetime | None = _time_or_none()
+    # Who put it live, and the web server's or a deployment's signature under that.
+    live_by: str | None = None
+    signature: str | None = None
 
 
 class RunRow(SQLModel, table=True):
@@ -366,6 +381,7 @@ class ApprovalRow(SQLModel, table=True):
             condition=WAITING,
         ),
         _where("approvals_to_warn", "warn_at", condition=TO_WARN),
+        _where("approvals_to_assign", "answer_by", "id", condition=TO_ASSIGN),
     )
 
     id: str = Field(primary_key=True)
@@ -403,6 +419,8 @@ class ApprovalRow(SQLModel, table=True):
     claimed_name: str | None = None
     claim_until: datetime | None = _time_or_none()
     assigned_to: str | None = Field(default=None, index=True)
+    # The system picks who decides it; `assigned_to` is whom it picked.
+    assigns: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     redraft_of: str | None = None
     round: int = 0
     level: int = 0
@@ -440,6 +458,8 @@ class DecisionRow(SQLModel, table=True):
     reason: str | None = None
     binding: str
     effective: str
+    # What it rested on, as canonical JSON: `binding.Grounds`. Decisions of before have none.
+    grounds: str | None = None
     signature: str
     at: datetime = _time()
 
@@ -631,6 +651,8 @@ class PersonRow(SQLModel, table=True):
     )
     created_at: datetime = _time()
     disabled_at: datetime | None = _time_or_none()
+    # What a process with the key vouches for, see `orchestrator.store.vouching`.
+    mac: str | None = None
 
 
 class SessionRow(SQLModel, table=True):
@@ -655,6 +677,7 @@ class SessionRow(SQLModel, table=True):
     created_at: datetime = _time()
     seen_at: datetime = _time()
     ends_at: datetime = _time()
+    mac: str | None = None
 
 
 class TokenRow(SQLModel, table=True):
@@ -677,6 +700,7 @@ class TokenRow(SQLModel, table=True):
     used_at: datetime | None = _time_or_none()
     ends_at: datetime | None = _time_or_none()
     revoked_at: datetime | None = _time_or_none()
+    mac: str | None = None
 
 
 class IdempotencyRow(SQLModel, table=True):
@@ -813,6 +837,7 @@ class ProposalRow(SQLModel, table=True):
     decided_name: str | None = None
     decided_at: datetime | None = _time_or_none()
     outcome: str | None = None
+    mac: str | None = None
 
 
 class IncidentRow(SQLModel, table=True):

@@ -17,7 +17,7 @@ from orchestrator.errors import (
     NotFound,
     StoreUnavailable,
 )
-from orchestrator.store import audit, people, tenants
+from orchestrator.store import audit, forged, people, tenants
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, TokenRow
@@ -127,6 +127,8 @@ async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
         person = await _owner(session, row, now=now)
     if row is None or person is None:
         return None
+    if not await forged.are_ours(store, row, person):
+        return None
     if row.used_at is None or now - row.used_at > USED_EVERY:
         await _use(store, row.id, now=now)
     return person, row
@@ -136,7 +138,10 @@ async def owner(store: Store, token: str) -> PersonRow | None:
     """Return whose token has this id, or None where it opens nothing any more."""
     async with store.read() as session:
         row = await session.get(TokenRow, token)
-        return await _owner(session, row, now=await store.now(session))
+        person = await _owner(session, row, now=await store.now(session))
+    if row is None or person is None:
+        return None
+    return person if await forged.are_ours(store, row, person) else None
 
 
 async def revoke(

@@ -22,6 +22,7 @@ from orchestrator.switch import Switch, covering
 class Proposed:
     """An action as it would be carried out now.
 
+    `own` is the release of the code that would carry it out, where that knows it.
     `money` is what it moves, as far as it is known; `key` its effect's; `takes_back`
     that of the payment which it compensates, as drafted.
     """
@@ -34,11 +35,12 @@ class Proposed:
     money: Money | None
     key: str
     takes_back: str | None = None
+    own: Release | None = None
 
     @property
     def releases(self) -> list[Release]:
         """Return the releases that judge it."""
-        return [self.pinned, self.live]
+        return [self.pinned, self.live, *([self.own] if self.own else [])]
 
     def moves(self) -> Money | None:
         """Return what it moves, by either release."""
@@ -76,8 +78,7 @@ async def of(
         repeated=await moved.is_repeated(session, touched),
     )
     found = strictest(
-        judge(one.pinned.rules, action),
-        judge(one.live.rules, action),
+        *(judge(release.rules, action) for release in one.releases),
         *_asked_by(active, one),
     )
     if found.kind != "deny" or not before:

@@ -45,7 +45,7 @@ async def perform(
     tools = registry.load(("tests.apps.desk",)).tools
     acts = Perform(
         store=desk.store,
-        verifier=desk.verifier,
+        trust=desk.trust,
         toolbox=Toolbox(tools=tools, connectors=services),
         holder="w1",
         guard=Guard(desk.store),

@@ -83,7 +83,7 @@ async def look_up(
     toolbox = Toolbox(tools=tools, connectors=SlowShop(desk, late))  # pyright: ignore[reportArgumentType] it reads alone
     perform = Perform(
         store=desk.store,
-        verifier=desk.verifier,
+        trust=desk.trust,
         toolbox=toolbox,
         holder="w1",
         guard=Guard(desk.store, pauses_s=()),

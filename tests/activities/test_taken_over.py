@@ -110,7 +110,7 @@ async def test_p02_a_worker_frozen_before_the_socket_sends_nothing_when_it_thaws
 async def act(desk: Desk, run: str, connectors: "Frozen | Counted") -> ActResult:
     perform = Perform(
         store=desk.store,
-        verifier=desk.verifier,
+        trust=desk.trust,
         toolbox=Toolbox(
             tools=registry.load(("tests.apps.desk",)).tools,
             connectors=connectors,  # pyright: ignore[reportArgumentType] they write alone

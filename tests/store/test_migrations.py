@@ -1,5 +1,6 @@
 """A migrated database is the one that the tables describe, on both databases."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -163,7 +164,9 @@ async def _tables(url: str) -> list[str]:
 
 def _lines(sql: str | None) -> list[str]:
     """The parts of a statement, whatever their order: a table's constraints have none."""
-    return sorted(line.strip(" ,") for line in (sql or "").splitlines())
+    # A column that was added later stands behind the last one, in its line.
+    parts = re.split(r",\s*(?![^()]*\))|\n", sql or "")
+    return sorted(part.strip(" ,\t") for part in parts if part.strip(" ,\t"))
 
 
 async def _rows(url: str, query: str) -> list[tuple[str, ...]]:

@@ -67,6 +67,8 @@ async def still(tables_url: str) -> AsyncIterator[Desk]:
         frozen = Frozen()
         url, timeout = desk.store.url, timedelta(seconds=20)
         store = warm(Store(url, clock=frozen, transaction_timeout=timeout))
+        # One account, whose statements are counted.
+        desk.accounts = {}
         desk.store, desk.clock = store, frozen  # pyright: ignore[reportAttributeAccessIssue] a clock too
         yield desk
         await store.close()

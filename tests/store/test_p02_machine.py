@@ -104,7 +104,7 @@ class Ledger(RuleBasedStateMachine):
         made, clock = template.desk, Hands()
         url, timeout = self._own.__enter__(), timedelta(seconds=9)
         store = warm(Store(url, clock=clock, transaction_timeout=timeout))
-        self.desk = Desk(store, clock, made.signer, made.verifier, made.release)
+        self.desk = Desk(store, clock, made.signer, made.trust, made.release)
         self.provider = Provider()
         self.runs: list[str] = []
         self.most = 1

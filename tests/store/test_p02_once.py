@@ -15,6 +15,7 @@ from orchestrator.store.runs import NewRun
 from orchestrator.store.sending import Resolution
 from orchestrator.store.siblings import WaitsForOthers
 from orchestrator.store.tables import EffectRow, IncidentRow, OutboxRow, RunRow
+from orchestrator.store.trust import Trust
 from tests.databases import both
 from tests.store.desk import (
     FACTS,
@@ -588,7 +589,9 @@ async def test_p02_the_same_external_id_elsewhere_is_another_run(desk: Desk) -> 
     assert await desk.again(external_id="1") == others[2]
 
 
-async def test_p02_a_verifier_of_another_key_grants_nothing(desk: Desk) -> None:
+async def test_p02_with_another_key_nothing_is_granted_and_nothing_lost(
+    desk: Desk,
+) -> None:
     from orchestrator.binding import new_key  # noqa: PLC0415 one use
 
     run = await desk.approved()
@@ -601,10 +604,11 @@ async def test_p02_a_verifier_of_another_key_grants_nothing(desk: Desk) -> None:
     )
 
     answer = await leasing.lease(
-        desk.store, Verifier(new_key()), ref(run), facts, holder="h1"
+        desk.store, Trust(Verifier(new_key())), ref(run), facts, holder="h1"
     )
 
-    assert answer.kind == "refused"
+    assert answer.kind == "not_before"
+    assert (await desk.approval(run)).status == "approved"
 
 
 def ref(run: str) -> CallRef:

@@ -54,7 +54,7 @@ async def test_p04_what_may_have_moved_counts_in_every_state(
 
 async def test_p04_what_moved_counts_across_workflows_and_tenants(tiers: Desk) -> None:
     twin = tiers.release.model_copy(update={"workflow": "twin"})
-    await releases.register(tiers.store, twin, code_version="1")
+    await releases.publish(tiers.store, twin, code_version="1", signer=tiers.signer)
     await tiers.do(await drafted(tiers, 15_00))
     there = await drafted(tiers, 6_00, order="o2", workflow="twin")
     elsewhere = await drafted(tiers, 6_00, order="o2", tenant="t2")

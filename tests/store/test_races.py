@@ -171,7 +171,7 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
         await session.flush()
         amy = person("amy")
         deciding.sign(
-            session, desk.signer, amy, row, answer, effective=row.binding, at=now
+            session, desk.signer, amy, run, row, answer, effective=row.binding, at=now
         )
         await deciding.conclude(session, row, run, answer, [amy.id], now=now)
     return row

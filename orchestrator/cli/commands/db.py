@@ -5,8 +5,12 @@ import asyncio
 import typer
 
 from orchestrator import settings
+from orchestrator.binding import Signer
 from orchestrator.cli import output
+from orchestrator.cli.database import voucher
+from orchestrator.settings import Settings
 from orchestrator.store import migrate, revision
+from orchestrator.store.migrate import Keys
 
 app = typer.Typer()
 
@@ -18,14 +22,27 @@ def about() -> None:
 
 @app.command()
 def upgrade() -> None:
-    """Migrate the database of KEYTURN_DATABASE_URL to the newest schema."""
-    url = settings.read().database_url
-    needed = asyncio.run(_upgrade(url))
-    output.line("The schema was brought up to date." if needed else "Nothing to do.")
+    """Migrate the database of KEYTURN_DATABASE_URL, and give its roles their grants.
+
+    Rows of a version that did not vouch for them are vouched for and signed once: that
+    takes KEYTURN_SECRET_KEY and the private KEYTURN_DECISION_KEY.
+    """
+    found = settings.read()
+    is_new, granted = asyncio.run(_upgrade(found))
+    output.line(
+        "The schema was brought up to date." if is_new else "The schema is current."
+    )
+    if granted:
+        output.line(f"Grants were given to {', '.join(granted)}.")
 
 
-async def _upgrade(url: str) -> bool:
-    if await revision.check(url) is None:
-        return False
-    await migrate.upgrade(url)
-    return True
+async def _upgrade(found: Settings) -> tuple[bool, list[str]]:
+    is_new = await revision.check(found.database_url) is not None
+    return is_new, await migrate.upgrade(found.database_url, _keys(found))
+
+
+def _keys(found: Settings) -> Keys | None:
+    own, decision = voucher(found), found.decision_key
+    if own is None or decision is None:
+        return None
+    return Keys(own, Signer(decision.get_secret_value()))

@@ -4,9 +4,14 @@ from typing import Annotated
 
 import typer
 
+from orchestrator import settings
+from orchestrator.binding import Signer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson, Most
+from orchestrator.cli.database import with_store
+from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.store.engine import Store
 
 app = typer.Typer()
 
@@ -16,6 +21,36 @@ COLUMNS = ("workflow", "hash", "code_version", "created_at", "live_since")
 @app.callback()
 def about() -> None:
     """See the releases that shape behaviour."""
+
+
+@app.command()
+def publish() -> None:
+    """Put the releases of this code's contracts live, signed; part of each deployment.
+
+    Works on the database itself, with the private KEYTURN_DECISION_KEY: workers put
+    nothing live. New runs take them from then on; runs that have begun keep theirs.
+    """
+    # They load applications, which no other command of these does.
+    from orchestrator import registry  # noqa: PLC0415 see above
+    from orchestrator.cli import publishing  # noqa: PLC0415 see above
+
+    found = settings.read()
+    if found.decision_key is None:
+        raise WrongUsage(
+            "KEYTURN_DECISION_KEY is not set; a release goes live under the web server's "
+            "private one."
+        )
+    signer = Signer(found.decision_key.get_secret_value())
+    apps = registry.load(found.app_names, models=found.models)
+    if not apps.contracts:
+        raise WrongUsage("KEYTURN_APPS names no application with a contract.")
+
+    async def work(store: Store) -> dict[str, str]:
+        return await publishing.publish(store, apps, signer, by="deployment")
+
+    hashes = with_store(work)
+    for name, hashed in sorted(hashes.items()):
+        output.line(f"{name} is live as {hashed}.")
 
 
 @app.command("list")

@@ -30,6 +30,8 @@ class Program:
     environment: Mapping[str, str]
     log: Path
     patience_s: float = 5.0
+    # It does one thing, and is not started again once that is done.
+    once: bool = False
 
     def as_line(self) -> str:
         """Return it as one line of JSON, for the process that will start it."""
@@ -45,6 +47,7 @@ class Program:
             environment=said["environment"],
             log=Path(said["log"]),
             patience_s=said["patience_s"],
+            once=said["once"],
         )
 
 
@@ -132,7 +135,7 @@ class Child:
         while not self._stopping.is_set():
             began = time.monotonic()
             status = await self._run()
-            if self._stopping.is_set():
+            if self._stopping.is_set() or (self.program.once and status == 0):
                 return
             if time.monotonic() - began > SHORT_LIFE_S:
                 pause = FIRST_PAUSE_S

@@ -64,6 +64,10 @@ class Environment:
             WEBHOOK_PRIVATE="true",
         )
 
+    def release(self) -> dict[str, str]:
+        """Return that of what puts the applications' releases live, signed."""
+        return self._keyturn(DECISION_KEY=self.secrets.decision_key)
+
     def worker(self) -> dict[str, str]:
         """Return the thinking worker's: it alone reaches the models and reads the books."""
         books = self._keyturn(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from orchestrator.binding import Signer
 from orchestrator.cli.dev import (
     announcement,
     environment,
@@ -22,6 +23,8 @@ from orchestrator.cli.dev.ports import Ports
 from orchestrator.settings import Settings
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
+from orchestrator.store.migrate import Keys
+from orchestrator.store.vouching import Voucher
 
 START_S = 120.0
 
@@ -38,10 +41,12 @@ class Opening:
     async def run(self, *, as_json: bool) -> None:
         """Have our own processes started; return when all is ready and said so."""
         url = environment.database_url(self.data)
-        await migrate.upgrade(url)
+        secrets = self.environment.secrets
+        keys = Keys(Voucher(secrets.secret_key), Signer(secrets.decision_key))
+        await migrate.upgrade(url, keys)
         self.begin(programs.keyturn(self.data, self.environment))
         # While they load what they need.
-        everyone = await self._people(url)
+        everyone = await self._people(url, keys)
         # One for all: each new one loads the authorities' certificates, which as often as
         # a process that starts is asked took a third of a core from it.
         async with httpx2.AsyncClient() as client:
@@ -51,8 +56,8 @@ class Opening:
                 await feed.feed(client, self.ports.url("web"), help_desk.token)
         self._announce(everyone, as_json=as_json)
 
-    async def _people(self, url: str) -> list[SignIn]:
-        store = Store(url)
+    async def _people(self, url: str, keys: Keys) -> list[SignIn]:
+        store = Store(url, voucher=keys.voucher)
         try:
             return await people.ensure(self.data, store)
         finally:
@@ -68,6 +73,11 @@ class Opening:
                 within_s=START_S,
             ),
             readiness.wait("A worker", readiness.polled(own), within_s=START_S),
+            readiness.wait(
+                "A release of the applications",
+                readiness.released(environment.database_url(self.data)),
+                within_s=START_S,
+            ),
         )
 
     def _announce(self, everyone: list[SignIn], *, as_json: bool) -> None:

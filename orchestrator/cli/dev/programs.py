@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.cli.dev.child import Program
@@ -80,7 +81,11 @@ def around(data: Data, ports: Ports, environment: Environment) -> Program:
 def keyturn(data: Data, environment: Environment) -> list[Program]:
     """Return our own processes, the first to stop first."""
     command = (*_python(), "orchestrator.cli")
+    release = _program(
+        data, "release", (*command, "release", "publish"), environment.release()
+    )
     return [
+        replace(release, once=True),
         _program(data, "web", (*command, "serve"), environment.web()),
         _program(
             data, "worker", (*command, "worker"), environment.worker(), patience_s=10.0

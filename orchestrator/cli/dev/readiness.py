@@ -11,6 +11,8 @@ from orchestrator.cli import pollers
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Away
 from orchestrator.settings import Settings
+from orchestrator.store import releases
+from orchestrator.store.engine import Store
 
 LOOK_S = 0.1
 REQUEST_S = 2.0
@@ -40,6 +42,20 @@ def answers(url: str, client: httpx2.AsyncClient) -> Probe:
             return (await client.get(url, timeout=REQUEST_S)).status_code == 200
         except httpx2.HTTPError:
             return False
+
+    return probe
+
+
+def released(url: str) -> Probe:
+    """Return a probe that wants some workflow's release live."""
+
+    async def probe() -> bool:
+        store = Store(url)
+        try:
+            async with store.read() as session:
+                return bool(await releases.all_live(session))
+        finally:
+            await store.close()
 
     return probe
 

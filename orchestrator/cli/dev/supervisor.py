@@ -22,7 +22,7 @@ from orchestrator.errors import KeyturnError
 
 STARTER = "orchestrator.cli.dev.starter"
 # Our own processes, the first to stop first; then what plays the world around them.
-OWN = ("web", "worker", "effects")
+OWN = ("release", "web", "worker", "effects")
 # A line holds the whole environment of a child.
 LONGEST_LINE = 16_000_000
 

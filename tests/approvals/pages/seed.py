@@ -8,6 +8,7 @@ from sqlmodel import col, update
 
 from approvals.auth import accounts
 from orchestrator import Money, canonical, registry
+from orchestrator.binding import Signer, new_key
 from orchestrator.release import of
 from orchestrator.store import asking, folded, people, releases, runs, steps, turns
 from orchestrator.store.engine import Store
@@ -54,7 +55,9 @@ async def plant(store: Store) -> Seed:
     seed = Seed()
     found = registry.load(["workflows.support"])
     release = of(found.contracts["support-ticket"], dict(found.tools), found.aliases)
-    await releases.register(store, release, code_version="test")
+    await releases.publish(
+        store, release, code_version="test", signer=Signer(new_key())
+    )
     for role in (*ROLES, "other"):
         seed.people[role] = await accounts.add(
             store,

@@ -258,7 +258,9 @@ async def _can_be_taken_back(desk: Desk) -> Fields:
         for one in live.tools
     )
     fresh = live.model_copy(update={"tools": tools})
-    await releases.register(desk.store, fresh, code_version="2")
+    await releases.publish(
+        desk.store, fresh, code_version="2", signer=Signer(new_key())
+    )
     return {}
 
 
