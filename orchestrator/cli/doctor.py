@@ -22,7 +22,7 @@ from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
 from orchestrator.errors import ContractError, StoreUnavailable
 from orchestrator.model import Alias
 from orchestrator.settings import Settings
-from orchestrator.store import revision
+from orchestrator.store import revision, roles
 from orchestrator.store.engine import Store
 
 TEMPORAL_S = 5.0
@@ -97,9 +97,41 @@ async def _database(question: Question) -> list[Result]:
         return [
             Result("database", "good", f"{shown}, its schema is current"),
             await _clock(url),
+            *await _account(question.settings),
         ]
     except StoreUnavailable as error:
         return [Result("database", "away", str(error))]
+
+
+async def _account(settings: Settings) -> list[Result]:
+    """Return whether the database's account may do what is another process's alone."""
+    store, role = Store(settings.database_url), _role(settings)
+    if store.is_sqlite:
+        await store.close()
+        return []
+    try:
+        async with store.read() as session:
+            found = await roles.why_too_wide(session, role)
+    finally:
+        await store.close()
+    if found is None:
+        return [Result("account", "good", f"the database's has what {role} may")]
+    return [
+        Result(
+            "account",
+            "bad",
+            f"{found}, which this process must not: whoever breaks into it could take "
+            f"authority. Give it an account of the role {role} "
+            "(docs/how-to/run-in-production.md), and run `keyturn db upgrade`.",
+        )
+    ]
+
+
+def _role(settings: Settings) -> str:
+    """Return which process has settings like these: secrets are given to one alone."""
+    if settings.secret_key is not None:
+        return roles.WEB
+    return roles.EFFECTS if settings.decision_key is not None else roles.WORKER
 
 
 async def _clock(url: str) -> Result:
@@ -273,6 +305,7 @@ CHECKS: dict[str, Check] = {
     "providers": _applications,
     "database": _database,
     "clock": _database,
+    "account": _database,
     "temporal": _temporal,
     "worker": _temporal,
     "effect worker": _temporal,

@@ -14,7 +14,8 @@ def upgrade() -> None:
         sa.Column("assigns", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
     op.execute(
-        "UPDATE approvals SET assigns = true WHERE verdict ->> 'assign' IN ('true', '1')"
+        "UPDATE approvals SET assigns = true "
+        "WHERE CAST(verdict ->> 'assign' AS TEXT) IN ('true', '1')"
     )
     op.create_index(
         "approvals_to_assign",
