@@ -20,6 +20,7 @@ from approvals.inbox import routes as inbox
 from approvals.middleware import BodyLimit, Measured, SecurityHeaders
 from approvals.openapi import Application
 from approvals.ops import routes as ops
+from approvals.quotas import Counted
 from approvals.routing import PREFIX, attach
 from orchestrator.binding import Signer
 from orchestrator.settings import Settings
@@ -60,6 +61,7 @@ def build() -> FastAPI:
         redirect_slashes=False,
         dependencies=[Depends(gate)],
     )
+    app.add_middleware(Counted)
     app.add_middleware(ViewersLocale)
     app.add_middleware(Rotation)
     app.add_middleware(error_handlers.CatchBugs)

@@ -13,6 +13,7 @@ from starlette.types import Scope
 from approvals.auth.oidc import OpenIdProvider
 from approvals.delivery import Deliverer
 from approvals.metrics import Latency
+from approvals.quotas import Quotas
 from approvals.watcher import Watcher
 from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
@@ -41,6 +42,7 @@ class Parts:
     signer: Signer
     oidc: OpenIdProvider | None = None
     latency: Latency = field(default_factory=Latency, repr=False)
+    quotas: Quotas = field(default_factory=Quotas, repr=False)
     watcher: Watcher = field(default_factory=Watcher, repr=False)
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False

@@ -17,3 +17,16 @@ class Forged(KeyturnError):
 
 class WrongPassword(KeyturnError):
     """The address and the password do not belong together."""
+
+
+class TooManyAtOnce(KeyturnError):
+    """One person, or all together, have as much under way here as they may."""
+
+    def __init__(
+        self, words: str, *, under_way: int, most: int, retry_after_s: int
+    ) -> None:
+        """Say it in words, with how much is under way, the bound, and when to return."""
+        self.under_way = under_way
+        self.most = most
+        self.retry_after_s = retry_after_s
+        super().__init__(words)

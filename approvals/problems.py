@@ -13,6 +13,7 @@ from approvals.errors import (
     Forged,
     MayNot,
     NotSignedIn,
+    TooManyAtOnce,
     WrongPassword,
 )
 from approvals.notify.errors import BadAddress
@@ -141,6 +142,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     BadAddress: 422,
     KeyReused: 422,
     TooManyAttempts: 429,
+    TooManyAtOnce: 429,
     StoreUnavailable: 503,
 }
 
@@ -223,6 +225,8 @@ def _members(  # noqa: PLR0911 one for each condition
             return {"run": error.run, "state": error.status}
         case ProposalClosed():
             return {"proposal": error.proposal, "state": error.state}
+        case TooManyAtOnce():
+            return {"under_way": error.under_way, "most": error.most}
         case NotFound():
             known: list[JsonValue] = list(error.known)
             return {"kind": error.kind, "known": known}
@@ -250,7 +254,7 @@ def _words(error: KeyturnError) -> str:
 
 
 def _headers(error: KeyturnError, status: int) -> dict[str, str]:
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyAtOnce):
         return {"Retry-After": str(error.retry_after_s)}
     if status == 503 or isinstance(error, KeyInUse):
         return {"Retry-After": str(RETRY_AFTER_S)}

@@ -29,7 +29,7 @@ def problems(*statuses: int) -> Replies:
     }
 
 
-EVERYWHERE = problems(401, 403, 422, 503)
+EVERYWHERE = problems(401, 403, 422, 429, 503)
 ONE = problems(404)
 BODY = problems(400, 408, 413)
 STATE = problems(409)

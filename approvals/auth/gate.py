@@ -3,21 +3,36 @@
 from fastapi import Request
 
 from approvals.auth import permissions
-from approvals.auth.visitor import visitor
+from approvals.auth.permissions import Needed
+from approvals.auth.visitor import SAFE, visitor
 from approvals.dependencies import PartsDep
+from approvals.quotas import Kind
+from orchestrator.store.engine import ahead
 
 
 async def gate(request: Request, parts: PartsDep) -> None:
     """Let a request through to its route, or raise `NotSignedIn` or `MayNot`.
 
     It runs before anything else of the route, so that neither a field's fault nor what
-    exists is told to those who may not ask.
+    exists is told to those who may not ask. Who has too much under way waits here, or
+    gets `TooManyAtOnce`.
     """
     route = f"{request.method} {request.scope['route'].path}"
     request.state.unasked = route in permissions.UNASKED
     needed = permissions.needed(route)
     if needed == "public":
         return
+    # From here on, who asks is looked up ahead of all else, too.
+    ahead.set(needed in permissions.AHEAD)
     found = await visitor(request, parts)
     if needed != "signed in":
         permissions.check(found.person, needed)
+    await parts.quotas.admit(request, _kind(route, needed), found.person.id)
+
+
+def _kind(route: str, needed: Needed) -> Kind:
+    if route in permissions.STREAMS:
+        return "stream"
+    if needed in permissions.AHEAD:
+        return "control"
+    return "read" if route.partition(" ")[0] in SAFE else "write"

@@ -301,6 +301,22 @@ UNASKED: frozenset[str] = frozenset(
     }
 )
 
+# What stays open and sends what happens, counted by themselves.
+STREAMS: frozenset[str] = frozenset(
+    {
+        "GET /inbox/live",
+        "GET /inbox/{approval}/live",
+        "GET /handoffs/live",
+        "GET /runs/{run}/live",
+        "GET /api/v1/runs/{id}/events",
+    }
+)
+
+# What stops something, or lets it go on: it goes ahead of all else.
+AHEAD: frozenset[Needed] = frozenset(
+    {"switches.set", "runs.hold", "runs.hold_many", "proposals.answer"}
+)
+
 # A service starts runs, passes on what customers and providers say, and reads; it decides
 # nothing.
 SERVICE: frozenset[Action] = frozenset(

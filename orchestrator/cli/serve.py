@@ -30,6 +30,8 @@ log = structlog.get_logger()
 # Open event streams have no end of their own.
 GRACE_S = 3
 BACKLOG = 2048
+# So many of its connections are for switches and pauses alone.
+RESERVE = 10
 
 
 class SchemaNotCurrent(Ended):
@@ -52,7 +54,8 @@ async def serve(settings: Settings) -> None:
     await _refuse_old_schema(settings.database_url)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listen(settings.host, settings.port))
-        store = Store(settings.database_url, voucher=database.voucher(settings))
+        voucher = database.voucher(settings)
+        store = Store(settings.database_url, reserve=RESERVE, voucher=voucher)
         stack.push_async_callback(store.close)
         deliverer = Deliverer(
             store,

@@ -57,6 +57,9 @@ class Beside(Protocol):
 
 
 beside: ContextVar[Beside | None] = ContextVar("beside", default=None)
+# Whether what this task asks of the database goes ahead of all else: switches, pauses,
+# and their lifting. It matters where a store has a `reserve`.
+ahead: ContextVar[bool] = ContextVar("ahead", default=False)
 
 
 def apart() -> Context:
@@ -77,6 +80,7 @@ class Store:
         transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
         at_once: int | None = None,
         voucher: Voucher | None = None,
+        reserve: int = 0,
     ) -> None:
         """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg).
 
@@ -85,6 +89,8 @@ class Store:
 
         At most `at_once` transactions are under way on PostgreSQL, fewer where they take
         long, and others wait before they begin; None: as many as there are connections.
+        Of these, `reserve` are for what goes `ahead` alone: all else may be held up, and
+        it is not.
         """
         self.url = url
         self._shown_url = make_url(url).render_as_string(hide_password=True)
@@ -96,9 +102,18 @@ class Store:
         self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
         self._is_closed = False
+        self._turn_within_s = TURN_WITHIN_S
+        self._turns: TurnsAtOnce | None = None
+        self._ahead: TurnsAtOnce | None = None
         # SQLite has one writer anyway.
-        is_bounded = at_once is not None and not self.is_sqlite
-        self._turns = TurnsAtOnce(at_once) if at_once and is_bounded else None
+        if at_once and not self.is_sqlite:
+            self._turns = TurnsAtOnce(at_once)
+        elif reserve and not self.is_sqlite:
+            rest = postgres.KEPT_OPEN + postgres.AT_PEAKS - reserve
+            self._turns = TurnsAtOnce(rest, least=rest)
+            self._ahead = TurnsAtOnce(reserve, least=reserve)
+            # People wait for these; they are told soon.
+            self._turn_within_s = WAITS * transaction_timeout.total_seconds()
 
     def _faults(self) -> "_named_faults":
         return _named_faults(self._shown_url, is_file=self.is_sqlite)
@@ -115,7 +130,7 @@ class Store:
         Raises `StoreUnavailable` where the database is away or cannot write.
         """
         with self._faults():
-            async with self._turn(TURN_WITHIN_S), self._session() as session:
+            async with self._turn(self._turn_within_s), self._session() as session:
                 yield session
 
     @asynccontextmanager
@@ -129,7 +144,8 @@ class Store:
         a process has a bound on what goes on at once and no turn comes in that time;
         `first` is for what ends something that has begun, before all that would begin.
         """
-        turn = self._turn(TURN_WITHIN_S if wait_s is None else wait_s, first=first)
+        within_s = self._turn_within_s if wait_s is None else wait_s
+        turn = self._turn(within_s, first=first)
         with self._faults():
             async with turn, self._session() as session:
                 if self.is_sqlite:
@@ -149,12 +165,13 @@ class Store:
     async def _turn(
         self, within_s: float, *, first: bool = False
     ) -> AsyncGenerator[None]:
-        if self._turns is None:
+        turns = self._ahead if self._ahead is not None and ahead.get() else self._turns
+        if turns is None:
             yield
             return
         async with AsyncExitStack() as held:
             try:
-                turn = self._turns.turn(first=first, within_s=within_s)
+                turn = turns.turn(first=first, within_s=within_s)
                 await held.enter_async_context(turn)
             except TimeoutError:
                 raise StoreUnavailable(

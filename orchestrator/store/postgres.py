@@ -15,6 +15,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 # One that lay unused for longer is asked: what lies between may have forgotten it.
 UNUSED_S = 30.0
 GIVEN_BACK = "given back"
+# Of a process: so many connections stay open, and so many more are opened when needed.
+KEPT_OPEN, AT_PEAKS = 10, 20
 # All of our queries are of few rows: to start a process beside takes longer than they do.
 SETTINGS = "-c timezone=UTC -c max_parallel_workers_per_gather=0"
 
@@ -28,8 +30,8 @@ def engine(url: str, *, transaction_timeout: timedelta, wait_s: float) -> AsyncE
     timeout_ms = transaction_timeout // timedelta(milliseconds=1)
     made = create_async_engine(
         url,
-        pool_size=10,
-        max_overflow=20,
+        pool_size=KEPT_OPEN,
+        max_overflow=AT_PEAKS,
         pool_timeout=wait_s,
         connect_args={
             "connect_timeout": 3,

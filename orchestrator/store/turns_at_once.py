@@ -25,9 +25,10 @@ class TurnsAtOnce:
     decrease): each slow transaction lowers it, quick ones raise it again.
     """
 
-    def __init__(self, most: int) -> None:
-        """Begin with the highest bound."""
+    def __init__(self, most: int, *, least: int = LEAST) -> None:
+        """Begin with the highest bound; slow ones lower it to `least` and no further."""
         self._most = most
+        self._least = min(least, most)
         self._bound = float(most)
         self._lowered_at = float("-inf")
         self._taken = 0
@@ -94,4 +95,4 @@ class TurnsAtOnce:
         elif began > self._lowered_at:
             # Those that stood beside it tell no more than it does.
             self._lowered_at = now
-            self._bound = max(min(LEAST, self._most), self._bound * LESS)
+            self._bound = max(self._least, self._bound * LESS)
