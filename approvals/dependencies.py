@@ -14,6 +14,8 @@ from approvals.auth.oidc import OpenIdProvider
 from approvals.delivery import Deliverer
 from approvals.metrics import Latency
 from approvals.quotas import Quotas
+from approvals.shared_work import SharedWork
+from approvals.verification import Verification
 from approvals.watcher import Watcher
 from orchestrator.binding import Signer
 from orchestrator.errors import StoreUnavailable
@@ -24,6 +26,8 @@ from orchestrator.store.many import NewBulk
 from orchestrator.store.tables import BulkRow
 
 log = structlog.get_logger()
+# Who scrapes more often gets the same figures again.
+FIGURES_FOR_S = 5.0
 # Few runs are all reached within the answer to who asked for it.
 AT_ONCE_S = 0.5
 
@@ -42,6 +46,10 @@ class Parts:
     signer: Signer
     oidc: OpenIdProvider | None = None
     latency: Latency = field(default_factory=Latency, repr=False)
+    figures: SharedWork[bytes] = field(
+        default_factory=lambda: SharedWork(keep_s=FIGURES_FOR_S), repr=False
+    )
+    verification: Verification = field(default_factory=Verification, repr=False)
     quotas: Quotas = field(default_factory=Quotas, repr=False)
     watcher: Watcher = field(default_factory=Watcher, repr=False)
     _tasks: set[asyncio.Task[None]] = field(
@@ -72,6 +80,8 @@ class Parts:
     async def finish(self) -> None:
         """End what still goes on beside the answers; what it leaves is swept."""
         await self.watcher.finish()
+        await self.figures.finish()
+        await self.verification.finish()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -52,9 +52,12 @@ async def readyz(parts: PartsDep) -> JSONResponse:
 
 @router.get("/metrics")
 async def show_metrics(parts: PartsDep) -> Response:
-    """Return the figures in Prometheus' text format."""
-    found = await figures.read(parts.store)
-    body = metrics.exposition(parts.latency, found)
+    """Return the figures in Prometheus' text format, a few seconds old at most."""
+
+    async def counted() -> bytes:
+        return metrics.exposition(parts.latency, await figures.read(parts.store))
+
+    body = await parts.figures.result(counted)
     return Response(body, media_type=PROMETHEUS)
 
 

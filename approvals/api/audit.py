@@ -11,7 +11,7 @@ from approvals.api.paging import Page, Paged, page
 from approvals.api.record_body import AuditEntry
 from approvals.api.text import Id, Line
 from approvals.auth.visitor import require
-from approvals.dependencies import StoreDep
+from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.store import audit
 from orchestrator.store.approvals import Person
 from orchestrator.store.audit import Filter
@@ -78,9 +78,12 @@ async def list_audit(
 
 @router.get("/audit:verify")
 async def verify_audit(
-    person: Verifier, store: StoreDep, wanted: Annotated[VerifyQuery, Query()]
+    person: Verifier, parts: PartsDep, wanted: Annotated[VerifyQuery, Query()]
 ) -> Finding:
-    """Walk the whole chain and say whether any row was changed, added or removed."""
+    """Walk the whole chain and say whether any row was changed, added or removed.
+
+    Whoever asks while a walk is under way gets what that one finds.
+    """
     del person
-    found = await audit.verify(store, checkpoint=wanted.checkpoint)
+    found = await parts.verification.result(parts.store, checkpoint=wanted.checkpoint)
     return Finding(intact=found.broken_at is None, **found.model_dump())

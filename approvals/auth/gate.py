@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from approvals.auth import permissions
+from approvals.auth import metrics_token, permissions
 from approvals.auth.permissions import Needed
 from approvals.auth.visitor import SAFE, visitor
 from approvals.dependencies import PartsDep
@@ -21,6 +21,9 @@ async def gate(request: Request, parts: PartsDep) -> None:
     request.state.unasked = route in permissions.UNASKED
     needed = permissions.needed(route)
     if needed == "public":
+        return
+    if needed == "metrics token":
+        metrics_token.check(request, parts)
         return
     # From here on, who asks is looked up ahead of all else, too.
     ahead.set(needed in permissions.AHEAD)

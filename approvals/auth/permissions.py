@@ -37,8 +37,8 @@ Action = Literal[
     "proposals.answer",
     "account.own",
 ]
-# `signed in`: whoever it is, by whatever token.
-Needed = Action | Literal["public", "signed in"]
+# `signed in`: whoever it is, by whatever token. `metrics token`: no person at all.
+Needed = Action | Literal["public", "signed in", "metrics token"]
 
 _EVERYONE: frozenset[str] = frozenset(get_args(Role))
 
@@ -83,7 +83,7 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
 ROUTES: Mapping[str, Needed] = {
     "GET /healthz": "public",
     "GET /readyz": "public",
-    "GET /metrics": "public",
+    "GET /metrics": "metrics token",
     "GET /static/{path}": "public",
     "GET /api/v1/openapi.json": "public",
     "GET /": "public",

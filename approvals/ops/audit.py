@@ -65,7 +65,7 @@ async def verify(
     hx_request: Annotated[str, Header()] = "",
 ) -> Response:
     """Walk the whole chain and say what was found, for a swap or on the page."""
-    found = await audit.verify(page.parts.store)
+    found = await page.parts.verification.result(page.parts.store)
     if hx_request == "true":
         return await page.part("ops/verified.html", found=found)
     result = await results.keep(

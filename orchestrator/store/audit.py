@@ -1,6 +1,8 @@
 """The audit log: rows commit unchained, a sealer chains them by hash."""
 
+import asyncio
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -82,32 +84,49 @@ async def seal(store: Store) -> int:
         return len(rows)
 
 
+@dataclass
+class _Walk:
+    """How far a walk of the chain has come, and what it has seen there."""
+
+    checkpoint: str | None
+    position: int = 0
+    head: str = GENESIS
+    has_seen: bool = False
+    why: str | None = None
+
+    def __post_init__(self) -> None:
+        self.has_seen = self.checkpoint in (None, GENESIS)
+
+    def over(self, rows: list[AuditRow]) -> None:
+        """Go over the next rows, up to the first break."""
+        for row in rows:
+            self.position += 1
+            self.why = _break(row, position=self.position, previous=self.head)
+            if self.why:
+                return
+            self.head = row.hash or ""
+            self.has_seen = self.has_seen or self.head == self.checkpoint
+
+
 async def verify(store: Store, *, checkpoint: str | None = None) -> Finding:
-    """Walk the whole chain; `checkpoint` is a head hash published earlier."""
-    position, previous, seen = 0, GENESIS, checkpoint in (None, GENESIS)
+    """Walk the whole chain; `checkpoint` is a head hash published earlier.
+
+    However long the log is, no transaction and no other task waits for it: each page is
+    read by itself and hashed in a thread.
+    """
+    walk = _Walk(checkpoint)
     async with store.read() as session:
         unsealed = await _count_unsealed(session)
-        while rows := await _page(session, position):
-            for row in rows:
-                position += 1
-                why = _break(row, position=position, previous=previous)
-                if why:
-                    return Finding(
-                        sealed=position,
-                        unsealed=unsealed,
-                        head=previous,
-                        broken_at=position,
-                        why=why,
-                    )
-                previous = row.hash or ""
-                seen = seen or previous == checkpoint
-    lost = None if seen else "the published checkpoint is not in the log"
+    while walk.why is None and (rows := await _next_page(store, walk.position)):
+        await asyncio.to_thread(walk.over, rows)
+    if walk.why is None and not walk.has_seen:
+        walk.why = "the published checkpoint is not in the log"
     return Finding(
-        sealed=position,
+        sealed=walk.position,
         unsealed=unsealed,
-        head=previous,
-        broken_at=None if seen else position,
-        why=lost,
+        head=walk.head,
+        broken_at=walk.position if walk.why else None,
+        why=walk.why,
     )
 
 
@@ -180,19 +199,22 @@ async def _unsealed(session: AsyncSession, *, most: int = BATCH) -> list[AuditRo
 
 async def _count_unsealed(session: AsyncSession) -> int:
     query = (
-        select(func.count()).select_from(AuditRow).where(col(AuditRow.hash).is_(None))
+        select(func.count())
+        .select_from(AuditRow)
+        .where(col(AuditRow.position).is_(None))
     )
     return (await session.execute(query)).scalar_one()
 
 
-async def _page(session: AsyncSession, after: int) -> list[AuditRow]:
+async def _next_page(store: Store, after: int) -> list[AuditRow]:
     query = (
         select(AuditRow)
         .where(col(AuditRow.position) > after)
         .order_by(col(AuditRow.position))
         .limit(BATCH)
     )
-    return list((await session.execute(query)).scalars())
+    async with store.read() as session:
+        return list((await session.execute(query)).scalars())
 
 
 def _break(row: AuditRow, *, position: int, previous: str) -> str | None:

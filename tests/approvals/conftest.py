@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from approvals.app import create_app
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
+from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.databases import patient
@@ -26,7 +28,8 @@ async def store(tables_url: str) -> AsyncIterator[Store]:
 @pytest.fixture
 def app(store: Store) -> FastAPI:
     """The web application; nothing is delivered, the outbox keeps it."""
-    return create_app(Settings(), store, None, Signer(new_key()))
+    settings = Settings(metrics_token=SecretStr(scraper.TOKEN))
+    return create_app(settings, store, None, Signer(new_key()))
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ class Environment:
             MAILBOX_URL=self.ports.url("mailbox"),
             NOTICE_SMTP_URL=f"smtp://{self.ports.address('smtp')}",
             WEBHOOK_PRIVATE="true",
+            # Without one, /metrics is closed here, too.
+            METRICS_TOKEN=self.outer.get(f"{PREFIX}METRICS_TOKEN", ""),
         )
 
     def release(self) -> dict[str, str]:

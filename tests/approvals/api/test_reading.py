@@ -7,6 +7,7 @@ from sqlmodel import select
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow, CallRow
+from tests.approvals import scraper
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
 
@@ -201,7 +202,7 @@ async def test_figures_are_for_prometheus(
     await desk.approval(await desk.run())
     await http.get(f"{API}/me", headers=await people.token("ann"))
 
-    answer = await http.get("/metrics")
+    answer = await http.get("/metrics", headers=scraper.HEADERS)
 
     assert answer.headers["content-type"].startswith("text/plain")
     for line in (

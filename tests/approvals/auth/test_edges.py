@@ -15,6 +15,7 @@ from orchestrator.settings import Settings
 from orchestrator.store import sessions, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.tokens import NewToken
+from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People
 from tests.databases import patient
@@ -70,7 +71,7 @@ async def test_words_of_a_stranger_do_not_stay_among_the_figures(
     for number in range(5):
         await http.request(f"WORD{number}", "/inbox")
 
-    figures = (await http.get("/metrics")).text
+    figures = (await http.get("/metrics", headers=scraper.HEADERS)).text
 
     assert "WORD" not in figures
     assert 'method="other"' in figures

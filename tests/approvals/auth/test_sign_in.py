@@ -21,6 +21,7 @@ from orchestrator.store.tables import (
     SignInAttemptRow,
     TokenRow,
 )
+from tests.approvals import scraper
 from tests.approvals.people import PASSWORD, People
 from tests.databases import patient
 
@@ -337,7 +338,7 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
 
     page = await http.get("/broken", headers={"Accept": "text/html"})
     problem = await http.get("/broken")
-    figures = await http.get("/metrics")
+    figures = await http.get("/metrics", headers=scraper.HEADERS)
 
     assert (page.status_code, problem.status_code) == (500, 500)
     assert "4711" not in page.text + problem.text

@@ -1,0 +1,30 @@
+"""Who may read `/metrics`: whoever has the token of this server's settings."""
+
+import secrets
+
+from fastapi import Request
+
+from approvals.dependencies import Parts
+from approvals.errors import NotSignedIn
+
+SETTING = "KEYTURN_METRICS_TOKEN"
+
+
+def check(request: Request, parts: Parts) -> None:
+    """Raise `NotSignedIn` where the token is not sent, or none is set."""
+    own = parts.settings.metrics_token
+    if own is None or not own.get_secret_value():
+        raise NotSignedIn(
+            f"/metrics is closed: {SETTING} is not set. Give the web server one "
+            "(`openssl rand -hex 24`), restart it, and let Prometheus send it as "
+            "`Authorization: Bearer …`."
+        )
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    is_right = secrets.compare_digest(
+        sent.strip().encode(), own.get_secret_value().encode()
+    )
+    if scheme.lower() != "bearer" or not is_right:
+        raise NotSignedIn(
+            f"/metrics opens to `Authorization: Bearer …` with {SETTING} of the web "
+            "server alone; a person's or service's token opens nothing here."
+        )
