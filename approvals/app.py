@@ -22,6 +22,7 @@ from approvals.openapi import Application
 from approvals.ops import routes as ops
 from approvals.quotas import Counted
 from approvals.routing import PREFIX, attach
+from approvals.watcher import Watcher
 from orchestrator.binding import Signer
 from orchestrator.settings import Settings
 from orchestrator.store.engine import Store
@@ -39,6 +40,7 @@ def create_app(
         store=store,
         deliverer=deliverer,
         signer=signer,
+        watcher=Watcher(store),
         oidc=oidc.of(settings),
     )
     return app

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from approvals.auth.oidc import OpenIdProvider
 from approvals.delivery import Deliverer
 from approvals.metrics import Latency
-from approvals.quotas import Quotas
+from approvals.quotas import RequestQuotas
 from approvals.shared_work import SharedWork
 from approvals.verification import Verification
 from approvals.watcher import Watcher
@@ -44,14 +44,14 @@ class Parts:
     store: Store
     deliverer: Deliverer | None
     signer: Signer
+    watcher: Watcher = field(repr=False)
     oidc: OpenIdProvider | None = None
     latency: Latency = field(default_factory=Latency, repr=False)
     figures: SharedWork[bytes] = field(
         default_factory=lambda: SharedWork(keep_s=FIGURES_FOR_S), repr=False
     )
     verification: Verification = field(default_factory=Verification, repr=False)
-    quotas: Quotas = field(default_factory=Quotas, repr=False)
-    watcher: Watcher = field(default_factory=Watcher, repr=False)
+    quotas: RequestQuotas = field(default_factory=RequestQuotas, repr=False)
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False
     )

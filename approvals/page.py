@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from approvals import amounts, effect_words, facts, submission, wording
-from approvals.auth import permissions, standing
+from approvals.auth import permissions
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
 from approvals.dependencies import Parts, PartsDep
@@ -64,10 +64,6 @@ class Page:
             return []
         sent: list[tuple[str, str]] = getattr(self.request.state, "sent", [])
         return [value for field, value in sent if field == name]
-
-    async def is_let_in(self) -> bool:
-        """Tell whether the visitor is still let in as they were; for streams."""
-        return await standing.is_unchanged(self.parts.store, self.visitor)
 
     async def show(
         self,

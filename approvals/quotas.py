@@ -1,4 +1,4 @@
-"""How much one person may have under way in this process at once, and all together.
+"""How much one person may have under way in this process, and all people together.
 
 All of a person's sessions and tokens count together: whoever has a hundred of them holds
 no more than whoever has one. Switches and pauses have bounds of their own, so that what
@@ -6,6 +6,7 @@ somebody reads never keeps them from stopping something.
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -45,9 +46,9 @@ class Streams:
     """Open event streams: so many of each person, and so many in all."""
 
     def __init__(
-        self, *, each: int = STREAMS_EACH, in_all: int = STREAMS_IN_ALL
+        self, *, each: int = STREAMS_EACH, in_all: int | None = STREAMS_IN_ALL
     ) -> None:
-        """Begin with none open."""
+        """Begin with none open; None: no bound for all together."""
         self._each = each
         self._in_all = in_all
         self._open: dict[str, int] = {}
@@ -69,7 +70,7 @@ class Streams:
                 own,
                 self._each,
             )
-        if self.open >= self._in_all:
+        if self._in_all is not None and self.open >= self._in_all:
             raise _no_more_streams(
                 f"This server has {self.open} event streams open, of {self._in_all}. "
                 "Load pages by hand, or ask the API for what changed",
@@ -153,30 +154,47 @@ class _Own:
 
 @dataclass(frozen=True)
 class Quotas:
-    """All that one process counts."""
+    """What one process counts of each person, or of each credential."""
 
     stream: Streams = field(default_factory=Streams)
     control: Requests = field(default_factory=lambda: Requests("control"))
     read: Requests = field(default_factory=lambda: Requests("read"))
     write: Requests = field(default_factory=lambda: Requests("write"))
 
-    async def admit(self, request: Request, kind: Kind, person: str) -> None:
-        """Count this request, once and until it is answered, or raise `TooManyAtOnce`."""
-        held = cast("_Held", request.scope[_HELD])
-        if not held.is_admitted:
-            await held.until_the_end.enter_async_context(self._turn(kind, person))
-            held.is_admitted = True
-
-    def _turn(self, kind: Kind, person: str) -> AbstractAsyncContextManager[None]:
+    def turn(self, kind: Kind, whose: str) -> AbstractAsyncContextManager[None]:
+        """Count one for the block, or raise `TooManyAtOnce`."""
         match kind:
             case "stream":
-                return self.stream.turn(person)
+                return self.stream.turn(whose)
             case "control":
-                return self.control.turn(person)
+                return self.control.turn(whose)
             case "read":
-                return self.read.turn(person)
+                return self.read.turn(whose)
             case "write":
-                return self.write.turn(person)
+                return self.write.turn(whose)
+
+
+@dataclass(frozen=True)
+class RequestQuotas:
+    """Counts each request until it is answered: by what it came with, then by person.
+
+    By the credential alone what is too much is refused before anybody is looked up: to
+    ask the database who it is, hundreds of times, would hold up everybody else.
+    """
+
+    people: Quotas = field(default_factory=Quotas)
+    credentials: Quotas = field(
+        default_factory=lambda: Quotas(stream=Streams(in_all=None))
+    )
+
+    async def of_credential(self, request: Request, kind: Kind, sent: str) -> None:
+        """Count a request before it is known who sends it; once, however often asked."""
+        whose = hashlib.sha256(sent.encode()).hexdigest()
+        await _count(request, "credential", self.credentials.turn(kind, whose))
+
+    async def of_person(self, request: Request, kind: Kind, person: str) -> None:
+        """Count a request of this person; once, however often asked."""
+        await _count(request, "person", self.people.turn(kind, person))
 
 
 @dataclass
@@ -184,7 +202,16 @@ class _Held:
     """What one request has until its answer, a stream's end included, is through."""
 
     until_the_end: AsyncExitStack
-    is_admitted: bool = False
+    counted: set[str] = field(default_factory=set[str])
+
+
+async def _count(
+    request: Request, name: str, turn: AbstractAsyncContextManager[None]
+) -> None:
+    held = cast("_Held", request.scope[_HELD])
+    if name not in held.counted:
+        await held.until_the_end.enter_async_context(turn)
+        held.counted.add(name)
 
 
 class Counted:

@@ -88,6 +88,17 @@ async def seed(url: str, size: Size) -> None:
         await engine.dispose()
 
 
+def some_runs() -> list[str]:
+    """Return the ids of a few runs, of those that are history."""
+    return [f"run-{number * 10:018d}" for number in range(1, 6)]
+
+
+def some_items(size: Size) -> list[str]:
+    """Return the ids of a few approvals that wait."""
+    step = max(1, size.runs // max(1, size.waiting))
+    return [f"apr-{number * step * 10 + 5:018d}" for number in range(1, 6)]
+
+
 async def _settle(connection: AsyncConnection) -> None:
     """Leave statistics and a visibility map, as a server that has run for a while."""
     plain = await connection.execution_options(isolation_level="AUTOCOMMIT")

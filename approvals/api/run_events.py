@@ -6,8 +6,8 @@ may be sent again; `data.id` tells what came before.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import structlog
@@ -16,16 +16,15 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime
 
 from approvals import routing
-from approvals.api import record_body, run_body
+from approvals.api import record_body, run_body, run_feed
 from approvals.api.replies import ONE
 from approvals.api.run_body import Run
+from approvals.api.run_feed import LATEST_COMMIT, News
 from approvals.api.tenancy import VisibleRun
-from approvals.auth import permissions, standing
-from approvals.auth.standing import ASK_EVERY_S, IsLetIn
+from approvals.auth import permissions
 from approvals.auth.visitor import SignedIn
-from approvals.dependencies import StoreDep
+from approvals.dependencies import PartsDep
 from orchestrator.errors import StoreUnavailable
-from orchestrator.status import ENDED_RUNS
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow
@@ -33,11 +32,10 @@ from orchestrator.store.tables import AuditRow
 router = routing.of_api("runs")
 log = structlog.get_logger()
 
-# A transaction ends within 2 s of its time stamp (engine.TRANSACTION_TIMEOUT).
-LATEST_COMMIT = timedelta(seconds=5)
-LOOK_EVERY_S = 0.5
+# Of what has been, so many rows are in memory for a stream.
+PAGE = 200
 # Then the client connects again.
-LONGEST_STREAM = timedelta(minutes=10)
+LONGEST_STREAM_S = 600
 # Between these every database holds a time, in whatever zone it was written.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(2200, 1, 1, tzinfo=UTC)
@@ -50,7 +48,7 @@ Since = Annotated[
 
 @router.get("/runs/{id}/events", response_class=EventSourceResponse, responses=ONE)
 async def follow_run(
-    row: VisibleRun, visitor: SignedIn, store: StoreDep, since: Since = None
+    row: VisibleRun, visitor: SignedIn, parts: PartsDep, since: Since = None
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream a run's audit rows and, whenever it changes, the run; `end` at its end.
 
@@ -58,14 +56,14 @@ async def follow_run(
     or tenant are others.
     """
     following = _Following(
-        store,
+        parts.store,
         row.id,
         since,
-        lambda: standing.is_unchanged(store, visitor),
         is_operator=permissions.may(visitor.person, "audit.read"),
     )
+    news = parts.watcher.events.follow(row.id, visitor.credential)
     try:
-        async for event in following.events():
+        async for event in following.events(news):
             yield event
     except StoreUnavailable as error:
         # The stream ends; the client connects again and is told where it stands.
@@ -73,61 +71,94 @@ async def follow_run(
 
 
 class _Following:
+    """One stream: what it has sent of a run, and what is still to be sent."""
+
     def __init__(
-        self,
-        store: Store,
-        run: str,
-        since: datetime | None,
-        is_let_in: IsLetIn,
-        *,
-        is_operator: bool,
+        self, store: Store, run: str, since: datetime | None, *, is_operator: bool
     ) -> None:
         self._is_operator = is_operator
         self._store = store
         self._run = run
-        self._is_let_in = is_let_in
         self._newest = min(max(since or BEGINNING, BEGINNING), END)
         self._seen: dict[int, datetime] = {}
         self._shown: Run | None = None
 
-    async def events(self) -> AsyncIterator[ServerSentEvent]:
-        left = int(LONGEST_STREAM.total_seconds() / LOOK_EVERY_S)
+    async def events(
+        self, following: AsyncIterator[News]
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Yield what has been, which each stream reads for itself, then what is new."""
+        async for event in self._missed():
+            yield event
+        run, is_over = await self._state()
+        for event in self._told(run, is_over=is_over):
+            yield event
+        if is_over:
+            return
         clock = asyncio.get_running_loop().time
-        ask_at = clock()
-        for _ in range(left):
-            if clock() >= ask_at:
-                if not await self._is_let_in():
-                    return
-                ask_at = clock() + ASK_EVERY_S
-            rows, run, is_over = await self._look()
-            for row in self._fresh(rows):
-                yield ServerSentEvent(
-                    event=row.kind,
-                    data=record_body.audit_entry(row, is_operator=self._is_operator),
-                    id=row.at.isoformat(),
-                )
-            if run != self._shown:
-                self._shown = run
-                yield ServerSentEvent(event="run", data=run)
-            if is_over:
-                yield ServerSentEvent(event="end", data=run.status)
+        end_at = clock() + LONGEST_STREAM_S
+        async for news in following:
+            async for event in self._of(news):
+                yield event
+            if news.is_over or clock() >= end_at:
                 return
-            await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _look(self) -> tuple[list[AuditRow], Run, bool]:
+    async def _of(self, news: News) -> AsyncIterator[ServerSentEvent]:
+        if news.since > self._since():
+            # This stream was slower than what it follows.
+            async for event in self._missed():
+                yield event
+        for event in self._rows(news.rows):
+            yield event
+        for event in self._told(news.run, is_over=news.is_over):
+            yield event
+
+    def _since(self) -> datetime:
+        return self._newest - LATEST_COMMIT
+
+    async def _missed(self) -> AsyncIterator[ServerSentEvent]:
+        since, last = self._since(), None
+        while True:
+            async with self._store.read() as session:
+                rows = await audit.of_run(
+                    session, self._run, since=since, after=last, limit=PAGE
+                )
+            for event in self._rows(rows):
+                yield event
+            if len(rows) < PAGE:
+                return
+            last = rows[-1]
+
+    async def _state(self) -> tuple[Run, bool]:
         async with self._store.read() as session:
-            since = self._newest - LATEST_COMMIT
-            rows = await audit.of_run(session, self._run, since=since)
-            run = await runs.get(session, self._run)
+            row = await runs.get(session, self._run)
             now = await self._store.now(session)
-            [body] = await run_body.bodies(session, [run])
-        ended = run.ended_at if run.status in ENDED_RUNS else None
-        return rows, body, ended is not None and now - ended > LATEST_COMMIT
+            [body] = await run_body.bodies(session, [row])
+        return body, run_feed.is_over(body, now)
 
-    def _fresh(self, rows: list[AuditRow]) -> list[AuditRow]:
-        fresh = [row for row in rows if row.id not in self._seen]
+    def _told(self, run: Run, *, is_over: bool) -> list[ServerSentEvent]:
+        found: list[ServerSentEvent] = []
+        if run != self._shown:
+            self._shown = run
+            found.append(ServerSentEvent(event="run", data=run))
+        if is_over:
+            found.append(ServerSentEvent(event="end", data=run.status))
+        return found
+
+    def _rows(self, rows: Sequence[AuditRow]) -> list[ServerSentEvent]:
+        return [
+            ServerSentEvent(
+                event=row.kind,
+                data=record_body.audit_entry(row, is_operator=self._is_operator),
+                id=row.at.isoformat(),
+            )
+            for row in self._fresh(rows)
+        ]
+
+    def _fresh(self, rows: Sequence[AuditRow]) -> list[AuditRow]:
+        since = self._since()
+        fresh = [row for row in rows if row.id not in self._seen and row.at >= since]
         self._seen |= {row.id: row.at for row in fresh if row.id is not None}
         self._newest = max([self._newest, *(row.at for row in fresh)])
-        oldest = self._newest - LATEST_COMMIT
+        oldest = self._since()
         self._seen = {one: at for one, at in self._seen.items() if at >= oldest}
         return fresh

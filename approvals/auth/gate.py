@@ -4,7 +4,7 @@ from fastapi import Request
 
 from approvals.auth import metrics_token, permissions
 from approvals.auth.permissions import Needed
-from approvals.auth.visitor import SAFE, visitor
+from approvals.auth.visitor import SAFE, credential, visitor
 from approvals.dependencies import PartsDep
 from approvals.quotas import Kind
 from orchestrator.store.engine import ahead
@@ -25,12 +25,15 @@ async def gate(request: Request, parts: PartsDep) -> None:
     if needed == "metrics token":
         metrics_token.check(request, parts)
         return
+    kind = _kind(route, needed)
+    if sent := credential(request, parts):
+        await parts.quotas.of_credential(request, kind, sent)
     # From here on, who asks is looked up ahead of all else, too.
     ahead.set(needed in permissions.AHEAD)
     found = await visitor(request, parts)
     if needed != "signed in":
         permissions.check(found.person, needed)
-    await parts.quotas.admit(request, _kind(route, needed), found.person.id)
+    await parts.quotas.of_person(request, kind, found.person.id)
 
 
 def _kind(route: str, needed: Needed) -> Kind:

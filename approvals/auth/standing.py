@@ -1,22 +1,40 @@
-"""Whether somebody is still let in as they were: for streams, which outlive the gate."""
+"""Whether those who hold streams open are still let in: streams outlive the gate."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from approvals.auth.visitor import Visitor
 from orchestrator.store import sessions, tokens
 from orchestrator.store.engine import Store
-
-IsLetIn = Callable[[], Awaitable[bool]]
 
 # How long an open stream may go on after what opened it has ended or changed.
 ASK_EVERY_S = 5.0
 
 
-async def is_unchanged(store: Store, known: Visitor) -> bool:
-    """Tell whether session or token, account, role and tenant are what they were."""
-    owner = sessions.owner if known.token is None else tokens.owner
-    row = await owner(store, known.person.session)
-    if row is None:
-        return False
-    person = known.person
-    return (row.role, row.kind, row.tenant) == (person.role, person.kind, known.home)
+@dataclass(frozen=True)
+class Credential:
+    """What somebody came by, a session or a token, and as whom they came."""
+
+    id: str
+    is_token: bool
+    role: str
+    kind: str
+    tenant: str | None
+
+
+async def unchanged(
+    store: Store, known: Collection[Credential]
+) -> frozenset[Credential]:
+    """Return those whose session or token, account, role and tenant are what they were.
+
+    One look at the database for all of them.
+    """
+    used = {one.id for one in known if one.is_token}
+    owners = await tokens.owners(store, used) if used else {}
+    signed_in = {one.id for one in known if not one.is_token}
+    owners |= await sessions.owners(store, signed_in) if signed_in else {}
+    return frozenset(
+        one
+        for one in known
+        if (row := owners.get(one.id)) is not None
+        and (row.role, row.kind, row.tenant) == (one.role, one.kind, one.tenant)
+    )

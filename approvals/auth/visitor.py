@@ -11,6 +11,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from approvals.auth import cookies, permissions
 from approvals.auth.permissions import Action
+from approvals.auth.standing import Credential
 from approvals.dependencies import Parts, PartsDep, parts_of
 from approvals.errors import Forged, MayNot, NotSignedIn
 from orchestrator.store import sessions, tokens
@@ -48,6 +49,17 @@ class Visitor:
     csrf: str | None
     token: str | None = None
     home: str | None = None
+
+    @property
+    def credential(self) -> Credential:
+        """Return what they came by, for what outlives this request."""
+        return Credential(
+            id=self.person.session,
+            is_token=self.token is not None,
+            role=self.person.role,
+            kind=self.person.kind,
+            tenant=self.home,
+        )
 
 
 async def visitor(
@@ -128,11 +140,22 @@ def _is_here(origin: str, request: Request) -> bool:
     return sender.netloc == request.headers.get("host")
 
 
-async def _by_token(request: Request, parts: Parts) -> Visitor:
+def credential(request: Request, parts: Parts) -> str | None:
+    """Return the token or the session's cookie that was sent."""
+    if "authorization" in request.headers:
+        return _bearers(request)
+    return cookies.read(request, parts)
+
+
+def _bearers(request: Request) -> str | None:
     scheme, _, plain = request.headers["authorization"].partition(" ")
-    found = None
-    if scheme.lower() == "bearer":
-        found = await tokens.find(parts.store, plain.strip())
+    return plain.strip() if scheme.lower() == "bearer" else None
+
+
+async def _by_token(request: Request, parts: Parts) -> Visitor:
+    plain, found = _bearers(request), None
+    if plain is not None:
+        found = await tokens.find(parts.store, plain)
     if found is None:
         raise NotSignedIn(
             "This token opens nothing: it is unknown, was revoked or has ended. Send "

@@ -63,11 +63,9 @@ async def rows(page: PageDep) -> HTMLResponse:
 @router.get("/handoffs/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the queue has changed."""
-    store = page.parts.store
-    following = page.parts.watcher.follow(
-        "handoffs", _part(page), lambda: watch.handoffs(store)
-    )
-    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
+    part, by = _part(page), page.visitor.credential
+    following = page.parts.watcher.handoffs.follow(part, by)
+    async for event in live.changes(following, seen):
         yield event
 
 
@@ -130,11 +128,14 @@ async def _settled(page: Page, run: str) -> RunRow | None:
 
 
 async def _fingerprint(page: Page) -> str:
-    return (await watch.handoffs(page.parts.store)).get(_part(page), "")
+    part = _part(page)
+    return (await watch.handoffs(page.parts.store, [part]))[part]
 
 
 def _part(page: Page) -> str:
-    return page.visitor.person.tenant or watch.ALL
+    tenant = page.visitor.person.tenant
+    # A service with several tenants that names none sees nobody's.
+    return watch.ALL if tenant is None else tenant
 
 
 async def _rows(page: Page) -> dict[str, Any]:  # a template takes anything

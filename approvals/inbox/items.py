@@ -10,7 +10,7 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, routing, stops, watcher
+from approvals import live, routing, stops
 from approvals.form import read
 from approvals.form.sent import sent_form
 from approvals.inbox import flash, hands, preview, queue, reasons
@@ -50,11 +50,8 @@ async def changed(
     page: PageDep, approval: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the item has changed."""
-    store = page.parts.store
-    following = page.parts.watcher.follow(
-        approval, "", watcher.only(lambda: watch.approval(store, approval))
-    )
-    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
+    following = page.parts.watcher.approvals.follow(approval, page.visitor.credential)
+    async for event in live.changes(following, seen):
         yield event
 
 

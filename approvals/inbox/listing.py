@@ -65,20 +65,20 @@ async def rows(page: PageDep, wanted: FilterDep) -> HTMLResponse:
 @router.get("/inbox/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the queue has changed."""
-    store = page.parts.store
-    following = page.parts.watcher.follow(
-        "queue", _part(page), lambda: watch.queue(store)
-    )
-    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
+    following = page.parts.watcher.queue.follow(_part(page), page.visitor.credential)
+    async for event in live.changes(following, seen):
         yield event
 
 
 async def _fingerprint(page: Page) -> str:
-    return (await watch.queue(page.parts.store)).get(_part(page), "")
+    part = _part(page)
+    return (await watch.queue(page.parts.store, [part]))[part]
 
 
 def _part(page: Page) -> str:
-    return page.visitor.person.tenant or watch.ALL
+    tenant = page.visitor.person.tenant
+    # A service with several tenants that names none sees nobody's.
+    return watch.ALL if tenant is None else tenant
 
 
 async def _queue(

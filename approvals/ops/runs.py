@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import live, routing, stops, watcher
+from approvals import live, routing, stops
 from approvals.api import tenancy
 from approvals.auth import permissions
 from approvals.facts import in_order, parsed
@@ -116,11 +116,8 @@ async def changed(
     page: PageDep, run: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
     """Tell the page each time that the run has changed."""
-    store = page.parts.store
-    following = page.parts.watcher.follow(
-        run, "", watcher.only(lambda: watch.run(store, run))
-    )
-    async for event in live.changes(following, seen, is_let_in=page.is_let_in):
+    following = page.parts.watcher.runs.follow(run, page.visitor.credential)
+    async for event in live.changes(following, seen):
         yield event
 
 

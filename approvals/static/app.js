@@ -309,8 +309,15 @@ function toast(words) {
   place.replaceChildren(note);
   setTimeout(() => note.remove(), 8000);
 }
+// A stream that was cut and is refused asks again by itself, each time after a longer while.
+const NOT_LIVE = "This page does not show changes by itself: too many pages are open. Close some, then load it again.";
+document.addEventListener("htmx:sse:error", (event) => {
+  if (event.detail.status === 429) toast(NOT_LIVE);
+});
 document.addEventListener("htmx:error", () => toast("The server cannot be reached. What you see may be old; nothing of yours was sent."));
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail.ctx.response.status;
+  if (status === 429 && event.target.id === "live") toast(NOT_LIVE);
+  else if (status === 429) toast("You ask for too much at once. Nothing was changed; try again in a moment.");
   if (status >= 500) toast("The server could not answer. Nothing was changed; try again in a moment.");
 });

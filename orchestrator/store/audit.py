@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
@@ -166,14 +167,34 @@ async def kinds(session: AsyncSession) -> list[str]:
     return list((await session.execute(query)).scalars())
 
 
-async def of_run(session: AsyncSession, run: str, *, since: datetime) -> list[AuditRow]:
-    """Return what happened to a run since then, in order of time."""
+async def of_run(
+    session: AsyncSession,
+    run: str,
+    *,
+    since: datetime,
+    after: AuditRow | None = None,
+    limit: int | None = None,
+) -> list[AuditRow]:
+    """Return what happened to a run since then, in order of time.
+
+    `after` is the last row of the page before.
+    """
     query = (
         select(AuditRow)
         .where(col(AuditRow.run) == run, col(AuditRow.at) >= since)
         .order_by(col(AuditRow.at), col(AuditRow.id))
+        .limit(limit)
     )
+    if after is not None:
+        place = tuple_(col(AuditRow.at), col(AuditRow.id))
+        query = query.where(place > (after.at, after.id))
     return list((await session.execute(query)).scalars())
+
+
+async def latest_of_run(session: AsyncSession, run: str) -> datetime | None:
+    """Return when something last happened to a run; None where nothing has."""
+    query = select(func.max(col(AuditRow.at))).where(col(AuditRow.run) == run)
+    return (await session.execute(query)).scalar_one()
 
 
 async def _head(session: AsyncSession) -> tuple[int, str]:

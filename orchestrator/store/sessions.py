@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -136,16 +137,21 @@ async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | N
     return Found(person, row, replaced)
 
 
-async def owner(store: Store, session_id: str) -> PersonRow | None:
-    """Return whose session this is, or None where it has ended; no sight of them."""
+async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
+    """Return whose sessions these are, without those that ended; no sight of them."""
+    query = (
+        select(SessionRow, PersonRow)
+        .join(PersonRow, col(SessionRow.person) == col(PersonRow.id))
+        .where(col(SessionRow.id).in_(ids), col(PersonRow.disabled_at).is_(None))
+    )
     async with store.read() as session:
-        row = await session.get(SessionRow, session_id)
-        if row is None or _is_over(row, await store.now(session)):
-            return None
-        person = await session.get(PersonRow, row.person)
-    if person is None or person.disabled_at is not None:
-        return None
-    return person if await forged.are_ours(store, row, person) else None
+        found = (await session.execute(query)).all()
+        now = await store.now(session)
+    return {
+        row.id: person
+        for row, person in found
+        if not _is_over(row, now) and await forged.are_ours(store, row, person)
+    }
 
 
 async def end(store: Store, session_id: str, *, by: str) -> None:

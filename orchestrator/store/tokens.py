@@ -134,14 +134,24 @@ async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
     return person, row
 
 
-async def owner(store: Store, token: str) -> PersonRow | None:
-    """Return whose token has this id, or None where it opens nothing any more."""
+async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
+    """Return whose tokens have these ids, without those that open nothing any more."""
+    query = (
+        select(TokenRow, PersonRow)
+        .join(PersonRow, col(TokenRow.person) == col(PersonRow.id))
+        .where(col(TokenRow.id).in_(ids))
+    )
     async with store.read() as session:
-        row = await session.get(TokenRow, token)
-        person = await _owner(session, row, now=await store.now(session))
-    if row is None or person is None:
-        return None
-    return person if await forged.are_ours(store, row, person) else None
+        now = await store.now(session)
+        # As long as these are held, the session has each person, and asks nothing more.
+        both = (await session.execute(query)).all()
+        found = {row.id: await _owner(session, row, now=now) for row, _ in both}
+    return {
+        row.id: person
+        for row, _ in both
+        if (person := found[row.id]) is not None
+        and await forged.are_ours(store, row, person)
+    }
 
 
 async def revoke(

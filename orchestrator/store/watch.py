@@ -4,9 +4,10 @@ No cursor over ids: rows commit out of order, and an id seen is not a row seen.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Select
 from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
@@ -23,14 +24,18 @@ from orchestrator.store.tables import (
     RunRow,
 )
 
-# Every tenant's together, for who sees them all.
-ALL = ""
+# Every tenant's together, for who sees them all; no tenant has this name.
+ALL = "*"
+
+# Any, whose first column says whose its row is.
+_Query = Select[*tuple[Any, ...]]
 
 
-async def queue(store: Store) -> Mapping[str, str]:
-    """Return the fingerprint of what waits for people, of each tenant and of `ALL`.
+async def queue(store: Store, tenants: Sequence[str]) -> Mapping[str, str]:
+    """Return the fingerprint of what waits for people, of tenants and of `ALL`.
 
-    The sum of the stamps differs after any change; one index alone is read for it.
+    The sum of the stamps differs after any change; one index alone is read for it. It
+    is empty where nothing waits.
     """
     query = (
         select_many(
@@ -40,10 +45,10 @@ async def queue(store: Store) -> Mapping[str, str]:
         .group_by(col(ApprovalRow.tenant))
         .order_by(col(ApprovalRow.tenant))
     )
-    return await _by_tenant(store, query)
+    return await _by_tenant(store, query, tenants)
 
 
-async def handoffs(store: Store) -> Mapping[str, str]:
+async def handoffs(store: Store, tenants: Sequence[str]) -> Mapping[str, str]:
     """Return the fingerprint of what was handed to people, as `queue` does."""
     # One of each run's own: joined, the notes of all that ever was would be read.
     latest = (
@@ -60,69 +65,113 @@ async def handoffs(store: Store) -> Mapping[str, str]:
         .group_by(col(RunRow.tenant))
         .order_by(col(RunRow.tenant))
     )
-    return await _by_tenant(store, query)
+    return await _by_tenant(store, query, tenants)
 
 
 async def run(store: Store, run_id: str) -> str:
     """Return the fingerprint of a run's record."""
+    return (await runs(store, [run_id]))[run_id]
+
+
+async def runs(store: Store, ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the fingerprints of runs' records, in as many queries as for one."""
     async with store.read() as session:
-        state = select_many(
-            col(RunRow.status),
-            col(RunRow.stopped_by),
-            col(RunRow.turns),
-            col(RunRow.cost_microusd),
-            col(RunRow.failing),
-        ).where(col(RunRow.id) == run_id)
-        ended = (
-            select(func.count())
-            .select_from(CallRow)
-            .where(col(CallRow.run) == run_id, col(CallRow.status) != "open")
+        return await runs_in(session, ids)
+
+
+async def runs_in(session: AsyncSession, ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the fingerprints of runs' records, as `runs`, in this transaction."""
+    state = select_many(
+        col(RunRow.id),
+        col(RunRow.status),
+        col(RunRow.stopped_by),
+        col(RunRow.turns),
+        col(RunRow.tokens),
+        col(RunRow.cost_microusd),
+        col(RunRow.failing),
+    ).where(col(RunRow.id).in_(ids))
+    ended = (
+        select_many(col(CallRow.run), func.count())
+        .where(col(CallRow.run).in_(ids), col(CallRow.status) != "open")
+        .group_by(col(CallRow.run))
+    )
+    noted = (
+        select_many(col(AuditRow.run), func.count())
+        .where(col(AuditRow.run).in_(ids))
+        .group_by(col(AuditRow.run))
+    )
+    held = (
+        select_many(
+            col(CallRow.run),
+            col(CallRow.turn),
+            col(CallRow.index),
+            col(CallRow.held_by),
         )
-        noted = (
-            select(func.count())
-            .select_from(AuditRow)
-            .where(col(AuditRow.run) == run_id)
-        )
-        held = select(CallRow.turn, CallRow.index, CallRow.held_by).where(
-            col(CallRow.run) == run_id, col(CallRow.held_by).is_not(None)
-        )
-        effects = select(EffectRow.key, EffectRow.status).where(
-            col(EffectRow.run) == run_id
-        )
-        queries = (state, ended, noted, held, effects)
-        return _digest([await _all(session, query) for query in queries])
+        .where(col(CallRow.run).in_(ids), col(CallRow.held_by).is_not(None))
+        .order_by(col(CallRow.turn), col(CallRow.index))
+    )
+    effects = (
+        select_many(col(EffectRow.run), col(EffectRow.key), col(EffectRow.status))
+        .where(col(EffectRow.run).in_(ids))
+        .order_by(col(EffectRow.key))
+    )
+    return await _each(session, ids, (state, ended, noted, held, effects))
 
 
 async def approval(store: Store, approval_id: str) -> str:
     """Return the fingerprint of one item: its state, decisions and run."""
+    return (await approvals(store, [approval_id]))[approval_id]
+
+
+async def approvals(store: Store, ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the fingerprints of items, in as many queries as for one."""
+    state = select_many(
+        col(ApprovalRow.id),
+        col(ApprovalRow.status),
+        col(ApprovalRow.binding),
+        col(ApprovalRow.answer_by),
+        col(ApprovalRow.consumed_by),
+        col(ApprovalRow.claimed_by),
+        col(ApprovalRow.assigned_to),
+        col(ApprovalRow.stamp),
+    ).where(col(ApprovalRow.id).in_(ids))
+    given = (
+        select_many(col(DecisionRow.approval), col(DecisionRow.id))
+        .where(col(DecisionRow.approval).in_(ids))
+        .order_by(col(DecisionRow.id))
+    )
+    stopped = (
+        select_many(col(ApprovalRow.id), col(RunRow.status), col(RunRow.stopped_by))
+        .join(RunRow, col(ApprovalRow.run) == col(RunRow.id))
+        .where(col(ApprovalRow.id).in_(ids))
+    )
     async with store.read() as session:
-        state = select_many(
-            col(ApprovalRow.status),
-            col(ApprovalRow.binding),
-            col(ApprovalRow.answer_by),
-            col(ApprovalRow.consumed_by),
-            col(ApprovalRow.claimed_by),
-            col(ApprovalRow.assigned_to),
-            col(ApprovalRow.stamp),
-        ).where(col(ApprovalRow.id) == approval_id)
-        given = select(DecisionRow.id).where(col(DecisionRow.approval) == approval_id)
-        stopped = (
-            select(RunRow.status, RunRow.stopped_by)
-            .join(ApprovalRow, col(ApprovalRow.run) == col(RunRow.id))
-            .where(col(ApprovalRow.id) == approval_id)
-        )
-        return _digest(
-            [await _all(session, query) for query in (state, given, stopped)]
-        )
+        return await _each(session, ids, (state, given, stopped))
 
 
-async def _by_tenant(store: Store, query: Any) -> Mapping[str, str]:  # noqa: ANN401 any select whose first column is a tenant
+async def _each(
+    session: AsyncSession, names: Sequence[str], queries: Sequence[_Query]
+) -> Mapping[str, str]:
+    """Return a fingerprint of each name's rows, by the first column of each query."""
+    rows: dict[str, list[list[object]]] = {
+        name: [[] for _ in queries] for name in names
+    }
+    for place, query in enumerate(queries):
+        for name, *values in await _all(session, query):
+            rows[name][place].append(values)
+    return {name: _digest(found) for name, found in rows.items()}
+
+
+async def _by_tenant(
+    store: Store, query: _Query, tenants: Sequence[str]
+) -> Mapping[str, str]:
     async with store.read() as session:
         rows = await _all(session, query)
-    return {ALL: _digest(rows)} | {row[0]: _digest(row[1:]) for row in rows}
+    found = {row[0]: _digest(row[1:]) for row in rows} | {ALL: _digest(rows)}
+    return {one: found.get(one, "") for one in tenants}
 
 
-async def _all(session: AsyncSession, query: Any) -> list[Any]:  # noqa: ANN401 any select
+async def _all(session: AsyncSession, query: _Query) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in (await session.execute(query)).all()]
 
 

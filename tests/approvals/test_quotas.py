@@ -188,6 +188,25 @@ async def test_one_persons_streams_are_counted_together(
     assert again == 200
 
 
+async def test_streams_too_many_of_one_token_ask_the_database_nothing(
+    web: httpx2.AsyncClient, store: Store, desk: Desk, people: People
+) -> None:
+    run = await desk.run()
+    headers = await people.token("ann")
+    path = f"/runs/{run.id}/live"
+    async with AsyncExitStack() as opened:
+        for _ in range(STREAMS_EACH):
+            await opened.enter_async_context(web.stream("GET", path, headers=headers))
+        # All that is looked at while they are open waits for this table.
+        async with locked(store, "tokens") as waiting:
+            refused = [await web.get(path, headers=headers) for _ in range(MANY)]
+            looked_up = asyncio.create_task(web.get(f"{API}/me", headers=headers))
+            await reaches(waiting, 1)
+
+        assert {one.status_code for one in refused} == {429}
+        assert (await looked_up).status_code == 200
+
+
 async def test_streams_that_are_opened_and_left_in_a_loop_are_not_counted(
     web: httpx2.AsyncClient, app: FastAPI, desk: Desk, people: People
 ) -> None:
@@ -198,7 +217,7 @@ async def test_streams_that_are_opened_and_left_in_a_loop_are_not_counted(
     for _ in range(3 * STREAMS_EACH):
         assert await _opened_again(web, events, headers) == 200
 
-    streams: Streams = app.state.parts.quotas.stream
+    streams: Streams = app.state.parts.quotas.people.stream
     async with asyncio.timeout(SOON_S):
         while streams.open:  # noqa: ASYNC110 a server tells nobody that a client left
             await asyncio.sleep(0.02)

@@ -60,8 +60,10 @@ def _paths(site: Site) -> Mapping[str, scale.Path_]:
     return {
         **scale.lists(site),
         **scale.controls(site),
-        "watch of the queue": lambda: watch.queue(store),
-        "watch of hand-offs": lambda: watch.handoffs(store),
+        "watch of the queue": lambda: watch.queue(store, [watch.ALL]),
+        "watch of hand-offs": lambda: watch.handoffs(store, [watch.ALL]),
+        "watch of runs": lambda: watch.runs(store, seeding.some_runs()),
+        "watch of items": lambda: watch.approvals(store, seeding.some_items(SIZE)),
         "comparison": lambda: runs.open_runs(
             store, after="", grace=runs.RESTART_AGAIN, limit=500
         ),

@@ -1,0 +1,87 @@
+"""What is new of runs, read once for all who follow them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals.api import run_body
+from approvals.api.run_body import Run
+from orchestrator.errors import NotFound
+from orchestrator.status import ENDED_RUNS
+from orchestrator.store import audit, runs, watch
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import AuditRow
+
+# A transaction ends within 2 s of its time stamp (engine.TRANSACTION_TIMEOUT).
+LATEST_COMMIT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, eq=False)
+class News:
+    """How a run is, and every row of it from `since` on, up to `newest`.
+
+    `is_over`: it has ended, and nothing more of it can commit.
+    """
+
+    run: Run
+    is_over: bool
+    rows: tuple[AuditRow, ...]
+    since: datetime
+    newest: datetime
+    fingerprint: str
+
+
+async def look(
+    store: Store, names: Sequence[str], before: Mapping[str, News]
+) -> Mapping[str, News]:
+    """Return the news of runs; of a run without a change, what there was `before`."""
+    async with store.read() as session:
+        prints = await watch.runs_in(session, names)
+        now = await store.now(session)
+        found: dict[str, News] = {}
+        for name in names:
+            last = before.get(name)
+            news = (
+                last
+                if last is not None and last.fingerprint == prints[name]
+                else await _read(session, name, last, prints[name])
+            )
+            if news is not None:
+                found[name] = _at(news, now)
+    return found
+
+
+def is_over(run: Run, now: datetime) -> bool:
+    """Tell whether a run has ended and nothing more of it can commit."""
+    ended = run.ended_at if run.status in ENDED_RUNS else None
+    return ended is not None and now - ended > LATEST_COMMIT
+
+
+async def _read(
+    session: AsyncSession, name: str, last: News | None, fingerprint: str
+) -> News | None:
+    newest = last.newest if last else await audit.latest_of_run(session, name)
+    if newest is None:
+        return None
+    since = newest - LATEST_COMMIT
+    rows = await audit.of_run(session, name, since=since)
+    try:
+        [run] = await run_body.bodies(session, [await runs.get(session, name)])
+    except NotFound:
+        return None
+    return News(
+        run=run,
+        is_over=False,
+        rows=tuple(rows),
+        since=since,
+        newest=max([newest, *(row.at for row in rows)]),
+        fingerprint=fingerprint,
+    )
+
+
+def _at(news: News, now: datetime) -> News:
+    if news.is_over == is_over(news.run, now):
+        return news
+    return replace(news, is_over=True)
