@@ -35,6 +35,7 @@ from orchestrator.cli import payload_keys
 from orchestrator.store import migrate, people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
+from orchestrator.store.vouching import Voucher
 from tests.servers import postgres
 from tests.servers.ports import free_port
 
@@ -51,6 +52,7 @@ REFUSED_AGAIN_S = 5.0
 CHANGE_EVERY_S = 0.5
 SCRAPE_EVERY_S = 0.2
 SCRAPER = "a-token-of-this-benchmark"
+SECRET = "k" * 32
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ async def site() -> AsyncGenerator[Site]:
         url = postgres.sqlalchemy_url(address, "postgres")
         await migrate.upgrade(url)
         await seeding.seed(url, Size(runs=2_000, waiting=500))
-        store = Store(url)
+        store = Store(url, voucher=Voucher(SECRET))
         port = free_port()
         try:
             with stage.process(
@@ -96,7 +98,7 @@ def _env(url: str, port: int, folder: str) -> dict[str, str]:
         "DATABASE_URL": url,
         "PORT": str(port),
         "DATA_DIR": folder,
-        "SECRET_KEY": "k" * 32,
+        "SECRET_KEY": SECRET,
         "DECISION_KEY": new_key(),
         "PAYLOAD_KEYS": payload_keys.new_keys(),
         "TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}",

@@ -21,6 +21,7 @@ from tests.servers import postgres
 
 # What the web process of a test vouches with: `KEYTURN_SECRET_KEY`.
 SECRET = "a secret of these tests"  # noqa: S105 of a database of its own
+VOUCHER = Voucher(SECRET)
 # A machine that runs other tests at the same time may pause for seconds.
 PATIENCE = timedelta(seconds=20)
 
@@ -33,9 +34,7 @@ _STATEMENTS: LRUCache[Any, Any] = LRUCache(1_000)
 
 def patient(url: str, *, clock: Clock | None = None) -> Store:
     """A store whose transactions outlive a machine's pauses."""
-    return warm(
-        Store(url, clock=clock, transaction_timeout=PATIENCE, voucher=Voucher(SECRET))
-    )
+    return warm(Store(url, clock=clock, transaction_timeout=PATIENCE, voucher=VOUCHER))
 
 
 def warm(store: Store) -> Store:

@@ -22,7 +22,7 @@ from tests.approvals.auth.routes import every
 from tests.approvals.auth.served import served
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
-from tests.databases import PATIENCE, warm
+from tests.databases import PATIENCE, VOUCHER, warm
 
 API = "/api/v1"
 CONNECTIONS = postgres.KEPT_OPEN + postgres.AT_PEAKS
@@ -37,7 +37,9 @@ Ask = Callable[[], Awaitable[httpx2.Response]]
 @pytest.fixture
 async def store(postgres_tables: str) -> AsyncIterator[Store]:
     """A web process's, on PostgreSQL: SQLite has no reads that wait."""
-    opened = Store(postgres_tables, transaction_timeout=PATIENCE, reserve=RESERVE)
+    opened = Store(
+        postgres_tables, transaction_timeout=PATIENCE, reserve=RESERVE, voucher=VOUCHER
+    )
     yield warm(opened)
     await opened.close()
 

@@ -8,6 +8,7 @@ import pytest
 from orchestrator.store.engine import Store
 from tests.approvals.desk import Desk
 from tests.cli.program import Web, here, serving
+from tests.databases import VOUCHER
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -27,7 +28,7 @@ def item(web: Web) -> str:
 
 
 async def _waiting(url: str) -> str:
-    store = Store(url)
+    store = Store(url, voucher=VOUCHER)
     desk = Desk(store)
     await desk.open()
     row = await desk.approval(await desk.run())

@@ -16,6 +16,7 @@ from orchestrator.store.tables import NoticeRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.receiver import HANG, receiving
 from tests.cli.program import Keyturn, here, serving
+from tests.databases import VOUCHER
 
 # Far below the time that a webhook is waited for.
 AT_ONCE_S = 8.0
@@ -72,7 +73,7 @@ async def served(
     )
     upgraded = await asyncio.to_thread(keyturn, "db", "upgrade")
     assert upgraded.status == 0, upgraded.err
-    store = Store(keyturn.environment["KEYTURN_DATABASE_URL"])
+    store = Store(keyturn.environment["KEYTURN_DATABASE_URL"], voucher=VOUCHER)
     desk = Desk(store)
     web = serving(keyturn)
     try:

@@ -15,6 +15,7 @@ from orchestrator.binding import Signer, new_key
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 from tests.cli.program import Keyturn, Web, here, serving
+from tests.databases import VOUCHER
 
 TICKET = {
     "customer_id": "C-1001",
@@ -315,7 +316,7 @@ def _start(keyturn: Keyturn) -> str:
 
 async def _register(url: str) -> None:
     apps = registry.load(["workflows.support"])
-    store = Store(url)
+    store = Store(url, voucher=VOUCHER)
     for contract in apps.contracts.values():
         made = release.of(contract, apps.tools, apps.aliases)
         await releases.publish(

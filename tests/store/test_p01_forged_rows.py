@@ -106,7 +106,7 @@ async def test_p08_an_inserted_session_opens_nothing(desk: Desk) -> None:
     await inserted(desk, row)
 
     assert await sessions.find(desk.store, "kt_mine") is None
-    assert await sessions.owner(desk.store, "ses-mine") is None
+    assert await sessions.owners(desk.store, {"ses-mine"}) == {}
     assert await told(desk) == ["forged row ses-mine of sessions"]
 
 

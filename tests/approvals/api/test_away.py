@@ -19,6 +19,7 @@ from orchestrator.store.engine import Store
 from orchestrator.store.tables import OutboxRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
+from tests.databases import VOUCHER
 from tests.servers.own import Own
 
 BODY = {"workflow": "support", "input": {"customer_id": "c-1", "text": "Hello."}}
@@ -41,7 +42,7 @@ async def test_a_database_that_is_away_is_said_and_comes_back(
     own_postgres: Own,
 ) -> None:
     await migrate.upgrade(own_postgres.address)
-    store = Store(own_postgres.address)
+    store = Store(own_postgres.address, voucher=VOUCHER)
     await Desk(store).open()
     headers = await People(store).token("ann")
     async with _client(store) as http:
@@ -71,7 +72,7 @@ async def test_a_database_that_is_away_is_said_and_comes_back(
 async def test_a_full_disk_is_said_and_nothing_is_half_written(
     sqlite_tables: str,
 ) -> None:
-    store = Store(sqlite_tables)
+    store = Store(sqlite_tables, voucher=VOUCHER)
     await Desk(store).open()
     headers = await People(store).token("ann")
     async with store.read() as session:
@@ -102,7 +103,7 @@ async def test_a_full_disk_is_said_and_nothing_is_half_written(
 async def test_a_decision_is_kept_while_temporal_is_away(
     own_temporal: Own, sqlite_tables: str
 ) -> None:
-    store = Store(sqlite_tables)
+    store = Store(sqlite_tables, voucher=VOUCHER)
     desk, people = Desk(store), People(store)
     await desk.open()
     approval = await desk.approval(await desk.run())
@@ -134,7 +135,7 @@ async def test_a_decision_is_kept_while_temporal_is_away(
 async def test_p09_what_is_committed_is_delivered_at_once(
     temporal_client: Client, task_queue: str, sqlite_tables: str
 ) -> None:
-    store = Store(sqlite_tables)
+    store = Store(sqlite_tables, voucher=VOUCHER)
     await Desk(store).open()
     headers = await People(store).token("ann")
     deliverer = Deliverer(

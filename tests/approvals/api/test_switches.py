@@ -17,6 +17,7 @@ from orchestrator.store import tokens
 from orchestrator.store.engine import BARRIER, Store
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
+from tests.databases import VOUCHER
 
 SWITCHES = "/api/v1/switches"
 HALT = {"scope": {"tool": "refund_order"}, "mode": "halt", "reason": "Wrong refunds."}
@@ -193,7 +194,7 @@ async def test_p03_a_switch_that_cannot_lock_is_not_set(
 @asynccontextmanager
 async def usual(url: str) -> AsyncGenerator[httpx2.AsyncClient]:
     """A client of an application whose transactions may last as in the product."""
-    store = Store(url)
+    store = Store(url, voucher=VOUCHER)
     app = create_app(Settings(), store, None, Signer(new_key()))
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(
