@@ -22,9 +22,11 @@ from approvals.openapi import Application
 from approvals.ops import routes as ops
 from approvals.quotas import Counted
 from approvals.routing import PREFIX, attach
+from approvals.verification import Verification
 from approvals.watcher import Watcher
 from orchestrator.binding import Signer
 from orchestrator.settings import Settings
+from orchestrator.store import verification
 from orchestrator.store.engine import Store
 
 STATIC = Path(__file__).parent / "static"
@@ -41,6 +43,7 @@ def create_app(
         deliverer=deliverer,
         signer=signer,
         watcher=Watcher(store),
+        verification=Verification(verification.keys(settings)),
         oidc=oidc.of(settings),
     )
     return app

@@ -3,26 +3,30 @@
 import asyncio
 
 from approvals.shared_work import SharedWork
-from orchestrator.store import audit
-from orchestrator.store.audit import Finding
+from orchestrator.binding import Verifier
+from orchestrator.store import verification
 from orchestrator.store.engine import Store
+from orchestrator.store.verification import Finding
 
 
 class Verification:
     """Whoever asks while a walk is under way that looks for the same waits for it."""
 
-    def __init__(self) -> None:
-        """Begin without a walk."""
+    def __init__(self, verifier: Verifier | None = None) -> None:
+        """Begin without a walk; `verifier` checks the signatures of decisions."""
+        self._verifier = verifier
         self._one_at_a_time = asyncio.Lock()
         self._walks: dict[str | None, SharedWork[Finding]] = {}
 
     async def result(self, store: Store, *, checkpoint: str | None = None) -> Finding:
-        """Return what a walk found, as `audit.verify` does."""
+        """Return what a walk found, as `verification.verify` does."""
 
         async def walk() -> Finding:
             try:
                 async with self._one_at_a_time:
-                    return await audit.verify(store, checkpoint=checkpoint)
+                    return await verification.verify(
+                        store, checkpoint=checkpoint, verifier=self._verifier
+                    )
             finally:
                 del self._walks[checkpoint]
 

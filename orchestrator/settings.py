@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     secret_key_before: SecretStr | None = None
     decision_key: SecretStr | None = None
+    former_decision_keys: str | None = None
     payload_keys: SecretStr | None = None
     apps: str = "workflows.support"
     host: str = "127.0.0.1"

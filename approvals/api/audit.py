@@ -48,8 +48,23 @@ class VerifyQuery(BaseModel):
     )
 
 
+class Discrepancy(BaseModel):
+    """What the log and the tables disagree on, about one row or entry."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    id: str
+    log: str
+    table: str
+    remedy: str
+
+
 class Finding(BaseModel):
-    """What the check saw: rows chained, rows to be chained, the first break."""
+    """What the check saw: rows chained, the first break, and what the tables say.
+
+    `discrepancies` are at most 1,000 of `found`; `signatures` were checked.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,6 +74,12 @@ class Finding(BaseModel):
     head: str
     broken_at: int | None
     why: str | None
+    rows: int
+    signatures: int | None
+    undigested: int
+    unvouched: int
+    found: int
+    discrepancies: list[Discrepancy]
 
 
 @router.get("/audit")
@@ -80,10 +101,10 @@ async def list_audit(
 async def verify_audit(
     person: Verifier, parts: PartsDep, wanted: Annotated[VerifyQuery, Query()]
 ) -> Finding:
-    """Walk the whole chain and say whether any row was changed, added or removed.
+    """Walk the whole chain, and compare the tables with what it says of their rows.
 
     Whoever asks while a walk is under way gets what that one finds.
     """
     del person
     found = await parts.verification.result(parts.store, checkpoint=wanted.checkpoint)
-    return Finding(intact=found.broken_at is None, **found.model_dump())
+    return Finding(intact=found.is_intact, **found.model_dump())

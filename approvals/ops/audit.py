@@ -9,15 +9,18 @@ from approvals import routing
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.turning import turning
-from orchestrator.store import audit, ledger_view, people, results
+from orchestrator.store import ledger_view, people, results
 from orchestrator.store.approvals import Person
 from orchestrator.store.ledger_view import AuditFilter
+from orchestrator.store.verification import Finding
 
 router = routing.of_pages()
 
 Auditor = Annotated[Person, Depends(require("audit.read"))]
 Verifier = Annotated[Person, Depends(require("audit.verify"))]
 PAGE = 100
+# Of what was found, so much is on the page.
+SHOWN = 20
 VERIFIED = "a chain that was verified"
 
 
@@ -64,20 +67,25 @@ async def verify(
     auditor: Verifier,
     hx_request: Annotated[str, Header()] = "",
 ) -> Response:
-    """Walk the whole chain and say what was found, for a swap or on the page."""
+    """Compare the log with itself and the tables; for a swap or on the page."""
     found = await page.parts.verification.result(page.parts.store)
     if hx_request == "true":
-        return await page.part("ops/verified.html", found=found)
+        return await page.part("ops/verified.html", found=_shown(found))
     result = await results.keep(
         page.parts.store,
         person=auditor.id,
         kind=VERIFIED,
-        result=found.model_dump(),
+        result=_shown(found).model_dump(mode="json"),
     )
     return RedirectResponse(f"/audit?verified={result}", status_code=303)
 
 
-async def _verified(page: Page, result: str) -> audit.Finding:
+def _shown(found: Finding) -> Finding:
+    """Return what a page has room for; the command and the API list more."""
+    return found.model_copy(update={"discrepancies": found.discrepancies[:SHOWN]})
+
+
+async def _verified(page: Page, result: str) -> Finding:
     person, store = page.visitor.person.id, page.parts.store
     found = await results.find(store, person=person, kind=VERIFIED, result=result)
-    return audit.Finding.model_validate(found)
+    return Finding.model_validate(found)

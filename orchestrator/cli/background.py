@@ -8,8 +8,8 @@ import structlog
 from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
 from orchestrator.pace import Pace
-from orchestrator.store import audit
 from orchestrator.store.engine import Store
+from orchestrator.store.sealing import Sealer
 
 log = structlog.get_logger()
 
@@ -32,10 +32,11 @@ async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
 
 async def seal_forever(store: Store) -> None:
     """Chain audit rows as they come; one process at a time does it."""
+    sealer = Sealer(store)
 
     async def look() -> bool:
         try:
-            return await _seal_all(store)
+            return await _seal_all(sealer)
         except StoreUnavailable as error:
             log.warning("seal.store_away", error=str(error))
             return False
@@ -43,11 +44,11 @@ async def seal_forever(store: Store) -> None:
     await pace.repeat(look, pace=SEAL, bell=store.audited)
 
 
-async def _seal_all(store: Store) -> bool:
+async def _seal_all(sealer: Sealer) -> bool:
     found = False
-    while await audit.seal(store):
+    while await sealer.seal():
         found = True
     if found:
         # What workers commit rings no bell here: this is how the upkeep hears of it.
-        store.audited.ring()
+        sealer.store.audited.ring()
     return found

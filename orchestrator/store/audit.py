@@ -1,8 +1,8 @@
-"""The audit log: rows commit unchained, a sealer chains them by hash."""
+"""The audit log: what is recorded in it, and how it is listed.
 
-import asyncio
-import hashlib
-from dataclasses import dataclass
+Entries commit unchained; `store.sealing` chains them by hash.
+"""
+
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -11,12 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from orchestrator import canonical, notice, scrub
-from orchestrator.store.engine import AUDITED, Store
+from orchestrator.store import entries
 from orchestrator.store.tables import AuditRow
-
-GENESIS = "0" * 64
-BATCH = 500
-SEALER = "audit-sealer"
 
 
 class Entry(BaseModel):
@@ -36,22 +32,10 @@ class Entry(BaseModel):
     payload: dict[str, JsonValue] = {}
 
 
-class Finding(BaseModel):
-    """What `verify` saw: rows chained, rows not yet sealed, and the first break."""
-
-    model_config = ConfigDict(frozen=True)
-
-    sealed: int
-    unsealed: int
-    head: str
-    broken_at: int | None = None
-    why: str | None = None
-
-
 def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
-    """Add one row to this transaction."""
-    session.info[AUDITED] = True
-    session.add(
+    """Add one row to this transaction, right before it commits."""
+    entries.collect(
+        session,
         AuditRow(
             at=at,
             actor=entry.actor,
@@ -62,72 +46,7 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
             # Reasons of people and words of services: neither may bring a secret in.
             payload=canonical.text(scrub.value(entry.payload)),
             to_notice=entry.kind in notice.KINDS,
-        )
-    )
-
-
-async def seal(store: Store) -> int:
-    """Chain what is committed and not yet chained; return how many rows.
-
-    At most 500 of them. Any process may: one at a time does, the others wait for it.
-    """
-    async with store.read() as session:
-        if not await _unsealed(session, most=1):
-            return 0
-    async with store.write() as session:
-        await store.take_turn(session, SEALER)
-        position, previous = await _head(session)
-        rows = await _unsealed(session)
-        for row in rows:
-            position += 1
-            row.position, row.previous = position, previous
-            row.hash = previous = _hash(row)
-        return len(rows)
-
-
-@dataclass
-class _Walk:
-    """How far a walk of the chain has come, and what it has seen there."""
-
-    checkpoint: str | None
-    position: int = 0
-    head: str = GENESIS
-    has_seen: bool = False
-    why: str | None = None
-
-    def __post_init__(self) -> None:
-        self.has_seen = self.checkpoint in (None, GENESIS)
-
-    def over(self, rows: list[AuditRow]) -> None:
-        """Go over the next rows, up to the first break."""
-        for row in rows:
-            self.position += 1
-            self.why = _break(row, position=self.position, previous=self.head)
-            if self.why:
-                return
-            self.head = row.hash or ""
-            self.has_seen = self.has_seen or self.head == self.checkpoint
-
-
-async def verify(store: Store, *, checkpoint: str | None = None) -> Finding:
-    """Walk the whole chain; `checkpoint` is a head hash published earlier.
-
-    However long the log is, no transaction and no other task waits for it: each page is
-    read by itself and hashed in a thread.
-    """
-    walk = _Walk(checkpoint)
-    async with store.read() as session:
-        unsealed = await _count_unsealed(session)
-    while walk.why is None and (rows := await _next_page(store, walk.position)):
-        await asyncio.to_thread(walk.over, rows)
-    if walk.why is None and not walk.has_seen:
-        walk.why = "the published checkpoint is not in the log"
-    return Finding(
-        sealed=walk.position,
-        unsealed=unsealed,
-        head=walk.head,
-        broken_at=walk.position if walk.why else None,
-        why=walk.why,
+        ),
     )
 
 
@@ -195,70 +114,3 @@ async def latest_of_run(session: AsyncSession, run: str) -> datetime | None:
     """Return when something last happened to a run; None where nothing has."""
     query = select(func.max(col(AuditRow.at))).where(col(AuditRow.run) == run)
     return (await session.execute(query)).scalar_one()
-
-
-async def _head(session: AsyncSession) -> tuple[int, str]:
-    query = (
-        select(AuditRow)
-        .where(col(AuditRow.position).is_not(None))
-        .order_by(col(AuditRow.position).desc())
-        .limit(1)
-    )
-    row = (await session.execute(query)).scalar_one_or_none()
-    return (row.position or 0, row.hash or GENESIS) if row else (0, GENESIS)
-
-
-async def _unsealed(session: AsyncSession, *, most: int = BATCH) -> list[AuditRow]:
-    query = (
-        select(AuditRow)
-        .where(col(AuditRow.position).is_(None))
-        .order_by(col(AuditRow.id))
-        .limit(most)
-    )
-    return list((await session.execute(query)).scalars())
-
-
-async def _count_unsealed(session: AsyncSession) -> int:
-    query = (
-        select(func.count())
-        .select_from(AuditRow)
-        .where(col(AuditRow.position).is_(None))
-    )
-    return (await session.execute(query)).scalar_one()
-
-
-async def _next_page(store: Store, after: int) -> list[AuditRow]:
-    query = (
-        select(AuditRow)
-        .where(col(AuditRow.position) > after)
-        .order_by(col(AuditRow.position))
-        .limit(BATCH)
-    )
-    async with store.read() as session:
-        return list((await session.execute(query)).scalars())
-
-
-def _break(row: AuditRow, *, position: int, previous: str) -> str | None:
-    if row.position != position:
-        return f"row {position} is missing; the next one is {row.position}"
-    if row.previous != previous:
-        return f"row {position} does not follow the row before it"
-    if row.hash != _hash(row):
-        return f"row {position} was changed after it was sealed"
-    return None
-
-
-def _hash(row: AuditRow) -> str:
-    fields: list[JsonValue] = [
-        row.id,
-        row.at.isoformat(),
-        row.actor,
-        row.kind,
-        row.tenant,
-        row.run,
-        row.subject,
-        row.payload,
-        row.position,
-        row.previous,
-    ]
-    return hashlib.sha256(canonical.encode(fields)).hexdigest()

@@ -10,7 +10,16 @@ from orchestrator import hold
 from orchestrator.errors import NotFound
 from orchestrator.release import Release, ToolSpec
 from orchestrator.status import ENDED_RUNS, CallStatus
-from orchestrator.store import asking, holds, releases, runs, standing, switches
+from orchestrator.store import (
+    asking,
+    audit,
+    digests,
+    holds,
+    releases,
+    runs,
+    standing,
+    switches,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
 from orchestrator.switch import Switch, Target, covering
@@ -158,7 +167,25 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
                 held_at=None,
                 held_seen=None,
             )
+            .returning(col(CallRow.tool))
         )
-        await session.execute(answer)
+        tool = (await session.execute(answer)).scalar_one_or_none()
+        if tool is not None:
+            digests.changed(session, CallRow, (run, turn, index))
+            audit.record(session, _answered(row, (turn, index), tool, status), at=now)
         if await holds.has_held_siblings(session, run):
             await holds.settle(session, row, now=now)
+
+
+def _answered(
+    run: RunRow, place: tuple[int, int], tool: str, status: CallStatus
+) -> audit.Entry:
+    turn, index = place
+    return audit.Entry(
+        actor=f"run:{run.id}",
+        kind="call.answered",
+        tenant=run.tenant,
+        run=run.id,
+        subject=f"{run.id}:{turn}.{index}",
+        payload={"tool": tool, "status": status},
+    )

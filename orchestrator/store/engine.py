@@ -25,7 +25,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from orchestrator.clock import Clock, system_clock
 from orchestrator.errors import InvalidValue, StoreUnavailable
 from orchestrator.pace import Bell
-from orchestrator.store import postgres, sqlite
+from orchestrator.store import entries, postgres, sqlite
+from orchestrator.store.digests import Watched
 from orchestrator.store.turns_at_once import TurnsAtOnce
 from orchestrator.store.vouching import VOUCHER, Voucher
 
@@ -40,8 +41,6 @@ TURN_WITHIN_S = 20.0
 BARRIER = 0x4B455954
 # The other kind of such locks, with two numbers, has names of its own.
 TURNS = 0x4B45
-# A session's note that what it commits adds to the audit log.
-AUDITED = "audited"
 
 
 class Beside(Protocol):
@@ -72,7 +71,7 @@ def apart() -> Context:
 class Store:
     """The record of one installation; safe to share between tasks of one loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 what kinds of processes differ in
         self,
         url: str,
         *,
@@ -156,9 +155,10 @@ class Store:
                     yield session
                     if own is not None:
                         await own.add(session, self)
+                    is_audited = await entries.add(session, self.now)
                 if own is not None:
                     own.committed()
-                if AUDITED in session.info:
+                if is_audited:
                     self.audited.ring()
 
     @asynccontextmanager
@@ -189,8 +189,12 @@ class Store:
                 told="Keyturn is stopping here. Nothing was changed; repeat this in a "
                 "moment.",
             )
-        info = {VOUCHER: self.voucher}
-        return AsyncSession(self.engine, expire_on_commit=False, info=info)
+        return AsyncSession(
+            self.engine,
+            expire_on_commit=False,
+            info={VOUCHER: self.voucher},
+            sync_session_class=Watched,
+        )
 
     async def now(self, session: AsyncSession) -> datetime:
         """Return the time, the database's own on PostgreSQL, read after locks."""

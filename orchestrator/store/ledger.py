@@ -9,7 +9,7 @@ from sqlmodel import col, update
 
 from orchestrator.money import Money
 from orchestrator.status import ENDED_RUNS
-from orchestrator.store import asking, audit
+from orchestrator.store import asking, audit, digests
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 # A holder that has not begun to send within this is taken for dead.
@@ -152,11 +152,13 @@ async def free(
     if effect.status != "leased" or effect.sending_at is not None:
         return
     effect.status, effect.error, effect.ended_at = "refused", why, now
-    await session.execute(
+    unused = await session.execute(
         update(ApprovalRow)
         .where(col(ApprovalRow.consumed_by) == effect.key)
         .values(consumed_by=None)
+        .returning(col(ApprovalRow.id))
     )
+    digests.changed(session, ApprovalRow, *((one,) for one in unused.scalars()))
     audit_effect(session, effect, "effect.freed", at=now)
 
 

@@ -1,7 +1,6 @@
 """Releases in the record: any process loads behaviour from here, by hash."""
 
 from collections import OrderedDict
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, tuple_
@@ -57,7 +56,7 @@ async def publish(
         row.live_since, row.live_by = now, by
         sign(row, signer)
         await _take_back_later(session, row)
-        _record(session, row, at=now)
+        audit.record(session, _went_live(row), at=now)
     return name
 
 
@@ -78,6 +77,15 @@ def sign(row: ReleaseRow, signer: Signer) -> None:
     """Sign that a release went live."""
     said = signed(row)
     row.signature = None if said is None else signer.sign(said)
+
+
+def _went_live(row: ReleaseRow) -> audit.Entry:
+    return audit.Entry(
+        actor=row.live_by or "system",
+        kind="release.went_live",
+        subject=row.hash,
+        payload={"workflow": row.workflow, "code_version": row.code_version},
+    )
 
 
 async def get(session: AsyncSession, name: str) -> ReleaseRow:
@@ -179,16 +187,6 @@ async def _take_back_later(session: AsyncSession, row: ReleaseRow) -> None:
 def _has_signed(signer: Signer, row: ReleaseRow) -> bool:
     said = signed(row)
     return said is not None and row.signature == signer.sign(said)
-
-
-def _record(session: AsyncSession, row: ReleaseRow, *, at: datetime) -> None:
-    entry = audit.Entry(
-        actor=row.live_by or "system",
-        kind="release.live",
-        subject=row.hash,
-        payload={"workflow": row.workflow, "code_version": row.code_version},
-    )
-    audit.record(session, entry, at=at)
 
 
 async def live_row(session: AsyncSession, workflow: str) -> ReleaseRow | None:

@@ -27,6 +27,7 @@ from orchestrator.store import (
     asking,
     audit,
     counting,
+    digests,
     holds,
     ledger,
     open_rows,
@@ -790,8 +791,10 @@ async def _close_approvals(
             col(ApprovalRow.consumed_by).is_(None),
         )
         .values(status=status, closed_because=because, closed_at=now)
+        .returning(col(ApprovalRow.id))
     )
-    await session.execute(query)
+    closed = (await session.execute(query)).scalars()
+    digests.changed(session, ApprovalRow, *((one,) for one in closed))
 
 
 def _note(  # noqa: PLR0913 one audit row of a run, in one line at the callers

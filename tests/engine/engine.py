@@ -17,7 +17,7 @@ from activities.toolbox import ConnectorSource
 from approvals.delivery import TASK_TIMEOUT, Deliverer
 from approvals.upkeep import Upkeep
 from orchestrator import registry
-from orchestrator.binding import Signer, new_key
+from orchestrator.binding import Signer, Verifier, new_key
 from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
 from orchestrator.clock import Clock
@@ -37,6 +37,7 @@ from orchestrator.store.tables import (
 from orchestrator.switch import Switch
 from tests.databases import patient
 from tests.engine.world import World
+from tests.whole import check_whole
 
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
 
@@ -249,6 +250,7 @@ async def running_engine(
         sweeping = asyncio.create_task(Upkeep(deliverer).sweep())
         stack.callback(sweeping.cancel)
         yield Engine(store, deliverer, Signer(key), world, parts, simulator)
+        await check_whole(store, Verifier(key))
 
 
 @asynccontextmanager

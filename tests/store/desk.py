@@ -48,6 +48,7 @@ from orchestrator.store.turns import Committed, DraftedCall, Gated, Turn
 from orchestrator.switch import Switch
 from tests.databases import patient
 from tests.tenancy import declare
+from tests.whole import check_whole
 
 FACTS = '{"customer":"c1","order_id":"o1","refunded":0,"status":"delivered"}'
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
@@ -81,6 +82,8 @@ class Desk:
     release: Release
     # The same record with each process's own account, where the database has accounts.
     accounts: dict[str, Store] = field(default_factory=dict[str, Store])
+    # Whether nobody wrote past us into the record; then it is compared in the end.
+    is_honest: bool = True
 
     @property
     def web(self) -> Store:
@@ -259,6 +262,7 @@ class Desk:
 
     async def tamper(self, row: SQLModel, **changes: Any) -> None:
         """Write straight into the database, as an attacker who reached it."""
+        self.is_honest = False
         async with self.store.write() as session:
             fresh = await session.merge(row)
             for name, value in changes.items():
@@ -360,7 +364,10 @@ async def open_desk(url: str, **changes: Any) -> AsyncGenerator[Desk]:
             for role in roles.ROLES
             if not store.is_sqlite
         }
-        yield Desk(store, clock, signer, Trust(Verifier(key)), made, accounts)
+        desk = Desk(store, clock, signer, Trust(Verifier(key)), made, accounts)
+        yield desk
+        if desk.is_honest and desk.store is store:
+            await check_whole(store, desk.trust.verifier)
     finally:
         await asyncio.gather(*(one.close() for one in (store, *accounts.values())))
 

@@ -145,7 +145,7 @@ async def test_p01_a_decision_changed_in_the_database_is_refused(
 async def test_p01_a_decision_signed_by_another_key_is_refused(desk: Desk) -> None:
     run = await desk.start()
     await desk.draft(run, refund())
-    desk.signer = Signer(new_key())
+    desk.signer, desk.is_honest = Signer(new_key()), False
     await desk.decide(run)
 
     assert (await desk.lease(run)).kind == "refused"

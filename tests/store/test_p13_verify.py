@@ -12,9 +12,11 @@ import pytest
 from sqlalchemy.pool import QueuePool
 
 from approvals.verification import Verification
-from orchestrator.store import audit
-from orchestrator.store.audit import BATCH, Entry
+from orchestrator.store import audit, verification
+from orchestrator.store.audit import Entry
+from orchestrator.store.chain import BATCH
 from orchestrator.store.engine import Store
+from orchestrator.store.sealing import Sealer
 from tests.databases import both, patient
 from tests.store.desk import Desk
 
@@ -29,9 +31,10 @@ async def _fill(store: Store) -> str:
         for number in range(BATCH * (PAGES - 1) + 1):
             entry = Entry(actor="system", kind="filled", payload={"number": number})
             audit.record(session, entry, at=now + timedelta(microseconds=number))
-    while await audit.seal(store):
+    sealer = Sealer(store)
+    while await sealer.seal():
         pass
-    return (await audit.verify(store)).head
+    return (await verification.verify(store)).head
 
 
 @both
@@ -42,12 +45,12 @@ async def test_p13_every_page_of_a_long_log_is_checked(desk: Desk) -> None:
             session, audit.Filter(kind="filled"), limit=1, after=BATCH * 2
         )
 
-    intact = await audit.verify(desk.store, checkpoint=head)
+    intact = await verification.verify(desk.store, checkpoint=head)
     async with desk.store.write() as session:
         session.add(last)
         last.actor = "nobody"
-    changed = await audit.verify(desk.store)
-    unknown = await audit.verify(desk.store, checkpoint="f" * 64)
+    changed = await verification.verify(desk.store)
+    unknown = await verification.verify(desk.store, checkpoint="f" * 64)
 
     assert (intact.why, intact.unsealed) == (None, 0)
     assert intact.sealed > BATCH * 2
@@ -59,7 +62,7 @@ async def test_p13_every_page_of_a_long_log_is_checked(desk: Desk) -> None:
 async def test_p13_a_checkpoint_that_is_not_in_the_log_is_told(desk: Desk) -> None:
     await _fill(desk.store)
 
-    found = await audit.verify(desk.store, checkpoint="f" * 64)
+    found = await verification.verify(desk.store, checkpoint="f" * 64)
 
     assert found.broken_at == found.sealed
     assert found.why == "the published checkpoint is not in the log"
@@ -122,7 +125,7 @@ async def test_log_is_hashed_beside_the_loop_and_in_no_transaction(
     threads = Held()
     asyncio.get_running_loop().set_default_executor(threads)
 
-    walk = asyncio.create_task(audit.verify(store))
+    walk = asyncio.create_task(verification.verify(store))
     await asyncio.wait_for(threads.asked.wait(), SOON_S)
     async with store.read() as session:
         await store.now(session)

@@ -1,8 +1,8 @@
 """`keyturn audit`: the chained log of what happened."""
 
-import asyncio
 import json
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -11,12 +11,15 @@ from orchestrator import settings
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson
+from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended
-from orchestrator.store import audit
-from orchestrator.store.audit import Finding
-from orchestrator.store.engine import Store
+from orchestrator.store import verification
+from orchestrator.store.verification import Finding
 
 app = typer.Typer()
+
+# A log that takes no longer than this is read without a word.
+PROGRESS_EVERY_S = 2.0
 
 
 @app.callback()
@@ -32,22 +35,31 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the whole chain in the database of KEYTURN_DATABASE_URL.
+    """Compare the log in the database of KEYTURN_DATABASE_URL with itself and the tables.
 
-    Exit status 1 where a sealed row was changed, removed or put in.
+    Exit status 1 where a sealed row was changed, removed or put in, where a table does
+    not hold what the log says, and where it holds what the log says nothing of. With
+    KEYTURN_DECISION_KEY the signatures of decisions are checked, too.
     """
-    found = asyncio.run(_verify(settings.read().database_url, checkpoint))
+    keys = verification.keys(settings.read())
+    found = with_store(
+        lambda store: verification.verify(
+            store, checkpoint=checkpoint, verifier=keys, progress=_Progress()
+        )
+    )
     if as_json:
         output.as_json(found.model_dump(mode="json"))
+    else:
+        _say(found)
     if found.broken_at is not None:
         raise Ended(
             f"The audit log is broken at row {found.broken_at}: {found.why}. The rows "
             f"before it are intact; compare with a backup from before {found.head}."
         )
-    if not as_json:
-        output.line(
-            f"{found.sealed} rows are intact, {found.unsealed} are not sealed yet. "
-            f"Head: {found.head}"
+    if found.found:
+        raise Ended(
+            f"The audit log and the tables disagree: {found.found} found. Keep the "
+            "database as it is, and see each line for what to do."
         )
 
 
@@ -62,9 +74,32 @@ def export(
             sys.stdout.write(json.dumps(row) + "\n")
 
 
-async def _verify(url: str, checkpoint: str | None) -> Finding:
-    store = Store(url)
-    try:
-        return await audit.verify(store, checkpoint=checkpoint)
-    finally:
-        await store.close()
+class _Progress:
+    """Says on standard error how far it is, now and then."""
+
+    def __init__(self) -> None:
+        self._said_at = time.monotonic()
+
+    def __call__(self, what: str, count: int) -> None:
+        if time.monotonic() - self._said_at > PROGRESS_EVERY_S:
+            self._said_at = time.monotonic()
+            sys.stderr.write(f"{count:,} {what} are read\n")
+
+
+def _say(found: Finding) -> None:
+    for one in found.discrepancies:
+        output.line(one.line)
+    if found.found > len(found.discrepancies):
+        output.line(f"{found.found - len(found.discrepancies)} more are not shown.")
+    if found.undigested or found.unvouched:
+        output.line(
+            f"{found.undigested} entries carry no digest and {found.unvouched} rows have "
+            "no entry with one (made before this version)."
+        )
+    if found.signatures is None:
+        output.line("Signatures were not checked: no decision key here.")
+    if found.is_intact:
+        output.line(
+            f"{found.sealed} rows are intact, {found.unsealed} are not sealed yet. "
+            f"{found.rows} rows of tables are as the log has them. Head: {found.head}"
+        )

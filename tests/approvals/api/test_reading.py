@@ -4,8 +4,8 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store import audit
 from orchestrator.store.engine import Store
+from orchestrator.store.sealing import Sealer
 from orchestrator.store.tables import AuditRow, CallRow
 from tests.approvals import scraper
 from tests.approvals.desk import RELEASE, Desk
@@ -135,7 +135,7 @@ async def test_the_audit_log_is_listed_in_order_and_checked(
     run = await desk.run()
     await desk.approval(run)
     headers = await people.token("aud", role="auditor")
-    await audit.seal(store)
+    await Sealer(store).seal()
 
     whole = await http.get(f"{API}/audit", headers=headers)
     page = await http.get(f"{API}/audit", params={"limit": 1}, headers=headers)
@@ -160,7 +160,7 @@ async def test_p13_a_change_to_the_log_is_found(
 ) -> None:
     await desk.run()
     headers = await people.token("aud", role="auditor")
-    await audit.seal(store)
+    await Sealer(store).seal()
     async with store.write() as session:
         row = await session.get(AuditRow, 1)
         assert row is not None
