@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from starlette.types import Scope
 
 from approvals.auth.oidc import OpenIdProvider
+from approvals.auth.waiting import WaitingRoom
 from approvals.delivery import Deliverer
 from approvals.metrics import Latency
 from approvals.quotas import RequestQuotas
@@ -52,6 +53,7 @@ class Parts:
     )
     verification: Verification = field(default_factory=Verification, repr=False)
     quotas: RequestQuotas = field(default_factory=RequestQuotas, repr=False)
+    waiting: WaitingRoom = field(default_factory=WaitingRoom, repr=False)
     _tasks: set[asyncio.Task[None]] = field(
         default_factory=set["asyncio.Task[None]"], repr=False
     )

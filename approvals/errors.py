@@ -15,6 +15,10 @@ class Forged(KeyturnError):
     """A request that a browser sent without the page's own token."""
 
 
+class NotFresh(KeyturnError):
+    """What is asked for takes the password, or a sign-in of just now, with it."""
+
+
 class WrongPassword(KeyturnError):
     """The address and the password do not belong together."""
 

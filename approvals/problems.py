@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from approvals.errors import (
     Forged,
     MayNot,
+    NotFresh,
     NotSignedIn,
     TooManyAtOnce,
     WrongPassword,
@@ -55,6 +56,7 @@ from orchestrator.store.runs import ExternalIdReused, NotStarted, RunEnded
 from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.sending import NotSettled, NotUnknown
+from orchestrator.store.sessions import AccountChanged
 from orchestrator.store.sources import SourceTaken
 from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tenants import TenantDeclared
@@ -92,6 +94,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     WrongPassword: 401,
     MayNot: 403,
     Forged: 403,
+    NotFresh: 403,
     MayNotDecide: 403,
     OwnAccess: 403,
     WiderThanItsToken: 403,
@@ -126,6 +129,7 @@ STATUS: Mapping[type[KeyturnError], int] = {
     TooLate: 409,
     NotHandedOff: 409,
     InOtherHands: 409,
+    AccountChanged: 409,
     EmailTaken: 409,
     LastAdmin: 409,
     NotDead: 409,

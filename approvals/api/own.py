@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from approvals import routing
 from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import BODY, ONE, problems
 from approvals.api.text import PathId
-from approvals.auth import accounts
+from approvals.auth import accounts, browser
 from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.visitor import require
@@ -41,11 +41,12 @@ class Session(BaseModel):
 
 
 class Ended(BaseModel):
-    """How many sessions ended."""
+    """How many sessions ended, and how many tokens with them."""
 
     model_config = ConfigDict(frozen=True)
 
     ended: int
+    tokens: int = Field(default=0, description="Revoked with them")
 
 
 class ChangePassword(BaseModel):
@@ -77,10 +78,15 @@ async def list_sessions(
 
 
 @router.post("/me/sessions:end")
-async def end_others(person: Own, store: StoreDep) -> Ended:
-    """Sign you out everywhere but here; with a token, everywhere."""
-    ended = await sessions.end_all(store, person.id, but=person.session)
-    return Ended(ended=ended)
+async def end_others(request: Request, person: Own, store: StoreDep) -> Ended:
+    """Sign you out everywhere but here, and revoke all your tokens.
+
+    With a token: everywhere, and that token is revoked, too.
+    """
+    done = await sessions.end_all(
+        store, person.id, but=person.session, origin=browser.origin(request)
+    )
+    return Ended(ended=done.sessions, tokens=done.tokens)
 
 
 @router.delete("/me/sessions/{id}", responses=ONE)
@@ -93,9 +99,11 @@ async def end_session(id: PathId, person: Own, store: StoreDep) -> Ended:  # noq
 # Not kept under an `Idempotency-Key`: a digest of the body could be guessed at.
 @router.post("/me:password", responses={**BODY, **problems(429)})
 async def change_password(
-    wanted: ChangePassword, person: Own, store: StoreDep
+    request: Request, wanted: ChangePassword, person: Own, store: StoreDep
 ) -> Page[Session]:
     """Change your password; every other session of yours ends. Returns what is left.
+
+    All your tokens are revoked, also the one that asks.
 
     422 where the present one is another; 429 after eight such.
     """
@@ -106,6 +114,7 @@ async def change_password(
             old=wanted.old,
             new=wanted.new,
             session_id=person.session,
+            origin=browser.origin(request),
         )
     except WrongPassword as error:
         # As a field that does not fit: whoever asks is signed in, so 401 says too much.

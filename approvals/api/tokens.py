@@ -1,31 +1,50 @@
 """API tokens over HTTP: one's own, and those of services for whoever manages people."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from approvals import routing
 from approvals.api.paging import Page, Paged, page
-from approvals.api.replies import BODY, ONE
+from approvals.api.replies import BODY, ONE, problems
 from approvals.api.text import Line, PathId
-from approvals.auth import permissions
+from approvals.auth import browser, permissions, reauthentication
+from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.permissions import Action
-from approvals.auth.visitor import SignedIn, require
-from approvals.dependencies import StoreDep
+from approvals.auth.visitor import SignedIn, Visitor, require
+from approvals.dependencies import Parts, PartsDep, StoreDep
 from approvals.errors import MayNot
-from orchestrator.store import people, tokens
+from orchestrator.store import people, token_life, tokens
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import TokenRow
-from orchestrator.store.tokens import Issued, NewToken
+from orchestrator.store.tokens import NewToken
 
 router = routing.of_api("tokens")
 
 Own = Annotated[Person, Depends(require("account.own"))]
 Manager = Annotated[Person, Depends(require("people.manage"))]
 LONGEST_DAYS = 365
+USUAL_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for a token, and the request that shows it."""
+
+    request: Request
+    parts: Parts
+    visitor: Visitor
+
+
+def _asker(request: Request, parts: PartsDep, visitor: SignedIn) -> Asker:
+    return Asker(request, parts, visitor)
+
+
+AskerDep = Annotated[Asker, Depends(_asker)]
 
 
 class MakeToken(BaseModel):
@@ -45,13 +64,24 @@ class MakeToken(BaseModel):
         max_length=200,
         description="Of a service: those it starts runs for; needed where it has several",
     )
-    days: int = Field(
-        default=30, ge=1, le=LONGEST_DAYS, strict=True, description="Ends after these"
+    days: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_DAYS,
+        strict=True,
+        description="Ends after these: 30 where not said; of one that decides 7, and no "
+        "more",
+    )
+    password: Annotated[str, Field(max_length=LONGEST_PASSWORD)] | None = Field(
+        default=None, repr=False, description="Yours; needed where a session asks"
     )
 
 
 class Token(BaseModel):
-    """A token without its secret; `*` among the scopes is all that its owner may do."""
+    """A token without its secret; `*` among the scopes is all that its owner may do.
+
+    One that decides ends 7 days after it was made, at the latest.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,6 +94,7 @@ class Token(BaseModel):
     used_at: datetime | None
     ends_at: datetime | None
     revoked_at: datetime | None
+    decides: bool = Field(description="Some of its scopes decide something")
 
 
 class TokenWithSecret(Token):
@@ -77,26 +108,32 @@ async def list_own_tokens(
     person: Own, store: StoreDep, wanted: Annotated[Paged, Query()]
 ) -> Page[Token]:
     """List your tokens, newest first."""
-    return await _list(store, person.id, wanted)
+    return await _list(store, person, wanted)
 
 
 # These answers hold a secret, so they are not kept under an `Idempotency-Key`.
-@router.post("/me/tokens", status_code=201, responses={**BODY, **ONE})
+@router.post("/me/tokens", status_code=201, responses={**BODY, **ONE, **problems(429)})
 async def make_own_token(
-    wanted: MakeToken, person: Own, visitor: SignedIn, store: StoreDep
+    wanted: MakeToken, asker: AskerDep, person: Own
 ) -> TokenWithSecret:
     """Make a token that acts as you; it is in this answer and nowhere else.
 
+    A session gives its person's `password`, or has them sign in anew at the OpenID
+    provider (`POST /settings/confirm` in the browser) within five minutes before: 422
+    where it is another one, 403 `not-fresh` where neither is there, 429 after eight
+    wrong ones.
+
     403 where you may not do what it asks for; where a token asks, also for what that
-    token may not do, and for a life longer than its own.
+    token may not do, for a life longer than its own, and for whatever decides.
     """
-    return await make(store, person, wanted, by=person, made_with=visitor.token)
+    return await make(asker, person, wanted)
 
 
 @router.delete("/me/tokens/{id}", responses=ONE)
 async def revoke_own_token(id: PathId, person: Own, store: StoreDep) -> Token:  # noqa: A002 the path's name
     """Revoke one of your tokens, and those that were made with it."""
-    return _body(await tokens.revoke(store, id, by=person.id, person=person.id))
+    row = await tokens.revoke(store, id, by=person.id, person=person.id)
+    return body(row, kind=person.kind)
 
 
 @router.get("/people/{id}/tokens", responses=ONE)
@@ -107,23 +144,26 @@ async def list_tokens(
     wanted: Annotated[Paged, Query()],
 ) -> Page[Token]:
     """List somebody's tokens, newest first."""
-    return await _list(store, (await managed(store, id, manager)).id, wanted)
+    return await _list(store, await managed(store, id, manager), wanted)
 
 
-@router.post("/people/{id}/tokens", status_code=201, responses={**BODY, **ONE})
+@router.post(
+    "/people/{id}/tokens", status_code=201, responses={**BODY, **ONE, **problems(429)}
+)
 async def make_service_token(
     id: PathId,  # noqa: A002 the path's name
     wanted: MakeToken,
+    asker: AskerDep,
     manager: Manager,
-    visitor: SignedIn,
     store: StoreDep,
 ) -> TokenWithSecret:
     """Make a token for a service; it decides nothing. People make their own.
 
-    Where a token asks, the new one is revoked with it.
+    As for your own: a session gives your password. Where a token asks, the new one is
+    revoked with it, lives no longer and does no more.
     """
     owner = await managed(store, id, manager)
-    return await make(store, owner, wanted, by=manager, made_with=visitor.token)
+    return await make(asker, owner, wanted)
 
 
 @router.delete("/people/{id}/tokens/{token}", responses=ONE)
@@ -135,13 +175,17 @@ async def revoke_token(
 ) -> Token:
     """Revoke somebody's token, and those that were made with it."""
     owner = await managed(store, id, manager)
-    return _body(await tokens.revoke(store, token, by=manager.id, person=owner.id))
+    row = await tokens.revoke(store, token, by=manager.id, person=owner.id)
+    return body(row, kind=owner.kind)
 
 
-async def make(
-    store: Store, owner: Person, wanted: MakeToken, *, by: Person, made_with: str | None
-) -> TokenWithSecret:
-    """Make a token for its owner; raises `MayNot` or `WiderThanItsToken`."""
+async def make(asker: Asker, owner: Person, wanted: MakeToken) -> TokenWithSecret:
+    """Make a token for its owner, once the asker has proven who they are.
+
+    Raises `MayNot`, `WiderThanItsToken`, `InvalidValue`, `TooManyAttempts`, `NotFresh`
+    or `AccountChanged`.
+    """
+    by = asker.visitor.person
     if owner.id != by.id and owner.kind != "service":
         raise MayNot(
             f"{owner.name} is a person: nobody else makes tokens that act as them. Open "
@@ -152,10 +196,41 @@ async def make(
         name=wanted.name,
         scopes=tuple(dict.fromkeys(wanted.scopes)),
         tenants=tuple(wanted.tenants),
-        ends_in=timedelta(days=wanted.days),
+        ends_in=timedelta(days=wanted.days or _usual_days(owner, wanted.scopes)),
+        origin=browser.origin(asker.request),
     )
-    made = await tokens.issue(store, owner.id, new, by=by.id, made_with=made_with)
-    return _with_secret(made)
+    # Refused before it uses a fresh sign-in up.
+    tokens.check_life(new, kind=owner.kind)
+    proven = await reauthentication.require(
+        asker.request, asker.parts, asker.visitor, password=wanted.password
+    )
+    made = await tokens.issue(
+        asker.parts.store,
+        owner.id,
+        new,
+        by=by.id,
+        made_with=asker.visitor.token,
+        proven=proven,
+    )
+    return TokenWithSecret(
+        **body(made.row, kind=owner.kind).model_dump(), secret=made.plain
+    )
+
+
+def body(row: TokenRow, *, kind: str) -> Token:
+    """Return a token as it is shown; `kind` is its owner's."""
+    fields = row.model_dump(exclude={"person", "hash", "parent", "ends_at"})
+    return Token(
+        **fields,
+        made_with=row.parent,
+        ends_at=token_life.ends_at(row, kind=kind),
+        decides=bool(token_life.deciding(row.scopes, kind=kind)),
+    )
+
+
+def _usual_days(owner: Person, scopes: list[Action]) -> int:
+    decides = token_life.deciding(scopes, kind=owner.kind)
+    return token_life.MOST_DAYS_DECIDING if decides else USUAL_DAYS
 
 
 async def managed(store: Store, person: str, manager: Person) -> Person:
@@ -179,19 +254,10 @@ def _refuse_beyond_role(owner: Person, scopes: list[Action]) -> None:
         )
 
 
-async def _list(store: Store, person: str, wanted: Paged) -> Page[Token]:
+async def _list(store: Store, owner: Person, wanted: Paged) -> Page[Token]:
     async with store.read() as session:
         rows = await tokens.listing(
-            session, person, limit=wanted.one_more, before=wanted.cursor
+            session, owner.id, limit=wanted.one_more, before=wanted.cursor
         )
-    return page([_body(row) for row in rows], wanted, lambda one: one.id)
-
-
-def _body(row: TokenRow) -> Token:
-    return Token(
-        **row.model_dump(exclude={"person", "hash", "parent"}), made_with=row.parent
-    )
-
-
-def _with_secret(made: Issued) -> TokenWithSecret:
-    return TokenWithSecret(**_body(made.row).model_dump(), secret=made.plain)
+    items = [body(row, kind=owner.kind) for row in rows]
+    return page(items, wanted, lambda one: one.id)

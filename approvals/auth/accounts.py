@@ -3,6 +3,7 @@
 from approvals.auth import passwords
 from approvals.errors import MayNot, WrongPassword
 from orchestrator.errors import InvalidValue
+from orchestrator.notice import Origin
 from orchestrator.policy import Role
 from orchestrator.store import access, alone, attempts, forged, people, proposals
 from orchestrator.store.access import Change
@@ -110,21 +111,37 @@ def _refuse_other_tenant(by: Person, tenant: str | None) -> None:
         )
 
 
-async def change_own_password(
-    store: Store, person: str, *, old: str, new: str, session_id: str
-) -> None:
-    """Give somebody the password they chose; every other session of theirs ends.
+async def prove_password(store: Store, person: str, password: str) -> PersonRow:
+    """Return the account of somebody signed in where this is their password.
 
-    Raises `WrongPassword` where `old` is not the present one, `TooManyAttempts` after
-    eight such: whoever holds a copied session has no more guesses than at the door.
+    Raises `WrongPassword`, or `TooManyAttempts` after eight such within five minutes,
+    whatever they were for: whoever holds a copied session has no more guesses than at
+    the door.
     """
     own = attempts.key("own password", person)
     taken = await attempts.take(store, {own: GUESSES})
     async with store.read() as session:
         row = await people.get(session, person)
-    if not await passwords.is_right(old[:LONGEST_PASSWORD], row.password_hash):
+    if not await passwords.is_right(password[:LONGEST_PASSWORD], row.password_hash):
         raise WrongPassword(NOT_PRESENT)
     await attempts.forgive(store, taken, own)
+    return row
+
+
+async def change_own_password(  # noqa: PLR0913 both passwords, and where from
+    store: Store,
+    person: str,
+    *,
+    old: str,
+    new: str,
+    session_id: str,
+    origin: Origin | None = None,
+) -> None:
+    """Give somebody the password they chose; other sessions and all tokens end.
+
+    Raises `WrongPassword` where `old` is not the present one, and `TooManyAttempts`.
+    """
+    row = await prove_password(store, person, old)
     hashed = await _hashed(new)
     try:
         await people.set_password(
@@ -134,6 +151,7 @@ async def change_own_password(
             by=person,
             keep=session_id,
             instead_of=row.password_hash,
+            origin=origin,
         )
     except PasswordChanged:
         raise WrongPassword(NOT_PRESENT) from None

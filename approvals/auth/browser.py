@@ -2,20 +2,26 @@
 
 import hmac
 import secrets
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, ip_address
 
 from fastapi import Request, Response
 
 from approvals.auth import cookies
 from approvals.dependencies import Parts
+from orchestrator.notice import Origin
 from orchestrator.store import attempts
+from orchestrator.store.attempts import Pace
 from orchestrator.store.tables import PersonRow
 
-# Within five minutes, for one account from one address; from one address; and for one
-# account from everywhere, which bounds a guess that is spread over many addresses.
-ALLOWED_A_PAIR = 8
-ALLOWED_AN_ADDRESS = 100
-ALLOWED_AN_ACCOUNT = 100
+# Of a browser that signed in to the account before, within five minutes.
+ALLOWED_KNOWN = 8
+# Of others: one account from one address; one account from everywhere; one address.
+PAIR = Pace(free=4, gaps_s=(1, 2, 4, 8, 10), in_turn=True)
+ACCOUNT = Pace(free=10, gaps_s=(1, 2, 4, 6), in_turn=True)
+# Side by side: whoever guesses there keeps nobody next to them from coming in.
+ADDRESS = Pace(free=20, gaps_s=(*range(1, 11),), in_turn=False)
 REMEMBERED_S = 180 * 24 * 3600
 
 
@@ -31,25 +37,63 @@ def address(request: Request) -> str:
     return host
 
 
-def limits(
-    request: Request, parts: Parts, email: str, row: PersonRow | None
-) -> tuple[dict[str, int], str]:
-    """Return how many attempts which keys have, and the key of who is asking.
+def origin(request: Request) -> Origin:
+    """Return from where a request came, as the owner of an account is told."""
+    agent = request.headers.get("user-agent", "")
+    return Origin(address=address(request)[:100], browser=agent[:300])
 
-    A browser that signed in to this account before is counted for itself alone: no
-    stranger's guesses lock it out, from next door or from all over the world.
+
+@asynccontextmanager
+async def counted(
+    request: Request, parts: Parts, email: str, row: PersonRow | None
+) -> AsyncGenerator[tuple[list[int], str]]:
+    """Yield, when its password may be looked at, an attempt's rows and its own key.
+
+    A browser that signed in to this account before is counted for itself alone, and
+    waits for nobody: no stranger's guesses lock it out or slow it down, from next door
+    or from all over the world. It has 8 attempts within five minutes.
+
+    Any other browser waits up to ten seconds, the longer the more attempts there were
+    within five minutes for this account, here and everywhere, and from this address.
+    Raises `TooManyAttempts` where others wait before it.
+
+    Guesses at one account, whoever sends them from however many addresses: in any five
+    minutes 10 go at once, 3 more within 7 s (gaps of 1, 2 and 4 s), and then one in 6 s,
+    (300 - 7) / 6 < 49: at most 62. A day has 288 times five minutes: at most
+    288 * 62 = 17,856 guesses. From one address alone 4 go at once, 4 more within 15 s
+    (1, 2, 4 and 8 s), then one in 10 s, (300 - 15) / 10 < 29: at most 37 in five minutes,
+    10,656 a day. To these, each known browser of that account adds 288 * 8 = 2,304.
     """
     known = _known(request, parts, row)
     if known is not None:
         own = attempts.key("browser", known)
-        return {own: ALLOWED_A_PAIR}, own
+        yield await attempts.take(parts.store, {own: ALLOWED_KNOWN}), own
+        return
     account, host = email.strip().lower(), address(request)
     own = attempts.key("pair", account, host)
-    everyone = {
-        attempts.key("account", account): ALLOWED_AN_ACCOUNT,
-        attempts.key("address", host): ALLOWED_AN_ADDRESS,
-    }
-    return {own: ALLOWED_A_PAIR, **everyone}, own
+    paces = {own: PAIR, attempts.key("account", account): ACCOUNT}
+    async with _slowed(request, parts, paces) as taken:
+        yield taken, own
+
+
+@asynccontextmanager
+async def counted_here(request: Request, parts: Parts) -> AsyncGenerator[list[int]]:
+    """Yield an attempt's rows when it may go on: slowed by those from its address."""
+    async with _slowed(request, parts, {}) as taken:
+        yield taken
+
+
+@asynccontextmanager
+async def _slowed(
+    request: Request, parts: Parts, paces: Mapping[str, Pace]
+) -> AsyncGenerator[list[int]]:
+    host = address(request)
+    # A place first: who gets none is not counted, and takes no turn of others.
+    with parts.waiting.place(host):
+        here = {attempts.key("address", host): ADDRESS}
+        turn = await attempts.queue(parts.store, {**paces, **here})
+        await parts.waiting.wait(turn.wait_s)
+        yield turn.taken
 
 
 def remember(response: Response, parts: Parts, row: PersonRow) -> None:

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -78,6 +79,8 @@ class Flow:
     nonce: str
     verifier: str
     wanted: str
+    # The session that is to be confirmed; empty where one is to be begun.
+    confirms: str = ""
 
     def pack(self) -> str:
         """Return the text for a cookie."""
@@ -89,7 +92,8 @@ class Flow:
         try:
             value = json.loads(base64.urlsafe_b64decode(text.encode()))
             found = {name: str(value[name]) for name in _FLOW}
-        except (ValueError, KeyError, TypeError, RecursionError):
+            found["confirms"] = str(value.get("confirms", ""))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return Flow(**found) if "".join(found.values()).isascii() else None
 
@@ -99,11 +103,15 @@ _FLOW = ("state", "nonce", "verifier", "wanted")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who somebody is at the provider; `email` is None where it was not verified."""
+    """Who somebody is at the provider; `email` is None where it was not verified.
+
+    `signed_in_at` is when they last proved it there (`auth_time`), where that is said.
+    """
 
     issuer: str
     subject: str
     email: str | None
+    signed_in_at: datetime | None = None
 
 
 class OpenIdProvider:
@@ -127,17 +135,20 @@ class OpenIdProvider:
         """Read the machine's certificates once: it takes longer than a request."""
         return httpx2.create_ssl_context()
 
-    async def begin(self, wanted: str) -> tuple[str, Flow]:
+    async def begin(self, wanted: str, *, confirms: str = "") -> tuple[str, Flow]:
         """Return the provider's address for this browser, and the flow to keep there.
 
-        Raises `ProviderAway`.
+        With `confirms`, a session's id, it asks them to sign in there anew. Raises
+        `ProviderAway`.
         """
         flow = Flow(
             state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
             wanted=wanted,
+            confirms=confirms,
         )
+        anew = {"prompt": "login", "max_age": "0"} if confirms else {}
         metadata = await self._discover()
         async with self._client(metadata) as client:
             url, _ = client.create_authorization_url(
@@ -145,6 +156,7 @@ class OpenIdProvider:
                 state=flow.state,
                 nonce=flow.nonce,
                 code_verifier=flow.verifier,
+                **anew,
             )
         return str(url), flow
 
@@ -168,7 +180,12 @@ class OpenIdProvider:
         email = told.get("email")
         is_verified = told.get("email_verified") is True and isinstance(email, str)
         subject = str(claims["sub"])
-        return Identity(self.issuer, subject, str(email) if is_verified else None)
+        return Identity(
+            self.issuer,
+            subject,
+            str(email) if is_verified else None,
+            _signed_in_at(claims),
+        )
 
     async def _verified(self, token: Json, *, nonce: str) -> Mapping[str, Any]:
         """Return the ID token's claims, or raise; its keys may have been changed."""
@@ -289,6 +306,16 @@ class OpenIdProvider:
         usual = "client_secret_basic"
         is_usual = not isinstance(known, list) or not known or usual in known
         return usual if is_usual else "client_secret_post"
+
+
+def _signed_in_at(claims: Mapping[str, Any]) -> datetime | None:
+    seconds = claims.get("auth_time")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # no time that there is
+        return None
 
 
 def of(settings: Settings) -> OpenIdProvider | None:

@@ -4,14 +4,15 @@ import secrets
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Query, Request, Response
+from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from approvals import routing
-from approvals.auth import browser, cookies
+from approvals.auth import browser, cookies, reauthentication
 from approvals.auth.local import HOME, local_path
 from approvals.auth.oidc import Flow, IdentityRefused, OpenIdProvider, ProviderAway
 from approvals.auth.routes import let_in
+from approvals.auth.visitor import SignedIn, maybe_visitor
 from approvals.dependencies import Parts, PartsDep
 from orchestrator.store import attempts, identities, people
 from orchestrator.store.attempts import TooManyAttempts
@@ -22,6 +23,7 @@ router = routing.of_pages()
 
 # How long somebody may take at the provider.
 LONGEST_S = 600
+SETTINGS = "/settings"
 Given = Annotated[str, Query(max_length=4_000)]
 
 
@@ -59,19 +61,80 @@ async def finish(
     try:
         flow = _begun_here(flow, state)
         if iss not in (None, provider.issuer) or not code:
-            return _cleared(parts, _back("refused", wanted=wanted))
-        person = await _recognised(request, parts, provider, flow, code)
+            return _cleared(parts, _back("refused", wanted=wanted, flow=flow))
+        go_on = _confirmed if flow.confirms else _come_in
+        response = await go_on(request, parts, provider, flow, code)
     except TooManyAttempts as error:
-        response = _back(str(error), wanted=wanted)
+        response = _back(str(error), wanted=wanted, flow=flow)
     except ProviderAway:
-        response = _back("away", wanted=wanted)
+        response = _back("away", wanted=wanted, flow=flow)
     except IdentityRefused:
-        response = _back("refused", wanted=wanted)
+        response = _back("refused", wanted=wanted, flow=flow)
     except NoAccountFor as error:
         response = _back(error.why, wanted=wanted)
-    else:
-        response = await let_in(request, parts, person, wanted, method="oidc")
     return _cleared(parts, response)
+
+
+async def _come_in(
+    request: Request, parts: Parts, provider: OpenIdProvider, flow: Flow, code: str
+) -> RedirectResponse:
+    person = await _recognised(request, parts, provider, flow, code)
+    return await let_in(request, parts, person, flow.wanted, method="oidc")
+
+
+@router.post("/settings/confirm")
+async def begin_anew(
+    parts: PartsDep,
+    visitor: SignedIn,
+    next: Annotated[str, Form(max_length=2_000)] = SETTINGS,  # noqa: A002 the form's field
+) -> RedirectResponse:
+    """Send somebody who is signed in to the provider, to sign in there once more."""
+    if parts.oidc is None:
+        return _settings("off")
+    try:
+        session = visitor.person.session
+        url, flow = await parts.oidc.begin(local_path(next), confirms=session)
+    except ProviderAway:
+        return _settings("away")
+    response = RedirectResponse(url, status_code=303)
+    _write(response, parts, flow.pack(), age_s=LONGEST_S)
+    return response
+
+
+async def _confirmed(
+    request: Request, parts: Parts, provider: OpenIdProvider, flow: Flow, code: str
+) -> RedirectResponse:
+    """Go back to where this began: the session's own person has just signed in anew.
+
+    The session stays as it was, whoever the provider names.
+    """
+    async with browser.counted_here(request, parts) as taken:
+        found = await provider.finish(flow, code=code)
+    visitor = await maybe_visitor(request, parts)
+    if visitor is None or visitor.person.session != flow.confirms:
+        return _settings("session")
+    async with parts.store.read() as session:
+        row = await people.get(session, visitor.person.id)
+    at = found.signed_in_at
+    if (row.oidc_issuer, row.oidc_subject) != (found.issuer, found.subject):
+        why = "another"
+    elif at is None:
+        why = "no-time"
+    elif not await reauthentication.is_recent(parts.store, at):
+        why = "stale"
+    else:
+        response = RedirectResponse(local_path(flow.wanted), status_code=303)
+        await reauthentication.keep_fresh(response, parts, visitor, at=at)
+        await attempts.forgive(parts.store, taken, "")
+        return response
+    await people.record_failed_sign_in(
+        parts.store, row, address=browser.address(request), how="oidc", why=why
+    )
+    return _settings(why)
+
+
+def _settings(why: str) -> RedirectResponse:
+    return RedirectResponse(f"{SETTINGS}?{urlencode({'again': why})}", status_code=303)
 
 
 def _begun_here(flow: Flow | None, state: str) -> Flow:
@@ -94,10 +157,9 @@ async def _recognised(
 ) -> PersonRow:
     """Return whose account it is; every other outcome is counted and recorded."""
     address = browser.address(request)
-    own = attempts.key("address", address)
-    taken = await attempts.take(parts.store, {own: browser.ALLOWED_AN_ADDRESS})
     try:
-        found = await provider.finish(flow, code=code)
+        async with browser.counted_here(request, parts) as taken:
+            found = await provider.finish(flow, code=code)
         person = await identities.find(
             parts.store, issuer=found.issuer, subject=found.subject, email=found.email
         )
@@ -112,7 +174,9 @@ async def _recognised(
     return person
 
 
-def _back(why: str, *, wanted: str) -> RedirectResponse:
+def _back(why: str, *, wanted: str, flow: Flow | None = None) -> RedirectResponse:
+    if flow is not None and flow.confirms:
+        return _settings(why)
     query = urlencode({"next": local_path(wanted), "error": why})
     return RedirectResponse(f"/sign-in?{query}", status_code=303)
 

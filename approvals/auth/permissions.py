@@ -265,6 +265,7 @@ ROUTES: Mapping[str, Needed] = {
     "POST /audit/verify": "audit.verify",
     "GET /sent": "account.own",
     "GET /settings": "account.own",
+    "POST /settings/confirm": "account.own",
     "POST /settings/password": "account.own",
     "POST /settings/sessions/end": "account.own",
     "POST /settings/sessions/{session}/end": "account.own",

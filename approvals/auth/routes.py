@@ -44,14 +44,15 @@ async def sign_in(
 
 @router.post("/sign-out")
 async def sign_out(
+    request: Request,
     parts: PartsDep,
     visitor: SignedIn,
     everywhere: Annotated[bool, Form()] = False,  # noqa: FBT002 the form's field
 ) -> RedirectResponse:
-    """End the session, or all of this person's."""
+    """End the session; or all of this person's, and revoke their tokens."""
     person = visitor.person
     if everywhere:
-        await sessions.end_all(parts.store, person.id)
+        await sessions.end_all(parts.store, person.id, origin=browser.origin(request))
     elif visitor.csrf is not None:
         await sessions.end(parts.store, person.session, by=person.id)
     response = RedirectResponse("/sign-in", status_code=303)
@@ -85,11 +86,10 @@ async def _authenticate(
     request: Request, parts: Parts, email: str, password: str
 ) -> PersonRow:
     row = await accounts.of_address(parts.store, email)
-    allowed, own = browser.limits(request, parts, email, row)
-    taken = await attempts.take(parts.store, allowed)
-    person = await accounts.authenticate(
-        parts.store, row, password=password, address=browser.address(request)
-    )
+    async with browser.counted(request, parts, email, row) as (taken, own):
+        person = await accounts.authenticate(
+            parts.store, row, password=password, address=browser.address(request)
+        )
     await attempts.forgive(parts.store, taken, own)
     return person
 

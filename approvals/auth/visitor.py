@@ -17,6 +17,7 @@ from approvals.errors import Forged, MayNot, NotSignedIn
 from orchestrator.store import sessions, tokens
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import PersonRow, TokenRow
+from orchestrator.store.tokens import OpensNothing
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 TENANT_HEADER = "Keyturn-Tenant"
@@ -153,15 +154,13 @@ def _bearers(request: Request) -> str | None:
 
 
 async def _by_token(request: Request, parts: Parts) -> Visitor:
-    plain, found = _bearers(request), None
-    if plain is not None:
-        found = await tokens.find(parts.store, plain)
-    if found is None:
-        raise NotSignedIn(
-            "This token opens nothing: it is unknown, was revoked or has ended. Send "
-            "`Authorization: Bearer kt_…` with a token of yours."
-        )
-    person, row = found
+    plain = _bearers(request)
+    if plain is None:
+        raise NotSignedIn(tokens.UNKNOWN)
+    try:
+        person, row = await tokens.use(parts.store, plain)
+    except OpensNothing as error:
+        raise NotSignedIn(str(error)) from None
     scopes = None if tokens.EVERYTHING in row.scopes else tuple(row.scopes)
     known = _person(person, session=row.id, scopes=scopes)
     if person.kind == "service":

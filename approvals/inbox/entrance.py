@@ -33,7 +33,9 @@ OIDC = {
     "admin.",
     "closed": "This account is closed. Ask an admin.",
 }
-_WAIT = re.compile(r"Too many wrong passwords\. Try again in \d{1,6} seconds\.")
+_WAIT = re.compile(
+    r"Too many wrong passwords were tried\. Try again in \d{1,6} seconds\."
+)
 
 
 @router.get("/")

@@ -10,15 +10,15 @@ from sqlmodel import col, select
 from approvals import loosening
 from approvals.auth import permissions
 from approvals.auth.permissions import Action
-from approvals.notify import contents
-from orchestrator.notice import MAILED_BY_DEFAULT, NoticeKind
+from approvals.notify import contents, own_account
+from orchestrator.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
 from orchestrator.store import vouching, webhooks
 from orchestrator.store.deciding import person_of, why_not, why_not_yet
 from orchestrator.store.notices import Channel, Event, NewNotice
 from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 
 # Of what concerns no single approval: those who may do this.
-WHO_ACTS: Mapping[NoticeKind, Action] = {
+WHO_ACTS: Mapping[str, Action] = {
     "run.handed_off": "handoffs.work",
     "effect.unknown": "effects.record",
     "incident.opened": "incidents.manage",
@@ -40,12 +40,28 @@ class Planner:
         hooks = await webhooks.enabled(session)
         made: list[NewNotice] = []
         for event in events:
+            if event.kind in ACCOUNT_KINDS:
+                made += await _to_owner(session, event, people)
+                continue
             payload = await contents.of(session, event)
             written = await _able(session, event, _wanting(people, event))
             made += [_notice(event, payload, "mail", one.id) for one in written]
             posted = [hook for hook in hooks if _takes(hook, event)]
             made += [_notice(event, payload, "webhook", one.id) for one in posted]
         return made
+
+
+async def _to_owner(
+    session: AsyncSession, event: Event, people: Sequence[PersonRow]
+) -> list[NewNotice]:
+    """Return the notice to whom an event's account belongs; no webhook is told."""
+    owners = await own_account.told(session, event)
+    payload = await own_account.payload(session, event)
+    return [
+        _notice(event, payload, "mail", one.id, tenant=one.tenant)
+        for one in people
+        if one.id in owners
+    ]
 
 
 def wants(person: PersonRow, kind: str) -> bool:
@@ -125,7 +141,12 @@ async def _people(session: AsyncSession) -> list[PersonRow]:
 
 
 def _notice(
-    event: Event, payload: contents.Payload, channel: Channel, target: str
+    event: Event,
+    payload: contents.Payload,
+    channel: Channel,
+    target: str,
+    *,
+    tenant: str | None = None,
 ) -> NewNotice:
     is_approval = event.kind.startswith("approval.")
     return NewNotice(
@@ -133,7 +154,7 @@ def _notice(
         kind=event.kind,
         channel=channel,
         target=target,
-        tenant=event.tenant,
+        tenant=tenant if tenant is not None else event.tenant,
         run=event.run,
         approval=event.subject if is_approval else None,
         payload=payload,

@@ -12,13 +12,14 @@ from typing import Self
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.notify import contents
+from approvals.notify import contents, own_account
 from approvals.notify.errors import Gone, NotDelivered
 from approvals.notify.mail import Letter, Mailer
 from approvals.notify.recipients import Planner
 from approvals.notify.webhook import Message, Poster
 from orchestrator import pace
 from orchestrator.errors import StoreUnavailable
+from orchestrator.notice import ACCOUNT_KINDS
 from orchestrator.pace import Every, Pace
 from orchestrator.settings import Settings
 from orchestrator.store import notices, webhooks
@@ -168,7 +169,9 @@ class Sender:
             [one for one in batch.ids if one not in kept], why="it waits no more"
         )
         if current:
-            await self.mailer.send(_letter(person, current, self.settings))
+            is_own = current[0].kind in ACCOUNT_KINDS
+            write = own_account.letter if is_own else _letter
+            await self.mailer.send(write(person, current, self.settings))
             await notices.sent(self.store, [one for one in batch.ids if one in kept])
 
     async def _settle(self, ids: Collection[int], *, why: str) -> None:

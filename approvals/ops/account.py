@@ -2,36 +2,66 @@
 
 from typing import Annotated
 
-from fastapi import Form
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import Form, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from approvals import routing, shown_once
+from approvals.api import tokens as token_body
 from approvals.api.text import Line
-from approvals.api.tokens import LONGEST_DAYS, MakeToken, make
-from approvals.auth import accounts, permissions
+from approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make
+from approvals.auth import accounts, browser, permissions, reauthentication
+from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
-from approvals.errors import WrongPassword
+from approvals.errors import NotFresh, WrongPassword
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
-from orchestrator.clock import system_clock
+from approvals.wording import sentence
 from orchestrator.errors import InvalidValue
-from orchestrator.store import people, sessions, tokens
+from orchestrator.store import people, revocation, sessions, token_life, tokens
 from orchestrator.store.attempts import TooManyAttempts
+from orchestrator.store.sessions import AccountChanged
 
 router = routing.of_pages()
 
+# What the form has in it at first: as long as a token may live that decides.
+USUAL_DAYS = token_life.MOST_DAYS_DECIDING
 
 # The kind of what its page shows once.
 MADE = "a token"
 PAGE = 20
+DONE = {
+    "password": "Your password is another one now. You are signed out everywhere else, "
+    "and all your tokens are revoked.",
+    "signed-out": "You are signed out everywhere else, and all your tokens are revoked.",
+}
+# What signing in again at the OpenID provider came to, by the names of `oidc_routes`.
+AGAIN = {
+    "off": "Nobody signs in through another service here; nothing was done.",
+    "away": "The sign-in service does not answer now. Try again in a minute.",
+    "refused": "The sign-in service's answer could not be used, or it came too late. "
+    "Press “Sign in again” once more.",
+    "session": "You were signed in anew here meanwhile. Press “Sign in again” once more.",
+    "another": "You signed in there as somebody else than you are here. Press “Sign in "
+    "again” once more, and sign in there as yourself.",
+    "no-time": "The sign-in service does not say when you signed in (it sends no "
+    "auth_time), so it cannot confirm that it is you. Whoever runs the server makes a "
+    "token for you with `keyturn user token`.",
+    "stale": "The sign-in service let you in without asking you again, so this does not "
+    "show that it is you. Sign out there, then press “Sign in again” once more.",
+}
+# What a person can do something about: it is said on the page that they came from.
+REFUSALS = (NotFresh, WrongPassword, InvalidValue, TooManyAttempts, AccountChanged)
 
 
 @router.get("/settings")
-async def settings(page: PageDep, done: str = "", made: str = "") -> HTMLResponse:
+async def settings(
+    page: PageDep, done: str = "", made: str = "", again: str = ""
+) -> HTMLResponse:
     """Show who is signed in, where, and their tokens; one just made, this once."""
     plain = await shown_once.read(page, made, kind=MADE)
-    shown = await _show(page, plain=plain, is_password_set=done == "password")
+    said = DONE.get(done, "")
+    shown = await _show(page, plain=plain, said=said, problem=_again(again))
     shown_once.forget(page, shown)
     return shown
 
@@ -42,23 +72,34 @@ async def change_password(
     old: Annotated[str, Form(max_length=2_000)] = "",
     new: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Give this person the password they chose; they stay signed in here alone."""
+    """Give this person the password they chose; they stay signed in here alone.
+
+    All their tokens are revoked.
+    """
     person = page.visitor.person
     try:
         await accounts.change_own_password(
-            page.parts.store, person.id, old=old, new=new, session_id=person.session
+            page.parts.store,
+            person.id,
+            old=old,
+            new=new,
+            session_id=person.session,
+            origin=browser.origin(page.request),
         )
-    except (WrongPassword, InvalidValue, TooManyAttempts) as error:
-        return await _show(page, problem=str(error), status=422)
+    except REFUSALS as error:
+        return await _show(page, problem=sentence(error), status=422)
     return RedirectResponse("/settings?done=password", status_code=303)
 
 
 @router.post("/settings/sessions/end")
 async def end_others(page: PageDep) -> RedirectResponse:
-    """Sign this person out everywhere but here."""
+    """Sign this person out everywhere but here, and revoke their tokens."""
     person = page.visitor.person
-    await sessions.end_all(page.parts.store, person.id, but=person.session)
-    return RedirectResponse("/settings", status_code=303)
+    origin = browser.origin(page.request)
+    await sessions.end_all(
+        page.parts.store, person.id, but=person.session, origin=origin
+    )
+    return RedirectResponse("/settings?done=signed-out", status_code=303)
 
 
 @router.post("/settings/sessions/{session}/end")
@@ -73,17 +114,23 @@ async def create(
     page: PageDep,
     name: Annotated[Line, Form(max_length=100)],
     scope: Annotated[list[Action], Form()] = ["read"],  # noqa: B006 FastAPI copies it
-    days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 30,
+    days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = USUAL_DAYS,
+    password: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
     """Make a token, and go on to where it is shown once."""
-    person = page.visitor.person
-    wanted = MakeToken(name=name, scopes=scope, days=days)
-    made = await make(
-        page.parts.store, person, wanted, by=person, made_with=page.visitor.token
+    asker = Asker(page.request, page.parts, page.visitor)
+    wanted = MakeToken(
+        name=name, scopes=scope, days=days, password=password[:LONGEST_PASSWORD]
     )
-    return await shown_once.redirect(
+    try:
+        made = await make(asker, page.visitor.person, wanted)
+    except REFUSALS as error:
+        return await _show(page, problem=sentence(error), status=422)
+    shown = await shown_once.redirect(
         page, "/settings?made=", kind=MADE, secret=made.secret
     )
+    reauthentication.forget(shown, page.parts)
+    return shown
 
 
 @router.post("/settings/tokens/{token}/revoke")
@@ -94,12 +141,17 @@ async def revoke(page: PageDep, token: str) -> RedirectResponse:
     return RedirectResponse("/settings", status_code=303)
 
 
+def _again(why: str) -> str:
+    """Return our own words: a link made by others must not put theirs on this page."""
+    return "" if not why else AGAIN.get(why, AGAIN["refused"])
+
+
 async def _show(
     page: Page,
     *,
     plain: str | None = None,
     problem: str = "",
-    is_password_set: bool = False,
+    said: str = "",
     status: int = 200,
 ) -> HTMLResponse:
     person, store = page.visitor.person, page.parts.store
@@ -109,20 +161,30 @@ async def _show(
             session, person.id, limit=PAGE + 1, before=asked.get("token") or None
         )
         account = await people.get(session, person.id)
+        now = await store.now(session)
+        ending = await revocation.live(session, person.id, now=now)
     rows, last = cut(found, PAGE)
+    provider = page.parts.oidc
     return await page.show(
         "ops/settings.html",
         pages_of_tokens=turning(asked, last.id if last else None, name="token"),
         status=status,
         email=page.visitor.email,
         granted=permissions.granted(person),
-        tokens=rows,
+        tokens=[token_body.body(row, kind=person.kind) for row in rows],
+        ending=[one.name for one in ending],
+        decides=token_life.DECIDING,
+        longest=LONGEST_DAYS,
+        longest_deciding=token_life.MOST_DAYS_DECIDING,
+        usual_days=USUAL_DAYS,
         sessions=await sessions.listing(store, person.id),
         has_password=account.password_hash is not None,
         issuer=account.oidc_issuer,
+        provider=provider.host if provider and account.oidc_issuer else None,
+        is_fresh=reauthentication.seems_fresh(page.request, page.parts),
         shortest=SHORTEST,
         plain=plain,
         problem_words=problem,
-        is_password_set=is_password_set,
-        now=system_clock(),
+        said=said,
+        now=now,
     )

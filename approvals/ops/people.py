@@ -7,9 +7,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from approvals import loosening, routing, shown_once
+from approvals.api import tokens as token_body
 from approvals.api.text import Line
-from approvals.api.tokens import LONGEST_DAYS, MakeToken, make, managed
-from approvals.auth import accounts, permissions
+from approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make, managed
+from approvals.auth import accounts, permissions, reauthentication
+from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.visitor import require
 from approvals.errors import MayNot
@@ -27,6 +29,7 @@ from orchestrator.store import (
     proposals,
     reassigning,
     results,
+    revocation,
     tenants,
     tokens,
 )
@@ -276,6 +279,7 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
     name: Annotated[Line, Form(max_length=100)],
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 90,
     bound: Annotated[str, Form(max_length=2_000)] = "",
+    password: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
     """Make a token for a service, and go on to where it is shown once."""
     owner = await managed(page.parts.store, person, manager)
@@ -285,17 +289,18 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
             scopes=permissions.granted(owner),
             tenants=list(_labels(bound)),
             days=days,
+            password=password[:LONGEST_PASSWORD],
         )
-        made = await make(
-            page.parts.store, owner, wanted, by=manager, made_with=page.visitor.token
-        )
+        made = await make(Asker(page.request, page.parts, page.visitor), owner, wanted)
     except ValidationError as error:
         words = f"Tenants: {in_words(error.errors()[0])}."
         return await _show(page, manager, person, problem=words)
     except KeyturnError as error:
-        return await _show(page, manager, person, problem=str(error))
+        return await _show(page, manager, person, problem=sentence(error))
     path = f"/settings/people/{person}?made="
-    return await shown_once.redirect(page, path, kind=MADE, secret=made.secret)
+    shown = await shown_once.redirect(page, path, kind=MADE, secret=made.secret)
+    reauthentication.forget(shown, page.parts)
+    return shown
 
 
 @router.post("/settings/people/{person}/tokens/{token}/revoke")
@@ -403,6 +408,9 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
         found = await tokens.listing(session, person)
         held = await reassigning.held_by(session, person, tenant=manager.tenant)
         others = await people.listing(session, tenant=manager.tenant, limit=MOST)
+        now = await page.parts.store.now(session)
+        ending = await revocation.live(session, person, now=now)
+        own = await people.get(session, manager.id)
     as_person = Person(
         id=row.id, name=row.name, role=row.role, kind=row.kind, session=""
     )
@@ -411,7 +419,10 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
         status=422 if problem else 200,
         person=row,
         granted=permissions.granted(as_person),
-        tokens=found,
+        tokens=[token_body.body(one, kind=row.kind) for one in found],
+        ending=[one.name for one in ending],
+        has_own_password=own.password_hash is not None,
+        is_fresh=reauthentication.seems_fresh(page.request, page.parts),
         roles=ROLES,
         shortest=SHORTEST,
         plain=plain,

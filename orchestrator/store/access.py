@@ -6,6 +6,7 @@ act, giving more is two people's (P11).
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +14,7 @@ from sqlmodel import col, delete, select
 
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import people, reassigning, tokens
+from orchestrator.store import people, reassigning, revocation
 from orchestrator.store.engine import Store
 from orchestrator.store.people import DECIDERS, NEW_FOR
 from orchestrator.store.tables import PersonRow, SessionRow
@@ -139,7 +140,7 @@ async def grant(  # noqa: PLR0913 who gives what to whom, when
     else:
         row.disabled_at = at
         await end_sessions(session, row.id)
-        await tokens.revoke_all(session, row.id, by=by, at=at)
+        await revocation.all_of(session, row.id, by=by, at=at, because="account closed")
         people.record(session, "person.disabled", row, by=by, at=at, **payload)
 
 
@@ -153,7 +154,7 @@ async def disable(
 async def remove_password(
     store: Store, person: str, *, by: str, managed: str | None = None
 ) -> PersonRow:
-    """Take somebody else's password away; their sessions end.
+    """Take somebody else's password away; their sessions and tokens end.
 
     Whoever proves the address through OIDC comes in then, and decides a day later.
     """
@@ -162,7 +163,7 @@ async def remove_password(
         check_password_of(row, by=by)
         row.password_hash = None
         now = await store.now(session)
-        await _look_for_a_day(session, row, "person.password_removed", by=by, at=now)
+        await _begin_anew(session, row, "password removed", by=by, at=now)
         return row
 
 
@@ -175,7 +176,7 @@ async def reset_password(  # noqa: PLR0913 who gives what to whom, when
     at: datetime,
     proposed_by: str | None,
 ) -> None:
-    """Give somebody a password that another person chose; their sessions end.
+    """Give somebody a password that another person chose; sessions and tokens end.
 
     Whoever chose it could come in as them: it takes two people, and they decide nothing
     for a day, time for the person, or a reader of the log, to object.
@@ -183,7 +184,7 @@ async def reset_password(  # noqa: PLR0913 who gives what to whom, when
     check_password_of(row, by=by)
     _check_two(row, by, proposed_by)
     row.password_hash = password_hash
-    await _look_for_a_day(session, row, "person.password_reset", by=by, at=at)
+    await _begin_anew(session, row, "password reset", by=by, at=at)
 
 
 def check_password_of(row: PersonRow, *, by: str) -> None:
@@ -227,11 +228,19 @@ async def hand_over(store: Store, row: PersonRow, *, by: str) -> None:
     await reassigning.release_all(store, row.id, by=by)
 
 
-async def _look_for_a_day(
-    session: AsyncSession, row: PersonRow, kind: str, *, by: str, at: datetime
+async def _begin_anew(
+    session: AsyncSession,
+    row: PersonRow,
+    because: Literal["password removed", "password reset"],
+    *,
+    by: str,
+    at: datetime,
 ) -> None:
+    """End all that opens an account, and let it decide nothing for a day."""
     row.approves_from = at + NEW_FOR
     await end_sessions(session, row.id)
+    await revocation.all_of(session, row.id, by=by, at=at, because=because)
+    kind = f"person.{because.replace(' ', '_')}"
     people.record(session, kind, row, by=by, at=at)
 
 

@@ -45,7 +45,7 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
             subject=entry.subject,
             # Reasons of people and words of services: neither may bring a secret in.
             payload=canonical.text(scrub.value(entry.payload)),
-            to_notice=entry.kind in notice.KINDS,
+            to_notice=entry.kind in (*notice.KINDS, *notice.ACCOUNT_KINDS),
         ),
     )
 

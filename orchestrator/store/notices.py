@@ -16,7 +16,13 @@ from sqlmodel import col, delete, func, or_, select, update
 
 from orchestrator import canonical, scrub
 from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.notice import KINDS, MAILED_BY_DEFAULT, NoticeKind
+from orchestrator.notice import (
+    ACCOUNT_KINDS,
+    KINDS,
+    MAILED_BY_DEFAULT,
+    AccountKind,
+    NoticeKind,
+)
 from orchestrator.store import people
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow, NoticeRow
@@ -39,7 +45,8 @@ WAITS = (
 MOST_TRIES = len(WAITS) + 1
 # Longer than any send may take, so that nobody else sends it meanwhile.
 CLAIM = timedelta(seconds=60)
-# At most one mail a person in this time; it lists all that waits for them.
+# At most one mail a person in this time; it lists all that waits for them. What was done
+# to their own account has a mail of its own, at once.
 MAIL_EVERY = timedelta(minutes=5)
 LARGEST_MAIL = 50
 LARGEST_LOOK = 200
@@ -52,7 +59,7 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    kind: NoticeKind
+    kind: NoticeKind | AccountKind
     at: datetime
     actor: str
     tenant: str | None
@@ -67,7 +74,7 @@ class NewNotice(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     event: str
-    kind: NoticeKind
+    kind: NoticeKind | AccountKind
     channel: Channel
     target: str
     tenant: str | None = None
@@ -308,7 +315,7 @@ def _event(row: AuditRow) -> Event:
     payload = canonical.parse(row.payload)
     return Event(
         id=str(row.id),
-        kind=cast("NoticeKind", row.kind),
+        kind=cast("NoticeKind | AccountKind", row.kind),
         at=row.at,
         actor=row.actor,
         tenant=row.tenant,
@@ -362,6 +369,8 @@ async def _chosen(
     alive = [row for row in rows if not _is_given_up(row, now=now)]
     if channel == "webhook":
         return alive[:1]
+    if own := [row for row in alive if row.kind in ACCOUNT_KINDS]:
+        return own[:LARGEST_MAIL]
     last = await _last_mail(session, target)
     if last is not None and last + MAIL_EVERY > now:
         for row in alive:
@@ -384,6 +393,7 @@ async def _last_mail(session: AsyncSession, person: str) -> datetime | None:
         col(NoticeRow.channel) == "mail",
         col(NoticeRow.target) == person,
         col(NoticeRow.last_error).is_(None),
+        col(NoticeRow.kind).not_in(ACCOUNT_KINDS),
     )
     return (await session.execute(query)).scalar_one()
 

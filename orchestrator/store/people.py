@@ -9,8 +9,9 @@ from sqlalchemy.orm import load_only
 from sqlmodel import col, delete, select
 
 from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.notice import Origin
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import audit, counting
+from orchestrator.store import audit, counting, revocation
 from orchestrator.store.counting import Total
 from orchestrator.store.engine import Store
 from orchestrator.store.roles import ACCOUNT
@@ -142,8 +143,9 @@ async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it 
     by: str,
     keep: str = "",
     instead_of: str | None = None,
+    origin: Origin | None = None,
 ) -> None:
-    """Set a password and end every session that began with the old one but `keep`.
+    """Set a password and end every session and token of before, but the session `keep`.
 
     Raises `PasswordChanged` where it is to be `instead_of` another than there is.
     """
@@ -161,7 +163,11 @@ async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it 
             )
         )
         now = await store.now(session)
-        record(session, "person.password_set", row, by=by, at=now)
+        await revocation.all_of(
+            session, person, by=by, at=now, because="password changed"
+        )
+        from_where = (origin or Origin()).model_dump()
+        record(session, "person.password_set", row, by=by, at=now, **from_where)
 
 
 async def describe(

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
 from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.store import audit, forged, vouching
+from orchestrator.notice import Origin
+from orchestrator.store import audit, forged, revocation, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
 from orchestrator.store.tables import PersonRow, SessionRow
@@ -58,6 +59,14 @@ class Found:
     person: PersonRow
     row: SessionRow
     cookie: str | None = None
+
+
+@dataclass(frozen=True)
+class SignedOut:
+    """How many sessions and how many tokens ended together."""
+
+    sessions: int
+    tokens: int
 
 
 class AccountChanged(KeyturnError):
@@ -164,15 +173,33 @@ async def end(store: Store, session_id: str, *, by: str) -> None:
         _record(session, "session.ended", row, at=await store.now(session))
 
 
-async def end_all(store: Store, person: str, *, but: str | None = None) -> int:
-    """End somebody's sessions, all but one; return how many."""
+async def end_all(
+    store: Store,
+    person: str,
+    *,
+    but: str | None = None,
+    origin: Origin | None = None,
+) -> SignedOut:
+    """Sign somebody out everywhere: end all sessions but one, and every token."""
     async with store.write() as session:
         now = await store.now(session)
         rows = [one for one in await _of(session, person) if one.id != but]
         for row in rows:
             await session.delete(row)
             _record(session, "session.ended", row, at=now)
-        return len(rows)
+        revoked = await revocation.all_of(
+            session, person, by=person, at=now, because="signed out everywhere"
+        )
+        done = SignedOut(sessions=len(rows), tokens=revoked)
+        from_where = (origin or Origin()).model_dump()
+        entry = audit.Entry(
+            actor=person,
+            kind="session.ended_everywhere",
+            subject=person,
+            payload={**from_where, **asdict(done)},
+        )
+        audit.record(session, entry, at=now)
+        return done
 
 
 async def listing(store: Store, person: str) -> list[SessionRow]:

@@ -17,24 +17,30 @@ from orchestrator.errors import (
     NotFound,
     StoreUnavailable,
 )
-from orchestrator.store import audit, forged, people, tenants
+from orchestrator.notice import Origin
+from orchestrator.store import forged, people, revocation, tenants, token_life
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id
-from orchestrator.store.tables import PersonRow, TokenRow
+from orchestrator.store.sessions import AccountChanged, Method
+from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
+from orchestrator.store.token_life import EVERYTHING, MOST_DAYS_DECIDING
 
 PREFIX = "kt_"
-# A token's scope that stands for all that its owner may do.
-EVERYTHING = "*"
 # How old a last use may be before it is written again: reading stays reading.
 USED_EVERY = timedelta(minutes=1)
 # So long it waits for the database; then it is left for the next request.
 USED_WAIT_S = 0.2
+UNKNOWN = (
+    "This token opens nothing: it is unknown. Send `Authorization: Bearer kt_…` with a "
+    "token of yours."
+)
+ANOTHER = "Make another one at /settings, or ask an admin for a service's."
 
 
 class NewToken(BaseModel):
     """A token to make; `scopes` are actions of the permission table, none opens nothing.
 
-    `tenants` are those that a service's token starts runs for; none: its account's, or
+    Without `ends_in` one that decides ends in 7 days, another one never. `tenants` are those that a service's token starts runs for; none: its account's, or
     the only one that is declared.
     """
 
@@ -44,6 +50,7 @@ class NewToken(BaseModel):
     scopes: tuple[str, ...] = (EVERYTHING,)
     tenants: tuple[str, ...] = ()
     ends_in: timedelta | None = None
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True)
@@ -54,22 +61,51 @@ class Issued:
     row: TokenRow
 
 
+@dataclass(frozen=True)
+class Proven:
+    """A session whose person has just proven, by `method`, who they are.
+
+    `password_hash` is the account's as it was then; both must still be so when what it
+    was asked for is done.
+    """
+
+    person: str
+    session: str
+    password_hash: str | None
+    method: Method
+
+
 class WiderThanItsToken(KeyturnError):
-    """A token would make one that may do more, or lives longer, than it does itself."""
+    """A token would make one that decides, does more or lives longer than itself."""
 
 
-async def issue(
-    store: Store, person: str, new: NewToken, *, by: str, made_with: str | None = None
+class OpensNothing(KeyturnError):
+    """A token that opens nothing: unknown, revoked, or over; the message says which."""
+
+
+async def issue(  # noqa: PLR0913 what for, who asks and what shows that
+    store: Store,
+    person: str,
+    new: NewToken,
+    *,
+    by: str,
+    made_with: str | None = None,
+    proven: Proven | None = None,
 ) -> Issued:
     """Make a token of this person's.
 
     `made_with` is the token that asks for it, if one does: the new one is revoked with
-    it and, where both are one person's, does no more and lives no longer. Raises
-    `NotFound`, `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot
-    be bound to.
+    it, decides nothing, does no more and lives no longer. Raises `NotFound`,
+    `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot be bound to
+    and for a token that would decide for longer than 7 days.
+
+    `proven` is the session that asks: raises `AccountChanged` where it has ended since,
+    or its person has another password.
     """
     async with store.write() as session:
-        return await issue_in(session, store, person, new, by=by, made_with=made_with)
+        return await issue_in(
+            session, store, person, new, by=by, made_with=made_with, proven=proven
+        )
 
 
 async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
@@ -80,8 +116,11 @@ async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
     *,
     by: str,
     made_with: str | None = None,
+    proven: Proven | None = None,
 ) -> Issued:
     """Make a token in this transaction; as `issue`."""
+    if proven is not None:
+        await _refuse_changed(session, proven)
     plain = PREFIX + secrets.token_urlsafe(32)
     owner = await people.get(session, person)
     now = await store.now(session)
@@ -94,12 +133,15 @@ async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
         tenants=await _tenants(session, owner, new),
         parent=made_with,
         created_at=now,
-        ends_at=now + new.ends_in if new.ends_in else None,
+        ends_at=_end(new, owner, now=now),
     )
     if made_with is not None:
-        await _refuse_wider(session, row)
+        await _refuse_wider(session, row, owner)
     session.add(row)
-    audit.record(session, _entry("token.created", row, by), at=now)
+    more = new.origin.model_dump()
+    if proven is not None:
+        more |= {"proof": proven.method}
+    revocation.record(session, "token.created", row, by=by, at=now, **more)
     return Issued(plain, row)
 
 
@@ -118,17 +160,25 @@ async def create(
 
 async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
     """Return whose token this is, or None where it opens nothing (any more)."""
-    if not plain.startswith(PREFIX):
+    try:
+        return await use(store, plain)
+    except OpensNothing:
         return None
+
+
+async def use(store: Store, plain: str) -> tuple[PersonRow, TokenRow]:
+    """Return whose token this is, or raise `OpensNothing`, which says why."""
+    if not plain.startswith(PREFIX):
+        raise OpensNothing(UNKNOWN)
     query = select(TokenRow).where(col(TokenRow.hash) == _hash(plain))
     async with store.read() as session:
         row = (await session.execute(query)).scalar_one_or_none()
         now = await store.now(session)
         person = await _owner(session, row, now=now)
-    if row is None or person is None:
-        return None
+        if row is None or person is None:
+            raise OpensNothing(await _why_closed(session, row))
     if not await forged.are_ours(store, row, person):
-        return None
+        raise OpensNothing(UNKNOWN)
     if row.used_at is None or now - row.used_at > USED_EVERY:
         await _use(store, row.id, now=now)
     return person, row
@@ -165,17 +215,10 @@ async def revoke(
         row = await session.get(TokenRow, token, with_for_update=True)
         if row is None or person not in (None, row.person):
             raise NotFound(kind="token", name=token)
-        await _close(session, [row], by=by, at=await store.now(session))
+        rows = await revocation.with_made(session, row)
+        now = await store.now(session)
+        revocation.close(session, rows, by=by, at=now, because="revoked by hand")
         return row
-
-
-async def revoke_all(
-    session: AsyncSession, person: str, *, by: str, at: datetime
-) -> None:
-    """Close a person's tokens and all that were made with them, whoever has those."""
-    query = select(TokenRow).where(col(TokenRow.person) == person)
-    rows = list((await session.execute(query.with_for_update())).scalars())
-    await _close(session, rows, by=by, at=at)
 
 
 async def listing(
@@ -200,12 +243,58 @@ async def listing(
 async def _owner(
     session: AsyncSession, row: TokenRow | None, *, now: datetime
 ) -> PersonRow | None:
-    if row is None or row.revoked_at is not None:
+    person = await session.get(PersonRow, row.person) if row is not None else None
+    if row is None or person is None or person.disabled_at is not None:
         return None
-    if row.ends_at is not None and row.ends_at <= now:
-        return None
-    person = await session.get(PersonRow, row.person)
-    return person if person is not None and person.disabled_at is None else None
+    return person if token_life.is_live(row, kind=person.kind, now=now) else None
+
+
+async def _why_closed(session: AsyncSession, row: TokenRow | None) -> str:
+    """Return the words for whoever sent a token that opens nothing."""
+    person = await session.get(PersonRow, row.person) if row is not None else None
+    if row is None or person is None:
+        return UNKNOWN
+    if row.revoked_at is not None:
+        return (
+            f"The token {row.name!r} was revoked on {_minute(row.revoked_at)}: by hand, "
+            "or with a change of its owner's password, a sign-out everywhere, or the end "
+            f"of the token that made it. {ANOTHER}"
+        )
+    end = token_life.ends_at(row, kind=person.kind)
+    if person.disabled_at is not None or end is None:
+        return f"The account that the token {row.name!r} acts as is closed."
+    if end == row.ends_at:
+        return f"The token {row.name!r} ended on {_minute(end)}. {ANOTHER}"
+    scopes = ", ".join(token_life.deciding(row.scopes, kind=person.kind))
+    return (
+        f"The token {row.name!r} ended on {_minute(end)}, {MOST_DAYS_DECIDING} days after "
+        f"it was made: a token that may do {scopes} lives no longer. {ANOTHER}"
+    )
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _end(new: NewToken, owner: PersonRow, *, now: datetime) -> datetime | None:
+    check_life(new, kind=owner.kind)
+    decides = token_life.deciding(new.scopes, kind=owner.kind)
+    span = new.ends_in or (token_life.LONGEST_DECIDING if decides else None)
+    return now + span if span else None
+
+
+def check_life(new: NewToken, *, kind: str) -> None:
+    """Raise `InvalidValue` where a token would decide for longer than 7 days.
+
+    `kind` is its owner's.
+    """
+    scopes = token_life.deciding(new.scopes, kind=kind)
+    if scopes and new.ends_in and new.ends_in > token_life.LONGEST_DECIDING:
+        raise InvalidValue(
+            f"days: a token that may do {', '.join(scopes)} lives {MOST_DAYS_DECIDING} "
+            f"days at most; ask for {MOST_DAYS_DECIDING} days or fewer, or leave "
+            f"{'it' if len(scopes) == 1 else 'them'} out"
+        )
 
 
 async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> list[str]:
@@ -235,54 +324,54 @@ async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> li
     return wanted
 
 
-async def _refuse_wider(session: AsyncSession, row: TokenRow) -> None:
+async def _refuse_changed(session: AsyncSession, proven: Proven) -> None:
+    # Locked: who changes the password or ends the session finds the new token, or
+    # comes before this.
+    person = await session.get(
+        PersonRow, proven.person, with_for_update={"read": True}, populate_existing=True
+    )
+    asking = await session.get(
+        SessionRow, proven.session, with_for_update={"read": True}
+    )
+    is_same = person is not None and person.password_hash == proven.password_hash
+    if person is None or person.disabled_at is not None or not is_same or not asking:
+        raise AccountChanged(
+            "Your account was changed, or you were signed out, meanwhile; no token was "
+            "made. Sign in again."
+        )
+
+
+async def _refuse_wider(session: AsyncSession, row: TokenRow, owner: PersonRow) -> None:
+    decides = token_life.deciding(row.scopes, kind=owner.kind)
+    if decides:
+        raise WiderThanItsToken(
+            f"A token makes none that may do {', '.join(decides)}: sign in at /settings "
+            "and make it there, where your password is asked for."
+        )
     # Locked: whoever revokes it now also finds the new one, or comes before it.
     parent = await session.get(
         TokenRow, row.parent, with_for_update=True, populate_existing=True
     )
     if parent is None or parent.revoked_at is not None:
         raise NotFound(kind="token", name=str(row.parent))
-    if parent.person != row.person:
-        # Whoever manages a service gives it what the service may do.
-        return
     more = beyond(row.scopes, parent.scopes)
     if more:
         raise WiderThanItsToken(
             f"The token that asks may not do {', '.join(sorted(more))}, so it makes no "
             "token that does; sign in, or use one with these scopes."
         )
-    if parent.ends_at is not None and (
-        row.ends_at is None or row.ends_at > parent.ends_at
-    ):
+    asking = await people.get(session, parent.person)
+    end = token_life.ends_at(parent, kind=asking.kind)
+    if end is not None and (row.ends_at is None or row.ends_at > end):
         raise WiderThanItsToken(
-            f"The token that asks ends at {parent.ends_at:%Y-%m-%d %H:%M} UTC; one made "
-            "with it cannot live longer. Ask for fewer days."
+            f"The token that asks ends at {_minute(end)}; one made with it cannot live "
+            "longer. Ask for fewer days."
         )
 
 
 def beyond(wanted: Collection[str], given: Collection[str]) -> set[str]:
     """Return which of the wanted scopes are not among the given."""
     return set() if EVERYTHING in given else set(wanted) - set(given)
-
-
-async def _close(
-    session: AsyncSession, rows: list[TokenRow], *, by: str, at: datetime
-) -> None:
-    for one in [*rows, *await _made_with(session, {row.id for row in rows})]:
-        if one.revoked_at is None:
-            one.revoked_at = at
-            audit.record(session, _entry("token.revoked", one, by), at=at)
-
-
-async def _made_with(session: AsyncSession, tokens: set[str]) -> list[TokenRow]:
-    """Return every token made with these, and with those, and so on."""
-    found: list[TokenRow] = []
-    while tokens:
-        query = select(TokenRow).where(col(TokenRow.parent).in_(tokens))
-        made = list((await session.execute(query.with_for_update())).scalars())
-        found += made
-        tokens = {one.id for one in made}
-    return found
 
 
 async def _use(store: Store, token: str, *, now: datetime) -> None:
@@ -296,19 +385,3 @@ async def _use(store: Store, token: str, *, now: datetime) -> None:
 
 def _hash(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
-
-
-def _entry(kind: str, row: TokenRow, by: str) -> audit.Entry:
-    return audit.Entry(
-        actor=by,
-        kind=kind,
-        subject=row.id,
-        payload={
-            "person": row.person,
-            "name": row.name,
-            "scopes": [*row.scopes],
-            "tenants": [*row.tenants],
-            "ends_at": row.ends_at.isoformat() if row.ends_at else None,
-            "made_with": row.parent,
-        },
-    )

@@ -45,7 +45,7 @@ class People:
             await people.waive_first_day(self.store, row.id, by="test")
             bound = (tenant or "default",) if kind == "service" else ()
             token = await tokens.create(
-                self.store, row.id, name="test", by=row.id, tenants=bound
+                self.store, row.id, name="test", by="system", tenants=bound
             )
             self._known[name] = (row, token)
         return self._known[name][0]

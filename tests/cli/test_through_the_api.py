@@ -392,15 +392,23 @@ def test_own_sessions_and_password(web: Web) -> None:
 
     seen = own("user", "sessions").out
     ended = own("user", "sign-out", "--everywhere").out
+    spent = own("user", "sessions")
+    token = web.keyturn("user", "token", "own@example.com").out.strip()
+    own = web.keyturn.but(KEYTURN_TOKEN=token)
+    left = own("user", "sessions", "--json").json()
     wrong = own("user", "own-password", given="another\na second password\n")
     right = own("user", "own-password", given="a first password\na second password\n")
+    last = own("user", "sessions")
 
     assert "session-" in seen
     assert "Signed out of 1 browser" in ended
-    assert own("user", "sessions", "--json").json() == []
+    assert "Revoked 1 token" in ended
+    assert "was revoked on" in spent.err
+    assert left == []
     assert wrong.status == 2
     assert "present password is another" in wrong.err
     assert "is changed" in right.out
+    assert "was revoked on" in last.err
 
 
 def test_p11_account_opened_alone_is_seen(web: Web, admin: Keyturn) -> None:

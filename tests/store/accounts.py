@@ -38,7 +38,12 @@ class Accounts:
     known: dict[str, PersonRow] = field(default_factory=dict[str, PersonRow])
 
     async def open(
-        self, name: str, role: str = "agent", *, tenant: str | None = None
+        self,
+        name: str,
+        role: str = "agent",
+        *,
+        tenant: str | None = None,
+        kind: str = "person",
     ) -> PersonRow:
         new = NewPerson.model_validate(
             {
@@ -46,6 +51,7 @@ class Accounts:
                 "email": f"{name}@shop.example",
                 "role": role,
                 "tenant": tenant,
+                "kind": kind,
             }
         )
         return await people.add(self.store, new, password_hash=None, by="test")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.store import attempts
-from orchestrator.store.attempts import TooManyAttempts
+from orchestrator.store.attempts import Pace, TooManyAttempts, Turn
 from tests.databases import both
 from tests.store.accounts import Accounts
 
@@ -72,3 +72,64 @@ async def test_a_right_password_is_forgiven_its_errors_and_no_others(
 
 def test_a_key_does_not_tell_what_was_typed() -> None:
     assert "secret" not in attempts.key("account", "my secret")
+
+
+PACE = Pace(free=2, gaps_s=(1, 4), in_turn=True)
+
+
+async def test_after_the_free_ones_each_waits_for_the_one_before(
+    accounts: Accounts,
+) -> None:
+    waits = [(await attempts.queue(accounts.store, {"a": PACE})).wait_s for _ in "123"]
+    accounts.clock.passes(timedelta(seconds=3))
+    late = await attempts.queue(accounts.store, {"a": PACE})
+
+    assert waits == [0, 0, 1]
+    assert late.wait_s == 2  # four after the third, of which two have passed
+    assert await accounts.kinds() == ["sign_in.limited"]
+
+
+async def test_who_would_wait_for_too_long_is_refused_and_not_counted(
+    accounts: Accounts,
+) -> None:
+    for _ in range(5):
+        await attempts.queue(accounts.store, {"a": PACE})
+
+    refused: list[int] = []
+    for _ in range(3):
+        with pytest.raises(TooManyAttempts) as found:
+            await attempts.queue(accounts.store, {"a": PACE})
+        refused.append(found.value.retry_after_s)
+    accounts.clock.passes(timedelta(seconds=refused[0]))
+    after = await attempts.queue(accounts.store, {"a": PACE})
+
+    assert refused == [3, 3, 3]
+    assert after.wait_s == 10
+
+
+async def test_side_by_side_all_wait_for_as_long(accounts: Accounts) -> None:
+    pace = Pace(free=1, gaps_s=(3, 5), in_turn=False)
+
+    waits = [(await attempts.queue(accounts.store, {"a": pace})).wait_s for _ in "1234"]
+
+    assert waits == [0, 3, 5, 5]
+
+
+@both
+async def test_attempts_at_once_take_turns(accounts: Accounts) -> None:
+    """However many are sent at once, in however many processes."""
+    found = await asyncio.gather(
+        *(attempts.queue(accounts.store, {"a": PACE}) for _ in range(20)),
+        return_exceptions=True,
+    )
+
+    waits = sorted(one.wait_s for one in found if isinstance(one, Turn))
+    assert waits == [0, 0, 1, 5, 9]
+
+
+async def test_what_waits_counts_until_it_is_forgiven(accounts: Accounts) -> None:
+    turns = [await attempts.queue(accounts.store, {"a": PACE}) for _ in range(4)]
+
+    await attempts.forgive(accounts.store, turns[3].taken, "a")
+
+    assert (await attempts.queue(accounts.store, {"a": PACE})).wait_s == 0

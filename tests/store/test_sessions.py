@@ -7,7 +7,13 @@ import pytest
 from orchestrator.errors import NotFound
 from orchestrator.store import access, people, sessions
 from orchestrator.store.people import PasswordChanged
-from orchestrator.store.sessions import OVERLAP, ROTATE_EVERY, AccountChanged, Came
+from orchestrator.store.sessions import (
+    OVERLAP,
+    ROTATE_EVERY,
+    AccountChanged,
+    Came,
+    SignedOut,
+)
 from tests.store.accounts import Accounts
 
 SECOND = timedelta(seconds=1)
@@ -111,7 +117,7 @@ async def test_all_sessions_end_but_one(accounts: Accounts) -> None:
 
     ended = await sessions.end_all(accounts.store, ann.id, but=kept.row.id)
 
-    assert ended == 2
+    assert ended == SignedOut(sessions=2, tokens=0)
     assert await sessions.find(accounts.store, kept.cookie) is not None
     assert await sessions.find(accounts.store, bens.cookie) is not None
     for one in gone:

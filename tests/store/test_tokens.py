@@ -1,19 +1,25 @@
 """API tokens: scopes, ends, tokens made with tokens."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
-from orchestrator.errors import NotFound
-from orchestrator.store import access, tokens
-from orchestrator.store.tokens import Issued, NewToken, WiderThanItsToken
+from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.store import access, token_life, tokens
+from orchestrator.store.tables import TokenRow
+from orchestrator.store.tokens import (
+    Issued,
+    NewToken,
+    OpensNothing,
+    WiderThanItsToken,
+)
 from tests.store.accounts import Accounts
 
 DAY = timedelta(days=1)
 
 
 async def _issue(
-    accounts: Accounts, *scopes: str, days: int | None = 30, by: Issued | None = None
+    accounts: Accounts, *scopes: str, days: int | None = 7, by: Issued | None = None
 ) -> Issued:
     if "ann" not in accounts.known:
         accounts.known["ann"] = await accounts.open("ann")
@@ -57,23 +63,88 @@ async def test_a_token_makes_one_that_does_less(accounts: Accounts) -> None:
     assert await tokens.find(accounts.store, child.plain) is not None
 
 
-@pytest.mark.parametrize(
-    "scopes", [("*",), ("approvals.decide",), ("read", "switches.set")], ids=str
-)
+@pytest.mark.parametrize("scopes", [("runs.start",), ("read", "runs.hold")], ids=str)
 async def test_a_token_makes_none_that_does_more(
     accounts: Accounts, scopes: tuple[str, ...]
 ) -> None:
     parent = await _issue(accounts, "read", "account.own")
 
-    with pytest.raises(WiderThanItsToken):
+    with pytest.raises(WiderThanItsToken, match="may not do runs"):
         await _issue(accounts, *scopes, by=parent)
 
 
-@pytest.mark.parametrize("days", [31, None])
+@pytest.mark.parametrize(
+    "scopes", [("*",), ("approvals.decide",), ("read", "switches.set")], ids=str
+)
+async def test_a_token_makes_none_that_decides(
+    accounts: Accounts, scopes: tuple[str, ...]
+) -> None:
+    parent = await _issue(accounts, "*")
+
+    with pytest.raises(WiderThanItsToken, match="your password is asked for"):
+        await _issue(accounts, *scopes, days=1, by=parent)
+
+
+@pytest.mark.parametrize("scope", sorted(token_life.DECIDING))
+async def test_a_token_that_decides_ends_in_seven_days(
+    accounts: Accounts, scope: str
+) -> None:
+    made = await _issue(accounts, "read", scope, days=None)
+
+    accounts.clock.passes(DAY * 7 - timedelta(seconds=1))
+    before = await tokens.find(accounts.store, made.plain)
+    accounts.clock.passes(timedelta(seconds=1))
+
+    assert before is not None
+    assert made.row.ends_at == made.row.created_at + 7 * DAY
+    with pytest.raises(OpensNothing, match="ended on 2026-01-12 09:00 UTC"):
+        await tokens.use(accounts.store, made.plain)
+
+
+async def test_a_token_that_decides_is_not_made_for_longer(accounts: Accounts) -> None:
+    with pytest.raises(InvalidValue, match=r"approvals\.decide lives 7 days at most"):
+        await _issue(accounts, "read", "approvals.decide", days=8)
+
+
+async def test_a_token_of_before_that_decides_ends_seven_days_after_it_was_made(
+    accounts: Accounts,
+) -> None:
+    """As those in a record from before there was a longest life: a year, or no end."""
+    year, never = [await _issue(accounts, "read", "approvals.decide") for _ in range(2)]
+    async with accounts.store.write() as session:
+        for made, end in ((year, made_at(year) + 365 * DAY), (never, None)):
+            row = await session.get(TokenRow, made.row.id)
+            assert row is not None
+            row.ends_at = end
+
+    accounts.clock.passes(DAY * 7)
+
+    for made in (year, never):
+        with pytest.raises(OpensNothing, match=r"approvals\.decide lives no longer"):
+            await tokens.use(accounts.store, made.plain)
+
+
+async def test_a_services_token_lives_as_long_as_it_was_made_for(
+    accounts: Accounts,
+) -> None:
+    service = await accounts.open("shop", kind="service")
+    new = NewToken(name="t", scopes=("*",), tenants=("default",), ends_in=365 * DAY)
+    made = await tokens.issue(accounts.store, service.id, new, by="ada")
+
+    accounts.clock.passes(DAY * 364)
+
+    assert await tokens.find(accounts.store, made.plain) is not None
+
+
+def made_at(made: Issued) -> datetime:
+    return made.row.created_at
+
+
+@pytest.mark.parametrize("days", [8, None])
 async def test_a_token_makes_none_that_outlives_it(
     accounts: Accounts, days: int | None
 ) -> None:
-    parent = await _issue(accounts, "*", days=30)
+    parent = await _issue(accounts, "read", "account.own", days=7)
 
     with pytest.raises(WiderThanItsToken):
         await _issue(accounts, "read", days=days, by=parent)
@@ -83,7 +154,7 @@ async def test_a_revoked_token_takes_those_that_it_made_with_it(
     accounts: Accounts,
 ) -> None:
     parent = await _issue(accounts, "*")
-    child = await _issue(accounts, "*", by=parent)
+    child = await _issue(accounts, "read", "account.own", by=parent)
     grandchild = await _issue(accounts, "read", by=child)
     other = await _issue(accounts, "*")
 
@@ -109,9 +180,9 @@ async def test_nobody_revokes_anothers_token(accounts: Accounts) -> None:
 async def test_a_services_token_goes_with_the_admins_that_made_it(
     accounts: Accounts,
 ) -> None:
-    admins = await _issue(accounts, "people.manage", days=2)
+    admins = await _issue(accounts, "people.manage", "runs.start", days=2)
     service = await accounts.open("shop", "operator")
-    new = NewToken(name="shop", scopes=("runs.start",), ends_in=30 * DAY)
+    new = NewToken(name="shop", scopes=("runs.start",), ends_in=2 * DAY)
 
     made = await tokens.issue(
         accounts.store,
@@ -131,7 +202,7 @@ async def test_a_closed_account_leaves_no_token_that_it_made_for_a_service(
 ) -> None:
     service = await accounts.open("bot")
     parent = await _issue(accounts, "read", "people.manage")
-    new = NewToken(name="t", scopes=("read",))
+    new = NewToken(name="t", scopes=("read",), ends_in=DAY)
     made = await tokens.issue(
         accounts.store, service.id, new, by="ann", made_with=parent.row.id
     )

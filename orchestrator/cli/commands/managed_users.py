@@ -137,7 +137,8 @@ def password(
 ) -> None:
     """Ask for somebody else to get a password, read from standard input.
 
-    Another admin confirms it; then they decide in a day.
+    Another admin confirms it; then their sessions and tokens end, and they decide in a
+    day. --remove ends them at once.
     """
     new = NULL if remove else _password()
     with Api() as api:

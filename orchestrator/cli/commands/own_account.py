@@ -42,7 +42,10 @@ def sign_out(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sign yourself out of one browser, or of all; your tokens go on working."""
+    """Sign yourself out of one browser; or of all, which revokes all your tokens.
+
+    With --everywhere the token that this command uses is revoked, too.
+    """
     if (session is None) is not everywhere:
         raise WrongUsage("Give a session's id, or --everywhere; not both.")
     with Api() as api:
@@ -55,10 +58,17 @@ def sign_out(
         output.as_json(done)
         return
     output.line(f"Signed out of {done['ended']} browser(s).")
+    if everywhere:
+        output.line(
+            f"Revoked {done['tokens']} token(s), among them the one that this command "
+            "used: sign in at /settings and make another one."
+        )
 
 
 def own_password(*, as_json: AsJson = False) -> None:
-    """Change your password; every browser of yours is signed out.
+    """Change your password: every browser is signed out, every token is revoked.
+
+    Among them is the token that this command uses.
 
     Reads the present one and the new one from standard input, a line each.
     """
@@ -68,7 +78,10 @@ def own_password(*, as_json: AsJson = False) -> None:
     if as_json:
         output.as_json(left)
         return
-    output.line("Your password is changed; sign in again in your browsers.")
+    output.line(
+        "Your password is changed, and all your tokens are revoked. Sign in again in "
+        "your browsers, and make new tokens at /settings."
+    )
 
 
 def _passwords() -> tuple[str, str]:

@@ -105,7 +105,10 @@ def token(
     *,
     name: Annotated[str, typer.Option(help="What it is for.")] = "keyturn user token",
     days: Annotated[
-        int | None, typer.Option(min=1, help="Ends after so many days.")
+        int | None,
+        typer.Option(
+            min=1, help="Ends after so many days; 7 at most where it may decide."
+        ),
     ] = None,
     scope: Annotated[
         list[str] | None,
@@ -143,7 +146,7 @@ def token(
         typer.echo(
             f"Made alone, as {by}: a critical incident was opened, which somebody else "
             f"than {email} reads and closes. They make tokens of their own under "
-            "Settings, or with `keyturn token create`.",
+            "Settings.",
             err=True,
         )
 

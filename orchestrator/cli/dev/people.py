@@ -47,7 +47,8 @@ async def ensure(data: Data, store: Store) -> list[SignIn]:
     found: list[SignIn] = []
     for name, role in WANTED:
         email = f"{name.split()[0].lower()}@example.com"
-        found.append(known.get(email) or await _add(store, name, role, email))
+        one = known.get(email) or await _add(store, name, role, email)
+        found.append(await _with_token(store, one))
     email = "help-desk@example.com"
     found.append(known.get(email) or await _add_service(store, "Help desk", email))
     data.save(FILE, [one.model_dump(mode="json") for one in found])
@@ -71,6 +72,17 @@ async def _add(store: Store, name: str, role: Role, email: str) -> SignIn:
         await accounts.set_password(store, person, password, by="system")
     token = await tokens.create(store, person, name="keyturn dev", by="system")
     return SignIn(name=name, role=role, email=email, password=password, token=token)
+
+
+async def _with_token(store: Store, one: SignIn) -> SignIn:
+    """Return a sign-in whose token opens something: one that decides ends in days."""
+    if await tokens.find(store, one.token) is not None:
+        return one
+    person = await _id(store, one.email)
+    if not person:
+        return one
+    token = await tokens.create(store, person, name="keyturn dev", by="system")
+    return one.model_copy(update={"token": token})
 
 
 async def _add_service(store: Store, name: str, email: str) -> SignIn:

@@ -177,7 +177,12 @@ async def test_p14_a_service_of_several_tenants_sees_one_at_a_time(
     )
     made = await counter.http.post(
         path,
-        json={"name": "x", "scopes": scopes, "tenants": ["north", "south"]},
+        json={
+            "name": "x",
+            "scopes": scopes,
+            "tenants": ["north", "south"],
+            "days": 1,
+        },
         headers=ada,
     )
     token = {"Authorization": f"Bearer {made.json()['secret']}"}
@@ -213,7 +218,7 @@ async def test_p14_a_key_gives_no_answer_to_a_token_of_other_tenants(
     bot = (await counter.people.named("bot", kind="service")).id
     tokens: list[dict[str, str]] = []
     for own in (["north", "south"], ["south", "west"]):
-        wanted = {"name": "x", "scopes": ["runs.start"], "tenants": own}
+        wanted = {"name": "x", "scopes": ["runs.start"], "tenants": own, "days": 1}
         made = await counter.http.post(
             f"{API}/people/{bot}/tokens", json=wanted, headers=ada
         )

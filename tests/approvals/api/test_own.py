@@ -43,11 +43,14 @@ async def test_a_token_sees_and_ends_its_owners_sessions(
         assert [(one["method"], one["is_this"]) for one in listed] == [
             ("password", False)
         ] * 2
-        assert (latest.json(), rest.json()) == ({"ended": 1}, {"ended": 1})
+        assert (latest.json(), rest.json()) == (
+            {"ended": 1, "tokens": 0},
+            {"ended": 1, "tokens": 1},
+        )
         assert sorted(left) == [False, True]
         assert not await _is_in(one)
         assert not await _is_in(other)
-    assert (await http.get("/api/v1/me", headers=headers)).status_code == 200
+    assert (await http.get("/api/v1/me", headers=headers)).status_code == 401
 
 
 async def test_a_browser_stays_in_where_it_ends_the_others(
@@ -62,7 +65,7 @@ async def test_a_browser_stays_in_where_it_ends_the_others(
         ended = await here.post(f"{SESSIONS}:end", headers={"X-CSRF-Token": csrf})
 
         assert [one["is_this"] for one in listed].count(True) == 1
-        assert ended.json() == {"ended": 1}
+        assert ended.json() == {"ended": 1, "tokens": 1}
         assert await _is_in(here)
         assert not await _is_in(there)
 

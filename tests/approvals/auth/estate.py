@@ -126,6 +126,15 @@ async def signed_in(store: Store, person: PersonRow) -> dict[str, str]:
     return {"cookie": f"keyturn={opened.cookie}", CSRF: opened.row.csrf}
 
 
+async def with_token(store: Store, person: PersonRow) -> dict[str, str]:
+    """The headers of a program with a token that was just made."""
+    bound = (person.tenant or "default",) if person.kind == "service" else ()
+    plain = await tokens.create(
+        store, person.id, name="walk", by=person.id, tenants=bound
+    )
+    return {"authorization": f"Bearer {plain}"}
+
+
 async def _people(store: Store, estate: Estate) -> None:
     where = estate.tenant or "whole"
     for kind, keys in (("person", estate.keys), ("service", estate.services)):

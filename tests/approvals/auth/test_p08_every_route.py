@@ -39,7 +39,7 @@ NOBODY = "401"
 # Each comes to every route with half of the roles; with both in a search.
 CREDENTIALS = ("session", "token") if SEARCHES else ("in turn",)
 END_ALL = ("POST /settings/sessions/end", "POST /api/v1/me/sessions:end")
-# They end the session that they are asked with.
+# They end the session, or token, that they are asked with.
 ENDS = ("POST /sign-out", *END_ALL)
 
 
@@ -179,8 +179,9 @@ async def _walk(
             credential == "in turn" and (number + ROLES.index(key.person.role)) % 2 == 0
         )
         headers = key.token if is_token else key.session
-        if route.name in ENDS and not is_token:
-            headers = await estate.signed_in(world.store, key.person)
+        if route.name in ENDS:
+            come = estate.with_token if is_token else estate.signed_in
+            headers = await come(world.store, key.person)
         answer = await _ask(
             app, world, route, owner, key, headers, is_foreign=is_foreign
         )

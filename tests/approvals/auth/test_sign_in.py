@@ -12,15 +12,10 @@ from approvals.app import create_app
 from approvals.auth import accounts, permissions
 from orchestrator.binding import Signer, new_key
 from orchestrator.settings import Settings
-from orchestrator.store import access, attempts, tokens
+from orchestrator.store import access, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken
-from orchestrator.store.tables import (
-    AuditRow,
-    SessionRow,
-    SignInAttemptRow,
-    TokenRow,
-)
+from orchestrator.store.tables import AuditRow, SessionRow, TokenRow
 from tests.approvals import scraper
 from tests.approvals.people import PASSWORD, People
 from tests.databases import patient
@@ -174,16 +169,6 @@ async def test_an_unknown_address_reads_like_a_wrong_password(
     wrong = await _sign_in(http, password=WRONG)
 
     assert unknown.headers["location"] == wrong.headers["location"]
-
-
-async def test_guessing_has_to_wait(http: httpx2.AsyncClient, people: People) -> None:
-    await people.named("ann", password=PASSWORD)
-    for _ in range(8):
-        await _sign_in(http, password=WRONG)
-
-    answer = await _sign_in(http)
-
-    assert "Too+many+wrong+passwords" in answer.headers["location"]
 
 
 async def test_a_session_ends_when_idle_and_after_a_week(
@@ -345,43 +330,6 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     assert problem.json()["type"] == "urn:keyturn:problem:internal"
     assert "content-security-policy" in page.headers
     assert 'route="/broken",status="500"} 2.0' in figures.text
-
-
-async def _guess_from_everywhere(store: Store) -> None:
-    """As many wrong passwords for one account as all the world has."""
-    now = datetime.now(UTC)
-    account = attempts.key("account", "ann@shop.example")
-    async with store.write() as session:
-        session.add_all(SignInAttemptRow(key=account, at=now) for _ in range(100))
-
-
-async def test_strangers_guesses_lock_out_no_browser_that_was_here_before(
-    app: FastAPI, http: httpx2.AsyncClient, store: Store, people: People
-) -> None:
-    await people.named("ann", password=PASSWORD)
-    await _sign_in(http)
-    await _guess_from_everywhere(store)
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://k") as other:
-        stranger = await _sign_in(other)
-
-    known = await _sign_in(http)
-
-    assert "Too+many" in stranger.headers["location"]
-    assert known.headers["location"] == "/inbox"
-
-
-async def test_a_browser_known_to_one_account_is_a_stranger_to_another(
-    http: httpx2.AsyncClient, store: Store, people: People
-) -> None:
-    await people.named("ann", password=PASSWORD)
-    await people.named("ben", password=PASSWORD)
-    await _sign_in(http, email="ben@shop.example")
-    await _guess_from_everywhere(store)
-
-    answer = await _sign_in(http)
-
-    assert "Too+many" in answer.headers["location"]
 
 
 async def test_even_a_known_browser_has_eight_guesses(

@@ -76,8 +76,9 @@ async def test_a_token_of_the_page_does_what_was_ticked(
     doors: Doors, store: Store, seed: Seed
 ) -> None:
     lead = await doors.visit("lead")
+    fields = {"name": "t", "scope": "read", "password": PASSWORD}
 
-    page = (await lead.send("/settings/tokens", name="t", scope="read")).text
+    page = (await lead.send("/settings/tokens", **fields)).text
     found = re.search(r"kt_[\w-]{43}", page)
     again = (await lead.get("/settings")).text
 
@@ -200,7 +201,8 @@ async def test_a_service_gets_its_token_from_an_admin(
     invited = await admin.post("/settings/people", kind="service", **fields)
     path = invited.headers["location"]
 
-    page = (await admin.send(f"{path}/tokens", name="help desk")).text
+    wanted = {"name": "help desk", "password": PASSWORD}
+    page = (await admin.send(f"{path}/tokens", **wanted)).text
 
     found = re.search(r"kt_[\w-]{43}", page)
     assert found is not None

@@ -52,6 +52,7 @@ ASIDE = {"idempotency", "sessions", "attempts"}
 WHY = "Because I looked, and wrote it down."
 
 Fields = dict[str, str | list[str]]
+TOKEN: Fields = {"name": "ci", "days": "7", "password": PASSWORD}
 
 
 @dataclass
@@ -190,7 +191,7 @@ async def _incident(desk: Desk) -> Fields:
 
 
 async def _token(desk: Desk) -> Fields:
-    await desk.visitor.post("/settings/tokens", name="ci", days="7")
+    await desk.visitor.post("/settings/tokens", **TOKEN)
     async with desk.store.read() as session:
         row = (await session.execute(select(TokenRow))).scalar_one()
     desk.made["token"] = row.id
@@ -211,7 +212,8 @@ async def _service(desk: Desk) -> Fields:
 
 async def _service_token(desk: Desk) -> Fields:
     await _service(desk)
-    await desk.visitor.post(f"/settings/people/{desk.id('service')}/tokens", name="t")
+    path = f"/settings/people/{desk.id('service')}/tokens"
+    await desk.visitor.post(path, name="t", password=PASSWORD)
     async with desk.store.read() as session:
         row = (await session.execute(select(TokenRow))).scalar_one()
     desk.made["token"] = row.id
@@ -419,10 +421,11 @@ FORMS: dict[str, Form] = {
     "POST /settings/sessions/{session}/end": Form(
         "agent", "/settings/sessions/<session>/end", before=_second_session
     ),
+    "POST /settings/confirm": Form("agent", "/settings/confirm"),
     "POST /settings/tokens": Form(
         "agent",
         "/settings/tokens",
-        {"name": "ci", "days": "7"},
+        TOKEN,
         wrong={"name": WHY, "days": "0"},
     ),
     "POST /settings/tokens/{token}/revoke": Form(
@@ -467,7 +470,10 @@ FORMS: dict[str, Form] = {
         {"to": "nobody", "reason": WHY},
     ),
     "POST /settings/people/{person}/tokens": Form(
-        "admin", "/settings/people/<service>/tokens", {"name": "t"}, _service
+        "admin",
+        "/settings/people/<service>/tokens",
+        {"name": "t", "password": PASSWORD},
+        _service,
     ),
     "POST /settings/people/{person}/tokens/{token}/revoke": Form(
         "admin",
@@ -537,7 +543,7 @@ async def test_a_secret_is_shown_once_and_stands_in_no_address(
 ) -> None:
     agent, other = await doors.visit("agent"), await doors.visit("other")
     key = token_urlsafe(16)
-    made = {"name": "ci", "days": "7", "form_key": key}
+    made = {**TOKEN, "form_key": key}
 
     first = await agent.post("/settings/tokens", **made)
     # A double click: the first answer never reached the page.

@@ -19,7 +19,7 @@ from orchestrator.store.tables import (
     SwitchRow,
 )
 from tests.approvals.pages.conftest import Doors
-from tests.approvals.pages.seed import ROLES, Seed
+from tests.approvals.pages.seed import PASSWORD, ROLES, Seed
 
 WHY = "Double refunds"
 PLAIN = (
@@ -621,7 +621,8 @@ async def test_the_audit_log_is_verified_on_its_page(doors: Doors) -> None:
 async def test_a_token_is_shown_once(doors: Doors) -> None:
     visitor = await doors.visit("developer")
 
-    made = (await visitor.send("/settings/tokens", name="ci", days="7")).text
+    wanted = {"name": "ci", "days": "7", "password": PASSWORD}
+    made = (await visitor.send("/settings/tokens", **wanted)).text
     later = (await visitor.get("/settings")).text
 
     assert "kt_" in made

@@ -1,0 +1,136 @@
+"""Re-authentication: what outlives a session takes more than the session.
+
+Whoever copied a session's cookie has neither the password nor a sign-in at the provider;
+so they make nothing that still opens something when the session has ended.
+"""
+
+import json
+from datetime import datetime, timedelta
+
+from fastapi import Request, Response
+
+from approvals.auth import accounts, cookies
+from approvals.auth.visitor import Visitor
+from approvals.dependencies import Parts
+from approvals.errors import NotFresh, WrongPassword
+from orchestrator.errors import InvalidValue
+from orchestrator.store import people, results
+from orchestrator.store.engine import Store
+from orchestrator.store.tables import PersonRow
+from orchestrator.store.tokens import Proven
+
+# How long a sign-in at the provider is fresh.
+FRESH_FOR = timedelta(minutes=5)
+_KIND = "a fresh sign-in"
+WRONG = "password: this is not the one that you sign in with; no token was made"
+GIVE_PASSWORD = "password: give the password that you sign in with"  # noqa: S105 words
+
+
+async def require(
+    request: Request, parts: Parts, visitor: Visitor, *, password: str | None
+) -> Proven | None:
+    """Return what the asking session has just proven; None where a token asks.
+
+    Raises `InvalidValue` for a wrong password, `TooManyAttempts`, or `NotFresh` where
+    neither a password nor a fresh sign-in comes with the request. A fresh sign-in is
+    good for one request.
+    """
+    if visitor.token is not None:
+        return None
+    person, session = visitor.person.id, visitor.person.session
+    if password:
+        try:
+            row = await accounts.prove_password(parts.store, person, password)
+        except WrongPassword as error:
+            # As a field that does not fit: whoever asks is signed in.
+            raise InvalidValue(WRONG) from error
+        return Proven(person, session, row.password_hash, "password")
+    async with parts.store.read() as reading:
+        row = await people.get(reading, person)
+    if await _is_fresh(request, parts, visitor):
+        return Proven(person, session, row.password_hash, "oidc")
+    raise NotFresh(_words(row))
+
+
+async def keep_fresh(
+    response: Response, parts: Parts, visitor: Visitor, *, at: datetime
+) -> None:
+    """Let this browser show, once, that its session's person signed in anew at `at`.
+
+    What shows it is a cookie of its own: who copied the session's alone has it not.
+    """
+    text = json.dumps([visitor.person.session, at.isoformat()])
+    result, opener = await results.seal(
+        parts.store, person=visitor.person.id, kind=_KIND, secret=text
+    )
+    _write(response, parts, f"{result}.{opener}", seconds=FRESH_FOR.total_seconds())
+
+
+def seems_fresh(request: Request, parts: Parts) -> bool:
+    """Tell whether the browser shows a fresh sign-in, for a page; not whether it is."""
+    return bool(request.cookies.get(_name(parts)))
+
+
+async def is_recent(store: Store, at: datetime | None) -> bool:
+    """Tell whether somebody signed in at the provider within the last five minutes.
+
+    A provider's clock may be a minute ahead of ours.
+    """
+    async with store.read() as session:
+        now = await store.now(session)
+    return at is not None and now - FRESH_FOR <= at <= now + timedelta(minutes=1)
+
+
+async def _is_fresh(request: Request, parts: Parts, visitor: Visitor) -> bool:
+    result, _, opener = request.cookies.get(_name(parts), "").partition(".")
+    if not opener:
+        return False
+    found = await results.open_once(
+        parts.store,
+        person=visitor.person.id,
+        kind=_KIND,
+        result=result,
+        opener=opener,
+    )
+    if found is None:
+        return False
+    session, at = json.loads(found)
+    is_own = session == visitor.person.session
+    return is_own and await is_recent(parts.store, datetime.fromisoformat(at))
+
+
+def _words(row: PersonRow) -> str:
+    if row.password_hash is not None:
+        return f"{GIVE_PASSWORD}; being signed in is not enough for this."
+    if row.oidc_issuer is not None:
+        return (
+            f"Sign in again at {row.oidc_issuer} first: press “Sign in again” at "
+            "/settings, then send this within five minutes. Being signed in is not enough "
+            "for this, and each sign-in is good for one such request."
+        )
+    return (
+        "Your account has neither a password nor a sign-in service to prove that it is "
+        "you. Ask an admin for a password, or whoever runs the server for `keyturn user "
+        "token`."
+    )
+
+
+def forget(response: Response, parts: Parts) -> None:
+    """Take back what showed a fresh sign-in: it is used up."""
+    _write(response, parts, "", seconds=0)
+
+
+def _write(response: Response, parts: Parts, value: str, *, seconds: float) -> None:
+    response.set_cookie(
+        _name(parts),
+        value,
+        max_age=int(seconds),
+        path="/",
+        secure=cookies.is_secure(parts),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _name(parts: Parts) -> str:
+    return f"{cookies.name(parts)}-fresh"

@@ -1,0 +1,154 @@
+"""What somebody is mailed of their own account: what was done, from where, what to do.
+
+They did it themselves, or somebody else is in their account: so the mail says how to
+tell, and what ends it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import cast
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals.notify import contents
+from approvals.notify.contents import Payload
+from approvals.notify.mail import Letter
+from approvals.untrusted import visible
+from approvals.wording import browser
+from orchestrator.notice import AccountKind
+from orchestrator.settings import Settings
+from orchestrator.store.notices import Event
+from orchestrator.store.tables import NoticeRow, PersonRow
+
+# What a process of ours did to an account of the demo: nobody is in it.
+SYSTEM = "system"
+_BOTH = "You were signed out everywhere, and all your tokens were revoked."
+_FOOT = """\
+If this was you, there is nothing to do.
+
+If it was not, somebody else uses your account:
+1. Open {home}/settings and press “Sign out everywhere else”. It ends every
+   other session and revokes all your tokens.
+2. Change your password there. If you sign in through another service, change
+   it at that service.
+3. Tell an admin. If you cannot sign in any more, tell an admin at once: they
+   can close your account.
+
+This mail is sent whatever you chose to be mailed about.
+"""
+
+
+async def told(session: AsyncSession, event: Event) -> set[str]:
+    """Return the id of whom an event's account belongs to.
+
+    A service reads no mail: of its token, whoever made it is told.
+    """
+    if event.actor == SYSTEM:
+        return set()
+    owner = event.payload.get("person", event.subject)
+    row = await session.get(PersonRow, owner)
+    return {event.actor if row is not None and row.kind == "service" else str(owner)}
+
+
+async def payload(session: AsyncSession, event: Event) -> Payload:
+    """Return what is told of an event."""
+    person = str(event.payload.get("person", event.subject))
+    row = await session.get(PersonRow, person)
+    actor = await session.get(PersonRow, event.actor)
+    is_service = row is not None and row.kind == "service"
+    is_self = event.actor == person or is_service
+    by: JsonValue = None if is_self else actor.name if actor else _outside(event.actor)
+    names = ("address", "browser")
+    if event.kind == "token.created":
+        names += ("name", "scopes", "ends_at")
+    kept = {name: event.payload.get(name) for name in names}
+    service: Payload = {"service": row.name} if row is not None and is_service else {}
+    at = event.at.isoformat()
+    return {"at": at, "by": by, "path": "/settings", **kept, **service}
+
+
+def _outside(actor: str) -> str:
+    """Return who did something that is no account here: `keyturn` on the server."""
+    where, colon, who = actor.partition(":")
+    return f"{who}, on the server" if colon and where == "cli" else actor
+
+
+def letter(person: PersonRow, rows: Sequence[NoticeRow], settings: Settings) -> Letter:
+    """Return the mail about these, which are all of the person's own account."""
+    parts = [_about(row) for row in rows]
+    one = _SUBJECTS[cast("AccountKind", rows[0].kind)](rows[0].payload)
+    subject = one if len(rows) == 1 else f"{len(rows)} changes of your account"
+    foot = _FOOT.format(home=contents.base(settings))
+    return Letter(
+        id=f"{person.id}:{rows[0].id}",
+        to=person.email,
+        subject=f"Keyturn: {subject}",
+        body="\n\n".join([*parts, foot]),
+    )
+
+
+def _about(row: NoticeRow) -> str:
+    kind = cast("AccountKind", row.kind)
+    what = _SUBJECTS[kind](row.payload)
+    lines = [f"{what[:1].upper()}{what[1:]}.", *_MORE[kind](row.payload)]
+    return "\n".join([*lines, _when(row.payload)])
+
+
+def _token(told: Payload) -> list[str]:
+    scopes = told.get("scopes")
+    names = [str(one) for one in scopes] if isinstance(scopes, list) else []
+    end = told.get("ends_at")
+    may = "all that you may" if "*" in names else ", ".join(names) or "nothing"
+    return [
+        f"For: “{visible(str(told.get('name')))}”",
+        f"May: {may}",
+        f"Ends: {_minute(end) if end else 'never'}",
+    ]
+
+
+def _when(told: Payload) -> str:
+    by = told.get("by")
+    words = f"When: {_minute(told['at'])}, by {visible(str(by)) if by else 'you'}"
+    if told.get("address"):
+        words += f", from {told['address']}"
+    if told.get("browser"):
+        words += f", with “{visible(browser(str(told['browser'])))}”"
+    return words
+
+
+def _minute(at: JsonValue) -> str:
+    return f"{datetime.fromisoformat(str(at)):%Y-%m-%d %H:%M} UTC"
+
+
+def _acts_as(told: Payload) -> str:
+    service = told.get("service")
+    who = f"the service {visible(str(service))}" if service else "you"
+    return f"a new API token acts as {who}"
+
+
+_SUBJECTS: dict[AccountKind, Callable[[Payload], str]] = {
+    "token.created": _acts_as,
+    "person.password_set": lambda _: "your password was changed",
+    "person.password_reset": lambda _: "an admin gave you another password",
+    "person.password_removed": lambda _: "an admin took your password away",
+    "session.ended_everywhere": lambda _: "you were signed out everywhere",
+}
+_MORE: dict[AccountKind, Callable[[Payload], list[str]]] = {
+    "token.created": _token,
+    "person.password_set": lambda _: [
+        "Every other browser was signed out, and all your tokens were revoked."
+    ],
+    "person.password_reset": lambda _: [
+        _BOTH,
+        "Another admin confirmed it. You decide nothing for a day.",
+    ],
+    "person.password_removed": lambda _: [
+        _BOTH,
+        "You sign in through your organisation's sign-in service from now on, and "
+        "decide nothing for a day.",
+    ],
+    "session.ended_everywhere": lambda _: [
+        "All your tokens were revoked. Programs that used them need new ones."
+    ],
+}
