@@ -6,6 +6,7 @@ not do it (`orchestrator.store.roles`); a worker delivers, and nothing besides.
 
 import asyncio
 import functools
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -24,10 +25,12 @@ from orchestrator.store import (
     idempotency,
     many,
     meters,
+    overstayed,
     reassigning,
     sending,
     switches,
 )
+from orchestrator.store.reassigning import Assigning
 
 # So long in each look all runs that match are worked off; other things wait, too.
 WORK_S = 0.5
@@ -48,6 +51,7 @@ class Upkeep:
     grace: timedelta = comparison.GRACE
     suspects: Suspects = field(default_factory=Suspects)
     mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
+    assigning: Assigning = field(default_factory=Assigning)
 
     @functools.cached_property
     def comparison(self) -> Comparison:
@@ -68,19 +72,36 @@ class Upkeep:
 
     async def _sweep_once(self) -> int:
         store = self.deliverer.store
-        found = await self.deliverer.deliver_all()
-        found += await self._work()
-        found += await deadlines.warn(store)
-        found += await reassigning.assign_waiting(store)
+        found = await self._each(
+            self.deliverer.deliver_all(),
+            self._work(),
+            deadlines.warn(store),
+            self.assigning.pass_over(store),
+            meters.charge_dead(store),
+            switches.release_ended(store),
+            self.compare(),
+        )
         if self.mending.is_due():
-            await reassigning.mend(store)
-            await sending.give_to_people(store)
-            found += await idempotency.forget(store)
-        found += await meters.charge_dead(store)
-        found += await switches.release_ended(store)
+            found += await self._each(
+                reassigning.mend(store),
+                sending.give_to_people(store),
+                idempotency.forget(store),
+            )
         # What fails all night is no work that keeps the sweep awake.
-        await self._look_at_suspects()
-        return found + await self.compare()
+        await self._each(self._look_at_suspects())
+        return found + await overstayed.end(store)
+
+    async def _each(self, *steps: Awaitable[int | None]) -> int:
+        """Do one step after the other: a fault of one keeps no other from its work."""
+        found = 0
+        for step in steps:
+            try:
+                found += await step or 0
+            except StoreUnavailable as error:
+                log.warning("sweep.store_away", error=str(error))
+            except Exception:
+                log.exception("sweep.step_failed")
+        return found
 
     async def compare(self) -> int:
         """Start the runs again that Temporal has lost; return how many.

@@ -21,5 +21,7 @@ FROM (VALUES ('keyturn', 'keyturn'), ('temporal', 'temporal'), ('temporal_visibi
     AS wanted (name, owner)
 WHERE name NOT IN (SELECT datname FROM pg_database) \gexec
 REVOKE ALL ON DATABASE keyturn, temporal, temporal_visibility FROM PUBLIC;
+-- The web process ends what keeps its switches waiting.
+GRANT pg_signal_backend, pg_read_all_stats TO keyturn_web;
 GRANT CONNECT ON DATABASE keyturn TO keyturn_web, keyturn_worker, keyturn_effects;
 SQL

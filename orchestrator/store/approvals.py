@@ -7,9 +7,10 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.binding import DecisionKind, Grounds, Signer, Statement
+from orchestrator import canonical
+from orchestrator.binding import Binding, DecisionKind, Grounds, Signer, Statement
 from orchestrator.errors import NotFound
-from orchestrator.store import deciding, edits, queues, releases, runs, siblings
+from orchestrator.store import asking, deciding, edits, queues, releases, runs, siblings
 from orchestrator.store.deciding import (
     AlreadyDecided,
     Answer,
@@ -32,6 +33,7 @@ from orchestrator.store.tables import (
     DraftRow,
     RunRow,
 )
+from orchestrator.store.vouching import ForgedRow
 
 # What callers of `decide` give, catch and ask about.
 __all__ = [
@@ -85,6 +87,8 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
         given = await decisions(session, row.id)
         await _check_siblings(session, row, run, answer)
         deciding.check(row, run, person, answer, given, now=now)
+        if answer.decision == "approve":
+            await _check_shown(session, row, run, call)
         if heeds_draft:
             await _check_draft(session, row, person, answer)
         if answer.arguments is not None and answer.decision == "approve":
@@ -97,6 +101,32 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
         people = [person.id, *(one.person for one in given)]
         await deciding.conclude(session, row, run, answer, people, now=now)
         return row
+
+
+async def _check_shown(
+    session: AsyncSession, row: ApprovalRow, run: RunRow, call: CallRow
+) -> None:
+    """Raise `ForgedRow` where what is shown is not what is bound, or not the call's.
+
+    A worker drafts all of it: one that was broken into would show one thing, and have
+    another signed.
+    """
+    release = await releases.load(session, run.release)
+    bound = Binding(
+        run=row.run,
+        call=asking.effect_key(call),
+        tool=row.tool,
+        arguments=canonical.parse(row.arguments),
+        contract=row.release,
+        policy=release.policy_hash(),
+        preview=canonical.parse(row.preview or "null"),
+    )
+    of_row = (row.tool, row.arguments, row.revision, row.subject)
+    of_call = (call.tool, asking.effective(call), call.revision, call.subject)
+    whose = (row.tenant, row.workflow, row.customer, row.release)
+    of_run = (run.tenant, run.workflow, run.customer, run.release)
+    if row.binding != bound.digest() or of_row != of_call or whose != of_run:
+        raise ForgedRow(row)
 
 
 async def get(

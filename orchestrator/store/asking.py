@@ -255,13 +255,20 @@ async def show_waiting(session: AsyncSession, run: RunRow) -> None:
         run.status = "waiting"
 
 
-async def has_customer_written(session: AsyncSession, call: CallRow) -> bool:
-    """Tell whether there is a message that the model had not read when it drafted."""
+async def has_customer_written(
+    session: AsyncSession, call: CallRow, *, since: datetime | None = None
+) -> bool:
+    """Tell whether there is a message that the model had not read when it drafted.
+
+    Or one that came `since` somebody decided, whichever turn is said to have read it.
+    """
+    late = [col(CustomerMessageRow.created_at) > since] if since is not None else []
     query = select(CustomerMessageRow.id).where(
         col(CustomerMessageRow.run) == call.run,
         or_(
             col(CustomerMessageRow.turn).is_(None),
             col(CustomerMessageRow.turn) > call.turn,
+            *late,
         ),
     )
     return (await session.execute(query.limit(1))).first() is not None

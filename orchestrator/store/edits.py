@@ -195,7 +195,11 @@ class Edit:
         )
         fresh.edited_by = self._person.id
         await self._session.flush()
+        if fresh.assigns and row.assigned_to != self._person.id:
+            # Whom the system did not pick says no yes, whatever they made of it.
+            own = False
         if own and fresh.needed > 1:
+            fresh.assigned_to = row.assigned_to
             # Less money or other wording is the editor's own yes; others add theirs.
             # It is for the facts as they were: with others it does not count.
             deciding.sign(

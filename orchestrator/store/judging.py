@@ -59,8 +59,11 @@ class Judging:
     ) -> LeaseAnswer | None:
         """Answer where the approval does not carry this action; None where it does."""
         is_open = approval.status in OPEN_APPROVALS
+        given = await approvals.decisions(self.case.session, approval.id)
         if is_open and await asking.has_customer_written(
-            self.case.session, self.case.call
+            self.case.session,
+            self.case.call,
+            since=min((one.at for one in given), default=None),
         ):
             self.case.close(approval, "void", asking.CUSTOMER_WROTE)
         if approval.status == "approved" and self._is_edit_outdated(approval):

@@ -101,7 +101,8 @@ async def _vouch_for_all(session: AsyncSession, keys: Keys | None) -> None:
 async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
     """Vouch with the new key for what the one before it vouched for."""
     for table in vouching.COVERED:
-        for row in (await session.execute(select(table))).scalars():
+        rows = await session.execute(select(table).with_for_update())
+        for row in rows.scalars():
             if voucher.is_genuine(row):
                 row.mac = voucher.code(row)
     await session.flush()

@@ -118,6 +118,7 @@ async def waive_first_day(store: Store, person: str, *, by: str) -> None:
     """Let somebody decide at once: for demo and test people, never over HTTP."""
     async with store.write() as session:
         row = await get(session, person)
+        await session.refresh(row, with_for_update=True)
         await waive(session, row, by=by, at=await store.now(session))
 
 
@@ -176,6 +177,8 @@ async def describe(
     """Change what is known of somebody that gives no authority; raises `NotFound`."""
     async with store.write() as session:
         row = await get(session, person, tenant=tenant)
+        # What is vouched for is the whole row: nobody changes another part meanwhile.
+        await session.refresh(row, with_for_update=True)
         changed = {
             name: value
             for name, value in profile.model_dump(mode="json").items()

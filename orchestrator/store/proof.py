@@ -116,7 +116,8 @@ class Prover:
             return "who may not decide it was changed since it was decided"
         if grounds.revision != self.approval.revision:
             return "a decision is about another revision"
-        if grounds.assigned_to not in (None, person):
+        is_assigned = self.verdict.assign or asked(self.approval).assign
+        if grounds.assigned_to != person and (is_assigned or grounds.assigned_to):
             return "a decision is of somebody whom it was not assigned to"
         return None
 

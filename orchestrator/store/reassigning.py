@@ -129,20 +129,28 @@ async def release_all(store: Store, person: str, *, by: str) -> int:
         done |= items
 
 
-async def assign_waiting(store: Store) -> int:
-    """Pick who decides what was asked since the last look; return how many were picked.
+class Assigning:
+    """Picks who decides what waits for it, some at a time, and begins again in the end."""
 
-    What nobody may decide waits until somebody may.
-    """
-    query = (
-        select(ApprovalRow.id)
-        .where(text(TO_ASSIGN))
-        .order_by(col(ApprovalRow.answer_by))
-        .limit(MOST)
-    )
-    async with store.read() as session:
-        items = list((await session.execute(query)).scalars())
-    return sum([await _mend(store, one) for one in items])
+    def __init__(self) -> None:
+        """Begin with the first."""
+        self._after = ""
+
+    async def pass_over(self, store: Store) -> int:
+        """Pick for the next ones; return for how many.
+
+        What nobody may decide waits until somebody may, and keeps nothing else waiting.
+        """
+        query = (
+            select(ApprovalRow.id)
+            .where(text(TO_ASSIGN), col(ApprovalRow.id) > self._after)
+            .order_by(col(ApprovalRow.id))
+            .limit(MOST)
+        )
+        async with store.read() as session:
+            items = list((await session.execute(query)).scalars())
+        self._after = items[-1] if len(items) == MOST else ""
+        return sum([await _mended(store, one) for one in items])
 
 
 async def mend(store: Store) -> int:
@@ -152,7 +160,7 @@ async def mend(store: Store) -> int:
     """
     async with store.read() as session:
         items = await _adrift(session)
-    return sum([await _mend(store, one) for one in items])
+    return sum([await _mended(store, one) for one in items])
 
 
 class _Reassigning:
@@ -286,6 +294,14 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         row.not_by = [*row.not_by, by]
         row.barred = {**(row.barred or {}), by: "picked"}
         await _pick_anew(session, row, run, by=by, reason=reason, now=now)
+
+
+async def _mended(store: Store, approval: str) -> bool:
+    """Do `_mend`; an item whose run or call is not there is nobody's."""
+    try:
+        return await _mend(store, approval)
+    except NotFound:
+        return False
 
 
 async def _mend(store: Store, approval: str) -> bool:

@@ -1,6 +1,7 @@
 """Releases in the record: any process loads behaviour from here, by hash."""
 
 from collections import OrderedDict
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, tuple_
@@ -53,6 +54,13 @@ async def publish(
                 created_at=now,
             )
             session.add(row)
+        if (
+            live is not None
+            and _has_signed(signer, live)
+            and live.live_since is not None
+        ):
+            # A clock that was set back puts nothing before what is live.
+            now = max(now, live.live_since + timedelta(microseconds=1))
         row.live_since, row.live_by = now, by
         sign(row, signer)
         await _take_back_later(session, row)

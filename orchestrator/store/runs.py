@@ -32,6 +32,7 @@ from orchestrator.store import (
     ledger,
     open_rows,
     outbox,
+    overstayed,
     releases,
     sources,
     standing,
@@ -246,6 +247,12 @@ async def pending_approvals(
 
 async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     """Hold a run: no model is called and nothing is sent until it is resumed."""
+    return await overstayed.with_way_made(
+        store, lambda: _pause(store, run, by=by, reason=reason)
+    )
+
+
+async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     async with store.write() as session:
         await store.raise_barrier(session)
         resumes = await standing.spare(session, run, verb="resume")
@@ -285,6 +292,12 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
 
 async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     """End a run: what waits is cancelled, what is being sent is still recorded."""
+    return await overstayed.with_way_made(
+        store, lambda: _cancel(store, run, by=by, reason=reason)
+    )
+
+
+async def _cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     async with store.write() as session:
         await store.raise_barrier(session)
         row = await get(session, run, lock=True)

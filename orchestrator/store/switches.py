@@ -15,6 +15,7 @@ from orchestrator.store import (
     ledger,
     lock_holder,
     open_rows,
+    overstayed,
     releases,
     scopes,
 )
@@ -80,7 +81,9 @@ async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> 
     where one of this name is set and holds more: to lift it takes two people (P11).
     """
     try:
-        return await _put(store, switch, warnings)
+        return await overstayed.with_way_made(
+            store, lambda: _put(store, switch, warnings)
+        )
     except StoreUnavailable as error:
         held = lock_holder.words(store.url) if store.is_sqlite else ""
         words = (

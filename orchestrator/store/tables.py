@@ -381,7 +381,7 @@ class ApprovalRow(SQLModel, table=True):
             condition=WAITING,
         ),
         _where("approvals_to_warn", "warn_at", condition=TO_WARN),
-        _where("approvals_to_assign", "answer_by", "id", condition=TO_ASSIGN),
+        _where("approvals_to_assign", "id", condition=TO_ASSIGN),
     )
 
     id: str = Field(primary_key=True)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, UOWTransaction
 from orchestrator import canonical
 from orchestrator.errors import KeyturnError
 from orchestrator.store.tables import (
+    ApprovalRow,
     PersonRow,
     ProposalRow,
     SessionRow,
@@ -92,11 +93,11 @@ class CannotVouch(KeyturnError):
 class ForgedRow(KeyturnError):
     """A row that gives authority was written by something else than Keyturn."""
 
-    def __init__(self, row: Row) -> None:
-        """Name the row."""
+    def __init__(self, row: Row | ApprovalRow) -> None:
+        """Name the row; what was drafted is one, too, where it shows what is not bound."""
         self.table, self.id = _table(row), row.id
         super().__init__(
-            f"The row {row.id} of the table {_table(row)} was written by something "
+            f"The row {row.id} of the table {self.table} was written by something "
             "else than Keyturn: nothing is done because of it. An incident says what to "
             "do."
         )
@@ -164,9 +165,10 @@ def _vouch(session: Session, _: UOWTransaction, __: object) -> None:
             voucher = _voucher(session.info)
             # Else a change of the rest would vouch for what somebody else wrote.
             is_known = inspect(row).pending or FIRST in session.info
-            if not is_known and not voucher.is_genuine(row, **_before(row)):
+            if is_known or voucher.is_genuine(row, **_before(row)):
+                row.mac = voucher.code(row)
+            elif not _takes_away(row):
                 raise ForgedRow(row)
-            row.mac = voucher.code(row)
 
 
 def _changes(row: Row) -> bool:
@@ -175,6 +177,12 @@ def _changes(row: Row) -> bool:
     return inspect(row).pending or any(
         attributes[name].history.has_changes() for name in covered
     )
+
+
+def _takes_away(row: Row) -> bool:
+    """Tell whether it is closed with this: that is never refused, nor vouched for."""
+    closed = "disabled_at" if isinstance(row, PersonRow) else "revoked_at"
+    return closed in _before(row) and getattr(row, closed) is not None
 
 
 def _before(row: Row) -> dict[str, Any]:
@@ -187,7 +195,7 @@ def _before(row: Row) -> dict[str, Any]:
     return found
 
 
-def _table(row: Row) -> str:
+def _table(row: Row | ApprovalRow) -> str:
     return str(inspect(type(row)).local_table)
 
 

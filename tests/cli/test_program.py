@@ -114,7 +114,7 @@ def test_database_that_is_away_is_status_3(keyturn: Keyturn) -> None:
 
 def test_upgrade_twice_has_nothing_to_do(keyturn: Keyturn) -> None:
     assert keyturn("db", "upgrade").out == "The schema was brought up to date.\n"
-    assert keyturn("db", "upgrade").out == "Nothing to do.\n"
+    assert keyturn("db", "upgrade").out == "The schema is current.\n"
 
 
 def test_user_of_a_database_without_schema_is_told(keyturn: Keyturn) -> None:

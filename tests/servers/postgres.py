@@ -90,6 +90,7 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN', one);
         END IF;
     END LOOP;
+    GRANT pg_signal_backend, pg_read_all_stats TO keyturn_web;
 END $$
 """
 

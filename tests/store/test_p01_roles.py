@@ -135,7 +135,7 @@ async def test_p08_a_worker_assigns_nothing_to_an_accomplice(
         {**asked.model_dump(), "id": "ap-mine", "revision": 7, "assigned_to": "bob"}
     )
 
-    with pytest.raises(ProgrammingError, match="row-level security"):
+    with pytest.raises(ProgrammingError, match="asked of nobody yet"):
         async with burgled[1].write() as session:
             session.add(copy)
 

@@ -11,7 +11,7 @@ from orchestrator.policy import Rule
 from orchestrator.store import access, claiming, reassigning, undo
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import AlreadyDecided, MayNotDecide
-from orchestrator.store.reassigning import MayNotAssign, NobodyElse
+from orchestrator.store.reassigning import Assigning, MayNotAssign, NobodyElse
 from orchestrator.store.tables import ApprovalRow, PersonRow
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
@@ -42,7 +42,7 @@ async def waiting(desk: Desk, cents: int = ABOVE + 1, **more: object) -> Approva
 
 async def offered(desk: Desk, run: str) -> ApprovalRow:
     """Return the run's item once the web process has looked who decides it."""
-    await reassigning.assign_waiting(desk.store)
+    await Assigning().pass_over(desk.store)
     return await desk.approval(run, "pending")
 
 

@@ -137,7 +137,7 @@ def _rows(now: datetime) -> list[tuple[str, dict[str, Any]]]:
                 "person": "amy",
                 "name": "mine",
                 "hash": hashlib.sha256(PLAIN.encode()).hexdigest(),
-                "scopes": '["*"]',
+                "scopes": '["runs.read"]',
                 "tenants": "[]",
                 "created_at": now,
             },

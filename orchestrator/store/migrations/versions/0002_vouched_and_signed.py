@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.create_index(
         "approvals_to_assign",
         "approvals",
-        ["answer_by", "id"],
+        ["id"],
         unique=False,
         sqlite_where=sa.text("status = 'pending' AND assigns AND assigned_to IS NULL"),
         postgresql_where=sa.text(
