@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -11,6 +13,7 @@ from approvals import loosening
 from approvals.auth import permissions
 from approvals.auth.permissions import Action
 from approvals.notify import contents, own_account
+from orchestrator.errors import StoreUnavailable
 from orchestrator.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
 from orchestrator.store import vouching, webhooks
 from orchestrator.store.deciding import person_of, why_not, why_not_yet
@@ -24,6 +27,8 @@ WHO_ACTS: Mapping[str, Action] = {
     "incident.opened": "incidents.manage",
     "proposal.opened": "proposals.answer",
 }
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,31 @@ class Planner:
         hooks = await webhooks.enabled(session)
         made: list[NewNotice] = []
         for event in events:
-            if event.kind in ACCOUNT_KINDS:
-                made += await _to_owner(session, event, people)
-                continue
-            payload = await contents.of(session, event)
-            written = await _able(session, event, _wanting(people, event))
-            made += [_notice(event, payload, "mail", one.id) for one in written]
-            posted = [hook for hook in hooks if _takes(hook, event)]
-            made += [_notice(event, payload, "webhook", one.id) for one in posted]
+            try:
+                made += await _of(session, event, people, hooks)
+            except (StoreUnavailable, DBAPIError):
+                raise
+            except Exception:
+                # One that nobody can make sense of keeps no other from its readers.
+                log.exception("notice.not_made", event=event.id, kind=event.kind)
         return made
+
+
+async def _of(
+    session: AsyncSession,
+    event: Event,
+    people: Sequence[PersonRow],
+    hooks: Sequence[WebhookRow],
+) -> list[NewNotice]:
+    if event.kind in ACCOUNT_KINDS:
+        return await _to_owner(session, event, people)
+    payload = await contents.of(session, event)
+    written = await _able(session, event, _wanting(people, event))
+    posted = [hook for hook in hooks if _takes(hook, event)]
+    return [
+        *(_notice(event, payload, "mail", one.id) for one in written),
+        *(_notice(event, payload, "webhook", one.id) for one in posted),
+    ]
 
 
 async def _to_owner(

@@ -14,7 +14,7 @@ from sqlmodel import col, delete, select
 
 from orchestrator.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.policy import APPROVER_RANK, Role
-from orchestrator.store import people, reassigning, revocation
+from orchestrator.store import people, reassigning, revocation, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.people import DECIDERS, NEW_FOR
 from orchestrator.store.tables import PersonRow, SessionRow
@@ -258,8 +258,15 @@ async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) 
         return
     if wanted.is_open and wanted.role == "admin" and wanted.tenant == row.tenant:
         return
-    found: Sequence[PersonRow] = (await session.execute(_admins())).scalars().all()
-    if not any(one.id != row.id and one.tenant in (None, row.tenant) for one in found):
+    if not vouching.is_genuine(session, row):
+        # It opens nothing anyway.
+        return
+    found = (await session.execute(_admins())).scalars()
+    others = [one for one in found if one.id != row.id]
+    if not any(
+        one.tenant in (None, row.tenant) and vouching.is_genuine(session, one)
+        for one in others
+    ):
         raise LastAdmin(
             f"{row.name} is the last admin of "
             f"{f'the tenant {row.tenant!r}' if row.tenant else 'all tenants'}; make "

@@ -6,7 +6,16 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store import audit, incidents, people, switches, tenants, tokens
+from orchestrator.errors import NotFound
+from orchestrator.store import (
+    audit,
+    incidents,
+    people,
+    switches,
+    tenants,
+    tokens,
+    vouching,
+)
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident
 from orchestrator.store.people import DECIDERS, NewPerson
@@ -39,6 +48,35 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
         )
         audit.record(session, entry, at=now)
         return rung
+
+
+async def vouch(store: Store, email: str, *, by: str) -> PersonRow | None:
+    """Vouch for an account as it stands, which opens a critical incident.
+
+    For one that is as it should be and was written by something that could not vouch for
+    it. None where somebody vouches for it already; raises `NotFound`.
+    """
+    async with store.write() as session:
+        row = await people.by_email(session, email)
+        if row is None:
+            raise NotFound(kind="person", name=email)
+        await session.refresh(row, with_for_update=True)
+        if vouching.is_genuine(session, row):
+            return None
+        row.mac = ""
+        with vouching.for_the_first_time(session):
+            await session.flush()
+        now = await store.now(session)
+        people.record(session, "person.vouched_for", row, by=by, at=now, role=row.role)
+        found = NewIncident(
+            severity="critical",
+            title=f"{by} vouched for the account {row.email} alone",
+            source=f"account {row.id} vouched for alone {now.isoformat()}",
+            detail={"person": row.id, "role": row.role, "by": by},
+            tenant=row.tenant,
+        )
+        await incidents.add(session, store, found, by=by)
+        return row
 
 
 async def open_account(

@@ -3,6 +3,9 @@
 Each is told to people by a critical incident, once a run or row.
 """
 
+from contextlib import suppress
+
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.store import incidents, runs, vouching
@@ -61,24 +64,25 @@ async def are_ours(store: Store, *rows: vouching.Row) -> bool:
 
 async def tell_row(store: Store, error: ForgedRow) -> None:
     """Open the critical incident of a row that something else than Keyturn wrote."""
-    await incidents.open_once(
-        store,
-        NewIncident(
-            severity="critical",
-            title=f"The row {error.id} of {error.table} was not written by Keyturn",
-            source=f"forged row {error.id} of {error.table}",
-            detail={
-                "table": error.table,
-                "id": error.id,
-                "words": "Whoever wrote it reaches the database and has no "
-                "KEYTURN_SECRET_KEY. It opens nothing. Find out who that is, change the "
-                "database's passwords, and run `keyturn audit verify`: it lists what else "
-                "was changed. Where KEYTURN_SECRET_KEY itself was changed, put the one "
-                "before into KEYTURN_SECRET_KEY_BEFORE and run `keyturn db upgrade`.",
-            },
-        ),
-        by=incidents.SYSTEM,
+    found = NewIncident(
+        severity="critical",
+        title=f"The row {error.id} of {error.table} was not written by Keyturn",
+        source=f"forged row {error.id} of {error.table}",
+        detail={
+            "table": error.table,
+            "id": error.id,
+            "words": "Whoever wrote it reaches the database and has no "
+            "KEYTURN_SECRET_KEY. It opens nothing. Find out who that is, change the "
+            "database's passwords, and run `keyturn audit verify`: it lists what else "
+            "was changed. Where KEYTURN_SECRET_KEY itself was changed, put the one "
+            "before into KEYTURN_SECRET_KEY_BEFORE and run `keyturn db upgrade`. An "
+            "account that is as it should be is vouched for by `keyturn user vouch`.",
+        },
     )
+    # Where another process opens the same one first, it is open.
+    with suppress(IntegrityError):
+        async with store.write() as session:
+            await incidents.open_again(session, store, found, by=incidents.SYSTEM)
 
 
 async def tell_decision(
@@ -102,7 +106,7 @@ async def tell_decision(
         },
         tenant=run.tenant,
     )
-    await incidents.open_in(session, store, found, by=incidents.SYSTEM)
+    await incidents.open_again(session, store, found, by=incidents.SYSTEM)
 
 
 async def tell_release(
@@ -120,4 +124,4 @@ async def tell_release(
             "release live again.",
         },
     )
-    await incidents.open_in(session, store, found, by=incidents.SYSTEM)
+    await incidents.open_again(session, store, found, by=incidents.SYSTEM)

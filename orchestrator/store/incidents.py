@@ -77,15 +77,24 @@ async def open_once(
         return found, False
 
 
-async def open_in(
+async def open_again(
     session: AsyncSession, store: Store, new: NewIncident, *, by: str
 ) -> None:
-    """Open the incident of this source in a transaction, unless there was one.
+    """Open an incident in a transaction, unless one of its source is open.
 
-    Where another process opens it at the same time this one's transaction fails.
+    What was closed and happens once more is another one: that it was looked into before
+    says nothing of now.
     """
-    if await of_source(session, new.source) is None:
-        await add(session, store, new, by=by)
+    found = await of_source(session, new.source)
+    if found is not None and found.status == "open":
+        return
+    if found is not None:
+        again = f"{new.source} again "
+        if await is_any_open(session, again):
+            return
+        now = await store.now(session)
+        new = new.model_copy(update={"source": f"{again}{now.isoformat()}"})
+    await add(session, store, new, by=by)
 
 
 async def add(

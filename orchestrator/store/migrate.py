@@ -1,5 +1,6 @@
 """The schema of a database, brought up to date."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,16 @@ from sqlmodel import select
 
 from orchestrator.binding import Signer
 from orchestrator.errors import KeyturnError
-from orchestrator.store import migrations, releases, revision, roles, vouching
+from orchestrator.store import (
+    incidents,
+    migrations,
+    releases,
+    revision,
+    roles,
+    vouching,
+)
 from orchestrator.store.engine import Store
+from orchestrator.store.incidents import NewIncident
 from orchestrator.store.revision import REMEDY
 from orchestrator.store.tables import ReleaseRow
 from orchestrator.store.vouching import Voucher
@@ -57,7 +66,7 @@ async def upgrade(url: str, keys: Keys | None = None) -> list[str]:
             before = await connection.run_sync(revision.of)
             await connection.run_sync(_upgrade)
             if before in UNSIGNED:
-                await _vouch_for_all(session, keys)
+                await _vouch_for_all(session, store, keys)
             elif keys is not None:
                 await _vouch_anew(session, keys.voucher)
             return await connection.run_sync(roles.grant)
@@ -75,7 +84,9 @@ def config() -> Config:
     return settings
 
 
-async def _vouch_for_all(session: AsyncSession, keys: Keys | None) -> None:
+async def _vouch_for_all(
+    session: AsyncSession, store: Store, keys: Keys | None
+) -> None:
     """Vouch for what a version before wrote: from here on nothing else passes."""
     rows: list[vouching.Row | ReleaseRow] = []
     for table in (*vouching.COVERED, ReleaseRow):
@@ -95,7 +106,25 @@ async def _vouch_for_all(session: AsyncSession, keys: Keys | None) -> None:
         elif row.live_since is not None:
             row.live_by = row.live_by or "before signatures"
             releases.sign(row, keys.signer)
-    await _flush_as_they_are(session)
+    with vouching.for_the_first_time(session):
+        await session.flush()
+    kinds = Counter(map(vouching.table_of, rows))
+    await incidents.add(session, store, _vouched(kinds), by=incidents.SYSTEM)
+
+
+def _vouched(kinds: Counter[str]) -> NewIncident:
+    """Return what people look through: whoever held the database may have put some in."""
+    shown = ", ".join(f"{count} {table}" for table, count in sorted(kinds.items()))
+    return NewIncident(
+        severity="high",
+        title="What an earlier version wrote was vouched for at the upgrade",
+        source="vouched for at the upgrade",
+        detail={
+            "words": f"From here on nobody adds to it past Keyturn: {shown}. Look through "
+            "people, their roles and their tokens (`keyturn user list`, `keyturn user "
+            "tokens`), and through the releases: what is not yours was put in before."
+        },
+    )
 
 
 async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
@@ -106,15 +135,6 @@ async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
             if voucher.is_genuine(row):
                 row.mac = voucher.code(row)
     await session.flush()
-
-
-async def _flush_as_they_are(session: AsyncSession) -> None:
-    """Write rows that nothing vouched for so far."""
-    session.info[vouching.FIRST] = True
-    try:
-        await session.flush()
-    finally:
-        del session.info[vouching.FIRST]
 
 
 async def _wait_alone(session: AsyncSession) -> None:

@@ -7,7 +7,8 @@ What that cannot show is an older row put back as it was; the audit log shows it
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic import JsonValue
 from sqlalchemy import event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, UOWTransaction
+from sqlmodel import SQLModel
 
 from orchestrator import canonical
 from orchestrator.errors import KeyturnError
@@ -95,7 +97,7 @@ class ForgedRow(KeyturnError):
 
     def __init__(self, row: Row | ApprovalRow) -> None:
         """Name the row; what was drafted is one, too, where it shows what is not bound."""
-        self.table, self.id = _table(row), row.id
+        self.table, self.id = table_of(row), row.id
         super().__init__(
             f"The row {row.id} of the table {self.table} was written by something "
             "else than Keyturn: nothing is done because of it. An incident says what to "
@@ -137,6 +139,16 @@ def check(session: AsyncSession, *rows: Row) -> None:
     for row in rows:
         if not is_genuine(session, row):
             raise ForgedRow(row)
+
+
+@contextmanager
+def for_the_first_time(session: AsyncSession) -> Generator[None]:
+    """Let rows be vouched for in this block that nothing vouched for so far."""
+    session.info[FIRST] = True
+    try:
+        yield
+    finally:
+        del session.info[FIRST]
 
 
 def changed(session: AsyncSession, row: Row, **values: Any) -> dict[str, Any]:  # noqa: ANN401 columns of the row
@@ -195,7 +207,8 @@ def _before(row: Row) -> dict[str, Any]:
     return found
 
 
-def _table(row: Row | ApprovalRow) -> str:
+def table_of(row: SQLModel) -> str:
+    """Return the name of the table that a row is of."""
     return str(inspect(type(row)).local_table)
 
 
@@ -208,7 +221,7 @@ def _code(key: bytes, row: Row, instead: Mapping[str, Any]) -> str:
         name: _plain(instead[name] if name in instead else getattr(row, name))
         for name in COVERED[type(row)]
     }
-    said = canonical.encode([_table(row), values])
+    said = canonical.encode([table_of(row), values])
     return hmac.digest(key, said, hashlib.sha256).hex()
 
 

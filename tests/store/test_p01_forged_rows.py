@@ -10,6 +10,8 @@ from sqlalchemy import text
 from orchestrator.binding import Grounds, Signer, Statement, new_key
 from orchestrator.policy import Rule
 from orchestrator.store import (
+    access,
+    alone,
     identities,
     people,
     proposals,
@@ -136,6 +138,53 @@ async def test_p08_what_was_changed_by_hand_is_not_vouched_for_by_a_later_change
 
     [row] = await desk.rows(PersonRow, id="amy")
     assert row.password_hash is None
+
+
+async def test_p08_taking_away_needs_nobodys_word(desk: Desk) -> None:
+    """Else one planted token would keep an account open in an emergency."""
+    await inserted(desk, token(desk, "mine", "amy"))
+    await by_hand(desk, "UPDATE people SET role = 'admin' WHERE id = 'bob'")
+
+    for name in ("amy", "bob"):
+        await access.disable(desk.store, name, by="lea")
+
+    assert all(
+        one.disabled_at
+        for one in await desk.rows(PersonRow)
+        if one.id in ("amy", "bob")
+    )
+    [planted] = await desk.rows(TokenRow)
+    assert planted.revoked_at is not None
+    assert await tokens.find(desk.store, "kt_mine") is None
+
+
+async def test_an_account_is_vouched_for_by_hand_and_told(desk: Desk) -> None:
+    plain = await tokens.create(desk.store, "amy", name="mine", by="amy")
+    await by_hand(desk, "UPDATE people SET name = 'Amy B.' WHERE id = 'amy'")
+    assert await tokens.find(desk.store, plain) is None
+
+    row = await alone.vouch(desk.store, "amy@example.com", by="shell:root")
+
+    assert row is not None
+    assert await tokens.find(desk.store, plain) is not None
+    assert await alone.vouch(desk.store, "amy@example.com", by="shell:root") is None
+    assert [one.split(" alone")[0] for one in await told(desk)] == [
+        "forged row amy of people",
+        "account amy vouched for",
+    ]
+
+
+async def test_what_was_closed_and_happens_again_is_told_again(desk: Desk) -> None:
+    await inserted(desk, token(desk, "mine", "lea"))
+    for _ in range(2):
+        assert await tokens.find(desk.store, "kt_mine") is None
+    await by_hand(desk, "UPDATE incidents SET status = 'closed'")
+
+    for _ in range(2):
+        assert await tokens.find(desk.store, "kt_mine") is None
+
+    first, second = sorted(await told(desk))
+    assert second.startswith(f"{first} again ")
 
 
 async def test_p08_an_inserted_account_is_nobodys_at_a_provider(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from alembic import command
 from sqlalchemy import Connection, text
 
 from orchestrator.binding import Signer, Verifier, new_key
-from orchestrator.store import migrate, releases, revision, tokens
+from orchestrator.store import incidents, migrate, releases, revision, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.migrate import Keys, NeedsKeys
 from orchestrator.store.tables import ApprovalRow, ReleaseRow
@@ -72,6 +72,10 @@ async def test_what_was_there_is_vouched_for_and_signed_once(before: str) -> Non
     assert Verifier(key).is_genuine(said, live.signature or "")
     assert asked is not None
     assert asked.assigns
+    async with store.read() as session:
+        told = await incidents.of_source(session, "vouched for at the upgrade")
+    assert told is not None
+    assert "1 people, 1 releases, 1 tokens" in str(told.detail["words"])
     await store.close()
 
 

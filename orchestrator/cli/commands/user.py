@@ -100,6 +100,28 @@ def add(  # noqa: PLR0913 options of a command
 
 
 @app.command()
+def vouch(
+    email: Annotated[str, typer.Argument(help="Whose account it is.")],
+) -> None:
+    """Vouch for an account that something else than Keyturn wrote, as it stands.
+
+    Works on the database itself, with KEYTURN_SECRET_KEY. A critical incident says so:
+    look at its role, tenant and address first (`keyturn user list`).
+    """
+    by = f"{BY}:{getpass.getuser()}"
+
+    async def work(store: Store) -> PersonRow | None:
+        return await alone.vouch(store, email, by=by)
+
+    row = with_store(work)
+    if row is None:
+        output.line(f"{email} is vouched for already; nothing was changed.")
+        return
+    where = f"of the tenant {row.tenant}" if row.tenant else "of every tenant"
+    output.line(f"{row.email}, {row.role} {where}, is vouched for, as {by}.")
+
+
+@app.command()
 def token(
     email: Annotated[str, typer.Argument(help="Whose token it is.")],
     *,
