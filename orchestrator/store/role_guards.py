@@ -122,7 +122,6 @@ GUARDS = (
         "INSERT",
         EITHER,
         "NEW.position IS NOT NULL OR NEW.previous IS NOT NULL OR NEW.hash IS NOT NULL "
-        "OR NEW.actor <> 'system' AND NEW.actor NOT LIKE 'run:%' "
         f"OR NEW.kind ~ '{PEOPLES}'",
         "a worker logs what it did, and chains nothing",
     ),
@@ -139,7 +138,8 @@ GUARDS = (
         "incidents",
         "INSERT",
         PLAIN,
-        "NEW.source LIKE 'forged %' OR NEW.source LIKE '%was meddled with'",
+        "NEW.source LIKE 'forged %' "
+        "OR NEW.source LIKE '%was meddled with' AND NEW.severity <> 'critical'",
         "others look for forgeries",
     ),
 )
@@ -165,6 +165,19 @@ FUNCTIONS = (
                 USING MESSAGE = 'permission denied: ids come from the sequence';
         END IF;
         RETURN NEW;
+    END $$
+    """,
+    # Who looks first at a run under a pause or cancel of many notes whose it is.
+    """
+    CREATE OR REPLACE FUNCTION keyturn_acts_for() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.kind IN ('run.paused', 'run.cancelled') AND EXISTS (
+            SELECT FROM bulks AS b WHERE b.by = NEW.actor AND b.ended_at IS NULL
+        ) THEN
+            RETURN NEW;
+        END IF;
+        RAISE insufficient_privilege
+            USING MESSAGE = 'permission denied: a worker logs what it did itself';
     END $$
     """,
     # At the commit: what people are asked about is a call of that run, as it stands.
@@ -210,4 +223,9 @@ def statements() -> Iterable[str]:
         )
         for role in roles_known.WORKERS:
             yield f"GRANT SELECT ON SEQUENCE {sequence} TO {role}"
+    yield (
+        "CREATE OR REPLACE TRIGGER keyturn_acts_for BEFORE INSERT ON audit FOR EACH ROW "
+        "WHEN (NEW.actor <> 'system' AND NEW.actor NOT LIKE 'run:%' "
+        f"AND {EITHER}) EXECUTE FUNCTION keyturn_acts_for()"
+    )
     yield from _DRAFTED

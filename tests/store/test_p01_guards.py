@@ -225,6 +225,7 @@ LIES = {
     "its place": ROW.format(", position", "'system'", ", 2147483647"),
     "its hash": ROW.format(", hash", "'system'", ", 'x'"),
     "a number ahead": ROW.format(", id", "'system'", ", 1000000"),
+    "a pause of nobody's": ROW.format("", "'lea'", "").replace("'x'", "'run.paused'"),
     "a closed alarm": "INSERT INTO incidents (id, severity, title, source, detail, status, "
     "opened_by, named, created_at) VALUES ('in-1', 'low', 'x', 'y', '{}', 'closed', "
     "'system', '[]', now())",
