@@ -113,7 +113,7 @@ async def test_ones_own_tokens_are_turned(
     visitor = await doors.visit("operator")
 
     # What signing out everywhere ends names them, too.
-    pages = await _walk(visitor, "/settings", "your tokens", r"<td>laptop \d\d\.")
+    pages = await _walk(visitor, "/settings", "your tokens", r"For\">laptop \d\d\.")
 
     assert [len(page) for page in pages] == [20, 20, 5]
 
