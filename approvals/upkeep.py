@@ -6,7 +6,7 @@ not do it (`orchestrator.store.roles`); a worker delivers, and nothing besides.
 
 import asyncio
 import functools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -73,30 +73,31 @@ class Upkeep:
     async def _sweep_once(self) -> int:
         store = self.deliverer.store
         found = await self._each(
-            self.deliverer.deliver_all(),
-            self._work(),
-            deadlines.warn(store),
-            self.assigning.pass_over(store),
-            meters.charge_dead(store),
-            switches.release_ended(store),
-            self.compare(),
+            self.deliverer.deliver_all,
+            self._work,
+            lambda: deadlines.warn(store),
+            lambda: self.assigning.pass_over(store),
+            lambda: meters.charge_dead(store),
+            lambda: switches.release_ended(store),
+            lambda: overstayed.end(store),
+            self.compare,
         )
         if self.mending.is_due():
             found += await self._each(
-                reassigning.mend(store),
-                sending.give_to_people(store),
-                idempotency.forget(store),
+                lambda: reassigning.mend(store),
+                lambda: sending.give_to_people(store),
+                lambda: idempotency.forget(store),
             )
         # What fails all night is no work that keeps the sweep awake.
-        await self._each(self._look_at_suspects())
-        return found + await overstayed.end(store)
+        await self._each(self._look_at_suspects)
+        return found
 
-    async def _each(self, *steps: Awaitable[int | None]) -> int:
+    async def _each(self, *steps: Callable[[], Awaitable[int | None]]) -> int:
         """Do one step after the other: a fault of one keeps no other from its work."""
         found = 0
         for step in steps:
             try:
-                found += await step or 0
+                found += await step() or 0
             except StoreUnavailable as error:
                 log.warning("sweep.store_away", error=str(error))
             except Exception:

@@ -24,4 +24,9 @@ REVOKE ALL ON DATABASE keyturn, temporal, temporal_visibility FROM PUBLIC;
 -- The web process ends what keeps its switches waiting.
 GRANT pg_signal_backend, pg_read_all_stats TO keyturn_web;
 GRANT CONNECT ON DATABASE keyturn TO keyturn_web, keyturn_worker, keyturn_effects;
+\connect keyturn
+-- Ours end with their transaction; one that outlives it could keep a switch waiting.
+SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
+FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+    AND proname ~ '^pg_(try_)?advisory_lock' \gexec
 SQL

@@ -121,7 +121,8 @@ async def _check_shown(
         policy=release.policy_hash(),
         preview=canonical.parse(row.preview or "null"),
     )
-    of_row = (row.tool, row.arguments, row.revision, row.subject)
+    # A subject that the live release alone names is known to the call later.
+    of_row = (row.tool, row.arguments, row.revision, row.subject or call.subject)
     of_call = (call.tool, asking.effective(call), call.revision, call.subject)
     whose = (row.tenant, row.workflow, row.customer, row.release)
     of_run = (run.tenant, run.workflow, run.customer, run.release)
