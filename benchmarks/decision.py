@@ -46,6 +46,7 @@ from orchestrator.store.vouching import Voucher
 
 # Later than any call that nothing has held up; from then on the record is asked too.
 LATE_S = 1.0
+APPS = "benchmarks.apps.loop"
 APPROVER = Person(id="amy", name="Amy", role="agent", session="bench")
 
 
@@ -236,7 +237,7 @@ async def desk_for(
                 created_at=now,
             )
         )
-    apps = registry.load(settings.app_names)
+    apps = registry.load((APPS,))
     await publishing.publish(store, apps, Signer(key))
     deliverer = Deliverer(
         store, await connect(settings), settings.task_queue, settings.effects_queue
@@ -302,7 +303,7 @@ def _environment(
         "KEYTURN_TASK_QUEUE": "decision",
         "KEYTURN_DECISION_KEY": Signer(key).public(),
         "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),
-        "KEYTURN_APPS": "benchmarks.apps.loop",
+        "KEYTURN_APPS": APPS,
         "KEYTURN_PAYMENTS_URL": payments,
         "OPENAI_BASE_URL": f"{simulator}/v1",
         "PYTHONPATH": str(stage.ROOT),
