@@ -64,13 +64,6 @@ class Upkeep:
         await pace.repeat(self._look, pace=SWEEP, bell=store.audited)
 
     async def _look(self) -> bool:
-        try:
-            return await self._sweep_once() > 0
-        except StoreUnavailable as error:
-            log.warning("sweep.store_away", error=str(error))
-            return False
-
-    async def _sweep_once(self) -> int:
         store = self.deliverer.store
         found = await self._each(
             self.deliverer.deliver_all,
@@ -90,7 +83,7 @@ class Upkeep:
             )
         # What fails all night is no work that keeps the sweep awake.
         await self._each(self._look_at_suspects)
-        return found
+        return found > 0
 
     async def _each(self, *steps: Callable[[], Awaitable[int | None]]) -> int:
         """Do one step after the other: a fault of one keeps no other from its work."""

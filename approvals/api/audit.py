@@ -15,6 +15,7 @@ from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.store import audit
 from orchestrator.store.approvals import Person
 from orchestrator.store.audit import Filter
+from orchestrator.store.discrepancies import Discrepancy
 
 router = routing.of_api("audit")
 
@@ -46,18 +47,6 @@ class VerifyQuery(BaseModel):
         pattern="^[0-9a-f]{64}$",
         description="A head that was published earlier; it must be in the chain",
     )
-
-
-class Discrepancy(BaseModel):
-    """What the log and the tables disagree on, about one row or entry."""
-
-    model_config = ConfigDict(frozen=True)
-
-    what: str
-    id: str
-    log: str
-    table: str
-    remedy: str
 
 
 class Finding(BaseModel):

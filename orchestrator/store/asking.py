@@ -162,8 +162,8 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
 def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
     """Ask people for an approval, who have all of its time from now on.
 
-    Where the rule assigns, the web process picks who decides it (`assign_waiting` in
-    `orchestrator.store.reassigning`): a worker may not.
+    Where the rule assigns, the web process picks who decides it
+    (`orchestrator.store.reassigning.Assigning`): a worker may not.
     """
     verdict = Verdict.model_validate(row.verdict)
     row.status, row.answer_by = "pending", now + verdict.within

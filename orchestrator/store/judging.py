@@ -59,12 +59,7 @@ class Judging:
     ) -> LeaseAnswer | None:
         """Answer where the approval does not carry this action; None where it does."""
         is_open = approval.status in OPEN_APPROVALS
-        given = await approvals.decisions(self.case.session, approval.id)
-        if is_open and await asking.has_customer_written(
-            self.case.session,
-            self.case.call,
-            since=min((one.at for one in given), default=None),
-        ):
+        if is_open and await self._has_customer_written(approval):
             self.case.close(approval, "void", asking.CUSTOMER_WROTE)
         if approval.status == "approved" and self._is_edit_outdated(approval):
             # Nobody's yes is for these facts; what was edited is not lost with it.
@@ -101,6 +96,13 @@ class Judging:
                     f"This was not done: {because}. Read what is new and, if it is "
                     "still right, draft it again.",
                 )
+
+    async def _has_customer_written(self, approval: ApprovalRow) -> bool:
+        given = await approvals.decisions(self.case.session, approval.id)
+        since = min((one.at for one in given), default=None)
+        return await asking.has_customer_written(
+            self.case.session, self.case.call, since=since
+        )
 
     def _may_be_undone(self, approval: ApprovalRow) -> bool:
         """Tell whether the time has not come: undo and start contend for this row."""

@@ -297,7 +297,8 @@ async def why_too_wide(session: AsyncSession, role: str) -> str | None:
         found = await session.execute(asked, {"table": table, "verb": verb})
         user, may = found.one()
         if may:
-            return f"the database's account {user} may {verb} into {table}"
+            what = "add rows to" if verb == "INSERT" else "change rows of"
+            return f"the database's account {user} may {what} the table {table}"
     return None
 
 

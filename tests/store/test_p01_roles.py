@@ -177,7 +177,7 @@ async def test_p01_a_turn_with_each_process_own_account(record: Desk) -> None:
 
 async def test_doctor_is_told_of_an_account_that_may_do_more(record: Desk) -> None:
     async with record.store.read() as session:
-        assert "INSERT into people" in (
+        assert "add rows to the table people" in (
             await roles.why_too_wide(session, roles.WORKER) or ""
         )
     store = patient(roles.as_role(record.store.url, roles.WORKER))
