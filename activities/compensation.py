@@ -5,11 +5,11 @@ from typing import cast
 from pydantic import BaseModel, JsonValue
 
 from activities.toolbox import Toolbox
-from orchestrator import canonical
+from orchestrator.rules.contract.tool import ToolError
+from orchestrator.rules.text import canonical
 from orchestrator.store import compensating
 from orchestrator.store.compensating import Wanted
 from orchestrator.store.turns import DraftedCall, GaveUp
-from orchestrator.tool import ToolError
 
 
 def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:

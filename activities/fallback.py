@@ -1,8 +1,8 @@
 """What ends or interrupts a turn before it has a reply."""
 
-from orchestrator.budget import Needs
-from orchestrator.contract import FallbackKind
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.contract.contract import FallbackKind
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.money.budget import Needs
 
 
 class Fallback(KeyturnError):

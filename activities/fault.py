@@ -7,7 +7,7 @@ from temporalio import activity
 from activities import overheard
 from activities.guard import Guard
 from activities.interface import Ends, FaultInput, FaultResult
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import failing, releases, runs
 from orchestrator.store.engine import Store
 

@@ -15,9 +15,9 @@ from temporalio.exceptions import (
 )
 
 from activities.fallback import Unkept
-from orchestrator import scrub
-from orchestrator.connector import NotRead, NotSent
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.contract.connector import NotRead, NotSent
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.text import scrub
 from orchestrator.store import failing
 from orchestrator.store.engine import Store
 from orchestrator.store.failing import Fault

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio import activity
 
-from orchestrator.status import Gate
+from orchestrator.rules.status import Gate
 
 
 class _Message(BaseModel):

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from orchestrator import pace
-from orchestrator.errors import StoreUnavailable
-from orchestrator.matching import (
+from orchestrator.rules import pace
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.money.reconciliation import (
     BooksAway,
     BooksUnusable,
     Difference,
@@ -23,7 +23,7 @@ from orchestrator.matching import (
     match_mails,
     match_statement,
 )
-from orchestrator.pace import Pace
+from orchestrator.rules.pace import Pace
 from orchestrator.store import incidents, lease, matchings, reopening
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident, Severity

@@ -25,13 +25,13 @@ from activities.llm.errors import (
 from activities.llm.provider import Provider
 from activities.llm.routing import Route
 from activities.patience import keep_trying
-from orchestrator.budget import Needs
-from orchestrator.errors import BudgetExceeded, KeyturnError, StoreUnavailable
-from orchestrator.model import Price
+from orchestrator.rules.contract.model import Price
+from orchestrator.rules.errors import BudgetExceeded, KeyturnError, StoreUnavailable
+from orchestrator.rules.money.budget import Needs
+from orchestrator.rules.text.transcript import ModelReply, ModelRequest, Usage, legible
 from orchestrator.store import meters, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.steps import Position
-from orchestrator.transcript import ModelReply, ModelRequest, Usage, legible
 
 # Tries of one target before the next one is asked.
 TRIES = 3

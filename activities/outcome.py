@@ -4,9 +4,16 @@ The class of an exception alone does not say it: a tool that stumbles over an em
 answer has acted all the same, and one that broke off while it connected has not.
 """
 
-from orchestrator.connector import Deed, Deeds, Known, NotKnown, NotRead, NotSent
+from orchestrator.rules.contract.connector import (
+    Deed,
+    Deeds,
+    Known,
+    NotKnown,
+    NotRead,
+    NotSent,
+)
+from orchestrator.rules.contract.tool import ConnectorNo, ToolError
 from orchestrator.store.ledger import Outcome
-from orchestrator.tool import ConnectorNo, ToolError
 
 # After these nobody may say that nothing was done.
 _MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})

@@ -15,9 +15,10 @@ from activities.interface import ActResult, CallInput
 from activities.patience import keep_trying
 from activities.toolbox import Toolbox, told
 from activities.watch import Watch
-from orchestrator.connector import Deeds
-from orchestrator.errors import StoreUnavailable
-from orchestrator.status import EffectStatus
+from orchestrator.rules.contract.connector import Deeds
+from orchestrator.rules.contract.tool import ToolError
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.status import EffectStatus
 from orchestrator.store import asking, calls, failing, leasing, ledger, sending
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
@@ -25,7 +26,6 @@ from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcom
 from orchestrator.store.sending import Recorded
 from orchestrator.store.tables import EffectRow
 from orchestrator.store.trust import Trust
-from orchestrator.tool import ToolError
 
 # A connector that takes longer has an outcome that only it knows: unknown.
 CONNECTOR_TIMEOUT = timedelta(seconds=10)

@@ -5,12 +5,9 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from orchestrator import canonical, redaction
-from orchestrator.release import Release
-from orchestrator.store.steps import Position
-from orchestrator.store.tables import CallRow, StepRow
-from orchestrator.store.transcripts import PastTurn
-from orchestrator.transcript import (
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.text import canonical, redaction
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelRequest,
@@ -19,6 +16,9 @@ from orchestrator.transcript import (
     ToolSchema,
     UserMessage,
 )
+from orchestrator.store.steps import Position
+from orchestrator.store.tables import CallRow, StepRow
+from orchestrator.store.transcripts import PastTurn
 
 # A token of English text or JSON is about four bytes; a window need not be exact.
 BYTES_PER_TOKEN = 4

@@ -8,10 +8,10 @@ from typing import cast
 from pydantic import JsonValue
 
 from activities import document
-from orchestrator import canonical, plain_text, schema
-from orchestrator.errors import InvalidValue, MalformedJson
-from orchestrator.release import Release
-from orchestrator.transcript import (
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import InvalidValue, MalformedJson
+from orchestrator.rules.text import canonical, plain_text, schema
+from orchestrator.rules.text.transcript import (
     MAX_CALLS_PER_TURN,
     AssistantMessage,
     Message,

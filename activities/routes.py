@@ -6,10 +6,10 @@ from activities.fallback import Fallback, Held
 from activities.llm import routing
 from activities.llm.provider import Provider
 from activities.llm.routing import Route
-from orchestrator import hold
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Target, covering, holding
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store.steps import Position
-from orchestrator.switch import Target, covering, holding
 
 Providers = Mapping[str, Provider]
 

@@ -10,12 +10,12 @@ from temporalio import activity
 from activities.guard import Guard
 from activities.interface import CallInput, ReadResult
 from activities.toolbox import Toolbox, told
-from orchestrator import scrub
-from orchestrator.status import CallStatus
+from orchestrator.rules.contract.tool import ToolError
+from orchestrator.rules.status import CallStatus
+from orchestrator.rules.text import scrub
 from orchestrator.store import calls, failing
 from orchestrator.store.calls import CallView
 from orchestrator.store.engine import Store
-from orchestrator.tool import ToolError
 
 TIMEOUT = timedelta(seconds=30)
 # Between the tries of a read; then it is given up, and the contract's fallback for tools

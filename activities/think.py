@@ -19,12 +19,16 @@ from activities.patience import keep_trying
 from activities.reply_check import Checked, CheckedCall, Invalid
 from activities.run_tool import RunTool
 from activities.toolbox import Toolbox
-from orchestrator import canonical, hold
-from orchestrator.budget import Needs
-from orchestrator.errors import StoreUnavailable
-from orchestrator.loop_guard import END_AT, judge_repeat
-from orchestrator.release import Release
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Target, holding
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.contract.tool import ToolError
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.loop_guard import END_AT, judge_repeat
+from orchestrator.rules.money.budget import Needs
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import canonical
+from orchestrator.rules.text.transcript import ModelReply, ModelRequest
 from orchestrator.store import (
     compensating,
     failing,
@@ -46,9 +50,6 @@ from orchestrator.store.turns import (
     GaveUp,
     Turn,
 )
-from orchestrator.switch import Target, holding
-from orchestrator.tool import ToolError
-from orchestrator.transcript import ModelReply, ModelRequest
 
 # A tool and the hash of its arguments: what the loop guard counts.
 Asked = tuple[str, str]

@@ -9,14 +9,14 @@ from typing import Protocol, cast
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from activities.containing import contained
-from orchestrator import canonical, redaction
-from orchestrator.connector import Connectors, Deeds
-from orchestrator.errors import MalformedJson, in_words
-from orchestrator.money import Money
-from orchestrator.release import Release, ToolSpec
-from orchestrator.schema import is_small
+from orchestrator.rules.contract.connector import Connectors, Deeds
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
+from orchestrator.rules.errors import MalformedJson, in_words
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.text import canonical, redaction
+from orchestrator.rules.text.schema import is_small
 from orchestrator.store.tables import RunRow
-from orchestrator.tool import Tool, ToolContext, ToolError
 
 # A service that takes longer to show facts is taken for away.
 READ_WITHIN_S = 30.0

@@ -24,8 +24,8 @@ from approvals.quotas import Counted
 from approvals.routing import PREFIX, attach
 from approvals.verification import Verification
 from approvals.watcher import Watcher
-from orchestrator.binding import Signer
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.settings import Settings
 from orchestrator.store import verification
 from orchestrator.store.engine import Store
 

@@ -9,9 +9,9 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator import pace
-from orchestrator.errors import StoreUnavailable
-from orchestrator.pace import Pace
+from orchestrator.rules import pace
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.pace import Pace
 from orchestrator.store import outbox
 from orchestrator.store.engine import Store
 from orchestrator.store.outbox import Delivery

@@ -18,9 +18,9 @@ from approvals.quotas import RequestQuotas
 from approvals.shared_work import SharedWork
 from approvals.verification import Verification
 from approvals.watcher import Watcher
-from orchestrator.binding import Signer
-from orchestrator.errors import StoreUnavailable
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.settings import Settings
 from orchestrator.store import many
 from orchestrator.store.engine import Store, apart
 from orchestrator.store.many import NewBulk

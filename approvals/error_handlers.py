@@ -17,7 +17,7 @@ from approvals.auth.local import HOME, local_path
 from approvals.dependencies import parts_of
 from approvals.errors import NotSignedIn
 from approvals.problems import Answer
-from orchestrator.errors import KeyturnError, StoreUnavailable
+from orchestrator.rules.errors import KeyturnError, StoreUnavailable
 from orchestrator.store import forged
 from orchestrator.store.vouching import ForgedRow
 

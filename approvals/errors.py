@@ -1,6 +1,6 @@
 """Conditions of the people's side: who may not come in, and why."""
 
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 
 
 class NotSignedIn(KeyturnError):

@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from approvals import amounts
 from approvals.form.shape import Shape, label
-from orchestrator import canonical
-from orchestrator.errors import MalformedJson
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text import canonical
 
 # An address or a link: longer than what a narrow column holds unbroken.
 WIDE_WORD = 16

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from approvals import metrics, routing
 from approvals.delivery import Deliverer
 from approvals.dependencies import PartsDep
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import figures
 from orchestrator.store.engine import Store
 

@@ -18,7 +18,7 @@ from approvals.dependencies import Parts, PartsDep
 from approvals.form.shape import label
 from approvals.inbox import handing
 from approvals.untrusted import compared, exact, foreign, oddities, shown, told, visible
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store import desk, incidents
 
 TEMPLATES = Path(__file__).parent / "templates"

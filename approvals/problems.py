@@ -19,7 +19,7 @@ from approvals.errors import (
 )
 from approvals.notify.errors import BadAddress
 from approvals.notify.hooks import NoSecretKey
-from orchestrator.errors import (
+from orchestrator.rules.errors import (
     InvalidValue,
     KeyturnError,
     MalformedJson,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.hold import BUDGET, PAUSE, SWITCH
+from orchestrator.rules.authority.hold import BUDGET, PAUSE, SWITCH
 from orchestrator.store import people
 from orchestrator.store.tables import SwitchRow
 

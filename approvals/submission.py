@@ -22,7 +22,7 @@ from approvals.auth.gate import gate
 from approvals.auth.visitor import CSRF_FIELD, Visitor
 from approvals.dependencies import parts_of
 from approvals.form_request import FormRequest, Handler
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
 from orchestrator.store.idempotency import AnswerLost, Claim, Kept, KeyInUse

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from approvals import amounts
-from orchestrator.money import Money
-from orchestrator.prose import PROSE_KEY
-from orchestrator.release import ToolSpec
+from orchestrator.rules.contract.marks import PROSE_KEY
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.money.money import Money
 
 SHORT = 60
 MOST_DETAILS = 4

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.pace import Every
+from orchestrator.rules.pace import Every
 from orchestrator.store import failing, lease, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.failing import Fault

@@ -17,9 +17,9 @@ from approvals import comparison
 from approvals.comparison import Comparison
 from approvals.delivery import SWEEP, Deliverer
 from approvals.task_faults import Suspects
-from orchestrator import pace
-from orchestrator.errors import StoreUnavailable
-from orchestrator.pace import Every
+from orchestrator.rules import pace
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.pace import Every
 from orchestrator.store import (
     deadlines,
     idempotency,

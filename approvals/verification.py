@@ -3,7 +3,7 @@
 import asyncio
 
 from approvals.shared_work import SharedWork
-from orchestrator.binding import Verifier
+from orchestrator.rules.authority.binding import Verifier
 from orchestrator.store import verification
 from orchestrator.store.engine import Store
 from orchestrator.store.verification import Finding

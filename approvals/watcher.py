@@ -18,8 +18,8 @@ import structlog
 from approvals.api import run_feed
 from approvals.auth import standing
 from approvals.auth.standing import ASK_EVERY_S, Credential
-from orchestrator.errors import StoreUnavailable
-from orchestrator.pace import Bell
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.pace import Bell
 from orchestrator.store import watch
 from orchestrator.store.engine import Store, apart
 

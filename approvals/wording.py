@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from approvals import amounts
 from approvals.form.shape import label
-from orchestrator.clock import system_clock
+from orchestrator.rules.clock import system_clock
 
 # State: the words on its badge and how it looks.
 RUN = {

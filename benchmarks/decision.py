@@ -31,12 +31,12 @@ from activities.llm.simulator.running import listen, url_of
 from approvals.delivery import Deliverer
 from benchmarks import stage
 from benchmarks.report import end, progress, report
-from orchestrator import registry
-from orchestrator.binding import Signer, new_key
 from orchestrator.cli import payload_keys, publishing
 from orchestrator.cli.connection import connect
 from orchestrator.cli.dev import readiness
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry
+from orchestrator.rules.settings import Settings
 from orchestrator.store import approvals, runs
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.engine import Store

@@ -34,8 +34,9 @@ from approvals.auth import accounts
 from benchmarks import seeding
 from benchmarks.report import end, progress, report
 from benchmarks.seeding import HELD_BY, RARE_ACTOR, RARE_TENANT, TOOL, WORKFLOW, Size
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.authority.switch import Scope, Switch
+from orchestrator.rules.settings import Settings
 from orchestrator.store import many, migrate, people, switches, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.figures import read as read_figures
@@ -43,7 +44,6 @@ from orchestrator.store.many import NewBulk
 from orchestrator.store.people import NewPerson
 from orchestrator.store.runs import Filter
 from orchestrator.store.vouching import Voucher
-from orchestrator.switch import Scope, Switch
 from tests.servers import postgres
 
 # The same open work, and as much history as fills the pages of what is rare.

@@ -25,9 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlmodel import SQLModel
 
 from benchmarks.report import progress
-from orchestrator import canonical, registry
-from orchestrator import release as releasing
-from orchestrator.binding import Signer, new_key
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract import release as releasing
+from orchestrator.rules.text import canonical
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (

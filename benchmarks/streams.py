@@ -30,8 +30,8 @@ from approvals.quotas import STREAMS_EACH
 from benchmarks import scale, seeding, stage
 from benchmarks.report import end, progress, report
 from benchmarks.seeding import Size
-from orchestrator.binding import new_key
 from orchestrator.cli import payload_keys
+from orchestrator.rules.authority.binding import new_key
 from orchestrator.store import migrate, people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson

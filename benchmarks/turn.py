@@ -27,12 +27,12 @@ from approvals.delivery import Deliverer
 from benchmarks import bare, bare_loop, history, stage
 from benchmarks.apps.loop.contracts import WINDOW_TOKENS
 from benchmarks.report import end, progress, report
-from orchestrator import registry
-from orchestrator.binding import Signer, new_key
 from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
-from orchestrator.settings import Settings
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry
+from orchestrator.rules.settings import Settings
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun

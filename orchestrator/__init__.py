@@ -4,19 +4,14 @@ Each name is loaded when it is first asked for: the command line and the demo's 
 lie in this package too, and start in a third of the time without pydantic.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.budget import Budget, Limit
-    from orchestrator.connector import Connectors, Mail
-    from orchestrator.contract import Contract, Fallback, Retention
-    from orchestrator.model import Alias
-    from orchestrator.money import Money
-    from orchestrator.policy import Escalation, Rule
-    from orchestrator.tool import (
+    from orchestrator.rules.contract.connector import Connectors, Mail
+    from orchestrator.rules.contract.contract import Contract, Fallback, Retention
+    from orchestrator.rules.contract.model import Alias
+    from orchestrator.rules.contract.tool import (
         Compensate,
         DataClass,
         Tool,
@@ -24,6 +19,9 @@ if TYPE_CHECKING:
         ToolError,
         tool,
     )
+    from orchestrator.rules.money.budget import Budget, Limit
+    from orchestrator.rules.money.money import Money
+    from orchestrator.rules.policy.rules import Escalation, Rule
 
 __all__ = [
     "Alias",
@@ -47,13 +45,20 @@ __all__ = [
 
 # Where each name lies; tests/architecture compares this with the imports above.
 _MODULES = {
-    "budget": ("Budget", "Limit"),
-    "connector": ("Connectors", "Mail"),
-    "contract": ("Contract", "Fallback", "Retention"),
-    "model": ("Alias",),
-    "money": ("Money",),
-    "policy": ("Escalation", "Rule"),
-    "tool": ("Compensate", "DataClass", "Tool", "ToolContext", "ToolError", "tool"),
+    "contract.connector": ("Connectors", "Mail"),
+    "contract.contract": ("Contract", "Fallback", "Retention"),
+    "contract.model": ("Alias",),
+    "contract.tool": (
+        "Compensate",
+        "DataClass",
+        "Tool",
+        "ToolContext",
+        "ToolError",
+        "tool",
+    ),
+    "money.budget": ("Budget", "Limit"),
+    "money.money": ("Money",),
+    "policy.rules": ("Escalation", "Rule"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -62,19 +67,6 @@ def __getattr__(name: str) -> object:
     """Load the module that has one of the names above, and return the name's value."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value: object = getattr(import_module(f"{__name__}.rules.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
-
-
-class _Package(ModuleType):
-    """Keeps the name `tool` for the decorator, whoever imports the module first."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute, as the import system does with each module it loads."""
-        if name == "tool" and isinstance(value, ModuleType):
-            value = value.tool
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -8,7 +8,7 @@ import sys
 import pytest
 from hypothesis import settings
 
-from orchestrator import scrub
+from orchestrator.rules.text import scrub
 from tests.depth import SEARCHES
 
 # A gate that looks at other examples each time fails for somebody who changed nothing.

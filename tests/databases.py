@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Dialect, event
 from sqlalchemy.util import LRUCache
 
-from orchestrator.clock import Clock
+from orchestrator.rules.clock import Clock
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
 from orchestrator.store.vouching import Voucher

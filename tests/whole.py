@@ -3,7 +3,7 @@
 import os
 import zlib
 
-from orchestrator.binding import Verifier
+from orchestrator.rules.authority.binding import Verifier
 from orchestrator.store import verification
 from orchestrator.store.engine import Store
 from orchestrator.store.sealing import Sealer

@@ -23,9 +23,9 @@ with workflow.unsafe.imports_passed_through():
         ThinkInput,
         ThinkResult,
     )
-    from orchestrator.budget import TURNS_PER_STEP
-    from orchestrator.contract import Contract
-    from orchestrator.errors import ContractError
+    from orchestrator.rules.contract.contract import Contract
+    from orchestrator.rules.errors import ContractError
+    from orchestrator.rules.money.budget import TURNS_PER_STEP
 
 from workflows import stubs
 from workflows.act import ActLoop

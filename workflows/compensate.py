@@ -5,7 +5,7 @@ from temporalio.common import WorkflowIDReusePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.interface import FinishInput, StepStart
-    from orchestrator.status import COMPENSATE
+    from orchestrator.rules.status import COMPENSATE
 
 from workflows import stubs
 from workflows.act import ActLoop

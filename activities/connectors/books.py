@@ -20,16 +20,16 @@ from pydantic import (
 )
 
 from activities.outgoing import LARGEST, TooLarge
-from orchestrator import canonical
-from orchestrator.errors import MalformedJson
-from orchestrator.matching import (
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.money.money import Currency, Money
+from orchestrator.rules.money.reconciliation import (
     BooksAway,
     BooksUnusable,
     Line,
     LineStatus,
     MailEntry,
 )
-from orchestrator.money import Currency, Money
+from orchestrator.rules.text import canonical
 
 MOST_PAGES = 2_000
 # It was asked for in time, and may answer later.

@@ -10,8 +10,7 @@ from pydantic import JsonValue
 from activities.connectors import http_answers, words
 from activities.outgoing import LARGEST, TooLarge
 from activities.toolbox import Actor
-from orchestrator import canonical
-from orchestrator.connector import (
+from orchestrator.rules.contract.connector import (
     Deed,
     Known,
     NotKnown,
@@ -19,8 +18,9 @@ from orchestrator.connector import (
     NotSent,
     header_value,
 )
-from orchestrator.errors import MalformedJson
-from orchestrator.tool import ConnectorNo
+from orchestrator.rules.contract.tool import ConnectorNo
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text import canonical
 
 # Answers of a service that could not tell.
 _NO_ANSWER = 500

@@ -10,8 +10,8 @@ import aiosmtplib
 
 from activities.connectors.smtp_delivery import Delivery, Letter
 from activities.toolbox import Actor
-from orchestrator.connector import Known, Mail, mail_name
-from orchestrator.tool import ConnectorNo
+from orchestrator.rules.contract.connector import Known, Mail, mail_name
+from orchestrator.rules.contract.tool import ConnectorNo
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 
 from enum import StrEnum
 
-from orchestrator.connector import Known
+from orchestrator.rules.contract.connector import Known
 
 
 class Stage(StrEnum):

@@ -13,8 +13,8 @@ from aiosmtplib.protocol import normalize_message_line_endings
 
 from activities.connectors import smtp_answers, words
 from activities.connectors.smtp_answers import Stage
-from orchestrator.connector import Deed, Known, NotKnown, NotSent
-from orchestrator.tool import ConnectorNo
+from orchestrator.rules.contract.connector import Deed, Known, NotKnown, NotSent
+from orchestrator.rules.contract.tool import ConnectorNo
 
 START_INPUT = 354
 _LEADING_PERIOD = re.compile(rb"(?m)^\.")

@@ -9,8 +9,8 @@ from activities import outgoing
 from activities.connectors.http_service import HttpReader, HttpWriter
 from activities.connectors.smtp import SmtpMailer
 from activities.toolbox import Actor
-from orchestrator.connector import Mailer, Reader, Writer
-from orchestrator.tool import ConnectorNo
+from orchestrator.rules.contract.connector import Mailer, Reader, Writer
+from orchestrator.rules.contract.tool import ConnectorNo
 
 
 @dataclass(frozen=True)

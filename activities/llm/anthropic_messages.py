@@ -14,7 +14,7 @@ from activities.llm.message_reply import NAME, parse_message
 from activities.llm.past_calls import arguments_object
 from activities.llm.structured import complains_of_structure, with_schema
 from activities.llm.transport import Client, Sdk, aside, deadline, error_of, post
-from orchestrator.transcript import (
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelReply,

@@ -17,7 +17,7 @@ from activities.llm.body import (
 )
 from activities.llm.errors import MalformedReply
 from activities.llm.event_stream import events, is_event_stream
-from orchestrator.transcript import ModelReply, Stop, ToolCall, Usage
+from orchestrator.rules.text.transcript import ModelReply, Stop, ToolCall, Usage
 
 NAME = "openai"
 FILTERED = "content_filter"

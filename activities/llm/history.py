@@ -12,7 +12,12 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-from orchestrator.transcript import AssistantMessage, Message, ToolMessage, UserMessage
+from orchestrator.rules.text.transcript import (
+    AssistantMessage,
+    Message,
+    ToolMessage,
+    UserMessage,
+)
 
 ID_LENGTH: Final = 9
 # Stands between a tool's answer and a user's words, which may not touch there.

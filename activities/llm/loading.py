@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from activities.llm.errors import ProviderUnavailable
 from activities.llm.provider import Provider
-from orchestrator import scrub
-from orchestrator.model import Alias
-from orchestrator.transcript import ModelReply, ModelRequest
+from orchestrator.rules.contract.model import Alias
+from orchestrator.rules.text import scrub
+from orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 
 @dataclass

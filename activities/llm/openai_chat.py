@@ -25,7 +25,7 @@ from activities.llm.transport import (
     error_of,
     post,
 )
-from orchestrator.transcript import (
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelReply,

@@ -9,7 +9,7 @@ from activities.llm.errors import MalformedTarget, NoTarget
 from activities.llm.loading import Loading
 from activities.llm.message_reply import NAME as ANTHROPIC
 from activities.llm.provider import Provider
-from orchestrator import scrub
+from orchestrator.rules.text import scrub
 
 # Self-hosted servers often want no key, but the SDKs insist on one.
 _NO_KEY = "unused"

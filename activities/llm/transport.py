@@ -22,7 +22,7 @@ from activities.llm.errors import (
     ProviderUnavailable,
     RateLimited,
 )
-from orchestrator import canonical, scrub
+from orchestrator.rules.text import canonical, scrub
 
 if TYPE_CHECKING:
     import anthropic

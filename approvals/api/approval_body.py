@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import summary
-from orchestrator import canonical
-from orchestrator.binding import DecisionKind
-from orchestrator.money import Money, format_minor
-from orchestrator.release import Release
-from orchestrator.status import ApprovalStatus
+from orchestrator.rules.authority.binding import DecisionKind
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.money.money import Money, format_minor
+from orchestrator.rules.status import ApprovalStatus
+from orchestrator.rules.text import canonical
 from orchestrator.store import (
     approvals,
     asking,

@@ -14,8 +14,8 @@ from approvals.api.replies import BODY, ONE, STATE, problems
 from approvals.api.tenancy import Decider, Reader
 from approvals.api.text import Line, PathId, Reason
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator.binding import DecisionKind
-from orchestrator.status import ApprovalStatus
+from orchestrator.rules.authority.binding import DecisionKind
+from orchestrator.rules.status import ApprovalStatus
 from orchestrator.store import approvals, undo
 from orchestrator.store.approvals import Answer, Filter, Person
 from orchestrator.store.queues import Claim

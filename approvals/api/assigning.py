@@ -15,7 +15,7 @@ from approvals.api.text import Id, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from approvals.problems import Problem
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store import people, reassigning
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import ApprovalRow

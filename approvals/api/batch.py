@@ -15,7 +15,7 @@ from approvals.api.tenancy import Decider
 from approvals.api.text import Id, Reason
 from approvals.dependencies import PartsDep
 from approvals.problems import Problem
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store import batch
 from orchestrator.store.approvals import Answer
 from orchestrator.store.batch import MOST, Bound

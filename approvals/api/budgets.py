@@ -18,7 +18,7 @@ from approvals.api.tenancy import Reader
 from approvals.api.text import Id, Line, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator.budget import microusd
+from orchestrator.rules.money.budget import microusd
 from orchestrator.store import budgets, proposals
 from orchestrator.store.approvals import Person
 from orchestrator.store.budgets import Filter, Kind, Meter

@@ -13,11 +13,11 @@ from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
 from approvals.api.text import SLUG_PATTERN
 from approvals.dependencies import StoreDep
-from orchestrator import policy_table
-from orchestrator.budget import Limit, LimitScope
-from orchestrator.policy import Rule, Scalar, VerdictKind
-from orchestrator.policy_table import ToolTable
-from orchestrator.release import Release
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.money.budget import Limit, LimitScope
+from orchestrator.rules.policy import table as policy_table
+from orchestrator.rules.policy.rules import Rule, Scalar, VerdictKind
+from orchestrator.rules.policy.table import ToolTable
 from orchestrator.store import releases
 
 router = routing.of_api("contracts")

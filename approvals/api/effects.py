@@ -17,7 +17,7 @@ from approvals.api.text import Id, Line, PathId, Reason, Words
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator.status import EffectStatus
+from orchestrator.rules.status import EffectStatus
 from orchestrator.store import compensating, effects, lookups, reopening, sending
 from orchestrator.store.approvals import Person
 from orchestrator.store.effects import Filter

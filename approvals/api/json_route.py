@@ -12,8 +12,8 @@ from approvals.api.once import Replay
 from approvals.auth.gate import gate
 from approvals.dependencies import parts_of
 from approvals.form_request import Handler
-from orchestrator import canonical
-from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.rules.errors import InvalidValue, MalformedJson
+from orchestrator.rules.text import canonical
 from orchestrator.store import idempotency
 
 

@@ -14,7 +14,7 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.text import Id
 from approvals.auth.visitor import CurrentPerson, require
 from approvals.dependencies import StoreDep
-from orchestrator.notice import KINDS, NoticeKind
+from orchestrator.rules.notice import KINDS, NoticeKind
 from orchestrator.store import notices, people
 from orchestrator.store.approvals import Person
 from orchestrator.store.notices import State

@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Request, Response
 
 from approvals.auth.visitor import CurrentPerson
 from approvals.dependencies import StoreDep
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

@@ -16,7 +16,7 @@ from approvals.auth.passwords import SHORTEST
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from approvals.errors import WrongPassword
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.errors import InvalidValue
 from orchestrator.store import sessions
 from orchestrator.store.approvals import Person
 

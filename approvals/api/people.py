@@ -19,7 +19,7 @@ from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import SignedIn, require
 from approvals.dependencies import Parts, PartsDep, StoreDep
-from orchestrator.policy import Role
+from orchestrator.rules.policy.rules import Role
 from orchestrator.store import people
 from orchestrator.store.approvals import Person
 from orchestrator.store.people import Label, NewPerson, Profile

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from approvals import effect_words
 from approvals.api.approval_body import MoneyBody, money_body
 from approvals.api.run_body import Usd, usd
-from orchestrator import canonical
-from orchestrator.status import CallStatus, EffectStatus, Gate
+from orchestrator.rules.status import CallStatus, EffectStatus, Gate
+from orchestrator.rules.text import canonical
 from orchestrator.store import meters
 from orchestrator.store.tables import (
     AttemptRow,

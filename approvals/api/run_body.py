@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import stops
-from orchestrator.status import RunStatus
+from orchestrator.rules.status import RunStatus
 from orchestrator.store import failing, holds, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, RunRow

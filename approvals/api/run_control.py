@@ -17,7 +17,7 @@ from approvals.api.tenancy import Reader, VisibleRun
 from approvals.api.text import Line, PathId, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import Parts, PartsDep, StoreDep
-from orchestrator.status import RunStatus
+from orchestrator.rules.status import RunStatus
 from orchestrator.store import many, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

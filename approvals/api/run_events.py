@@ -24,7 +24,7 @@ from approvals.api.tenancy import VisibleRun
 from approvals.auth import permissions
 from approvals.auth.visitor import SignedIn
 from approvals.dependencies import PartsDep
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals.api import run_body
 from approvals.api.run_body import Run
-from orchestrator.errors import NotFound
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import audit, runs, watch
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow

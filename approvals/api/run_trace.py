@@ -26,8 +26,8 @@ from approvals.api.tenancy import Reader
 from approvals.api.text import PathId
 from approvals.auth import permissions
 from approvals.dependencies import StoreDep
-from orchestrator import canonical, redaction
-from orchestrator.release import Release
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.text import canonical, redaction
 from orchestrator.store import releases, trace
 from orchestrator.store.trace import Trace
 

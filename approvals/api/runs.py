@@ -15,8 +15,8 @@ from approvals.api.tenancy import Reader, VisibleRun
 from approvals.api.text import Line, Words
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator import canonical
-from orchestrator.status import RunStatus
+from orchestrator.rules.status import RunStatus
+from orchestrator.rules.text import canonical
 from orchestrator.store import idempotency, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.runs import Filter, NewRun

@@ -18,14 +18,14 @@ from approvals.api.tenancy import Reader
 from approvals.api.text import SLUG_PATTERN, Line, Reason, Time
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator import switch as nouns
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.authority import switch as nouns
+from orchestrator.rules.authority.switch import Mode
+from orchestrator.rules.errors import InvalidValue
 from orchestrator.store import people, proposals, scopes, switches
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store
 from orchestrator.store.switches import STOPPING
 from orchestrator.store.tables import SwitchRow
-from orchestrator.switch import Mode
 
 router = routing.of_api("switches")
 

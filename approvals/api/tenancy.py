@@ -9,8 +9,8 @@ from approvals.api.text import Line, PathId
 from approvals.auth.visitor import NOBODYS, require
 from approvals.dependencies import StoreDep
 from approvals.errors import MayNot
-from orchestrator import switch
-from orchestrator.errors import NotFound
+from orchestrator.rules.authority import switch
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import runs, tenants
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

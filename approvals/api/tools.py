@@ -12,11 +12,11 @@ from approvals.api.paging import Page, Paged, page
 from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
 from approvals.dependencies import StoreDep
-from orchestrator.errors import NotFound
-from orchestrator.release import Release, ToolSpec
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.contract.tool import Audience, Authority
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
-from orchestrator.tool import Audience, Authority
 
 router = routing.of_api("tools")
 

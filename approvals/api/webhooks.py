@@ -16,7 +16,7 @@ from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from approvals.notify import hooks
 from approvals.notify.hooks import Trial
-from orchestrator.notice import NoticeKind
+from orchestrator.rules.notice import NoticeKind
 from orchestrator.store import webhooks
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import WebhookRow

@@ -2,9 +2,9 @@
 
 from approvals.auth import passwords
 from approvals.errors import MayNot, WrongPassword
-from orchestrator.errors import InvalidValue
-from orchestrator.notice import Origin
-from orchestrator.policy import Role
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.rules.notice import Origin
+from orchestrator.rules.policy.rules import Role
 from orchestrator.store import access, alone, attempts, forged, people, proposals
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import Person

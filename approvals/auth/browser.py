@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from approvals.auth import cookies
 from approvals.dependencies import Parts
-from orchestrator.notice import Origin
+from orchestrator.rules.notice import Origin
 from orchestrator.store import attempts
 from orchestrator.store.attempts import Pace
 from orchestrator.store.tables import PersonRow

@@ -27,8 +27,8 @@ from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from activities import outgoing
-from orchestrator.errors import KeyturnError
-from orchestrator.settings import Settings, SettingsError
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.settings import Settings, SettingsError
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from approvals.errors import MayNot
-from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
 from orchestrator.store.approvals import Person
 
 Action = Literal[

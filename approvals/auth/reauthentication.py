@@ -13,7 +13,7 @@ from approvals.auth import accounts, cookies
 from approvals.auth.visitor import Visitor
 from approvals.dependencies import Parts
 from approvals.errors import NotFresh, WrongPassword
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.errors import InvalidValue
 from orchestrator.store import people, results
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import PersonRow

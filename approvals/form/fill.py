@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from approvals import amounts
 from approvals.form.shape import Shape
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 
 KINDS = frozenset("vcigw")
 

@@ -12,10 +12,10 @@ from pydantic import JsonValue
 from approvals import amounts
 from approvals.form.fill import Form, option_text, step
 from approvals.form.shape import Shape
-from orchestrator import canonical
-from orchestrator.currency import is_active, places_of
-from orchestrator.errors import MalformedJson
-from orchestrator.money import LARGEST_AMOUNT
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.money.currency import is_active, places_of
+from orchestrator.rules.money.money import LARGEST_AMOUNT
+from orchestrator.rules.text import canonical
 
 # RFC 8785 keeps whole numbers exact up to here.
 LARGEST_WHOLE: Final = 2**53 - 1

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from pydantic import JsonValue
 
-from orchestrator.prose import PROSE_KEY
+from orchestrator.rules.contract.marks import PROSE_KEY
 
 Kind = Literal[
     "text",

@@ -12,8 +12,8 @@ from approvals.auth import permissions
 from approvals.inbox import items
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
-from orchestrator import plain_text
-from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+from orchestrator.rules.text import plain_text
 from orchestrator.store import claiming, deadlines, reassigning
 from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
 from orchestrator.store.deadlines import FURTHEST, NoMoreTime

@@ -11,8 +11,8 @@ from approvals.inbox import items, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.wording import sentence
-from orchestrator.binding import DecisionKind
-from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.rules.authority.binding import DecisionKind
+from orchestrator.rules.errors import InvalidValue, KeyturnError
 from orchestrator.store import approvals, drafts, undo
 from orchestrator.store.approvals import (
     AlreadyDecided,

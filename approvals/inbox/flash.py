@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from approvals.api.approval_body import summary_of
 from approvals.page import Page
 from approvals.wording import people
-from orchestrator.errors import NotFound
-from orchestrator.status import UNDOABLE
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import UNDOABLE
 from orchestrator.store import approvals, deciding, releases, thread
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 

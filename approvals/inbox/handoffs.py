@@ -16,8 +16,8 @@ from approvals.form import shape
 from approvals.inbox import handing, talk
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
-from orchestrator import redaction
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.text import redaction
 from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

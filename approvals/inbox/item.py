@@ -21,8 +21,8 @@ from approvals.inbox.hands import Hands
 from approvals.inbox.preview import Preview
 from approvals.inbox.talk import Entry
 from approvals.untrusted import host_of
-from orchestrator import redaction
-from orchestrator.release import ToolSpec
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.text import redaction
 from orchestrator.store import asking, siblings
 from orchestrator.store.approvals import Person, why_not
 from orchestrator.store.deciding import (

@@ -12,8 +12,8 @@ from approvals.form import view as drawing
 from approvals.form.fill import Form
 from approvals.form.read import Reading
 from approvals.page import Page
-from orchestrator import canonical
-from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.rules.errors import InvalidValue, MalformedJson
+from orchestrator.rules.text import canonical
 from orchestrator.store import desk, edits
 from orchestrator.store.approvals import EditRefused
 

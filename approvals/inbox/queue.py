@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from approvals import wording
 from approvals.api.approval_body import summary_of
 from approvals.turning import cut
-from orchestrator.clock import system_clock
+from orchestrator.rules.clock import system_clock
 from orchestrator.store import claiming, desk, queues
 from orchestrator.store.approvals import Person, why_not
 from orchestrator.store.counting import Total

@@ -21,9 +21,9 @@ from approvals.inbox import queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
-from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.status import UNDOABLE
+from orchestrator.rules.clock import system_clock
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.rules.status import UNDOABLE
 from orchestrator.store import batch, desk, openings, queues, results, undo
 from orchestrator.store.approvals import Answer, MayNotDecide
 from orchestrator.store.batch import MOST, Bound

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from approvals import wording
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import siblings
 from orchestrator.store.desk import Item
 from orchestrator.store.tables import DecisionRow

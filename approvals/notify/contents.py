@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import loosening
-from orchestrator import canonical, redaction
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
+from orchestrator.rules.text import canonical, redaction
 from orchestrator.store import releases
 from orchestrator.store.notices import Event
 from orchestrator.store.tables import ApprovalRow, NoticeRow, RunRow

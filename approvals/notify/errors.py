@@ -1,6 +1,6 @@
 """What keeps a notice from arriving."""
 
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 
 
 class BadAddress(KeyturnError):

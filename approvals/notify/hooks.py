@@ -5,9 +5,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from approvals.notify import address
 from approvals.notify.errors import NotDelivered
 from approvals.notify.webhook import Message, Poster
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError
-from orchestrator.settings import Settings
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.settings import Settings
+from orchestrator.rules.text import canonical
 from orchestrator.store import webhooks
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id

@@ -16,8 +16,8 @@ from approvals.notify.contents import Payload
 from approvals.notify.mail import Letter
 from approvals.untrusted import visible
 from approvals.wording import browser
-from orchestrator.notice import AccountKind
-from orchestrator.settings import Settings
+from orchestrator.rules.notice import AccountKind
+from orchestrator.rules.settings import Settings
 from orchestrator.store.notices import Event
 from orchestrator.store.tables import NoticeRow, PersonRow
 

@@ -13,8 +13,8 @@ from approvals import loosening
 from approvals.auth import permissions
 from approvals.auth.permissions import Action
 from approvals.notify import contents, own_account
-from orchestrator.errors import StoreUnavailable
-from orchestrator.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
 from orchestrator.store import vouching, webhooks
 from orchestrator.store.deciding import person_of, why_not, why_not_yet
 from orchestrator.store.notices import Channel, Event, NewNotice

@@ -17,11 +17,11 @@ from approvals.notify.errors import Gone, NotDelivered
 from approvals.notify.mail import Letter, Mailer
 from approvals.notify.recipients import Planner
 from approvals.notify.webhook import Message, Poster
-from orchestrator import pace
-from orchestrator.errors import StoreUnavailable
-from orchestrator.notice import ACCOUNT_KINDS
-from orchestrator.pace import Every, Pace
-from orchestrator.settings import Settings
+from orchestrator.rules import pace
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.notice import ACCOUNT_KINDS
+from orchestrator.rules.pace import Every, Pace
+from orchestrator.rules.settings import Settings
 from orchestrator.store import notices, webhooks
 from orchestrator.store.engine import Store
 from orchestrator.store.notices import Batch

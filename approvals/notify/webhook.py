@@ -11,7 +11,7 @@ from activities import outgoing
 from approvals.notify import address
 from approvals.notify.address import Resolve, Target
 from approvals.notify.errors import BadAddress, Gone, NotDelivered
-from orchestrator.clock import system_clock
+from orchestrator.rules.clock import system_clock
 
 TIMEOUT_S = 10.0
 GONE = 410

@@ -17,7 +17,7 @@ from approvals.errors import NotFresh, WrongPassword
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from approvals.wording import sentence
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.errors import InvalidValue
 from orchestrator.store import people, revocation, sessions, token_life, tokens
 from orchestrator.store.attempts import TooManyAttempts
 from orchestrator.store.sessions import AccountChanged

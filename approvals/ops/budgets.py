@@ -10,9 +10,9 @@ from approvals import problems, routing
 from approvals.auth import permissions
 from approvals.ops.switches import show
 from approvals.page import Page, PageDep
-from orchestrator import plain_text
-from orchestrator.budget import microusd
-from orchestrator.errors import InvalidValue, KeyturnError
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+from orchestrator.rules.money.budget import microusd
+from orchestrator.rules.text import plain_text
 from orchestrator.store import proposals, raising
 from orchestrator.store.raising import Held, HoldsNothing, Raise
 from orchestrator.store.runs import RunEnded

@@ -4,9 +4,9 @@ from fastapi.responses import HTMLResponse
 
 from approvals import routing
 from approvals.page import PageDep
-from orchestrator import policy_table
-from orchestrator.errors import NotFound
-from orchestrator.release import Release, ToolSpec
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.policy import table as policy_table
 from orchestrator.store import releases
 
 router = routing.of_pages()

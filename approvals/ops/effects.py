@@ -10,8 +10,8 @@ from approvals.auth import permissions
 from approvals.facts import parsed
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
-from orchestrator import plain_text
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import plain_text
 from orchestrator.store import (
     compensating,
     desk,

@@ -10,7 +10,7 @@ from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
-from orchestrator import plain_text
+from orchestrator.rules.text import plain_text
 from orchestrator.store import incidents, matchings, people, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.incidents import (

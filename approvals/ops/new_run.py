@@ -13,7 +13,7 @@ from approvals.auth import permissions
 from approvals.form import fill, read, shape, view
 from approvals.form.sent import sent_form
 from approvals.page import Page, PageDep
-from orchestrator.errors import InvalidValue, MalformedJson
+from orchestrator.rules.errors import InvalidValue, MalformedJson
 from orchestrator.store import releases, runs
 from orchestrator.store.runs import ExternalIdReused, NewRun, NotStarted
 from orchestrator.store.sources import SourceTaken

@@ -16,7 +16,7 @@ from approvals.notify.errors import BadAddress
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from approvals.wording import sentence
-from orchestrator.notice import KINDS, NoticeKind
+from orchestrator.rules.notice import KINDS, NoticeKind
 from orchestrator.store import notices, people, results, webhooks
 from orchestrator.store.approvals import Person
 from orchestrator.store.notices import NotDead

@@ -19,10 +19,10 @@ from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from approvals.wording import sentence
-from orchestrator import plain_text
-from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound, in_words
-from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.rules.clock import system_clock
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound, in_words
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from orchestrator.rules.text import plain_text
 from orchestrator.store import (
     access,
     people,

@@ -17,9 +17,9 @@ from approvals.form import shape
 from approvals.ops import timeline as drawing
 from approvals.page import Page, PageDep
 from approvals.turning import turning
-from orchestrator import redaction
-from orchestrator.release import Release
-from orchestrator.status import RunStatus
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.status import RunStatus
+from orchestrator.rules.text import redaction
 from orchestrator.store import (
     failing,
     holds,

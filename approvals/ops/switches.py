@@ -17,9 +17,10 @@ from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
-from orchestrator import plain_text
-from orchestrator.clock import system_clock
-from orchestrator.errors import InvalidValue, NotFound, in_words
+from orchestrator.rules.authority.switch import Mode, Scope, Switch
+from orchestrator.rules.clock import system_clock
+from orchestrator.rules.errors import InvalidValue, NotFound, in_words
+from orchestrator.rules.text import plain_text
 from orchestrator.store import (
     ledger_view,
     many,
@@ -40,7 +41,6 @@ from orchestrator.store.runs import Filter
 from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.switches import Barrier
-from orchestrator.switch import Mode, Scope, Switch
 
 router = routing.of_pages()
 

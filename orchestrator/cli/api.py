@@ -10,9 +10,10 @@ from uuid import uuid4
 import httpx2
 from pydantic import JsonValue
 
-from orchestrator import canonical, settings
 from orchestrator.cli.exit_status import Away, Ended, WrongUsage
-from orchestrator.errors import MalformedJson
+from orchestrator.rules import settings
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text import canonical
 
 BASE = "/api/v1"
 TIMEOUT_S = 30.0

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from orchestrator import pace
-from orchestrator.errors import StoreUnavailable
-from orchestrator.pace import Pace
+from orchestrator.rules import pace
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.pace import Pace
 from orchestrator.store.engine import Store
 from orchestrator.store.sealing import Sealer
 

@@ -18,7 +18,6 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import TLSConfig
 
-from orchestrator import scrub
 from orchestrator.cli.payload_codec import (
     ForgedPayload,
     SealedPayloads,
@@ -26,8 +25,9 @@ from orchestrator.cli.payload_codec import (
     refuse_forged,
 )
 from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
-from orchestrator.errors import StoreUnavailable
-from orchestrator.settings import Settings
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.settings import Settings
+from orchestrator.rules.text import scrub
 
 
 class _Converter(PydanticPayloadConverter):

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from orchestrator import settings
 from orchestrator.cli.exit_status import Ended
-from orchestrator.settings import Settings
+from orchestrator.rules import settings as rules_settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store import revision
 from orchestrator.store.engine import Store
 from orchestrator.store.vouching import Voucher
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
     """Return what `work` made of the record; end where its schema is not this code's."""
-    return asyncio.run(_within(settings.read(), work))
+    return asyncio.run(_within(rules_settings.read(), work))
 
 
 def voucher(settings: Settings) -> Voucher | None:

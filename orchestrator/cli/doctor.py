@@ -13,15 +13,20 @@ from temporalio.service import RPCError
 from activities.llm import prices
 from activities.llm.errors import MalformedTarget, UnknownPrice
 from activities.llm.routing import split_target
-from orchestrator import registry
-from orchestrator.binding import PUBLIC_PREFIX, DecisionKeyError, Signer, Verifier
 from orchestrator.cli import pollers
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Status
 from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
-from orchestrator.errors import ContractError, StoreUnavailable
-from orchestrator.model import Alias
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import (
+    PUBLIC_PREFIX,
+    DecisionKeyError,
+    Signer,
+    Verifier,
+)
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract.model import Alias
+from orchestrator.rules.errors import ContractError, StoreUnavailable
+from orchestrator.rules.settings import Settings
 from orchestrator.store import revision, roles
 from orchestrator.store.engine import Store
 

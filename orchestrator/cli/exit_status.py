@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 
 
 class Status(IntEnum):

@@ -21,7 +21,7 @@ from temporalio.converter import (
 )
 
 from orchestrator.cli.payload_keys import PayloadKeys, is_name
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 
 # By this name Temporal's own tools know what they cannot show.
 ENCODING = b"binary/encrypted"

@@ -13,7 +13,7 @@ import typer
 
 from orchestrator.cli import exit_status
 from orchestrator.cli.exit_status import Status
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 
 # Each is a module of `orchestrator.cli.commands` with `app`, or with `main` where the
 # command has no parts.

@@ -4,11 +4,11 @@ A worker puts nothing live: what it wrote into that table would decide what need
 approval.
 """
 
-from orchestrator import release
-from orchestrator.binding import Signer
 from orchestrator.cli.code_version import code_version
-from orchestrator.registry import Registry
-from orchestrator.release import Release
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.contract import release
+from orchestrator.rules.contract.registry import Registry
+from orchestrator.rules.contract.release import Release
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 

@@ -15,13 +15,13 @@ from approvals.app import create_app, finish
 from approvals.delivery import Deliverer
 from approvals.notify.sender import Sender
 from approvals.upkeep import Upkeep
-from orchestrator.binding import Signer
 from orchestrator.cli import background, database
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.cli.head_in_time import HeadInTime
-from orchestrator.errors import StoreUnavailable
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.settings import Settings
 from orchestrator.store import revision
 from orchestrator.store.engine import Store
 

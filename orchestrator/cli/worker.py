@@ -35,15 +35,15 @@ from activities.store_away import StoreAway
 from activities.think import Think
 from activities.toolbox import ConnectorSource, Toolbox
 from approvals.delivery import Deliverer
-from orchestrator import registry
-from orchestrator.binding import Verifier
 from orchestrator.cli import background, publishing
 from orchestrator.cli.code_version import code_version
 from orchestrator.cli.connection import connect
-from orchestrator.errors import KeyturnError, StoreUnavailable
-from orchestrator.model import Alias
-from orchestrator.registry import Registry
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Verifier
+from orchestrator.rules.contract import registry as contract_registry
+from orchestrator.rules.contract.model import Alias
+from orchestrator.rules.contract.registry import Registry
+from orchestrator.rules.errors import KeyturnError, StoreUnavailable
+from orchestrator.rules.settings import Settings
 from orchestrator.store import scopes
 from orchestrator.store.engine import Store
 from orchestrator.store.trust import Trust
@@ -179,7 +179,7 @@ def effect_worker(parts: Parts) -> Worker:
 
 async def run_worker(settings: Settings, *, effects: bool) -> None:
     """Work until SIGTERM or SIGINT; wait, saying so, while a service is away."""
-    apps = registry.load(settings.app_names, models=settings.models)
+    apps = contract_registry.load(settings.app_names, models=settings.models)
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
         store = Store(settings.database_url, at_once=AT_ONCE)

@@ -14,8 +14,8 @@ from uuid import uuid4
 from pydantic import BaseModel, JsonValue
 
 from activities.toolbox import Actor, ConnectorSource
-from orchestrator import canonical
-from orchestrator.tool import Tool, ToolContext, ToolError
+from orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
+from orchestrator.rules.text import canonical
 
 Arguments = Mapping[str, JsonValue]
 

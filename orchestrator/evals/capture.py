@@ -12,9 +12,9 @@ from activities.llm.provider import Provider
 from activities.toolbox import Actor
 from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.shop import build
-from orchestrator.connector import Mail, Mailer, Reader, Writer
-from orchestrator.tool import ToolError
-from orchestrator.transcript import ModelReply, ModelRequest
+from orchestrator.rules.contract.connector import Mail, Mailer, Reader, Writer
+from orchestrator.rules.contract.tool import ToolError
+from orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 SHOP = {"payments": "http://shop.captured"}
 

@@ -14,11 +14,11 @@ from pydantic import (
     field_validator,
 )
 
-from orchestrator import canonical
 from orchestrator.cli.exit_status import WrongUsage
-from orchestrator.errors import MalformedJson, in_words
-from orchestrator.policy import Role
-from orchestrator.status import CallStatus, RunStatus
+from orchestrator.rules.errors import MalformedJson, in_words
+from orchestrator.rules.policy.rules import Role
+from orchestrator.rules.status import CallStatus, RunStatus
+from orchestrator.rules.text import canonical
 
 
 class SuiteError(WrongUsage):

@@ -9,7 +9,7 @@ from orchestrator.cli.demo.books import SEED
 from orchestrator.evals.capture import Sent
 from orchestrator.evals.case import Case, Effect, Expect
 from orchestrator.evals.record import Record
-from orchestrator.money import format_minor
+from orchestrator.rules.money.money import format_minor
 from orchestrator.store.tables import EffectRow
 
 Words = Iterator[str]

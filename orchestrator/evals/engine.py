@@ -16,15 +16,15 @@ from activities.llm.simulator import running_simulator
 from activities.llm.simulator.support import play
 from approvals.delivery import Deliverer
 from approvals.upkeep import Upkeep
-from orchestrator import registry
-from orchestrator.binding import Signer, new_key
 from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Away
 from orchestrator.evals.capture import Outside, Watched
 from orchestrator.evals.temporal import own_server
-from orchestrator.policy import Role
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry
+from orchestrator.rules.policy.rules import Role
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate, people
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

@@ -7,14 +7,14 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError
 from orchestrator.evals import record
 from orchestrator.evals.case import Case, Decide
 from orchestrator.evals.engine import Engine
 from orchestrator.evals.record import Record
-from orchestrator.policy import APPROVER_RANK
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import canonical
 from orchestrator.store import approvals, runs
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.tables import ApprovalRow

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.errors import KeyturnError
 from orchestrator.evals import case as cases
 from orchestrator.evals import checks, engine
 from orchestrator.evals.case import Case
 from orchestrator.evals.engine import Engine
 from orchestrator.evals.people import People
 from orchestrator.evals.record import Record
-from orchestrator.settings import Settings
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.settings import Settings
 from orchestrator.store import runs, tenants
 from orchestrator.store.runs import NewRun, RunEnded
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
 from orchestrator.store import people, reassigning, revocation, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.people import DECIDERS, NEW_FOR

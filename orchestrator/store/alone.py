@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import (
     audit,
     incidents,

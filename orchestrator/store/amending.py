@@ -2,9 +2,9 @@
 
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.prose import PROSE_KEY
-from orchestrator.release import ToolSpec
+from orchestrator.rules.contract.marks import PROSE_KEY
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.text import canonical
 from orchestrator.store import asking
 
 

@@ -7,9 +7,15 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator import canonical
-from orchestrator.binding import Binding, DecisionKind, Grounds, Signer, Statement
-from orchestrator.errors import NotFound
+from orchestrator.rules.authority.binding import (
+    Binding,
+    DecisionKind,
+    Grounds,
+    Signer,
+    Statement,
+)
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.text import canonical
 from orchestrator.store import asking, deciding, edits, queues, releases, runs, siblings
 from orchestrator.store.deciding import (
     AlreadyDecided,

@@ -7,14 +7,14 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator import canonical, scrub
-from orchestrator.binding import Binding
-from orchestrator.errors import InvalidValue, in_words
-from orchestrator.money import Money
-from orchestrator.policy import Verdict
-from orchestrator.release import COMPUTED, Release, ToolSpec
-from orchestrator.status import CallStatus
-from orchestrator.store import assignment, audit, languages, reach
+from orchestrator.rules.authority.binding import Binding
+from orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
+from orchestrator.rules.errors import InvalidValue, in_words
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Verdict
+from orchestrator.rules.status import CallStatus
+from orchestrator.rules.text import canonical, language, scrub
+from orchestrator.store import assignment, audit, reach
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -323,7 +323,7 @@ def _language(run: RunRow) -> str | None:
     found = ticket.get("language") if isinstance(ticket, dict) else None
     if not isinstance(found, str) or not found.strip():
         return None
-    return storable(languages.normal(found)[:LONGEST_LANGUAGE])
+    return storable(language.normal(found)[:LONGEST_LANGUAGE])
 
 
 def _entry(kind: str, row: ApprovalRow, because: str | None = None) -> audit.Entry:

@@ -14,8 +14,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 
-from orchestrator.policy import APPROVER_RANK
-from orchestrator.store import audit, languages, vouching
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.text import language
+from orchestrator.store import audit, vouching
 from orchestrator.store.tables import (
     ApprovalRow,
     DecisionRow,
@@ -150,7 +151,7 @@ def _fit(person: PersonRow, row: ApprovalRow) -> tuple[int, bool, bool]:
     """Return a key that is less for the role asked for, its language and its team."""
     rank = APPROVER_RANK[person.role]
     is_other_team = bool(person.teams) and row.team not in (None, *person.teams)
-    is_foreign = not languages.speaks(person.languages, row.language)
+    is_foreign = not language.speaks(person.languages, row.language)
     return rank, is_foreign, is_other_team
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import SignInAttemptRow

@@ -10,7 +10,8 @@ from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import canonical, notice, scrub
+from orchestrator.rules import notice
+from orchestrator.rules.text import canonical, scrub
 from orchestrator.store import entries
 from orchestrator.store.tables import AuditRow
 

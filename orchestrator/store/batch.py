@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 
-from orchestrator.binding import Signer
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound, StoreUnavailable
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.errors import (
+    InvalidValue,
+    KeyturnError,
+    NotFound,
+    StoreUnavailable,
+)
 from orchestrator.store import approvals
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.engine import Store

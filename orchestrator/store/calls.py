@@ -6,10 +6,11 @@ from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
-from orchestrator import hold
-from orchestrator.errors import NotFound
-from orchestrator.release import Release, ToolSpec
-from orchestrator.status import ENDED_RUNS, CallStatus
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Switch, Target, covering
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import ENDED_RUNS, CallStatus
 from orchestrator.store import (
     asking,
     audit,
@@ -22,7 +23,6 @@ from orchestrator.store import (
 )
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
-from orchestrator.switch import Switch, Target, covering
 
 
 @dataclass(frozen=True)

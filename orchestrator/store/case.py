@@ -6,10 +6,12 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical, hold
-from orchestrator.errors import NotFound
-from orchestrator.release import Release, ToolSpec
-from orchestrator.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
+from orchestrator.rules.authority import hold as authority_hold
+from orchestrator.rules.authority.switch import Switch, Target, holding
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
+from orchestrator.rules.text import canonical
 from orchestrator.store import (
     amending,
     asking,
@@ -23,7 +25,6 @@ from orchestrator.store import (
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import ENDED, CallRef, LeaseAnswer, free, mark_unknown
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
-from orchestrator.switch import Switch, Target, holding
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Standing:
 
 
 def _standing(switch: Switch) -> Standing:
-    return Standing(hold.by_switch(switch.id), switch.created_at)
+    return Standing(authority_hold.by_switch(switch.id), switch.created_at)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Case:
         run = self.run
         if run.cancel_reason is None and run.paused_by is not None:
             since = run.stopped_at or self.now
-            return Standing(hold.by_pause(run.paused_by), since)
+            return Standing(authority_hold.by_pause(run.paused_by), since)
         found = holding(self.switches, self.target())
         return _standing(found) if found and found.mode == "halt" else None
 

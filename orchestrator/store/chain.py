@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store.tables import AuditRow
 
 GENESIS = "0" * 64

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
-from orchestrator import plain_text
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.rules.text import plain_text
 from orchestrator.store import approvals, assignment, audit, deciding
 from orchestrator.store.deciding import AlreadyDecided, Claimed, MayNotDecide, Person
 from orchestrator.store.engine import Store

@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.status import COUNTED_EFFECTS, ENDED_RUNS
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.status import COUNTED_EFFECTS, ENDED_RUNS
+from orchestrator.rules.text import canonical
 from orchestrator.store import audit, releases, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Fitted, NewRun

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import access, people, raising, switches, tenants
 from orchestrator.store.access import Access
 from orchestrator.store.approvals import Person

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import ContractError
-from orchestrator.release import Release, ToolSpec
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import ContractError
 from orchestrator.store.tables import EffectRow, ReleaseRow
 
 

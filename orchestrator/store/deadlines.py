@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import InvalidValue, KeyturnError
-from orchestrator.policy import APPROVER_RANK
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+from orchestrator.rules.policy.rules import APPROVER_RANK
 from orchestrator.store import approvals, asking, audit, deciding, holds, open_rows
 from orchestrator.store.deciding import MayNotDecide, Person
 from orchestrator.store.engine import Store

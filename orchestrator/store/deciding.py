@@ -6,11 +6,16 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical, plain_text
-from orchestrator.binding import DecisionKind, Grounds, Signer, Statement
-from orchestrator.errors import InvalidValue, KeyturnError
-from orchestrator.policy import APPROVER_RANK
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority.binding import (
+    DecisionKind,
+    Grounds,
+    Signer,
+    Statement,
+)
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import canonical, plain_text
 from orchestrator.store import assignment, audit, holds, outbox
 from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
 

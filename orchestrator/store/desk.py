@@ -9,8 +9,8 @@ from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, and_, col, func, or_, select
 
-from orchestrator.errors import NotFound
-from orchestrator.release import Release
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import (
     approvals,
     counting,

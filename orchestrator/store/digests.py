@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Integer, Select, event, inspect, select, t
 from sqlalchemy.orm import Mapper, Session, UOWTransaction
 from sqlmodel import SQLModel
 
-from orchestrator import canonical
-from orchestrator.errors import MalformedJson
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text import canonical
 from orchestrator.store import tables
 from orchestrator.store.types import Json, Scrubbed, ScrubbedJson
 

@@ -7,11 +7,11 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical, plain_text, schema
-from orchestrator.binding import Signer
-from orchestrator.errors import NotFound
-from orchestrator.policy import REPEATED, Verdict, strictest
-from orchestrator.release import COMPUTED, Release, ToolSpec
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.policy.rules import REPEATED, Verdict, strictest
+from orchestrator.rules.text import canonical, plain_text, schema
 from orchestrator.store import (
     amending,
     asking,

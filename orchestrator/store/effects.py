@@ -4,8 +4,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import NotFound
-from orchestrator.status import EffectStatus
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import EffectStatus
 from orchestrator.store.tables import EffectRow
 
 

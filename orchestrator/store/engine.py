@@ -22,9 +22,9 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from orchestrator.clock import Clock, system_clock
-from orchestrator.errors import InvalidValue, StoreUnavailable
-from orchestrator.pace import Bell
+from orchestrator.rules.clock import Clock, system_clock
+from orchestrator.rules.errors import InvalidValue, StoreUnavailable
+from orchestrator.rules.pace import Bell
 from orchestrator.store import entries, postgres, sqlite
 from orchestrator.store.digests import Watched
 from orchestrator.store.turns_at_once import TurnsAtOnce

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import digests
 from orchestrator.store.digests import Written
 from orchestrator.store.tables import AuditRow

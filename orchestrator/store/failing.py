@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import scrub
-from orchestrator.status import ENDED_RUNS, IN_TEMPORAL
+from orchestrator.rules.status import ENDED_RUNS, IN_TEMPORAL
+from orchestrator.rules.text import scrub
 from orchestrator.store import audit, counters, incidents, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident

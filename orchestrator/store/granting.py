@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sqlmodel import col, select
 
-from orchestrator.errors import LimitExceeded
-from orchestrator.release import Release
-from orchestrator.status import OPEN_EFFECTS
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import LimitExceeded
+from orchestrator.rules.status import OPEN_EFFECTS
 from orchestrator.store import approvals, asking, moved, releases, restoring
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import LEASE, Facts, Grant, LeaseAnswer

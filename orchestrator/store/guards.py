@@ -6,9 +6,9 @@ release says of the same tool, and the other way round.
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.errors import InvalidValue
-from orchestrator.money import Money
-from orchestrator.release import Release, ToolSpec
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.rules.money.money import Money
 from orchestrator.store import asking
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import plain_text
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.text import plain_text
 from orchestrator.store import audit, runs
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

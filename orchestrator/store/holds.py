@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, union, update
 
-from orchestrator import hold
-from orchestrator.budget import TURNS_PER_STEP
-from orchestrator.status import ENDED_RUNS, RunStatus
+from orchestrator.rules.authority import hold
+from orchestrator.rules.money.budget import TURNS_PER_STEP
+from orchestrator.rules.status import ENDED_RUNS, RunStatus
 from orchestrator.store import outbox
 from orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
 

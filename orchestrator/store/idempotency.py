@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, delete, or_, select, update
 
-from orchestrator.errors import KeyturnError, StoreUnavailable
+from orchestrator.rules.errors import KeyturnError, StoreUnavailable
 from orchestrator.store.engine import Store, apart, beside
 from orchestrator.store.tables import IdempotencyRow
 

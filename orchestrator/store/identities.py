@@ -5,7 +5,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store import forged, people
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import PersonRow

@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import plain_text, scrub
-from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.text import plain_text, scrub
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (

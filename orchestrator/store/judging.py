@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator import canonical
-from orchestrator.policy import REPEATED, Verdict, is_stricter, strictest
-from orchestrator.status import OPEN_APPROVALS, UNDOABLE
+from orchestrator.rules.policy.rules import REPEATED, Verdict, is_stricter, strictest
+from orchestrator.rules.status import OPEN_APPROVALS, UNDOABLE
+from orchestrator.rules.text import canonical
 from orchestrator.store import approvals, asking, moved, proof, releases, verdicts
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import Facts, LeaseAnswer

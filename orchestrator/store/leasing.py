@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.policy import is_stricter
-from orchestrator.status import CallStatus
+from orchestrator.rules.policy.rules import is_stricter
+from orchestrator.rules.status import CallStatus
 from orchestrator.store import (
     asking,
     case,

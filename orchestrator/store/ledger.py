@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
-from orchestrator.money import Money
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import asking, audit, digests
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 

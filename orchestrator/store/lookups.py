@@ -4,8 +4,8 @@ The run's own loop does it, on the effect worker: here it is only asked for, by 
 doorbell.
 """
 
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import audit, outbox, releases, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.sending import NotUnknown

@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.rules.errors import KeyturnError, NotFound
 from orchestrator.store import audit, holds, open_rows, runs, standing
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import Filter

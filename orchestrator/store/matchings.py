@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.errors import NotFound
-from orchestrator.matching import Entry
-from orchestrator.money import Money
-from orchestrator.status import EffectStatus
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.money.reconciliation import Entry
+from orchestrator.rules.status import EffectStatus
 from orchestrator.store import audit, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow, MatchingRow

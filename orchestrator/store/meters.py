@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select, update
 
-from orchestrator.budget import Budget, Needs, in_words, microusd
-from orchestrator.errors import BudgetExceeded
+from orchestrator.rules.errors import BudgetExceeded
+from orchestrator.rules.money.budget import Budget, Needs, in_words, microusd
 from orchestrator.store import audit, counters, open_rows, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AttemptRow, MeterRow, RunRow

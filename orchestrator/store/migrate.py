@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import select
 
-from orchestrator.binding import Signer
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store import (
     incidents,
     migrations,

@@ -11,12 +11,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, not_, or_, select
 
-from orchestrator.budget import Limit
-from orchestrator.errors import LimitExceeded
-from orchestrator.money import Money, format_minor
-from orchestrator.policy import Counted, Earlier, length
-from orchestrator.release import Release
-from orchestrator.status import OPEN_EFFECTS
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import LimitExceeded
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.money.money import Money, format_minor
+from orchestrator.rules.policy.rules import Counted, Earlier, length
+from orchestrator.rules.status import OPEN_EFFECTS
 from orchestrator.store import reach
 from orchestrator.store.engine import Store
 from orchestrator.store.reach import Reach

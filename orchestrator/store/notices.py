@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, or_, select, update
 
-from orchestrator import canonical, scrub
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.notice import (
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.notice import (
     ACCOUNT_KINDS,
     KINDS,
     MAILED_BY_DEFAULT,
     AccountKind,
     NoticeKind,
 )
+from orchestrator.rules.text import canonical, scrub
 from orchestrator.store import people
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import AuditRow, NoticeRow

@@ -10,9 +10,9 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator import scrub
-from orchestrator.budget import TURNS_PER_STEP
-from orchestrator.status import COMPENSATE, ENDED_RUNS
+from orchestrator.rules.money.budget import TURNS_PER_STEP
+from orchestrator.rules.status import COMPENSATE, ENDED_RUNS
+from orchestrator.rules.text import scrub
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,

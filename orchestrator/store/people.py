@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from sqlmodel import col, delete, select
 
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.notice import Origin
-from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.notice import Origin
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
 from orchestrator.store import audit, counting, revocation
 from orchestrator.store.counting import Total
 from orchestrator.store.engine import Store

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.binding import Grounds, Verifier
-from orchestrator.policy import APPROVER_RANK, Verdict
-from orchestrator.release import ToolSpec
+from orchestrator.rules.authority.binding import Grounds, Verifier
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.policy.rules import APPROVER_RANK, Verdict
 from orchestrator.store import (
     approvals,
     assignment,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.rules.errors import KeyturnError, NotFound
 from orchestrator.store import (
     access,
     audit,

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, String, cast, exists, false, literal, tuple_
 from sqlmodel import and_, col, func, not_, or_
 
-from orchestrator import canonical
-from orchestrator.policy import APPROVER_RANK
-from orchestrator.status import ApprovalStatus
-from orchestrator.store import languages, open_rows
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.status import ApprovalStatus
+from orchestrator.rules.text import canonical
+from orchestrator.rules.text import language as text_language
+from orchestrator.store import open_rows
 from orchestrator.store.deciding import Person
 from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
 from orchestrator.store.types import Utc
@@ -152,7 +153,7 @@ def _answered_by(person: str) -> ColumnElement[bool]:
 
 
 def _speaks(language: str) -> ColumnElement[bool]:
-    tag, asked = languages.normal(language), col(ApprovalRow.language)
+    tag, asked = text_language.normal(language), col(ApprovalRow.language)
     return or_(asked == tag, asked.startswith(f"{tag}-", autoescape=True))
 
 

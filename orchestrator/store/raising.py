@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import hold
-from orchestrator.budget import TURNS_PER_STEP, Needs, in_words
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority import hold
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.rules.money.budget import TURNS_PER_STEP, Needs, in_words
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import audit, holds, meters, releases, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Bounds

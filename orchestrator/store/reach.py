@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.release import Release, ToolSpec
-from orchestrator.store import folded, tenants
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.text import folded_name
+from orchestrator.store import tenants
 from orchestrator.store.tables import EffectRow, RunRow
 
 # No service is declared, or the service keeps no tenants apart: it meets every other.
@@ -87,7 +88,7 @@ async def of(
     return Reach(
         service=service,
         tenant=run.tenant if is_apart else ANY,
-        customer=folded.fold(run.customer),
+        customer=folded_name.fold(run.customer),
         subject=key_of(subject),
     )
 
@@ -106,12 +107,12 @@ def key_of(subject: str | None) -> str | None:
     """Return a subject's id in one spelling: a service knows it by no field of ours."""
     if subject is None:
         return None
-    return folded.fold(subject.partition("=")[2])
+    return folded_name.fold(subject.partition("=")[2])
 
 
 def named(spec: ToolSpec, written: str) -> str:
     """Return `field=value` as people read it; a long value as its key."""
     whole = f"{spec.subject}={written}"
-    if len(whole) <= folded.LONGEST:
+    if len(whole) <= folded_name.LONGEST:
         return whole
-    return f"{spec.subject}={folded.fold(written)}"
+    return f"{spec.subject}={folded_name.fold(written)}"

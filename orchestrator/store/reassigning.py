@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.policy import APPROVER_RANK
+from orchestrator.rules.errors import KeyturnError, NotFound, StoreUnavailable
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.text import canonical
 from orchestrator.store import approvals, assignment, deciding, open_rows
 from orchestrator.store.deciding import Person
 from orchestrator.store.engine import Store

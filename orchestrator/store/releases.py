@@ -6,10 +6,10 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, tuple_
 
-from orchestrator import canonical
-from orchestrator.binding import Live, Signer
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.release import Release
+from orchestrator.rules.authority.binding import Live, Signer
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.rules.text import canonical
 from orchestrator.store import audit, continuity
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ReleaseRow

@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import plain_text
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.money import format_minor
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.money.money import format_minor
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import plain_text
 from orchestrator.store import audit, compensating, incidents, runs, siblings
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident

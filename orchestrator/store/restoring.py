@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlmodel import col, select
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import asking, people, proof
 from orchestrator.store.case import Case
 from orchestrator.store.ledger import LeaseAnswer

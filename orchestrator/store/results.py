@@ -10,7 +10,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store.engine import Store
 from orchestrator.store.sealed import Sealed
 from orchestrator.store.tables import IdempotencyRow

@@ -9,7 +9,7 @@ from typing import cast
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.binding import Verifier
+from orchestrator.rules.authority.binding import Verifier
 from orchestrator.store import approvals
 from orchestrator.store.digests import BY_TABLE, Digested, Kept, Key
 from orchestrator.store.engine import Store

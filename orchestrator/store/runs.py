@@ -13,16 +13,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, or_, select, update
 
-from orchestrator import canonical, hold, plain_text, schema
-from orchestrator.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.release import Release
-from orchestrator.status import (
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Target, holding
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.rules.status import (
     COMPENSATE,
     ENDED_RUNS,
     IN_TEMPORAL,
     OPEN_APPROVALS,
     RunStatus,
 )
+from orchestrator.rules.text import canonical, plain_text, schema
 from orchestrator.store import (
     asking,
     audit,
@@ -53,7 +55,6 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-from orchestrator.switch import Target, holding
 
 RESTARTED = "run.started_again"
 RESTART_AGAIN = timedelta(seconds=15)

@@ -12,13 +12,13 @@ from difflib import get_close_matches
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import KeyturnError
-from orchestrator.release import Release
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority.switch import Mode, Scope
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import releases, tenants
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import RunRow, ServedRow
-from orchestrator.switch import Mode, Scope
 
 # What a worker said of its providers holds for so long; it says it every minute.
 SERVED_FOR = timedelta(minutes=10)
@@ -212,13 +212,13 @@ async def _why_not_asked(
 
 
 def _unpriced(targets: Collection[str]) -> set[str]:
-    from orchestrator import price_list  # noqa: PLC0415 see above
+    from orchestrator.rules.money import price_list  # noqa: PLC0415 see above
 
     return price_list.unpriced(targets)
 
 
 def _listed(providers: Collection[str]) -> set[str]:
-    from orchestrator import price_list  # noqa: PLC0415 see above
+    from orchestrator.rules.money import price_list  # noqa: PLC0415 see above
 
     return {target for one in providers for target in price_list.listed(one)}
 

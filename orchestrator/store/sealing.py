@@ -10,7 +10,7 @@ from itertools import pairwise
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import chain, incidents, plausible
 from orchestrator.store.engine import Store
 from orchestrator.store.incidents import NewIncident, Severity

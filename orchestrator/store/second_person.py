@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 from orchestrator.store import vouching
 from orchestrator.store.approvals import Person
 from orchestrator.store.tables import PersonRow, ProposalRow

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
+from orchestrator.rules.authority.switch import holding
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
 from orchestrator.store import (
     alarms,
     asking,
@@ -33,7 +34,6 @@ from orchestrator.store.ledger import (
     mark_unknown,
 )
 from orchestrator.store.tables import CallRow, EffectRow, RunRow
-from orchestrator.switch import holding
 
 # After a time-out a provider may go on for a while before its books show it.
 SETTLED = timedelta(seconds=15)

@@ -13,8 +13,8 @@ from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
-from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.notice import Origin
+from orchestrator.rules.errors import KeyturnError, NotFound, StoreUnavailable
+from orchestrator.rules.notice import Origin
 from orchestrator.store import audit, forged, revocation, vouching
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id

@@ -13,9 +13,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import KeyturnError
-from orchestrator.release import Release
-from orchestrator.status import ANSWERED_NO, OPEN_APPROVALS
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.status import ANSWERED_NO, OPEN_APPROVALS
 from orchestrator.store import asking, ledger, outbox, releases, untold
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 

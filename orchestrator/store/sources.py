@@ -3,8 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.errors import KeyturnError
-from orchestrator.store import audit, folded
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.text import folded_name
+from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import SourceRow
 
@@ -31,10 +32,10 @@ class Origin(BaseModel):
 
 def of(source: str | None, external_id: str, *, by: str | None, is_own: bool) -> Origin:
     """Return the origin of what `by` starts, in one spelling."""
-    owner, key = by or SYSTEM, folded.fold(external_id)
+    owner, key = by or SYSTEM, folded_name.fold(external_id)
     if is_own or not source:
         return Origin(space=f"account {owner} {source or ''}", key=key, owner=owner)
-    space = f"source {folded.fold(source)}"
+    space = f"source {folded_name.fold(source)}"
     return Origin(space=space, key=key, source=source, owner=owner)
 
 
@@ -42,7 +43,7 @@ async def check(session: AsyncSession, origin: Origin) -> None:
     """Raise `SourceTaken` where the source is another account's."""
     if origin.source is None:
         return
-    row = await session.get(SourceRow, folded.fold(origin.source))
+    row = await session.get(SourceRow, folded_name.fold(origin.source))
     if row is not None and row.owner != origin.owner:
         raise _taken(origin.source)
 
@@ -51,7 +52,7 @@ async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
     """Make a source that is nobody's the origin's owner's; raises `SourceTaken`."""
     if origin.source is None:
         return
-    key = folded.fold(origin.source)
+    key = folded_name.fold(origin.source)
     row = await session.get(SourceRow, key)
     if row is None:
         # One at a time claims what is nobody's; later runs of it wait for nothing.
@@ -67,7 +68,7 @@ async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
 async def give(store: Store, source: str, owner: str, *, by: str) -> None:
     """Give a source to an account, whoever had it: for whoever holds the database."""
     async with store.write() as session:
-        key = folded.fold(source)
+        key = folded_name.fold(source)
         await store.take_turn(session, f"source {key}")
         row = await session.get(SourceRow, key, populate_existing=True)
         if row is None:
@@ -82,7 +83,9 @@ async def _own(
     session: AsyncSession, store: Store, source: str, *, owner: str, by: str
 ) -> None:
     now = await store.now(session)
-    row = SourceRow(key=folded.fold(source), name=source, owner=owner, created_at=now)
+    row = SourceRow(
+        key=folded_name.fold(source), name=source, owner=owner, created_at=now
+    )
     session.add(row)
     audit.record(session, _entry(source, owner, by, before=None), at=now)
 
@@ -91,7 +94,7 @@ def _entry(source: str, owner: str, by: str, *, before: str | None) -> audit.Ent
     return audit.Entry(
         actor=by,
         kind="source.owned",
-        subject=folded.bounded(source),
+        subject=folded_name.bounded(source),
         payload={"owner": owner, "before": before},
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col, select
 
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store.tables import BulkRow, RunRow
 
 # Asked at each look at a run; to build it takes longer than to ask it.

@@ -11,9 +11,9 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator import canonical
-from orchestrator.release import ToolSpec
-from orchestrator.status import ANSWERED_NO
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.status import ANSWERED_NO
+from orchestrator.rules.text import canonical
 from orchestrator.store import amending
 from orchestrator.store.tables import (
     ApprovalRow,

@@ -9,11 +9,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, select
 
-from orchestrator import hold
-from orchestrator.budget import TURNS_PER_STEP, Needs
-from orchestrator.errors import NotFound
-from orchestrator.release import Release
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Switch
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.money.budget import TURNS_PER_STEP, Needs
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import (
     failing,
     holds,
@@ -32,7 +33,6 @@ from orchestrator.store.tables import (
     StepRow,
     TurnRow,
 )
-from orchestrator.switch import Switch
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 
-from orchestrator import hold
-from orchestrator.errors import KeyturnError, NotFound, StoreUnavailable
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Scope, Switch, Target, is_looser
+from orchestrator.rules.errors import KeyturnError, NotFound, StoreUnavailable
 from orchestrator.store import (
     audit,
     holds,
@@ -21,7 +22,6 @@ from orchestrator.store import (
 )
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow, RunRow, SwitchRow
-from orchestrator.switch import Scope, Switch, Target, is_looser
 
 SYSTEM = "system"
 RAN_OUT = "its time ran out"

@@ -6,8 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import InvalidValue, KeyturnError
-from orchestrator.store import audit, folded
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+from orchestrator.rules.text import folded_name
+from orchestrator.store import audit
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import TenantRow
 
@@ -42,7 +43,7 @@ async def is_declared(session: AsyncSession, name: str) -> bool:
     """Tell whether a tenant has exactly this name."""
     if name == DEFAULT:
         return True
-    row = await session.get(TenantRow, folded.fold(name))
+    row = await session.get(TenantRow, folded_name.fold(name))
     return row is not None and row.name == name
 
 
@@ -62,7 +63,7 @@ async def is_rehearsal(session: AsyncSession, name: str) -> bool:
     """Tell whether what a tenant's runs reach is a world of its own, of no customers."""
     if name == DEFAULT:
         return False
-    row = await session.get(TenantRow, folded.fold(name))
+    row = await session.get(TenantRow, folded_name.fold(name))
     return row is not None and row.name == name and row.is_rehearsal
 
 
@@ -74,7 +75,7 @@ async def listing(session: AsyncSession) -> list[TenantRow]:
 
 async def check_new(session: AsyncSession, store: Store, name: str) -> None:
     """Raise `TenantDeclared`, or keep the name from others until the commit."""
-    key = folded.fold(name)
+    key = folded_name.fold(name)
     await store.take_turn(session, f"tenant {key}")
     row = await session.get(TenantRow, key, populate_existing=True)
     if row is not None or key == DEFAULT:
@@ -96,7 +97,7 @@ async def insert(  # noqa: PLR0913 what is declared, by whom, and when
     """Declare a tenant in this transaction; raises `TenantDeclared`."""
     await check_new(session, store, new.name)
     row = TenantRow(
-        key=folded.fold(new.name),
+        key=folded_name.fold(new.name),
         name=new.name,
         declared_by=by,
         created_at=at,

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import (
+from orchestrator.rules.errors import (
     InvalidValue,
     KeyturnError,
     NotFound,
     StoreUnavailable,
 )
-from orchestrator.notice import Origin
+from orchestrator.rules.notice import Origin
 from orchestrator.store import forged, people, revocation, tenants, token_life
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.budget import TURNS_PER_STEP
+from orchestrator.rules.money.budget import TURNS_PER_STEP
 from orchestrator.store.engine import Store
 from orchestrator.store.steps import first_turn
 from orchestrator.store.tables import CallRow, MessageRow

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.binding import Verifier
-from orchestrator.release import Release
+from orchestrator.rules.authority.binding import Verifier
+from orchestrator.rules.contract.release import Release
 from orchestrator.store import releases
 from orchestrator.store.tables import ReleaseRow, RunRow
 

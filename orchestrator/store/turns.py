@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError
-from orchestrator.money import Money
-from orchestrator.policy import Verdict, strictest
-from orchestrator.status import ENDED_RUNS, CallStatus
+from orchestrator.rules.authority.switch import Target, holding
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Verdict, strictest
+from orchestrator.rules.status import ENDED_RUNS, CallStatus
+from orchestrator.rules.text import canonical
 from orchestrator.store import (
     asking,
     audit,
@@ -38,7 +39,6 @@ from orchestrator.store.tables import (
     StepRow,
     TurnRow,
 )
-from orchestrator.switch import Target, holding
 
 
 class DraftedCall(BaseModel):

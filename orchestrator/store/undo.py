@@ -4,11 +4,11 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError
-from orchestrator.policy import APPROVER_RANK
-from orchestrator.release import Release
-from orchestrator.status import ENDED_RUNS, UNDOABLE
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.status import ENDED_RUNS, UNDOABLE
+from orchestrator.rules.text import canonical
 from orchestrator.store import (
     approvals,
     asking,

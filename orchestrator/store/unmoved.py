@@ -7,9 +7,9 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator import hold
-from orchestrator.budget import TURNS_PER_STEP
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority import hold
+from orchestrator.rules.money.budget import TURNS_PER_STEP
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import (
     asking,
     audit,

@@ -10,12 +10,12 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.money import Money
-from orchestrator.policy import NO_AMOUNT, Action, Verdict, judge, strictest
-from orchestrator.release import Release
+from orchestrator.rules.authority.switch import Switch, covering
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import NO_AMOUNT, Action, Verdict, judge, strictest
 from orchestrator.store import guards, moved, reach, switches
 from orchestrator.store.tables import RunRow
-from orchestrator.switch import Switch, covering
 
 
 @dataclass(frozen=True)

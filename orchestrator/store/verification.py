@@ -7,8 +7,8 @@ differs is read again, entries and rows in one, before it is reported: others go
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.binding import Verifier
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Verifier
+from orchestrator.rules.settings import Settings
 from orchestrator.store.digests import KEPT
 from orchestrator.store.discrepancies import Discrepancy
 from orchestrator.store.engine import Store

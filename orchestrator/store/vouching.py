@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, UOWTransaction
 from sqlmodel import SQLModel
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.text import canonical
 from orchestrator.store.tables import (
     ApprovalRow,
     PersonRow,

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import NotFound
-from orchestrator.notice import NoticeKind
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.notice import NoticeKind
 from orchestrator.store import audit, notices
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import new_id

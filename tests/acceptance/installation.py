@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx2
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.binding import Signer
+from orchestrator.rules.authority.binding import Signer
 from tests.cli import warm
 from tests.cli.program import Keyturn, here
 from tests.cli.warm import Started

@@ -13,9 +13,14 @@ from activities.llm.errors import ProviderError, ProviderRejected, RateLimited
 from activities.llm.provider import Provider
 from activities.llm.routing import build_providers, close_providers
 from activities.llm.simulator import SimRequest, raw, running_simulator
-from orchestrator.canonical import parse
-from orchestrator.errors import MalformedJson
-from orchestrator.transcript import ModelReply, ModelRequest, ToolCall, UserMessage
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text.canonical import parse
+from orchestrator.rules.text.transcript import (
+    ModelReply,
+    ModelRequest,
+    ToolCall,
+    UserMessage,
+)
 
 FOLDER = Path(__file__).parents[3] / "shared" / "cases" / "replies"
 FILES = {"openai": "openai-chat.jsonl", "anthropic": "anthropic-messages.jsonl"}

@@ -3,7 +3,7 @@
 import pytest
 
 from activities import document
-from orchestrator.errors import MalformedJson
+from orchestrator.rules.errors import MalformedJson
 
 WRAPPED = [
     '```json\n{"a": 1}\n```',

@@ -6,10 +6,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from activities.matching import MISSES, MOST_INCIDENTS, SETTLE, Matcher
-from orchestrator.connector import mail_name
-from orchestrator.errors import KeyturnError
-from orchestrator.matching import BooksAway, BooksUnusable, Line, MailEntry
-from orchestrator.money import Money
+from orchestrator.rules.contract.connector import mail_name
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.money.reconciliation import (
+    BooksAway,
+    BooksUnusable,
+    Line,
+    MailEntry,
+)
 from orchestrator.store import incidents, matchings, sending
 from orchestrator.store.ledger import Outcome
 from orchestrator.store.tables import EffectRow, IncidentRow, MatchingRow

@@ -16,13 +16,14 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from activities.toolbox import Actor, Toolbox, told
-from orchestrator import Contract, DataClass, ToolContext, canonical, redaction, tool
-from orchestrator import release as releases
-from orchestrator.connector import Connectors
-from orchestrator.contract_check import check
-from orchestrator.errors import ContractError
-from orchestrator.release import Release
-from orchestrator.tool import Tool
+from orchestrator import Contract, DataClass, ToolContext, tool
+from orchestrator.rules.contract import release as releases
+from orchestrator.rules.contract.check import check
+from orchestrator.rules.contract.connector import Connectors
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.contract.tool import Tool
+from orchestrator.rules.errors import ContractError
+from orchestrator.rules.text import canonical, redaction
 from tests.apps.desk.contracts import DESK
 
 PLANTED = "4111-1111-PLANTED"

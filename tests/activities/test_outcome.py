@@ -3,9 +3,16 @@
 import pytest
 
 from activities import outcome
-from orchestrator.connector import Deed, Deeds, Known, NotKnown, NotRead, NotSent
+from orchestrator.rules.contract.connector import (
+    Deed,
+    Deeds,
+    Known,
+    NotKnown,
+    NotRead,
+    NotSent,
+)
+from orchestrator.rules.contract.tool import ConnectorNo, ToolError
 from orchestrator.store.ledger import Outcome
-from orchestrator.tool import ConnectorNo, ToolError
 
 
 def told(error: Exception) -> ToolError:

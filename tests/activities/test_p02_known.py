@@ -15,8 +15,9 @@ from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Toolbox
 from activities.watch import Watch
-from orchestrator import canonical, registry
-from orchestrator.money import Money
+from orchestrator.rules.contract import registry
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.text import canonical
 from orchestrator.store import attempted
 from orchestrator.store.tables import CallRow, EffectRow, IncidentRow
 from orchestrator.store.turns import DraftedCall

@@ -21,13 +21,14 @@ from activities.model_call import Models
 from activities.run_tool import RunTool
 from activities.think import Think
 from activities.toolbox import Actor, Toolbox
-from orchestrator import canonical, registry
+from orchestrator.rules.authority.switch import Mode
+from orchestrator.rules.contract import registry
+from orchestrator.rules.text import canonical
+from orchestrator.rules.text.transcript import ModelReply, ModelRequest, Usage
 from orchestrator.store import switches
 from orchestrator.store.runs import NotStarted
 from orchestrator.store.tables import AttemptRow, SwitchRow
 from orchestrator.store.turns import DraftedCall
-from orchestrator.switch import Mode
-from orchestrator.transcript import ModelReply, ModelRequest, Usage
 from tests.depth import SEARCHES
 from tests.store.desk import Desk, note, open_desk, refund, top_up
 

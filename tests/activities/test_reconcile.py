@@ -11,8 +11,9 @@ from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Actor, Toolbox
 from activities.watch import Watch
-from orchestrator import canonical, registry
-from orchestrator.money import Money
+from orchestrator.rules.contract import registry
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.text import canonical
 from orchestrator.store.turns import DraftedCall
 from tests.store.desk import Desk
 

@@ -14,8 +14,8 @@ from activities.guard import Guard
 from activities.interface import ActResult, CallInput
 from activities.perform import Perform
 from activities.toolbox import Actor, Toolbox
-from orchestrator import registry
-from orchestrator.connector import Deed, Known, NotKnown
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract.connector import Deed, Known, NotKnown
 from orchestrator.store import sending
 from orchestrator.store.sending import Sending
 from orchestrator.store.tables import IncidentRow

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from activities.toolbox import Actor, Toolbox
 from orchestrator import Money, ToolContext, tool
-from orchestrator.connector import Connectors
-from orchestrator.release import spec
-from orchestrator.tool import ToolError
+from orchestrator.rules.contract.connector import Connectors
+from orchestrator.rules.contract.release import spec
+from orchestrator.rules.contract.tool import ToolError
 
 
 class Call(BaseModel):

@@ -7,22 +7,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from orchestrator import (
-    Alias,
-    Budget,
-    Contract,
-    Limit,
-    Money,
-    Rule,
-    ToolContext,
-    canonical,
-    tool,
-)
-from orchestrator.binding import Signer, new_key
-from orchestrator.policy import Verdict
-from orchestrator.prose import Prose
-from orchestrator.release import Release, of
-from orchestrator.store import asking, folded, releases, runs
+from orchestrator import Alias, Budget, Contract, Limit, Money, Rule, ToolContext, tool
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract.marks import Prose
+from orchestrator.rules.contract.release import Release, of
+from orchestrator.rules.policy.rules import Verdict
+from orchestrator.rules.text import canonical, folded_name
+from orchestrator.store import asking, releases, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
@@ -202,7 +193,7 @@ class Desk:
                 tenant=run.tenant,
                 workflow=run.workflow,
                 customer=run.customer,
-                customer_key=folded.fold(run.customer),
+                customer_key=folded_name.fold(run.customer),
                 tool=call.tool,
                 corpora=[],
                 subject=call.subject,

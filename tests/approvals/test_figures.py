@@ -12,8 +12,8 @@ from sqlalchemy import event
 
 from approvals.app import create_app
 from approvals.shared_work import SharedWork
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store.engine import Store
 from tests.approvals import scraper
 from tests.approvals.desk import Desk

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from approvals.app import create_app
 from approvals.auth import permissions
 from approvals.middleware import HEADERS
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store.engine import Store
 from tests.approvals.auth import routes
 from tests.approvals.auth.asgi import Answer, ask

@@ -13,9 +13,9 @@ from approvals import quotas
 from approvals.app import create_app
 from approvals.auth import permissions
 from approvals.quotas import AT_ONCE, STREAMS_EACH, WAITING, Streams
-from orchestrator.binding import Signer, new_key
 from orchestrator.cli.serve import RESERVE
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import postgres, sessions
 from orchestrator.store.engine import Store
 from tests.approvals.auth.routes import every

@@ -13,9 +13,9 @@ from approvals.app import create_app
 from approvals.auth.standing import Credential
 from approvals.auth.visitor import NOBODYS
 from approvals.watcher import Topic, Watcher
-from orchestrator.binding import Signer, new_key
-from orchestrator.errors import StoreUnavailable
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate, tokens, watch
 from orchestrator.store.engine import Store
 from orchestrator.store.tokens import NewToken

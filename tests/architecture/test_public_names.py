@@ -7,22 +7,12 @@ import pytest
 
 import orchestrator
 from orchestrator.cli.dev import data
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 
 
 @pytest.mark.parametrize("name", orchestrator.__all__)
 def test_public_name_is_loaded_when_it_is_asked_for(name: str) -> None:
     assert getattr(orchestrator, name).__name__ == name
-
-
-def test_tool_is_the_decorator_although_its_module_was_imported_first() -> None:
-    code = "import orchestrator.tool; from orchestrator import tool; print(tool)"
-
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-
-    assert done.stdout.startswith("<function tool")
 
 
 @pytest.mark.parametrize(

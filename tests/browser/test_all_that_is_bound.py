@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import approvals
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow

@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlmodel import SQLModel, select
 
 from activities.connectors.smtp import message_id
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import (
     ApprovalRow,

@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx2
 
-from orchestrator.binding import new_key
 from orchestrator.cli import payload_keys
+from orchestrator.rules.authority.binding import new_key
 from tests.cli import warm
 from tests.servers import http
 from tests.servers.ports import free_port

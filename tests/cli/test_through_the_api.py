@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import registry, release
-from orchestrator.binding import Signer, new_key
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry, release
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 from tests.cli.program import Keyturn, Web, here, serving

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 from sqlalchemy.engine import make_url
 
-from orchestrator.binding import Signer, new_key
 from orchestrator.cli import payload_keys
+from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.store import roles
 from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service

@@ -16,13 +16,14 @@ from activities.llm.simulator import Scenario, default, running_simulator
 from activities.toolbox import ConnectorSource
 from approvals.delivery import TASK_TIMEOUT, Deliverer
 from approvals.upkeep import Upkeep
-from orchestrator import registry
-from orchestrator.binding import Signer, Verifier, new_key
 from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
-from orchestrator.clock import Clock
-from orchestrator.settings import Settings
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from orchestrator.rules.authority.switch import Switch
+from orchestrator.rules.clock import Clock
+from orchestrator.rules.contract import registry
+from orchestrator.rules.settings import Settings
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import approvals, roles, runs, switches
 from orchestrator.store.approvals import Answer, Person
 from orchestrator.store.engine import Store
@@ -34,7 +35,6 @@ from orchestrator.store.tables import (
     PersonRow,
     RunRow,
 )
-from orchestrator.switch import Switch
 from tests.databases import patient
 from tests.engine.world import World
 from tests.whole import check_whole

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from activities.llm.simulator import call
-from orchestrator.connector import NotSent
+from orchestrator.rules.contract.connector import NotSent
 from orchestrator.store import failing, incidents, sending
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import IncidentRow, RunRow

@@ -8,7 +8,7 @@ import pytest
 
 from activities import perform
 from activities.llm.simulator import call, calls
-from orchestrator.connector import NotSent
+from orchestrator.rules.contract.connector import NotSent
 from orchestrator.store import runs, sending, switches
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import EffectRow

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 
 from activities.llm.simulator import call
 from approvals.app import create_app
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from tests.approvals.people import People
 from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, refund_of

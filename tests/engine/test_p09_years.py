@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.llm.simulator import call
 from orchestrator import Escalation
-from orchestrator.policy import Rule
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import releases, runs
 from orchestrator.store.tables import ApprovalRow
 from tests.engine.engine import running_engine

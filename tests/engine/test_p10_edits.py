@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from activities.llm.simulator import call
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres

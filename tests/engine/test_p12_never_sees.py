@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from activities.llm.simulator import call, final
 from approvals.app import create_app
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store import sessions
 from tests.approvals.people import People
 from tests.engine.engine import running_engine

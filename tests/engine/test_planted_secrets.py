@@ -20,9 +20,9 @@ from activities.llm import routing
 from activities.llm.provider import Provider
 from activities.llm.simulator import call, raw
 from approvals.app import create_app
-from orchestrator import scrub
 from orchestrator.cli import logs
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
+from orchestrator.rules.text import scrub
 from orchestrator.store import sessions
 from tests.approvals.people import People
 from tests.engine.engine import running_engine

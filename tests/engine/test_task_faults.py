@@ -15,8 +15,8 @@ from activities.llm.simulator import call
 from approvals import task_faults
 from approvals.delivery import Deliverer
 from approvals.task_faults import TaskFault
-from orchestrator import registry
 from orchestrator.cli import publishing, worker
+from orchestrator.rules.contract import registry
 from orchestrator.store import failing, incidents, runs
 from orchestrator.store.failing import Fault
 from orchestrator.store.runs import OpenRun

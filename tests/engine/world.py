@@ -8,8 +8,8 @@ from typing import cast
 from pydantic import JsonValue
 
 from activities.toolbox import Actor
-from orchestrator.connector import Mail, Mailer, Reader, Writer
-from orchestrator.tool import ToolError
+from orchestrator.rules.contract.connector import Mail, Mailer, Reader, Writer
+from orchestrator.rules.contract.tool import ToolError
 
 
 @dataclass

@@ -13,8 +13,8 @@ from activities.tools import support
 from examples.retail import tools as retail
 from orchestrator import Tool, ToolContext, ToolError, tool
 from orchestrator.cli.demo.books import Books
-from orchestrator.connector import Connectors
 from orchestrator.evals.boundary import Boundary, attack
+from orchestrator.rules.contract.connector import Connectors
 from tests.activities.tools.desk import Desk, Ports
 from tests.examples.retail.conftest import MARKET
 from tests.examples.retail.connectors import (

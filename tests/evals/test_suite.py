@@ -8,7 +8,7 @@ import pytest
 from orchestrator.cli.exit_status import Away
 from orchestrator.evals import report, suite
 from orchestrator.evals.suite import CaseResult, SuiteResult
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "evals" / "support.jsonl"
 CASES = [json.loads(line) for line in SHIPPED.read_text().splitlines()]

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from activities.llm.simulator import SimRequest, SimStep, calls, final
-from orchestrator import canonical
-from orchestrator.transcript import ToolMessage, UserMessage
+from orchestrator.rules.text import canonical
+from orchestrator.rules.text.transcript import ToolMessage, UserMessage
 
 Order = tuple[str, dict[str, JsonValue]]
 

@@ -18,8 +18,8 @@ from sqlmodel import col, select
 
 from activities.connectors.source import Services, client
 from orchestrator.cli.demo.books import SEED
-from orchestrator.errors import KeyturnError
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store import approvals, runs, tenants
 from orchestrator.store.approvals import Answer
 from orchestrator.store.runs import NewRun

@@ -7,7 +7,7 @@ people say yes to all that they are asked.
 
 import pytest
 
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.errors import InvalidValue
 from orchestrator.store.tables import EffectRow
 from tests.depth import some
 from tests.injection.attacks import ATTACKS, EVE, LARGE, Attack, mail

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from orchestrator import Budget, Contract, Limit, Money, Rule, ToolContext, tool
-from orchestrator.contract_check import check
+from orchestrator.rules.contract.check import check
 
 
 class Method(StrEnum):

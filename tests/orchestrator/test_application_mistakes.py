@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from activities.llm import routing
-from orchestrator import registry, settings
-from orchestrator.errors import ContractError
-from orchestrator.model import PROVIDERS
+from orchestrator.rules import settings
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract.model import PROVIDERS
+from orchestrator.rules.errors import ContractError
 from tests.cli.program import here
 from tests.servers.ports import free_port
 
@@ -61,7 +62,7 @@ from datetime import timedelta
 from pydantic import BaseModel
 
 from orchestrator import Money, ToolContext, tool
-from orchestrator.tool import Compensate
+from orchestrator.rules.contract.tool import Compensate
 from {app}.contracts import In, Out
 
 

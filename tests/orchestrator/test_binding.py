@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.binding import (
+from orchestrator.rules.authority.binding import (
     DecisionKeyError,
     Signer,
     Statement,

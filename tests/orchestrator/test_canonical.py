@@ -8,11 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
-from orchestrator import Money, canonical, schema
-from orchestrator.canonical import LARGEST_DEPTH, LARGEST_INTEGER
-from orchestrator.errors import InvalidValue, MalformedJson
-from orchestrator.money import LARGEST_AMOUNT
-from orchestrator.release import spec
+from orchestrator import Money
+from orchestrator.rules.contract.release import spec
+from orchestrator.rules.errors import InvalidValue, MalformedJson
+from orchestrator.rules.money.money import LARGEST_AMOUNT
+from orchestrator.rules.text import canonical, schema
+from orchestrator.rules.text.canonical import LARGEST_DEPTH, LARGEST_INTEGER
 from tests.orchestrator.shop import refund
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from orchestrator import ToolContext, tool
-from orchestrator.errors import ContractError
+from orchestrator.rules.errors import ContractError
 
 
 class Nothing(BaseModel):

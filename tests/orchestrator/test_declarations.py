@@ -19,10 +19,10 @@ from orchestrator import (
     ToolContext,
     tool,
 )
-from orchestrator.contract import Retention
-from orchestrator.errors import ContractError
-from orchestrator.policy import Escalation
-from orchestrator.prose import Prose
+from orchestrator.rules.contract.contract import Retention
+from orchestrator.rules.contract.marks import Prose
+from orchestrator.rules.errors import ContractError
+from orchestrator.rules.policy.rules import Escalation
 from tests.orchestrator.shop import Done, Ticket, usd
 
 BUDGET = Budget(cost_usd=Decimal(1), tokens=1, turns=1, owner="t")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.connector import mail_name
-from orchestrator.matching import (
+from orchestrator.rules.contract.connector import mail_name
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.money.reconciliation import (
     BooksUnusable,
     Entry,
     Line,
@@ -16,7 +17,6 @@ from orchestrator.matching import (
     match_mails,
     match_statement,
 )
-from orchestrator.money import Money
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

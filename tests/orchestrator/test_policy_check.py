@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from orchestrator import Limit, Money, Rule, ToolContext, tool
-from orchestrator.contract_check import check
-from orchestrator.errors import (
+from orchestrator.rules.contract.check import check
+from orchestrator.rules.errors import (
     ContractError,
     CurrencyWithoutLimit,
     CurrencyWithoutRule,
@@ -23,8 +23,8 @@ from orchestrator.errors import (
     UnboundedAllow,
     ValueNeverOccurs,
 )
-from orchestrator.money import LARGEST_AMOUNT
-from orchestrator.policy import Scalar
+from orchestrator.rules.money.money import LARGEST_AMOUNT
+from orchestrator.rules.policy.rules import Scalar
 from tests.orchestrator.shop import TOOLS, Done, accept, contract, eur, usd
 
 SMALL = Rule("refund", up_to=usd(20_00), verdict="allow")

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from orchestrator import Limit, Money, Rule, schema
-from orchestrator.contract_check import check
-from orchestrator.errors import InvalidValue, PolicyError
-from orchestrator.policy import (
+from orchestrator import Limit, Money, Rule
+from orchestrator.rules.contract.check import check
+from orchestrator.rules.contract.release import spec
+from orchestrator.rules.errors import InvalidValue, PolicyError
+from orchestrator.rules.policy.rules import (
     APPROVER_RANK,
     Action,
     Escalation,
@@ -22,8 +23,8 @@ from orchestrator.policy import (
     judge,
     strictest,
 )
-from orchestrator.policy_table import draw
-from orchestrator.release import spec
+from orchestrator.rules.policy.table import draw
+from orchestrator.rules.text import schema
 from tests.depth import SEARCHES
 from tests.orchestrator.shop import TOOLS, contract, refund
 

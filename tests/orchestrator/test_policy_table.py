@@ -3,9 +3,9 @@
 import pytest
 
 from orchestrator import Limit, Rule
-from orchestrator.policy import Action, judge
-from orchestrator.policy_table import Line, draw
-from orchestrator.release import spec
+from orchestrator.rules.contract.release import spec
+from orchestrator.rules.policy.rules import Action, judge
+from orchestrator.rules.policy.table import Line, draw
 from tests.orchestrator.shop import eur, refund, set_note, usd
 
 SMALL = Rule("refund", up_to=usd(20_00), verdict="allow")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import canonical, schema
-from orchestrator.errors import InvalidValue, MalformedJson
-from orchestrator.schema import InvalidSchema
+from orchestrator.rules.errors import InvalidValue, MalformedJson
+from orchestrator.rules.text import canonical, schema
+from orchestrator.rules.text.schema import InvalidSchema
 
 SUITE = Path(sys.prefix, "share", "json-schema-test-suite", "tests", "draft2020-12")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from orchestrator import scrub, settings
-from orchestrator.settings import SettingsError
+from orchestrator.rules import settings
+from orchestrator.rules.settings import SettingsError
+from orchestrator.rules.text import scrub
 
 KEY = "opal7Q2x-made-up"
 MAIL = "smtps://desk:{}@mail.example:465"

@@ -8,8 +8,9 @@ from activities import reply_check
 from activities.llm.chat_reply import parse_chat
 from activities.llm.message_reply import parse_message
 from activities.reply_check import Checked, Invalid
-from orchestrator import canonical, registry
-from orchestrator.release import Release, of
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract.release import Release, of
+from orchestrator.rules.text import canonical
 from tests.regressions.test_engine import spelled
 
 ONE_FORM = (

@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from activities.llm.simulator import call, calls, malformed
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import switches
 from orchestrator.store.tables import ApprovalRow
 from tests.databases import both

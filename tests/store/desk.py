@@ -12,11 +12,13 @@ from pydantic import JsonValue
 from sqlalchemy import inspect
 from sqlmodel import SQLModel, select
 
-from orchestrator import canonical, registry
-from orchestrator import release as releasing
-from orchestrator.binding import Signer, Verifier, new_key
-from orchestrator.money import Money
-from orchestrator.release import Release
+from orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from orchestrator.rules.authority.switch import Switch
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract import release as releasing
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.text import canonical
 from orchestrator.store import (
     approvals,
     leasing,
@@ -45,7 +47,6 @@ from orchestrator.store.tables import (
 )
 from orchestrator.store.trust import Trust
 from orchestrator.store.turns import Committed, DraftedCall, Gated, Turn
-from orchestrator.switch import Switch
 from tests.databases import patient
 from tests.tenancy import declare
 from tests.whole import check_whole, is_chosen

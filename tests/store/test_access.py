@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import access, people, sessions, tokens
 from orchestrator.store.access import Access, Change, LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import pytest
 
-from orchestrator import registry
-from orchestrator import release as releasing
-from orchestrator.binding import Signer, new_key
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract import release as releasing
 from orchestrator.store import drafts, openings, releases
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, DraftRow, OpeningRow

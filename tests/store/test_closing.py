@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from sqlalchemy import QueuePool, event
 
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store.engine import Store
 from tests.databases import both
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.money import Money
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.text import canonical
 from orchestrator.store import compensating, reopening, runs, sending
 from orchestrator.store.ledger import Grant
 from orchestrator.store.reopening import Later

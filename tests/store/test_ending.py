@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator import canonical
-from orchestrator.status import ENDED_RUNS
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import canonical
 from orchestrator.store import runs, sending, steps, turns, undo
 from orchestrator.store.tables import ApprovalRow
 from orchestrator.store.turns import Committed, Turn

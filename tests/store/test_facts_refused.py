@@ -1,6 +1,6 @@
 """A tool's definite no while facts are read ends the call, unless it is under way."""
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from tests.store.desk import Desk, refund
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator import canonical
-from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.rules.errors import InvalidValue, NotFound
+from orchestrator.rules.text import canonical
 from orchestrator.store import alone, incidents, proposals, reopening
 from orchestrator.store.incidents import IncidentClosed, MayNotClose, NewIncident
 from orchestrator.store.reopening import Later

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import audit, notices, verification, webhooks
 from orchestrator.store.audit import Entry
 from orchestrator.store.notices import Event, NewNotice, NotDead

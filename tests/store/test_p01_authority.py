@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.binding import Signer, new_key
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import approvals, releases, runs, switches
 from orchestrator.store.approvals import Answer, MayNotDecide, StaleBinding
 from orchestrator.store.tables import (

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.binding import Statement
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.authority.binding import Statement
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import approvals, asking
 from orchestrator.store.tables import (
     ApprovalRow,

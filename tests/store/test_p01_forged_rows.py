@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from orchestrator.binding import Grounds, Signer, Statement, new_key
-from orchestrator.policy import Rule
+from orchestrator.rules.authority.binding import Grounds, Signer, Statement, new_key
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import (
     access,
     alone,

@@ -10,16 +10,16 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.authority.switch import Switch
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import asking, overstayed, releases, roles, runs, switches
 from orchestrator.store.engine import BARRIER, Store
 from orchestrator.store.roles_known import WEB, WORKER
 from orchestrator.store.runs import Ending
 from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 from orchestrator.store.vouching import ForgedRow, Voucher
-from orchestrator.switch import Switch
 from tests.databases import SECRET, both
 from tests.store.desk import FACTS, Desk, open_desk, refund
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.money import Money
-from orchestrator.policy import REPEATED, Rule
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import REPEATED, Rule
 from orchestrator.store import edits
 from tests.store.desk import Desk, open_desk, person, unchanged
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, drafted

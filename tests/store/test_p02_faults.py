@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import SQLModel, select
 
-from orchestrator import canonical
-from orchestrator.errors import KeyturnError
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import runs, sending, switches, undo
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import Grant

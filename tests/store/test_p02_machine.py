@@ -26,11 +26,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from orchestrator.budget import Limit
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.money import Money
-from orchestrator.policy import Rule
-from orchestrator.status import COUNTED_EFFECTS, OPEN_EFFECTS
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.status import COUNTED_EFFECTS, OPEN_EFFECTS
 from orchestrator.store import runs, sending, switches
 from orchestrator.store.engine import Store
 from orchestrator.store.ledger import Grant, LeaseAnswer

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.binding import Verifier
-from orchestrator.policy import Rule
+from orchestrator.rules.authority.binding import Verifier
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import leasing, runs, sending
 from orchestrator.store.ledger import CallRef, Facts, Outcome
 from orchestrator.store.reopening import NeedsAnother
@@ -592,7 +592,7 @@ async def test_p02_the_same_external_id_elsewhere_is_another_run(desk: Desk) -> 
 async def test_p02_with_another_key_nothing_is_granted_and_nothing_lost(
     desk: Desk,
 ) -> None:
-    from orchestrator.binding import new_key  # noqa: PLC0415 one use
+    from orchestrator.rules.authority.binding import new_key  # noqa: PLC0415 one use
 
     run = await desk.approved()
     call = await desk.call(run)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store.tables import EffectRow, RunRow
 from tests.databases import both
 from tests.store.desk import Desk, open_desk, refund

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator import canonical
-from orchestrator.money import Money
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.text import canonical
 from orchestrator.store import compensating, many, releases, runs
 from orchestrator.store.many import NewBulk
 from orchestrator.store.runs import Filter, Fitted, NewRun, NotStarted

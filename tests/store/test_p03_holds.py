@@ -11,7 +11,7 @@ from itertools import permutations
 
 import pytest
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import (
     calls,
     holds,

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from orchestrator.budget import Limit
-from orchestrator.money import Money
-from orchestrator.policy import Rule
-from orchestrator.release import Release, ToolSpec
-from orchestrator.store import folded, reach, runs
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import folded_name
+from orchestrator.store import reach, runs
 from orchestrator.store.runs import NewRun
 from tests.databases import both
 from tests.store.desk import Desk, note, open_desk
@@ -184,10 +185,10 @@ async def test_p02_a_tool_without_a_service_meets_those_of_every_service(
 
 @given(st.text(max_size=60))
 def test_a_folded_name_is_folded_already(name: str) -> None:
-    once = folded.fold(_whole(name))
+    once = folded_name.fold(_whole(name))
 
-    assert folded.fold(once) == once
-    assert len(once) <= folded.LONGEST
+    assert folded_name.fold(once) == once
+    assert len(once) <= folded_name.LONGEST
 
 
 @given(st.text(max_size=40))
@@ -212,7 +213,7 @@ def test_a_subject_whose_folding_is_long_is_one_with_the_long_spelling() -> None
     spec = ToolSpec.model_construct(subject="order_id")
     short, long = "\ufdfa" * 40, unicodedata.normalize("NFKC", "\ufdfa" * 40)
 
-    assert len(long) > folded.LONGEST > len(short)
+    assert len(long) > folded_name.LONGEST > len(short)
     assert reach.key_of(reach.named(spec, short)) == reach.key_of(
         reach.named(spec, long)
     )

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from orchestrator.budget import Budget, Limit
-from orchestrator.errors import BudgetExceeded
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.errors import BudgetExceeded
+from orchestrator.rules.money.budget import Budget, Limit
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import meters, sending, switches
 from orchestrator.store.meters import Bounds, Reservation, Used
 from orchestrator.store.sending import Resolution

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import hold
-from orchestrator.budget import Needs
-from orchestrator.errors import BudgetExceeded, InvalidValue, NotFound
+from orchestrator.rules.authority import hold
+from orchestrator.rules.errors import BudgetExceeded, InvalidValue, NotFound
+from orchestrator.rules.money.budget import Needs
 from orchestrator.store import budgets, meters, proposals, raising, runs, steps
 from orchestrator.store.approvals import Person
 from orchestrator.store.budgets import Filter, Meter

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.budget import Limit
-from orchestrator.errors import LimitExceeded
-from orchestrator.money import Money
-from orchestrator.policy import Rule
-from orchestrator.release import COMPUTED, Release
+from orchestrator.rules.contract.release import COMPUTED, Release
+from orchestrator.rules.errors import LimitExceeded
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import compensating, moved, reopening, runs
 from orchestrator.store.runs import Ending
 from orchestrator.store.tables import EffectRow

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.budget import Limit
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import releases, sending
 from orchestrator.store.sending import Resolution
 from orchestrator.store.tables import EffectRow, PersonRow

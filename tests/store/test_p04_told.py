@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orchestrator.budget import Limit
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
 from tests.store.desk import Desk, open_desk
 from tests.store.test_p04_thresholds import drafted
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import access, claiming, reassigning, undo
 from orchestrator.store.access import Change
 from orchestrator.store.approvals import AlreadyDecided, MayNotDecide

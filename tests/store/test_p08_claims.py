@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.rules.errors import InvalidValue, NotFound
 from orchestrator.store import approvals, claiming, runs
 from orchestrator.store.approvals import (
     AlreadyDecided,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import approvals, claiming
 from orchestrator.store.approvals import (
     AlreadyDecided,

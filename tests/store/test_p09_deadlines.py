@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrator import Escalation
-from orchestrator.errors import InvalidValue, NotFound
-from orchestrator.policy import Rule
+from orchestrator.rules.errors import InvalidValue, NotFound
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import claiming, deadlines, runs, undo
 from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
 from orchestrator.store.deadlines import NoMoreTime

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrator import Escalation
-from orchestrator.errors import ContractError
-from orchestrator.policy import Rule
+from orchestrator.rules.errors import ContractError
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import undo
 from orchestrator.store.approvals import MayNotDecide
 from orchestrator.store.undo import TooLate

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.money import Money
-from orchestrator.policy import Rule
-from orchestrator.release import COMPUTED
+from orchestrator.rules.contract.release import COMPUTED
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import drafts, undo
 from orchestrator.store.approvals import MayNotDecide, StaleBinding
 from orchestrator.store.tables import ApprovalRow, DraftRow, EffectRow

@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel, JsonValue
 
 from orchestrator import Money, ToolContext, tool
-from orchestrator.prose import Prose
-from orchestrator.release import spec
+from orchestrator.rules.contract.marks import Prose
+from orchestrator.rules.contract.release import spec
 from orchestrator.store.amending import is_only_less
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 
 import pytest
 
-from orchestrator.errors import KeyturnError, NotFound
-from orchestrator.policy import Role
+from orchestrator.rules.errors import KeyturnError, NotFound
+from orchestrator.rules.policy.rules import Role
 from orchestrator.store import access, alone, incidents, people, proposals, sessions
 from orchestrator.store.access import Access, Change, OwnAccess, WouldWiden
 from orchestrator.store.approvals import Person

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.policy import Rule
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import releases
 from orchestrator.store.continuity import GuardLost, HistoryLost
 from orchestrator.store.tables import EffectRow

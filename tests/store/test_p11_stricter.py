@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
 from orchestrator.store import switches
 from orchestrator.store.tables import ApprovalRow, EffectRow
 from tests.store.desk import Desk, refund

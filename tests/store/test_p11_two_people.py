@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import KeyturnError, NotFound
+from orchestrator.rules.authority.switch import Scope, Switch
+from orchestrator.rules.errors import KeyturnError, NotFound
 from orchestrator.store import access, alone, incidents, people, proposals, switches
 from orchestrator.store.approvals import Person
 from orchestrator.store.proposals import LASTS, ProposalClosed
 from orchestrator.store.second_person import NeedsSecondPerson
 from orchestrator.store.switches import WouldLoosen
 from orchestrator.store.tables import PersonRow, ProposalRow, SwitchRow
-from orchestrator.switch import Scope, Switch
 from tests.databases import both
 from tests.store.accounts import BEGINNING, Accounts
 

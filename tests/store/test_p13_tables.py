@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from orchestrator.binding import Signer, Verifier, new_key
+from orchestrator.rules.authority.binding import Signer, Verifier, new_key
 from orchestrator.store import approvals, verification
 from orchestrator.store.audit import Entry, record
 from orchestrator.store.engine import Store

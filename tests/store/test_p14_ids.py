@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.errors import InvalidValue
+from orchestrator.rules.errors import InvalidValue
 from orchestrator.store.tables import RunRow
 from tests.store.desk import Desk
 

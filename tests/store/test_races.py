@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.policy import Verdict
+from orchestrator.rules.policy.rules import Verdict
 from orchestrator.store import asking, deciding, undo
 from orchestrator.store.approvals import AlreadyDecided, Answer
 from orchestrator.store.ledger import LeaseAnswer

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.errors import NotFound
+from orchestrator.rules.errors import NotFound
 from orchestrator.store import access, people, sessions
 from orchestrator.store.people import PasswordChanged
 from orchestrator.store.sessions import (

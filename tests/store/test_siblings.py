@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator import canonical
-from orchestrator.budget import TURNS_PER_STEP
-from orchestrator.money import Money
-from orchestrator.policy import Rule
+from orchestrator.rules.money.budget import TURNS_PER_STEP
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Rule
+from orchestrator.rules.text import canonical
 from orchestrator.store import claiming, compensating, reopening, runs, sending, undo
 from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
 from orchestrator.store.ledger import Grant, Outcome

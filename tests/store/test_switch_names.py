@@ -2,11 +2,11 @@
 
 import pytest
 
+from orchestrator.rules.authority.switch import Mode, Scope
 from orchestrator.store import runs, scopes, switches
 from orchestrator.store.runs import Ending
 from orchestrator.store.scopes import UnknownNames
 from orchestrator.store.tables import AuditRow
-from orchestrator.switch import Mode, Scope
 from tests.store.desk import Desk
 
 

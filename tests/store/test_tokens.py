@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchestrator.errors import InvalidValue, NotFound
+from orchestrator.rules.errors import InvalidValue, NotFound
 from orchestrator.store import access, token_life, tokens
 from orchestrator.store.tables import TokenRow
 from orchestrator.store.tokens import (

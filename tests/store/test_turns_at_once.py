@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store.engine import Store
 from orchestrator.store.turns_at_once import LEAST, SLOW_S, TurnsAtOnce
 from tests.databases import PATIENCE

@@ -9,7 +9,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection, text
 
-from orchestrator.binding import Signer, Verifier, new_key
+from orchestrator.rules.authority.binding import Signer, Verifier, new_key
 from orchestrator.store import incidents, migrate, releases, revision, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.migrate import Keys, NeedsKeys

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from activities.llm.body import as_list, as_object, as_text
 from activities.llm.simulator.request import Json, SimRequest, Wire
 from activities.llm.simulator.step import Answer, Failure, SimCall
-from orchestrator.transcript import (
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     Stop,

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from pydantic import JsonValue
 
 from activities.llm.past_calls import arguments_object
-from orchestrator.transcript import (
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ToolCall,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
-from orchestrator.transcript import Stop
+from orchestrator.rules.text.transcript import Stop
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activities.tools.support.shop import customer_of
 from orchestrator import Mail, ToolContext, ToolError, tool
-from orchestrator.prose import Prose
+from orchestrator.rules.contract.marks import Prose
 
 
 class EmailCustomer(BaseModel):

@@ -16,7 +16,7 @@ from activities.tools.support.shop import (
     post,
 )
 from orchestrator import ToolContext, ToolError, tool
-from orchestrator.prose import Prose
+from orchestrator.rules.contract.marks import Prose
 
 OWNER = "support-platform"
 KEPT = timedelta(hours=24)

@@ -16,7 +16,7 @@ from activities.tools.support.shop import (
     post,
 )
 from orchestrator import Money, ToolContext, ToolError, tool
-from orchestrator.prose import Prose
+from orchestrator.rules.contract.marks import Prose
 
 # The payments service keeps a key for good; we rely on it for a day.
 KEPT = timedelta(hours=24)

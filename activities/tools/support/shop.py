@@ -6,8 +6,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from orchestrator import DataClass, ToolContext, ToolError
-from orchestrator.connector import NotSent
-from orchestrator.money import Currency, format_minor
+from orchestrator.rules.contract.connector import NotSent
+from orchestrator.rules.money.money import Currency, format_minor
 
 # Who takes the payments keeps the orders too; KEYTURN_PAYMENTS_URL is its address.
 SERVICE = "payments"

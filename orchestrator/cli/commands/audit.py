@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import settings
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended
+from orchestrator.rules import settings
 from orchestrator.store import verification
 from orchestrator.store.verification import Finding
 

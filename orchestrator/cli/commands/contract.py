@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from orchestrator import policy_table, registry, release, settings
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
-from orchestrator.errors import NotFound
-from orchestrator.policy import length
-from orchestrator.policy_table import ToolTable
-from orchestrator.registry import Registry
-from orchestrator.release import Release
+from orchestrator.rules import settings
+from orchestrator.rules.contract import registry, release
+from orchestrator.rules.contract.registry import Registry
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.policy import table as policy_table
+from orchestrator.rules.policy.rules import length
+from orchestrator.rules.policy.table import ToolTable
 
 app = typer.Typer()
 

@@ -4,11 +4,11 @@ import asyncio
 
 import typer
 
-from orchestrator import settings
-from orchestrator.binding import Signer
 from orchestrator.cli import output
 from orchestrator.cli.database import voucher
-from orchestrator.settings import Settings
+from orchestrator.rules import settings
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate, revision
 from orchestrator.store.migrate import Keys
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import settings
 from orchestrator.cli import doctor, output
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.rules import settings
 
 SIGNS = {"good": "ok", "bad": "WRONG", "away": "AWAY"}
 

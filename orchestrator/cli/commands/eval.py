@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import settings
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.exit_status import Ended
 from orchestrator.evals import report, suite
 from orchestrator.evals.suite import CaseResult
+from orchestrator.rules import settings
 
 SUITE = Path("evals/support.jsonl")
 

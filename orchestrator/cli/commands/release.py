@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import settings
-from orchestrator.binding import Signer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson, Most
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.rules import settings
+from orchestrator.rules.authority.binding import Signer
 from orchestrator.store.engine import Store
 
 app = typer.Typer()
@@ -31,8 +31,8 @@ def publish() -> None:
     nothing live. New runs take them from then on; runs that have begun keep theirs.
     """
     # They load applications, which no other command of these does.
-    from orchestrator import registry  # noqa: PLC0415 see above
     from orchestrator.cli import publishing  # noqa: PLC0415 see above
+    from orchestrator.rules.contract import registry  # noqa: PLC0415 see above
 
     found = settings.read()
     if found.decision_key is None:

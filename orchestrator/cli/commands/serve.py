@@ -2,8 +2,8 @@
 
 import asyncio
 
-from orchestrator import settings
 from orchestrator.cli import logs, serve
+from orchestrator.rules import settings
 
 
 def main() -> None:

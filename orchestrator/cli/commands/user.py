@@ -13,15 +13,15 @@ import typer
 from pydantic import ValidationError
 
 from approvals.auth import accounts, permissions
-from orchestrator import binding
-from orchestrator.binding import Signer
 from orchestrator.cli import output, payload_keys
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.commands import managed_users, own_account
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
-from orchestrator.errors import in_words
-from orchestrator.policy import Role
+from orchestrator.rules.authority import binding
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.errors import in_words
+from orchestrator.rules.policy.rules import Role
 from orchestrator.store import alone, people, sources
 from orchestrator.store.approvals import Person
 from orchestrator.store.engine import Store

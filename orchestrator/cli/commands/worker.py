@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import settings
 from orchestrator.cli import logs, worker
+from orchestrator.rules import settings
 
 
 def main(

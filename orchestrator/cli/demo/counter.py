@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator import Money
 from orchestrator.cli.demo.books import Answer, Json, Shop
-from orchestrator.money import format_minor
+from orchestrator.rules.money.money import format_minor
 
 
 class Body(BaseModel):

@@ -25,7 +25,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from orchestrator import canonical
 from orchestrator.cli.demo.books import Answer, Books
 from orchestrator.cli.demo.counter import (
     AddressWanted,
@@ -34,6 +33,7 @@ from orchestrator.cli.demo.counter import (
     RefundWanted,
 )
 from orchestrator.cli.demo.faults import Faults, Faulty, is_no_cut
+from orchestrator.rules.text import canonical
 
 TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 a variable's name
 STATEMENT_TOKEN = "SHOP_STATEMENT_TOKEN"  # noqa: S105 as above

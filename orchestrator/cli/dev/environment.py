@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import URL
 
-from orchestrator.binding import Signer
 from orchestrator.cli.dev import keys
 from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.keys import Secrets
 from orchestrator.cli.dev.ports import LOCALHOST, Ports
-from orchestrator.settings import PREFIX
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.settings import PREFIX
 
 PROVIDERS = (
     "OPENAI_API_KEY",

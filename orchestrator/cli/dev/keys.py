@@ -4,9 +4,9 @@ import secrets
 
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator import binding
 from orchestrator.cli import payload_keys
 from orchestrator.cli.dev.data import Data
+from orchestrator.rules.authority import binding
 
 FILE = "secrets.json"
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import httpx2
 
-from orchestrator.binding import Signer
 from orchestrator.cli.dev import (
     announcement,
     environment,
@@ -20,7 +19,8 @@ from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.environment import Environment
 from orchestrator.cli.dev.people import SignIn
 from orchestrator.cli.dev.ports import Ports
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
 from orchestrator.store.migrate import Keys

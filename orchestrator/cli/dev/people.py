@@ -7,7 +7,7 @@ from pydantic import BaseModel, JsonValue
 
 from approvals.auth import accounts
 from orchestrator.cli.dev.data import Data
-from orchestrator.policy import Role
+from orchestrator.rules.policy.rules import Role
 from orchestrator.store import people, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken, NewPerson

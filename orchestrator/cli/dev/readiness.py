@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 from orchestrator.cli import pollers
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Away
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store import releases
 from orchestrator.store.engine import Store
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from orchestrator import settings
 from orchestrator.cli import exit_status
 from orchestrator.cli.dev import environment, programs
 from orchestrator.cli.dev.child import Program
 from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.ports import Ports
 from orchestrator.cli.exit_status import Status
-from orchestrator.errors import KeyturnError
+from orchestrator.rules import settings
+from orchestrator.rules.errors import KeyturnError
 
 
 @dataclass(frozen=True)

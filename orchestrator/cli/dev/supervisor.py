@@ -18,7 +18,7 @@ from orchestrator.cli.dev.child import Child, Guard, Program
 from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.ports import HeldPorts
 from orchestrator.cli.exit_status import Status
-from orchestrator.errors import KeyturnError
+from orchestrator.rules.errors import KeyturnError
 
 STARTER = "orchestrator.cli.dev.starter"
 # Our own processes, the first to stop first; then what plays the world around them.

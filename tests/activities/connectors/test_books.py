@@ -17,8 +17,8 @@ from activities.connectors.books import HttpMailLog, HttpStatement
 from orchestrator.cli.demo import mailbox
 from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.shop import LINES_A_PAGE, build
-from orchestrator.matching import BooksAway, BooksUnusable
-from orchestrator.money import Money
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.money.reconciliation import BooksAway, BooksUnusable
 from tests.cli.demo.counter_calls import TOKEN, Asking, client, refund
 from tests.cli.demo.test_shop_process import shop_process
 

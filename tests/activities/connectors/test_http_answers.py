@@ -16,8 +16,14 @@ from activities.connectors.smtp import SmtpMailer
 from activities.connectors.source import client
 from activities.outgoing import LARGEST
 from activities.toolbox import Actor
-from orchestrator.connector import Known, Mail, NotKnown, NotRead, NotSent
-from orchestrator.tool import ConnectorNo, ToolError
+from orchestrator.rules.contract.connector import (
+    Known,
+    Mail,
+    NotKnown,
+    NotRead,
+    NotSent,
+)
+from orchestrator.rules.contract.tool import ConnectorNo, ToolError
 from tests.activities.connectors.servers import CUT, answer, http_server
 
 HUGE = 653247040368672768

@@ -8,8 +8,8 @@ import pytest
 
 from activities.connectors.smtp import SmtpMailer
 from activities.toolbox import Actor
-from orchestrator.connector import Known, Mail, NotKnown, NotSent
-from orchestrator.tool import ConnectorNo
+from orchestrator.rules.contract.connector import Known, Mail, NotKnown, NotSent
+from orchestrator.rules.contract.tool import ConnectorNo
 from tests.activities.connectors.servers import CUT, SILENCE, smtp_server
 
 MAIL = Mail(subject="Your refund", body="Dear Ann,\n.hidden\n\nRegards")

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from activities.llm.provider import Provider
 from activities.llm.routing import build_providers, close_providers
 from activities.llm.simulator import Scenario, SimRequest, SimStep, running_simulator
-from orchestrator.transcript import (
+from orchestrator.rules.text.transcript import (
     Message,
     ModelReply,
     ModelRequest,

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from activities.llm.errors import ProviderError, ProviderRejected
 from activities.llm.simulator import SimRequest, SimStep, error, raw, say
-from orchestrator.transcript import (
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     ToolCall,
     ToolMessage,

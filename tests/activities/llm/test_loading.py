@@ -9,8 +9,8 @@ from activities.llm import routing
 from activities.llm.errors import ProviderUnavailable
 from activities.llm.loading import Loading, load_first
 from activities.llm.provider import Provider
-from orchestrator.model import Alias
-from orchestrator.transcript import ModelReply, ModelRequest
+from orchestrator.rules.contract.model import Alias
+from orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 REQUEST = ModelRequest(model="m", system="", messages=())
 REPLY = ModelReply(text="yes", stop="end", model="m")

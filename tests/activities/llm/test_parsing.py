@@ -12,9 +12,9 @@ from activities.llm.chat_reply import parse_chat
 from activities.llm.errors import MalformedReply
 from activities.llm.message_reply import parse_message
 from activities.llm.past_calls import arguments_object, arguments_text
-from orchestrator.canonical import parse
-from orchestrator.errors import MalformedJson
-from orchestrator.transcript import ModelReply
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text.canonical import parse
+from orchestrator.rules.text.transcript import ModelReply
 
 Parser = Callable[[bytes | str], ModelReply]
 

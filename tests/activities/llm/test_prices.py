@@ -13,8 +13,8 @@ from activities.llm.prices import (
     next_input_tokens_bound,
     worst_case_microusd,
 )
-from orchestrator.model import Price
-from orchestrator.transcript import (
+from orchestrator.rules.contract.model import Price
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     ModelRequest,
     ToolMessage,

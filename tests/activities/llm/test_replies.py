@@ -14,9 +14,9 @@ from activities.llm.simulator import (
     say,
     truncate,
 )
-from orchestrator.canonical import parse
-from orchestrator.errors import MalformedJson
-from orchestrator.transcript import (
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text.canonical import parse
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     ToolCall,
     ToolMessage,

@@ -24,8 +24,8 @@ from activities.llm.simulator import (
     script,
 )
 from activities.llm.simulator.minimal import minimal
-from orchestrator.canonical import parse
-from orchestrator.transcript import (
+from orchestrator.rules.text.canonical import parse
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ToolCall,

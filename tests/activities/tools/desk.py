@@ -12,7 +12,7 @@ from orchestrator import Mail, Tool, ToolContext
 from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.faults import Fault, Faults, Faulty
 from orchestrator.cli.demo.shop import build
-from orchestrator.connector import Mailer, Reader, Writer
+from orchestrator.rules.contract.connector import Mailer, Reader, Writer
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

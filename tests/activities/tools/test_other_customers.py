@@ -10,7 +10,7 @@ from activities.tools.support.mail import MailFacts, MailReceipt
 from activities.tools.support.orders import Orders
 from activities.tools.support.shop import Customer, Order, Record, order_of
 from orchestrator import Mail, ToolContext, ToolError
-from orchestrator.connector import Mailer, Reader, Writer
+from orchestrator.rules.contract.connector import Mailer, Reader, Writer
 from tests.activities.tools.desk import Desk, facts, usd, use
 
 THEIRS = "O-1003"

@@ -6,8 +6,8 @@ from activities.tools import support
 from activities.tools.support.records import Articles, Changed
 from activities.tools.support.shop import Order
 from orchestrator import ToolError
-from orchestrator.redaction import drop
-from orchestrator.release import spec
+from orchestrator.rules.contract.release import spec
+from orchestrator.rules.text.redaction import drop
 from tests.activities.tools.desk import Desk, facts, use
 from workflows.support.contracts import SUPPORT
 

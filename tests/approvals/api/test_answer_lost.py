@@ -13,7 +13,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from approvals.api import run_body
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import idempotency
 from orchestrator.store.engine import Store
 from orchestrator.store.idempotency import (

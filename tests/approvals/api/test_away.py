@@ -12,8 +12,8 @@ from temporalio.client import Client
 
 from approvals.app import create_app, finish
 from approvals.delivery import Deliverer
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import OutboxRow

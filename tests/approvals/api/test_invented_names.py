@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from approvals.app import create_app
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store import many, steps
 from orchestrator.store.tables import RunRow, StepRow
 from tests.approvals.people import People

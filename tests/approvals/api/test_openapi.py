@@ -17,8 +17,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from approvals.app import create_app
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
 from tests.databases import patient

@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from orchestrator import hold
-from orchestrator.budget import Needs
+from orchestrator.rules.authority import hold
+from orchestrator.rules.money.budget import Needs
 from orchestrator.store import meters, steps
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import StepRow

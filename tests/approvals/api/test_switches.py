@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from approvals.app import create_app
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import tokens
 from orchestrator.store.engine import BARRIER, Store
 from tests.approvals.desk import Desk

@@ -2,7 +2,7 @@
 
 import httpx2
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import meters, steps
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Bounds, Reservation, Used

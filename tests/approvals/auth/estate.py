@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import get_args
 
 from approvals.auth import accounts
-from orchestrator.policy import Role
+from orchestrator.rules.authority.switch import Scope, Switch
+from orchestrator.rules.policy.rules import Role
 from orchestrator.store import audit, people, runs, sessions, switches, tokens, webhooks
 from orchestrator.store.engine import Store
 from orchestrator.store.people import NewPerson
@@ -21,7 +22,6 @@ from orchestrator.store.tables import (
     ProposalRow,
 )
 from orchestrator.store.webhooks import NewWebhook
-from orchestrator.switch import Scope, Switch
 from tests.approvals.desk import RELEASE, Desk
 from tests.tenancy import declare
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from approvals.auth import accounts
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import access, sessions, tokens
 from orchestrator.store.access import Change
 from orchestrator.store.engine import Store

@@ -10,8 +10,8 @@ import pytest
 
 from approvals.app import create_app
 from approvals.auth.oidc import Flow
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import sessions, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.tokens import NewToken

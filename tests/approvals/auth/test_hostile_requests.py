@@ -13,8 +13,8 @@ from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from approvals.app import create_app
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store.engine import Store
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import ask

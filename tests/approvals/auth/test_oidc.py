@@ -16,8 +16,8 @@ from sqlmodel import col, select
 from approvals.app import create_app
 from approvals.auth import accounts, oidc
 from approvals.auth.oidc import Flow
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings, SettingsError
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings, SettingsError
 from orchestrator.store import access
 from orchestrator.store import people as people_store
 from orchestrator.store.engine import Store

@@ -23,8 +23,8 @@ from approvals.auth.permissions import (
     WHOLE,
     Action,
 )
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import Answer, ask

@@ -9,8 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from approvals.app import create_app
 from approvals.auth import standing
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import access, sessions, tokens
 from orchestrator.store.access import Change
 from orchestrator.store.engine import Store

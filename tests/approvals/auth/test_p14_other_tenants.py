@@ -4,8 +4,8 @@ import pytest
 from fastapi import FastAPI
 
 from approvals.app import create_app
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import runs
 from orchestrator.store.engine import Store
 from orchestrator.store.runs import NewRun

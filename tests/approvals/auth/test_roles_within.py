@@ -3,7 +3,7 @@
 from typing import get_args
 
 from approvals.auth.permissions import ALLOWED
-from orchestrator.policy import APPROVER_RANK, Role
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
 from orchestrator.store.access import WITHIN
 from orchestrator.store.people import DECIDERS
 

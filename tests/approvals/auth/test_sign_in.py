@@ -10,8 +10,8 @@ from sqlmodel import select
 
 from approvals.app import create_app
 from approvals.auth import accounts, permissions
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import access, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.people import EmailTaken

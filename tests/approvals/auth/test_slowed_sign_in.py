@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from approvals.app import create_app
 from approvals.auth import browser, waiting
 from approvals.auth.waiting import WaitingRoom
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store.attempts import LONGEST_WAIT, WINDOW, Pace, TooManyAttempts
 from orchestrator.store.engine import Store
 from tests.approvals.auth.served import served

@@ -14,7 +14,7 @@ from approvals.notify.mail import Mailer
 from approvals.notify.sender import Sender
 from approvals.notify.webhook import Poster
 from orchestrator.cli.demo.mailbox import Acceptor, Box, Mail
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store import webhooks
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import WebhookRow

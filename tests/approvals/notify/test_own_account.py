@@ -7,7 +7,7 @@ import pytest
 
 from approvals.auth import accounts
 from orchestrator.cli.demo.mailbox import Mail
-from orchestrator.notice import ACCOUNT_KINDS
+from orchestrator.rules.notice import ACCOUNT_KINDS
 from orchestrator.store import access, audit, notices, sessions, tokens
 from orchestrator.store.audit import Entry
 from orchestrator.store.engine import Store

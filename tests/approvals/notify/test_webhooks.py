@@ -161,7 +161,7 @@ async def test_after_a_rotation_both_secrets_verify(
 SEND = """
 import asyncio, sys
 from approvals.notify.sender import Sender
-from orchestrator.settings import Settings
+from orchestrator.rules.settings import Settings
 from orchestrator.store.engine import Store
 
 async def main():

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from approvals.app import create_app
-from orchestrator.binding import Signer, new_key
-from orchestrator.settings import Settings
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate, sessions
 from orchestrator.store.engine import Store
 from tests.approvals.pages.seed import Seed, plant

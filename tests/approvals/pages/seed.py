@@ -7,10 +7,12 @@ from pydantic import JsonValue
 from sqlmodel import col, update
 
 from approvals.auth import accounts
-from orchestrator import Money, canonical, registry
-from orchestrator.binding import Signer, new_key
-from orchestrator.release import of
-from orchestrator.store import asking, folded, people, releases, runs, steps, turns
+from orchestrator import Money
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.contract import registry
+from orchestrator.rules.contract.release import of
+from orchestrator.rules.text import canonical, folded_name
+from orchestrator.store import asking, people, releases, runs, steps, turns
 from orchestrator.store.engine import Store
 from orchestrator.store.meters import Used
 from orchestrator.store.people import NewPerson
@@ -351,7 +353,7 @@ async def _earlier_effect(  # noqa: PLR0917 an effect's own fields
             tenant="default",
             workflow="support-ticket",
             customer=customer,
-            customer_key=folded.fold(customer),
+            customer_key=folded_name.fold(customer),
             tool="refund_order",
             corpora=[],
             subject=f"order_id={order}",

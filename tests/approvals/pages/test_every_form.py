@@ -17,10 +17,10 @@ from sqlmodel import SQLModel, col, select
 from approvals.app import create_app
 from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
-from orchestrator import hold
-from orchestrator.binding import Signer, new_key
-from orchestrator.budget import Needs
-from orchestrator.settings import Settings
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.money.budget import Needs
+from orchestrator.rules.settings import Settings
 from orchestrator.store import idempotency, many, people, releases, runs, steps
 from orchestrator.store.engine import Store
 from orchestrator.store.many import NewBulk

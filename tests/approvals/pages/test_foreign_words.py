@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlmodel import col, select
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import ledger, runs, tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import EffectRow

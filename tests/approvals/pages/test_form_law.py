@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from approvals.form import fill, read, shape, view
-from orchestrator import canonical, schema
+from orchestrator.rules.text import canonical, schema
 from tests.approvals.pages.test_forms import MONEY, TEXT, WHOLE, sent, through_a_browser
 
 Schema = dict[str, JsonValue]

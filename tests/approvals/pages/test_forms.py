@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue
 
 from approvals.form import fill, read, shape, view
-from orchestrator import Money, canonical
-from orchestrator.prose import Prose
+from orchestrator import Money
+from orchestrator.rules.contract.marks import Prose
+from orchestrator.rules.text import canonical
 
 
 class Colour(StrEnum):

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import col, select
 
-from orchestrator.errors import StoreUnavailable
+from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import approvals, drafts, many, results, runs
 from orchestrator.store.engine import Store
 from orchestrator.store.many import NewBulk

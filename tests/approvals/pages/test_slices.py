@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 from orchestrator.store import tokens
 from orchestrator.store.engine import Store
 from orchestrator.store.tables import ApprovalRow, RunRow

@@ -22,7 +22,7 @@ from approvals.untrusted import (
     told,
     visible,
 )
-from orchestrator import canonical
+from orchestrator.rules.text import canonical
 
 ALLOWED = {"mark", "span"}
 

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 from pydantic import BaseModel, JsonValue
 
 from orchestrator import Compensate, Mail, Money, ToolContext, ToolError, tool
-from orchestrator.prose import Prose
+from orchestrator.rules.contract.marks import Prose
 
 # Tests decide and look at once.
 NO_UNDO = timedelta(0)

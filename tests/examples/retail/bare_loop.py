@@ -7,8 +7,8 @@ from activities.llm.provider import Provider
 from examples.retail import tools
 from examples.retail.contracts import RETAIL, Request, Resolution
 from orchestrator import Tool, ToolError
-from orchestrator.tool import arguments_schema
-from orchestrator.transcript import (
+from orchestrator.rules.contract.tool import arguments_schema
+from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelRequest,

@@ -7,11 +7,11 @@ from examples.retail import tools
 from examples.retail.answers import Customer
 from examples.retail.contracts import ALLOWED, ASKS, READS, RETAIL
 from orchestrator import Money, Tool
-from orchestrator.contract_check import check
-from orchestrator.policy import Action, judge
-from orchestrator.redaction import drop
-from orchestrator.registry import load
-from orchestrator.tool import DATA_CLASS_KEY
+from orchestrator.rules.contract.check import check
+from orchestrator.rules.contract.registry import load
+from orchestrator.rules.contract.tool import DATA_CLASS_KEY
+from orchestrator.rules.policy.rules import Action, judge
+from orchestrator.rules.text.redaction import drop
 
 TOOLS = {tool.name: tool for tool in vars(tools).values() if isinstance(tool, Tool)}
 

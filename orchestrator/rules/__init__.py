@@ -1,0 +1,1 @@
+"""Rules: pure code, which reaches no database, no network and no framework."""

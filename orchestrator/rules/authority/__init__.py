@@ -1,0 +1,1 @@
+"""Who may decide, what a decision is bound to, and what holds a run."""

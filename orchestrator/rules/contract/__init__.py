@@ -1,0 +1,1 @@
+"""What a workflow declares: its contract, tools, models and connectors."""

@@ -1,0 +1,94 @@
+"""Importing an application's modules: a mistake in one is one sentence with its line."""
+
+import importlib
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from orchestrator.rules.errors import ContractError, in_words
+
+# Code of Keyturn that runs inside a declaration, and beside a built-in application.
+_RULES: Final = frozenset(
+    {__name__, "orchestrator.rules.contract.registry", "workflows.agent"}
+)
+# Faults of one declaration that are told at once.
+_MOST_TOLD: Final = 5
+
+
+def load(app: str, module: str) -> ModuleType:
+    """Return a module of `app`; `ContractError` says where it is wrong, and how."""
+    try:
+        with mistakes_told(module):
+            return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise ContractError(
+            f"Application {app!r} of KEYTURN_APPS has no module {module!r}; an "
+            "application is a package with contracts.py, workflow.py and tools.py."
+        ) from None
+
+
+@contextmanager
+def mistakes_told(module: str) -> Generator[None]:
+    """Make a `ContractError` with file and line of whatever code of authors raises.
+
+    That `module` itself is not there stays a `ModuleNotFoundError`.
+    """
+    try:
+        yield
+    except ContractError as error:
+        # Each kind keeps its class; what is added is where to look.
+        error.args = (f"{_where(error, module)}: {error}",)
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and _is_absent(error, module):
+            raise
+        raise ContractError(f"{_where(error, module)}: {_words(error)}") from error
+
+
+def _is_absent(error: ModuleNotFoundError, module: str) -> bool:
+    return bool(error.name) and f"{module}.".startswith(f"{error.name}.")
+
+
+def _words(error: Exception) -> str:
+    """Return what is wrong with a declaration, as one sentence."""
+    if isinstance(error, ValidationError):
+        faults = [_fault(error.title, one) for one in error.errors(include_url=False)]
+        more = len(faults) - _MOST_TOLD
+        told = "; ".join(faults[:_MOST_TOLD]) + (f"; and {more} more" * (more > 0))
+        return f"{error.title} is declared wrongly: {told}."
+    if isinstance(error, SyntaxError):
+        return f"the line cannot be read: {error.msg}."
+    return f"{type(error).__name__}: {str(error).rstrip('.')}. Correct the line."
+
+
+def _fault(title: str, fault: Any) -> str:  # noqa: ANN401 pydantic's own TypedDict
+    first, *rest = fault["loc"] or (title,)
+    # An argument that was given by its place is named by it.
+    first = f"argument {first + 1}" if isinstance(first, int) else first
+    names = ".".join(str(one) for one in (first, *rest))
+    return f"{names}={fault['input']!r:.60}: {_in_words(fault)}"
+
+
+def _in_words(fault: Any) -> str:  # noqa: ANN401 as above
+    given = fault["input"]
+    if fault["type"] == "tuple_type" and isinstance(given, str):
+        return f"a text where a tuple belongs; write ({given!r},)"
+    if fault["type"] in ("frozen_set_type", "set_type") and isinstance(given, str):
+        return f"a text where a set belongs; write {{{given!r}}}"
+    return in_words(fault)
+
+
+def _where(error: BaseException, module: str) -> str:
+    """Return the file and line of the application's own code that failed last."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    found, root = module, module.partition(".")[0]
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        name: str = frame.f_globals.get("__name__", "")
+        if f"{name}.".startswith(f"{root}.") and name not in _RULES:
+            found = f"{frame.f_code.co_filename}:{line}"
+    return found

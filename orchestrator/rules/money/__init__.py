@@ -1,0 +1,1 @@
+"""Amounts, budgets, prices, and the comparison of books."""

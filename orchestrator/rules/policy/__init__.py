@@ -1,0 +1,1 @@
+"""What policy says of an action: allow, ask a person, or deny."""

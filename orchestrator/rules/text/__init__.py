@@ -1,0 +1,1 @@
+"""Texts: canonical JSON, schemas, patterns, redaction and transcripts."""
