@@ -7,9 +7,9 @@ from pydantic import BaseModel, JsonValue
 from activities.toolbox import Toolbox
 from orchestrator.rules.contract.tool import ToolError
 from orchestrator.rules.text import canonical
-from orchestrator.store import compensating
-from orchestrator.store.compensating import Wanted
-from orchestrator.store.turns import DraftedCall, GaveUp
+from orchestrator.store.effects import compensation
+from orchestrator.store.effects.compensation import Wanted
+from orchestrator.store.turns.turn import DraftedCall, GaveUp
 
 
 def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
@@ -18,7 +18,7 @@ def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
     Raises `ToolError` where it cannot be.
     """
     effect = wanted.effect
-    known = compensating.state(effect)
+    known = compensation.state(effect)
     if known != "done":
         raise ToolError(f"The effect {effect.key} is {known}, not done.")
     made = toolbox.compensation(effect.tool, effect.arguments, effect.receipt)

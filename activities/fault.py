@@ -8,8 +8,10 @@ from activities import overheard
 from activities.guard import Guard
 from activities.interface import Ends, FaultInput, FaultResult
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import failing, releases, runs
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import faults
+from orchestrator.store.runs import lookup as run_lookup
 
 NO_WORDS = "its words are in the log of the worker that ran it"
 
@@ -28,23 +30,23 @@ class Fault:
         It begins again from the record: what is stored is neither asked nor paid again.
         """
         words = overheard.pick_up(wanted.run) or NO_WORDS
-        fault = failing.Fault(
-            place=failing.WORKFLOW,
+        fault = faults.Fault(
+            place=faults.WORKFLOW,
             kind=wanted.kind,
             words=f"{words} ({wanted.where})" if wanted.where else words,
         )
-        found = await failing.note(self.store, wanted.run, fault)
+        found = await faults.note(self.store, wanted.run, fault)
         pause_s = self.guard.pause_s(found.times)
         if pause_s is not None and not wanted.is_final:
             return FaultResult(kind="again", pause_s=pause_s)
-        await failing.give_up(
-            self.store, wanted.run, failing.WORKFLOW, ends_run=True, alarms=True
+        await faults.give_up(
+            self.store, wanted.run, faults.WORKFLOW, ends_run=True, alarms=True
         )
         return FaultResult(kind=await self._fallback(wanted.run))
 
     async def _fallback(self, run: str) -> Ends:
         async with self.store.read() as session:
-            row = await runs.get(session, run)
+            row = await run_lookup.get(session, run)
             if row.status in ENDED_RUNS:
                 return "hand_off"
             release = await releases.load(session, row.release)

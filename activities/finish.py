@@ -7,9 +7,10 @@ from temporalio import activity
 from activities import forging
 from activities.guard import Guard
 from activities.interface import Finished, FinishInput
-from orchestrator.store import runs
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import Ending, NoSuchEnd
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import end
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.runs.errors import NoSuchEnd
 
 # Where the record of a run's end fails by a fault of code.
 PLACE = "the run's end"
@@ -43,7 +44,7 @@ class Finish:
     async def _end(self, run: str, ending: Ending) -> Finished:
         """Record the run's end, unless the run is paused or halted."""
         try:
-            is_ended = await runs.finish(self.store, run, ending)
+            is_ended = await end.finish(self.store, run, ending)
         except NoSuchEnd as error:
             if error.may_have_been:
                 raise forging.from_the_record() from None

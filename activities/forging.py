@@ -4,8 +4,8 @@ from typing import NoReturn
 
 from temporalio.exceptions import ApplicationError
 
-from orchestrator.store import forged
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import forgery
 
 
 async def refuse(store: Store, run: str, words: str) -> NoReturn:
@@ -14,7 +14,7 @@ async def refuse(store: Store, run: str, words: str) -> NoReturn:
     Somebody has written into Temporal, or answered in a worker's place: what the
     execution believes is of no use any more, and nothing of it is carried out.
     """
-    await forged.tell(store, run, words)
+    await forgery.tell(store, run, words)
     raise from_the_record()
 
 

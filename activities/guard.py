@@ -18,9 +18,9 @@ from activities.fallback import Unkept
 from orchestrator.rules.contract.connector import NotRead, NotSent
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.text import scrub
-from orchestrator.store import failing
-from orchestrator.store.engine import Store
-from orchestrator.store.failing import Fault
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import faults
+from orchestrator.store.runs.faults import Fault
 
 Result = TypeVar("Result")
 
@@ -74,12 +74,12 @@ class Guard:
 
     async def _again(self, run: str, place: str, error: Exception) -> float | None:
         """Record a failure; return the pause before the next try, None for no more."""
-        found = await failing.note(self.store, run, fault(place, error))
+        found = await faults.note(self.store, run, fault(place, error))
         is_outage = isinstance(error, OUTAGES)
         pause_s = self.pause_s(found.times, is_outage=is_outage)
         if pause_s is not None and not isinstance(error, Unkept):
             return pause_s
-        await failing.give_up(
+        await faults.give_up(
             self.store,
             run,
             place,

@@ -24,11 +24,15 @@ from orchestrator.rules.money.reconciliation import (
     match_statement,
 )
 from orchestrator.rules.pace import Pace
-from orchestrator.store import incidents, lease, matchings, reopening
-from orchestrator.store.engine import Store
-from orchestrator.store.incidents import NewIncident, Severity
-from orchestrator.store.matchings import SYSTEM, Seen, Side
-from orchestrator.store.reopening import Later, NotDone
+from orchestrator.store.db import job_lease
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import late_failure
+from orchestrator.store.effects.errors import NotDone
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents import statement as incident_statement
+from orchestrator.store.incidents.incidents import NewIncident, Severity
+from orchestrator.store.incidents.statement import SYSTEM, Seen, Side
 from orchestrator.store.tables import MatchingRow
 
 JOB = "matching"
@@ -84,12 +88,14 @@ class Matcher:
 
     async def match_due(self) -> MatchingRow | None:
         """Do the matching that is due; None where there is none, or another does it."""
-        if not await matchings.is_due(self.store, daily=self.is_configured):
+        if not await incident_statement.is_due(self.store, daily=self.is_configured):
             return None
-        mine = await lease.take(self.store, JOB, holder=self.holder, period=LEASE)
-        if not mine or not await matchings.is_due(self.store, daily=self.is_configured):
+        mine = await job_lease.take(self.store, JOB, holder=self.holder, period=LEASE)
+        if not mine or not await incident_statement.is_due(
+            self.store, daily=self.is_configured
+        ):
             return None
-        return await self._match(await matchings.begin(self.store))
+        return await self._match(await incident_statement.begin(self.store))
 
     async def _match(self, row: MatchingRow) -> MatchingRow:
         since, until = row.since, row.until
@@ -98,7 +104,7 @@ class Matcher:
         window = _Window(since=since, settled=until - self.settle)
         statement = await self._side("statement", row.id, window)
         mail = await self._side("mail", row.id, window)
-        ended = await matchings.end(self.store, row.id, statement, mail)
+        ended = await incident_statement.end(self.store, row.id, statement, mail)
         if ended.status == "failed" and self.is_configured:
             await self._count_misses(ended)
         return ended
@@ -131,13 +137,13 @@ class Matcher:
     ) -> tuple[int, list[Difference]] | None:
         if self.statement is None:
             return None
-        expected = await matchings.moved_since(
+        expected = await incident_statement.moved_since(
             self.store, window.since, settled=window.settled
         )
         first = min((e.sent_at for e in expected if e.sent_at), default=window.since)
         lines = await self.statement.lines(min(first, window.since) - SKEW)
         # Read after the lines: whatever has a line was in the ledger before it.
-        known = await matchings.entries(
+        known = await incident_statement.entries(
             self.store, (line.key for line in lines), settled=window.settled
         )
         return len(lines), match_statement(lines, known, expected)
@@ -146,7 +152,7 @@ class Matcher:
         if self.mail_log is None:
             return None
         mails = await self.mail_log.mails(window.since - SKEW)
-        entries = await matchings.sent_since(
+        entries = await incident_statement.sent_since(
             self.store, window.since - LONGEST_ON_ITS_WAY, settled=window.settled
         )
         read_from = window.since
@@ -179,7 +185,7 @@ class Matcher:
                 reference=line.reference,
             )
             try:
-                reopened = await reopening.reopen(self.store, one.key, later)
+                reopened = await late_failure.reopen(self.store, one.key, later)
             except NotDone:
                 # Somebody has recorded it since it was read.
                 return None
@@ -209,7 +215,7 @@ class Matcher:
         return row.id
 
     async def _count_misses(self, row: MatchingRow) -> None:
-        if await matchings.failed_in_a_row(self.store, most=MISSES) < MISSES:
+        if await incident_statement.failed_in_a_row(self.store, most=MISSES) < MISSES:
             return
         async with self.store.read() as session:
             if await incidents.is_any_open(session, "matching:away:"):

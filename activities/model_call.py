@@ -25,13 +25,14 @@ from activities.llm.errors import (
 from activities.llm.provider import Provider
 from activities.llm.routing import Route
 from activities.patience import keep_trying
+from orchestrator.rules import ids
 from orchestrator.rules.contract.model import Price
 from orchestrator.rules.errors import BudgetExceeded, KeyturnError, StoreUnavailable
 from orchestrator.rules.money.budget import Needs
 from orchestrator.rules.text.transcript import ModelReply, ModelRequest, Usage, legible
-from orchestrator.store import meters, runs
-from orchestrator.store.engine import Store
-from orchestrator.store.steps import Position
+from orchestrator.store.budgets import limits, reservations, settlement
+from orchestrator.store.db.database import Store
+from orchestrator.store.turns.position import Position
 
 # Tries of one target before the next one is asked.
 TRIES = 3
@@ -63,7 +64,7 @@ class Answered:
     reply: ModelReply
     provider: str
     attempt: str
-    used: meters.Used
+    used: settlement.Used
     duration_ms: int
 
 
@@ -139,7 +140,7 @@ class Models:
         request: ModelRequest,
         route: Route,
         watch: Watch,
-        reserved: meters.Reservation,
+        reserved: reservations.Reservation,
     ) -> ModelReply:
         """Return a provider's reply; settle the attempt where there is none."""
         try:
@@ -157,7 +158,9 @@ class Models:
             raise
         except (Held, Rerouted, asyncio.CancelledError):
             # The provider may have worked on it; it is charged until known.
-            await meters.settle(self.store, reserved.attempt, _whole(reserved, "held"))
+            await settlement.settle(
+                self.store, reserved.attempt, _whole(reserved, "held")
+            )
             raise
         except StoreUnavailable:
             # The watch could not look; the attempt is charged when its lease ends.
@@ -173,11 +176,13 @@ class Models:
             await self._fail(reserved, _whole(reserved, None), broken)
             raise broken from None
 
-    async def _keep(self, reserved: meters.Reservation, used: meters.Used) -> None:
+    async def _keep(
+        self, reserved: reservations.Reservation, used: settlement.Used
+    ) -> None:
         """Store a paid reply before anybody judges it."""
         try:
             await keep_trying(
-                lambda: meters.settle(self.store, reserved.attempt, used),
+                lambda: settlement.settle(self.store, reserved.attempt, used),
                 within=STORE_WITHIN,
             )
         except StoreUnavailable:
@@ -190,11 +195,11 @@ class Models:
 
     async def _fail(
         self,
-        reserved: meters.Reservation,
-        used: meters.Used | None,
+        reserved: reservations.Reservation,
+        used: settlement.Used | None,
         error: KeyturnError,
     ) -> None:
-        failure = meters.Failure(kind=_kind(error), words=str(error))
+        failure = settlement.Failure(kind=_kind(error), words=str(error))
         log.warning(
             "model.attempt_failed",
             run=reserved.run,
@@ -203,7 +208,7 @@ class Models:
             error=failure.words,
         )
         await keep_trying(
-            lambda: meters.fail(self.store, reserved.attempt, used, failure),
+            lambda: settlement.fail(self.store, reserved.attempt, used, failure),
             within=STORE_WITHIN,
         )
 
@@ -212,8 +217,8 @@ class Models:
     ) -> None:
         """Record a target that has no price, so that nobody wonders why it is unused."""
         log.warning("model.passed_over", target=route.target, error=str(error))
-        wanted = meters.Reservation(
-            attempt=runs.new_id("try"),
+        wanted = reservations.Reservation(
+            attempt=ids.new_id("try"),
             run=position.run.id,
             turn=position.turn,
             number=number,
@@ -222,8 +227,8 @@ class Models:
             tokens=0,
             cost_microusd=0,
         )
-        failure = meters.Failure(kind=_kind(error), words=str(error))
-        await meters.pass_over(self.store, wanted, failure)
+        failure = settlement.Failure(kind=_kind(error), words=str(error))
+        await settlement.pass_over(self.store, wanted, failure)
 
     async def _look(self, watch: Watch, route: Route) -> None:
         try:
@@ -237,11 +242,11 @@ class Models:
 
     async def _reserve(
         self, position: Position, request: ModelRequest, route: Route, *, number: int
-    ) -> meters.Reservation:
+    ) -> reservations.Reservation:
         run = position.run
         bound = prices.input_tokens_bound(request)
-        wanted = meters.Reservation(
-            attempt=runs.new_id("try"),
+        wanted = reservations.Reservation(
+            attempt=ids.new_id("try"),
             run=run.id,
             turn=position.turn,
             number=number,
@@ -257,7 +262,7 @@ class Models:
             ),
             saw=tuple(m.id for m in position.unread if m.id is not None),
         )
-        scopes = meters.bounds(
+        scopes = limits.bounds(
             position.release.budget,
             run=run.id,
             workflow=run.workflow,
@@ -265,7 +270,7 @@ class Models:
             now=position.now,
         )
         try:
-            await meters.reserve(self.store, wanted, scopes)
+            await reservations.reserve(self.store, wanted, scopes)
         except BudgetExceeded as error:
             needs = Needs(
                 scope=error.scope, tokens=wanted.tokens, microusd=wanted.cost_microusd
@@ -274,8 +279,8 @@ class Models:
         return wanted
 
     def _used(
-        self, route: Route, reply: ModelReply, reserved: meters.Reservation
-    ) -> meters.Used:
+        self, route: Route, reply: ModelReply, reserved: reservations.Reservation
+    ) -> settlement.Used:
         """Return what a reply cost, at most what was reserved, which is the worst case.
 
         A count that cannot be is as good as none: then the reservation is charged.
@@ -299,7 +304,7 @@ class Models:
         except Exception:  # noqa: BLE001 nothing may lose a reply that is paid for
             activity.logger.exception("usage not priced: %s", route.target)
             return _whole(reserved, None).model_copy(update={"reply": kept})
-        return meters.Used(
+        return settlement.Used(
             input_tokens=read,
             output_tokens=usage.output_tokens,
             cost_microusd=min(cost, reserved.cost_microusd),
@@ -340,7 +345,7 @@ def _pause(error: ProviderError, retry: int) -> float | None:
     return float(asked) if asked <= LONGEST_PAUSE_S else None
 
 
-def stored(kept: meters.Stored) -> Answered:
+def stored(kept: settlement.Stored) -> Answered:
     """Return a reply that was stored, as it was when it came."""
     return Answered(
         reply=ModelReply.model_validate(kept.reply),
@@ -362,8 +367,8 @@ def _is_senseless(usage: Usage, reply: ModelReply) -> bool:
     return read == 0 or (said and usage.output_tokens == 0)
 
 
-def _whole(reserved: meters.Reservation, error: str | None) -> meters.Used:
-    return meters.Used(
+def _whole(reserved: reservations.Reservation, error: str | None) -> settlement.Used:
+    return settlement.Used(
         input_tokens=reserved.tokens,
         output_tokens=0,
         cost_microusd=reserved.cost_microusd,

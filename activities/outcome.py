@@ -13,7 +13,7 @@ from orchestrator.rules.contract.connector import (
     NotSent,
 )
 from orchestrator.rules.contract.tool import ConnectorNo, ToolError
-from orchestrator.store.ledger import Outcome
+from orchestrator.store.ledger.effects import Outcome
 
 # After these nobody may say that nothing was done.
 _MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})

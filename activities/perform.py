@@ -19,13 +19,21 @@ from orchestrator.rules.contract.connector import Deeds
 from orchestrator.rules.contract.tool import ToolError
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.status import EffectStatus
-from orchestrator.store import asking, calls, failing, leasing, ledger, sending
-from orchestrator.store.calls import CallView
-from orchestrator.store.engine import Store
-from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
-from orchestrator.store.sending import Recorded
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import lease, send
+from orchestrator.store.effects.send import Recorded
+from orchestrator.store.ledger import effects, keys
+from orchestrator.store.ledger.effects import (
+    CallRef,
+    Facts,
+    Grant,
+    LeaseAnswer,
+    Outcome,
+)
+from orchestrator.store.releases.trust import Trust
+from orchestrator.store.runs import calls, faults
+from orchestrator.store.runs.calls import CallView
 from orchestrator.store.tables import EffectRow
-from orchestrator.store.trust import Trust
 
 # A connector that takes longer has an outcome that only it knows: unknown.
 CONNECTOR_TIMEOUT = timedelta(seconds=10)
@@ -68,7 +76,7 @@ class Perform:
     async def _perform(self, wanted: CallInput) -> ActResult:
         return await self.guard.keep(
             wanted.run,
-            failing.call_place(wanted.turn, wanted.index),
+            faults.call_place(wanted.turn, wanted.index),
             lambda: self._attempt(wanted),
             lambda: self._give_up(wanted),
         )
@@ -91,7 +99,7 @@ class Perform:
     async def _crash(self, wanted: CallInput) -> LeaseAnswer:
         view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
         words = f"{view.call.tool} was not done: it fails now; reference {view.id}."
-        return await leasing.give_up(
+        return await lease.give_up(
             self.store,
             _ref(wanted),
             revision=view.call.revision,
@@ -112,10 +120,10 @@ class Perform:
                 continue
             result = await self._answered(view, answer, holder)
             if result.kind != "unknown":
-                self.watch.forget(asking.effect_key(view.call))
-            place = failing.call_place(wanted.turn, wanted.index)
+                self.watch.forget(keys.effect_key(view.call))
+            place = faults.call_place(wanted.turn, wanted.index)
             if place in (view.run.failing or {}):
-                await failing.heal(self.store, wanted.run, place)
+                await faults.heal(self.store, wanted.run, place)
             return result
 
     async def _answered(
@@ -136,15 +144,15 @@ class Perform:
         try:
             facts = await self._facts(view)
         except ToolError as error:
-            return await leasing.give_up(
+            return await lease.give_up(
                 self.store, ref, revision=view.call.revision, words=str(error)
             )
-        return await leasing.lease(self.store, self.trust, ref, facts, holder=holder)
+        return await lease.lease(self.store, self.trust, ref, facts, holder=holder)
 
     async def _facts(self, view: CallView) -> Facts:
         """Read the facts again, but for what may have changed them itself."""
         if view.effect is not None and view.effect.sending_at is not None:
-            return ledger.facts_of(view.effect, view.call)
+            return effects.facts_of(view.effect, view.call)
         context = self.toolbox.context(view.run, view.id)
         preview, money = await self.toolbox.read(
             view.release.tool(view.call.tool),
@@ -163,7 +171,7 @@ class Perform:
         # From before that look on: the lease outlives this, whatever freezes between.
         until_s = _clock_s() + CONNECTOR_TIMEOUT.total_seconds()
         self.watch.note(grant.key, grant.attempt)
-        may = await sending.begin(
+        may = await send.begin(
             self.store, grant, holder=holder, within=CONNECTOR_TIMEOUT
         )
         if not may.may_send:
@@ -196,16 +204,16 @@ class Perform:
                 f"it was sent, and what came of it ({found.kind}) cannot be recorded"
             )
             recorded = await self._keep(grant, Outcome(kind="unknown", words=words))
-            place = failing.call_place(view.call.turn, view.call.index)
-            await failing.note(self.store, view.run.id, fault(place, error))
-            await failing.give_up(
+            place = faults.call_place(view.call.turn, view.call.index)
+            await faults.note(self.store, view.run.id, fault(place, error))
+            await faults.give_up(
                 self.store, view.run.id, place, ends_run=False, alarms=True
             )
             return recorded
 
     async def _keep(self, grant: Grant, found: Outcome) -> Recorded:
         return await keep_trying(
-            lambda: sending.record(self.store, grant, found), within=RECORD_WITHIN
+            lambda: send.record(self.store, grant, found), within=RECORD_WITHIN
         )
 
     async def _call(self, view: CallView, grant: Grant, *, until_s: float) -> Outcome:
@@ -251,7 +259,7 @@ class Perform:
             # Where Temporal's clock is ahead of the record's it would ask without end.
             await asyncio.sleep(LOOK_AGAIN_S)
             return ActResult(kind="unknown", until=until)
-        recorded = await sending.record(
+        recorded = await send.record(
             self.store, grant, came_of_it, recorded_by="reconcile"
         )
         return ActResult.model_validate({"kind": recorded.status})
@@ -261,9 +269,9 @@ class Perform:
 
         By the record's clock, and by one of this process's own that nobody sets.
         """
-        span = CONNECTOR_TIMEOUT + ledger.LEASE + sending.SETTLED
+        span = CONNECTOR_TIMEOUT + effects.LEASE + send.SETTLED
         left = self.watch.left(effect.key, effect.attempt, of=span)
-        return await sending.absent_until(self.store, effect.key, left=left)
+        return await send.absent_until(self.store, effect.key, left=left)
 
     async def _looked_up(
         self, view: CallView, found: dict[str, JsonValue] | None

@@ -16,9 +16,9 @@ from orchestrator.rules.text.transcript import (
     ToolSchema,
     UserMessage,
 )
-from orchestrator.store.steps import Position
 from orchestrator.store.tables import CallRow, StepRow
-from orchestrator.store.transcripts import PastTurn
+from orchestrator.store.turns.position import Position
+from orchestrator.store.turns.transcript import PastTurn
 
 # A token of English text or JSON is about four bytes; a window need not be exact.
 BYTES_PER_TOKEN = 4

@@ -9,7 +9,7 @@ from activities.llm.routing import Route
 from orchestrator.rules.authority import hold
 from orchestrator.rules.authority.switch import Target, covering, holding
 from orchestrator.rules.errors import KeyturnError
-from orchestrator.store.steps import Position
+from orchestrator.store.turns.position import Position
 
 Providers = Mapping[str, Provider]
 

@@ -13,9 +13,9 @@ from activities.toolbox import Toolbox, told
 from orchestrator.rules.contract.tool import ToolError
 from orchestrator.rules.status import CallStatus
 from orchestrator.rules.text import scrub
-from orchestrator.store import calls, failing
-from orchestrator.store.calls import CallView
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import calls, faults
+from orchestrator.store.runs.calls import CallView
 
 TIMEOUT = timedelta(seconds=30)
 # Between the tries of a read; then it is given up, and the contract's fallback for tools
@@ -41,7 +41,7 @@ class RunTool:
         """Record the call's answer and return that it is there."""
         return await self.guard.keep(
             wanted.run,
-            failing.call_place(wanted.turn, wanted.index),
+            faults.call_place(wanted.turn, wanted.index),
             lambda: self._read(wanted),
             lambda: self._give_up(wanted),
         )

@@ -29,27 +29,19 @@ from orchestrator.rules.money.budget import Needs
 from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.rules.text import canonical
 from orchestrator.rules.text.transcript import ModelReply, ModelRequest
-from orchestrator.store import (
-    compensating,
-    failing,
-    meters,
-    steps,
-    transcripts,
-    turns,
-)
-from orchestrator.store.compensating import NoCompensation
-from orchestrator.store.engine import Store
-from orchestrator.store.meters import Stored
-from orchestrator.store.steps import Position
+from orchestrator.store.budgets import limits, settlement
+from orchestrator.store.budgets.settlement import Stored
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import compensation as effect_compensation
+from orchestrator.store.effects.errors import NoCompensation
+from orchestrator.store.runs import faults
 from orchestrator.store.tables import StepRow
-from orchestrator.store.transcripts import PastTurn
-from orchestrator.store.turns import (
-    Committed,
-    DraftedCall,
-    EndHeld,
-    GaveUp,
-    Turn,
-)
+from orchestrator.store.turns import commit, transcript
+from orchestrator.store.turns import position as turn_position
+from orchestrator.store.turns.errors import EndHeld
+from orchestrator.store.turns.position import Position
+from orchestrator.store.turns.transcript import PastTurn
+from orchestrator.store.turns.turn import Committed, DraftedCall, GaveUp, Turn
 
 # A tool and the hash of its arguments: what the loop guard counts.
 Asked = tuple[str, str]
@@ -79,7 +71,7 @@ class Think:
         try:
             return await self.guard.keep(
                 wanted.run,
-                failing.turn_place(wanted.turn),
+                faults.turn_place(wanted.turn),
                 lambda: self._think(wanted),
                 lambda: self._give_up(wanted),
             )
@@ -113,7 +105,7 @@ class Think:
             self._check_held(position)
             has_stood = position.run.status in ("stopped", "queued")
             if has_stood or position.step.held_by is not None:
-                await steps.go_on(self.store, wanted.run, wanted.step)
+                await turn_position.go_on(self.store, wanted.run, wanted.step)
             return await self._turn(position, ends_run=wanted.ends_run)
         except (Held, EndHeld) as held:
             return await self._stop(wanted, position, held.by)
@@ -134,10 +126,10 @@ class Think:
             instructions=start.instructions,
             output_schema=start.output_schema,
         )
-        await steps.begin_step(self.store, step, prompt.opening)
+        await turn_position.begin_step(self.store, step, prompt.opening)
 
     async def _position(self, wanted: ThinkInput) -> Position:
-        return await steps.load(
+        return await turn_position.load(
             self.store, run=wanted.run, step=wanted.step, turn=wanted.turn
         )
 
@@ -184,17 +176,17 @@ class Think:
             return _result(made, output if made.is_final else None, is_ask)
 
         result = await keep_trying(
-            lambda: turns.commit(self.store, turn, to_result, position),
+            lambda: commit.commit(self.store, turn, to_result, position),
             within=COMMIT_WITHIN,
         )
         return await self._read(position, ThinkResult.model_validate_json(result))
 
     async def _check_turns(self, position: Position) -> None:
-        done = position.turn - steps.first_turn(position.step.step)
+        done = position.turn - turn_position.first_turn(position.step.step)
         used, may = max(position.run.turns, done), position.release.budget.turns
         if used < may:
             return
-        raised = await meters.raised_turns(self.store, position.run.id)
+        raised = await limits.raised_turns(self.store, position.run.id)
         if used < (may := max(may, raised or 0)):
             return
         needs = Needs(scope=f"run {position.run.id}", turns=used + 1)
@@ -208,7 +200,7 @@ class Think:
         """
         turn = Turn(run=position.run.id, step=position.step.step, turn=position.turn)
         try:
-            wanted = await compensating.load(self.store, position.run)
+            wanted = await effect_compensation.load(self.store, position.run)
         except NoCompensation as error:
             return await self._end(position, turn, GaveUp(reason=str(error)))
         said = canonical.text({"text": wanted.words})
@@ -225,7 +217,7 @@ class Think:
         def to_result(made: Committed) -> str:
             return _result(made, None, is_ask=False)
 
-        committed = await turns.commit(self.store, turn, to_result, position)
+        committed = await commit.commit(self.store, turn, to_result, position)
         return ThinkResult.model_validate_json(committed)
 
     async def _end(
@@ -234,7 +226,7 @@ class Think:
         """Commit the last turn of a compensating run."""
         result = ThinkResult(kind="final" if why is None else "hand_off")
         text = result.model_dump_json(exclude_defaults=True)
-        committed = await turns.commit(
+        committed = await commit.commit(
             self.store,
             turn.model_copy(update={"gave_up": why}),
             lambda _: text,
@@ -261,7 +253,7 @@ class Think:
 
     async def _earlier(self, position: Position) -> tuple[dict[int, Stored], list[str]]:
         """Return this turn's replies so far, by their number, and what was lost of it."""
-        found = await meters.earlier(
+        found = await settlement.earlier(
             self.store, run=position.run.id, turn=position.turn
         )
         base = _base(position)
@@ -272,8 +264,8 @@ class Think:
 
     async def _check_lost(self, lost: Sequence[str]) -> None:
         """Ask no more where workers die again and again over what may be paid for."""
-        await meters.charge_lost(self.store, lost)
-        if len(lost) >= meters.LOST_TRIES:
+        await settlement.charge_lost(self.store, lost)
+        if len(lost) >= settlement.LOST_TRIES:
             raise Fallback(
                 "code_error",
                 f"{len(lost)} requests of this turn were lost with their workers, and "
@@ -313,7 +305,7 @@ class Think:
             if isinstance(checked, Checked) and refused is None:
                 return answered, checked, seen
             why = refused or cast("Invalid", checked).why
-            await meters.note(self.store, answered.attempt, why)
+            await settlement.note(self.store, answered.attempt, why)
             if refused is not None:
                 raise Fallback("refusal", refused)
             if number == REPAIRS:
@@ -329,7 +321,7 @@ class Think:
     ) -> tuple[ModelRequest, "Counter[Asked] | None"]:
         """Return the request, and all calls so far where none was left out of it."""
         window = position.release.window
-        opened, past, is_cut = await transcripts.read(
+        opened, past, is_cut = await transcript.read(
             self.store,
             run=position.run.id,
             step=position.step.step,
@@ -344,7 +336,7 @@ class Think:
         return request, None if is_cut else seen
 
     async def _watch(self, position: Position) -> Position:
-        fresh = await steps.load(
+        fresh = await turn_position.load(
             self.store,
             run=position.run.id,
             step=position.step.step,
@@ -362,7 +354,7 @@ class Think:
         ]
         counts = seen
         if counts is None:
-            counts = await transcripts.repeats(
+            counts = await transcript.repeats(
                 self.store, run=position.run.id, step=position.step.step, wanted=wanted
             )
         drafted: list[DraftedCall] = []
@@ -414,8 +406,8 @@ class Think:
             except Exception as error:  # noqa: BLE001 recorded below
                 # Tried again here, and the next turn takes the fallback.
                 activity.logger.exception("facts of %s unreadable", drafted.tool)
-                place = failing.call_place(position.turn, drafted.index)
-                await failing.note(
+                place = faults.call_place(position.turn, drafted.index)
+                await faults.note(
                     self.store, position.run.id, guard.fault(place, error)
                 )
             else:
@@ -433,7 +425,7 @@ class Think:
     ) -> ThinkResult:
         if by == "cancel":
             return ThinkResult(kind="cancelled")
-        if await steps.stop(self.store, position, by, needs):
+        if await turn_position.stop(self.store, position, by, needs):
             return ThinkResult(kind="stopped")
         # It was lifted or raised meanwhile, so nobody would ring: look again at once.
         return await self._think(wanted.model_copy(update={"start": None}))
@@ -442,7 +434,7 @@ class Think:
         self, wanted: ThinkInput, position: Position, fallback: Fallback
     ) -> ThinkResult:
         action = getattr(position.release.fallback, fallback.kind)
-        if action == "safer_model" and await steps.use_safer_model(
+        if action == "safer_model" and await turn_position.use_safer_model(
             self.store, wanted.run
         ):
             return await self._think(wanted.model_copy(update={"start": None}))
@@ -465,7 +457,7 @@ class Think:
             ),
         )
         text = result.model_dump_json(exclude_defaults=True)
-        committed = await turns.commit(self.store, turn, lambda _: text, position)
+        committed = await commit.commit(self.store, turn, lambda _: text, position)
         return ThinkResult.model_validate_json(committed)
 
 

@@ -26,8 +26,8 @@ from approvals.verification import Verification
 from approvals.watcher import Watcher
 from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.settings import Settings
-from orchestrator.store import verification
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import verification
 
 STATIC = Path(__file__).parent / "static"
 

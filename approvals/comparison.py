@@ -16,9 +16,11 @@ from temporalio.client import WorkflowExecutionStatus as Status
 
 from approvals import task_faults
 from approvals.task_faults import TaskFault, describe
-from orchestrator.store import forged, lease, runs, unmoved
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import OpenRun
+from orchestrator.store.db import job_lease
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import forgery
+from orchestrator.store.runs import stalled, unfinished
+from orchestrator.store.runs.unfinished import OpenRun
 
 JOB = "compare-with-temporal"
 # A pass looks at this many runs; the next pass goes on behind them.
@@ -47,9 +49,9 @@ class Comparison:
     ) -> int:
         """Compare the next runs and begin the lost ones; return how many were."""
         # A holder of its own for each pass: the lease is a turn, not an office.
-        if not await lease.take(store, JOB, holder=uuid4().hex, period=every):
+        if not await job_lease.take(store, JOB, holder=uuid4().hex, period=every):
             return 0
-        found = await runs.open_runs(
+        found = await unfinished.open_runs(
             store, after=self._after, grace=self._grace, limit=PASS
         )
         self._after = found[-1].id if len(found) == PASS else ""
@@ -74,13 +76,13 @@ class Comparison:
         if why is None:
             return False
         # It may have ended in good order since it was listed.
-        if not await runs.note_restart(store, run.id, why=why):
+        if not await unfinished.note_restart(store, run.id, why=why):
             return False
         log.warning("run.started_again", run=run.id, why=why)
         if why in MEDDLED:
-            await forged.tell(store, run.id, why)
+            await forgery.tell(store, run.id, why)
         if why == ELSEWHERE:
-            await forged.tell_elsewhere(store, run.id, self._queue)
+            await forgery.tell_elsewhere(store, run.id, self._queue)
         if why in STILL_THERE:
             # Its loops end with it.
             await client.get_workflow_handle(run.id).terminate(why)
@@ -93,10 +95,10 @@ class Comparison:
         True where it has heard three bells and done nothing: whoever works on its tasks
         is no worker of ours.
         """
-        undone = await unmoved.could_go_on(store, run, still=self._grace)
+        undone = await stalled.could_go_on(store, run, still=self._grace)
         if undone is None:
             return False
-        rang = await unmoved.ring(store, run, why=undone, hears=hears)
+        rang = await stalled.ring(store, run, why=undone, hears=hears)
         if rang != "not":
             log.warning("run.rung_again", run=run, why=undone)
         return rang == "deaf"

@@ -13,7 +13,7 @@ from orchestrator.rules import pace
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.pace import Pace
 from orchestrator.store import outbox
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.outbox import Delivery
 from workflows.messages import RunStart
 

@@ -21,9 +21,9 @@ from approvals.watcher import Watcher
 from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.settings import Settings
-from orchestrator.store import many
-from orchestrator.store.engine import Store, apart
-from orchestrator.store.many import NewBulk
+from orchestrator.store.db.database import Store, apart
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.runs.bulk import NewBulk
 from orchestrator.store.tables import BulkRow
 
 log = structlog.get_logger()
@@ -68,16 +68,16 @@ class Parts:
 
         The rest is done beside other work, by whichever process sweeps.
         """
-        row = await many.begin(self.store, new)
+        row = await run_bulk.begin(self.store, new)
         clock = asyncio.get_running_loop().time
         until = clock() + AT_ONCE_S
         # It holds by now, whatever comes of this.
         with suppress(StoreUnavailable):
-            while await many.work(self.store) and clock() < until:
+            while await run_bulk.work(self.store) and clock() < until:
                 pass
         self.deliver_soon()
         async with self.store.read() as session:
-            return await many.get(session, row.id, tenant=None)
+            return await run_bulk.get(session, row.id, tenant=None)
 
     async def finish(self) -> None:
         """End what still goes on beside the answers; what it leaves is swept."""

@@ -18,8 +18,8 @@ from approvals.dependencies import parts_of
 from approvals.errors import NotSignedIn
 from approvals.problems import Answer
 from orchestrator.rules.errors import KeyturnError, StoreUnavailable
-from orchestrator.store import forged
-from orchestrator.store.vouching import ForgedRow
+from orchestrator.store.db.errors import ForgedRow
+from orchestrator.store.integrity import forgery
 
 log = structlog.get_logger()
 
@@ -109,7 +109,7 @@ async def _on_condition(request: Request, error: Exception) -> Response:
     known = cast("KeyturnError", error)
     if isinstance(known, ForgedRow):
         with suppress(StoreUnavailable):
-            await forged.tell_row(parts_of(request).store, known)
+            await forgery.tell_row(parts_of(request).store, known)
     found = problems.of_error(known, instance=request.url.path)
     if found.problem.status >= 500:
         log.error("http.failed", path=request.url.path, error=repr(error))

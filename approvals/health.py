@@ -13,8 +13,8 @@ from approvals import metrics, routing
 from approvals.delivery import Deliverer
 from approvals.dependencies import PartsDep
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import figures
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.views import metrics as view_metrics
 
 router = routing.of_pages()
 
@@ -55,7 +55,7 @@ async def show_metrics(parts: PartsDep) -> Response:
     """Return the figures in Prometheus' text format, a few seconds old at most."""
 
     async def counted() -> bytes:
-        return metrics.exposition(parts.latency, await figures.read(parts.store))
+        return metrics.exposition(parts.latency, await view_metrics.read(parts.store))
 
     body = await parts.figures.result(counted)
     return Response(body, media_type=PROMETHEUS)

@@ -3,8 +3,8 @@
 from approvals.auth import permissions
 from approvals.auth.permissions import Action
 from approvals.dependencies import Parts
-from orchestrator.store import proposals
-from orchestrator.store.approvals import Person
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.dual_control import proposals
 from orchestrator.store.tables import ProposalRow
 
 NEEDS: dict[str, Action] = {

@@ -19,7 +19,8 @@ from approvals.form.shape import label
 from approvals.inbox import handing
 from approvals.untrusted import compared, exact, foreign, oddities, shown, told, visible
 from orchestrator.rules.settings import Settings
-from orchestrator.store import desk, incidents
+from orchestrator.store.incidents import incidents as incident_incidents
+from orchestrator.store.views import inbox
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -75,8 +76,8 @@ class Page:
         """Return a whole page."""
         async with self.parts.store.read() as session:
             tenant = self.visitor.person.tenant
-            counts = await desk.counts(session, tenant=tenant)
-            opened = await incidents.open_count(session, tenant=tenant)
+            counts = await inbox.counts(session, tenant=tenant)
+            opened = await incident_incidents.open_count(session, tenant=tenant)
         menu = _menu(self, counts, incidents=opened)
         body = await self._render(template, menu=menu, **context)
         return HTMLResponse(body, status)

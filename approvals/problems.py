@@ -27,42 +27,56 @@ from orchestrator.rules.errors import (
     StoreUnavailable,
     in_words,
 )
-from orchestrator.store.access import LastAdmin, OwnAccess, WouldWiden
-from orchestrator.store.approvals import (
+from orchestrator.store.approvals.errors import (
     AlreadyDecided,
     Claimed,
     DraftOpen,
     EditRefused,
+    MayNotAssign,
     MayNotDecide,
+    NobodyElse,
     NoMoreRounds,
+    NoMoreTime,
     StaleBinding,
     WaitsForOthers,
 )
-from orchestrator.store.attempts import TooManyAttempts
-from orchestrator.store.compensating import NoCompensation
-from orchestrator.store.deadlines import NoMoreTime
-from orchestrator.store.handoffs import InOtherHands, NotHandedOff
-from orchestrator.store.idempotency import AnswerLost, KeyInUse, KeyReused
-from orchestrator.store.incidents import IncidentClosed, MayNotClose
-from orchestrator.store.lookups import NoLookUp
-from orchestrator.store.many import BulkEnded
-from orchestrator.store.notices import NotDead
-from orchestrator.store.people import EmailTaken
-from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
-from orchestrator.store.raising import HoldsNothing
-from orchestrator.store.reassigning import MayNotAssign, NobodyElse
-from orchestrator.store.reopening import NeedsAnother, NotDone
-from orchestrator.store.runs import ExternalIdReused, NotStarted, RunEnded
-from orchestrator.store.scopes import UnknownNames
-from orchestrator.store.second_person import NeedsSecondPerson
-from orchestrator.store.sending import NotSettled, NotUnknown
-from orchestrator.store.sessions import AccountChanged
-from orchestrator.store.sources import SourceTaken
-from orchestrator.store.switches import WouldLoosen
-from orchestrator.store.tenants import TenantDeclared
-from orchestrator.store.tokens import WiderThanItsToken
-from orchestrator.store.undo import TooLate
-from orchestrator.store.vouching import ForgedRow
+from orchestrator.store.db.errors import AnswerLost, ForgedRow, KeyInUse, KeyReused
+from orchestrator.store.dual_control.errors import (
+    HoldsNothing,
+    NeedsSecondPerson,
+    NobodyElseConfirms,
+    ProposalClosed,
+)
+from orchestrator.store.effects.errors import (
+    NeedsAnother,
+    NoCompensation,
+    NoLookUp,
+    NotDone,
+    NotSettled,
+    NotUnknown,
+    TooLate,
+)
+from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from orchestrator.store.notices.errors import NotDead
+from orchestrator.store.people.errors import (
+    AccountChanged,
+    EmailTaken,
+    LastAdmin,
+    OwnAccess,
+    TooManyAttempts,
+    WiderThanItsToken,
+    WouldWiden,
+)
+from orchestrator.store.runs.errors import (
+    BulkEnded,
+    ExternalIdReused,
+    InOtherHands,
+    NotHandedOff,
+    NotStarted,
+    RunEnded,
+)
+from orchestrator.store.switches.errors import UnknownNames, WouldLoosen
+from orchestrator.store.tenants.errors import SourceTaken, TenantDeclared
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from approvals.auth import cookies
 from approvals.page import Page
-from orchestrator.store import results
+from orchestrator.store.db import form_results
 
 _SECONDS = 300
 
@@ -17,7 +17,7 @@ _SECONDS = 300
 async def redirect(page: Page, path: str, *, kind: str, secret: str) -> Response:
     """Return the way to a page that shows the secret: `path`, with its id behind."""
     person = page.visitor.person.id
-    result, opener = await results.seal(
+    result, opener = await form_results.seal(
         page.parts.store, person=person, kind=kind, secret=secret
     )
     response = RedirectResponse(f"{path}{result}", status_code=303)
@@ -33,7 +33,7 @@ async def read(page: Page, result: str, *, kind: str) -> str | None:
     if not result:
         return None
     opener = page.request.cookies.get(_name(page), "")
-    found = await results.open_once(
+    found = await form_results.open_once(
         page.parts.store,
         person=page.visitor.person.id,
         kind=kind,

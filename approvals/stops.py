@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.rules.authority.hold import BUDGET, PAUSE, SWITCH
-from orchestrator.store import people
+from orchestrator.store.people import accounts
 from orchestrator.store.tables import SwitchRow
 
 
@@ -15,7 +15,7 @@ async def words(
     """Return each stop in words, as what follows on “Stopped by”."""
     found = {one for one in stops if one}
     paused = {one.removeprefix(PAUSE) for one in found if one.startswith(PAUSE)}
-    names = await people.names(session, paused) if paused else {}
+    names = await accounts.names(session, paused) if paused else {}
     return {one: await _words(session, one, names) for one in found}
 
 

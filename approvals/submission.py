@@ -23,10 +23,11 @@ from approvals.auth.visitor import CSRF_FIELD, Visitor
 from approvals.dependencies import parts_of
 from approvals.form_request import FormRequest, Handler
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import idempotency
-from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import AnswerLost, Claim, Kept, KeyInUse
-from orchestrator.store.sealed import Sealed
+from orchestrator.store.db import request_keys
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.errors import AnswerLost, KeyInUse
+from orchestrator.store.db.request_keys import Claim, Kept
+from orchestrator.store.db.sealed_text import Sealed
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class PageRoute(APIRoute):
             if visitor is None:
                 return await handle(request)
             if _KEY.fullmatch(key) is None:
-                async with idempotency.acting():
+                async with request_keys.acting():
                     return await handle(request)
             own = _Submission(parts_of(request).store, visitor.person.id, key)
             return await _answered(request, handle, own, sent)
@@ -78,7 +79,7 @@ async def outcome(store: Store, *, person: str, key: str) -> str | None:
     """Return where the form with this key led, or None where it was not carried out."""
     if _KEY.fullmatch(key) is None:
         return None
-    kept = await idempotency.answer(store, person=person, key=_row_key(key))
+    kept = await request_keys.answer(store, person=person, key=_row_key(key))
     found = _Submission(store, person, key).opened(kept)
     return found.headers["location"] if found else None
 
@@ -90,7 +91,7 @@ async def _answered(
     if not isinstance(found, Claim):
         return found
     try:
-        async with idempotency.acting() as acting:
+        async with request_keys.acting() as acting:
             acting.claimed(own.store, found)
             response = await handle(request)
     except Exception as error:
@@ -119,7 +120,7 @@ class _Submission:
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             try:
-                found = await idempotency.claim(
+                found = await request_keys.claim(
                     self.store,
                     person=self._person,
                     key=self._row_key,
@@ -147,7 +148,7 @@ class _Submission:
         answer = json.dumps([response.headers["location"], cookies])
         kept = Kept(status=SEE_OTHER, body=self._sealed.seal(answer))
         try:
-            await idempotency.keep(self.store, claim, answer=kept)
+            await request_keys.keep(self.store, claim, answer=kept)
         except StoreUnavailable as error:
             # What was sent is committed; only a repetition will have to wait.
             log.warning("form.not_kept", error=str(error))
@@ -155,7 +156,7 @@ class _Submission:
     async def drop(self, claim: Claim, because: Exception | None = None) -> None:
         """Free the key where nothing was changed: the form may be sent again."""
         try:
-            await idempotency.drop(self.store, claim, because=because)
+            await request_keys.drop(self.store, claim, because=because)
         except StoreUnavailable as error:
             log.warning("form.not_dropped", error=str(error))
 

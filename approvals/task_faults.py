@@ -19,10 +19,11 @@ from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.service import RPCError, RPCStatusCode
 
 from orchestrator.rules.pace import Every
-from orchestrator.store import failing, lease, runs
-from orchestrator.store.engine import Store
-from orchestrator.store.failing import Fault
-from orchestrator.store.runs import OpenRun
+from orchestrator.store.db import job_lease
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import faults, unfinished
+from orchestrator.store.runs.faults import Fault
+from orchestrator.store.runs.unfinished import OpenRun
 
 # The failure is most often the last event; signals may have come since.
 LAST_EVENTS = 20
@@ -82,12 +83,14 @@ class Suspects:
         """Show what fails of the next runs; return how many do."""
         if not self._due.is_due():
             return 0
-        found = await runs.busy_runs(store, after=self._after, grace=GRACE, limit=PASS)
+        found = await unfinished.busy_runs(
+            store, after=self._after, grace=GRACE, limit=PASS
+        )
         self._after = found[-1].id if len(found) == PASS else ""
         if not found:
             return 0
         # A holder of its own for each pass: the lease is a turn, not an office.
-        if not await lease.take(store, JOB, holder=uuid4().hex, period=EVERY):
+        if not await job_lease.take(store, JOB, holder=uuid4().hex, period=EVERY):
             return 0
         looked = await asyncio.gather(*(_look(store, client, run) for run in found))
         return sum(looked)
@@ -162,12 +165,12 @@ async def show(store: Store, run: OpenRun, found: TaskFault | None) -> None:
     Where it goes on failing, the run's incident is opened.
     """
     if found is None:
-        if failing.ENGINE in run.failing:
-            await failing.heal(store, run.id, failing.ENGINE)
+        if faults.ENGINE in run.failing:
+            await faults.heal(store, run.id, faults.ENGINE)
         return
-    await failing.note(store, run.id, found.fault, times=found.times)
+    await faults.note(store, run.id, found.fault, times=found.times)
     if found.times >= ALARM_AFTER:
-        await failing.alarm(store, run.id, failing.ENGINE)
+        await faults.alarm(store, run.id, faults.ENGINE)
 
 
 def _fault(event: HistoryEvent, times: int) -> Fault | None:
@@ -181,7 +184,7 @@ def _fault(event: HistoryEvent, times: int) -> Fault | None:
     if failed.cause == _RESET:
         return None
     words = failed.failure.message or "Temporal keeps no words of it"
-    return Fault(place=failing.ENGINE, kind=_kind(failed), words=words)
+    return Fault(place=faults.ENGINE, kind=_kind(failed), words=words)
 
 
 def _lost() -> Fault:
@@ -189,7 +192,7 @@ def _lost() -> Fault:
         "Workers took the workflow's task again and again and did not answer: its code "
         "ends the process, or takes longer than a task may."
     )
-    return Fault(place=failing.ENGINE, kind="WorkflowTaskTimedOut", words=words)
+    return Fault(place=faults.ENGINE, kind="WorkflowTaskTimedOut", words=words)
 
 
 def _kind(failed: WorkflowTaskFailedEventAttributes) -> str:

@@ -1,7 +1,7 @@
 """What time alone brings, and what the dead left: the web process's work (P9).
 
 It writes what people's authority rests on, so that a worker's role in the database may
-not do it (`orchestrator.store.roles`); a worker delivers, and nothing besides.
+not do it (`orchestrator.store.db.roles`); a worker delivers, and nothing besides.
 """
 
 import asyncio
@@ -20,17 +20,13 @@ from approvals.task_faults import Suspects
 from orchestrator.rules import pace
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.pace import Every
-from orchestrator.store import (
-    deadlines,
-    idempotency,
-    many,
-    meters,
-    overstayed,
-    reassigning,
-    sending,
-    switches,
-)
-from orchestrator.store.reassigning import Assigning
+from orchestrator.store.approvals import deadlines, reassignment
+from orchestrator.store.approvals.reassignment import Assigning
+from orchestrator.store.budgets import settlement
+from orchestrator.store.db import overstayed, request_keys
+from orchestrator.store.effects import send
+from orchestrator.store.runs import bulk
+from orchestrator.store.switches import switches
 
 # So long in each look all runs that match are worked off; other things wait, too.
 WORK_S = 0.5
@@ -70,16 +66,16 @@ class Upkeep:
             self._work,
             lambda: deadlines.warn(store),
             lambda: self.assigning.pass_over(store),
-            lambda: meters.charge_dead(store),
+            lambda: settlement.charge_dead(store),
             lambda: switches.release_ended(store),
             lambda: overstayed.end(store),
             self.compare,
         )
         if self.mending.is_due():
             found += await self._each(
-                lambda: reassigning.mend(store),
-                lambda: sending.give_to_people(store),
-                lambda: idempotency.forget(store),
+                lambda: reassignment.mend(store),
+                lambda: send.give_to_people(store),
+                lambda: request_keys.forget(store),
             )
         # What fails all night is no work that keeps the sweep awake.
         await self._each(self._look_at_suspects)
@@ -122,6 +118,6 @@ class Upkeep:
         """Work off what is asked of all runs that match, a while; return the batches."""
         clock, batches = asyncio.get_running_loop().time, 0
         until = clock() + WORK_S
-        while clock() < until and await many.work(self.deliverer.store):
+        while clock() < until and await bulk.work(self.deliverer.store):
             batches += 1
         return batches

@@ -4,9 +4,9 @@ import asyncio
 
 from approvals.shared_work import SharedWork
 from orchestrator.rules.authority.binding import Verifier
-from orchestrator.store import verification
-from orchestrator.store.engine import Store
-from orchestrator.store.verification import Finding
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.verification import Finding
 
 
 class Verification:

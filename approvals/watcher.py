@@ -20,8 +20,8 @@ from approvals.auth import standing
 from approvals.auth.standing import ASK_EVERY_S, Credential
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.pace import Bell
-from orchestrator.store import watch
-from orchestrator.store.engine import Store, apart
+from orchestrator.store.db.database import Store, apart
+from orchestrator.store.views import fingerprints as view_fingerprints
 
 LOOK_EVERY_S = 1.0
 EVENTS_EVERY_S = 0.5
@@ -159,10 +159,10 @@ class Watcher:
 
     def __init__(self, store: Store) -> None:
         """Begin with nothing to look at."""
-        self.queue = _of_page(store, watch.queue)
-        self.handoffs = _of_page(store, watch.handoffs)
-        self.runs = _of_page(store, watch.runs)
-        self.approvals = _of_page(store, watch.approvals)
+        self.queue = _of_page(store, view_fingerprints.queue)
+        self.handoffs = _of_page(store, view_fingerprints.handoffs)
+        self.runs = _of_page(store, view_fingerprints.runs)
+        self.approvals = _of_page(store, view_fingerprints.approvals)
         self.events = Topic(
             store, partial(run_feed.look, store), every_s=EVENTS_EVERY_S
         )

@@ -35,14 +35,18 @@ from orchestrator.cli import payload_keys, publishing
 from orchestrator.cli.connection import connect
 from orchestrator.cli.dev import readiness
 from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.contract import registry
 from orchestrator.rules.settings import Settings
-from orchestrator.store import approvals, runs
-from orchestrator.store.approvals import Answer, Person
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import NewRun
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.runs import listing
+from orchestrator.store.runs import start as run_start
+from orchestrator.store.runs.start import NewRun
 from orchestrator.store.tables import ApprovalRow, EffectRow, PersonRow
-from orchestrator.store.vouching import Voucher
 
 # Later than any call that nothing has held up; from then on the record is asked too.
 LATE_S = 1.0
@@ -136,20 +140,20 @@ class Desk:
             tenant="default",
             input={"customer": order, "text": f"pay {order}"},
         )
-        row, _ = await runs.start(self.store, new)
+        row, _ = await run_start.start(self.store, new)
         await self.deliverer.deliver(row.id)
         async with asyncio.timeout(60):
             while True:
                 async with self.store.read() as session:
-                    found = await runs.pending_approvals(session, [row.id])
+                    found = await listing.pending_approvals(session, [row.id])
                     if found:
-                        return await approvals.get(session, found[row.id][0])
+                        return await approval_lookup.get(session, found[row.id][0])
                 await asyncio.sleep(0.05)
 
     async def decide(self, row: ApprovalRow) -> float:
         """Approve and deliver; return the moment of the commit."""
         answer = Answer(decision="approve", binding=row.binding or "")
-        await approvals.decide(self.store, self.signer, APPROVER, row.id, answer)
+        await approval_decide.decide(self.store, self.signer, APPROVER, row.id, answer)
         committed = time.perf_counter()
         await self.deliverer.deliver(row.run)
         return committed

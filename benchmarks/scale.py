@@ -37,13 +37,18 @@ from benchmarks.seeding import HELD_BY, RARE_ACTOR, RARE_TENANT, TOOL, WORKFLOW,
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.authority.switch import Scope, Switch
 from orchestrator.rules.settings import Settings
-from orchestrator.store import many, migrate, people, switches, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.figures import read as read_figures
-from orchestrator.store.many import NewBulk
-from orchestrator.store.people import NewPerson
-from orchestrator.store.runs import Filter
-from orchestrator.store.vouching import Voucher
+from orchestrator.store import migrate
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import tokens
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.runs import bulk
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.runs.listing import Filter
+from orchestrator.store.switches import impact as switch_impact
+from orchestrator.store.switches import switches
+from orchestrator.store.views.metrics import read as read_figures
 from tests.servers import postgres
 
 # The same open work, and as much history as fills the pages of what is rare.
@@ -128,16 +133,16 @@ def controls(site: Site) -> Mapping[str, Path_]:
         await switches.clear(site.store, name, by="lea", reason="bench")
 
     async def impact() -> None:
-        await switches.impact(site.store, Scope(workflow=WORKFLOW))
+        await switch_impact.impact(site.store, Scope(workflow=WORKFLOW))
 
     async def impact_of_tool() -> None:
-        await switches.impact(site.store, Scope(tool=TOOL))
+        await switch_impact.impact(site.store, Scope(tool=TOOL))
 
     async def pause_all() -> None:
         wanted = Filter(workflow=WORKFLOW)
         new = NewBulk(verb="pause", filter=wanted, reason="bench", by="lea")
-        row = await many.begin(site.store, new)
-        await many.stop(site.store, row.id, by="lea", tenant=None)
+        row = await bulk.begin(site.store, new)
+        await bulk.stop(site.store, row.id, by="lea", tenant=None)
 
     return {
         "switch_set": put,
@@ -217,7 +222,7 @@ async def _person(store: Store, role: str) -> dict[str, str]:
     fields = {"name": role, "email": f"{role}-{time.time_ns()}@example.com"}
     new = NewPerson.model_validate(fields | {"role": role})
     row = await accounts.add(store, new, password=None)
-    await people.waive_first_day(store, row.id, by="bench")
+    await person_accounts.waive_first_day(store, row.id, by="bench")
     token = await tokens.create(store, row.id, name="bench", by=row.id)
     return {"Authorization": f"Bearer {token}"}
 

@@ -29,8 +29,8 @@ from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract import release as releasing
 from orchestrator.rules.text import canonical
-from orchestrator.store import releases
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,

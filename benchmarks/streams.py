@@ -32,10 +32,12 @@ from benchmarks.report import end, progress, report
 from benchmarks.seeding import Size
 from orchestrator.cli import payload_keys
 from orchestrator.rules.authority.binding import new_key
-from orchestrator.store import migrate, people, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
-from orchestrator.store.vouching import Voucher
+from orchestrator.store import migrate
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import tokens
+from orchestrator.store.people.accounts import NewPerson
 from tests.servers import postgres
 from tests.servers.ports import free_port
 
@@ -119,7 +121,7 @@ async def _ready(address: str) -> None:
 async def _person(store: Store, role: str) -> dict[str, str]:
     fields = {"name": role, "email": f"{role}@example.com", "role": role}
     row = await accounts.add(store, NewPerson.model_validate(fields), password=None)
-    await people.waive_first_day(store, row.id, by="bench")
+    await person_accounts.waive_first_day(store, row.id, by="bench")
     token = await tokens.create(store, row.id, name="bench", by=row.id)
     return {"Authorization": f"Bearer {token}"}
 

@@ -33,9 +33,10 @@ from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.contract import registry
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import runs
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import NewRun
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs import start
+from orchestrator.store.runs.start import NewRun
 
 # What the window holds of turns with 2 kB results, for the bare loop's own window.
 WINDOW_TURNS = WINDOW_TOKENS * 4 // 2_100
@@ -62,7 +63,7 @@ class Stage:
         """Run Keyturn's loop."""
         value = {"customer": "c1", "text": f"bench:{turns}:measure"}
         started = time.perf_counter()
-        row, _ = await runs.start(
+        row, _ = await start.start(
             self.store,
             NewRun(workflow=workflow, tenant="default", input=dict(value)),
         )
@@ -93,7 +94,7 @@ class Stage:
 
     async def _check(self, run: str, turns: int) -> None:
         async with self.store.read() as session:
-            row = await runs.get(session, run)
+            row = await run_lookup.get(session, run)
         if row.status not in ENDED_RUNS or row.turns != turns + 1:
             raise RuntimeError(f"{run} is {row.status} after {row.turns} turns")
 

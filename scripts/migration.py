@@ -15,8 +15,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from orchestrator.store import migrate, migrations, types
-from orchestrator.store.engine import Store
+from orchestrator.store import migrate, migrations
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import types
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
 

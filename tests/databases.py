@@ -14,8 +14,8 @@ from sqlalchemy.util import LRUCache
 
 from orchestrator.rules.clock import Clock
 from orchestrator.store import migrate
-from orchestrator.store.engine import Store
-from orchestrator.store.vouching import Voucher
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
 from tests.depth import SEARCHES
 from tests.servers import postgres
 

@@ -1,8 +1,8 @@
 """Tenants for tests: declared on first use."""
 
-from orchestrator.store import tenants
-from orchestrator.store.engine import Store
-from orchestrator.store.tenants import NewTenant
+from orchestrator.store.db.database import Store
+from orchestrator.store.tenants import tenants
+from orchestrator.store.tenants.tenants import NewTenant
 
 
 async def declare(store: Store, *names: str) -> None:

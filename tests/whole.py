@@ -4,9 +4,9 @@ import os
 import zlib
 
 from orchestrator.rules.authority.binding import Verifier
-from orchestrator.store import verification
-from orchestrator.store.engine import Store
-from orchestrator.store.sealing import Sealer
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.sealer import Sealer
 from tests.depth import SEARCHES
 
 # One in so many of the tests that only happen to have a record: each costs some 20 ms.

@@ -13,15 +13,11 @@ from orchestrator.rules.contract.release import Release
 from orchestrator.rules.money.money import Money, format_minor
 from orchestrator.rules.status import ApprovalStatus
 from orchestrator.rules.text import canonical
-from orchestrator.store import (
-    approvals,
-    asking,
-    claiming,
-    deciding,
-    releases,
-    siblings,
-)
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import claims, eligibility, siblings
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
@@ -120,7 +116,7 @@ def body(
     waits_for: Sequence[str] = (),
 ) -> Approval:
     """Return an approval's body, with the claim that holds `now`."""
-    holder = claiming.holder(row, now=now)
+    holder = claims.holder(row, now=now)
     return Approval(
         **_same(row),
         call=f"{row.run}:{row.turn}.{row.index}",
@@ -130,12 +126,12 @@ def body(
         preview=canonical.parse(row.preview) if row.preview is not None else None,
         summary=summary_of(row, release),
         money=money_body(row.amount, row.currency),
-        given=len(deciding.who_agreed(row, given)),
+        given=len(eligibility.who_agreed(row, given)),
         claimed_by=holder,
         claimed_name=row.claimed_name if holder else None,
         claim_until=row.claim_until if holder else None,
         waits_for=list(waits_for),
-        assigned=deciding.is_assigned(row),
+        assigned=eligibility.is_assigned(row),
         decisions=[_decision(one) for one in given],
         model_words=row.reason,
     )
@@ -160,12 +156,12 @@ async def bodies(
     session: AsyncSession, rows: Sequence[ApprovalRow], *, now: datetime
 ) -> list[Approval]:
     """Return the bodies of many approvals, with their decisions."""
-    given = await approvals.decisions_of(session, [row.id for row in rows])
+    given = await approval_lookup.decisions_of(session, [row.id for row in rows])
     found: list[Approval] = []
     for row in rows:
         release = await releases.load(session, row.release)
         others = await siblings.waits_for(session, row, release)
-        waits_for = [asking.call_id(one) for one in others]
+        waits_for = [keys.call_id(one) for one in others]
         decided = given.get(row.id, ())
         found.append(body(row, release, decided, now=now, waits_for=waits_for))
     return found

@@ -15,10 +15,14 @@ from approvals.api.tenancy import Decider, Reader
 from approvals.api.text import Line, PathId, Reason
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.rules.authority.binding import DecisionKind
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import ApprovalStatus
-from orchestrator.store import approvals, undo
-from orchestrator.store.approvals import Answer, Filter, Person
-from orchestrator.store.queues import Claim
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals import listing
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.queue_filter import Claim, Filter
+from orchestrator.store.effects import undo
 
 router = routing.of_api("approvals")
 
@@ -70,7 +74,7 @@ async def list_approvals(
     """List approvals: who has waited longest comes first."""
     async with store.read() as session:
         now = await store.now(session)
-        rows = await approvals.listing(
+        rows = await listing.listing(
             session,
             wanted.filter(person),
             now=now,
@@ -85,7 +89,7 @@ async def list_approvals(
 async def show_approval(id: PathId, person: Reader, store: StoreDep) -> Approval:  # noqa: A002 the path's name
     """Show one approval."""
     async with store.read() as session:
-        row = await approvals.get(session, id, tenant=person.tenant)
+        row = await approval_lookup.get(session, id, tenant=person.tenant)
     return await approval_body.one(store, row)
 
 
@@ -111,7 +115,7 @@ async def decide(
         arguments=wanted.arguments,
         reason=wanted.reason,
     )
-    row = await approvals.decide(parts.store, parts.signer, person, id, answer)
+    row = await approval_decide.decide(parts.store, parts.signer, person, id, answer)
     parts.deliver_soon(row.run)
     return await approval_body.one(parts.store, row)
 

@@ -15,9 +15,10 @@ from approvals.api.text import Id, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from approvals.problems import Problem
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import KeyturnError
-from orchestrator.store import people, reassigning
-from orchestrator.store.approvals import Person
+from orchestrator.store.approvals import reassignment
+from orchestrator.store.people import accounts
 from orchestrator.store.tables import ApprovalRow
 
 router = routing.of_api("approvals")
@@ -83,18 +84,18 @@ async def assign(
     One that cannot be given holds up no other.
     """
     if wanted.leaver is not None:
-        found = await reassigning.move_all(
+        found = await reassignment.move_all(
             store, person, wanted.leaver, to=wanted.to, reason=wanted.reason
         )
     else:
-        found = await reassigning.reassign_each(
+        found = await reassignment.reassign_each(
             store, person, wanted.items or [], to=wanted.to, reason=wanted.reason
         )
     rows = [came for _, came in found if isinstance(came, ApprovalRow)]
     bodies = {one.id: one for one in await approval_body.many(store, rows)}
     async with store.read() as session:
         given = {row.assigned_to for row in rows if row.assigned_to}
-        names = await people.names(session, given)
+        names = await accounts.names(session, given)
     return AllAssigned(
         items=[_result(name, came, bodies, names) for name, came in found],
         assigned=len(rows),
@@ -103,7 +104,7 @@ async def assign(
 
 
 def _is_full(found: Sequence[object]) -> bool:
-    return len(found) >= reassigning.MOST
+    return len(found) >= reassignment.MOST
 
 
 def _result(

@@ -12,10 +12,10 @@ from approvals.api.record_body import AuditEntry
 from approvals.api.text import Id, Line
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator.store import audit
-from orchestrator.store.approvals import Person
-from orchestrator.store.audit import Filter
-from orchestrator.store.discrepancies import Discrepancy
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.audit import listing
+from orchestrator.store.audit.listing import Filter
+from orchestrator.store.integrity.discrepancies import Discrepancy
 
 router = routing.of_api("audit")
 
@@ -79,7 +79,7 @@ async def list_audit(
     asked = wanted.model_dump(exclude={"limit", "cursor", "tenant"})
     chosen = Filter(**asked, tenant=tenancy.of_list(person, wanted.tenant))
     async with store.read() as session:
-        rows = await audit.listing(
+        rows = await listing.listing(
             session, chosen, limit=wanted.one_more, after=int(wanted.cursor or 0)
         )
     found = [record_body.audit_entry(row, is_operator=True) for row in rows]

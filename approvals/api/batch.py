@@ -16,9 +16,9 @@ from approvals.api.text import Id, Reason
 from approvals.dependencies import PartsDep
 from approvals.problems import Problem
 from orchestrator.rules.errors import KeyturnError
-from orchestrator.store import batch
-from orchestrator.store.approvals import Answer
-from orchestrator.store.batch import MOST, Bound
+from orchestrator.store.approvals import batch
+from orchestrator.store.approvals.batch import MOST, Bound
+from orchestrator.store.approvals.decision import Answer
 from orchestrator.store.tables import ApprovalRow
 
 router = routing.of_api("approvals")

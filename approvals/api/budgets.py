@@ -18,11 +18,12 @@ from approvals.api.tenancy import Reader
 from approvals.api.text import Id, Line, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.money.budget import microusd
-from orchestrator.store import budgets, proposals
-from orchestrator.store.approvals import Person
-from orchestrator.store.budgets import Filter, Kind, Meter
-from orchestrator.store.raising import Raise
+from orchestrator.store.budgets import listing
+from orchestrator.store.budgets.listing import Filter, Kind, Meter
+from orchestrator.store.dual_control import requests
+from orchestrator.store.dual_control.budget_raise import Raise
 
 MOST = 2**53 - 1
 
@@ -66,7 +67,7 @@ async def list_budgets(
         tenant=tenancy.of_list(person, wanted.tenant),
     )
     async with store.read() as session:
-        found = await budgets.listing(
+        found = await listing.listing(
             session,
             chosen,
             now=await store.now(session),
@@ -108,7 +109,7 @@ async def raise_budget(
         tokens=wanted.tokens,
         turns=wanted.turns,
     )
-    row = await proposals.to_raise(parts.store, raised, person, reason=wanted.reason)
+    row = await requests.to_raise(parts.store, raised, person, reason=wanted.reason)
     parts.deliver_soon()
     return await proposed.body(parts.store, row)
 

@@ -10,7 +10,7 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.tenancy import Decider
 from approvals.api.text import Id, PathId, Reason
 from approvals.dependencies import StoreDep
-from orchestrator.store import claiming
+from orchestrator.store.approvals import claims
 
 router = routing.of_api("approvals")
 
@@ -41,7 +41,7 @@ async def claim(
     Who may decide may claim. While it lasts nobody else decides: 409 names who holds it
     and until when. It ends by itself, with the decision, or by `:unclaim`.
     """
-    row = await claiming.claim(
+    row = await claims.claim(
         store, person, id, take_over=wanted.take_over, reason=wanted.reason
     )
     return await approval_body.one(store, row)
@@ -54,5 +54,5 @@ async def unclaim(
     store: StoreDep,
 ) -> Approval:
     """Give your claim up; 409 where somebody else holds it."""
-    row = await claiming.unclaim(store, person, id)
+    row = await claims.unclaim(store, person, id)
     return await approval_body.one(store, row)

@@ -18,7 +18,7 @@ from orchestrator.rules.money.budget import Limit, LimitScope
 from orchestrator.rules.policy import table as policy_table
 from orchestrator.rules.policy.rules import Rule, Scalar, VerdictKind
 from orchestrator.rules.policy.table import ToolTable
-from orchestrator.store import releases
+from orchestrator.store.releases import releases
 
 router = routing.of_api("contracts")
 

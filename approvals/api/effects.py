@@ -17,12 +17,13 @@ from approvals.api.text import Id, Line, PathId, Reason, Words
 from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import EffectStatus
-from orchestrator.store import compensating, effects, lookups, reopening, sending
-from orchestrator.store.approvals import Person
-from orchestrator.store.effects import Filter
-from orchestrator.store.reopening import Later
-from orchestrator.store.sending import Resolution
+from orchestrator.store.effects import compensation, late_failure, reconcile, resolution
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger import listing
+from orchestrator.store.ledger.listing import Filter
 from orchestrator.store.tables import EffectRow
 
 router = routing.of_api("effects")
@@ -74,7 +75,7 @@ async def list_effects(
     asked = wanted.model_dump(exclude={"limit", "cursor", "tenant"})
     chosen = Filter(**asked, tenant=tenancy.of_list(person, wanted.tenant))
     async with store.read() as session:
-        rows = await effects.listing(
+        rows = await listing.listing(
             session, chosen, limit=wanted.one_more, before=wanted.cursor
         )
     return page([_body(row, person) for row in rows], wanted, lambda one: one.key)
@@ -84,7 +85,7 @@ async def list_effects(
 async def show_effect(key: PathId, person: Reader, store: StoreDep) -> Effect:
     """Show one effect."""
     async with store.read() as session:
-        return _body(await effects.get(session, key, tenant=person.tenant), person)
+        return _body(await listing.get(session, key, tenant=person.tenant), person)
 
 
 @router.post(
@@ -104,8 +105,8 @@ async def record_outcome(
     Of an effect that was reopened: whether it stayed done. Not by whoever reopened it.
     """
     async with parts.store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
-    row = await sending.resolve(
+        await listing.get(session, key, tenant=person.tenant)
+    row = await resolution.resolve(
         parts.store,
         key,
         Resolution(
@@ -132,8 +133,8 @@ async def look_up(
 ) -> Effect:
     """Let the tool look an unknown effect up now; the effect worker does it."""
     async with parts.store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
-    row = await lookups.ask(parts.store, key, by=person.id)
+        await listing.get(session, key, tenant=person.tenant)
+    row = await reconcile.ask(parts.store, key, by=person.id)
     parts.deliver_soon(row.run)
     return _body(row, person)
 
@@ -152,11 +153,11 @@ async def reopen(
     Its money counts as moved until somebody else records that it did not stay.
     """
     async with store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
+        await listing.get(session, key, tenant=person.tenant)
     later = Later(**said.model_dump(), by=person.id, by_name=person.name)
-    await reopening.reopen(store, key, later)
+    await late_failure.reopen(store, key, later)
     async with store.read() as session:
-        return _body(await effects.get(session, key, tenant=person.tenant), person)
+        return _body(await listing.get(session, key, tenant=person.tenant), person)
 
 
 @router.post(
@@ -176,8 +177,8 @@ async def compensate(
     It goes through policy; whoever asks for it does not approve it.
     """
     async with parts.store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
-    row, _ = await compensating.ask(
+        await listing.get(session, key, tenant=person.tenant)
+    row, _ = await compensation.ask(
         parts.store, key, by=person.id, by_name=person.name, reason=wanted.reason
     )
     parts.deliver_soon(row.id)

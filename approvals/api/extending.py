@@ -14,12 +14,12 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.text import PathId, Reason, Time
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
-from orchestrator.store import deadlines
-from orchestrator.store.approvals import Person
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.approvals import extension
 
 router = routing.of_api("approvals")
 
-MOST_MINUTES = deadlines.FURTHEST // timedelta(minutes=1)
+MOST_MINUTES = extension.FURTHEST // timedelta(minutes=1)
 
 
 class Extend(BaseModel):
@@ -52,10 +52,10 @@ async def extend(
     409 where it has ended, is late already, or may not be extended any more.
     """
     if wanted.until is not None:
-        row = await deadlines.extend(
+        row = await extension.extend(
             store, person, id, until=wanted.until, reason=wanted.reason
         )
     else:
         by = timedelta(minutes=wanted.minutes or 0)
-        row = await deadlines.extend_by(store, person, id, by=by, reason=wanted.reason)
+        row = await extension.extend_by(store, person, id, by=by, reason=wanted.reason)
     return await approval_body.one(store, row)

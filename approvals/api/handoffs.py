@@ -15,8 +15,8 @@ from approvals.api.tenancy import VisibleRun
 from approvals.api.text import Words
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
-from orchestrator.store import handoffs, runs
-from orchestrator.store.approvals import Person
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.runs import handoffs, notes
 
 router = routing.of_api("hand-offs")
 
@@ -62,7 +62,7 @@ async def add_note(
     store: StoreDep,
 ) -> Note:
     """Note something on a run, for people; no model reads it."""
-    found = await runs.add_note(
+    found = await notes.add_note(
         store,
         row.id,
         person=person.id,

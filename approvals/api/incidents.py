@@ -14,9 +14,10 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.text import Line, PathId, Reason, Words
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
-from orchestrator.store import incidents, runs
-from orchestrator.store.approvals import Person
-from orchestrator.store.incidents import NewIncident, Severity, State
+from orchestrator.rules import ids
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident, Severity, State
 from orchestrator.store.tables import IncidentRow
 
 router = routing.of_api("incidents")
@@ -109,7 +110,7 @@ async def open_incident(
     new = NewIncident(
         severity=wanted.severity,
         title=wanted.title,
-        source=runs.new_id(f"person:{person.id}"),
+        source=ids.new_id(f"person:{person.id}"),
         detail={"words": wanted.detail},
         tenant=tenant,
     )

@@ -14,7 +14,7 @@ from approvals.dependencies import parts_of
 from approvals.form_request import Handler
 from orchestrator.rules.errors import InvalidValue, MalformedJson
 from orchestrator.rules.text import canonical
-from orchestrator.store import idempotency
+from orchestrator.store.db import request_keys
 
 
 class StrictRequest(Request):
@@ -45,7 +45,7 @@ class StrictRoute(APIRoute):
             await gate(asked, parts_of(asked))
             _refuse_repeated(asked)
             try:
-                async with idempotency.acting() as asked.state.acting:
+                async with request_keys.acting() as asked.state.acting:
                     response = await handle(asked)
             except Replay as replay:
                 return _again(replay)

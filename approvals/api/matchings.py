@@ -14,9 +14,10 @@ from approvals.api.replies import ONE
 from approvals.api.text import PathId
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
-from orchestrator.store import matchings, people
-from orchestrator.store.approvals import Person
-from orchestrator.store.matchings import Side, Status
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.incidents import statement as incident_statement
+from orchestrator.store.incidents.statement import Side, Status
+from orchestrator.store.people import accounts
 from orchestrator.store.tables import MatchingRow
 
 router = routing.of_api("matchings")
@@ -47,10 +48,10 @@ async def list_matchings(
 ) -> Page[Matching]:
     """List matchings, newest first."""
     async with store.read() as session:
-        rows = await matchings.listing(
+        rows = await incident_statement.listing(
             session, limit=wanted.one_more, before=wanted.cursor
         )
-        names = await people.names(session, {row.asked_by for row in rows})
+        names = await accounts.names(session, {row.asked_by for row in rows})
     return page([_body(row, names) for row in rows], wanted, lambda one: one.id)
 
 
@@ -58,8 +59,8 @@ async def list_matchings(
 async def show_matching(id: PathId, store: StoreDep) -> Matching:  # noqa: A002 the path's name
     """Show a matching, with what differs."""
     async with store.read() as session:
-        row = await matchings.get(session, id)
-        return _body(row, await people.names(session, {row.asked_by}))
+        row = await incident_statement.get(session, id)
+        return _body(row, await accounts.names(session, {row.asked_by}))
 
 
 @router.post("/matchings", status_code=202, dependencies=ONCE)
@@ -67,9 +68,9 @@ async def ask_for_matching(
     person: Annotated[Person, Depends(require("matchings.start"))], store: StoreDep
 ) -> Matching:
     """Ask for a matching now; a worker does it. One that waits or runs is returned."""
-    row = await matchings.ask(store, by=person.id)
+    row = await incident_statement.ask(store, by=person.id)
     async with store.read() as session:
-        return _body(row, await people.names(session, {row.asked_by}))
+        return _body(row, await accounts.names(session, {row.asked_by}))
 
 
 def _body(row: MatchingRow, names: Mapping[str, str]) -> Matching:

@@ -14,10 +14,11 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.text import Id
 from approvals.auth.visitor import CurrentPerson, require
 from approvals.dependencies import StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.notice import KINDS, NoticeKind
-from orchestrator.store import notices, people
-from orchestrator.store.approvals import Person
-from orchestrator.store.notices import State
+from orchestrator.store.notices import queue
+from orchestrator.store.notices.queue import State
+from orchestrator.store.people import accounts
 from orchestrator.store.tables import NoticeRow
 
 router = routing.of_api("notices")
@@ -98,14 +99,14 @@ async def list_notices(
 ) -> Page[Notice]:
     """List notices, the latest first; those that were given up, where not said."""
     async with store.read() as session:
-        rows = await notices.listing(
+        rows = await queue.listing(
             session,
             wanted.state,
             tenant=person.tenant,
             limit=wanted.one_more,
             before=int(wanted.cursor) if wanted.cursor else None,
         )
-        names = await people.names(session, {row.target for row in rows})
+        names = await accounts.names(session, {row.target for row in rows})
     return page([_body(row, names) for row in rows], wanted, lambda one: str(one.id))
 
 
@@ -113,23 +114,23 @@ async def list_notices(
 async def show_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice:  # noqa: A002 the path's name
     """Show a notice."""
     async with store.read() as session:
-        row = await notices.get(session, id, tenant=person.tenant)
-        return _body(row, await people.names(session, {row.target}))
+        row = await queue.get(session, id, tenant=person.tenant)
+        return _body(row, await accounts.names(session, {row.target}))
 
 
 @router.post("/notices/{id}:retry", dependencies=ONCE, responses={**ONE, **STATE})
 async def retry_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice:  # noqa: A002 the path's name
     """Send a dead letter again, under the same id."""
-    await notices.retry(store, id, tenant=person.tenant)
+    await queue.retry(store, id, tenant=person.tenant)
     async with store.read() as session:
-        row = await notices.get(session, id, tenant=person.tenant)
-        return _body(row, await people.names(session, {row.target}))
+        row = await queue.get(session, id, tenant=person.tenant)
+        return _body(row, await accounts.names(session, {row.target}))
 
 
 @router.post("/notices:retry", dependencies=ONCE, responses={**BODY, **STATE})
 async def retry_all(wanted: RetryAll, person: Manager, store: StoreDep) -> Retried:
     """Send all dead letters again, or a recipient's; at most a thousand."""
-    count = await notices.retry(store, None, tenant=person.tenant, target=wanted.target)
+    count = await queue.retry(store, None, tenant=person.tenant, target=wanted.target)
     return Retried(retried=count)
 
 
@@ -137,7 +138,7 @@ async def retry_all(wanted: RetryAll, person: Manager, store: StoreDep) -> Retri
 async def show_mail(person: CurrentPerson, store: StoreDep) -> Mailed:
     """Show what the asker is mailed about."""
     async with store.read() as session:
-        kinds, chosen = await notices.mailed_about(session, person.id)
+        kinds, chosen = await queue.mailed_about(session, person.id)
     return Mailed(mail=list(kinds), chosen=chosen)
 
 
@@ -146,7 +147,7 @@ async def choose_mail(
     wanted: ChooseMail, person: CurrentPerson, store: StoreDep
 ) -> Mailed:
     """Choose what the asker is mailed about."""
-    await notices.choose_mail(store, person.id, wanted.mail)
+    await queue.choose_mail(store, person.id, wanted.mail)
     return await show_mail(person, store)
 
 
@@ -154,5 +155,5 @@ def _body(row: NoticeRow, names: Mapping[str, str]) -> Notice:
     return Notice(
         **row.model_dump(exclude={"event", "claimed_until"}),
         target_name=names.get(row.target, row.target),
-        state=notices.state(row),
+        state=queue.state(row),
     )

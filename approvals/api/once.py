@@ -8,11 +8,11 @@ from fastapi import Depends, Header, Request, Response
 
 from approvals.auth.visitor import CurrentPerson
 from approvals.dependencies import StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import idempotency
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import Acting, Claim, Kept
+from orchestrator.store.db import request_keys
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.request_keys import Acting, Claim, Kept
 
 log = structlog.get_logger()
 
@@ -61,7 +61,9 @@ async def _claim(
     if own_key is None:
         return
     asked = await _digest(request, person)
-    found = await idempotency.claim(store, person=person.id, key=own_key, request=asked)
+    found = await request_keys.claim(
+        store, person=person.id, key=own_key, request=asked
+    )
     if isinstance(found, Kept):
         raise Replay(found)
     _acting(request).claimed(store, found, acts_once=acts_once)
@@ -76,7 +78,7 @@ async def keep(request: Request, response: Response) -> None:
     store, held = found
     kept = Kept(status=response.status_code, body=bytes(response.body).decode())
     try:
-        await idempotency.keep(store, held, answer=kept)
+        await request_keys.keep(store, held, answer=kept)
     except StoreUnavailable as error:
         # What was asked is committed; only the repetition will have to wait.
         log.warning("idempotency.not_kept", key=held.key, error=str(error))
@@ -89,7 +91,7 @@ async def drop(request: Request, because: Exception) -> None:
         return
     store, held = found
     try:
-        await idempotency.drop(store, held, because=because)
+        await request_keys.drop(store, held, because=because)
     except StoreUnavailable as error:
         # The claim is soon taken for abandoned.
         log.warning("idempotency.not_dropped", key=held.key, error=str(error))

@@ -16,9 +16,9 @@ from approvals.auth.passwords import SHORTEST
 from approvals.auth.visitor import require
 from approvals.dependencies import StoreDep
 from approvals.errors import WrongPassword
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import InvalidValue
-from orchestrator.store import sessions
-from orchestrator.store.approvals import Person
+from orchestrator.store.people import sessions
 
 router = routing.of_api("me")
 

@@ -19,10 +19,10 @@ from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import SignedIn, require
 from approvals.dependencies import Parts, PartsDep, StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.policy.rules import Role
-from orchestrator.store import people
-from orchestrator.store.approvals import Person
-from orchestrator.store.people import Label, NewPerson, Profile
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.accounts import Label, NewPerson, Profile
 from orchestrator.store.tables import PersonRow, ProposalRow
 
 router = routing.of_api("people")
@@ -160,7 +160,7 @@ async def list_people(
 ) -> Page[Account]:
     """List accounts, oldest first; a tenant's admin sees that tenant's."""
     async with store.read() as session:
-        rows = await people.listing(
+        rows = await person_accounts.listing(
             session,
             tenant=accounts.tenant_of_list(manager, wanted.tenant),
             limit=wanted.one_more,
@@ -193,7 +193,7 @@ async def invite(
 async def show_person(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
     """Show an account."""
     async with store.read() as session:
-        return _body(await people.get(session, id, tenant=manager.tenant))
+        return _body(await person_accounts.get(session, id, tenant=manager.tenant))
 
 
 @router.patch("/people/{id}", responses={**BODY, **ONE})
@@ -205,7 +205,7 @@ async def describe(
 ) -> Account:
     """Change name, teams or languages."""
     profile = Profile.model_validate(wanted.model_dump())
-    row = await people.describe(
+    row = await person_accounts.describe(
         store, id, profile, by=manager.id, tenant=manager.tenant
     )
     return _body(row)

@@ -13,10 +13,11 @@ from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.text import PathId, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator.store import proposals
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.proposals import Kind, State
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import proposals, state
+from orchestrator.store.dual_control.requests import Kind
+from orchestrator.store.dual_control.state import State
 from orchestrator.store.tables import ProposalRow
 
 router = routing.of_api("proposals")
@@ -127,4 +128,4 @@ async def body(store: Store, row: ProposalRow) -> Proposal:
 
 def _body(row: ProposalRow, now: datetime) -> Proposal:
     shown = row.model_dump(exclude={"status", "secret"})
-    return Proposal(**shown, status=proposals.state(row, now=now))
+    return Proposal(**shown, status=state.state(row, now=now))

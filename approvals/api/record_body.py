@@ -10,7 +10,7 @@ from approvals.api.approval_body import MoneyBody, money_body
 from approvals.api.run_body import Usd, usd
 from orchestrator.rules.status import CallStatus, EffectStatus, Gate
 from orchestrator.rules.text import canonical
-from orchestrator.store import meters
+from orchestrator.store.budgets import settlement
 from orchestrator.store.tables import (
     AttemptRow,
     AuditRow,
@@ -197,7 +197,7 @@ def call(row: CallRow) -> Call:
 def attempt(row: AttemptRow, *, is_operator: bool) -> Attempt:
     """Return an attempt's body; a provider's own words are for operators."""
     shown = row.model_dump(include=set(Attempt.model_fields))
-    if row.failure not in (None, meters.LOST) and not is_operator:
+    if row.failure not in (None, settlement.LOST) and not is_operator:
         shown["error"] = f"{row.failure.replace('_', ' ')}; reference {row.id}"
     return Attempt(
         **shown,

@@ -12,7 +12,7 @@ from approvals.api.replies import ONE
 from approvals.api.tenancy import Reader
 from approvals.api.text import Slug
 from approvals.dependencies import StoreDep
-from orchestrator.store import releases
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import ReleaseRow
 
 router = routing.of_api("releases")

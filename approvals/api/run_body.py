@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals import stops
 from orchestrator.rules.status import RunStatus
-from orchestrator.store import failing, holds, runs
-from orchestrator.store.engine import Store
+from orchestrator.store import holds
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import faults, listing
 from orchestrator.store.tables import CallRow, RunRow
 
 MICRO = Decimal(1_000_000)
@@ -113,14 +114,14 @@ def body(
         source=row.source,
         external_id=row.external_id,
         started_by=row.started_by,
-        failing=[FailingPlace.model_validate(one) for one in failing.of(row)],
+        failing=[FailingPlace.model_validate(one) for one in faults.of(row)],
         pending=list(pending),
     )
 
 
 async def bodies(session: AsyncSession, rows: Sequence[RunRow]) -> list[Run]:
     """Return the bodies of many runs, with what each waits for."""
-    waiting = await runs.pending_approvals(session, [row.id for row in rows])
+    waiting = await listing.pending_approvals(session, [row.id for row in rows])
     calls = await holds.of_runs(session, [row.id for row in rows])
     by = [one.held_by for found in calls.values() for one in found]
     held = await stops.words(session, [*(row.stopped_by for row in rows), *by])

@@ -17,12 +17,12 @@ from approvals.api.tenancy import Reader, VisibleRun
 from approvals.api.text import Line, PathId, Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import Parts, PartsDep, StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import RunStatus
-from orchestrator.store import many, runs
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.many import NewBulk, State, Verb
-from orchestrator.store.runs import Filter
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import bulk, control
+from orchestrator.store.runs.bulk import NewBulk, State, Verb
+from orchestrator.store.runs.listing import Filter
 from orchestrator.store.tables import BulkRow, RunRow
 
 router = routing.of_api("runs")
@@ -105,7 +105,7 @@ async def pause_run(
     row: VisibleRun, body: Because, person: Holder, parts: PartsDep
 ) -> Run:
     """Hold a run: nothing is asked of a model or sent until it is resumed."""
-    return await _one(parts, row, runs.pause, person, body)
+    return await _one(parts, row, control.pause, person, body)
 
 
 @router.post("/runs/{id}:resume", dependencies=ONCE, responses=ONE_RUN)
@@ -113,7 +113,7 @@ async def resume_run(
     row: VisibleRun, body: Because, person: Holder, parts: PartsDep
 ) -> Run:
     """Let a paused run go on; its deadlines move by the time it was held."""
-    return await _one(parts, row, runs.resume, person, body)
+    return await _one(parts, row, control.resume, person, body)
 
 
 @router.post("/runs/{id}:cancel", dependencies=ONCE, responses=ONE_RUN)
@@ -121,7 +121,7 @@ async def cancel_run(
     row: VisibleRun, body: Because, person: Holder, parts: PartsDep
 ) -> Run:
     """End a run: what waits is cancelled, what is being sent is still recorded."""
-    return await _one(parts, row, runs.cancel, person, body)
+    return await _one(parts, row, control.cancel, person, body)
 
 
 BULK = {**BODY, **STATE}
@@ -154,7 +154,7 @@ async def list_bulks(
 ) -> Page[Bulk]:
     """List pauses, resumes and cancels of all that match, newest first."""
     async with store.read() as session:
-        rows = await many.listing(
+        rows = await bulk.listing(
             session, tenant=person.tenant, limit=wanted.one_more, before=wanted.cursor
         )
     return page([bulk_body(row) for row in rows], wanted, lambda one: one.id)
@@ -164,13 +164,13 @@ async def list_bulks(
 async def show_bulk(id: PathId, person: Reader, store: StoreDep) -> Bulk:  # noqa: A002 the path's name
     """Show how far one of them is."""
     async with store.read() as session:
-        return bulk_body(await many.get(session, id, tenant=person.tenant))
+        return bulk_body(await bulk.get(session, id, tenant=person.tenant))
 
 
 @router.post("/bulks/{id}:stop", dependencies=ONCE, responses={**ONE, **STATE})
 async def stop_bulk(id: PathId, person: ManyHolder, store: StoreDep) -> Bulk:  # noqa: A002 the path's name
     """Let it reach no more runs; those that it reached stay as they are."""
-    return bulk_body(await many.stop(store, id, by=person.id, tenant=person.tenant))
+    return bulk_body(await bulk.stop(store, id, by=person.id, tenant=person.tenant))
 
 
 def bulk_body(row: BulkRow) -> Bulk:
@@ -182,7 +182,7 @@ def bulk_body(row: BulkRow) -> Bulk:
         filter=Matching.model_validate(
             {name: getattr(row, name) for name in Matching.model_fields}
         ),
-        state=many.state(row),
+        state=bulk.state(row),
         left=0 if row.ended_at else max(0, row.total - row.done),
     )
 

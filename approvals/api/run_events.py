@@ -25,8 +25,9 @@ from approvals.auth import permissions
 from approvals.auth.visitor import SignedIn
 from approvals.dependencies import PartsDep
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import audit, runs
-from orchestrator.store.engine import Store
+from orchestrator.store.audit import log as audit_log
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import AuditRow
 
 router = routing.of_api("runs")
@@ -119,7 +120,7 @@ class _Following:
         since, last = self._since(), None
         while True:
             async with self._store.read() as session:
-                rows = await audit.of_run(
+                rows = await audit_log.of_run(
                     session, self._run, since=since, after=last, limit=PAGE
                 )
             for event in self._rows(rows):
@@ -130,7 +131,7 @@ class _Following:
 
     async def _state(self) -> tuple[Run, bool]:
         async with self._store.read() as session:
-            row = await runs.get(session, self._run)
+            row = await run_lookup.get(session, self._run)
             now = await self._store.now(session)
             [body] = await run_body.bodies(session, [row])
         return body, run_feed.is_over(body, now)

@@ -10,9 +10,11 @@ from approvals.api import run_body
 from approvals.api.run_body import Run
 from orchestrator.rules.errors import NotFound
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import audit, runs, watch
-from orchestrator.store.engine import Store
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import AuditRow
+from orchestrator.store.views import fingerprints
 
 # A transaction ends within 2 s of its time stamp (engine.TRANSACTION_TIMEOUT).
 LATEST_COMMIT = timedelta(seconds=5)
@@ -38,7 +40,7 @@ async def look(
 ) -> Mapping[str, News]:
     """Return the news of runs; of a run without a change, what there was `before`."""
     async with store.read() as session:
-        prints = await watch.runs_in(session, names)
+        prints = await fingerprints.runs_in(session, names)
         now = await store.now(session)
         found: dict[str, News] = {}
         for name in names:
@@ -62,13 +64,13 @@ def is_over(run: Run, now: datetime) -> bool:
 async def _read(
     session: AsyncSession, name: str, last: News | None, fingerprint: str
 ) -> News | None:
-    newest = last.newest if last else await audit.latest_of_run(session, name)
+    newest = last.newest if last else await log.latest_of_run(session, name)
     if newest is None:
         return None
     since = newest - LATEST_COMMIT
-    rows = await audit.of_run(session, name, since=since)
+    rows = await log.of_run(session, name, since=since)
     try:
-        [run] = await run_body.bodies(session, [await runs.get(session, name)])
+        [run] = await run_body.bodies(session, [await run_lookup.get(session, name)])
     except NotFound:
         return None
     return News(

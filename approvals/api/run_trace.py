@@ -28,8 +28,9 @@ from approvals.auth import permissions
 from approvals.dependencies import StoreDep
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.text import canonical, redaction
-from orchestrator.store import releases, trace
-from orchestrator.store.trace import Trace
+from orchestrator.store.releases import releases
+from orchestrator.store.views import trace
+from orchestrator.store.views.trace import Trace
 
 router = routing.of_api("runs")
 

@@ -15,11 +15,13 @@ from approvals.api.tenancy import Reader, VisibleRun
 from approvals.api.text import Line, Words
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import RunStatus
 from orchestrator.rules.text import canonical
-from orchestrator.store import idempotency, runs
-from orchestrator.store.approvals import Person
-from orchestrator.store.runs import Filter, NewRun
+from orchestrator.store.db import request_keys
+from orchestrator.store.runs import listing, messages, start
+from orchestrator.store.runs.listing import Filter
+from orchestrator.store.runs.start import NewRun
 
 router = routing.of_api("runs")
 
@@ -86,8 +88,8 @@ async def start_run(
         own = {"source": BY_KEY, "external_id": named, "is_own_source": True}
         new = new.model_copy(update=own)
     if new.external_id is not None:
-        idempotency.comes_to_the_same()
-    row, is_new = await runs.start(parts.store, new)
+        request_keys.comes_to_the_same()
+    row, is_new = await start.start(parts.store, new)
     if is_new:
         parts.deliver_soon(row.id)
     response.status_code = 202 if is_new else 200
@@ -116,7 +118,7 @@ async def list_runs(
         customer=wanted.customer,
     )
     async with store.read() as session:
-        rows = await runs.listing(
+        rows = await listing.listing(
             session, chosen, limit=wanted.one_more, before=wanted.cursor
         )
         found = await run_body.bodies(session, rows)
@@ -140,8 +142,8 @@ async def add_message(
 ) -> Run:
     """Take in what the customer wrote; drafts that wait are void."""
     if message.external_id is not None:
-        idempotency.comes_to_the_same()
-    found = await runs.customer_wrote(
+        request_keys.comes_to_the_same()
+    found = await messages.customer_wrote(
         parts.store,
         row.id,
         text=message.text,

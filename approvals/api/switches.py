@@ -19,12 +19,15 @@ from approvals.api.text import SLUG_PATTERN, Line, Reason, Time
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from orchestrator.rules.authority import switch as nouns
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Mode
 from orchestrator.rules.errors import InvalidValue
-from orchestrator.store import people, proposals, scopes, switches
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.switches import STOPPING
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import requests
+from orchestrator.store.people import accounts
+from orchestrator.store.switches import impact as switch_impact
+from orchestrator.store.switches import switches, unknown_names
+from orchestrator.store.switches.switches import STOPPING
 from orchestrator.store.tables import SwitchRow
 
 router = routing.of_api("switches")
@@ -143,7 +146,7 @@ async def set_switch(
     if wanted.until is not None and wanted.until <= now:
         raise InvalidValue(f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is past")
     scope = wanted.scope.noun()
-    warnings = await scopes.check(
+    warnings = await unknown_names.check(
         parts.store,
         scope,
         wanted.mode,
@@ -167,7 +170,7 @@ async def set_switch(
     async with parts.store.read() as session:
         return _body(
             row,
-            await people.names(session, {row.author}),
+            await accounts.names(session, {row.author}),
             sending=barrier.sending,
             revoked=barrier.revoked,
             warnings=warnings,
@@ -189,7 +192,7 @@ async def list_switches(
             limit=wanted.one_more,
             after=wanted.cursor,
         )
-        names = await people.names(session, {row.author for row in rows})
+        names = await accounts.names(session, {row.author for row in rows})
     found = [await _with_sending(store, row, person, names) for row in rows]
     return page(found, wanted, lambda one: one.id)
 
@@ -199,7 +202,7 @@ async def show_switch(id: SwitchId, person: Reader, store: StoreDep) -> Switch: 
     """Show a switch, with what may still reach the provider."""
     row = await _row(store, id, person)
     async with store.read() as session:
-        names = await people.names(session, {row.author})
+        names = await accounts.names(session, {row.author})
     return await _with_sending(store, row, person, names)
 
 
@@ -216,7 +219,7 @@ async def clear_switch(
     """
     row = await _row(parts.store, id, person)
     tenancy.check_reach(person, nouns.Scope(**row.scope))
-    made = await proposals.to_clear(parts.store, id, person, reason=reason)
+    made = await requests.to_clear(parts.store, id, person, reason=reason)
     return await proposal_body.body(parts.store, made)
 
 
@@ -224,7 +227,7 @@ async def clear_switch(
 async def impact(wanted: Impact, person: Reader, store: StoreDep) -> WouldHold:
     """Show what a switch of this scope would hold now; nothing is set."""
     tenancy.check_reach(person, wanted.scope.noun())
-    found = await switches.impact(store, wanted.scope.noun())
+    found = await switch_impact.impact(store, wanted.scope.noun())
     return WouldHold(
         runs=found.runs, leased=list(found.leased), sending=list(found.sending)
     )
@@ -251,7 +254,7 @@ async def _with_sending(
         return _body(row, names)
     # A switch of the whole installation holds other tenants' effects as well.
     scope = tenancy.within(person, nouns.Scope(**row.scope))
-    found = await switches.impact(store, scope)
+    found = await switch_impact.impact(store, scope)
     return _body(row, names, sending=found.sending)
 
 

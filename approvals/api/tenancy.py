@@ -10,11 +10,12 @@ from approvals.auth.visitor import NOBODYS, require
 from approvals.dependencies import StoreDep
 from approvals.errors import MayNot
 from orchestrator.rules.authority import switch
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import NotFound
-from orchestrator.store import runs, tenants
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import RunRow, SwitchRow
+from orchestrator.store.tenants import tenants
 
 Reader = Annotated[Person, Depends(require("read"))]
 Decider = Annotated[Person, Depends(require("approvals.decide"))]
@@ -68,7 +69,7 @@ def of_list(person: Person, wanted: Line | None) -> str | None:
 async def visible_run(id: PathId, person: Reader, store: StoreDep) -> RunRow:  # noqa: A002 the path's name
     """Return the run of the path, or raise `NotFound`, also for another tenant's."""
     async with store.read() as session:
-        row = await runs.get(session, id)
+        row = await run_lookup.get(session, id)
     if not sees(person, row.tenant):
         raise NotFound(kind="run", name=id)
     return row

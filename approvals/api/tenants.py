@@ -17,9 +17,11 @@ from approvals.api.tenancy import Reader
 from approvals.api.text import Reason
 from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
-from orchestrator.store import proposals, tenants
-from orchestrator.store.approvals import Person
-from orchestrator.store.tenants import NewTenant
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.dual_control import requests
+from orchestrator.store.tables import TenantRow
+from orchestrator.store.tenants import tenants
+from orchestrator.store.tenants.tenants import NewTenant
 
 router = routing.of_api("tenants")
 
@@ -68,12 +70,12 @@ async def declare_tenant(
 ) -> Proposal:
     """Ask for a tenant to be declared; another admin of the installation confirms."""
     new = NewTenant(name=wanted.name)
-    row = await proposals.to_declare(parts.store, new, person, reason=wanted.reason)
+    row = await requests.to_declare(parts.store, new, person, reason=wanted.reason)
     parts.deliver_soon()
     return await proposed.body(parts.store, row)
 
 
-def _body(name: str, row: tenants.TenantRow | None) -> Tenant:
+def _body(name: str, row: TenantRow | None) -> Tenant:
     if row is None:
         return Tenant(name=name, declared_by=None, created_at=None)
     return Tenant(name=name, declared_by=row.declared_by, created_at=row.created_at)

@@ -17,11 +17,11 @@ from approvals.auth.permissions import Action
 from approvals.auth.visitor import SignedIn, Visitor, require
 from approvals.dependencies import Parts, PartsDep, StoreDep
 from approvals.errors import MayNot
-from orchestrator.store import people, token_life, tokens
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts, token_lifetime, tokens
+from orchestrator.store.people.tokens import NewToken
 from orchestrator.store.tables import TokenRow
-from orchestrator.store.tokens import NewToken
 
 router = routing.of_api("tokens")
 
@@ -223,20 +223,20 @@ def body(row: TokenRow, *, kind: str) -> Token:
     return Token(
         **fields,
         made_with=row.parent,
-        ends_at=token_life.ends_at(row, kind=kind),
-        decides=bool(token_life.deciding(row.scopes, kind=kind)),
+        ends_at=token_lifetime.ends_at(row, kind=kind),
+        decides=bool(token_lifetime.deciding(row.scopes, kind=kind)),
     )
 
 
 def _usual_days(owner: Person, scopes: list[Action]) -> int:
-    decides = token_life.deciding(scopes, kind=owner.kind)
-    return token_life.MOST_DAYS_DECIDING if decides else USUAL_DAYS
+    decides = token_lifetime.deciding(scopes, kind=owner.kind)
+    return token_lifetime.MOST_DAYS_DECIDING if decides else USUAL_DAYS
 
 
 async def managed(store: Store, person: str, manager: Person) -> Person:
     """Return one of the people that this person manages, or raise `NotFound`."""
     async with store.read() as session:
-        row = await people.get(session, person, tenant=manager.tenant)
+        row = await accounts.get(session, person, tenant=manager.tenant)
     return Person(id=row.id, name=row.name, role=row.role, kind=row.kind, session="")
 
 

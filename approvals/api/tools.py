@@ -15,8 +15,8 @@ from approvals.dependencies import StoreDep
 from orchestrator.rules.contract.release import Release, ToolSpec
 from orchestrator.rules.contract.tool import Audience, Authority
 from orchestrator.rules.errors import NotFound
-from orchestrator.store import releases
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
 
 router = routing.of_api("tools")
 

@@ -16,11 +16,11 @@ from approvals.auth.visitor import require
 from approvals.dependencies import PartsDep, StoreDep
 from approvals.notify import hooks
 from approvals.notify.hooks import Trial
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.notice import NoticeKind
-from orchestrator.store import webhooks
-from orchestrator.store.approvals import Person
+from orchestrator.store.notices import webhooks
+from orchestrator.store.notices.webhooks import NewWebhook
 from orchestrator.store.tables import WebhookRow
-from orchestrator.store.webhooks import NewWebhook
 
 router = routing.of_api("webhooks")
 

@@ -2,14 +2,17 @@
 
 from approvals.auth import passwords
 from approvals.errors import MayNot, WrongPassword
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import InvalidValue
 from orchestrator.rules.notice import Origin
 from orchestrator.rules.policy.rules import Role
-from orchestrator.store import access, alone, attempts, forged, people, proposals
-from orchestrator.store.access import Change
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson, PasswordChanged
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import break_glass, requests
+from orchestrator.store.integrity import forgery
+from orchestrator.store.people import access, accounts, sign_in_throttle
+from orchestrator.store.people.access import Change
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.people.errors import PasswordChanged
 from orchestrator.store.tables import PersonRow, ProposalRow
 
 LONGEST_PASSWORD = 1_000
@@ -26,7 +29,7 @@ async def add(
 ) -> PersonRow:
     """Open an account; without a password it is used through its tokens alone."""
     hashed = await _hashed(password) if password is not None else None
-    return await people.add(store, new, password_hash=hashed, by=by)
+    return await accounts.add(store, new, password_hash=hashed, by=by)
 
 
 async def add_alone(
@@ -39,7 +42,7 @@ async def add_alone(
 ) -> tuple[PersonRow, bool]:
     """Open an account without a second person; return whether it opened an incident."""
     hashed = await _hashed(password) if password is not None else None
-    return await alone.open_account(
+    return await break_glass.open_account(
         store, new, password_hash=hashed, by=by, decides_at_once=decides_at_once
     )
 
@@ -47,7 +50,7 @@ async def add_alone(
 async def set_password(store: Store, person: str, password: str, *, by: str) -> None:
     """Give an account a new password; whoever is signed in as it is signed out."""
     hashed = await _hashed(password)
-    await people.set_password(store, person, password_hash=hashed, by=by)
+    await accounts.set_password(store, person, password_hash=hashed, by=by)
 
 
 def tenant_of_list(manager: Person, wanted: str | None) -> str | None:
@@ -67,7 +70,7 @@ async def invite(
     if by.tenant is not None and new.tenant is None:
         new = new.model_copy(update={"tenant": by.tenant})
     _refuse_other_tenant(by, new.tenant)
-    return await proposals.to_invite(store, new, by, reason=reason or NO_REASON)
+    return await requests.to_invite(store, new, by, reason=reason or NO_REASON)
 
 
 async def set_access(  # noqa: PLR0913 who gives what to whom, and why
@@ -86,7 +89,7 @@ async def set_access(  # noqa: PLR0913 who gives what to whom, and why
     _refuse_other_tenant(by, tenant)
     change = Change(role=role, tenant=tenant)
     why = reason or NO_REASON
-    return await proposals.to_grant(store, person, change, by, reason=why)
+    return await requests.to_grant(store, person, change, by, reason=why)
 
 
 async def close(store: Store, person: str, *, by: Person) -> PersonRow:
@@ -100,7 +103,7 @@ async def reopen(
     """Ask for a closed account to be opened again; an open one is returned."""
     change = Change(is_open=True)
     why = reason or NO_REASON
-    return await proposals.to_grant(store, person, change, by, reason=why)
+    return await requests.to_grant(store, person, change, by, reason=why)
 
 
 def _refuse_other_tenant(by: Person, tenant: str | None) -> None:
@@ -118,13 +121,13 @@ async def prove_password(store: Store, person: str, password: str) -> PersonRow:
     whatever they were for: whoever holds a copied session has no more guesses than at
     the door.
     """
-    own = attempts.key("own password", person)
-    taken = await attempts.take(store, {own: GUESSES})
+    own = sign_in_throttle.key("own password", person)
+    taken = await sign_in_throttle.take(store, {own: GUESSES})
     async with store.read() as session:
-        row = await people.get(session, person)
+        row = await accounts.get(session, person)
     if not await passwords.is_right(password[:LONGEST_PASSWORD], row.password_hash):
         raise WrongPassword(NOT_PRESENT)
-    await attempts.forgive(store, taken, own)
+    await sign_in_throttle.forgive(store, taken, own)
     return row
 
 
@@ -144,7 +147,7 @@ async def change_own_password(  # noqa: PLR0913 both passwords, and where from
     row = await prove_password(store, person, old)
     hashed = await _hashed(new)
     try:
-        await people.set_password(
+        await accounts.set_password(
             store,
             person,
             password_hash=hashed,
@@ -173,7 +176,7 @@ async def reset_password(
         return await access.remove_password(store, person, by=by.id, managed=by.tenant)
     hashed = await _hashed(password)
     why = reason or NO_REASON
-    return await proposals.to_reset(store, person, hashed, by, reason=why)
+    return await requests.to_reset(store, person, hashed, by, reason=why)
 
 
 async def of_address(store: Store, email: str) -> PersonRow | None:
@@ -181,7 +184,7 @@ async def of_address(store: Store, email: str) -> PersonRow | None:
     if "\x00" in email:
         return None
     async with store.read() as session:
-        return await people.by_email(session, email)
+        return await accounts.by_email(session, email)
 
 
 async def authenticate(
@@ -192,12 +195,12 @@ async def authenticate(
     Without an account the work is the same, so that the time taken tells nothing.
     """
     usable = len(password) <= LONGEST_PASSWORD
-    if row is not None and not await forged.are_ours(store, row):
+    if row is not None and not await forgery.are_ours(store, row):
         row = None
     kept = row.password_hash if row and row.disabled_at is None else None
     right = await passwords.is_right(password if usable else "", kept)
     if row is None or not right or row.kind != "person":
-        await people.record_failed_sign_in(store, row, address=address)
+        await accounts.record_failed_sign_in(store, row, address=address)
         raise WrongPassword(
             "This address and password do not belong together, or the account is "
             "closed. Check both and try again."

@@ -11,8 +11,8 @@ from fastapi import Request, Response
 from approvals.auth import cookies
 from approvals.dependencies import Parts
 from orchestrator.rules.notice import Origin
-from orchestrator.store import attempts
-from orchestrator.store.attempts import Pace
+from orchestrator.store.people import sign_in_throttle
+from orchestrator.store.people.sign_in_throttle import Pace
 from orchestrator.store.tables import PersonRow
 
 # Of a browser that signed in to the account before, within five minutes.
@@ -66,12 +66,12 @@ async def counted(
     """
     known = _known(request, parts, row)
     if known is not None:
-        own = attempts.key("browser", known)
-        yield await attempts.take(parts.store, {own: ALLOWED_KNOWN}), own
+        own = sign_in_throttle.key("browser", known)
+        yield await sign_in_throttle.take(parts.store, {own: ALLOWED_KNOWN}), own
         return
     account, host = email.strip().lower(), address(request)
-    own = attempts.key("pair", account, host)
-    paces = {own: PAIR, attempts.key("account", account): ACCOUNT}
+    own = sign_in_throttle.key("pair", account, host)
+    paces = {own: PAIR, sign_in_throttle.key("account", account): ACCOUNT}
     async with _slowed(request, parts, paces) as taken:
         yield taken, own
 
@@ -90,8 +90,8 @@ async def _slowed(
     host = address(request)
     # A place first: who gets none is not counted, and takes no turn of others.
     with parts.waiting.place(host):
-        here = {attempts.key("address", host): ADDRESS}
-        turn = await attempts.queue(parts.store, {**paces, **here})
+        here = {sign_in_throttle.key("address", host): ADDRESS}
+        turn = await sign_in_throttle.queue(parts.store, {**paces, **here})
         await parts.waiting.wait(turn.wait_s)
         yield turn.taken
 

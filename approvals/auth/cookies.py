@@ -7,7 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from approvals.dependencies import Parts, parts_in
-from orchestrator.store.sessions import LONGEST
+from orchestrator.store.people.sessions import LONGEST
 
 _GIVEN = "keyturn.cookie"
 _TYPED = "keyturn-typed"

@@ -7,7 +7,7 @@ from approvals.auth.permissions import Needed
 from approvals.auth.visitor import SAFE, credential, visitor
 from approvals.dependencies import PartsDep
 from approvals.quotas import Kind
-from orchestrator.store.engine import ahead
+from orchestrator.store.db.database import ahead
 
 
 async def gate(request: Request, parts: PartsDep) -> None:

@@ -14,9 +14,8 @@ from approvals.auth.oidc import Flow, IdentityRefused, OpenIdProvider, ProviderA
 from approvals.auth.routes import let_in
 from approvals.auth.visitor import SignedIn, maybe_visitor
 from approvals.dependencies import Parts, PartsDep
-from orchestrator.store import attempts, identities, people
-from orchestrator.store.attempts import TooManyAttempts
-from orchestrator.store.identities import NoAccountFor
+from orchestrator.store.people import accounts, oidc_links, sign_in_throttle
+from orchestrator.store.people.errors import NoAccountFor, TooManyAttempts
 from orchestrator.store.tables import PersonRow
 
 router = routing.of_pages()
@@ -114,7 +113,7 @@ async def _confirmed(
     if visitor is None or visitor.person.session != flow.confirms:
         return _settings("session")
     async with parts.store.read() as session:
-        row = await people.get(session, visitor.person.id)
+        row = await accounts.get(session, visitor.person.id)
     at = found.signed_in_at
     if (row.oidc_issuer, row.oidc_subject) != (found.issuer, found.subject):
         why = "another"
@@ -125,9 +124,9 @@ async def _confirmed(
     else:
         response = RedirectResponse(local_path(flow.wanted), status_code=303)
         await reauthentication.keep_fresh(response, parts, visitor, at=at)
-        await attempts.forgive(parts.store, taken, "")
+        await sign_in_throttle.forgive(parts.store, taken, "")
         return response
-    await people.record_failed_sign_in(
+    await accounts.record_failed_sign_in(
         parts.store, row, address=browser.address(request), how="oidc", why=why
     )
     return _settings(why)
@@ -160,17 +159,17 @@ async def _recognised(
     try:
         async with browser.counted_here(request, parts) as taken:
             found = await provider.finish(flow, code=code)
-        person = await identities.find(
+        person = await oidc_links.find(
             parts.store, issuer=found.issuer, subject=found.subject, email=found.email
         )
     except (IdentityRefused, NoAccountFor) as error:
         row = error.row if isinstance(error, NoAccountFor) else None
         why = error.why if isinstance(error, NoAccountFor) else "not proven"
-        await people.record_failed_sign_in(
+        await accounts.record_failed_sign_in(
             parts.store, row, address=address, how="oidc", why=why
         )
         raise
-    await attempts.forgive(parts.store, taken, "")
+    await sign_in_throttle.forgive(parts.store, taken, "")
     return person
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from approvals.errors import MayNot
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.policy.rules import APPROVER_RANK, Role
-from orchestrator.store.approvals import Person
 
 Action = Literal[
     "read",

@@ -14,10 +14,11 @@ from approvals.auth.visitor import Visitor
 from approvals.dependencies import Parts
 from approvals.errors import NotFresh, WrongPassword
 from orchestrator.rules.errors import InvalidValue
-from orchestrator.store import people, results
-from orchestrator.store.engine import Store
+from orchestrator.store.db import form_results
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.tokens import Proven
 from orchestrator.store.tables import PersonRow
-from orchestrator.store.tokens import Proven
 
 # How long a sign-in at the provider is fresh.
 FRESH_FOR = timedelta(minutes=5)
@@ -46,7 +47,7 @@ async def require(
             raise InvalidValue(WRONG) from error
         return Proven(person, session, row.password_hash, "password")
     async with parts.store.read() as reading:
-        row = await people.get(reading, person)
+        row = await person_accounts.get(reading, person)
     if await _is_fresh(request, parts, visitor):
         return Proven(person, session, row.password_hash, "oidc")
     raise NotFresh(_words(row))
@@ -60,7 +61,7 @@ async def keep_fresh(
     What shows it is a cookie of its own: who copied the session's alone has it not.
     """
     text = json.dumps([visitor.person.session, at.isoformat()])
-    result, opener = await results.seal(
+    result, opener = await form_results.seal(
         parts.store, person=visitor.person.id, kind=_KIND, secret=text
     )
     _write(response, parts, f"{result}.{opener}", seconds=FRESH_FOR.total_seconds())
@@ -85,7 +86,7 @@ async def _is_fresh(request: Request, parts: Parts, visitor: Visitor) -> bool:
     result, _, opener = request.cookies.get(_name(parts), "").partition(".")
     if not opener:
         return False
-    found = await results.open_once(
+    found = await form_results.open_once(
         parts.store,
         person=visitor.person.id,
         kind=_KIND,

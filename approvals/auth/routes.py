@@ -13,9 +13,9 @@ from approvals.auth.visitor import SignedIn, refuse_other_origin
 from approvals.dependencies import Parts, PartsDep
 from approvals.errors import WrongPassword
 from approvals.form_request import FormRoute
-from orchestrator.store import attempts, sessions
-from orchestrator.store.attempts import TooManyAttempts
-from orchestrator.store.sessions import AccountChanged, Came, Method
+from orchestrator.store.people import sessions, sign_in_throttle
+from orchestrator.store.people.errors import AccountChanged, TooManyAttempts
+from orchestrator.store.people.sessions import Came, Method
 from orchestrator.store.tables import PersonRow
 
 router = routing.of_pages(route_class=FormRoute)
@@ -90,7 +90,7 @@ async def _authenticate(
         person = await accounts.authenticate(
             parts.store, row, password=password, address=browser.address(request)
         )
-    await attempts.forgive(parts.store, taken, own)
+    await sign_in_throttle.forgive(parts.store, taken, own)
     return person
 
 

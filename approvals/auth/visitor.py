@@ -14,10 +14,11 @@ from approvals.auth.permissions import Action
 from approvals.auth.standing import Credential
 from approvals.dependencies import Parts, PartsDep, parts_of
 from approvals.errors import Forged, MayNot, NotSignedIn
-from orchestrator.store import sessions, tokens
-from orchestrator.store.approvals import Person
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.people import sessions, tokens
+from orchestrator.store.people.errors import OpensNothing
+from orchestrator.store.people.token_lifetime import EVERYTHING
 from orchestrator.store.tables import PersonRow, TokenRow
-from orchestrator.store.tokens import OpensNothing
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 TENANT_HEADER = "Keyturn-Tenant"
@@ -161,7 +162,7 @@ async def _by_token(request: Request, parts: Parts) -> Visitor:
         person, row = await tokens.use(parts.store, plain)
     except OpensNothing as error:
         raise NotSignedIn(str(error)) from None
-    scopes = None if tokens.EVERYTHING in row.scopes else tuple(row.scopes)
+    scopes = None if EVERYTHING in row.scopes else tuple(row.scopes)
     known = _person(person, session=row.id, scopes=scopes)
     if person.kind == "service":
         known = _bound(known, row, request.headers.get(TENANT_HEADER))

@@ -14,10 +14,16 @@ from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from orchestrator.rules.errors import InvalidValue, KeyturnError
 from orchestrator.rules.text import plain_text
-from orchestrator.store import claiming, deadlines, reassigning
-from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
-from orchestrator.store.deadlines import FURTHEST, NoMoreTime
-from orchestrator.store.reassigning import MayNotAssign, NobodyElse
+from orchestrator.store.approvals import claims, extension, reassignment
+from orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    MayNotAssign,
+    MayNotDecide,
+    NobodyElse,
+    NoMoreTime,
+)
+from orchestrator.store.approvals.extension import FURTHEST
 
 router = routing.of_pages()
 
@@ -51,7 +57,7 @@ async def claim(
     """Take the item, or take it over from whom the page named."""
     permissions.check(page.visitor.person, "approvals.decide")
     try:
-        await claiming.claim(
+        await claims.claim(
             page.parts.store,
             page.visitor.person,
             approval,
@@ -71,7 +77,7 @@ async def keep(page: PageDep, approval: str) -> HTMLResponse:
     if view.hands.state == "mine":
         # Lost between the look and the claim: then the part says who has it.
         with suppress(*REFUSALS):
-            await claiming.claim(store, person, approval)
+            await claims.claim(store, person, approval)
         view = await items.load(page, approval)
     return await page.part("inbox/claim.html", view=view)
 
@@ -80,7 +86,7 @@ async def keep(page: PageDep, approval: str) -> HTMLResponse:
 async def unclaim(page: PageDep, approval: str) -> Response:
     """Give the item back."""
     try:
-        await claiming.unclaim(page.parts.store, page.visitor.person, approval)
+        await claims.unclaim(page.parts.store, page.visitor.person, approval)
     except REFUSALS as error:
         return await _refused(page, approval, error, "It is not yours to give back")
     return _back(approval)
@@ -98,7 +104,7 @@ async def assign(
     permissions.check(person, "approvals.assign")
     try:
         _check_reason(reason)
-        await reassigning.reassign(
+        await reassignment.reassign(
             page.parts.store, person, approval, to=to or None, reason=reason
         )
     except REFUSALS as error:
@@ -119,7 +125,7 @@ async def extend(
     try:
         _check_reason(reason)
         by = timedelta(minutes=minutes)
-        await deadlines.extend_by(
+        await extension.extend_by(
             page.parts.store, person, approval, by=by, reason=reason
         )
     except REFUSALS as error:

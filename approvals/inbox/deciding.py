@@ -13,10 +13,11 @@ from approvals.page import Page, PageDep
 from approvals.wording import sentence
 from orchestrator.rules.authority.binding import DecisionKind
 from orchestrator.rules.errors import InvalidValue, KeyturnError
-from orchestrator.store import approvals, drafts, undo
-from orchestrator.store.approvals import (
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import (
     AlreadyDecided,
-    Answer,
     Claimed,
     DraftOpen,
     MayNotDecide,
@@ -24,6 +25,7 @@ from orchestrator.store.approvals import (
     StaleBinding,
     WaitsForOthers,
 )
+from orchestrator.store.effects import errors, undo
 
 router = routing.of_pages()
 
@@ -63,7 +65,7 @@ async def undo_decision(page: PageDep, approval: str) -> Response:
     person, parts = page.visitor.person, page.parts
     try:
         row = await undo.undo(parts.store, person, approval, "undone on its page")
-    except (undo.TooLate, MayNotDecide) as error:
+    except (errors.TooLate, MayNotDecide) as error:
         return await refused(page, approval, error)
     parts.deliver_soon(row.run)
     return RedirectResponse(f"/inbox/{row.id}?done={approval}", status_code=303)
@@ -74,12 +76,12 @@ async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
     following = await queue.after(parts.store, person, approval)
-    row = await approvals.decide(
+    row = await approval_decide.decide(
         parts.store, parts.signer, person, approval, answer, heeds_draft=True
     )
     parts.deliver_soon(row.run)
     if answer.arguments is not None:
-        await drafts.use(parts.store, approval, person=person.id)
+        await edit_drafts.use(parts.store, approval, person=person.id)
     target = f"/inbox/{following}" if following else "/inbox"
     return RedirectResponse(f"{target}?done={approval}", status_code=303)
 
@@ -100,7 +102,7 @@ TITLES: tuple[tuple[type[KeyturnError], str], ...] = (
     (DraftOpen, "You have an edit of this: approve that, or discard it"),
     (WaitsForOthers, "It waits for what it speaks of"),
     (NoMoreRounds, "It was sent back as often as it may be"),
-    (undo.TooLate, "It cannot be undone any more"),
+    (errors.TooLate, "It cannot be undone any more"),
     (InvalidValue, "A reason is missing"),
 )
 

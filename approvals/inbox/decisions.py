@@ -11,8 +11,8 @@ from approvals.facts import Side, in_order, parsed, sides
 from approvals.form import shape
 from approvals.page import PageDep
 from approvals.turning import cut, turning
-from orchestrator.store import desk
-from orchestrator.store.desk import Decided
+from orchestrator.store.views import inbox
+from orchestrator.store.views.inbox import Decided
 
 router = routing.of_pages()
 
@@ -25,10 +25,10 @@ async def decisions(
 ) -> HTMLResponse:
     """Show what this person decided, newest first, and what became of it."""
     async with page.parts.store.read() as session:
-        found = await desk.decided_by(
+        found = await inbox.decided_by(
             session, page.visitor.person.id, limit=PAGE + 1, before=before
         )
-        total = await desk.decided_total(session, page.visitor.person.id)
+        total = await inbox.decided_total(session, page.visitor.person.id)
     kept, last = cut(found, PAGE)
     rows = [(one, summary_of(one.approval, one.release), _sides(one)) for one in kept]
     following = last.decision.id if last else None

@@ -14,8 +14,9 @@ from approvals.inbox import deciding, items, preview
 from approvals.inbox.item import Editing
 from approvals.inbox.preview import Preview
 from approvals.page import Page, PageDep
-from orchestrator.store import approvals, drafts
-from orchestrator.store.approvals import Answer
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.decision import Answer
 
 router = routing.of_pages()
 
@@ -48,7 +49,7 @@ async def _keep(
 async def _drop_unchanged(page: Page, approval: str, found: Preview) -> bool:
     if found.changes or found.problem:
         return False
-    await drafts.drop(page.parts.store, approval, person=page.visitor.person.id)
+    await edit_drafts.drop(page.parts.store, approval, person=page.visitor.person.id)
     return True
 
 
@@ -58,8 +59,8 @@ async def discard(page: PageDep, approval: str) -> RedirectResponse:
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "approvals.decide")
     async with store.read() as session:
-        await approvals.get(session, approval, tenant=person.tenant)
-    await drafts.drop(store, approval, person=person.id)
+        await approval_lookup.get(session, approval, tenant=person.tenant)
+    await edit_drafts.drop(store, approval, person=person.id)
     return RedirectResponse(f"/inbox/{approval}", status_code=303)
 
 

@@ -7,7 +7,9 @@ from approvals.page import Page
 from approvals.wording import people
 from orchestrator.rules.errors import NotFound
 from orchestrator.rules.status import UNDOABLE
-from orchestrator.store import approvals, deciding, releases, thread
+from orchestrator.store.approvals import eligibility, history
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
@@ -30,13 +32,13 @@ async def of(page: Page, approval: str | None) -> Flash | None:
     person = page.visitor.person
     async with page.parts.store.read() as session:
         try:
-            row = await approvals.get(session, approval, tenant=person.tenant)
+            row = await approval_lookup.get(session, approval, tenant=person.tenant)
         except NotFound:
             return None
-        given = await approvals.decisions(session, approval)
+        given = await approval_lookup.decisions(session, approval)
         what = summary_of(row, await releases.load(session, row.release))
         now = await page.parts.store.now(session)
-        latest = (await thread.of(session, row))[-1].approval
+        latest = (await history.of(session, row))[-1].approval
         anew = summary_of(latest, await releases.load(session, latest.release))
     mine = next((one for one in given if one.person == person.id), None)
     if mine is None:
@@ -44,7 +46,7 @@ async def of(page: Page, approval: str | None) -> Flash | None:
         return _edited(anew, latest, person.id) if is_own else None
     if row.closed_because == f"undone by {person.name}":
         return Flash("Undone", f"{what} Nothing was sent; it is asked anew.")
-    left = row.needed - len(deciding.who_agreed(row, given))
+    left = row.needed - len(eligibility.who_agreed(row, given))
     said = _words(what, row, mine, left=left)
     may_undo = row.status in UNDOABLE and row.consumed_by is None
     if not may_undo or row.undo_until is None or now >= row.undo_until:

@@ -16,13 +16,16 @@ from approvals.form import shape
 from approvals.inbox import handing, talk
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import NotFound
 from orchestrator.rules.text import redaction
-from orchestrator.store import desk, handoffs, releases, runs, timeline, watch
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.reopening import REOPENED
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import handoffs
+from orchestrator.store.runs import notes as run_notes
+from orchestrator.store.runs.handoffs import REOPENED
 from orchestrator.store.tables import NoteRow, RunRow
+from orchestrator.store.views import fingerprints, inbox, timeline
 
 router = routing.of_pages()
 
@@ -108,7 +111,7 @@ async def note(
 
 
 async def _add_note(store: Store, run: str, person: Person, text: str) -> None:
-    await runs.add_note(
+    await run_notes.add_note(
         store, run, person=person.id, person_name=person.name, kind="note", text=text
     )
 
@@ -129,21 +132,23 @@ async def _settled(page: Page, run: str) -> RunRow | None:
 
 async def _fingerprint(page: Page) -> str:
     part = _part(page)
-    return (await watch.handoffs(page.parts.store, [part]))[part]
+    return (await fingerprints.handoffs(page.parts.store, [part]))[part]
 
 
 def _part(page: Page) -> str:
     tenant = page.visitor.person.tenant
     # A service with several tenants that names none sees nobody's.
-    return watch.ALL if tenant is None else tenant
+    return fingerprints.ALL if tenant is None else tenant
 
 
 async def _rows(page: Page) -> dict[str, Any]:  # a template takes anything
     asked, tenant = page.request.query_params, page.visitor.person.tenant
     after = asked.get(AFTER) or None
     async with page.parts.store.read() as session:
-        found = await desk.handoffs(session, tenant=tenant, limit=PAGE + 1, after=after)
-        _, total, _ = await desk.counts(session, tenant=tenant)
+        found = await inbox.handoffs(
+            session, tenant=tenant, limit=PAGE + 1, after=after
+        )
+        _, total, _ = await inbox.counts(session, tenant=tenant)
     kept, last = cut(found, PAGE)
     query = str(page.request.url.query)
     return {

@@ -8,11 +8,11 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from approvals.auth import permissions
-from orchestrator.store import assignment, claiming, deciding
-from orchestrator.store.approvals import Person
-from orchestrator.store.deadlines import MOST_EXTENSIONS
-from orchestrator.store.desk import Item
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.approvals import assignment, claims, eligibility
+from orchestrator.store.approvals.extension import MOST_EXTENSIONS
 from orchestrator.store.tables import PersonRow
+from orchestrator.store.views.item import Item
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ async def of(
     row = item.approval
     if row.status != "pending":
         return Hands()
-    holder = claiming.holder(row, now=now)
+    holder = claims.holder(row, now=now)
     given = [one.person for one in item.decisions]
     people = await assignment.candidates(session, row, item.run, but=given, now=now)
     return Hands(
@@ -46,7 +46,7 @@ async def of(
         holder=holder or "",
         name=(row.claimed_name or "") if holder else "",
         until=row.claim_until if holder else None,
-        is_drawn=deciding.is_assigned(row),
+        is_drawn=eligibility.is_assigned(row),
         assigned_name=await _name(session, row.assigned_to, people),
         others=[(one.id, f"{one.name} ({one.role})") for one in people],
         may_assign=permissions.may(person, "approvals.assign"),

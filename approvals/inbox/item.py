@@ -21,19 +21,21 @@ from approvals.inbox.hands import Hands
 from approvals.inbox.preview import Preview
 from approvals.inbox.talk import Entry
 from approvals.untrusted import host_of
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.contract.release import ToolSpec
 from orchestrator.rules.text import redaction
-from orchestrator.store import asking, siblings
-from orchestrator.store.approvals import Person, why_not
-from orchestrator.store.deciding import (
-    MOST_ROUNDS,
+from orchestrator.store.approvals import siblings
+from orchestrator.store.approvals.decision import MOST_ROUNDS
+from orchestrator.store.approvals.eligibility import (
     who_agreed,
     why_no_no,
+    why_not,
     why_not_yet,
 )
-from orchestrator.store.desk import Item
+from orchestrator.store.approvals.history import Draft
+from orchestrator.store.ledger import keys
 from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
-from orchestrator.store.thread import Draft
+from orchestrator.store.views.item import Item
 
 AUTHORITY = {
     "write": "can be put right again",
@@ -239,7 +241,7 @@ def _waits_for(item: Item) -> list[WaitsFor]:
     return [
         WaitsFor(
             one.tool,
-            f"/inbox/{asking.approval_id(one)}"
+            f"/inbox/{keys.approval_id(one)}"
             if one.gate == "wait" and one.status == "open"
             else f"/runs/{one.run}",
         )

@@ -17,8 +17,12 @@ from approvals.inbox import flash, hands, preview, queue, reasons
 from approvals.inbox.flash import Flash
 from approvals.inbox.item import Editing, View, view
 from approvals.page import Page, PageDep
-from orchestrator.store import approvals, desk, drafts, holds, openings, watch
-from orchestrator.store.desk import Item
+from orchestrator.store import holds
+from orchestrator.store.approvals import edit_drafts, read_receipts
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.views import fingerprints
+from orchestrator.store.views import item as view_item
+from orchestrator.store.views.item import Item
 
 router = routing.of_pages()
 
@@ -41,7 +45,7 @@ async def news(page: PageDep, approval: str) -> HTMLResponse:
 async def _visible(page: PageDep, approval: str) -> str:
     """Return the item's id, or raise `NotFound` before a stream has begun."""
     async with page.parts.store.read() as session:
-        await approvals.get(session, approval, tenant=page.visitor.person.tenant)
+        await approval_lookup.get(session, approval, tenant=page.visitor.person.tenant)
     return approval
 
 
@@ -60,7 +64,7 @@ async def opened(
     page: PageDep, approval: str, binding: Annotated[str, Form(max_length=200)]
 ) -> None:
     """Remember that this page is open: what is decided at once was opened before."""
-    await openings.record(page.parts.store, page.visitor.person, approval, binding)
+    await read_receipts.record(page.parts.store, page.visitor.person, approval, binding)
 
 
 async def show(  # noqa: PLR0913 what may have happened before
@@ -74,7 +78,7 @@ async def show(  # noqa: PLR0913 what may have happened before
     editing: Editing | None = None,
 ) -> HTMLResponse:
     """Return the item's page, with what went wrong where something did."""
-    seen = await watch.approval(page.parts.store, approval)
+    seen = await fingerprints.approval(page.parts.store, approval)
     return await page.show(
         "inbox/item.html",
         status=status,
@@ -90,7 +94,9 @@ async def show(  # noqa: PLR0913 what may have happened before
 async def load(page: Page, approval: str, editing: Editing | None = None) -> View:
     """Return what the page shows of an item, or raise `NotFound`."""
     person, store = page.visitor.person, page.parts.store
-    found = await desk.item(store, approval, person=person.id, tenant=person.tenant)
+    found = await view_item.item(
+        store, approval, person=person.id, tenant=person.tenant
+    )
     next_item = await queue.after(store, person, approval)
     editing = await _previewed(page, found, editing or Editing())
     async with store.read() as session:
@@ -123,7 +129,7 @@ async def _previewed(page: Page, item: Item, editing: Editing) -> Editing:
 
 async def save_draft(page: Page, approval: str, request: Request) -> datetime:
     """Keep the fields of an edit form as they are; return when."""
-    return await drafts.save(
+    return await edit_drafts.save(
         page.parts.store,
         approval,
         person=page.visitor.person.id,

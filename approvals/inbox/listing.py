@@ -13,8 +13,8 @@ from approvals.inbox import flash, queue
 from approvals.inbox.queue import Filter, Whose
 from approvals.page import Page, PageDep
 from approvals.turning import turning
-from orchestrator.store import watch
-from orchestrator.store.queues import Place
+from orchestrator.store.approvals.queue_filter import Place
+from orchestrator.store.views import fingerprints
 
 router = routing.of_pages()
 
@@ -72,13 +72,13 @@ async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEven
 
 async def _fingerprint(page: Page) -> str:
     part = _part(page)
-    return (await watch.queue(page.parts.store, [part]))[part]
+    return (await fingerprints.queue(page.parts.store, [part]))[part]
 
 
 def _part(page: Page) -> str:
     tenant = page.visitor.person.tenant
     # A service with several tenants that names none sees nobody's.
-    return watch.ALL if tenant is None else tenant
+    return fingerprints.ALL if tenant is None else tenant
 
 
 async def _queue(

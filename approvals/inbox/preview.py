@@ -14,8 +14,9 @@ from approvals.form.read import Reading
 from approvals.page import Page
 from orchestrator.rules.errors import InvalidValue, MalformedJson
 from orchestrator.rules.text import canonical
-from orchestrator.store import desk, edits
-from orchestrator.store.approvals import EditRefused
+from orchestrator.store.approvals import edit
+from orchestrator.store.approvals.errors import EditRefused
+from orchestrator.store.views import item as view_item
 
 NOT_USABLE = (EditRefused, InvalidValue, MalformedJson)
 
@@ -37,7 +38,7 @@ class Preview:
 async def of_form(page: Page, approval: str, form: Form) -> tuple[Preview, Reading]:
     """Return what the form's edit would change, and how the form reads."""
     person, store = page.visitor.person, page.parts.store
-    item = await desk.item(store, approval, person=person.id, tenant=person.tenant)
+    item = await view_item.item(store, approval, person=person.id, tenant=person.tenant)
     wanted = shape.of(item.release.tool(item.approval.tool).parameters)
     shown = parsed(item.approval.arguments)
     found = read.read(wanted, form, shown=shown)
@@ -48,7 +49,7 @@ async def of_form(page: Page, approval: str, form: Form) -> tuple[Preview, Readi
     if not changed:
         return Preview(), found
     try:
-        ahead = await edits.foresee(store, person, approval, after)
+        ahead = await edit.foresee(store, person, approval, after)
     except NOT_USABLE as error:
         return Preview(changes=changed, problem=str(error)), found
     return Preview(

@@ -10,15 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from approvals import wording
 from approvals.api.approval_body import summary_of
 from approvals.turning import cut
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.clock import system_clock
-from orchestrator.store import claiming, desk, queues
-from orchestrator.store.approvals import Person, why_not
-from orchestrator.store.counting import Total
-from orchestrator.store.deciding import why_not_yet
-from orchestrator.store.desk import Names, Waiting
-from orchestrator.store.engine import Store
-from orchestrator.store.queues import Claim, Place
+from orchestrator.store.approvals import claims, queue_filter
+from orchestrator.store.approvals.eligibility import why_not, why_not_yet
+from orchestrator.store.approvals.queue_filter import Claim, Place
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_count import Total
 from orchestrator.store.tables import ApprovalRow
+from orchestrator.store.views import inbox
+from orchestrator.store.views.inbox import Names, Waiting
 
 # With less time left than this an item stands out.
 URGENT = timedelta(minutes=30)
@@ -90,8 +91,8 @@ async def load(
         now = await store.now(session)
         fits = _conditions(wanted, person, now=now)
         found = await _page(session, person, wanted, fits, after=after, now=now)
-        total = await desk.queue_length(session, fits, of_runs=wanted.mine)
-        names = await desk.queue_names(session, tenant=person.tenant)
+        total = await inbox.queue_length(session, fits, of_runs=wanted.mine)
+        names = await inbox.queue_names(session, tenant=person.tenant)
     kept, last = cut(found, PAGE)
     return Queue(
         rows=[_row(one, person, now=now) for one in kept],
@@ -118,7 +119,7 @@ async def _page(  # noqa: PLR0913 whose page of what, from where
     """
     kept: list[Waiting] = []
     while True:
-        found = await desk.queue(session, fits, limit=PAGE + 1, after=after)
+        found = await inbox.queue(session, fits, limit=PAGE + 1, after=after)
         kept += [
             one
             for one in found
@@ -132,12 +133,12 @@ async def _page(  # noqa: PLR0913 whose page of what, from where
 def _conditions(
     wanted: Filter, person: Person, *, now: datetime
 ) -> list[ColumnElement[bool]]:
-    found = queues.conditions(_asked(wanted, person), now=now)
-    return found + (queues.may_approve(person, now=now) if wanted.mine else [])
+    found = queue_filter.conditions(_asked(wanted, person), now=now)
+    return found + (queue_filter.may_approve(person, now=now) if wanted.mine else [])
 
 
-def _asked(wanted: Filter, person: Person) -> queues.Filter:
-    return queues.Filter(
+def _asked(wanted: Filter, person: Person) -> queue_filter.Filter:
+    return queue_filter.Filter(
         tenant=person.tenant,
         tool=wanted.tool or None,
         workflow=wanted.workflow or None,
@@ -168,10 +169,13 @@ async def _next(
     *,
     now: datetime,
 ) -> str | None:
-    fits = queues.conditions(queues.Filter(tenant=person.tenant), now=now)
-    fits += [*queues.may_approve(person, now=now), queues.free_for(person, now=now)]
+    fits = queue_filter.conditions(queue_filter.Filter(tenant=person.tenant), now=now)
+    fits += [
+        *queue_filter.may_approve(person, now=now),
+        queue_filter.free_for(person, now=now),
+    ]
     while True:
-        found = await desk.queue(session, fits, limit=FEW, after=place)
+        found = await inbox.queue(session, fits, limit=FEW, after=place)
         for one in found:
             if one.approval.id != approval and mine(one, person, now=now)[0] == "yes":
                 return one.approval.id
@@ -183,7 +187,7 @@ async def _next(
 def _row(one: Waiting, person: Person, *, now: datetime) -> Row:
     approval = one.approval
     whose, reason = mine(one, person, now=now)
-    holder = claiming.holder(approval, now=now)
+    holder = claims.holder(approval, now=now)
     return Row(
         id=approval.id,
         summary=summary_of(approval, one.release),

@@ -24,12 +24,17 @@ from approvals.turning import cut, turning
 from orchestrator.rules.clock import system_clock
 from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
 from orchestrator.rules.status import UNDOABLE
-from orchestrator.store import batch, desk, openings, queues, results, undo
-from orchestrator.store.approvals import Answer, MayNotDecide
-from orchestrator.store.batch import MOST, Bound
-from orchestrator.store.desk import Waiting
-from orchestrator.store.queues import Place
+from orchestrator.store.approvals import batch, queue_filter, read_receipts
+from orchestrator.store.approvals.batch import MOST, Bound
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import MayNotDecide
+from orchestrator.store.approvals.queue_filter import Place
+from orchestrator.store.db import form_results
+from orchestrator.store.effects import errors, undo
 from orchestrator.store.tables import ApprovalRow
+from orchestrator.store.views import inbox
+from orchestrator.store.views import item as view_item
+from orchestrator.store.views.inbox import Waiting
 
 router = routing.of_pages()
 
@@ -128,7 +133,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
     try:
         words = _words(decision, canned, reason)
         bound = _bound(item, binding)
-        await openings.check(parts.store, person, {b.id: b.binding for b in bound})
+        await read_receipts.check(parts.store, person, {b.id: b.binding for b in bound})
         answer = Answer(decision=decision, binding="", reason=words or None)
         came = await batch.decide(
             parts.store, parts.signer, person, bound, answer, heeds_drafts=True
@@ -151,7 +156,7 @@ async def undo_several(
     for name in dict.fromkeys(item):
         try:
             outcomes[name] = await undo.undo(parts.store, person, name, UNDONE)
-        except (undo.TooLate, MayNotDecide) as error:
+        except (errors.TooLate, MayNotDecide) as error:
             outcomes[name] = error
     return await _done(page, "undo", outcomes)
 
@@ -162,7 +167,7 @@ async def done(page: PageDep, of: str = "") -> Response:
     if not of:
         return RedirectResponse("/inbox/several", status_code=303)
     person, store = page.visitor.person, page.parts.store
-    kept = await results.find(store, person=person.id, kind=CAME, result=of)
+    kept = await form_results.find(store, person=person.id, kind=CAME, result=of)
     came = Came.model_validate(kept)
     found = [
         await _result(page, name, problem) for name, problem in came.outcomes.items()
@@ -190,7 +195,7 @@ async def _done(
         name: str(one) if isinstance(one, KeyturnError) else ""
         for name, one in outcomes.items()
     }
-    result = await results.keep(
+    result = await form_results.keep(
         page.parts.store,
         person=page.visitor.person.id,
         kind=CAME,
@@ -258,11 +263,11 @@ async def _fits(
     person = page.visitor.person
     async with page.parts.store.read() as session:
         now = await page.parts.store.now(session)
-    wanted = queues.Filter(tenant=person.tenant)
+    wanted = queue_filter.Filter(tenant=person.tenant)
     fits = [
-        *queues.conditions(wanted, now=now),
-        *queues.may_approve(person, now=now),
-        queues.free_for(person, now=now),
+        *queue_filter.conditions(wanted, now=now),
+        *queue_filter.may_approve(person, now=now),
+        queue_filter.free_for(person, now=now),
         col(ApprovalRow.needed) == 1,
         col(ApprovalRow.binding).is_not(None),
         *more,
@@ -279,10 +284,10 @@ async def _choices(
     async with page.parts.store.read() as session:
         waiting = [
             one
-            for one in await desk.queue(session, fits, limit=limit, after=after)
+            for one in await inbox.queue(session, fits, limit=limit, after=after)
             if queue.mine(one, person, now=now)[0] == "yes"
         ]
-        opened = await openings.of(
+        opened = await read_receipts.of(
             session, person, [one.approval.id for one in waiting]
         )
     return [_choice(one, opened) for one in waiting]
@@ -295,7 +300,7 @@ async def _groups(page: Page, tool: str, rule: str) -> list[Group]:
     """
     fits, _ = await _fits(page)
     async with page.parts.store.read() as session:
-        counted = await desk.queue_groups(session, fits)
+        counted = await inbox.queue_groups(session, fits)
     found: list[Group] = []
     place = Place.read(page.request.query_params.get(AFTER, ""))
     for name, said, total in counted:
@@ -383,7 +388,7 @@ def _totals(rows: Iterable[ApprovalRow]) -> list[str]:
 
 async def _result(page: Page, name: str, problem: str) -> Result:
     person = page.visitor.person
-    item = await desk.item(
+    item = await view_item.item(
         page.parts.store, name, person=person.id, tenant=person.tenant
     )
     return Result(

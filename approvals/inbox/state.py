@@ -5,9 +5,9 @@ from typing import Literal
 
 from approvals import wording
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import siblings
-from orchestrator.store.desk import Item
+from orchestrator.store.approvals import siblings
 from orchestrator.store.tables import DecisionRow
+from orchestrator.store.views.item import Item
 
 Look = Literal["calm", "good", "bad", "warn"]
 

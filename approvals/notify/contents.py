@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from approvals import loosening
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.text import canonical, redaction
-from orchestrator.store import releases
-from orchestrator.store.notices import Event
+from orchestrator.store.notices.fan_out import Event
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import ApprovalRow, NoticeRow, RunRow
 
 Payload = dict[str, JsonValue]

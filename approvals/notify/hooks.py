@@ -6,13 +6,13 @@ from approvals.notify import address
 from approvals.notify.errors import NotDelivered
 from approvals.notify.webhook import Message, Poster
 from orchestrator.rules.errors import KeyturnError
+from orchestrator.rules.ids import new_id
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.text import canonical
-from orchestrator.store import webhooks
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import new_id
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import webhooks
+from orchestrator.store.notices.webhooks import NewWebhook
 from orchestrator.store.tables import WebhookRow
-from orchestrator.store.webhooks import NewWebhook
 
 
 class NoSecretKey(KeyturnError):

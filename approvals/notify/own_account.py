@@ -18,7 +18,7 @@ from approvals.untrusted import visible
 from approvals.wording import browser
 from orchestrator.rules.notice import AccountKind
 from orchestrator.rules.settings import Settings
-from orchestrator.store.notices import Event
+from orchestrator.store.notices.fan_out import Event
 from orchestrator.store.tables import NoticeRow, PersonRow
 
 # What a process of ours did to an account of the demo: nobody is in it.

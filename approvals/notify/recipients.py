@@ -15,9 +15,10 @@ from approvals.auth.permissions import Action
 from approvals.notify import contents, own_account
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
-from orchestrator.store import vouching, webhooks
-from orchestrator.store.deciding import person_of, why_not, why_not_yet
-from orchestrator.store.notices import Channel, Event, NewNotice
+from orchestrator.store.approvals.eligibility import person_of, why_not, why_not_yet
+from orchestrator.store.db import row_codes
+from orchestrator.store.notices import webhooks
+from orchestrator.store.notices.fan_out import Channel, Event, NewNotice
 from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 
 # Of what concerns no single approval: those who may do this.
@@ -158,7 +159,7 @@ async def _people(session: AsyncSession) -> list[PersonRow]:
         col(PersonRow.kind) == "person", col(PersonRow.disabled_at).is_(None)
     )
     found = (await session.execute(query)).scalars()
-    return [one for one in found if vouching.is_genuine(session, one)]
+    return [one for one in found if row_codes.is_genuine(session, one)]
 
 
 def _notice(

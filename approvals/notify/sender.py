@@ -22,9 +22,9 @@ from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.notice import ACCOUNT_KINDS
 from orchestrator.rules.pace import Every, Pace
 from orchestrator.rules.settings import Settings
-from orchestrator.store import notices, webhooks
-from orchestrator.store.engine import Store
-from orchestrator.store.notices import Batch
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import fan_out, queue, webhooks
+from orchestrator.store.notices.queue import Batch
 from orchestrator.store.tables import ApprovalRow, NoticeRow, PersonRow, WebhookRow
 
 LOOK_S = 1.0
@@ -66,9 +66,9 @@ class Sender:
 
     async def start_due(self) -> int:
         """Begin to send what is due; return to how many recipients."""
-        while await notices.fan_out(self.store, Planner(mails=self.mailer is not None)):
+        while await fan_out.fan_out(self.store, Planner(mails=self.mailer is not None)):
             pass
-        batches = await notices.claim(
+        batches = await queue.claim(
             self.store, busy=set(self._sending), limit=AT_ONCE - len(self._sending)
         )
         for batch in batches:
@@ -94,7 +94,7 @@ class Sender:
                 found = True
                 await self._await_place()
             if self._tidying.is_due():
-                await notices.forget(self.store)
+                await queue.forget(self.store)
         except StoreUnavailable as error:
             log.warning("notices.store_away", error=str(error))
         return found
@@ -124,14 +124,14 @@ class Sender:
         except Gone as error:
             await webhooks.disable(self.store, batch.target, because=str(error))
         except NotDelivered as error:
-            await notices.failed(
+            await queue.failed(
                 self.store, batch.ids, error=str(error), for_good=error.for_good
             )
         except Exception as error:
             # Whatever it was, others are still to be told.
             log.exception("notices.failed", target=batch.target)
             words = f"a fault of ours: {type(error).__name__}"
-            await notices.failed(self.store, batch.ids, error=words)
+            await queue.failed(self.store, batch.ids, error=words)
 
     async def _post(self, batch: Batch) -> None:
         [row] = batch.rows
@@ -153,7 +153,7 @@ class Sender:
             secrets=tuple(webhooks.secrets_of(key.get_secret_value(), hook, now=now)),
         )
         await self.poster.post(message)
-        await notices.sent(self.store, batch.ids)
+        await queue.sent(self.store, batch.ids)
 
     async def _mail(self, batch: Batch) -> None:
         async with self.store.read() as session:
@@ -172,11 +172,11 @@ class Sender:
             is_own = current[0].kind in ACCOUNT_KINDS
             write = own_account.letter if is_own else _letter
             await self.mailer.send(write(person, current, self.settings))
-            await notices.sent(self.store, [one for one in batch.ids if one in kept])
+            await queue.sent(self.store, [one for one in batch.ids if one in kept])
 
     async def _settle(self, ids: Collection[int], *, why: str) -> None:
         if ids:
-            await notices.sent(self.store, ids, why=why)
+            await queue.sent(self.store, ids, why=why)
 
 
 def _why_no_post(hook: WebhookRow | None) -> str:

@@ -18,14 +18,14 @@ from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from approvals.wording import sentence
 from orchestrator.rules.errors import InvalidValue
-from orchestrator.store import people, revocation, sessions, token_life, tokens
-from orchestrator.store.attempts import TooManyAttempts
-from orchestrator.store.sessions import AccountChanged
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import revocation, sessions, token_lifetime, tokens
+from orchestrator.store.people.errors import AccountChanged, TooManyAttempts
 
 router = routing.of_pages()
 
 # What the form has in it at first: as long as a token may live that decides.
-USUAL_DAYS = token_life.MOST_DAYS_DECIDING
+USUAL_DAYS = token_lifetime.MOST_DAYS_DECIDING
 
 # The kind of what its page shows once.
 MADE = "a token"
@@ -160,7 +160,7 @@ async def _show(
         found = await tokens.listing(
             session, person.id, limit=PAGE + 1, before=asked.get("token") or None
         )
-        account = await people.get(session, person.id)
+        account = await person_accounts.get(session, person.id)
         now = await store.now(session)
         ending = await revocation.live(session, person.id, now=now)
     rows, last = cut(found, PAGE)
@@ -173,9 +173,9 @@ async def _show(
         granted=permissions.granted(person),
         tokens=[token_body.body(row, kind=person.kind) for row in rows],
         ending=[one.name for one in ending],
-        decides=token_life.DECIDING,
+        decides=token_lifetime.DECIDING,
         longest=LONGEST_DAYS,
-        longest_deciding=token_life.MOST_DAYS_DECIDING,
+        longest_deciding=token_lifetime.MOST_DAYS_DECIDING,
         usual_days=USUAL_DAYS,
         sessions=await sessions.listing(store, person.id),
         has_password=account.password_hash is not None,

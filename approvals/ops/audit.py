@@ -9,10 +9,12 @@ from approvals import routing
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.turning import turning
-from orchestrator.store import ledger_view, people, results
-from orchestrator.store.approvals import Person
-from orchestrator.store.ledger_view import AuditFilter
-from orchestrator.store.verification import Finding
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.audit import listing as audit_listing
+from orchestrator.store.audit.listing import AuditFilter
+from orchestrator.store.db import form_results
+from orchestrator.store.integrity.verification import Finding
+from orchestrator.store.people import accounts
 
 router = routing.of_pages()
 
@@ -38,11 +40,11 @@ async def listing(  # noqa: PLR0913, PLR0917 the page's parameters
         wanted = AuditFilter(
             tenant=auditor.tenant, run=run.strip() or None, kind=kind.strip() or None
         )
-        rows = await ledger_view.audit_rows(
+        rows = await audit_listing.audit_rows(
             session, wanted, before=before, limit=PAGE + 1
         )
-        total = await ledger_view.audit_total(session, wanted)
-        names = await people.names(
+        total = await audit_listing.audit_total(session, wanted)
+        names = await accounts.names(
             session, {one for row in rows for one in (row.actor, row.subject) if one}
         )
     return await page.show(
@@ -71,7 +73,7 @@ async def verify(
     found = await page.parts.verification.result(page.parts.store)
     if hx_request == "true":
         return await page.part("ops/verified.html", found=_shown(found))
-    result = await results.keep(
+    result = await form_results.keep(
         page.parts.store,
         person=auditor.id,
         kind=VERIFIED,
@@ -87,5 +89,5 @@ def _shown(found: Finding) -> Finding:
 
 async def _verified(page: Page, result: str) -> Finding:
     person, store = page.visitor.person.id, page.parts.store
-    found = await results.find(store, person=person, kind=VERIFIED, result=result)
+    found = await form_results.find(store, person=person, kind=VERIFIED, result=result)
     return Finding.model_validate(found)

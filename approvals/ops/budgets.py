@@ -13,10 +13,10 @@ from approvals.page import Page, PageDep
 from orchestrator.rules.errors import InvalidValue, KeyturnError
 from orchestrator.rules.money.budget import microusd
 from orchestrator.rules.text import plain_text
-from orchestrator.store import proposals, raising
-from orchestrator.store.raising import Held, HoldsNothing, Raise
-from orchestrator.store.runs import RunEnded
-from orchestrator.store.second_person import NeedsSecondPerson
+from orchestrator.store.dual_control import budget_raise, requests
+from orchestrator.store.dual_control.budget_raise import Held, Raise
+from orchestrator.store.dual_control.errors import HoldsNothing, NeedsSecondPerson
+from orchestrator.store.runs.errors import RunEnded
 
 router = routing.of_pages()
 
@@ -43,7 +43,7 @@ async def raise_budget(  # noqa: PLR0913, PLR0917 the form's fields
             tokens=_whole(tokens.strip(), "tokens"),
             turns=_whole(turns.strip(), "turns"),
         )
-        await proposals.to_raise(store, wanted, person, reason=why)
+        await requests.to_raise(store, wanted, person, reason=why)
     except (InvalidValue, HoldsNothing, RunEnded, NeedsSecondPerson) as error:
         status = problems.of_error(error, instance="").problem.status
         asked = await _asked(page, scope)
@@ -57,7 +57,7 @@ async def _asked(page: Page, scope: str) -> Held | None:
     async with store.read() as session:
         try:
             now = await store.now(session)
-            return await raising.held(session, scope, sees=sees, now=now)
+            return await budget_raise.held(session, scope, sees=sees, now=now)
         except KeyturnError:
             return None
 

@@ -7,7 +7,7 @@ from approvals.page import PageDep
 from orchestrator.rules.contract.release import Release, ToolSpec
 from orchestrator.rules.errors import NotFound
 from orchestrator.rules.policy import table as policy_table
-from orchestrator.store import releases
+from orchestrator.store.releases import releases
 
 router = routing.of_pages()
 

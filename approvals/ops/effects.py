@@ -12,24 +12,24 @@ from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.rules.text import plain_text
-from orchestrator.store import (
-    compensating,
-    desk,
-    effects,
-    ledger_view,
-    lookups,
-    people,
-    releases,
-    reopening,
-    runs,
-    sending,
+from orchestrator.store.effects import compensation, late_failure, reconcile, resolution
+from orchestrator.store.effects.errors import (
+    NeedsAnother,
+    NoCompensation,
+    NoLookUp,
+    NotDone,
+    NotSettled,
+    NotUnknown,
 )
-from orchestrator.store.compensating import NoCompensation
-from orchestrator.store.ledger_view import Place
-from orchestrator.store.lookups import NoLookUp
-from orchestrator.store.reopening import Later, NeedsAnother, NotDone
-from orchestrator.store.sending import NotSettled, NotUnknown, Resolution
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger import listing as ledger_listing
+from orchestrator.store.ledger.listing import Place
+from orchestrator.store.people import accounts
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import EffectRow
+from orchestrator.store.views import inbox
 
 router = routing.of_pages()
 
@@ -49,10 +49,10 @@ async def listing(
     place = Place(key=key, to_find_out=is_unknown) if key else None
     tenant = page.visitor.person.tenant
     async with page.parts.store.read() as session:
-        found = await ledger_view.effects_page(
+        found = await ledger_listing.effects_page(
             session, tenant=tenant, limit=PAGE + 1, after=place
         )
-        _, _, unknown = await desk.counts(session, tenant=tenant)
+        _, _, unknown = await inbox.counts(session, tenant=tenant)
     rows, last = cut(found, PAGE)
     return await page.show(
         "ops/effects.html",
@@ -90,7 +90,7 @@ async def record(
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.record")
     async with store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
+        await ledger_listing.get(session, key, tenant=person.tenant)
     if not plain_text.trimmed(evidence):
         words = "Say how you know: a number, a log line, whom you asked."
         return await _show(page, key, problem=words, status=422)
@@ -101,7 +101,7 @@ async def record(
         person_name=person.name,
     )
     try:
-        row = await sending.resolve(store, key, found)
+        row = await resolution.resolve(store, key, found)
     except NeedsAnother as error:
         return await _show(page, key, problem=str(error), status=403)
     except (NotUnknown, NotSettled) as error:
@@ -116,9 +116,9 @@ async def look_up(page: PageDep, key: str) -> Response:
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.record")
     async with store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
+        await ledger_listing.get(session, key, tenant=person.tenant)
     try:
-        row = await lookups.ask(store, key, by=person.id)
+        row = await reconcile.ask(store, key, by=person.id)
     except (NotUnknown, NoLookUp) as error:
         return await _show(page, key, problem=str(error), status=409)
     page.parts.deliver_soon(row.run)
@@ -136,7 +136,7 @@ async def reopen(
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.report")
     async with store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
+        await ledger_listing.get(session, key, tenant=person.tenant)
     if not plain_text.trimmed(words):
         problem = "Say how you know: the bank's letter, a number, whom you asked."
         return await _show(page, key, problem=problem, status=422)
@@ -144,7 +144,7 @@ async def reopen(
         how=how, words=plain_text.trimmed(words), by=person.id, by_name=person.name
     )
     try:
-        await reopening.reopen(store, key, later)
+        await late_failure.reopen(store, key, later)
     except NotDone as error:
         return await _show(page, key, problem=str(error), status=409)
     return RedirectResponse(f"/effects/{key}", status_code=303)
@@ -160,12 +160,12 @@ async def compensate(
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.compensate")
     async with store.read() as session:
-        await effects.get(session, key, tenant=person.tenant)
+        await ledger_listing.get(session, key, tenant=person.tenant)
     if not plain_text.trimmed(reason):
         problem = "Say why it is taken back; whoever approves it reads this."
         return await _show(page, key, problem=problem, status=422)
     try:
-        row, _ = await compensating.ask(
+        row, _ = await compensation.ask(
             store,
             key,
             by=person.id,
@@ -187,12 +187,12 @@ async def _show(
     done: str = "",
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
-        row = await effects.get(session, key, tenant=page.visitor.person.tenant)
+        row = await ledger_listing.get(session, key, tenant=page.visitor.person.tenant)
         ids = {one for one in (*row.approvers, row.recorded_by) if one}
-        names = await people.names(session, ids)
-        run = await runs.get(session, row.run)
+        names = await accounts.names(session, ids)
+        run = await run_lookup.get(session, row.run)
         release = await releases.load(session, run.release)
-        taken_back = await compensating.of_effect(session, key)
+        taken_back = await compensation.of_effect(session, key)
     return await page.show(
         "ops/effect.html",
         status=status,

@@ -10,15 +10,13 @@ from approvals.auth import permissions
 from approvals.auth.visitor import require
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
+from orchestrator.rules import ids as rules_ids
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.text import plain_text
-from orchestrator.store import incidents, matchings, people, runs
-from orchestrator.store.approvals import Person
-from orchestrator.store.incidents import (
-    IncidentClosed,
-    MayNotClose,
-    NewIncident,
-    Severity,
-)
+from orchestrator.store.incidents import incidents, statement
+from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from orchestrator.store.incidents.incidents import NewIncident, Severity
+from orchestrator.store.people import accounts
 
 router = routing.of_pages()
 
@@ -45,7 +43,7 @@ async def show(page: PageDep, reader: Reader, incident: str) -> HTMLResponse:
 async def match(page: PageDep, reader: Reader) -> Response:
     """Ask for a matching with the books."""
     permissions.check(reader, "matchings.start")
-    await matchings.ask(page.parts.store, by=reader.id)
+    await statement.ask(page.parts.store, by=reader.id)
     return RedirectResponse("/incidents", status_code=303)
 
 
@@ -69,7 +67,7 @@ async def open_incident(
     new = NewIncident(
         severity=severity,
         title=title,
-        source=runs.new_id(f"person:{reader.id}"),
+        source=rules_ids.new_id(f"person:{reader.id}"),
         detail={"words": detail},
         tenant=reader.tenant,
     )
@@ -131,11 +129,11 @@ async def _list(
         )
         # The books are every tenant's.
         matched = (
-            await matchings.listing(session, limit=MATCHINGS)
+            await statement.listing(session, limit=MATCHINGS)
             if page.may("matchings.read")
             else None
         )
-        names = await people.names(session, {one.asked_by for one in matched or ()})
+        names = await accounts.names(session, {one.asked_by for one in matched or ()})
     return await page.show(
         "ops/incidents.html",
         status=status,
@@ -160,7 +158,7 @@ async def _show(
         why_not = await incidents.why_not_close(
             session, row, reader.id, now=await page.parts.store.now(session)
         )
-        names = await people.names(session, ids)
+        names = await accounts.names(session, ids)
     return await page.show(
         "ops/incident.html",
         status=status,

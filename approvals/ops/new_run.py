@@ -14,9 +14,11 @@ from approvals.form import fill, read, shape, view
 from approvals.form.sent import sent_form
 from approvals.page import Page, PageDep
 from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.store import releases, runs
-from orchestrator.store.runs import ExternalIdReused, NewRun, NotStarted
-from orchestrator.store.sources import SourceTaken
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import start as run_start
+from orchestrator.store.runs.errors import ExternalIdReused, NotStarted
+from orchestrator.store.runs.start import NewRun
+from orchestrator.store.tenants.errors import SourceTaken
 
 router = routing.of_pages()
 
@@ -65,7 +67,7 @@ async def start(  # noqa: PLR0913, PLR0917 the form's fields
         started_by=person.id,
     )
     try:
-        row, _ = await runs.start(parts.store, new)
+        row, _ = await run_start.start(parts.store, new)
     except (InvalidValue, MalformedJson) as error:
         return await _form(page, workflow, form, problem=str(error), status=422)
     except SourceTaken as error:

@@ -16,11 +16,13 @@ from approvals.notify.errors import BadAddress
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from approvals.wording import sentence
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.notice import KINDS, NoticeKind
-from orchestrator.store import notices, people, results, webhooks
-from orchestrator.store.approvals import Person
-from orchestrator.store.notices import NotDead
-from orchestrator.store.webhooks import NewWebhook
+from orchestrator.store.db import form_results
+from orchestrator.store.notices import queue, webhooks
+from orchestrator.store.notices.errors import NotDead
+from orchestrator.store.notices.webhooks import NewWebhook
+from orchestrator.store.people import accounts
 
 router = routing.of_pages()
 
@@ -62,21 +64,21 @@ async def show(
 @router.post("/notices/mail")
 async def choose(page: PageDep, reader: Reader, kinds: Kinds) -> Response:
     """Choose what the reader is mailed about."""
-    await notices.choose_mail(page.parts.store, reader.id, kinds)
+    await queue.choose_mail(page.parts.store, reader.id, kinds)
     return _back()
 
 
 @router.post("/notices/mail/usual")
 async def choose_usual(page: PageDep, reader: Reader) -> Response:
     """Let the reader be mailed about what is usual."""
-    await notices.choose_mail(page.parts.store, reader.id, None)
+    await queue.choose_mail(page.parts.store, reader.id, None)
     return _back()
 
 
 @router.post("/notices/retry")
 async def retry_all(page: PageDep, retrier: Retrier) -> Response:
     """Send all dead letters again."""
-    await notices.retry(page.parts.store, None, tenant=retrier.tenant)
+    await queue.retry(page.parts.store, None, tenant=retrier.tenant)
     return _back()
 
 
@@ -84,7 +86,7 @@ async def retry_all(page: PageDep, retrier: Retrier) -> Response:
 async def retry(page: PageDep, retrier: Retrier, notice: NoticeId) -> Response:
     """Send one dead letter again."""
     try:
-        await notices.retry(page.parts.store, notice, tenant=retrier.tenant)
+        await queue.retry(page.parts.store, notice, tenant=retrier.tenant)
     except NotDead as error:
         return await _show(page, retrier, problem=str(error), status=409)
     return _back()
@@ -131,7 +133,7 @@ async def try_out(page: PageDep, manager: Manager, webhook: str) -> Response:
     came = await hooks.attempt(
         parts.settings, parts.store, webhook, tenant=manager.tenant
     )
-    result = await results.keep(
+    result = await form_results.keep(
         parts.store,
         person=manager.id,
         kind=TRIAL,
@@ -178,15 +180,15 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
     cursor = asked.get("before", "")
     before = int(cursor) if NUMBER.fullmatch(cursor) else None
     async with page.parts.store.read() as session:
-        chosen, is_chosen = await notices.mailed_about(session, person.id)
+        chosen, is_chosen = await queue.mailed_about(session, person.id)
         listed, dead = [], []
         if page.may("notices.manage"):
             listed = await webhooks.listing(session, tenant=tenant)
-            dead = await notices.listing(
+            dead = await queue.listing(
                 session, "dead", tenant=tenant, limit=PAGE + 1, before=before
             )
         dead, last = cut(dead, PAGE)
-        names = await people.names(session, {row.target for row in dead})
+        names = await accounts.names(session, {row.target for row in dead})
     return await page.show(
         "ops/notices.html",
         status=status,
@@ -219,7 +221,7 @@ def _named(plain: str) -> tuple[str, str]:
 
 async def _trial(page: Page, result: str) -> tuple[str, hooks.Trial]:
     person, store = page.visitor.person, page.parts.store
-    found = await results.find(store, person=person.id, kind=TRIAL, result=result)
+    found = await form_results.find(store, person=person.id, kind=TRIAL, result=result)
     kept = cast("dict[str, JsonValue]", found)
     return str(kept["webhook"]), TRIALS.validate_python(kept["came"])
 

@@ -19,27 +19,24 @@ from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
 from approvals.wording import sentence
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.clock import system_clock
 from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound, in_words
 from orchestrator.rules.policy.rules import APPROVER_RANK, Role
 from orchestrator.rules.text import plain_text
-from orchestrator.store import (
-    access,
-    people,
-    proposals,
-    reassigning,
-    results,
-    revocation,
-    tenants,
-    tokens,
-)
-from orchestrator.store.access import Change, LastAdmin, OwnAccess
-from orchestrator.store.approvals import Person
-from orchestrator.store.people import EmailTaken, NewPerson, Profile
-from orchestrator.store.proposals import NobodyElseConfirms
-from orchestrator.store.second_person import NeedsSecondPerson
+from orchestrator.store.approvals import reassignment
+from orchestrator.store.db import form_results
+from orchestrator.store.dual_control import proposals, requests
+from orchestrator.store.dual_control.errors import NeedsSecondPerson, NobodyElseConfirms
+from orchestrator.store.people import access, revocation, tokens
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.access import Change
+from orchestrator.store.people.accounts import NewPerson, Profile
+from orchestrator.store.people.errors import EmailTaken, LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow, ProposalRow
-from orchestrator.store.tenants import NewTenant, TenantDeclared
+from orchestrator.store.tenants import tenants
+from orchestrator.store.tenants.errors import TenantDeclared
+from orchestrator.store.tenants.tenants import NewTenant
 
 router = routing.of_pages()
 
@@ -148,7 +145,7 @@ async def describe(  # noqa: PLR0913, PLR0917 the form's fields
     except ValidationError:
         words = "Teams and languages: at most 50, each of 60 characters, with commas."
         return await _show(page, manager, person, problem=words)
-    await people.describe(
+    await person_accounts.describe(
         page.parts.store, person, profile, by=manager.id, tenant=manager.tenant
     )
     return _back(person)
@@ -236,13 +233,13 @@ async def hand_over(
     """Give all that somebody holds to another person, or back to its queues."""
     permissions.check(manager, "approvals.assign")
     try:
-        came = await reassigning.move_all(
+        came = await reassignment.move_all(
             page.parts.store, manager, person, to=to or None, reason=reason
         )
     except (NotFound, InvalidValue) as error:
         return await _show(page, manager, person, problem=sentence(error))
     stayed = [[item, str(why)] for item, why in came if isinstance(why, KeyturnError)]
-    result = await results.keep(
+    result = await form_results.keep(
         page.parts.store,
         person=manager.id,
         kind=ITEMS,
@@ -262,7 +259,7 @@ async def declare_tenant(
     try:
         new = NewTenant(name=name.strip())
         why = reason.strip() or accounts.NO_REASON
-        row = await proposals.to_declare(page.parts.store, new, declarer, reason=why)
+        row = await requests.to_declare(page.parts.store, new, declarer, reason=why)
     except ValidationError:
         words = f"tenant {name!r}: write letters, digits and . _ - alone."
         return await _list(page, declarer, problem=words)
@@ -316,7 +313,7 @@ async def revoke_token(
 async def _takes_away(page: Page, manager: Person, person: str, wanted: Change) -> bool:
     """Tell whether a change is one person's act, which two are needed to take back."""
     async with page.parts.store.read() as session:
-        row = await people.get(session, person, tenant=manager.tenant)
+        row = await person_accounts.get(session, person, tenant=manager.tenant)
     before, after = access.of(row), wanted.of(row)
     # Of one's own nothing is taken at all, which is said instead.
     return (
@@ -325,7 +322,7 @@ async def _takes_away(page: Page, manager: Person, person: str, wanted: Change) 
 
 
 async def _given(page: Page, result: str) -> GivenAway:
-    found = await results.find(
+    found = await form_results.find(
         page.parts.store, person=page.visitor.person.id, kind=ITEMS, result=result
     )
     return GivenAway.model_validate(found)
@@ -351,13 +348,13 @@ async def _list(
 ) -> HTMLResponse:
     asked = page.request.query_params
     async with page.parts.store.read() as session:
-        found = await people.listing(
+        found = await person_accounts.listing(
             session,
             tenant=manager.tenant,
             limit=PAGE + 1,
             after=asked.get("after") or None,
         )
-        total = await people.total(session, tenant=manager.tenant)
+        total = await person_accounts.total(session, tenant=manager.tenant)
         known = await tenants.declared(session)
         waiting = await proposals.listing(
             session,
@@ -404,13 +401,15 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
     came: GivenAway | None = None,
 ) -> HTMLResponse:
     async with page.parts.store.read() as session:
-        row = await people.get(session, person, tenant=manager.tenant)
+        row = await person_accounts.get(session, person, tenant=manager.tenant)
         found = await tokens.listing(session, person)
-        held = await reassigning.held_by(session, person, tenant=manager.tenant)
-        others = await people.listing(session, tenant=manager.tenant, limit=MOST)
+        held = await reassignment.held_by(session, person, tenant=manager.tenant)
+        others = await person_accounts.listing(
+            session, tenant=manager.tenant, limit=MOST
+        )
         now = await page.parts.store.now(session)
         ending = await revocation.live(session, person, now=now)
-        own = await people.get(session, manager.id)
+        own = await person_accounts.get(session, manager.id)
     as_person = Person(
         id=row.id, name=row.name, role=row.role, kind=row.kind, session=""
     )

@@ -20,30 +20,28 @@ from approvals.turning import turning
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.status import RunStatus
 from orchestrator.rules.text import redaction
-from orchestrator.store import (
-    failing,
-    holds,
-    meters,
-    people,
-    raising,
-    releases,
-    runs,
-    timeline,
-    watch,
-)
-from orchestrator.store.engine import Store
-from orchestrator.store.raising import Held
-from orchestrator.store.runs import Filter
+from orchestrator.store import holds
+from orchestrator.store.budgets import settlement
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import budget_raise
+from orchestrator.store.dual_control.budget_raise import Held
+from orchestrator.store.people import accounts
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import control as run_control
+from orchestrator.store.runs import faults, notes
+from orchestrator.store.runs import listing as run_listing
+from orchestrator.store.runs.listing import Filter
 from orchestrator.store.tables import RunRow
+from orchestrator.store.views import fingerprints, timeline
 
 router = routing.of_pages()
 
 PAGE = 50
 Control = Literal["pause", "resume", "cancel"]
 CONTROLS: dict[Control, Callable[..., Awaitable[RunRow]]] = {
-    "pause": runs.pause,
-    "resume": runs.resume,
-    "cancel": runs.cancel,
+    "pause": run_control.pause,
+    "resume": run_control.resume,
+    "cancel": run_control.cancel,
 }
 
 
@@ -67,10 +65,14 @@ async def listing(
 ) -> HTMLResponse:
     """Show runs, newest first."""
     async with page.parts.store.read() as session:
-        found = await runs.listing(session, wanted, limit=PAGE + 1, before=before)
+        found = await run_listing.listing(
+            session, wanted, limit=PAGE + 1, before=before
+        )
         shown = found[:PAGE]
-        total = await runs.total(session, wanted)
-        pending = await runs.pending_approvals(session, [run.id for run in shown])
+        total = await run_listing.total(session, wanted)
+        pending = await run_listing.pending_approvals(
+            session, [run.id for run in shown]
+        )
         calls = await holds.of_runs(session, [run.id for run in shown])
         by = [one.held_by for found in calls.values() for one in found]
         held = await stops.words(session, [*(run.stopped_by for run in shown), *by])
@@ -94,7 +96,7 @@ async def listing(
 @router.get("/runs/{run}")
 async def show(page: PageDep, run: str, before: int | None = None) -> HTMLResponse:
     """Show one run's timeline."""
-    seen = await watch.run(page.parts.store, run)
+    seen = await fingerprints.run(page.parts.store, run)
     return await page.show("ops/run.html", seen=seen, **await _run(page, run, before))
 
 
@@ -147,7 +149,7 @@ async def note(
     permissions.check(person, "notes.write")
     async with store.read() as session:
         await timeline.of_tenant(session, run, tenant=person.tenant)
-    await runs.add_note(
+    await notes.add_note(
         store, run, person=person.id, person_name=person.name, kind="note", text=text
     )
     return RedirectResponse(f"/runs/{run}", status_code=303)
@@ -163,14 +165,14 @@ async def _run(
         calls = (await holds.of_runs(session, [run])).get(run, [])
         by = [record.run.stopped_by, *(one.held_by for one in calls)]
         held = await stops.words(session, by)
-        names = await people.names(session, {record.run.started_by or ""})
+        names = await accounts.names(session, {record.run.started_by or ""})
         budgets = await _held_budgets(page, session, run)
     ui = page.parts.settings.temporal_ui
     namespace = page.parts.settings.temporal_namespace
     return {
         "run": record.run,
-        "failing": failing.of(record.run),
-        "lost_tries": meters.LOST_TRIES,
+        "failing": faults.of(record.run),
+        "lost_tries": settlement.LOST_TRIES,
         "held": held,
         "held_calls": calls,
         "held_budgets": budgets,
@@ -189,7 +191,7 @@ async def _held_budgets(page: Page, session: AsyncSession, run: str) -> list[Hel
     """Return the budgets that hold a run; a workflow's day is shown to who sees all."""
     now = await page.parts.store.now(session)
     sees = page.visitor.person.tenant
-    found = await raising.of_run(session, run, now=now)
+    found = await budget_raise.of_run(session, run, now=now)
     return [one for one in found if sees in (None, one.tenant)]
 
 

@@ -17,30 +17,29 @@ from approvals.auth.visitor import require
 from approvals.inbox.flash import Flash
 from approvals.page import Page, PageDep
 from approvals.turning import cut, turning
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Mode, Scope, Switch
 from orchestrator.rules.clock import system_clock
 from orchestrator.rules.errors import InvalidValue, NotFound, in_words
 from orchestrator.rules.text import plain_text
-from orchestrator.store import (
-    ledger_view,
-    many,
-    people,
-    proposals,
-    raising,
-    releases,
-    results,
-    scopes,
-    switches,
-)
-from orchestrator.store.access import LastAdmin, OwnAccess
-from orchestrator.store.approvals import Person
-from orchestrator.store.many import BulkEnded, NewBulk, Verb
-from orchestrator.store.proposals import ProposalClosed
-from orchestrator.store.raising import Held
-from orchestrator.store.runs import Filter
-from orchestrator.store.scopes import UnknownNames
-from orchestrator.store.second_person import NeedsSecondPerson
-from orchestrator.store.switches import Barrier
+from orchestrator.store.budgets import listing as budget_listing
+from orchestrator.store.db import form_results
+from orchestrator.store.dual_control import budget_raise, proposals, requests
+from orchestrator.store.dual_control.budget_raise import Held
+from orchestrator.store.dual_control.errors import NeedsSecondPerson, ProposalClosed
+from orchestrator.store.ledger import listing
+from orchestrator.store.people import accounts
+from orchestrator.store.people.errors import LastAdmin, OwnAccess
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.runs.bulk import NewBulk, Verb
+from orchestrator.store.runs.errors import BulkEnded
+from orchestrator.store.runs.listing import Filter
+from orchestrator.store.switches import active as switch_active
+from orchestrator.store.switches import impact as switch_impact
+from orchestrator.store.switches import switches, unknown_names
+from orchestrator.store.switches.errors import UnknownNames
+from orchestrator.store.switches.switches import Barrier
 
 router = routing.of_pages()
 
@@ -126,7 +125,7 @@ async def _begun(page: Page, bulk: str) -> Flash | None:
     """Return what to say of a pause, resume or cancel of all that match."""
     async with page.parts.store.read() as session:
         try:
-            row = await many.get(session, bulk, tenant=page.visitor.person.tenant)
+            row = await run_bulk.get(session, bulk, tenant=page.visitor.person.tenant)
         except NotFound:
             return None
     words = f"{row.total} runs {DONE_TO[row.verb]}."
@@ -137,7 +136,7 @@ async def _begun(page: Page, bulk: str) -> Flash | None:
 async def impact(page: PageDep, operator: Operator, scope: ScopeDep) -> HTMLResponse:
     """Return what a switch of this scope would hold now, for a swap."""
     scope = _of_person(operator, scope)
-    found = await switches.impact(page.parts.store, scope)
+    found = await switch_impact.impact(page.parts.store, scope)
     return await page.part("ops/impact.html", impact=found, scope=scope)
 
 
@@ -160,7 +159,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
         switch = _switch(
             operator, scope, mode, plain_text.trimmed(reason), value.strip(), minutes
         )
-        unknown = await scopes.check(
+        unknown = await unknown_names.check(
             page.parts.store,
             scope,
             mode,
@@ -171,7 +170,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     except (InvalidValue, UnknownNames) as error:
         return await show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch, warnings=unknown)
-    result = await results.keep(
+    result = await form_results.keep(
         page.parts.store,
         person=operator.id,
         kind=SET,
@@ -185,7 +184,9 @@ async def was_set(page: PageDep, operator: Operator, of: str = "") -> Response:
     """Show what a switch held back when it was set, and what may still arrive."""
     if not of:
         return RedirectResponse("/ops", status_code=303)
-    kept = await results.find(page.parts.store, person=operator.id, kind=SET, result=of)
+    kept = await form_results.find(
+        page.parts.store, person=operator.id, kind=SET, result=of
+    )
     return await page.show("ops/barrier.html", was=WasSet.model_validate(kept))
 
 
@@ -201,7 +202,7 @@ async def clear(
     async with store.read() as session:
         row = await tenancy.visible_switch(session, switch, operator)
     tenancy.check_reach(operator, Scope(**row.scope))
-    await proposals.to_clear(store, switch, operator, reason=reason)
+    await requests.to_clear(store, switch, operator, reason=reason)
     return RedirectResponse("/ops?said=proposed", status_code=303)
 
 
@@ -264,7 +265,7 @@ async def stop_bulk(page: PageDep, bulk: str) -> Response:
     person = page.visitor.person
     permissions.check(person, "runs.hold_many")
     try:
-        await many.stop(page.parts.store, bulk, by=person.id, tenant=person.tenant)
+        await run_bulk.stop(page.parts.store, bulk, by=person.id, tenant=person.tenant)
     except BulkEnded as error:
         return await show(page, problem=str(error), status=409)
     return RedirectResponse("/ops#bulks", status_code=303)
@@ -278,14 +279,14 @@ async def bulks(page: PageDep) -> HTMLResponse:
 
 async def _bulks(page: Page) -> dict[str, Any]:  # a template takes anything
     async with page.parts.store.read() as session:
-        found = await many.at_hand(
+        found = await run_bulk.at_hand(
             session, tenant=page.visitor.person.tenant, ended=LATEST_BULKS + 1
         )
-        names = await people.names(session, {row.by for row in found})
+        names = await accounts.names(session, {row.by for row in found})
     going_on = sum(row.ended_at is None for row in found)
     rows = found[: going_on + LATEST_BULKS]
     return {
-        "bulks": [(row, many.state(row)) for row in rows],
+        "bulks": [(row, run_bulk.state(row)) for row in rows],
         "has_earlier_bulks": len(rows) < len(found),
         "bulk_names": names,
         "is_any_running": any(row.ended_at is None for row in rows),
@@ -317,12 +318,12 @@ async def show(
     person, store = page.visitor.person, page.parts.store
     async with store.read() as session:
         now = await store.now(session)
-        set_now = await switches.active(session, now=now)
+        set_now = await switch_active.active(session, now=now)
         active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
         found = {
             "active": active,
             **await _held(session, budget, sees=person.tenant, now=now),
-            "sending": await ledger_view.sending(session, tenant=person.tenant),
+            "sending": await listing.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
             **await _paged(page, session, now=now),
         }
@@ -348,7 +349,7 @@ async def _paged(
         limit=PAGE + 1,
         before=asked.get("ended") or None,
     )
-    meters = await ledger_view.meters(
+    meters = await budget_listing.meters(
         session, tenant=tenant, limit=PAGE + 1, before=asked.get("budget") or None
     )
     waiting = await proposals.listing(
@@ -390,7 +391,7 @@ def _kinds(page: Page) -> list[str]:
 async def _held(
     session: AsyncSession, asked: Held | None, *, sees: str | None, now: datetime
 ) -> dict[str, Any]:  # a template takes anything
-    found = await raising.of_days(session, sees=sees, now=now, limit=MOST_HELD + 1)
+    found = await budget_raise.of_days(session, sees=sees, now=now, limit=MOST_HELD + 1)
     shown = found[:MOST_HELD]
     is_new = asked is not None and asked.scope not in {one.scope for one in shown}
     return {

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from approvals.facts import parsed
 from approvals.inbox.talk import words_of
-from orchestrator.store import meters
+from orchestrator.store.budgets import settlement
 from orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
@@ -16,7 +16,7 @@ from orchestrator.store.tables import (
     EffectRow,
     TurnRow,
 )
-from orchestrator.store.timeline import Record
+from orchestrator.store.views.timeline import Record
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Turn:
     @property
     def lost(self) -> int:
         """Return how many requests were lost with their workers."""
-        return sum(one.failure == meters.LOST for one in self.attempts)
+        return sum(one.failure == settlement.LOST for one in self.attempts)
 
 
 At = Callable[[int], Turn]

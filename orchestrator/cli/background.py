@@ -8,8 +8,8 @@ import structlog
 from orchestrator.rules import pace
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.pace import Pace
-from orchestrator.store.engine import Store
-from orchestrator.store.sealing import Sealer
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity.sealer import Sealer
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from orchestrator.cli.exit_status import Ended
 from orchestrator.rules import settings as rules_settings
 from orchestrator.rules.settings import Settings
 from orchestrator.store import revision
-from orchestrator.store.engine import Store
-from orchestrator.store.vouching import Voucher
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
 
 T = TypeVar("T")
 

@@ -27,8 +27,9 @@ from orchestrator.rules.contract import registry
 from orchestrator.rules.contract.model import Alias
 from orchestrator.rules.errors import ContractError, StoreUnavailable
 from orchestrator.rules.settings import Settings
-from orchestrator.store import revision, roles
-from orchestrator.store.engine import Store
+from orchestrator.store import revision
+from orchestrator.store.db import roles
+from orchestrator.store.db.database import Store
 
 TEMPORAL_S = 5.0
 MOST_SKEW_S = 2.0

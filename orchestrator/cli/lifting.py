@@ -4,8 +4,8 @@ import getpass
 
 from orchestrator.cli import output
 from orchestrator.cli.database import with_store
-from orchestrator.store import alone
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import break_glass
 
 
 def lift_alone(switch: str, reason: str) -> None:
@@ -13,7 +13,7 @@ def lift_alone(switch: str, reason: str) -> None:
     by = f"cli:{getpass.getuser()}"
 
     async def work(store: Store) -> int:
-        return len(await alone.lift(store, switch, by=by, reason=reason))
+        return len(await break_glass.lift(store, switch, by=by, reason=reason))
 
     rung = with_store(work)
     output.line(

@@ -9,8 +9,8 @@ from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.contract import release
 from orchestrator.rules.contract.registry import Registry
 from orchestrator.rules.contract.release import Release
-from orchestrator.store import releases
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
 
 
 def releases_of(apps: Registry) -> dict[str, Release]:

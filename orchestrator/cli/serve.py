@@ -23,7 +23,7 @@ from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.settings import Settings
 from orchestrator.store import revision
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 
 log = structlog.get_logger()
 

@@ -44,9 +44,9 @@ from orchestrator.rules.contract.model import Alias
 from orchestrator.rules.contract.registry import Registry
 from orchestrator.rules.errors import KeyturnError, StoreUnavailable
 from orchestrator.rules.settings import Settings
-from orchestrator.store import scopes
-from orchestrator.store.engine import Store
-from orchestrator.store.trust import Trust
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases.trust import Trust
+from orchestrator.store.switches import unknown_names
 from workflows.act import ActLoop
 from workflows.compensate import Compensate
 
@@ -319,7 +319,9 @@ async def _say_served(parts: Parts) -> None:
     """Say every minute which providers this worker can ask, for ever."""
     while True:
         with suppress(StoreUnavailable):
-            await scopes.serve(parts.store, parts.providers, parts.settings.prices)
+            await unknown_names.serve(
+                parts.store, parts.providers, parts.settings.prices
+            )
         await asyncio.sleep(SERVED_EVERY_S)
 
 

@@ -22,14 +22,15 @@ from orchestrator.cli.exit_status import Away
 from orchestrator.evals.capture import Outside, Watched
 from orchestrator.evals.temporal import own_server
 from orchestrator.rules.authority.binding import Signer, new_key
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.contract import registry
 from orchestrator.rules.policy.rules import Role
 from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate, people
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
-from orchestrator.store.vouching import Voucher
+from orchestrator.store import migrate
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.people import accounts
+from orchestrator.store.people.accounts import NewPerson
 
 # Enough of each role for every approval that a contract may ask.
 STAFF: tuple[Role, ...] = ("agent",) * 5 + ("lead",) * 5
@@ -142,7 +143,7 @@ async def _staff(store: Store) -> tuple[Person, ...]:
     for number, role in enumerate(STAFF):
         name = f"{role.title()} {number}"
         new = NewPerson(name=name, email=f"staff{number}@eval.example.com", role=role)
-        row = await people.add(store, new, password_hash=None, by="eval")
-        await people.waive_first_day(store, row.id, by="eval")
+        row = await accounts.add(store, new, password_hash=None, by="eval")
+        await accounts.waive_first_day(store, row.id, by="eval")
         found.append(Person(id=row.id, name=name, role=role, session="eval"))
     return tuple(found)

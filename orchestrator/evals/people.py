@@ -11,12 +11,14 @@ from orchestrator.evals import record
 from orchestrator.evals.case import Case, Decide
 from orchestrator.evals.engine import Engine
 from orchestrator.evals.record import Record
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import KeyturnError
 from orchestrator.rules.policy.rules import APPROVER_RANK
 from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.rules.text import canonical
-from orchestrator.store import approvals, runs
-from orchestrator.store.approvals import Answer, Person
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.runs import messages
 from orchestrator.store.tables import ApprovalRow
 
 LOOK_S = 0.05
@@ -76,7 +78,7 @@ class People:
         waiting = [a for a in found.approvals if a.status == "pending" and a.binding]
         if waiting and self.case.writes and not self._has_written:
             self._has_written = True
-            await runs.customer_wrote(
+            await messages.customer_wrote(
                 self.engine.store,
                 self.run,
                 text=self.case.writes,
@@ -118,7 +120,7 @@ class People:
                 reason=decide.reason,
             )
             try:
-                await approvals.decide(
+                await approval_decide.decide(
                     self.engine.store,
                     self.engine.signer,
                     person,

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from orchestrator.evals.engine import Engine
-from orchestrator.store import runs
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -46,7 +46,7 @@ async def read(engine: Engine, run: str) -> Record:
         opened = await session.get(MessageRow, (run, 0, 0))
         prompts = engine.outside.prompts.get(opened.text if opened else "", [])
         return Record(
-            run=await runs.get(session, run),
+            run=await run_lookup.get(session, run),
             calls=await _of(session, CallRow, run),
             approvals=await _of(session, ApprovalRow, run),
             effects=await _of(session, EffectRow, run),

@@ -15,8 +15,10 @@ from orchestrator.evals.people import People
 from orchestrator.evals.record import Record
 from orchestrator.rules.errors import KeyturnError
 from orchestrator.rules.settings import Settings
-from orchestrator.store import runs, tenants
-from orchestrator.store.runs import NewRun, RunEnded
+from orchestrator.store.runs import control, start
+from orchestrator.store.runs.errors import RunEnded
+from orchestrator.store.runs.start import NewRun
+from orchestrator.store.tenants import tenants
 
 # More at once only makes each slower: the store has one writer.
 AT_ONCE = 5
@@ -132,7 +134,7 @@ async def _carry_out(running: Engine, case: Case) -> Record:
     tenant = f"eval-{case.id}"
     await tenants.rehearse(running.store, tenant, by="eval")
     new = NewRun(workflow=case.workflow, input=case.input, tenant=tenant)
-    row, _ = await runs.start(running.store, new)
+    row, _ = await start.start(running.store, new)
     await running.deliverer.deliver(row.id)
     try:
         return await People(running, case, row.id).see_to()
@@ -143,7 +145,7 @@ async def _carry_out(running: Engine, case: Case) -> Record:
 async def _end(running: Engine, run: str) -> None:
     """End a run that waits for nobody, so that the workers can stop."""
     try:
-        await runs.cancel(running.store, run, by="eval", reason="the case is over")
+        await control.cancel(running.store, run, by="eval", reason="the case is over")
     except RunEnded:
         return
     await running.deliverer.deliver(run)

@@ -12,20 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import select
 
 from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.store import (
-    incidents,
-    migrations,
-    releases,
-    revision,
-    roles,
-    vouching,
-)
-from orchestrator.store.engine import Store
-from orchestrator.store.incidents import NewIncident
+from orchestrator.store import migrations, revision
+from orchestrator.store.db import roles, row_codes, vouched_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.errors import NeedsKeys
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.releases import releases
 from orchestrator.store.revision import REMEDY
 from orchestrator.store.tables import ReleaseRow
-from orchestrator.store.vouching import Voucher
 
 # Held for the length of an upgrade, so that two processes do not both create.
 UPGRADE_LOCK = 0x4B455955
@@ -43,10 +39,6 @@ class Keys:
 
     voucher: Voucher
     signer: Signer
-
-
-class NeedsKeys(KeyturnError):
-    """There are rows of a version that did not vouch for them, and no key to do it."""
 
 
 async def upgrade(url: str, keys: Keys | None = None) -> list[str]:
@@ -88,8 +80,8 @@ async def _vouch_for_all(
     session: AsyncSession, store: Store, keys: Keys | None
 ) -> None:
     """Vouch for what a version before wrote: from here on nothing else passes."""
-    rows: list[vouching.Row | ReleaseRow] = []
-    for table in (*vouching.COVERED, ReleaseRow):
+    rows: list[vouched_rows.Row | ReleaseRow] = []
+    for table in (*row_codes.COVERED, ReleaseRow):
         rows += (await session.execute(select(table))).scalars()
     if not rows:
         return
@@ -106,9 +98,9 @@ async def _vouch_for_all(
         elif row.live_since is not None:
             row.live_by = row.live_by or "before signatures"
             releases.sign(row, keys.signer)
-    with vouching.for_the_first_time(session):
+    with row_codes.for_the_first_time(session):
         await session.flush()
-    kinds = Counter(map(vouching.table_of, rows))
+    kinds = Counter(map(vouched_rows.table_of, rows))
     await incidents.add(session, store, _vouched(kinds), by=incidents.SYSTEM)
 
 
@@ -129,7 +121,7 @@ def _vouched(kinds: Counter[str]) -> NewIncident:
 
 async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
     """Vouch with the new key for what the one before it vouched for."""
-    for table in vouching.COVERED:
+    for table in row_codes.COVERED:
         rows = await session.execute(select(table).with_for_update())
         for row in rows.scalars():
             if voucher.is_genuine(row):

@@ -13,7 +13,7 @@ from sqlmodel import and_, col, or_, select
 from orchestrator.rules.money.budget import TURNS_PER_STEP
 from orchestrator.rules.status import COMPENSATE, ENDED_RUNS
 from orchestrator.rules.text import scrub
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
 from orchestrator.store import migrations
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 
 REMEDY = "run `keyturn db upgrade`"
 # Revisions are numbered: their files begin with four digits.

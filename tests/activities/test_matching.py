@@ -15,8 +15,9 @@ from orchestrator.rules.money.reconciliation import (
     Line,
     MailEntry,
 )
-from orchestrator.store import incidents, matchings, sending
-from orchestrator.store.ledger import Outcome
+from orchestrator.store.effects import resolution, send
+from orchestrator.store.incidents import incidents, statement
+from orchestrator.store.ledger.effects import Outcome
 from orchestrator.store.tables import EffectRow, IncidentRow, MatchingRow
 from tests.store.desk import Desk, mail, refund
 
@@ -74,7 +75,7 @@ async def refunded(desk: Desk, bank: Bank | None, order: str = "o1") -> str:
 
 async def match(desk: Desk, matcher: Matcher) -> MatchingRow:
     """Ask for a matching and let the worker do it."""
-    await matchings.ask(desk.store, by="lea")
+    await statement.ask(desk.store, by="lea")
     done = await matcher.match_due()
     assert done is not None
     return done
@@ -167,7 +168,7 @@ async def test_effect_that_was_unknown_for_weeks_is_looked_for_far_back(
     bank.pay(grant.key, desk.clock.at)
     await desk.record(grant, "unknown")
     desk.clock.go_on(timedelta(days=30))
-    await sending.record(desk.store, grant, Outcome(kind="done", words="ok"))
+    await send.record(desk.store, grant, Outcome(kind="done", words="ok"))
     desk.clock.go_on(timedelta(hours=1))
 
     row = await match(desk, matcher)
@@ -180,7 +181,7 @@ async def test_line_at_the_edge_of_the_window_is_no_stranger(
     desk: Desk, bank: Bank, matcher: Matcher
 ) -> None:
     await refunded(desk, bank)
-    desk.clock.go_on(matchings.LOOK_BACK)
+    desk.clock.go_on(statement.LOOK_BACK)
 
     row = await match(desk, matcher)
 
@@ -225,11 +226,11 @@ async def test_person_who_recorded_wrongly_is_found_out(
     grant = await desk.send(run)
     bank.pay(grant.key, desk.clock.at)
     await desk.record(grant, "unknown")
-    lie = sending.Resolution(
+    lie = resolution.Resolution(
         happened=False, evidence="I looked.", person="lea", person_name="Lea"
     )
     desk.clock.go_on(timedelta(minutes=1))
-    await sending.resolve(desk.store, grant.key, lie)
+    await resolution.resolve(desk.store, grant.key, lie)
     desk.clock.go_on(timedelta(hours=1))
 
     await match(desk, matcher)
@@ -273,7 +274,7 @@ async def test_books_that_cannot_be_read_are_tried_again_and_then_an_incident(
         assert row.statement is not None
         assert row.statement["words"] == str(fault)
         assert await matcher.match_due() is None
-        desk.clock.go_on(matchings.AGAIN)
+        desk.clock.go_on(statement.AGAIN)
         opened.append(len(await desk.rows(IncidentRow)))
 
     assert opened == [0] * (MISSES - 1) + [1] * 3
@@ -287,7 +288,7 @@ async def test_one_worker_at_a_time_matches(
     other = Matcher(desk.store, bank, None, holder="w2")
 
     assert await matcher.match_due() is not None
-    await matchings.ask(desk.store, by="lea")
+    await statement.ask(desk.store, by="lea")
 
     assert await other.match_due() is None
     assert await matcher.match_due() is not None
@@ -296,8 +297,8 @@ async def test_one_worker_at_a_time_matches(
 async def test_matching_that_its_worker_died_over_is_done_again(
     desk: Desk, matcher: Matcher
 ) -> None:
-    asked = await matchings.ask(desk.store, by="lea")
-    await matchings.begin(desk.store)
+    asked = await statement.ask(desk.store, by="lea")
+    await statement.begin(desk.store)
 
     done = await matcher.match_due()
 
@@ -327,7 +328,7 @@ async def mailed(desk: Desk) -> str:
     outcome = Outcome.model_validate(
         {"kind": "done", "words": "ok", "receipt": receipt}
     )
-    await sending.record(desk.store, grant, outcome)
+    await send.record(desk.store, grant, outcome)
     return grant.key
 
 

@@ -12,7 +12,7 @@ from orchestrator.rules.contract.connector import (
     NotSent,
 )
 from orchestrator.rules.contract.tool import ConnectorNo, ToolError
-from orchestrator.store.ledger import Outcome
+from orchestrator.store.ledger.effects import Outcome
 
 
 def told(error: Exception) -> ToolError:

@@ -18,9 +18,9 @@ from activities.watch import Watch
 from orchestrator.rules.contract import registry
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.text import canonical
-from orchestrator.store import attempted
+from orchestrator.store.ledger import outcome
 from orchestrator.store.tables import CallRow, EffectRow, IncidentRow
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.activities.connectors.servers import (
     CUT,
     Heard,
@@ -242,7 +242,7 @@ async def test_p02_mail_that_is_put_off_for_too_long_fails_in_words(
     run, said = await mailed(desk), {"RCPT": "450 4.2.0 greylisted"}
     async with smtp_server(said) as heard:
         await perform(desk, run, post_office(http, heard, ""))
-        desk.clock.go_on(attempted.TRY_FOR + timedelta(minutes=1))
+        desk.clock.go_on(outcome.TRY_FOR + timedelta(minutes=1))
         result = await perform(desk, run, post_office(http, heard, ""))
 
     _, call = await became(desk, run)

@@ -25,10 +25,10 @@ from orchestrator.rules.authority.switch import Mode
 from orchestrator.rules.contract import registry
 from orchestrator.rules.text import canonical
 from orchestrator.rules.text.transcript import ModelReply, ModelRequest, Usage
-from orchestrator.store import switches
-from orchestrator.store.runs import NotStarted
+from orchestrator.store.runs.errors import NotStarted
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import AttemptRow, SwitchRow
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.depth import SEARCHES
 from tests.store.desk import Desk, note, open_desk, refund, top_up
 

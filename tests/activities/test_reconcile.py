@@ -14,7 +14,7 @@ from activities.watch import Watch
 from orchestrator.rules.contract import registry
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.text import canonical
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.store.desk import Desk
 
 

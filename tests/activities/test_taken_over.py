@@ -16,8 +16,8 @@ from activities.perform import Perform
 from activities.toolbox import Actor, Toolbox
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract.connector import Deed, Known, NotKnown
-from orchestrator.store import sending
-from orchestrator.store.sending import Sending
+from orchestrator.store.effects import send
+from orchestrator.store.effects.send import Sending
 from orchestrator.store.tables import IncidentRow
 from tests.store.desk import Desk, top_up
 
@@ -87,14 +87,14 @@ async def test_p02_a_worker_frozen_before_the_socket_sends_nothing_when_it_thaws
     desk: Desk, monkeypatch: pytest.MonkeyPatch, frozen_s: float
 ) -> None:
     """Its lease is another's by then, or a switch was set."""
-    begin = sending.begin
+    begin = send.begin
 
     async def frozen_after(*args: Any, **more: Any) -> Sending:
         begun = await begin(*args, **more)
         time.sleep(frozen_s)  # noqa: ASYNC251 nothing of this process goes on
         return begun
 
-    monkeypatch.setattr(sending, "begin", frozen_after)
+    monkeypatch.setattr(send, "begin", frozen_after)
     monkeypatch.setattr("activities.perform.CONNECTOR_TIMEOUT", timedelta(seconds=1))
     run, shop = await desk.start(), Counted()
     await desk.draft(run, top_up())

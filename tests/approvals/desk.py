@@ -13,9 +13,13 @@ from orchestrator.rules.contract.marks import Prose
 from orchestrator.rules.contract.release import Release, of
 from orchestrator.rules.policy.rules import Verdict
 from orchestrator.rules.text import canonical, folded_name
-from orchestrator.store import asking, releases, runs
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import NewRun
+from orchestrator.store.approvals import request
+from orchestrator.store.db.database import Store
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs import start
+from orchestrator.store.runs.start import NewRun
 from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 from tests.tenancy import declare
 
@@ -117,7 +121,7 @@ class Desk:
             external_id=external_id,
         )
         await declare(self.store, tenant)
-        row, _ = await runs.start(self.store, new)
+        row, _ = await start.start(self.store, new)
         return row
 
     async def approval(
@@ -148,7 +152,7 @@ class Desk:
         )
         async with self.store.write() as session:
             now = await self.store.now(session)
-            row = await runs.get(session, run.id, lock=True)
+            row = await run_lookup.get(session, run.id, lock=True)
             row.status = "waiting"
             call = CallRow(
                 run=run.id,
@@ -164,7 +168,7 @@ class Desk:
             )
             session.add(call)
             await session.flush()
-            return await asking.ask(
+            return await request.ask(
                 session,
                 row,
                 call,
@@ -185,7 +189,7 @@ class Desk:
             call = await session.get(CallRow, (run.id, 1, index))
             assert call is not None
             row = EffectRow(
-                key=asking.effect_key(call),
+                key=keys.effect_key(call),
                 run=run.id,
                 turn=1,
                 index=index,

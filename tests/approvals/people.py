@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from approvals.auth import accounts
-from orchestrator.store import people, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import tokens
+from orchestrator.store.people.accounts import NewPerson
 from orchestrator.store.tables import PersonRow
 from tests.tenancy import declare
 
@@ -42,7 +43,7 @@ class People:
             if tenant is not None:
                 await declare(self.store, tenant)
             row = await accounts.add(self.store, new, password=password)
-            await people.waive_first_day(self.store, row.id, by="test")
+            await person_accounts.waive_first_day(self.store, row.id, by="test")
             bound = (tenant or "default",) if kind == "service" else ()
             token = await tokens.create(
                 self.store, row.id, name="test", by="system", tenants=bound

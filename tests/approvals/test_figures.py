@@ -14,7 +14,7 @@ from approvals.app import create_app
 from approvals.shared_work import SharedWork
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

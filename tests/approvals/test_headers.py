@@ -11,7 +11,7 @@ from approvals.auth import permissions
 from approvals.middleware import HEADERS
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.approvals.auth import routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.people import People

@@ -16,8 +16,9 @@ from approvals.quotas import AT_ONCE, STREAMS_EACH, WAITING, Streams
 from orchestrator.cli.serve import RESERVE
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import postgres, sessions
-from orchestrator.store.engine import Store
+from orchestrator.store.db import postgres
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import sessions
 from tests.approvals.auth.routes import every
 from tests.approvals.auth.served import served
 from tests.approvals.desk import Desk

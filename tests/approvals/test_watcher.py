@@ -16,9 +16,11 @@ from approvals.watcher import Topic, Watcher
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate, tokens, watch
-from orchestrator.store.engine import Store
-from orchestrator.store.tokens import NewToken
+from orchestrator.store import migrate
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import tokens
+from orchestrator.store.people.tokens import NewToken
+from orchestrator.store.views import fingerprints
 from tests.approvals.auth.served import served
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
@@ -214,21 +216,21 @@ async def test_a_tenants_stream_tells_nothing_of_others(
     store: Store, desk: Desk, people: People
 ) -> None:
     await desk.approval(await desk.run(tenant="north"))
-    before = await watch.queue(store, ["north", NOBODYS, watch.ALL])
+    before = await fingerprints.queue(store, ["north", NOBODYS, fingerprints.ALL])
     watcher = Watcher(store)
     own = await credential(people, "ann")
     north = watcher.queue.follow("north", own)
     nobodys = watcher.queue.follow(NOBODYS, own)
-    whole = watcher.queue.follow(watch.ALL, own)
+    whole = watcher.queue.follow(fingerprints.ALL, own)
     first = await asyncio.gather(soon(north), soon(nobodys), soon(whole))
 
     await desk.approval(await desk.run(tenant="south"))
     async with asyncio.timeout(SOON_S):
         async for state in whole:
-            if state != before[watch.ALL]:
+            if state != before[fingerprints.ALL]:
                 break
 
-    assert first == [before["north"], "", before[watch.ALL]]
+    assert first == [before["north"], "", before[fingerprints.ALL]]
     assert await soon(north) == before["north"]
     assert await soon(nobodys) == ""
     await watcher.finish()

@@ -4,8 +4,8 @@ import pytest
 from playwright.async_api import expect
 
 from orchestrator.rules.text import canonical
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import EffectRow
 from tests.approvals.pages.seed import Seed, approvals_of, call, start, take_turn
 from tests.browser.conftest import SignIn, read_on
@@ -225,4 +225,4 @@ async def _mail(store: Store, body: str, number: str = "70") -> str:
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status

@@ -2,8 +2,8 @@
 
 from playwright.async_api import Page, expect
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import PASSWORD, Seed
 from tests.browser.conftest import SignIn, read_on
 
@@ -39,7 +39,7 @@ async def test_an_agent_edits_and_approves(
 
     await expect(page.get_by_text("Approved with your edits")).to_be_visible()
     async with store.read() as session:
-        row = await approvals.get(session, item)
+        row = await approval_lookup.get(session, item)
     assert row.status == "approved"
     assert '"amount":8000' in (row.effective or "")
 
@@ -190,4 +190,4 @@ async def test_items_of_a_list_are_added_and_removed(page: Page, address: str) -
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status

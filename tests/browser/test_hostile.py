@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Request
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import (
     approvals_of,
     call,
@@ -143,4 +143,4 @@ async def _item(store: Store) -> str:
     )
     [row] = await approvals_of(store, run.id)
     async with store.read() as session:
-        return (await approvals.get(session, row.id)).id
+        return (await approval_lookup.get(session, row.id)).id

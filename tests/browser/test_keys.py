@@ -2,8 +2,8 @@
 
 from playwright.async_api import Page, expect
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import Seed
 from tests.browser.conftest import SignIn, read_on
 
@@ -126,4 +126,4 @@ async def _focused(page: Page) -> str:
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status

@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import expect
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import Seed
 from tests.browser.conftest import SignIn, read_on
 
@@ -58,7 +58,7 @@ async def test_a_draft_kept_sends_the_edit_and_nothing_else(
     await page.wait_for_url("**?done=**")
 
     async with store.read() as session:
-        row = await approvals.get(session, item)
+        row = await approval_lookup.get(session, item)
     assert (row.status, "My careful words" in (row.effective or "")) == (
         "approved",
         True,

@@ -2,8 +2,8 @@
 
 from playwright.async_api import Page, expect
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import Seed, approvals_of, refund, start, take_turn
 from tests.browser.conftest import SignIn, read_on
 
@@ -34,7 +34,7 @@ async def test_a_filtered_inbox_is_turned_decided_on_and_gone_back_in(
     assert left == second[1:]
     assert await _shown(page) == first
     async with store.read() as session:
-        assert (await approvals.get(session, item)).status == "approved"
+        assert (await approval_lookup.get(session, item)).status == "approved"
 
 
 async def _refunds(store: Store) -> list[str]:

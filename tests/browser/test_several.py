@@ -2,8 +2,8 @@
 
 from playwright.async_api import expect
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import (
     Seed,
     approvals_of,
@@ -44,5 +44,5 @@ async def test_an_agent_opens_two_and_decides_both(
 
     await expect(page.get_by_text("2 of 2 approved: 139.50 USD")).to_be_visible()
     async with store.read() as session:
-        found = [(await approvals.get(session, one)).status for one in items]
+        found = [(await approval_lookup.get(session, one)).status for one in items]
     assert found == ["approved", "approved"]

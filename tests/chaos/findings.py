@@ -8,7 +8,7 @@ from sqlmodel import SQLModel, select
 
 from activities.connectors.smtp import message_id
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.approvals.desk import Desk
 from tests.cli.program import Web, here, serving
 from tests.databases import VOUCHER

@@ -10,8 +10,8 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from orchestrator.cli.demo.mailbox import Acceptor, Box
-from orchestrator.store import notices
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import queue
 from orchestrator.store.tables import NoticeRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.receiver import HANG, receiving
@@ -52,7 +52,7 @@ async def _row(store: Store, channel: str, *, is_done: bool) -> NoticeRow:
     async with asyncio.timeout(60):
         while True:
             async with store.read() as session:
-                rows = await notices.listing(session, None, tenant=None, limit=20)
+                rows = await queue.listing(session, None, tenant=None, limit=20)
             found = [row for row in rows if row.channel == channel and row.approval]
             if is_done:
                 found = [row for row in found if row.done_at is not None]

@@ -12,8 +12,8 @@ from pydantic import JsonValue
 
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.contract import registry, release
-from orchestrator.store import releases
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
 from tests.cli.program import Keyturn, Web, here, serving
 from tests.databases import VOUCHER
 

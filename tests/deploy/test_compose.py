@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 
 from orchestrator.cli import payload_keys
 from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.store import roles
+from orchestrator.store.db import roles
 from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service
 from tests.servers import http, postgres

@@ -19,15 +19,20 @@ from approvals.upkeep import Upkeep
 from orchestrator.cli import payload_keys, publishing, worker
 from orchestrator.cli.connection import connect
 from orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Switch
 from orchestrator.rules.clock import Clock
 from orchestrator.rules.contract import registry
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import approvals, roles, runs, switches
-from orchestrator.store.approvals import Answer, Person
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import NewRun
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.db import roles
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs import start as run_start
+from orchestrator.store.runs.start import NewRun
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -74,7 +79,7 @@ class Engine:
 
     async def start_workflow(self, workflow: str, value: dict[str, object]) -> str:
         """Start a run of any workflow and return its id."""
-        row, _ = await runs.start(
+        row, _ = await run_start.start(
             self.store,
             NewRun(workflow=workflow, input=value, tenant="default"),  # pyright: ignore[reportArgumentType] JSON
         )
@@ -84,7 +89,7 @@ class Engine:
     async def run(self, run: str) -> RunRow:
         """Return the run as it is now."""
         async with self.store.read() as session:
-            return await runs.get(session, run)
+            return await run_lookup.get(session, run)
 
     async def until(
         self, run: str, is_so: Callable[[RunRow], bool], *, seconds: float = 60
@@ -172,7 +177,7 @@ class Engine:
         answer = Answer.model_validate(
             {"decision": decision, "binding": row.binding, **more}
         )
-        decided = await approvals.decide(
+        decided = await approval_decide.decide(
             self.deliverer.store, self.signer, person(who), row.id, answer
         )
         if deliver:

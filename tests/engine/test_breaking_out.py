@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.containing import BrokeOut, contained
 from activities.llm.simulator import call
-from orchestrator.store import failing
+from orchestrator.store.runs import faults
 from tests.engine.stage import DONE, Stage
 
 
@@ -78,7 +78,7 @@ async def test_a_read_that_breaks_out_ends_in_the_fallback(
     )
 
     [one] = await stage.engine.calls(row.id)
-    [shown] = failing.of(row)
+    [shown] = faults.of(row)
     assert (row.status, one.status) == ("handed_off", "crashed")
     assert (shown.kind, shown.times) == ("BrokeOut", 4)
     assert kind in shown.words

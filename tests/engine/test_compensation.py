@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from activities.llm.simulator import call
-from orchestrator.store import compensating, lookups, switches
-from orchestrator.store.approvals import MayNotDecide
-from orchestrator.store.compensating import NoCompensation
+from orchestrator.store.approvals.errors import MayNotDecide
+from orchestrator.store.effects import compensation, reconcile
+from orchestrator.store.effects.errors import NoCompensation
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import RunRow
 from tests.engine.stage import DONE, Stage, refund_of
 
@@ -21,7 +22,7 @@ async def paid(stage: Stage, order: str) -> str:
 
 
 async def ask(stage: Stage, key: str, who: str = "lea") -> RunRow:
-    row, _ = await compensating.ask(
+    row, _ = await compensation.ask(
         stage.engine.store, key, by=who, by_name=who.title(), reason="Paid by mistake."
     )
     await stage.engine.deliverer.deliver(row.id)
@@ -124,7 +125,7 @@ async def test_p02_a_person_makes_the_tool_look_an_unknown_effect_up_now(
     stage.engine.world.paid[order] = {"id": "receipt-9"}
     (effect,) = await stage.engine.effects(run)
 
-    await lookups.ask(stage.engine.store, effect.key, by="lea")
+    await reconcile.ask(stage.engine.store, effect.key, by="lea")
     await stage.engine.deliverer.deliver(run)
     # Without being asked it looks again after the connector's time-out and more.
     row = await stage.engine.ended(run, seconds=22)

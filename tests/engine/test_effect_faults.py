@@ -8,8 +8,10 @@ from sqlalchemy import text
 
 from activities.llm.simulator import call
 from orchestrator.rules.contract.connector import NotSent
-from orchestrator.store import failing, incidents, sending
-from orchestrator.store.sending import Resolution
+from orchestrator.store.effects import resolution
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.incidents import incidents
+from orchestrator.store.runs import faults
 from orchestrator.store.tables import IncidentRow, RunRow
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
@@ -51,7 +53,7 @@ async def incident_of(stage: Stage, run: str) -> IncidentRow | None:
 
 
 def is_given_up(row: RunRow) -> bool:
-    return any(one.given_up for one in failing.of(row))
+    return any(one.given_up for one in faults.of(row))
 
 
 async def test_a_lease_that_always_fails_ends_in_words_and_one_incident(
@@ -61,7 +63,7 @@ async def test_a_lease_that_always_fails_ends_in_words_and_one_incident(
         row, _ = await stage.played(call("top_up", refund_of(order)), DONE, order=order)
 
     [one] = await stage.engine.calls(row.id)
-    [shown] = failing.of(row)
+    [shown] = faults.of(row)
     assert (row.status, one.status, stage.posts(row.id)) == (
         "handed_off",
         "crashed",
@@ -127,7 +129,7 @@ async def test_p02_a_receipt_that_cannot_be_recorded_is_unknown_never_failed(
     [one] = await stage.engine.calls(run)
     before = len(play.requests)
 
-    await sending.resolve(stage.engine.store, effect.key, FOUND)
+    await resolution.resolve(stage.engine.store, effect.key, FOUND)
     ended = await stage.engine.ended(run)
 
     assert (row.status, effect.status, one.status) == ("waiting", "unknown", "open")
@@ -146,9 +148,9 @@ async def test_p02_a_look_up_whose_code_fails_leaves_it_to_a_person(
     [effect] = await stage.engine.effects(run)
     before = len(play.requests)
 
-    await sending.resolve(stage.engine.store, effect.key, FOUND)
+    await resolution.resolve(stage.engine.store, effect.key, FOUND)
     ended = await stage.engine.ended(run)
 
-    assert (effect.status, failing.of(row)[0].times, before) == ("unknown", 4, 1)
+    assert (effect.status, faults.of(row)[0].times, before) == ("unknown", 4, 1)
     assert (ended.status, stage.posts(run)) == ("completed", [])
     assert await incident_of(stage, run) is not None

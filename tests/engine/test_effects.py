@@ -9,8 +9,10 @@ import pytest
 from activities import perform
 from activities.llm.simulator import call, calls
 from orchestrator.rules.contract.connector import NotSent
-from orchestrator.store import runs, sending, switches
-from orchestrator.store.sending import Resolution
+from orchestrator.store.effects import resolution, send
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.runs import control
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import EffectRow
 from tests.engine.stage import DONE, Stage, refund_of
 
@@ -39,7 +41,7 @@ async def test_p02_a_fault_while_sending_is_unknown_and_not_told(
     effect = await unknown(stage, run)
     told_before = len(play.requests)
 
-    await sending.resolve(stage.engine.store, effect.key, FOUND)
+    await resolution.resolve(stage.engine.store, effect.key, FOUND)
     row = await stage.engine.ended(run)
 
     assert (effect.status, told_before) == ("unknown", 1)
@@ -66,7 +68,7 @@ async def test_p02_a_look_up_that_finds_nothing_at_once_proves_nothing(
 ) -> None:
     # What it really is takes a test's half a minute.
     monkeypatch.setattr(perform, "CONNECTOR_TIMEOUT", timedelta(seconds=2))
-    monkeypatch.setattr(sending, "SETTLED", timedelta(seconds=2))
+    monkeypatch.setattr(send, "SETTLED", timedelta(seconds=2))
     stage.engine.world.breaks = [RuntimeError("502")]
     run, play = await stage.play(call("pay", refund_of(order)), DONE, order=order)
     await stage.looked_up(order)
@@ -86,7 +88,7 @@ async def test_p06_a_cancelled_run_sends_nothing_and_ends(
 ) -> None:
     run, _ = await stage.play(call("refund", refund_of(order)), DONE, order=order)
     approval = await stage.engine.approval(run)
-    await runs.cancel(stage.engine.store, run, by="lea", reason="enough")
+    await control.cancel(stage.engine.store, run, by="lea", reason="enough")
     await stage.engine.deliverer.deliver(run)
 
     row = await stage.engine.ended(run)
@@ -100,8 +102,8 @@ async def test_p06_a_cancelled_run_sends_nothing_and_ends(
 async def test_p03_a_paused_run_is_cancelled_too(stage: Stage, order: str) -> None:
     run, _ = await stage.play(call("refund", refund_of(order)), DONE, order=order)
     await stage.engine.approval(run)
-    await runs.pause(stage.engine.store, run, by="lea", reason="look")
-    await runs.cancel(stage.engine.store, run, by="lea", reason="enough")
+    await control.pause(stage.engine.store, run, by="lea", reason="look")
+    await control.cancel(stage.engine.store, run, by="lea", reason="enough")
 
     assert (await stage.engine.ended(run)).status == "cancelled"
 
@@ -111,12 +113,12 @@ async def test_p03_a_paused_run_goes_on_when_it_is_resumed(
 ) -> None:
     run, _ = await stage.play(call("refund", refund_of(order)), DONE, order=order)
     approval = await stage.engine.approval(run)
-    await runs.pause(stage.engine.store, run, by="lea", reason="look")
+    await control.pause(stage.engine.store, run, by="lea", reason="look")
     await stage.engine.decide(approval)
     await asyncio.sleep(1.5)
     held = (await stage.engine.run(run)).status, stage.posts(run)
 
-    await runs.resume(stage.engine.store, run, by="lea", reason="go")
+    await control.resume(stage.engine.store, run, by="lea", reason="go")
     row = await stage.engine.ended(run)
 
     assert held == ("stopped", [])

@@ -19,7 +19,7 @@ from activities.llm.simulator import (
     truncate,
 )
 from activities.llm.simulator.step import SimStep
-from orchestrator.store import runs
+from orchestrator.store.runs import messages
 from orchestrator.store.tables import AttemptRow
 from tests.engine.stage import DONE, Stage, refund_of
 
@@ -211,7 +211,7 @@ async def test_a_message_that_comes_with_the_last_answer_is_answered(
     async with asyncio.timeout(60):
         while not play.requests:  # noqa: ASYNC110 another task's work
             await asyncio.sleep(0.05)
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         stage.engine.store, run, text="and my address?", external_id=None, by="c"
     )
 

@@ -23,7 +23,7 @@ from activities.llm.simulator import call
 from approvals.comparison import ELSEWHERE, FORGED, IMPOSTOR
 from approvals.upkeep import Upkeep
 from orchestrator.cli.connection import CONVERTER
-from orchestrator.store import runs
+from orchestrator.store.runs import unfinished
 from orchestrator.store.tables import AuditRow, IncidentRow, LeaseRow
 from tests.engine.stage import DONE, Play, Stage, refund_of
 from workflows.messages import ActStart, RunStart
@@ -105,7 +105,7 @@ async def compare(stage: Stage) -> None:
 async def restarted(stage: Stage, run: str, why: str) -> None:
     """Compare until the run was started again for this reason."""
     query = select(AuditRow.payload).where(
-        col(AuditRow.run) == run, col(AuditRow.kind) == runs.RESTARTED
+        col(AuditRow.run) == run, col(AuditRow.kind) == unfinished.RESTARTED
     )
     async with asyncio.timeout(LONG_S):
         while True:

@@ -10,7 +10,8 @@ from sqlmodel import col, select
 
 from activities.llm.simulator import call, calls, slow
 from approvals.comparison import Comparison
-from orchestrator.store import runs, switches, unmoved
+from orchestrator.store.runs import control, messages, stalled
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import AuditRow, SwitchRow
 from tests.engine.stage import DONE, Stage, refund_of
 
@@ -36,7 +37,7 @@ async def _two(stage: Stage, run: str, name: str) -> None:
 
 async def _pause(stage: Stage, run: str, name: str) -> None:
     del name
-    await runs.pause(stage.engine.store, run, by="lea", reason="look")
+    await control.pause(stage.engine.store, run, by="lea", reason="look")
 
 
 async def _clear(stage: Stage, run: str, name: str) -> None:
@@ -51,7 +52,7 @@ async def _clear_two(stage: Stage, run: str, name: str) -> None:
 
 async def _resume(stage: Stage, run: str, name: str) -> None:
     del name
-    await runs.resume(stage.engine.store, run, by="lea", reason="over")
+    await control.resume(stage.engine.store, run, by="lea", reason="over")
 
 
 KINDS: dict[str, tuple[Act, Act]] = {
@@ -172,7 +173,7 @@ async def compare(stage: Stage) -> None:
 async def rings(stage: Stage, run: str) -> int:
     """Return how often the comparison rang a run."""
     query = select(AuditRow.id).where(
-        col(AuditRow.run) == run, col(AuditRow.kind) == unmoved.RUNG
+        col(AuditRow.run) == run, col(AuditRow.kind) == stalled.RUNG
     )
     async with stage.engine.store.read() as session:
         return len((await session.execute(query)).all())
@@ -192,7 +193,7 @@ async def test_p03_a_customer_who_writes_while_the_end_is_held_is_answered(
         await _pause(stage, run, order)
     await stage.engine.until(run, lambda row: row.status == "stopped")
     await asyncio.sleep(1.2)
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         stage.engine.store, run, text="One more thing.", external_id=None, by="amy"
     )
     await (_clear if hold == "halt" else _resume)(stage, run, order)

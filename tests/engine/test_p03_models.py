@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from activities.llm.simulator import slow
-from orchestrator.store import switches
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import AttemptRow
 from tests.engine.stage import DONE, Play, Stage
 

@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 
 from activities.llm.simulator import call
-from orchestrator.store import proposals, raising, releases
-from orchestrator.store.raising import Held, Raise
+from orchestrator.store.dual_control import budget_raise, proposals, requests
+from orchestrator.store.dual_control.budget_raise import Held, Raise
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import RunRow
 from tests.engine.engine import person
 from tests.engine.stage import DONE, Stage
@@ -52,8 +53,8 @@ async def raised(stage: Stage, run: RunRow) -> None:
     store, scope = stage.engine.store, (run.stopped_by or "").removeprefix("budget ")
     async with store.read() as session:
         now = await store.now(session)
-        held = await raising.held(session, scope, sees=None, now=now)
-    made = await proposals.to_raise(
+        held = await budget_raise.held(session, scope, sees=None, now=now)
+    made = await requests.to_raise(
         store, _ten_times(held), person("lea"), reason="A long talk."
     )
     await proposals.confirm(store, made.id, person("lou"), roles=("lead",))
@@ -61,8 +62,8 @@ async def raised(stage: Stage, run: RunRow) -> None:
 
 def _ten_times(held: Held) -> Raise:
     short = {
-        unit: getattr(held.declared, unit) * raising.MOST_TIMES
-        for unit in raising.UNITS
+        unit: getattr(held.declared, unit) * budget_raise.MOST_TIMES
+        for unit in budget_raise.UNITS
         if getattr(held.may, unit) is not None
         and getattr(held.least, unit) > getattr(held.may, unit)
     }

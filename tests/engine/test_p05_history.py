@@ -6,7 +6,7 @@ import pytest
 from temporalio.api.history.v1 import HistoryEvent
 
 from activities.llm.simulator import call, calls, final, refuse, say
-from orchestrator.store import runs
+from orchestrator.store.runs import control
 from tests.engine.stage import DONE, Stage, refund_of
 
 SECRETS = ("INPUTMARK", "ARGMARK", "SAIDMARK", "READMARK", "EDITMARK", "WORDSMARK")
@@ -67,7 +67,7 @@ async def test_p05_facts_that_break_in_the_effect_worker_leave_no_content(
 
     del stage.engine.world.orders[order]["refunded"]
     found = await marks(stage, run)
-    await runs.cancel(stage.engine.store, run, by="lea", reason="enough")
+    await control.cancel(stage.engine.store, run, by="lea", reason="enough")
 
     assert found == set()
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from activities.llm.simulator import call, calls
 from approvals.upkeep import Upkeep
-from orchestrator.store import outbox, runs
+from orchestrator.store import outbox
+from orchestrator.store.runs import control
 from tests.engine.stage import DONE, Play, Stage, refund_of
 
 NOW = timedelta(0)
@@ -97,12 +98,12 @@ async def test_p09_a_paused_run_is_left_alone_until_it_is_resumed(
     stage: Stage, order: str
 ) -> None:
     run, _ = await waiting(stage, order)
-    await runs.pause(stage.engine.store, run, by="lea", reason="look")
+    await control.pause(stage.engine.store, run, by="lea", reason="look")
     await terminate(stage, run)
     await compare(stage)
     described = await stage.engine.parts.client.get_workflow_handle(run).describe()
 
-    await runs.resume(stage.engine.store, run, by="lea", reason="go")
+    await control.resume(stage.engine.store, run, by="lea", reason="go")
     await stage.engine.decide(await stage.engine.approval(run))
     row = await stage.engine.ended(run)
 

@@ -10,7 +10,8 @@ from temporalio.testing import WorkflowEnvironment
 from activities.llm.simulator import call
 from orchestrator import Escalation
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import releases, runs
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import control
 from orchestrator.store.tables import ApprovalRow
 from tests.engine.engine import running_engine
 from tests.engine.server_time import server_time
@@ -83,10 +84,10 @@ async def test_p09_after_two_years_of_pause_what_waited_is_done(
     await go_live(stage)
     run, asked = await waiting(stage)
     store = stage.engine.store
-    await runs.pause(store, run, by="lea", reason="look")
+    await control.pause(store, run, by="lea", reason="look")
     await time_skipping.sleep(2 * YEAR)
 
-    await runs.resume(store, run, by="lea", reason="fine")
+    await control.resume(store, run, by="lea", reason="fine")
     await stage.engine.deliverer.deliver(run)
     row = await stage.engine.approval(run)
     await stage.engine.decide(row)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from activities.llm.simulator import call, final
 from approvals.app import create_app
 from orchestrator.rules.settings import Settings
-from orchestrator.store import sessions
+from orchestrator.store.people import sessions
 from tests.approvals.people import People
 from tests.engine.engine import running_engine
 from tests.engine.stage import Play, Plays, Stage

@@ -22,10 +22,13 @@ from approvals.comparison import JOB
 from approvals.delivery import Deliverer
 from approvals.ops import timeline as drawing
 from orchestrator.cli import worker
-from orchestrator.store import meters, runs, timeline
-from orchestrator.store.meters import Bounds, Reservation
-from orchestrator.store.runs import NewRun
+from orchestrator.store.budgets import reservations, settlement
+from orchestrator.store.budgets.limits import Bounds
+from orchestrator.store.budgets.reservations import Reservation
+from orchestrator.store.runs import start
+from orchestrator.store.runs.start import NewRun
 from orchestrator.store.tables import AttemptRow, LeaseRow
+from orchestrator.store.views import timeline
 from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres
@@ -104,7 +107,7 @@ async def begin(stage: Stage) -> str:
     play = stage.plays.add(DONE)
     value = {"customer_id": "c1", "email": "a@example.com", "text": f"play:{play.name}"}
     new = NewRun(workflow="desk", input=value, tenant="default")  # pyright: ignore[reportArgumentType] JSON
-    return (await runs.start(stage.engine.store, new))[0].id
+    return (await start.start(stage.engine.store, new))[0].id
 
 
 async def attempts(stage: Stage, run: str) -> list[AttemptRow]:
@@ -146,7 +149,7 @@ async def test_p04_an_answer_that_died_with_its_worker_is_charged_and_shown(
     assert await lost_on_the_page(stage, run) == 1
 
 
-@pytest.mark.parametrize("times", [meters.LOST_TRIES - 1, meters.LOST_TRIES])
+@pytest.mark.parametrize("times", [settlement.LOST_TRIES - 1, settlement.LOST_TRIES])
 async def test_p04_a_turn_asks_no_more_after_so_many_lost_answers(
     doomed: tuple[Stage, Doomed], times: int
 ) -> None:
@@ -164,11 +167,11 @@ async def test_p04_a_turn_asks_no_more_after_so_many_lost_answers(
             tokens=10,
             cost_microusd=10,
         )
-        await meters.reserve(engine.store, wanted, {f"run {run}": Bounds()})
+        await reservations.reserve(engine.store, wanted, {f"run {run}": Bounds()})
     await engine.deliverer.deliver(run)
     row = await engine.ended(run)
 
-    is_over = times == meters.LOST_TRIES
+    is_over = times == settlement.LOST_TRIES
     assert len(model.asked) - asked == (0 if is_over else 1)
     assert row.status == ("handed_off" if is_over else "completed")
     assert ("lost with their workers" in str(row.handed_off)) == is_over

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from activities.llm.simulator import call, raw
-from orchestrator.store import counters, incidents
+from orchestrator.store.db import counters
+from orchestrator.store.incidents import incidents
 from orchestrator.store.tables import AttemptRow
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage

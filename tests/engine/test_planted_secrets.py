@@ -23,7 +23,7 @@ from approvals.app import create_app
 from orchestrator.cli import logs
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.text import scrub
-from orchestrator.store import sessions
+from orchestrator.store.people import sessions
 from tests.approvals.people import People
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of

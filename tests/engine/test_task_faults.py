@@ -17,9 +17,10 @@ from approvals.delivery import Deliverer
 from approvals.task_faults import TaskFault
 from orchestrator.cli import publishing, worker
 from orchestrator.rules.contract import registry
-from orchestrator.store import failing, incidents, runs
-from orchestrator.store.failing import Fault
-from orchestrator.store.runs import OpenRun
+from orchestrator.store.incidents import incidents
+from orchestrator.store.runs import faults, unfinished
+from orchestrator.store.runs.faults import Fault
+from orchestrator.store.runs.unfinished import OpenRun
 from orchestrator.store.tables import AuditRow, RunRow
 from tests.apps.shifting.contracts import DEPLOYED
 from tests.engine.engine import running_engine
@@ -66,7 +67,7 @@ class Fleet:
     async def failing(self, run: str, times: int) -> RunRow:
         """Return the run once so many failures are shown on it."""
         return await self.stage.engine.until(
-            run, lambda now: any(one.times >= times for one in failing.of(now))
+            run, lambda now: any(one.times >= times for one in faults.of(now))
         )
 
 
@@ -122,7 +123,7 @@ async def test_a_run_whose_class_no_worker_has_is_shown_and_healed(
     async with fleet.working(DESK):
         run = await fleet.start()
         row = await fleet.failing(run, 2)
-    [shown] = failing.of(row)
+    [shown] = faults.of(row)
     words = await incident_words(fleet, run)
 
     async with fleet.working(DESK, SHIFTING):
@@ -130,15 +131,15 @@ async def test_a_run_whose_class_no_worker_has_is_shown_and_healed(
         ended = await fleet.stage.engine.ended(run)
 
     # What was seen a moment ago is not noted on a run that has ended since.
-    late = TaskFault(Fault(place=failing.ENGINE, kind="Late", words="late"), 9)
+    late = TaskFault(Fault(place=faults.ENGINE, kind="Late", words="late"), 9)
     seen = OpenRun(id=run, workflow="shifting")
     await task_faults.show(fleet.stage.engine.store, seen, late)
     after = await fleet.stage.engine.run(run)
 
     assert after.failing is None
-    assert (shown.place, row.status) == (failing.ENGINE, "queued")
+    assert (shown.place, row.status) == (faults.ENGINE, "queued")
     assert "shifting" in shown.words
-    assert failing.ENGINE in words
+    assert faults.ENGINE in words
     assert (ended.status, ended.failing) == ("completed", None)
     assert fleet.stage.posts(run) == ["/refunds"]
 
@@ -152,15 +153,15 @@ async def test_a_run_whose_code_is_not_the_one_it_began_with_is_shown_and_healed
     async with another_version(), fleet.working(DESK, SHIFTING):
         await fleet.stage.engine.decide(approval)
         row = await fleet.failing(run, 2)
-    [shown] = failing.of(row)
+    [shown] = faults.of(row)
     words = await incident_words(fleet, run)
 
     async with fleet.working(DESK, SHIFTING):
         ended = await fleet.stage.engine.ended(run)
 
-    assert shown.place == failing.ENGINE
+    assert shown.place == faults.ENGINE
     assert "ondeterminism" in shown.kind + shown.words
-    assert failing.ENGINE in words
+    assert faults.ENGINE in words
     assert (ended.status, ended.failing) == ("completed", None)
     assert fleet.stage.posts(run) == ["/refunds"]
 
@@ -192,12 +193,12 @@ async def test_a_failure_is_recorded_once_and_taken_back_where_the_run_only_wait
     await task_faults.show(engine.store, open_run, fault)
 
     assert (shown.status, times) == ("waiting", 1)
-    assert [one.place for one in failing.of(shown)] == [failing.ENGINE]
+    assert [one.place for one in faults.of(shown)] == [faults.ENGINE]
     assert (await engine.run(run)).failing is None
 
 
-async def _open(fleet: Fleet, run: str) -> list[runs.OpenRun]:
-    found = await runs.open_runs(
+async def _open(fleet: Fleet, run: str) -> list[unfinished.OpenRun]:
+    found = await unfinished.open_runs(
         fleet.stage.engine.store, after="", grace=NOW, limit=100
     )
     return [one for one in found if one.id == run]

@@ -20,10 +20,13 @@ from activities.connectors.source import Services, client
 from orchestrator.cli.demo.books import SEED
 from orchestrator.rules.errors import KeyturnError
 from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import approvals, runs, tenants
-from orchestrator.store.approvals import Answer
-from orchestrator.store.runs import NewRun
+from orchestrator.store.approvals import decide
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.runs import messages
+from orchestrator.store.runs import start as run_start
+from orchestrator.store.runs.start import NewRun
 from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
+from orchestrator.store.tenants import tenants
 from tests.engine.engine import Engine, Outside, person, running_engine
 from tests.injection.obedient import Obedient
 from tests.servers.ports import free_port
@@ -78,7 +81,7 @@ class Stage:
         one.contact = str(value["customer_email"])
         self.contacts.add(one.contact)
         await tenants.rehearse(self.engine.store, one.mark, by="tests")
-        row, _ = await runs.start(
+        row, _ = await run_start.start(
             self.engine.store,
             NewRun(workflow=one.workflow, input=value, tenant=one.mark),
         )
@@ -99,7 +102,7 @@ class Stage:
                 for name in PEOPLE[: waiting.needed]:
                     answer = Answer(decision="approve", binding=waiting.binding or "")
                     try:
-                        await approvals.decide(
+                        await decide.decide(
                             self.engine.store,
                             self.engine.signer,
                             person(name),
@@ -164,7 +167,7 @@ class Stage:
 
     async def wrote(self, one: Attacked, text: str) -> None:
         """Let the customer write again."""
-        await runs.customer_wrote(
+        await messages.customer_wrote(
             self.engine.store, one.run, text=text, external_id=None, by="desk"
         )
         await self.engine.deliverer.deliver(one.run)

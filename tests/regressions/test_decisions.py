@@ -8,8 +8,8 @@ import pytest
 from pydantic import JsonValue
 from sqlmodel import select
 
-from orchestrator.store.approvals import AlreadyDecided
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals.errors import AlreadyDecided
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,

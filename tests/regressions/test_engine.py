@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from activities.llm.simulator import call, calls, malformed
 from orchestrator.rules.text import canonical
-from orchestrator.store import switches
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import ApprovalRow
 from tests.databases import both
 from tests.engine.stage import DONE, Stage, refund_of

@@ -17,7 +17,9 @@ from pydantic import JsonValue
 
 from activities.llm.simulator import SimRequest, SimStep, call, calls, final
 from benchmarks.report import end
-from orchestrator.store import compensating, migrate, runs
+from orchestrator.store import migrate
+from orchestrator.store.effects import compensation
+from orchestrator.store.runs import control
 from tests.engine.engine import Engine, running_engine
 from tests.servers import temporal
 
@@ -84,10 +86,10 @@ async def paused(engine: Engine) -> str:
     """A run that is paused while it waits, and resumed."""
     run = await engine.start("please")
     refund = await engine.approval(run, "refund")
-    await runs.pause(engine.store, run, by="amy", reason="wait")
+    await control.pause(engine.store, run, by="amy", reason="wait")
     await engine.decide(refund)
     await asyncio.sleep(1)
-    await runs.resume(engine.store, run, by="amy", reason="go")
+    await control.resume(engine.store, run, by="amy", reason="go")
     await engine.deliverer.deliver(run)
     await engine.decide(await engine.approval(run, "write_mail"))
     return run
@@ -97,7 +99,7 @@ async def cancelled(engine: Engine) -> str:
     """A run that is cancelled while it waits."""
     run = await engine.start("please")
     await engine.approval(run, "refund")
-    await runs.cancel(engine.store, run, by="amy", reason="no")
+    await control.cancel(engine.store, run, by="amy", reason="no")
     await engine.deliverer.deliver(run)
     return run
 
@@ -135,7 +137,7 @@ async def compensated(engine: Engine) -> str:
     paid = await engine.start("take it back")
     await engine.ended(paid)
     (effect,) = await engine.effects(paid)
-    row, _ = await compensating.ask(
+    row, _ = await compensation.ask(
         engine.store, effect.key, by="lea", by_name="Lea", reason="A slip."
     )
     await engine.deliverer.deliver(row.id)

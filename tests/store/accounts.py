@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlmodel import col, select
 
-from orchestrator.store import people
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts
+from orchestrator.store.people.accounts import NewPerson
 from orchestrator.store.tables import AuditRow, PersonRow
 from tests.databases import patient
 
@@ -54,11 +54,11 @@ class Accounts:
                 "kind": kind,
             }
         )
-        return await people.add(self.store, new, password_hash=None, by="test")
+        return await accounts.add(self.store, new, password_hash=None, by="test")
 
     async def read(self, person: PersonRow) -> PersonRow:
         async with self.store.read() as session:
-            return await people.get(session, person.id)
+            return await accounts.get(session, person.id)
 
     async def log(self) -> list[AuditRow]:
         async with self.store.read() as session:

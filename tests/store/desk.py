@@ -13,29 +13,34 @@ from sqlalchemy import inspect
 from sqlmodel import SQLModel, select
 
 from orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Switch
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract import release as releasing
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.text import canonical
-from orchestrator.store import (
-    approvals,
-    leasing,
-    releases,
-    roles,
-    runs,
-    sending,
-    steps,
-    switches,
-    turns,
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.db import roles
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import lease as effect_lease
+from orchestrator.store.effects import send as effect_send
+from orchestrator.store.effects.send import Sending
+from orchestrator.store.ledger.effects import (
+    CallRef,
+    Facts,
+    Grant,
+    LeaseAnswer,
+    Outcome,
 )
-from orchestrator.store.approvals import Answer, Person
-from orchestrator.store.engine import Store
-from orchestrator.store.ledger import CallRef, Facts, Grant, LeaseAnswer, Outcome
-from orchestrator.store.runs import NewRun
-from orchestrator.store.sending import Sending
-from orchestrator.store.switches import Barrier
+from orchestrator.store.releases import releases
+from orchestrator.store.releases.trust import Trust
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs import start as run_start
+from orchestrator.store.runs.start import NewRun
+from orchestrator.store.switches import switches
+from orchestrator.store.switches.switches import Barrier
 from orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
@@ -45,8 +50,9 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-from orchestrator.store.trust import Trust
-from orchestrator.store.turns import Committed, DraftedCall, Gated, Turn
+from orchestrator.store.turns import commit
+from orchestrator.store.turns import position as turn_position
+from orchestrator.store.turns.turn import Committed, DraftedCall, Gated, Turn
 from tests.databases import patient
 from tests.tenancy import declare
 from tests.whole import check_whole, is_chosen
@@ -102,7 +108,9 @@ class Desk:
         """Start a run and return its id."""
         run = await self.again(**more)
         step = StepRow(run=run, step=1, name="act", kind="act", created_at=self.clock())
-        await steps.begin_step(self.worker, step, lambda _release, _input: "hello")
+        await turn_position.begin_step(
+            self.worker, step, lambda _release, _input: "hello"
+        )
         return run
 
     async def again(self, **more: Any) -> str:
@@ -110,7 +118,7 @@ class Desk:
         fields: dict[str, Any] = {"workflow": "desk", "tenant": "default", **more}
         ticket = {"customer_id": fields.pop("customer", "c1"), "text": "hello"}
         await declare(self.store, fields["tenant"])
-        row, _ = await runs.start(self.web, NewRun(input=ticket, **fields))
+        row, _ = await run_start.start(self.web, NewRun(input=ticket, **fields))
         return row.id
 
     async def draft(
@@ -127,7 +135,7 @@ class Desk:
             seen.extend(made.calls)
             return "{}"
 
-        position = await steps.load(self.worker, run=run, step=1, turn=turn)
+        position = await turn_position.load(self.worker, run=run, step=1, turn=turn)
         drafted = Turn(
             run=run,
             step=1,
@@ -136,7 +144,7 @@ class Desk:
             calls=calls,
             read_messages=tuple(read),
         )
-        await turns.commit(self.worker, drafted, keep, position)
+        await commit.commit(self.worker, drafted, keep, position)
         return seen
 
     async def lease(
@@ -158,7 +166,7 @@ class Desk:
             "money": money_of(arguments),
             **facts,
         }
-        return await leasing.lease(
+        return await effect_lease.lease(
             self.effects,
             self.trust,
             CallRef(run=run, turn=turn, index=index),
@@ -172,7 +180,9 @@ class Desk:
         """Say that the facts cannot be read, of the call's revision where not said."""
         known = (await self.call(run)).revision if revision is None else revision
         ref = CallRef(run=run, turn=1, index=0)
-        return await leasing.give_up(self.effects, ref, revision=known, words=words)
+        return await effect_lease.give_up(
+            self.effects, ref, revision=known, words=words
+        )
 
     async def granted(self, run: str, **more: Any) -> Grant:
         """Return the grant, which must be given."""
@@ -182,7 +192,9 @@ class Desk:
 
     async def begin(self, grant: Grant, *, holder: str = "h1") -> Sending:
         """Begin to send."""
-        return await sending.begin(self.effects, grant, holder=holder, within=WITHIN)
+        return await effect_send.begin(
+            self.effects, grant, holder=holder, within=WITHIN
+        )
 
     async def send(self, run: str, **more: Any) -> Grant:
         """Lease and begin to send; both must be allowed."""
@@ -195,7 +207,7 @@ class Desk:
     ) -> str:
         """Record an outcome and return the effect's status."""
         outcome = Outcome.model_validate({"kind": kind, "words": words, **more})
-        return (await sending.record(self.effects, grant, outcome)).status
+        return (await effect_send.record(self.effects, grant, outcome)).status
 
     async def do(self, run: str, **more: Any) -> Grant:
         """Carry out a whole effect."""
@@ -216,7 +228,7 @@ class Desk:
     ) -> ApprovalRow:
         """Decide this approval as `who`."""
         given = {"decision": decision, "binding": row.binding, "reason": "so", **more}
-        return await approvals.decide(
+        return await approval_decide.decide(
             self.web, self.signer, person(who), row.id, Answer.model_validate(given)
         )
 
@@ -246,7 +258,7 @@ class Desk:
     async def run(self, run: str) -> RunRow:
         """Return a run."""
         async with self.store.read() as session:
-            return await runs.get(session, run)
+            return await run_lookup.get(session, run)
 
     async def audit(self, run: str) -> list[str]:
         """Return the kinds of the run's audit rows, in order."""

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.rules.errors import NotFound
-from orchestrator.store import access, people, sessions, tokens
-from orchestrator.store.access import Access, Change, LastAdmin, OwnAccess
+from orchestrator.store.people import access, sessions, tokens
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.access import Access, Change
+from orchestrator.store.people.errors import LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow
 from tests.databases import both
 from tests.store.accounts import Accounts
@@ -193,7 +195,9 @@ async def test_whose_password_another_chose_only_looks_for_a_day(
 
 async def test_a_password_is_taken_away_at_once(accounts: Accounts) -> None:
     max_, lea = await accounts.open("max", "admin"), await accounts.open("lea", "lead")
-    await people.set_password(accounts.store, lea.id, password_hash=HASH, by=lea.id)
+    await person_accounts.set_password(
+        accounts.store, lea.id, password_hash=HASH, by=lea.id
+    )
     accounts.clock.passes(DAY * 2)
 
     await access.remove_password(accounts.store, lea.id, by=max_.id)

@@ -9,8 +9,9 @@ import pytest
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract import release as releasing
-from orchestrator.store import drafts, openings, releases
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import edit_drafts, read_receipts
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import ApprovalRow, DraftRow, OpeningRow
 from tests.databases import both, patient
 from tests.store.desk import Desk, person, refund
@@ -60,7 +61,7 @@ async def test_two_tabs_that_keep_a_draft_at_once_keep_one(desk: Desk) -> None:
     waiting = await asked(desk)
 
     await at_once(
-        lambda number: drafts.save(
+        lambda number: edit_drafts.save(
             desk.store,
             waiting.id,
             person="amy",
@@ -78,7 +79,7 @@ async def test_two_tabs_that_open_an_item_at_once_open_it(desk: Desk) -> None:
     binding = waiting.binding or ""
 
     await at_once(
-        lambda _: openings.record(desk.store, person("amy"), waiting.id, binding)
+        lambda _: read_receipts.record(desk.store, person("amy"), waiting.id, binding)
     )
 
     (opened,) = await desk.rows(OpeningRow)

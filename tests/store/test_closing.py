@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import QueuePool, event
 
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.databases import both
 
 pytestmark = both

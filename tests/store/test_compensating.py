@@ -8,13 +8,14 @@ from pydantic import JsonValue
 
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.text import canonical
-from orchestrator.store import compensating, reopening, runs, sending
-from orchestrator.store.ledger import Grant
-from orchestrator.store.reopening import Later
-from orchestrator.store.runs import Ending
-from orchestrator.store.sending import Resolution
+from orchestrator.store.effects import compensation, late_failure, resolution
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger.effects import Grant
+from orchestrator.store.runs import end
+from orchestrator.store.runs.end import Ending
 from orchestrator.store.tables import RunRow
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.databases import both
 from tests.store.desk import Desk
 
@@ -42,13 +43,13 @@ async def paid(desk: Desk) -> Grant:
     )
     await desk.draft(run, drafted)
     grant = await desk.do(run)
-    await runs.finish(desk.store, run, Ending(outcome="completed"))
+    await end.finish(desk.store, run, Ending(outcome="completed"))
     return grant
 
 
 async def asked(desk: Desk, key: str) -> str:
     """Return a run that takes the payment back, and that a person has approved."""
-    row, _ = await compensating.ask(
+    row, _ = await compensation.ask(
         desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
     )
     await desk.draft(row.id, TAKE_BACK)
@@ -60,7 +61,7 @@ async def settled(desk: Desk, key: str, *, stayed: bool) -> None:
     found = Resolution(
         happened=stayed, evidence="Ticket B-7", person="lea", person_name="Lea"
     )
-    await sending.resolve(desk.store, key, found)
+    await resolution.resolve(desk.store, key, found)
 
 
 @pytest.mark.parametrize("is_settled", [False, True], ids=["reopened", "failed"])
@@ -69,7 +70,7 @@ async def test_p01_what_failed_later_is_not_taken_back(
 ) -> None:
     key = (await paid(desk)).key
     run = await asked(desk, key)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     if is_settled:
         await settled(desk, key, stayed=False)
 
@@ -83,7 +84,7 @@ async def test_p01_what_failed_later_is_not_taken_back(
 async def test_what_stayed_after_all_is_taken_back(desk: Desk) -> None:
     key = (await paid(desk)).key
     run = await asked(desk, key)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     await settled(desk, key, stayed=True)
 
     assert (await desk.lease(run)).kind == "leased"
@@ -91,7 +92,7 @@ async def test_what_stayed_after_all_is_taken_back(desk: Desk) -> None:
 
 async def ask(desk: Desk, key: str) -> tuple[str, bool]:
     """Ask for the payment to be taken back; return its run and whether it is new."""
-    row, is_new = await compensating.ask(
+    row, is_new = await compensation.ask(
         desk.store, key, by="lou", by_name="Lou", reason="It did stay."
     )
     return row.id, is_new
@@ -99,7 +100,7 @@ async def ask(desk: Desk, key: str) -> tuple[str, bool]:
 
 async def over(desk: Desk, run: str) -> None:
     ending = Ending(outcome="handed_off", reason="not taken back")
-    await runs.finish(desk.store, run, ending)
+    await end.finish(desk.store, run, ending)
 
 
 @both
@@ -108,7 +109,7 @@ async def test_p01_what_a_wrong_statement_voided_is_asked_for_again_once(
 ) -> None:
     key = (await paid(desk)).key
     dead = await asked(desk, key)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     assert (await desk.lease(dead)).kind == "void"
     await over(desk, dead)
     await settled(desk, key, stayed=True)
@@ -160,7 +161,7 @@ async def test_p14_it_acts_for_whom_it_was_done(desk: Desk) -> None:
     grant = await paid(desk)
     await desk.go_live(customer="text", contact="text")
 
-    row, _ = await compensating.ask(
+    row, _ = await compensation.ask(
         desk.store, grant.key, by="lou", by_name="Lou", reason="Paid by mistake."
     )
 
@@ -176,7 +177,7 @@ async def test_p03_what_is_reopened_between_lease_and_sending_is_not_taken_back(
     key = (await paid(desk)).key
     run = await asked(desk, key)
     grant = await desk.granted(run)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     if is_settled:
         await settled(desk, key, stayed=False)
 
@@ -197,7 +198,7 @@ async def test_p03_what_is_reopened_at_once_with_its_sending_comes_before_or_aft
     grant = await desk.granted(await asked(desk, key))
 
     may, _ = await asyncio.gather(
-        desk.begin(grant), reopening.reopen(desk.store, key, BOUNCED)
+        desk.begin(grant), late_failure.reopen(desk.store, key, BOUNCED)
     )
 
     effect, original = await desk.effect(grant.key), await desk.effect(key)

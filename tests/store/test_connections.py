@@ -9,8 +9,8 @@ import pytest
 from psycopg import OperationalError
 from sqlalchemy import text
 
-from orchestrator.store import postgres
-from orchestrator.store.engine import Store
+from orchestrator.store.db import postgres
+from orchestrator.store.db.database import Store
 
 LEAVE_MS = 10_000
 

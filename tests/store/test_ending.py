@@ -6,10 +6,14 @@ import pytest
 
 from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.rules.text import canonical
-from orchestrator.store import runs, sending, steps, turns, undo
+from orchestrator.store.effects import send, undo
+from orchestrator.store.effects.errors import TooLate
+from orchestrator.store.runs import control, end, errors, messages
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import ApprovalRow
-from orchestrator.store.turns import Committed, Turn
-from orchestrator.store.undo import TooLate
+from orchestrator.store.turns import commit
+from orchestrator.store.turns import position as turn_position
+from orchestrator.store.turns.turn import Committed, Turn
 from tests.store.desk import Desk, person, refund
 
 SOLVED = {"summary": "done", "confidence": 0.9}
@@ -18,7 +22,7 @@ SOLVED = {"summary": "done", "confidence": 0.9}
 async def conclude(desk: Desk, run: str, *, ends_run: bool, read: int = 0) -> bool:
     """Commit a last turn, and tell whether it stood as the last."""
     stood: list[bool] = []
-    position = await steps.load(desk.store, run=run, step=1, turn=1)
+    position = await turn_position.load(desk.store, run=run, step=1, turn=1)
     last = Turn(
         run=run,
         step=1,
@@ -33,7 +37,7 @@ async def conclude(desk: Desk, run: str, *, ends_run: bool, read: int = 0) -> bo
         stood.append(made.is_final)
         return "{}"
 
-    await turns.commit(desk.store, last, keep, position)
+    await commit.commit(desk.store, last, keep, position)
     return stood == [True]
 
 
@@ -62,7 +66,9 @@ async def test_an_answer_without_the_customers_last_words_ends_no_run(
 ) -> None:
     run = await desk.start()
     for text in ("And another thing.", "And one more.")[: read + 1]:
-        await runs.customer_wrote(desk.store, run, text=text, external_id=None, by="c1")
+        await messages.customer_wrote(
+            desk.store, run, text=text, external_id=None, by="c1"
+        )
 
     assert not await conclude(desk, run, ends_run=True, read=read)
 
@@ -71,8 +77,8 @@ async def test_an_answer_without_the_customers_last_words_ends_no_run(
 
 async def test_a_run_that_was_ended_stays_as_it_ended(desk: Desk) -> None:
     run = await desk.start()
-    await runs.cancel(desk.store, run, by="lea", reason="no")
-    await runs.finish(desk.store, run, runs.Ending(outcome="cancelled", reason="no"))
+    await control.cancel(desk.store, run, by="lea", reason="no")
+    await end.finish(desk.store, run, end.Ending(outcome="cancelled", reason="no"))
 
     await conclude(desk, run, ends_run=True)
 
@@ -83,8 +89,8 @@ async def test_a_run_that_was_ended_stays_as_it_ended(desk: Desk) -> None:
 async def test_an_attempt_that_outlives_its_run_asks_nobody(desk: Desk) -> None:
     """Its worker stood still while the run was cancelled, and goes on now."""
     run = await desk.start()
-    await runs.cancel(desk.store, run, by="lea", reason="no")
-    await runs.finish(desk.store, run, runs.Ending(outcome="cancelled", reason="no"))
+    await control.cancel(desk.store, run, by="lea", reason="no")
+    await end.finish(desk.store, run, end.Ending(outcome="cancelled", reason="no"))
 
     (gated,) = await desk.draft(run, refund())
 
@@ -95,7 +101,7 @@ async def test_an_attempt_that_outlives_its_run_asks_nobody(desk: Desk) -> None:
 
 async def test_a_cancel_is_not_lost_to_the_last_answer(desk: Desk) -> None:
     run = await desk.start()
-    await runs.cancel(desk.store, run, by="lea", reason="a duplicate")
+    await control.cancel(desk.store, run, by="lea", reason="a duplicate")
 
     await conclude(desk, run, ends_run=True)
 
@@ -109,7 +115,7 @@ async def test_p02_an_ended_run_stays_ended_when_its_effect_is_unknown(
     """Two loops of one run at once: one handed it off while the other was sending."""
     run = await desk.approved()
     grant = await desk.send(run)
-    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+    await end.finish(desk.store, run, end.Ending(outcome="handed_off", reason="x"))
 
     await desk.record(grant, "unknown")
 
@@ -121,7 +127,7 @@ async def test_p02_a_run_that_ends_gives_its_unused_leases_back(desk: Desk) -> N
     run = await desk.approved()
     grant = await desk.granted(run)
 
-    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+    await end.finish(desk.store, run, end.Ending(outcome="handed_off", reason="x"))
 
     desk.clock.go_on(timedelta(minutes=1))
     assert not (await desk.begin(grant)).may_send
@@ -134,7 +140,7 @@ async def test_a_decision_of_an_ended_run_is_not_asked_anew(desk: Desk) -> None:
     await desk.draft(run, refund())
     row = await desk.decide(run, "amy", "reject")
     await desk.tamper(row, undo_until=desk.clock() + timedelta(minutes=1))
-    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+    await end.finish(desk.store, run, end.Ending(outcome="handed_off", reason="x"))
 
     with pytest.raises(TooLate):
         await undo.undo(desk.store, person("amy"), row.id, "a slip")
@@ -148,36 +154,36 @@ async def test_p02_what_a_dead_worker_sent_for_an_ended_run_is_a_persons_task(
     """The loop that would look again was ended with its run."""
     run = await desk.approved()
     grant = await desk.send(run)
-    await runs.finish(desk.store, run, runs.Ending(outcome="handed_off", reason="x"))
+    await end.finish(desk.store, run, end.Ending(outcome="handed_off", reason="x"))
 
-    early = await sending.give_to_people(desk.store)
+    early = await send.give_to_people(desk.store)
     desk.clock.go_on(timedelta(minutes=1))
-    late = await sending.give_to_people(desk.store)
+    late = await send.give_to_people(desk.store)
 
     assert (early, late) == (0, 1)
     assert (await desk.effect(grant.key)).status == "unknown"
     assert (await desk.run(run)).status == "handed_off"
     assert await desk.record(grant, "done") == "done"
-    assert await sending.give_to_people(desk.store) == 0
+    assert await send.give_to_people(desk.store) == 0
 
 
 @pytest.mark.parametrize(
     ("ending", "words"),
     [
-        (runs.Ending(outcome="cancelled"), "nobody cancelled it"),
-        (runs.Ending(outcome="completed", step=1), "output of step 1, which has none"),
-        (runs.Ending(outcome="completed", step=9), "output of step 9, which has none"),
+        (end.Ending(outcome="cancelled"), "nobody cancelled it"),
+        (end.Ending(outcome="completed", step=1), "output of step 1, which has none"),
+        (end.Ending(outcome="completed", step=9), "output of step 9, which has none"),
     ],
     ids=["cancelled", "no output", "no step"],
 )
 async def test_a_run_ends_only_as_the_record_says(
-    desk: Desk, ending: runs.Ending, words: str
+    desk: Desk, ending: end.Ending, words: str
 ) -> None:
     run = await desk.start()
     await desk.draft(run, refund())
 
-    with pytest.raises(runs.NoSuchEnd, match=words):
-        await runs.finish(desk.store, run, ending)
+    with pytest.raises(errors.NoSuchEnd, match=words):
+        await end.finish(desk.store, run, ending)
 
     assert (await desk.run(run)).status not in ENDED_RUNS
 
@@ -186,8 +192,10 @@ async def test_what_takes_back_does_not_end_while_it_is_open(desk: Desk) -> None
     run = await desk.start()
     await desk.draft(run, refund())
     async with desk.store.write() as session:
-        row = await runs.get(session, run, lock=True)
+        row = await run_lookup.get(session, run, lock=True)
         row.compensates = "run-0:1.0.0"
 
-    with pytest.raises(runs.NoSuchEnd, match="while what takes an effect back is open"):
-        await runs.finish(desk.store, run, runs.Ending(outcome="completed", step=1))
+    with pytest.raises(
+        errors.NoSuchEnd, match="while what takes an effect back is open"
+    ):
+        await end.finish(desk.store, run, end.Ending(outcome="completed", step=1))

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from orchestrator.store import access, identities, people
-from orchestrator.store.identities import NoAccountFor
+from orchestrator.store.people import access, oidc_links
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.errors import NoAccountFor
 from orchestrator.store.tables import PersonRow
 from tests.databases import both
 from tests.store.accounts import Accounts
@@ -17,7 +18,7 @@ EMAIL = "ann@shop.example"
 async def _find(
     accounts: Accounts, subject: str, *, email: str | None = EMAIL, issuer: str = ISSUER
 ) -> PersonRow:
-    return await identities.find(
+    return await oidc_links.find(
         accounts.store, issuer=issuer, subject=subject, email=email
     )
 
@@ -62,7 +63,9 @@ async def test_of_two_identities_at_once_one_gets_the_account(
 
 async def test_an_account_with_a_password_is_somebodys(accounts: Accounts) -> None:
     ann = await accounts.open("ann")
-    await people.set_password(accounts.store, ann.id, password_hash=EMAIL, by="test")
+    await person_accounts.set_password(
+        accounts.store, ann.id, password_hash=EMAIL, by="test"
+    )
 
     with pytest.raises(NoAccountFor) as refused:
         await _find(accounts, "s1")

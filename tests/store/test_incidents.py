@@ -8,11 +8,14 @@ import pytest
 
 from orchestrator.rules.errors import InvalidValue, NotFound
 from orchestrator.rules.text import canonical
-from orchestrator.store import alone, incidents, proposals, reopening
-from orchestrator.store.incidents import IncidentClosed, MayNotClose, NewIncident
-from orchestrator.store.reopening import Later
+from orchestrator.store.dual_control import break_glass, requests
+from orchestrator.store.effects import late_failure
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.people.tokens import NewToken
 from orchestrator.store.tables import IncidentRow, PersonRow
-from orchestrator.store.tokens import NewToken
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
@@ -178,10 +181,10 @@ async def test_whoever_reported_that_it_failed_does_not_close_its_alarm(
     said = Later(how="failed", words="No.", by="teller", by_name="Teller")
 
     if is_before:
-        await reopening.reopen(desk.store, key, said)
+        await late_failure.reopen(desk.store, key, said)
     row, _ = await incidents.open_once(desk.store, new, by="system")
     if not is_before:
-        await reopening.reopen(desk.store, key, said)
+        await late_failure.reopen(desk.store, key, said)
 
     with pytest.raises(MayNotClose, match=r"about you.* Ask Other"):
         await close(desk, row, "teller")
@@ -192,7 +195,7 @@ async def test_a_token_made_alone_for_a_person_is_an_alarm_that_names_them(
     desk: Desk,
 ) -> None:
     await operators(desk, "ola")
-    _, is_loud = await alone.issue_token(
+    _, is_loud = await break_glass.issue_token(
         desk.store, "ola", NewToken(name="mine"), by="cli:root"
     )
 
@@ -206,7 +209,7 @@ async def test_a_token_made_alone_for_a_person_is_an_alarm_that_names_them(
 async def test_a_token_made_alone_for_a_service_is_no_alarm(desk: Desk) -> None:
     await operators(desk, "robot", kind="service")
 
-    _, is_loud = await alone.issue_token(
+    _, is_loud = await break_glass.issue_token(
         desk.store, "robot", NewToken(name="feed"), by="cli:root"
     )
 
@@ -217,9 +220,9 @@ async def test_a_switch_lifted_alone_names_who_had_asked_for_it(desk: Desk) -> N
     await operators(desk, "ola")
     await desk.switch("halt")
     asker = person("ola", role="operator")
-    await proposals.to_clear(desk.store, "s1", asker, reason="over")
+    await requests.to_clear(desk.store, "s1", asker, reason="over")
 
-    await alone.lift(desk.store, "s1", by="cli:root", reason="alone")
+    await break_glass.lift(desk.store, "s1", by="cli:root", reason="alone")
 
     [row] = await desk.rows(IncidentRow)
     assert row.named == ["ola"]

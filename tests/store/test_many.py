@@ -3,10 +3,13 @@
 import pytest
 from sqlmodel import col, select
 
-from orchestrator.store import many, runs, steps
-from orchestrator.store.many import NewBulk, Verb
-from orchestrator.store.runs import Filter
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.runs import control, errors
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.bulk import NewBulk, Verb
+from orchestrator.store.runs.listing import Filter
 from orchestrator.store.tables import BulkRow, OutboxRow
+from orchestrator.store.turns import position as turn_position
 from tests.store.desk import Desk, refund
 
 TWO: dict[Verb, int] = {"pause": 2, "resume": 2, "cancel": 2}
@@ -42,10 +45,10 @@ async def test_no_model_is_asked_for_a_run_that_a_pause_has_yet_to_reach(
     run = await desk.start()
 
     await _ask(desk, "pause", workflow="desk")
-    position = await steps.load(desk.store, run=run, step=1, turn=1)
+    position = await turn_position.load(desk.store, run=run, step=1, turn=1)
 
     assert position.run.paused_by == "lea"
-    assert await steps.stop(desk.store, position, "pause by lea")
+    assert await turn_position.stop(desk.store, position, "pause by lea")
 
 
 async def test_a_pause_leaves_others_and_later_runs_alone(desk: Desk) -> None:
@@ -64,7 +67,7 @@ async def test_a_run_that_is_resumed_by_itself_stays_so(desk: Desk) -> None:
     one, other = await desk.start(customer="c1"), await desk.start(customer="c2")
 
     await _ask(desk, "pause", workflow="desk")
-    await runs.resume(desk.store, one, by="amy", reason="this one may")
+    await control.resume(desk.store, one, by="amy", reason="this one may")
     await _work(desk)
 
     assert (await desk.run(one)).paused_by is None
@@ -75,13 +78,13 @@ async def test_what_a_person_stops_reaches_no_more_runs(desk: Desk) -> None:
     run = await desk.start()
     bulk = await _ask(desk, "pause", workflow="desk")
 
-    stopped = await many.stop(desk.store, bulk.id, by="lou", tenant=None)
+    stopped = await run_bulk.stop(desk.store, bulk.id, by="lou", tenant=None)
     await _work(desk)
 
-    assert many.state(stopped) == "stopped"
+    assert run_bulk.state(stopped) == "stopped"
     assert (await desk.run(run)).paused_by is None
-    with pytest.raises(many.BulkEnded):
-        await many.stop(desk.store, bulk.id, by="lou", tenant=None)
+    with pytest.raises(errors.BulkEnded):
+        await run_bulk.stop(desk.store, bulk.id, by="lou", tenant=None)
 
 
 async def test_a_resume_frees_the_calls_that_the_pause_held(desk: Desk) -> None:
@@ -121,8 +124,8 @@ async def test_what_is_asked_last_holds(desk: Desk) -> None:
     await _work(desk)
 
     async with desk.store.read() as session:
-        ended = await many.get(session, first.id, tenant=None)
-    assert many.state(ended) == "stopped"
+        ended = await run_bulk.get(session, first.id, tenant=None)
+    assert run_bulk.state(ended) == "stopped"
     assert (await desk.run(run)).paused_by is None
 
 
@@ -145,7 +148,7 @@ async def test_bells_wait_while_many_are_unheard(desk: Desk) -> None:
     await _work(desk)
 
     await _ask(desk, "resume", workflow="desk")
-    while await many.work(desk.store, sizes=TWO, most_unheard=2):
+    while await run_bulk.work(desk.store, sizes=TWO, most_unheard=2):
         pass
 
     assert await _bells(desk, "resume") == ids[:2]
@@ -156,15 +159,15 @@ async def test_a_crash_between_batches_loses_and_repeats_nothing(desk: Desk) -> 
     ids = [await desk.start(customer=f"c{n}") for n in range(5)]
     bulk = await _ask(desk, "pause", workflow="desk")
 
-    await many.work(desk.store, sizes=TWO)
+    await run_bulk.work(desk.store, sizes=TWO)
     async with desk.store.read() as session:
-        between = await many.get(session, bulk.id, tenant=None)
+        between = await run_bulk.get(session, bulk.id, tenant=None)
     await _work(desk)
 
     async with desk.store.read() as session:
-        row = await many.get(session, bulk.id, tenant=None)
-    assert (between.done, many.state(between)) == (2, "running")
-    assert (row.done, many.state(row)) == (5, "done")
+        row = await run_bulk.get(session, bulk.id, tenant=None)
+    assert (between.done, run_bulk.state(between)) == (2, "running")
+    assert (row.done, run_bulk.state(row)) == (5, "done")
     kinds = [await desk.audit(one) for one in ids]
     assert all(found.count("run.paused") == 1 for found in kinds)
 
@@ -176,9 +179,9 @@ async def test_p03_a_run_that_is_paused_while_a_resume_is_under_way_stays_paused
     await _ask(desk, "pause", workflow="desk")
     await _work(desk)
     await _ask(desk, "resume", workflow="desk")
-    await many.work(desk.store, sizes=TWO)
+    await run_bulk.work(desk.store, sizes=TWO)
 
-    row = await runs.pause(desk.store, ids[-1], by="amy", reason="this one is wrong")
+    row = await control.pause(desk.store, ids[-1], by="amy", reason="this one is wrong")
     await _work(desk)
 
     assert row.paused_by == "amy"
@@ -202,7 +205,7 @@ async def test_p03_what_is_asked_first_is_done_first_though_somebody_holds_it(
     async with desk.store.write() as session:
         await session.get(BulkRow, held.id, with_for_update=True)
         if not desk.store.is_sqlite:
-            assert not await many.work(desk.store)
+            assert not await run_bulk.work(desk.store)
     await _work(desk)
 
     paused = (await desk.run(run)).paused_by
@@ -217,9 +220,9 @@ async def test_p09_a_cancel_that_is_stopped_leaves_no_run_half_cancelled(
     await desk.draft(run, refund())
     bulk = await _ask(desk, "cancel", workflow="desk")
     async with desk.store.write() as session:
-        await runs.get(session, run, lock=True)
+        await run_lookup.get(session, run, lock=True)
 
-    await many.stop(desk.store, bulk.id, by="lou", tenant=None)
+    await run_bulk.stop(desk.store, bulk.id, by="lou", tenant=None)
 
     assert (await desk.run(run)).cancel_reason == "look"
     assert (await desk.approval(run)).status == "cancelled"
@@ -230,11 +233,11 @@ async def _ask(desk: Desk, verb: Verb, **which: str) -> BulkRow:
     new = NewBulk(
         verb=verb, filter=Filter.model_validate(which), reason="look", by="lea"
     )
-    return await many.begin(desk.store, new)
+    return await run_bulk.begin(desk.store, new)
 
 
 async def _work(desk: Desk) -> None:
-    while await many.work(desk.store):
+    while await run_bulk.work(desk.store):
         pass
 
 

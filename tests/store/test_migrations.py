@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store import migrate, revision, tables
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.databases import both
 
 pytestmark = both

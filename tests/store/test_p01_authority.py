@@ -10,8 +10,12 @@ from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import approvals, releases, runs, switches
-from orchestrator.store.approvals import Answer, MayNotDecide, StaleBinding
+from orchestrator.store.approvals import decide
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import MayNotDecide, StaleBinding
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import control, messages
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import (
     ApprovalRow,
     CustomerMessageRow,
@@ -189,7 +193,7 @@ async def test_p01_a_binding_shown_for_a_sibling_decides_nothing(desk: Desk) -> 
     seen = Answer(decision="approve", binding=str(first.binding))
 
     with pytest.raises(StaleBinding):
-        await approvals.decide(desk.store, desk.signer, person("amy"), second.id, seen)
+        await decide.decide(desk.store, desk.signer, person("amy"), second.id, seen)
 
     assert await desk.rows(DecisionRow) == []
 
@@ -286,7 +290,7 @@ async def test_p01_a_new_message_voids_what_is_approved(desk: Desk) -> None:
     run = await desk.start()
     await desk.draft(run, refund())
     await desk.decide(run)
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         desk.store, run, text="never mind", external_id=None, by="c1"
     )
 
@@ -297,7 +301,7 @@ async def test_p01_a_message_that_came_while_the_model_thought_voids_the_draft(
     desk: Desk,
 ) -> None:
     run = await desk.start()
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         desk.store, run, text="never mind", external_id=None, by="c1"
     )
     await desk.draft(run, refund())
@@ -308,7 +312,9 @@ async def test_p01_a_message_that_came_while_the_model_thought_voids_the_draft(
 
 async def test_p01_a_message_that_the_model_read_voids_nothing(desk: Desk) -> None:
     run = await desk.start()
-    await runs.customer_wrote(desk.store, run, text="please", external_id=None, by="c1")
+    await messages.customer_wrote(
+        desk.store, run, text="please", external_id=None, by="c1"
+    )
     unread = (await turns_unread(desk, run))[0]
     await desk.draft(run, refund(), read=[unread])
     await desk.decide(run)
@@ -324,7 +330,9 @@ async def test_p01_a_message_after_a_revoked_lease_voids_the_approval(
     await desk.decide(run)
     await desk.granted(run)
     await desk.switch("halt", tool="refund")
-    await runs.customer_wrote(desk.store, run, text="stop", external_id=None, by="c1")
+    await messages.customer_wrote(
+        desk.store, run, text="stop", external_id=None, by="c1"
+    )
     await switches.clear(desk.store, "s1", by="lea", reason="over")
 
     assert (await desk.lease(run, holder="h2")).kind == "void"
@@ -403,7 +411,7 @@ async def test_p08_whom_it_benefits_does_not_decide_it(desk: Desk, who: str) -> 
     amy = person("amy", email="Amy@Example.com" if "address" in who else None)
 
     with pytest.raises(MayNotDecide, match="for you yourself"):
-        await approvals.decide(
+        await decide.decide(
             desk.store,
             desk.signer,
             amy,
@@ -489,10 +497,10 @@ async def test_p09_the_usable_time_moves_with_a_pause_but_ends_in_a_week(
     run = await desk.start()
     await desk.draft(run, refund())
     decided = await desk.decide(run)
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
     desk.clock.go_on(30 * DAY)
 
-    await runs.resume(desk.store, run, by="lea", reason="go")
+    await control.resume(desk.store, run, by="lea", reason="go")
 
     usable = (await desk.approval(run)).usable_until
     assert usable is not None
@@ -505,11 +513,11 @@ async def test_p09_what_is_decided_in_a_pause_is_not_prolonged_by_what_came_befo
 ) -> None:
     run = await desk.start()
     await desk.draft(run, refund())
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
     desk.clock.go_on(2 * DAY)
     decided = await desk.decide(run)
 
-    await runs.resume(desk.store, run, by="lea", reason="go")
+    await control.resume(desk.store, run, by="lea", reason="go")
 
     usable = (await desk.approval(run)).usable_until
     assert usable is not None
@@ -580,7 +588,7 @@ async def refused_by(desk: Desk, why: str) -> str:
     if why == "disable":
         await desk.switch("disable", tool="refund")
     if why == "cancel":
-        await runs.cancel(desk.store, run, by="lea", reason="enough")
+        await control.cancel(desk.store, run, by="lea", reason="enough")
     return run
 
 

@@ -11,7 +11,8 @@ from orchestrator.rules.authority.binding import Statement
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import approvals, asking
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals import request
 from orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
@@ -80,7 +81,7 @@ async def test_p01_an_argument_and_its_binding_that_change_are_refused(
     call = await desk.call(run)
     row = await desk.run(run)
     await desk.tamper(call, arguments=changed(call.arguments, field))
-    forged = asking.bind(row, await desk.call(run), desk.release, FACTS)
+    forged = request.bind(row, await desk.call(run), desk.release, FACTS)
     await desk.tamper(await desk.approval(run), binding=forged)
 
     await desk.lease(run)
@@ -277,7 +278,7 @@ async def test_p11_a_stricter_policy_is_asked_for_and_a_looser_one_is_not(
 async def _copy(desk: Desk, approval: ApprovalRow, *, to: ApprovalRow) -> None:
     """Write an approval's decisions under another one, as an attacker would."""
     async with desk.store.read() as session:
-        given = await approvals.decisions(session, approval.id)
+        given = await approval_lookup.decisions(session, approval.id)
     for one in given:
         fields = one.model_dump(exclude={"id", "approval"})
         await desk.tamper(DecisionRow(approval=to.id, **fields))

@@ -9,18 +9,20 @@ from sqlalchemy import text
 
 from orchestrator.rules.authority.binding import Grounds, Signer, Statement, new_key
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import (
+from orchestrator.store.db import errors as db_errors
+from orchestrator.store.db import row_codes
+from orchestrator.store.db.errors import ForgedRow
+from orchestrator.store.dual_control import break_glass, proposals, requests
+from orchestrator.store.people import (
     access,
-    alone,
-    identities,
-    people,
-    proposals,
-    releases,
+    accounts,
+    errors,
+    oidc_links,
     sessions,
     tokens,
-    vouching,
 )
-from orchestrator.store.access import Change
+from orchestrator.store.people.access import Change
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import (
     DecisionRow,
     IncidentRow,
@@ -30,7 +32,6 @@ from orchestrator.store.tables import (
     SessionRow,
     TokenRow,
 )
-from orchestrator.store.vouching import ForgedRow
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
@@ -134,7 +135,7 @@ async def test_p08_what_was_changed_by_hand_is_not_vouched_for_by_a_later_change
     await by_hand(desk, "UPDATE people SET role = 'admin' WHERE id = 'amy'")
 
     with pytest.raises(ForgedRow, match="amy of the table people"):
-        await people.set_password(desk.store, "amy", password_hash=HASHED, by="amy")
+        await accounts.set_password(desk.store, "amy", password_hash=HASHED, by="amy")
 
     [row] = await desk.rows(PersonRow, id="amy")
     assert row.password_hash is None
@@ -163,11 +164,13 @@ async def test_an_account_is_vouched_for_by_hand_and_told(desk: Desk) -> None:
     await by_hand(desk, "UPDATE people SET name = 'Amy B.' WHERE id = 'amy'")
     assert await tokens.find(desk.store, plain) is None
 
-    row = await alone.vouch(desk.store, "amy@example.com", by="shell:root")
+    row = await break_glass.vouch(desk.store, "amy@example.com", by="shell:root")
 
     assert row is not None
     assert await tokens.find(desk.store, plain) is not None
-    assert await alone.vouch(desk.store, "amy@example.com", by="shell:root") is None
+    assert (
+        await break_glass.vouch(desk.store, "amy@example.com", by="shell:root") is None
+    )
     assert [one.split(" alone")[0] for one in await told(desk)] == [
         "forged row amy of people",
         "account amy vouched for",
@@ -199,8 +202,8 @@ async def test_p08_an_inserted_account_is_nobodys_at_a_provider(desk: Desk) -> N
     )
     await inserted(desk, row)
 
-    with pytest.raises(identities.NoAccountFor):
-        await identities.find(desk.store, issuer="https://op", subject="s", email=None)
+    with pytest.raises(errors.NoAccountFor):
+        await oidc_links.find(desk.store, issuer="https://op", subject="s", email=None)
 
 
 async def test_p11_an_inserted_proposal_is_confirmed_by_nobody(desk: Desk) -> None:
@@ -217,7 +220,7 @@ async def test_p11_an_inserted_proposal_is_confirmed_by_nobody(desk: Desk) -> No
                 )
             )
     change = Change(role="lead")
-    asked = await proposals.to_grant(
+    asked = await requests.to_grant(
         desk.store, "amy", change, person("ann", role="admin"), reason="so"
     )
     assert isinstance(asked, ProposalRow)
@@ -395,9 +398,9 @@ async def test_the_key_is_changed_with_the_one_before_at_hand(desk: Desk) -> Non
     plain = await tokens.create(desk.store, "amy", name="mine", by="amy")
     before = desk.store.voucher
     try:
-        desk.store.voucher = vouching.Voucher("another")
+        desk.store.voucher = row_codes.Voucher("another")
         assert await tokens.find(desk.store, plain) is None
-        desk.store.voucher = vouching.Voucher(
+        desk.store.voucher = row_codes.Voucher(
             "another", before="a secret of these tests"
         )
         assert await tokens.find(desk.store, plain) is not None
@@ -409,7 +412,9 @@ async def test_without_a_key_accounts_are_not_written(desk: Desk) -> None:
     before = desk.store.voucher
     try:
         desk.store.voucher = None
-        with pytest.raises(vouching.CannotVouch, match="KEYTURN_SECRET_KEY"):
-            await people.set_password(desk.store, "amy", password_hash=HASHED, by="amy")
+        with pytest.raises(db_errors.CannotVouch, match="KEYTURN_SECRET_KEY"):
+            await accounts.set_password(
+                desk.store, "amy", password_hash=HASHED, by="amy"
+            )
     finally:
         desk.store.voucher = before

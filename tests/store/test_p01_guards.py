@@ -14,12 +14,18 @@ from orchestrator.rules.authority.switch import Switch
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import asking, overstayed, releases, roles, runs, switches
-from orchestrator.store.engine import BARRIER, Store
-from orchestrator.store.roles_known import WEB, WORKER
-from orchestrator.store.runs import Ending
+from orchestrator.store.approvals import request
+from orchestrator.store.db import overstayed, roles
+from orchestrator.store.db.database import BARRIER, Store
+from orchestrator.store.db.errors import ForgedRow
+from orchestrator.store.db.role_names import WEB, WORKER
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import control, end, messages
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
-from orchestrator.store.vouching import ForgedRow, Voucher
 from tests.databases import SECRET, both
 from tests.store.desk import FACTS, Desk, open_desk, refund
 
@@ -73,7 +79,7 @@ async def plant(desk: Desk, store: Store, run: str, **over: Any) -> None:
         )
         session.add(call)
         fields: dict[str, Any] = {
-            "id": asking.approval_id(call),
+            "id": keys.approval_id(call),
             "run": run,
             "turn": 1,
             "index": 0,
@@ -91,7 +97,7 @@ async def plant(desk: Desk, store: Store, run: str, **over: Any) -> None:
             "role": "lead",
             "release": row.release,
             "policy": release.policy_hash(),
-            "binding": asking.bind(row, call, release, FACTS),
+            "binding": request.bind(row, call, release, FACTS),
             "not_by": [],
             "answer_by": now + timedelta(hours=4),
             "created_at": now,
@@ -155,9 +161,9 @@ async def test_p02_a_worker_ends_a_run_with_an_unsent_lease(record: Desk) -> Non
     """Honest use: the run is over before its lease was used."""
     run = await record.approved()
     await record.granted(run)
-    await runs.cancel(record.web, run, by="lea", reason="wrong")
+    await control.cancel(record.web, run, by="lea", reason="wrong")
 
-    await runs.finish(record.worker, run, Ending(outcome="cancelled"))
+    await end.finish(record.worker, run, Ending(outcome="cancelled"))
 
     assert (await record.effect(f"{run}:1.0.0")).status == "refused"
     assert (await record.run(run)).status == "cancelled"
@@ -180,7 +186,7 @@ async def test_p01_what_the_customer_wrote_since_the_yes_is_not_hidden(
     record: Desk,
 ) -> None:
     run = await record.approved()
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         record.web, run, text="Do not refund, it arrived.", external_id=None, by="svc"
     )
     with account(record) as thief:
@@ -274,7 +280,7 @@ async def test_p03_a_pause_is_set_past_whoever_holds_the_run(
     thief.execute("BEGIN")
     thief.execute("SELECT 1 FROM runs FOR UPDATE")
 
-    paused = await runs.pause(web, run, by="lea", reason="theft")
+    paused = await control.pause(web, run, by="lea", reason="theft")
 
     assert paused.paused_by == "lea"
     assert _is_gone(thief)

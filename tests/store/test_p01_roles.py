@@ -7,8 +7,9 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from orchestrator.store import roles, tokens
-from orchestrator.store.engine import Store
+from orchestrator.store.db import roles
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import tokens
 from orchestrator.store.tables import ApprovalRow
 from tests.databases import patient
 from tests.store.desk import Desk, note, open_desk, refund

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store import moved
-from orchestrator.store.reach import Reach
+from orchestrator.store.ledger import repeats
+from orchestrator.store.ledger.reach import Reach
 from tests.databases import both
 from tests.store.desk import Desk, note, open_desk
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, drafted
@@ -32,14 +32,14 @@ async def test_p02_what_ends_while_another_is_judged_lets_nothing_past(
         pytest.skip("SQLite has one writer at a time: nothing ends in between")
     first, second = [await drafted(tiers, 5_00, customer=f"c{n}") for n in (1, 2)]
     sent = await tiers.send(first)
-    looked = moved.is_repeated
+    looked = repeats.is_repeated
 
     async def looks_just_before_it_ends(session: Any, touched: Reach) -> bool:
         found = await looked(session, touched)
         await tiers.record(sent, "done")
         return found
 
-    monkeypatch.setattr(moved, "is_repeated", looks_just_before_it_ends)
+    monkeypatch.setattr(repeats, "is_repeated", looks_just_before_it_ends)
     answer = await tiers.lease(second, holder="h2")
 
     assert answer.kind == "refused"

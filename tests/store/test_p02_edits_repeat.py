@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import REPEATED, Rule
-from orchestrator.store import edits
+from orchestrator.store.approvals import edit
 from tests.store.desk import Desk, open_desk, person, unchanged
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, drafted
 
@@ -45,7 +45,7 @@ async def test_p10_an_edit_is_asked_where_a_switch_asks(tiers: Desk) -> None:
     await tiers.switch("require_approval", tool="refund")
     row = await tiers.approval(run, "pending")
 
-    found = await edits.foresee(
+    found = await edit.foresee(
         tiers.store, person("amy"), row.id, asking(5_00, order="o2")
     )
 
@@ -63,7 +63,7 @@ async def test_p11_an_edit_is_judged_by_what_the_live_release_guards(
         await desk.go_live(tools=unchanged().tools, rules=(SMALL, BY_A_LEAD))
         row = await desk.approval(run, "pending")
 
-        found = await edits.foresee(desk.store, person("amy"), row.id, asking(60_00))
+        found = await edit.foresee(desk.store, person("amy"), row.id, asking(60_00))
 
         assert (found.needs, found.role) == (1, "lead")
 

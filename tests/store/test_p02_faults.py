@@ -17,10 +17,12 @@ from orchestrator.rules.errors import KeyturnError
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import runs, sending, switches, undo
-from orchestrator.store.engine import Store
-from orchestrator.store.ledger import Grant
-from orchestrator.store.sending import Resolution
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import resolution, undo
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger.effects import Grant
+from orchestrator.store.runs import control
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -123,7 +125,7 @@ async def _switched(desk: Desk) -> str:
 
 async def _paused(desk: Desk) -> str:
     run = await _approved(desk)
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
     return run
 
 
@@ -175,7 +177,7 @@ OPERATIONS: dict[str, tuple[Before, Operation]] = {
     "late receipt": (_unknown, _record("done")),
     "resolve": (
         _unknown,
-        lambda desk, run: sending.resolve(desk.store, f"{run}:1.0.0", FOUND),
+        lambda desk, run: resolution.resolve(desk.store, f"{run}:1.0.0", FOUND),
     ),
     "give up": (
         _approved,
@@ -188,15 +190,15 @@ OPERATIONS: dict[str, tuple[Before, Operation]] = {
     ),
     "pause": (
         _leased,
-        lambda desk, run: runs.pause(desk.store, run, by="lea", reason="look"),
+        lambda desk, run: control.pause(desk.store, run, by="lea", reason="look"),
     ),
     "resume": (
         _paused,
-        lambda desk, run: runs.resume(desk.store, run, by="lea", reason="seen"),
+        lambda desk, run: control.resume(desk.store, run, by="lea", reason="seen"),
     ),
     "cancel": (
         _leased,
-        lambda desk, run: runs.cancel(desk.store, run, by="lea", reason="no"),
+        lambda desk, run: control.cancel(desk.store, run, by="lea", reason="no"),
     ),
 }
 

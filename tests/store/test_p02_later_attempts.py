@@ -9,9 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store import attempted, runs, sending
-from orchestrator.store.ledger import Grant, Outcome
-from orchestrator.store.sending import Recorded, Resolution
+from orchestrator.store.effects import resolution, send
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.effects.send import Recorded
+from orchestrator.store.ledger import outcome
+from orchestrator.store.ledger.effects import Grant, Outcome
+from orchestrator.store.runs import control
 from orchestrator.store.tables import IncidentRow
 from tests.store.desk import Desk, note, open_desk, refund
 
@@ -42,7 +45,7 @@ async def second(desk: Desk, run: str) -> Grant:
 
 async def record(desk: Desk, grant: Grant, kind: str, **more: object) -> Recorded:
     given = {"kind": kind, "words": "refused connection", **more}
-    return await sending.record(desk.store, grant, Outcome.model_validate(given))
+    return await send.record(desk.store, grant, Outcome.model_validate(given))
 
 
 async def test_p02_refusal_of_a_later_attempt_settles_nothing(keyed: Desk) -> None:
@@ -98,7 +101,7 @@ async def test_p02_refusal_of_a_later_attempt_is_settled_by_the_look_up(
     asked = Grant(key=grant.key, attempt=grant.attempt, arguments=grant.arguments)
     found = Outcome.model_validate({"kind": kind, "words": "seen"})
 
-    await sending.record(keyed.store, asked, found, recorded_by="reconcile")
+    await send.record(keyed.store, asked, found, recorded_by="reconcile")
 
     assert (await keyed.effect(grant.key)).status == kind
 
@@ -114,7 +117,7 @@ async def test_p02_refusal_of_a_later_attempt_is_settled_by_a_person(
         happened=False, evidence="books", person="lea", person_name="Lea"
     )
 
-    await sending.resolve(keyed.store, grant.key, found)
+    await resolution.resolve(keyed.store, grant.key, found)
 
     assert (await keyed.effect(grant.key)).status == "failed"
 
@@ -163,7 +166,7 @@ async def test_p02_lost_answer_is_asked_for_again_for_a_while_alone(
     first = await keyed.send(run)
     await record(keyed, first, "unknown", may_repeat=True)
     again = await keyed.send(run, holder="h2")
-    keyed.clock.go_on(attempted.REPEAT_FOR)
+    keyed.clock.go_on(outcome.REPEAT_FOR)
 
     lost = await record(keyed, again, "unknown", may_repeat=True)
 
@@ -182,9 +185,9 @@ async def test_p03_what_is_asked_for_again_passes_the_switches_again(
         barrier = await keyed.switch("disable", tool="refund")
         assert barrier.sending == (first.key,)
     elif hold == "pause":
-        await runs.pause(keyed.store, run, by="lea", reason="look")
+        await control.pause(keyed.store, run, by="lea", reason="look")
     else:
-        await runs.cancel(keyed.store, run, by="lea", reason="enough")
+        await control.cancel(keyed.store, run, by="lea", reason="enough")
 
     answer = await keyed.lease(run, holder="h2")
 
@@ -219,8 +222,8 @@ async def test_p02_what_cannot_be_sent_is_tried_with_growing_pauses(
         desk.clock.go_on(pauses[-1])
 
     assert pauses == sorted(pauses)
-    assert pauses[0] <= attempted.SHORTEST_PAUSE
-    assert pauses[-1] == attempted.LONGEST_PAUSE
+    assert pauses[0] <= outcome.SHORTEST_PAUSE
+    assert pauses[-1] == outcome.LONGEST_PAUSE
     assert (await desk.effect(f"{run}:1.0.0")).sending_at is None
 
 
@@ -229,7 +232,7 @@ async def test_p02_what_cannot_be_sent_fails_after_its_time_and_says_so(
 ) -> None:
     run = await desk.approved()
     await record(desk, await desk.send(run), "not_sent")
-    desk.clock.go_on(attempted.TRY_FOR)
+    desk.clock.go_on(outcome.TRY_FOR)
 
     last = await record(desk, await desk.send(run, holder="h2"), "not_sent")
 
@@ -247,7 +250,7 @@ async def test_p06_alarm_of_a_connector_is_one_incident_for_all_that_wait(
         run = await desk.approved(customer=f"c{number}")
         grant = await desk.send(run)
         await record(desk, grant, "not_sent", alarm="the mail server's login")
-        await runs.cancel(desk.store, run, by="lea", reason="enough")
+        await control.cancel(desk.store, run, by="lea", reason="enough")
         await desk.lease(run, holder="h2")
 
     [incident] = await desk.rows(IncidentRow)

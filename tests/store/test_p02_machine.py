@@ -31,10 +31,12 @@ from orchestrator.rules.money.budget import Limit
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.status import COUNTED_EFFECTS, OPEN_EFFECTS
-from orchestrator.store import runs, sending, switches
-from orchestrator.store.engine import Store
-from orchestrator.store.ledger import Grant, LeaseAnswer
-from orchestrator.store.sending import Resolution
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import errors, resolution
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger.effects import Grant, LeaseAnswer
+from orchestrator.store.runs import control, end, messages
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, EffectRow
 from tests.databases import warm
 from tests.depth import SEARCHES
@@ -262,14 +264,14 @@ class Ledger(RuleBasedStateMachine):
     def hold(self, data: st.DataObject, what: str) -> None:
         run, store = data.draw(st.sampled_from(self.runs)), self.desk.store
         works: dict[str, Callable[[], Awaitable[object]]] = {
-            "pause": lambda: runs.pause(store, run, by="lea", reason="look"),
-            "resume": lambda: runs.resume(store, run, by="lea", reason="seen"),
-            "cancel": lambda: runs.cancel(store, run, by="lea", reason="enough"),
-            "wrote": lambda: runs.customer_wrote(
+            "pause": lambda: control.pause(store, run, by="lea", reason="look"),
+            "resume": lambda: control.resume(store, run, by="lea", reason="seen"),
+            "cancel": lambda: control.cancel(store, run, by="lea", reason="enough"),
+            "wrote": lambda: messages.customer_wrote(
                 store, run, text="and?", external_id=None, by="lea"
             ),
-            "finish": lambda: runs.finish(
-                store, run, runs.Ending(outcome="handed_off", reason="enough")
+            "finish": lambda: end.finish(
+                store, run, end.Ending(outcome="handed_off", reason="enough")
             ),
         }
         self.do(_may_fail(works[what]()))
@@ -366,8 +368,8 @@ class Ledger(RuleBasedStateMachine):
             person_name="Lea",
         )
         # What may still be carried out is looked into again later.
-        with suppress(sending.NotSettled):
-            await sending.resolve(self.desk.store, key, found)
+        with suppress(errors.NotSettled):
+            await resolution.resolve(self.desk.store, key, found)
 
     async def _settle(self) -> None:
         """Bring everything to its end: nothing may be stuck, whatever happened."""
@@ -377,7 +379,7 @@ class Ledger(RuleBasedStateMachine):
             )
             await _may_fail(lifted)
         for run in self.runs:
-            resumed = runs.resume(self.desk.store, run, by="lea", reason="over")
+            resumed = control.resume(self.desk.store, run, by="lea", reason="over")
             await _may_fail(resumed)
         for _ in range(12):
             if not [

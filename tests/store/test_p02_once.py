@@ -8,14 +8,15 @@ import pytest
 
 from orchestrator.rules.authority.binding import Verifier
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import leasing, runs, sending
-from orchestrator.store.ledger import CallRef, Facts, Outcome
-from orchestrator.store.reopening import NeedsAnother
-from orchestrator.store.runs import NewRun
-from orchestrator.store.sending import Resolution
-from orchestrator.store.siblings import WaitsForOthers
+from orchestrator.store.approvals.errors import WaitsForOthers
+from orchestrator.store.effects import errors, lease, resolution, send
+from orchestrator.store.effects.errors import NeedsAnother
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger.effects import CallRef, Facts, Outcome
+from orchestrator.store.releases.trust import Trust
+from orchestrator.store.runs import control, end, start
+from orchestrator.store.runs.start import NewRun
 from orchestrator.store.tables import EffectRow, IncidentRow, OutboxRow, RunRow
-from orchestrator.store.trust import Trust
 from tests.databases import both
 from tests.store.desk import (
     FACTS,
@@ -126,7 +127,7 @@ async def test_p02_a_receipt_for_what_was_said_not_to_have_happened_alarms(
     desk.clock.go_on(LEASE_OVER)
     await desk.lease(run, holder="h2")
     absent = Outcome(kind="failed", words="not there")
-    await sending.record(desk.store, grant, absent, recorded_by=who)
+    await send.record(desk.store, grant, absent, recorded_by=who)
 
     said = [await desk.record(grant, "done"), await desk.record(grant, "done")]
 
@@ -155,7 +156,7 @@ async def test_p02_a_person_records_what_happened_and_the_run_is_rung(
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "cut")
 
-    await sending.resolve(desk.store, grant.key, HAPPENED)
+    await resolution.resolve(desk.store, grant.key, HAPPENED)
 
     effect = await desk.effect(grant.key)
     assert (effect.status, effect.recorded_by) == ("done", "lea")
@@ -168,7 +169,7 @@ async def test_p02_a_receipt_that_contradicts_a_person_is_kept(desk: Desk) -> No
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "cut")
     desk.clock.go_on(timedelta(minutes=1))
-    await sending.resolve(desk.store, grant.key, NEVER)
+    await resolution.resolve(desk.store, grant.key, NEVER)
 
     await desk.record(grant, "done")
 
@@ -181,7 +182,7 @@ async def test_p02_a_receipt_that_confirms_a_person_is_kept_beside_their_words(
     run = await desk.approved()
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "cut")
-    await sending.resolve(desk.store, grant.key, HAPPENED)
+    await resolution.resolve(desk.store, grant.key, HAPPENED)
 
     for id_ in ("re_1", "re_2"):
         assert await desk.record(grant, "done", receipt={"id": id_}) == "done"
@@ -199,15 +200,15 @@ async def test_p02_nobody_says_that_it_never_happened_while_it_may_yet(
     grant = await desk.send(await desk.approved())
     await desk.record(grant, "unknown", "time-out")
     lease_until = (await desk.effect(grant.key)).lease_until
-    over = lease_until + sending.SETTLED
+    over = lease_until + send.SETTLED
 
     for at in (desk.clock.at, over - timedelta(seconds=1)):
         desk.clock.at = at
-        with pytest.raises(sending.NotSettled, match="may still be carried out"):
-            await sending.resolve(desk.store, grant.key, NEVER)
+        with pytest.raises(errors.NotSettled, match="may still be carried out"):
+            await resolution.resolve(desk.store, grant.key, NEVER)
     held = await desk.effect(grant.key)
     desk.clock.at = over
-    freed = await sending.resolve(desk.store, grant.key, NEVER)
+    freed = await resolution.resolve(desk.store, grant.key, NEVER)
 
     assert (held.status, held.recorded_by, freed.status) == ("unknown", None, "failed")
 
@@ -230,7 +231,7 @@ async def test_p02_what_was_not_sent_for_an_ended_run_waits_for_nobody(
     run = await desk.approved()
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "cut")
-    await runs.finish(desk.store, run, runs.Ending(outcome="completed"))
+    await end.finish(desk.store, run, end.Ending(outcome="completed"))
 
     assert await desk.record(grant, "not_sent", "refused connection") == "failed"
 
@@ -246,7 +247,7 @@ async def test_p02_a_second_attempt_not_sent_for_an_ended_run_stays_unknown(
     keyed.clock.go_on(LEASE_OVER)
     second = await keyed.send(run, holder="h2")
     await keyed.record(second, "unknown", "cut")
-    await runs.finish(keyed.store, run, runs.Ending(outcome="completed"))
+    await end.finish(keyed.store, run, end.Ending(outcome="completed"))
 
     assert await keyed.record(second, "not_sent", "refused connection") == "unknown"
 
@@ -365,7 +366,7 @@ async def test_p02_what_may_have_been_sent_is_unknown_and_not_refused(
     if hold == "disable":
         await keyed.switch("disable", tool="refund")
     elif hold == "cancel":
-        await runs.cancel(keyed.store, run, by="lea", reason="enough")
+        await control.cancel(keyed.store, run, by="lea", reason="enough")
     else:
         await keyed.go_live(rules=(Rule("set_note", verdict="allow"),))
 
@@ -502,7 +503,7 @@ async def test_p02_facts_that_cannot_be_read_in_a_pause_end_nothing(
     desk: Desk,
 ) -> None:
     run = await desk.approved()
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
 
     answer = await desk.give_up(run)
 
@@ -516,9 +517,9 @@ async def test_p02_an_absence_proves_nothing_while_a_request_may_be_on_its_way(
     grant = await desk.send(run)
     await desk.record(grant, "unknown", "time-out")
 
-    at_once = await sending.absent_until(desk.store, grant.key)
+    at_once = await send.absent_until(desk.store, grant.key)
     desk.clock.go_on(timedelta(minutes=1))
-    later = await sending.absent_until(desk.store, grant.key)
+    later = await send.absent_until(desk.store, grant.key)
 
     assert at_once is not None
     assert later is None
@@ -528,9 +529,9 @@ async def test_p02_an_ended_run_sends_nothing_more(desk: Desk) -> None:
     run = await desk.approved()
     other = await desk.approved(customer="c2")
     grant = await desk.granted(run)
-    ending = runs.Ending(outcome="handed_off", reason="enough")
+    ending = end.Ending(outcome="handed_off", reason="enough")
     for one in (run, other):
-        await runs.finish(desk.store, one, ending)
+        await end.finish(desk.store, one, ending)
 
     assert not (await desk.begin(grant)).may_send
     assert (await desk.lease(other, holder="h2")).grant is None
@@ -568,7 +569,7 @@ async def test_p02_the_same_external_id_gives_the_first_run_to_all(
         input={"customer_id": "c1", "text": "hello"},
     )
 
-    found = await asyncio.gather(*(runs.start(desk.store, new) for _ in range(8)))
+    found = await asyncio.gather(*(start.start(desk.store, new) for _ in range(8)))
 
     assert len({row.id for row, _ in found}) == 1
     assert [is_new for _, is_new in found].count(True) == 1
@@ -603,7 +604,7 @@ async def test_p02_with_another_key_nothing_is_granted_and_nothing_lost(
         money=money_of(call.arguments),
     )
 
-    answer = await leasing.lease(
+    answer = await lease.lease(
         desk.store, Trust(Verifier(new_key())), ref(run), facts, holder="h1"
     )
 
@@ -628,11 +629,11 @@ async def test_p02_whoever_wanted_it_does_not_say_that_it_never_happened(
     desk.clock.go_on(timedelta(minutes=1))
 
     with pytest.raises(NeedsAnother, match="somebody else"):
-        await sending.resolve(desk.store, grant.key, absent)
+        await resolution.resolve(desk.store, grant.key, absent)
 
     other = absent.model_copy(update={"person": "bob"})
     assert (await desk.effect(grant.key)).status == "unknown"
-    assert (await sending.resolve(desk.store, grant.key, other)).status == "failed"
+    assert (await resolution.resolve(desk.store, grant.key, other)).status == "failed"
 
 
 async def test_p02_whoever_approved_it_may_say_that_it_happened(desk: Desk) -> None:
@@ -640,4 +641,4 @@ async def test_p02_whoever_approved_it_may_say_that_it_happened(desk: Desk) -> N
     await desk.record(grant, "unknown", "time-out")
     happened = HAPPENED.model_copy(update={"person": "amy"})
 
-    assert (await sending.resolve(desk.store, grant.key, happened)).status == "done"
+    assert (await resolution.resolve(desk.store, grant.key, happened)).status == "done"

@@ -11,10 +11,15 @@ import pytest
 
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.text import canonical
-from orchestrator.store import compensating, many, releases, runs
-from orchestrator.store.many import NewBulk
-from orchestrator.store.runs import Filter, Fitted, NewRun, NotStarted
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.effects import compensation
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import bulk, start
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.runs.errors import NotStarted
+from orchestrator.store.runs.listing import Filter
+from orchestrator.store.runs.start import Fitted, NewRun
+from orchestrator.store.turns.turn import DraftedCall
 from tests.databases import patient
 from tests.store.desk import Desk, open_desk
 
@@ -32,7 +37,7 @@ async def desk(postgres_tables: str) -> AsyncIterator[Desk]:
 
 async def pause_all(desk: Desk) -> None:
     new = NewBulk(verb="pause", filter=Filter(workflow="desk"), reason="x", by="lea")
-    await many.begin(desk.store, new)
+    await bulk.begin(desk.store, new)
 
 
 async def disable(desk: Desk) -> None:
@@ -51,7 +56,7 @@ async def test_p03_what_holds_all_waits_for_a_run_that_is_just_beginning(
     fitted = Fitted(release=name, text=canonical.text(INPUT))
 
     async with store.write() as session:
-        run = (await runs.insert(session, store, NEW, fitted)).id
+        run = (await start.insert(session, store, NEW, fitted)).id
         holding = asyncio.create_task(hold(desk))
         done, _ = await asyncio.wait([holding], timeout=A_WHILE_S)
         assert not done
@@ -60,7 +65,7 @@ async def test_p03_what_holds_all_waits_for_a_run_that_is_just_beginning(
     if hold is disable:
         with pytest.raises(NotStarted):
             await desk.start()
-    while await many.work(desk.store):
+    while await bulk.work(desk.store):
         pass
     assert (await desk.run(run)).paused_by == (None if hold is disable else "lea")
     if store is not desk.store:
@@ -76,10 +81,10 @@ async def test_p03_asking_for_a_compensation_locks_in_order(desk: Desk) -> None:
     async with desk.store.write() as session:
         await desk.store.raise_barrier(session)
         asking = asyncio.create_task(
-            compensating.ask(desk.store, key, by="lou", by_name="Lou", reason="so")
+            compensation.ask(desk.store, key, by="lou", by_name="Lou", reason="so")
         )
         await asyncio.sleep(A_WHILE_S)
-        await runs.get(session, first, lock=True)
+        await run_lookup.get(session, first, lock=True)
 
     _, is_new = await asking
     assert is_new

@@ -12,19 +12,16 @@ from itertools import permutations
 import pytest
 
 from orchestrator.rules.text import canonical
-from orchestrator.store import (
-    calls,
-    holds,
-    outbox,
-    runs,
-    steps,
-    switches,
-    turns,
-    unmoved,
-)
-from orchestrator.store.runs import Ending
+from orchestrator.store import holds, outbox
+from orchestrator.store.runs import calls, control, end, messages, stalled
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.switches import active, switches
 from orchestrator.store.tables import IncidentRow
-from orchestrator.store.turns import Committed, DraftedCall, EndHeld, Turn
+from orchestrator.store.turns import commit
+from orchestrator.store.turns import position as turn_position
+from orchestrator.store.turns.errors import EndHeld
+from orchestrator.store.turns.turn import Committed, DraftedCall, Turn
 from tests.databases import both
 from tests.depth import some
 from tests.store.desk import Desk, note, refund
@@ -56,7 +53,7 @@ async def _two_halts(desk: Desk, run: str) -> None:
 
 
 async def _pause(desk: Desk, run: str) -> None:
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
 
 
 async def _clear(desk: Desk, run: str) -> None:
@@ -65,7 +62,7 @@ async def _clear(desk: Desk, run: str) -> None:
 
 
 async def _resume(desk: Desk, run: str) -> None:
-    await runs.resume(desk.store, run, by="lea", reason="over")
+    await control.resume(desk.store, run, by="lea", reason="over")
 
 
 KINDS: dict[str, tuple[Act, Act]] = {
@@ -177,19 +174,19 @@ async def test_p03_lifting_any_of_the_switches_that_keep_models_away_rings(
     run = await desk.start()
     await desk.switch("disable", provider="openai", name="one")
     await desk.switch("disable", provider="anthropic", name="two")
-    seen = await steps.load(desk.store, run=run, step=1, turn=1)
-    assert await steps.stop(desk.store, seen, "switch one")
+    seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
+    assert await turn_position.stop(desk.store, seen, "switch one")
 
     assert await switches.clear(desk.store, "two", by="lea", reason="over") == [run]
     assert run in await heard(desk)
-    assert not await steps.stop(desk.store, seen, "switch one")
+    assert not await turn_position.stop(desk.store, seen, "switch one")
 
 
 async def test_p03_another_model_rings_what_waits_for_one(desk: Desk) -> None:
     run = await desk.start()
     await desk.switch("disable", provider="openai")
-    seen = await steps.load(desk.store, run=run, step=1, turn=1)
-    await steps.stop(desk.store, seen, "switch s1")
+    seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
+    await turn_position.stop(desk.store, seen, "switch s1")
 
     await desk.switch("use_model", name="other", value="anthropic/claude-haiku-4-5")
 
@@ -248,9 +245,9 @@ async def test_p09_the_clock_of_a_held_call_stands_still_and_once(desk: Desk) ->
     await desk.switch("halt", tool="refund")
     await desk.lease(run)
     desk.clock.go_on(HOUR)
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
     desk.clock.go_on(HOUR)
-    await runs.resume(desk.store, run, by="lea", reason="go")
+    await control.resume(desk.store, run, by="lea", reason="go")
     await desk.lease(run)
     desk.clock.go_on(HOUR)
     await switches.clear(desk.store, "s1", by="lea", reason="over")
@@ -267,11 +264,11 @@ async def test_p03_a_hold_in_the_last_model_call_commits_nothing(
     desk: Desk, hold: str
 ) -> None:
     run = await desk.start()
-    seen = await steps.load(desk.store, run=run, step=1, turn=1)
+    seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
     await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
     with pytest.raises(EndHeld) as caught:
         await last_turn(desk, run)
-    assert await steps.stop(desk.store, seen, caught.value.by)
+    assert await turn_position.stop(desk.store, seen, caught.value.by)
     held = await desk.run(run)
     await heard(desk)
     await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
@@ -292,7 +289,7 @@ async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
     run = await desk.start()
     made = await last_turn(desk, run, ends_run=False)
     await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
-    ended = await runs.finish(desk.store, run, Ending(outcome="completed", step=1))
+    ended = await end.finish(desk.store, run, Ending(outcome="completed", step=1))
     held = await desk.run(run)
     await heard(desk)
     await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
@@ -301,7 +298,7 @@ async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
     assert (made.is_final, made.ends_run, ended) == (True, False, False)
     assert (held.status, held.output) == ("stopped", None)
     assert run in rung
-    assert await runs.finish(desk.store, run, Ending(outcome="completed", step=1))
+    assert await end.finish(desk.store, run, Ending(outcome="completed", step=1))
     assert (await desk.run(run)).status == "completed"
 
 
@@ -313,7 +310,7 @@ async def test_p03_what_a_customer_writes_while_the_end_is_held_is_the_next_turn
     await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
     with pytest.raises(EndHeld):
         await last_turn(desk, run)
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         desk.store, run, text="One more thing.", external_id=None, by="amy"
     )
     await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
@@ -332,14 +329,14 @@ async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
     run = await desk.again()
     await (_pause(desk, run) if hold == "pause" else desk.switch("halt"))
     ending = Ending(outcome="handed_off", reason="not ours")
-    assert not await runs.finish(desk.store, run, ending)
+    assert not await end.finish(desk.store, run, ending)
     await heard(desk)
     await (_resume(desk, run) if hold == "pause" else _clear(desk, run))
 
     assert await doors(desk, run) == {run}
     desk.clock.go_on(HOUR)
     assert await doors(desk, run) == {run}
-    assert await runs.finish(desk.store, run, ending)
+    assert await end.finish(desk.store, run, ending)
     desk.clock.go_on(HOUR)
     assert run not in await heard(desk)
 
@@ -347,12 +344,12 @@ async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
 async def test_p09_a_held_end_that_nobody_rang_is_found(desk: Desk) -> None:
     run = await desk.again()
     await desk.switch("halt")
-    await runs.finish(desk.store, run, Ending(outcome="handed_off", reason="so"))
+    await end.finish(desk.store, run, Ending(outcome="handed_off", reason="so"))
     desk.clock.go_on(HOUR)
-    held = await unmoved.could_go_on(desk.store, run, still=HOUR / 2)
+    held = await stalled.could_go_on(desk.store, run, still=HOUR / 2)
     await _clear(desk, run)
 
-    found = await unmoved.could_go_on(desk.store, run, still=HOUR / 2)
+    found = await stalled.could_go_on(desk.store, run, still=HOUR / 2)
 
     assert (held, found) == (None, "the run's end")
 
@@ -368,17 +365,17 @@ async def test_p03_what_is_disabled_ends_in_good_order(desk: Desk) -> None:
 async def test_p03_a_cancelled_run_ends_under_a_halt(desk: Desk) -> None:
     run = await desk.start()
     await desk.switch("halt")
-    await runs.cancel(desk.store, run, by="lea", reason="enough")
+    await control.cancel(desk.store, run, by="lea", reason="enough")
 
-    assert await runs.finish(desk.store, run, Ending(outcome="cancelled"))
+    assert await end.finish(desk.store, run, Ending(outcome="cancelled"))
 
 
 async def test_p03_an_ended_run_holds_nothing(desk: Desk) -> None:
     run = await two_calls(desk, "read")
     await desk.switch("halt", tool="refund")
     await desk.lease(run)
-    await runs.cancel(desk.store, run, by="lea", reason="enough")
-    await runs.finish(desk.store, run, Ending(outcome="cancelled"))
+    await control.cancel(desk.store, run, by="lea", reason="enough")
+    await end.finish(desk.store, run, Ending(outcome="cancelled"))
 
     assert await switches.clear(desk.store, "s1", by="lea", reason="over") == []
     async with desk.store.read() as session:
@@ -390,7 +387,7 @@ async def test_p09_resuming_a_run_that_nothing_holds_rings_it(desk: Desk) -> Non
     await desk.draft(run, note())
     await heard(desk)
 
-    row = await runs.resume(desk.store, run, by="lea", reason="does it stand?")
+    row = await control.resume(desk.store, run, by="lea", reason="does it stand?")
 
     assert row.status == "running"
     assert run in await heard(desk)
@@ -399,13 +396,13 @@ async def test_p09_resuming_a_run_that_nothing_holds_rings_it(desk: Desk) -> Non
 async def test_p09_what_no_ring_moves_is_one_incident(desk: Desk) -> None:
     run = await desk.start()
     await desk.draft(run, note())
-    early = await unmoved.could_go_on(desk.store, run, still=HOUR)
+    early = await stalled.could_go_on(desk.store, run, still=HOUR)
     desk.clock.go_on(2 * HOUR)
-    why = await unmoved.could_go_on(desk.store, run, still=HOUR)
+    why = await stalled.could_go_on(desk.store, run, still=HOUR)
     opened: list[int] = []
-    for _ in range(unmoved.RINGS + 3):
-        assert await unmoved.ring(desk.store, run, why=why or "") == "rung"
-        assert await unmoved.ring(desk.store, run, why=why or "") == "not"
+    for _ in range(stalled.RINGS + 3):
+        assert await stalled.ring(desk.store, run, why=why or "") == "rung"
+        assert await stalled.ring(desk.store, run, why=why or "") == "not"
         opened.append(len(await desk.rows(IncidentRow)))
         desk.clock.go_on(4 * HOUR)
 
@@ -417,15 +414,15 @@ async def test_p09_what_no_ring_moves_is_one_incident(desk: Desk) -> None:
 
 async def test_p09_a_run_held_by_a_day_that_is_over_is_found(desk: Desk) -> None:
     run = await desk.start()
-    seen = await steps.load(desk.store, run=run, step=1, turn=1)
+    seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
     by = f"budget workflow desk on {desk.clock().date().isoformat()}"
-    await steps.stop(desk.store, seen, by)
+    await turn_position.stop(desk.store, seen, by)
     desk.clock.go_on(HOUR)
-    held = await unmoved.could_go_on(desk.store, run, still=HOUR / 2)
+    held = await stalled.could_go_on(desk.store, run, still=HOUR / 2)
     desk.clock.go_on(24 * HOUR)
 
     assert held is None
-    assert await unmoved.could_go_on(desk.store, run, still=HOUR) == "its next turn"
+    assert await stalled.could_go_on(desk.store, run, still=HOUR) == "its next turn"
 
 
 @pytest.mark.parametrize("how", ["approval", "halt", "pause", "undo"])
@@ -440,13 +437,13 @@ async def test_p09_what_rightly_waits_does_not_stand_still(
         await desk.switch("halt", tool="refund")
         await desk.lease(run)
     if how == "pause":
-        await runs.pause(desk.store, run, by="lea", reason="look")
+        await control.pause(desk.store, run, by="lea", reason="look")
     if how == "undo":
         row = await desk.approval(run)
         await desk.tamper(row, undo_until=desk.clock() + HOUR)
     desk.clock.go_on(HOUR / 2)
 
-    found = await unmoved.could_go_on(desk.store, run, still=HOUR / 4)
+    found = await stalled.could_go_on(desk.store, run, still=HOUR / 4)
 
     assert found is None
 
@@ -487,9 +484,9 @@ async def paused(desk: Desk, run: str) -> bool:
     """Tell whether nothing of the run begins now, its sibling included."""
     async with desk.store.read() as session:
         now = await desk.store.now(session)
-        row = await runs.get(session, run)
+        row = await run_lookup.get(session, run)
         everywhere = [
-            one for one in await switches.active(session, now=now) if not one.scope.tool
+            one for one in await active.active(session, now=now) if not one.scope.tool
         ]
     return row.paused_by is not None or bool(everywhere)
 
@@ -515,7 +512,7 @@ async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed
         seen.append(made)
         return "{}"
 
-    position = await steps.load(desk.store, run=run, step=1, turn=1)
+    position = await turn_position.load(desk.store, run=run, step=1, turn=1)
     last = Turn(
         run=run,
         step=1,
@@ -523,5 +520,5 @@ async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed
         output={"summary": "done", "confidence": 0.9},
         ends_run=ends_run,
     )
-    await turns.commit(desk.store, last, keep, position)
+    await commit.commit(desk.store, last, keep, position)
     return seen[0]

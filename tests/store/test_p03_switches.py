@@ -5,8 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store import outbox, runs, steps, switches
+from orchestrator.store import outbox
+from orchestrator.store.runs import control, messages
+from orchestrator.store.switches import errors, switches
 from orchestrator.store.tables import AuditRow, EffectRow, OutboxRow
+from orchestrator.store.turns import position
 from tests.databases import both
 from tests.store.desk import Desk, note, refund
 
@@ -149,7 +152,7 @@ async def test_p11_a_switch_set_anew_elsewhere_lets_nothing_go(desk: Desk) -> No
     await desk.switch("halt", tool="refund")
     await desk.lease(run)
 
-    with pytest.raises(switches.WouldLoosen):
+    with pytest.raises(errors.WouldLoosen):
         await desk.switch("halt", tool="set_note")
 
     assert run not in await bells(desk)
@@ -210,10 +213,10 @@ async def test_p03_an_allowed_action_is_asked_about_where_a_switch_wants_it(
 async def test_p03_a_stop_that_is_lifted_meanwhile_is_not_a_stop(desk: Desk) -> None:
     run = await desk.start()
     await desk.switch("halt")
-    seen = await steps.load(desk.store, run=run, step=1, turn=1)
+    seen = await position.load(desk.store, run=run, step=1, turn=1)
     await switches.clear(desk.store, "s1", by="lea", reason="over")
 
-    assert not await steps.stop(desk.store, seen, "switch s1")
+    assert not await position.stop(desk.store, seen, "switch s1")
     assert (await desk.run(run)).status != "stopped"
 
 
@@ -224,9 +227,9 @@ async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
     found = [await desk.start() for _ in range(4)]
     for n in range(4):
         await desk.switch("halt", name=f"s{n}")
-        seen = await steps.load(desk.store, run=found[n], step=1, turn=1)
+        seen = await position.load(desk.store, run=found[n], step=1, turn=1)
         stopped, rung = await asyncio.gather(
-            steps.stop(desk.store, seen, f"switch s{n}"),
+            position.stop(desk.store, seen, f"switch s{n}"),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 
@@ -235,10 +238,10 @@ async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
 
 async def test_p03_a_resumed_run_is_rung_until_it_has_looked(desk: Desk) -> None:
     run = await desk.approved()
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
     stopped = await desk.lease(run)
 
-    await runs.resume(desk.store, run, by="lea", reason="go")
+    await control.resume(desk.store, run, by="lea", reason="go")
     rung = await bells(desk)
     desk.clock.go_on(MINUTE)
     again = await bells(desk)
@@ -256,8 +259,8 @@ async def test_p03_a_resumed_run_that_a_switch_still_holds_is_not_rung_for_ever(
 ) -> None:
     run = await desk.approved()
     await desk.switch("halt")
-    await runs.pause(desk.store, run, by="lea", reason="look")
-    await runs.resume(desk.store, run, by="lea", reason="go")
+    await control.pause(desk.store, run, by="lea", reason="look")
+    await control.resume(desk.store, run, by="lea", reason="go")
     await bells(desk)
     await desk.lease(run)
     desk.clock.go_on(MINUTE)
@@ -268,7 +271,7 @@ async def test_p03_a_resumed_run_that_a_switch_still_holds_is_not_rung_for_ever(
 async def test_p09_a_paused_run_is_not_rung_for_its_decision(desk: Desk) -> None:
     run = await desk.approved()
     await bells(desk)
-    await runs.pause(desk.store, run, by="lea", reason="look")
+    await control.pause(desk.store, run, by="lea", reason="look")
     desk.clock.go_on(MINUTE)
 
     assert run not in await bells(desk)
@@ -294,7 +297,9 @@ async def test_p09_a_decision_is_rung_ever_more_slowly_until_acted_on(
 async def test_p09_one_bell_tells_all_that_is_new(desk: Desk) -> None:
     run = await desk.approved()
     for text in ("a", "b"):
-        await runs.customer_wrote(desk.store, run, text=text, external_id=None, by="c")
+        await messages.customer_wrote(
+            desk.store, run, text=text, external_id=None, by="c"
+        )
 
     first = [one for one in await outbox.claim(desk.store) if one.run == run]
     second = [one for one in await outbox.claim(desk.store) if one.run == run]

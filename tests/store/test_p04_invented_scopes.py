@@ -15,10 +15,12 @@ from pydantic import JsonValue
 from orchestrator.rules.contract.release import Release, ToolSpec
 from orchestrator.rules.money.budget import Limit
 from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy import stakes
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import folded_name
-from orchestrator.store import reach, runs
-from orchestrator.store.runs import NewRun
+from orchestrator.store.ledger import reach
+from orchestrator.store.runs import start
+from orchestrator.store.runs.start import NewRun
 from tests.databases import both
 from tests.store.desk import Desk, note, open_desk
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL, bring, drafted
@@ -82,7 +84,7 @@ async def test_p04_a_number_is_one_customer_however_it_is_written(
     ticket: dict[str, JsonValue] = {"customer_id": number, "text": "hello"}
     new = NewRun(workflow="desk", tenant="default", input=ticket)
 
-    row, _ = await runs.start(tiers.store, new)
+    row, _ = await start.start(tiers.store, new)
 
     assert row.customer == "1"
 
@@ -202,7 +204,7 @@ def test_a_subject_is_one_in_every_spelling(name: str) -> None:
         f" {name}\u200b",
     ]
 
-    keys = {reach.key_of(reach.named(spec, one)) for one in spellings}
+    keys = {reach.key_of(stakes.named(spec, one)) for one in spellings}
 
     # `İ`.upper().lower() and the like are other letters to Unicode itself.
     if name.casefold() == name.upper().casefold():
@@ -214,8 +216,8 @@ def test_a_subject_whose_folding_is_long_is_one_with_the_long_spelling() -> None
     short, long = "\ufdfa" * 40, unicodedata.normalize("NFKC", "\ufdfa" * 40)
 
     assert len(long) > folded_name.LONGEST > len(short)
-    assert reach.key_of(reach.named(spec, short)) == reach.key_of(
-        reach.named(spec, long)
+    assert reach.key_of(stakes.named(spec, short)) == reach.key_of(
+        stakes.named(spec, long)
     )
 
 

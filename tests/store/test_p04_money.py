@@ -11,9 +11,14 @@ from orchestrator.rules.errors import BudgetExceeded
 from orchestrator.rules.money.budget import Budget, Limit
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import meters, sending, switches
-from orchestrator.store.meters import Bounds, Reservation, Used
-from orchestrator.store.sending import Resolution
+from orchestrator.store.budgets import limits as budget_limits
+from orchestrator.store.budgets import reservations, settlement
+from orchestrator.store.budgets.limits import Bounds
+from orchestrator.store.budgets.reservations import Reservation
+from orchestrator.store.budgets.settlement import Used
+from orchestrator.store.effects import resolution
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import AttemptRow, EffectRow, MeterRow
 from tests.databases import both
 from tests.store.desk import Desk, open_desk, refund
@@ -42,7 +47,7 @@ async def test_p04_racing_reservations_never_exceed_a_budget(desk: Desk) -> None
     }
 
     answers = await asyncio.gather(
-        *(meters.reserve(desk.store, wanted(run, n), scopes) for n in range(12)),
+        *(reservations.reserve(desk.store, wanted(run, n), scopes) for n in range(12)),
         return_exceptions=True,
     )
 
@@ -56,7 +61,7 @@ async def test_p04_what_is_refused_holds_nothing_in_any_scope(desk: Desk) -> Non
     scopes = {"run r": Bounds(tokens=1000), "tenant t on d": Bounds(tokens=1)}
 
     with pytest.raises(BudgetExceeded, match="tenant t on d"):
-        await meters.reserve(desk.store, wanted(run, 1), scopes)
+        await reservations.reserve(desk.store, wanted(run, 1), scopes)
 
     assert await desk.rows(AttemptRow) == []
     assert [one.held_tokens for one in await desk.rows(MeterRow)] in ([], [0, 0])
@@ -64,10 +69,10 @@ async def test_p04_what_is_refused_holds_nothing_in_any_scope(desk: Desk) -> Non
 
 async def test_p04_a_second_settlement_changes_nothing(desk: Desk) -> None:
     run = await desk.start()
-    await meters.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
+    await reservations.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
 
     for _ in range(2):
-        await meters.settle(desk.store, "try-1", USED)
+        await settlement.settle(desk.store, "try-1", USED)
 
     found = await meter(desk, "run r")
     assert (found.held_tokens, found.used_tokens, found.used_microusd) == (0, 40, 4)
@@ -77,11 +82,11 @@ async def test_p04_a_second_settlement_changes_nothing(desk: Desk) -> None:
 @both
 async def test_p04_racing_settlements_count_once(desk: Desk) -> None:
     run = await desk.start()
-    await meters.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
+    await reservations.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
 
     await asyncio.gather(
-        *(meters.settle(desk.store, "try-1", USED) for _ in range(6)),
-        meters.charge_dead(desk.store),
+        *(settlement.settle(desk.store, "try-1", USED) for _ in range(6)),
+        settlement.charge_dead(desk.store),
     )
 
     assert (await meter(desk, "run r")).used_tokens == 40
@@ -89,9 +94,9 @@ async def test_p04_racing_settlements_count_once(desk: Desk) -> None:
 
 async def test_p04_what_reached_nobody_is_freed(desk: Desk) -> None:
     run = await desk.start()
-    await meters.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
+    await reservations.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
 
-    await meters.settle(desk.store, "try-1", None)
+    await settlement.settle(desk.store, "try-1", None)
 
     found = await meter(desk, "run r")
     assert (found.held_tokens, found.used_tokens) == (0, 0)
@@ -99,11 +104,11 @@ async def test_p04_what_reached_nobody_is_freed(desk: Desk) -> None:
 
 async def test_p04_a_dead_holder_is_charged_at_the_maximum(desk: Desk) -> None:
     run = await desk.start()
-    await meters.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
-    early = await meters.charge_dead(desk.store)
+    await reservations.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
+    early = await settlement.charge_dead(desk.store)
     desk.clock.go_on(timedelta(minutes=11))
 
-    late = await meters.charge_dead(desk.store)
+    late = await settlement.charge_dead(desk.store)
 
     found = await meter(desk, "run r")
     assert (early, late) == (0, 1)
@@ -112,11 +117,11 @@ async def test_p04_a_dead_holder_is_charged_at_the_maximum(desk: Desk) -> None:
 
 async def test_p04_a_charge_is_corrected_when_the_usage_is_known(desk: Desk) -> None:
     run = await desk.start()
-    await meters.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
+    await reservations.reserve(desk.store, wanted(run, 1), {"run r": Bounds()})
     desk.clock.go_on(timedelta(minutes=11))
-    await meters.charge_dead(desk.store)
+    await settlement.charge_dead(desk.store)
 
-    await meters.settle(desk.store, "try-1", USED)
+    await settlement.settle(desk.store, "try-1", USED)
 
     found = await meter(desk, "run r")
     assert (found.held_tokens, found.used_tokens, found.used_microusd) == (0, 40, 4)
@@ -131,18 +136,18 @@ async def test_p04_a_turn_a_reservation_and_a_sweep_do_not_deadlock(
     scopes = {"tenant t on d": Bounds(), "workflow w on d": Bounds()}
     for n, run in enumerate(found):
         mine = {**scopes, f"run {run}": Bounds()}
-        await meters.reserve(desk.store, wanted(run, n), mine)
+        await reservations.reserve(desk.store, wanted(run, n), mine)
 
     await asyncio.gather(
         *(
-            meters.reserve(
+            reservations.reserve(
                 desk.store, wanted(run, n + 100), {**scopes, f"run {run}": Bounds()}
             )
             for n, run in enumerate(found)
         ),
-        *(meters.settle(desk.store, f"try-{n}", USED) for n in range(6)),
+        *(settlement.settle(desk.store, f"try-{n}", USED) for n in range(6)),
         *(desk.draft(run, refund(order=run)) for run in found),
-        meters.charge_dead(desk.store),
+        settlement.charge_dead(desk.store),
     )
 
     assert (await meter(desk, "tenant t on d")).used_tokens == 240
@@ -243,7 +248,7 @@ async def test_p04_an_outcome_frees_money_that_did_not_move(open_hand: Desk) -> 
     await open_hand.record(grant, "unknown", "cut")
     open_hand.clock.go_on(timedelta(minutes=1))
     never = Resolution(happened=False, evidence="none", person="l", person_name="L")
-    await sending.resolve(open_hand.store, grant.key, never)
+    await resolution.resolve(open_hand.store, grant.key, never)
     other = await open_hand.start(customer="c2")
     await open_hand.draft(other, refund(80_00, order="o2"))
 
@@ -345,7 +350,9 @@ async def test_p04_a_days_budget_is_of_the_day_in_utc(desk: Desk) -> None:
         tenant_day_usd=Decimal(3),
     )
 
-    scopes = meters.bounds(budget, run="r", workflow="w", tenant="t", now=desk.clock.at)
+    scopes = budget_limits.bounds(
+        budget, run="r", workflow="w", tenant="t", now=desk.clock.at
+    )
 
     assert set(scopes) == {
         "run r",

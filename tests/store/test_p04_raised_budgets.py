@@ -7,19 +7,34 @@ from typing import Any
 
 import pytest
 
+from orchestrator.rules import ids
 from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import BudgetExceeded, InvalidValue, NotFound
 from orchestrator.rules.money.budget import Needs
-from orchestrator.store import budgets, meters, proposals, raising, runs, steps
-from orchestrator.store.approvals import Person
-from orchestrator.store.budgets import Filter, Meter
-from orchestrator.store.meters import Bounds, Reservation
-from orchestrator.store.proposals import ProposalClosed
-from orchestrator.store.raising import HoldsNothing, Raise
-from orchestrator.store.runs import Ending, RunEnded
-from orchestrator.store.second_person import NeedsSecondPerson
-from orchestrator.store.steps import Position
-from orchestrator.store.tables import AuditRow, OutboxRow, PersonRow, ProposalRow
+from orchestrator.store.budgets import limits, listing, reservations, settlement
+from orchestrator.store.budgets.limits import Bounds
+from orchestrator.store.budgets.listing import Filter, Meter
+from orchestrator.store.budgets.reservations import Reservation
+from orchestrator.store.dual_control import budget_raise, proposals, requests
+from orchestrator.store.dual_control.budget_raise import Raise
+from orchestrator.store.dual_control.errors import (
+    HoldsNothing,
+    NeedsSecondPerson,
+    ProposalClosed,
+)
+from orchestrator.store.runs import control, end
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.runs.errors import RunEnded
+from orchestrator.store.tables import (
+    AuditRow,
+    MeterRow,
+    OutboxRow,
+    PersonRow,
+    ProposalRow,
+)
+from orchestrator.store.turns import position as turn_position
+from orchestrator.store.turns.position import Position
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
@@ -37,14 +52,14 @@ def operator(name: str, **more: Any) -> Person:
 
 
 async def at(desk: Desk, run: str) -> Position:
-    return await steps.load(desk.store, run=run, step=1, turn=1)
+    return await turn_position.load(desk.store, run=run, step=1, turn=1)
 
 
 async def reserve(desk: Desk, run: str, tokens: int) -> Reservation:
     """Reserve for the run's next attempt, as a worker does."""
     position = await at(desk, run)
     wanted = Reservation(
-        attempt=runs.new_id("try"),
+        attempt=ids.new_id("try"),
         run=run,
         turn=1,
         number=0,
@@ -53,20 +68,20 @@ async def reserve(desk: Desk, run: str, tokens: int) -> Reservation:
         tokens=tokens,
         cost_microusd=tokens,
     )
-    scopes = meters.bounds(
+    scopes = limits.bounds(
         position.release.budget,
         run=run,
         workflow="desk",
         tenant=position.run.tenant,
         now=position.now,
     )
-    await meters.reserve(desk.store, wanted, scopes)
+    await reservations.reserve(desk.store, wanted, scopes)
     return wanted
 
 
 async def stop(desk: Desk, needs: Needs, run: str) -> bool:
     by = hold.by_budget(needs.scope)
-    return await steps.stop(desk.store, await at(desk, run), by, needs)
+    return await turn_position.stop(desk.store, await at(desk, run), by, needs)
 
 
 async def held(desk: Desk, run: str | None = None) -> str:
@@ -95,7 +110,7 @@ async def hired(desk: Desk) -> None:
 
 async def propose(desk: Desk, wanted: Raise, who: Person | None = None) -> ProposalRow:
     who = who or operator("olga")
-    return await proposals.to_raise(desk.store, wanted, who, reason="A long talk.")
+    return await requests.to_raise(desk.store, wanted, who, reason="A long talk.")
 
 
 async def confirm(desk: Desk, made: ProposalRow, who: str = "otto") -> ProposalRow:
@@ -105,7 +120,7 @@ async def confirm(desk: Desk, made: ProposalRow, who: str = "otto") -> ProposalR
 async def meter(desk: Desk, run: str) -> Meter:
     async with desk.store.read() as session:
         wanted = Filter(run=run)
-        [found] = await budgets.listing(session, wanted, now=desk.clock(), limit=2)
+        [found] = await listing.listing(session, wanted, now=desk.clock(), limit=2)
     return found
 
 
@@ -127,7 +142,7 @@ async def test_p04_two_people_raise_a_budget_and_its_run_goes_on(staffed: Desk) 
     assert before.stopped_by == f"budget run {run}"
     assert [one.kind for one in await staffed.rows(OutboxRow, run=run)][-1] == "resume"
     assert (await meter(staffed, run)).bounds.tokens == 2_500_000
-    await steps.go_on(staffed.store, run, 1)
+    await turn_position.go_on(staffed.store, run, 1)
     await reserve(staffed, run, 2_000)
     assert (await staffed.run(run)).status == "running"
     [row] = await staffed.rows(AuditRow, kind="budget.raised")
@@ -192,7 +207,7 @@ async def test_p04_turns_are_raised_where_they_are_what_lacks(staffed: Desk) -> 
 
     await confirm(staffed, await propose(staffed, wish(run, turns=41)))
 
-    assert await meters.raised_turns(staffed.store, run) == 41
+    assert await limits.raised_turns(staffed.store, run) == 41
     assert not await stop(staffed, needs, run)
     assert await stop(staffed, needs.model_copy(update={"turns": 42}), run)
 
@@ -200,7 +215,7 @@ async def test_p04_turns_are_raised_where_they_are_what_lacks(staffed: Desk) -> 
 async def test_p04_a_raise_that_nobody_needs_is_refused_in_words(staffed: Desk) -> None:
     free, ended = await staffed.start(), await held(staffed)
     made = await propose(staffed, wish(ended, tokens=2_500_000))
-    await runs.finish(staffed.store, ended, Ending(outcome="handed_off"))
+    await end.finish(staffed.store, ended, Ending(outcome="handed_off"))
     yesterday = staffed.clock().date() - timedelta(days=1)
 
     with pytest.raises(HoldsNothing, match="No run is held by the budget"):
@@ -293,7 +308,7 @@ async def test_p04_room_that_came_free_meanwhile_holds_nobody(staffed: Desk) -> 
     with pytest.raises(BudgetExceeded):
         await reserve(staffed, run, 2_000)
 
-    await meters.settle(staffed.store, taken.attempt, None)
+    await settlement.settle(staffed.store, taken.attempt, None)
 
     assert not await stop(staffed, needs, run)
 
@@ -302,7 +317,7 @@ async def test_p03_a_pause_over_the_hold_of_a_budget_still_holds(staffed: Desk) 
     run = await held(staffed)
     await staffed.draft(run, refund(), turn=1)
     made = await propose(staffed, wish(run, tokens=2_500_000))
-    await runs.pause(staffed.store, run, by="lea", reason="look")
+    await control.pause(staffed.store, run, by="lea", reason="look")
 
     await confirm(staffed, made)
 
@@ -311,12 +326,12 @@ async def test_p03_a_pause_over_the_hold_of_a_budget_still_holds(staffed: Desk) 
 
 def test_p04_what_a_scope_may_use_never_falls() -> None:
     """A live contract that gives more than was raised counts as before."""
-    raised = meters.as_raised(Bounds(tokens=5), meters.MeterRow(scope="x"))
-    row = meters.MeterRow(scope="x", raised_tokens=3, raised_microusd=9)
+    raised = limits.as_raised(Bounds(tokens=5), MeterRow(scope="x"))
+    row = MeterRow(scope="x", raised_tokens=3, raised_microusd=9)
 
     assert raised.tokens == 5
-    assert meters.as_raised(Bounds(tokens=5), row) == Bounds(tokens=5)
-    assert meters.as_raised(Bounds(cost_microusd=5), row).cost_microusd == 9
+    assert limits.as_raised(Bounds(tokens=5), row) == Bounds(tokens=5)
+    assert limits.as_raised(Bounds(cost_microusd=5), row).cost_microusd == 9
 
 
 async def test_p04_the_page_knows_which_budgets_hold(staffed: Desk) -> None:
@@ -324,8 +339,8 @@ async def test_p04_the_page_knows_which_budgets_hold(staffed: Desk) -> None:
 
     async with staffed.store.read() as session:
         now = staffed.clock()
-        [own] = await raising.of_run(session, run, now=now)
-        days = await raising.of_days(session, sees=None, now=now, limit=50)
+        [own] = await budget_raise.of_run(session, run, now=now)
+        days = await budget_raise.of_days(session, sees=None, now=now, limit=50)
 
     assert (own.scope, own.runs, own.least.tokens) == (f"run {run}", 1, 2_001_000)
     assert days == []

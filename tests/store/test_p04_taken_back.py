@@ -11,10 +11,12 @@ from orchestrator.rules.money.budget import Limit
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import compensating, moved, reopening, runs
-from orchestrator.store.runs import Ending
+from orchestrator.store.effects import compensation, late_failure
+from orchestrator.store.ledger import limits
+from orchestrator.store.runs import end
+from orchestrator.store.runs.end import Ending
 from orchestrator.store.tables import EffectRow
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.store.desk import Desk, open_desk
 from tests.store.test_compensating import BOUNCED, settled
 
@@ -58,13 +60,13 @@ async def paid(desk: Desk, cents: int = 50_00, *, order: str = "o1") -> str:
     )
     await desk.draft(run, drafted)
     grant = await desk.do(run)
-    await runs.finish(desk.store, run, Ending(outcome="completed"))
+    await end.finish(desk.store, run, Ending(outcome="completed"))
     return grant.key
 
 
 async def taken_back(desk: Desk, key: str, money: Money, **edit: JsonValue) -> str:
     """Take a payment back, and return the key of that."""
-    row, _ = await compensating.ask(
+    row, _ = await compensation.ask(
         desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
     )
     said: dict[str, JsonValue] = {"order_id": "o1", "receipt": "r-1"}
@@ -81,7 +83,7 @@ async def taken_back(desk: Desk, key: str, money: Money, **edit: JsonValue) -> s
         await desk.lease(row.id, money=money)
         await desk.decide(row.id, "bob")
     grant = await desk.do(row.id, money=money)
-    await runs.finish(desk.store, row.id, Ending(outcome="completed"))
+    await end.finish(desk.store, row.id, Ending(outcome="completed"))
     return grant.key
 
 
@@ -95,7 +97,7 @@ async def left(desk: Desk, currency: str = "USD") -> int:
         fresh.compensates = None
         async with desk.store.write() as session:
             try:
-                await moved.check_limits(session, desk.store, fresh, [LIMITS])
+                await limits.check_limits(session, desk.store, fresh, [LIMITS])
             except LimitExceeded:
                 continue
         return amount
@@ -137,7 +139,7 @@ async def test_p04_what_takes_back_a_payment_that_failed_counts_whole(
     key = await paid(till)
     await taken_back(till, key, Money(50_00, "USD"))
 
-    await reopening.reopen(till.store, key, BOUNCED)
+    await late_failure.reopen(till.store, key, BOUNCED)
     if is_settled:
         await settled(till, key, stayed=False)
 

@@ -10,10 +10,11 @@ from orchestrator.rules.money.budget import Limit
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import releases, sending
-from orchestrator.store.sending import Resolution
+from orchestrator.store.effects import resolution
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import EffectRow, PersonRow
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.store.desk import Desk, note, open_desk, refund
 
 DAY = timedelta(days=1)
@@ -129,7 +130,7 @@ async def test_p04_what_is_recorded_late_counts_from_its_record(tiers: Desk) -> 
     await tiers.record(grant, "unknown")
     tiers.clock.go_on(3 * DAY)
     found = Resolution(happened=True, evidence="seen", person="l", person_name="L")
-    await sending.resolve(tiers.store, grant.key, found)
+    await resolution.resolve(tiers.store, grant.key, found)
     other = await drafted(tiers, 6_00, order="o2")
 
     assert (await tiers.lease(other, holder="h2")).kind == "waiting"

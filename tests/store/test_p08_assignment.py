@@ -8,10 +8,17 @@ import pytest
 from orchestrator.rules.errors import KeyturnError, NotFound
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import access, claiming, reassigning, undo
-from orchestrator.store.access import Change
-from orchestrator.store.approvals import AlreadyDecided, MayNotDecide
-from orchestrator.store.reassigning import Assigning, MayNotAssign, NobodyElse
+from orchestrator.store.approvals import claims, reassignment
+from orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    MayNotAssign,
+    MayNotDecide,
+    NobodyElse,
+)
+from orchestrator.store.approvals.reassignment import Assigning
+from orchestrator.store.effects import undo
+from orchestrator.store.people import access
+from orchestrator.store.people.access import Change
 from orchestrator.store.tables import ApprovalRow, PersonRow
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
@@ -58,7 +65,7 @@ async def hire(desk: Desk, name: str, role: str = "agent", **more: object) -> No
 async def reassign(
     desk: Desk, row: ApprovalRow, *, to: str | None = None, by: str = "lea"
 ) -> ApprovalRow:
-    return await reassigning.reassign(
+    return await reassignment.reassign(
         desk.store, person(by), row.id, to=to, reason="so"
     )
 
@@ -74,7 +81,7 @@ async def test_p08_above_an_amount_whom_the_system_picked_decides_alone(
     with pytest.raises(MayNotDecide, match="assigned it to somebody else"):
         await desk.answer(row, "approve", other)
     with pytest.raises(MayNotDecide, match="assigned it to somebody else"):
-        await claiming.claim(desk.store, person(other), row.id)
+        await claims.claim(desk.store, person(other), row.id)
     assert (await desk.answer(row, "approve", picked)).status == "approved"
 
 
@@ -138,7 +145,7 @@ async def test_p08_where_nobody_else_is_left_it_stays(desk: Desk) -> None:
     row = await waiting(desk, started_by="lea")
 
     with pytest.raises(NobodyElse, match="Nobody else"):
-        await reassigning.reassign(
+        await reassignment.reassign(
             desk.store, person("max", role="admin"), row.id, to=None, reason="so"
         )
 
@@ -190,7 +197,7 @@ async def test_p08_a_language_of_ones_own_does_not_choose(desk: Desk) -> None:
     for number in range(20):
         item = await waiting(desk, customer=f"c{number}")
         await desk.tamper(item, language="fi", assigned_to=None)
-        await reassigning.mend(desk.store)
+        await reassignment.mend(desk.store)
         picked.add((await desk.approval(item.run)).assigned_to)
 
     assert len(picked) > 1
@@ -213,7 +220,7 @@ async def test_who_is_busy_is_spared(desk: Desk) -> None:
 
 async def test_p08_a_lead_routes_an_item_to_who_may_decide_it(desk: Desk) -> None:
     row = await waiting(desk, ABOVE, started_by="bob")
-    await claiming.claim(desk.store, person("lou"), row.id)
+    await claims.claim(desk.store, person("lou"), row.id)
     new = desk.clock() + timedelta(days=1)
     await hire(desk, "nia", approves_from=new)
     await hire(desk, "gone", disabled_at=desk.clock())
@@ -241,9 +248,9 @@ async def test_p08_another_tenants_lead_gives_nothing_away(desk: Desk) -> None:
     stranger = person("eve", role="lead", tenant="other")
 
     with pytest.raises(NotFound):
-        await reassigning.reassign(desk.store, stranger, row.id, to=None, reason="so")
+        await reassignment.reassign(desk.store, stranger, row.id, to=None, reason="so")
     assert (
-        await reassigning.move_all(desk.store, stranger, "amy", to=None, reason="so")
+        await reassignment.move_all(desk.store, stranger, "amy", to=None, reason="so")
         == []
     )
 
@@ -252,16 +259,16 @@ async def test_when_somebody_leaves_others_get_what_they_held(desk: Desk) -> Non
     await assigning(desk)
     await hire(desk, "cat")
     held = await waiting(desk, ABOVE, customer="held")
-    await claiming.claim(desk.store, person("amy"), held.id)
+    await claims.claim(desk.store, person("amy"), held.id)
     routed = await waiting(desk, ABOVE, customer="routed")
     await reassign(desk, routed, to="amy")
     drawn = await waiting(desk, customer="drawn")
     await desk.tamper(drawn, assigned_to="amy")
     foreign = await waiting(desk, ABOVE, customer="own", started_by="cat")
-    await claiming.claim(desk.store, person("amy"), foreign.id)
+    await claims.claim(desk.store, person("amy"), foreign.id)
 
     moved = dict(
-        await reassigning.move_all(
+        await reassignment.move_all(
             desk.store, person("lou"), "amy", to="cat", reason="she left"
         )
     )
@@ -276,7 +283,7 @@ async def test_p08_a_closed_account_holds_nothing(desk: Desk) -> None:
     await assigning(desk)
     await hire(desk, "cat")
     held = await waiting(desk, ABOVE, customer="held")
-    await claiming.claim(desk.store, person("amy"), held.id)
+    await claims.claim(desk.store, person("amy"), held.id)
     drawn = await waiting(desk, customer="drawn")
     await desk.tamper(drawn, assigned_to="amy")
 
@@ -324,10 +331,10 @@ async def test_p09_whom_the_system_picked_and_may_not_decide_is_replaced(
         assert account is not None
         account.role = "auditor"
 
-    assert await reassigning.mend(desk.store) == 1
+    assert await reassignment.mend(desk.store) == 1
 
     assert (await desk.approval(row.run)).assigned_to not in (gone, None)
-    assert await reassigning.mend(desk.store) == 0
+    assert await reassignment.mend(desk.store) == 0
 
 
 async def test_p09_what_nobody_could_be_picked_for_is_given_to_who_comes(
@@ -337,7 +344,7 @@ async def test_p09_what_nobody_could_be_picked_for_is_given_to_who_comes(
     row = await waiting(desk)
     assert row.assigned_to is None
     await hire(desk, "max", "admin")
-    await reassigning.mend(desk.store)
+    await reassignment.mend(desk.store)
 
     assert (await desk.approval(row.run)).assigned_to == "max"
 

@@ -5,15 +5,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import NotFound
-from orchestrator.store import approvals, claiming
-from orchestrator.store.approvals import (
-    AlreadyDecided,
-    Answer,
-    Claimed,
-    MayNotDecide,
-    Person,
-)
+from orchestrator.store.approvals import claims, decide
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import AlreadyDecided, Claimed, MayNotDecide
 from orchestrator.store.tables import ApprovalRow
 from tests.store.desk import Desk, person, refund
 
@@ -112,7 +108,7 @@ async def _guarded(desk: Desk, who: str) -> tuple[ApprovalRow, Person]:
         await desk.draft(run, refund(60_00), turn=2)
     if who == "held":
         row = await desk.approval(run, "pending")
-        await claiming.claim(desk.store, person("lou"), row.id)
+        await claims.claim(desk.store, person("lou"), row.id)
     return await desk.approval(run, "pending"), amy
 
 
@@ -122,4 +118,4 @@ async def _answer(
     answer = Answer.model_validate(
         {"decision": decision, "binding": row.binding or "", "reason": "so"}
     )
-    return await approvals.decide(desk.store, desk.signer, who, row.id, answer)
+    return await decide.decide(desk.store, desk.signer, who, row.id, answer)

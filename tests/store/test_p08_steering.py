@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.store import runs
-from orchestrator.store.approvals import MayNotDecide
+from orchestrator.store.approvals.errors import MayNotDecide
+from orchestrator.store.runs import messages
 from orchestrator.store.tables import CustomerMessageRow
 from tests.store.desk import Desk, mail, refund
 
@@ -105,7 +105,7 @@ async def test_p08_who_writes_as_the_customer_approves_nothing_of_it(
     desk: Desk,
 ) -> None:
     run = await desk.start()
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         desk.store, run, text="I want 400 back.", external_id=None, by="amy"
     )
     [message] = await desk.rows(CustomerMessageRow, run=run)

@@ -8,9 +8,15 @@ import pytest
 from orchestrator import Escalation
 from orchestrator.rules.errors import InvalidValue, NotFound
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import claiming, deadlines, runs, undo
-from orchestrator.store.approvals import AlreadyDecided, Claimed, MayNotDecide
-from orchestrator.store.deadlines import NoMoreTime
+from orchestrator.store.approvals import claims, deadlines, extension
+from orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    MayNotDecide,
+    NoMoreTime,
+)
+from orchestrator.store.effects import undo
+from orchestrator.store.runs import control
 from orchestrator.store.tables import ApprovalRow, AuditRow
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
@@ -30,7 +36,7 @@ async def waiting(desk: Desk, **more: object) -> ApprovalRow:
 async def extend(
     desk: Desk, row: ApprovalRow, by: timedelta = HOUR, who: str = "lea"
 ) -> ApprovalRow:
-    return await deadlines.extend_by(
+    return await extension.extend_by(
         desk.store, person(who), row.id, by=by, reason="the shop is closed"
     )
 
@@ -55,7 +61,7 @@ async def test_p09_time_is_extended_so_often_and_so_far(desk: Desk) -> None:
         await extend(desk, row, 7 * DAY)
     with pytest.raises(InvalidValue, match="later time"):
         await extend(desk, row, -HOUR)
-    for _ in range(deadlines.MOST_EXTENSIONS):
+    for _ in range(extension.MOST_EXTENSIONS):
         await extend(desk, row)
 
     with pytest.raises(NoMoreTime, match="3 times"):
@@ -66,7 +72,7 @@ async def test_p09_an_undo_gives_no_extensions_back(desk: Desk) -> None:
     tools = tuple(spec.model_copy(update={"undo": HOUR}) for spec in desk.release.tools)
     await desk.go_live(tools=tools)
     row = await waiting(desk)
-    for _ in range(deadlines.MOST_EXTENSIONS):
+    for _ in range(extension.MOST_EXTENSIONS):
         await extend(desk, row)
     await desk.answer(row, "reject", "amy")
 
@@ -85,7 +91,7 @@ async def test_p08_who_may_not_extends_nothing(desk: Desk) -> None:
         await extend(desk, row, who="lou")
     stranger = person("eve", role="lead", tenant="other")
     with pytest.raises(NotFound):
-        await deadlines.extend_by(desk.store, stranger, row.id, by=HOUR, reason="so")
+        await extension.extend_by(desk.store, stranger, row.id, by=HOUR, reason="so")
 
 
 @pytest.mark.parametrize("end", ["late", "decided", "cancelled"])
@@ -96,7 +102,7 @@ async def test_p09_what_has_ended_is_not_extended(desk: Desk, end: str) -> None:
     if end == "decided":
         await desk.answer(row, "reject", "amy")
     if end == "cancelled":
-        await runs.cancel(desk.store, row.run, by="lea", reason="so")
+        await control.cancel(desk.store, row.run, by="lea", reason="so")
 
     with pytest.raises(AlreadyDecided):
         await extend(desk, row)
@@ -161,7 +167,7 @@ async def test_p09_each_step_of_a_chain_is_warned_of_in_its_own_time(
     chain = (Escalation(role="lead", within=2 * DAY),)
     await desk.go_live(rules=(Rule("refund", approvers=1, escalate=chain),))
     row = await waiting(desk)
-    await claiming.claim(desk.store, person("amy"), row.id)
+    await claims.claim(desk.store, person("amy"), row.id)
     desk.clock.go_on(WITHIN)
     await desk.lease(row.run)
 
@@ -177,12 +183,12 @@ async def test_p09_each_step_of_a_chain_is_warned_of_in_its_own_time(
 async def test_p09_the_clock_of_a_stopped_run_stands_still(desk: Desk) -> None:
     row = await waiting(desk)
     desk.clock.go_on(HOUR)
-    await runs.pause(desk.store, row.run, by="lea", reason="look")
+    await control.pause(desk.store, row.run, by="lea", reason="look")
     desk.clock.go_on(365 * DAY)
     assert await warned(desk) == []
     assert (await desk.lease(row.run)).kind == "stopped"
 
-    await runs.resume(desk.store, row.run, by="lea", reason="fine")
+    await control.resume(desk.store, row.run, by="lea", reason="fine")
     moved = await desk.approval(row.run)
 
     assert moved.status == "pending"
@@ -196,9 +202,9 @@ async def test_p09_after_a_year_of_pause_a_decision_still_holds_its_day(
     desk: Desk,
 ) -> None:
     row = await waiting(desk)
-    await runs.pause(desk.store, row.run, by="lea", reason="look")
+    await control.pause(desk.store, row.run, by="lea", reason="look")
     desk.clock.go_on(365 * DAY)
-    await runs.resume(desk.store, row.run, by="lea", reason="fine")
+    await control.resume(desk.store, row.run, by="lea", reason="fine")
 
     decided = await desk.answer(row, "approve", "amy")
 
@@ -210,9 +216,9 @@ async def test_p09_after_a_year_of_pause_a_decision_still_holds_its_day(
 async def test_p09_no_pause_lets_a_decision_outlive_a_week(desk: Desk) -> None:
     row = await waiting(desk)
     await desk.answer(row, "approve", "amy")
-    await runs.pause(desk.store, row.run, by="lea", reason="look")
+    await control.pause(desk.store, row.run, by="lea", reason="look")
     desk.clock.go_on(8 * DAY)
-    await runs.resume(desk.store, row.run, by="lea", reason="fine")
+    await control.resume(desk.store, row.run, by="lea", reason="fine")
 
     answer = await desk.lease(row.run)
 
@@ -225,9 +231,9 @@ async def test_p09_time_to_undo_stands_still_too(desk: Desk) -> None:
     await desk.go_live(tools=tools)
     row = await waiting(desk)
     decided = await desk.answer(row, "approve", "amy")
-    await runs.pause(desk.store, row.run, by="lea", reason="look")
+    await control.pause(desk.store, row.run, by="lea", reason="look")
     desk.clock.go_on(2 * DAY)
-    await runs.resume(desk.store, row.run, by="lea", reason="fine")
+    await control.resume(desk.store, row.run, by="lea", reason="fine")
 
     assert decided.undo_until is not None
     moved = await desk.approval(row.run)
@@ -239,11 +245,11 @@ async def test_p09_time_to_undo_stands_still_too(desk: Desk) -> None:
 
 async def test_p09_a_claim_in_a_pause_ends_as_any_other(desk: Desk) -> None:
     row = await waiting(desk)
-    await runs.pause(desk.store, row.run, by="lea", reason="look")
-    await claiming.claim(desk.store, person("amy"), row.id)
+    await control.pause(desk.store, row.run, by="lea", reason="look")
+    await claims.claim(desk.store, person("amy"), row.id)
     with pytest.raises(Claimed):
         await desk.answer(row, "approve", "bob")
-    desk.clock.go_on(claiming.LEASE)
-    await runs.resume(desk.store, row.run, by="lea", reason="fine")
+    desk.clock.go_on(claims.LEASE)
+    await control.resume(desk.store, row.run, by="lea", reason="fine")
 
     assert (await desk.answer(row, "approve", "bob")).status == "approved"

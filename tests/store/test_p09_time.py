@@ -7,9 +7,9 @@ import pytest
 from orchestrator import Escalation
 from orchestrator.rules.errors import ContractError
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import undo
-from orchestrator.store.approvals import MayNotDecide
-from orchestrator.store.undo import TooLate
+from orchestrator.store.approvals.errors import MayNotDecide
+from orchestrator.store.effects import undo
+from orchestrator.store.effects.errors import TooLate
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
 

@@ -13,8 +13,9 @@ from orchestrator.rules.contract.release import COMPUTED
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import drafts, undo
-from orchestrator.store.approvals import MayNotDecide, StaleBinding
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals.errors import MayNotDecide, StaleBinding
+from orchestrator.store.effects import undo
 from orchestrator.store.tables import ApprovalRow, DraftRow, EffectRow
 from tests.store.desk import FACTS, Desk, open_desk, person, refund
 
@@ -175,7 +176,7 @@ async def test_p10_an_edit_whose_facts_cannot_be_read_loses_no_work(
     item = await desk.approval(run)
     await _keep(desk, item.id)
     await desk.decide(run, "amy", arguments=_asking(cents))
-    await drafts.use(desk.store, item.id, person="amy")
+    await edit_drafts.use(desk.store, item.id, person="amy")
 
     answer = await desk.give_up(run, "There is no order o9.")
 
@@ -343,7 +344,7 @@ async def _drafted(desk: Desk) -> str:
 
 async def _keep(desk: Desk, approval: str) -> None:
     form = {"/amount": ["40.00"]}
-    await drafts.save(desk.store, approval, person="amy", tenant=None, form=form)
+    await edit_drafts.save(desk.store, approval, person="amy", tenant=None, form=form)
 
 
 async def _all(desk: Desk, run: str) -> list[ApprovalRow]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, JsonValue
 from orchestrator import Money, ToolContext, tool
 from orchestrator.rules.contract.marks import Prose
 from orchestrator.rules.contract.release import spec
-from orchestrator.store.amending import is_only_less
+from orchestrator.rules.policy.amendment import is_only_less
 
 
 class Pay(BaseModel):

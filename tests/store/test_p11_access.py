@@ -5,15 +5,23 @@ from collections.abc import Awaitable
 
 import pytest
 
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import KeyturnError, NotFound
 from orchestrator.rules.policy.rules import Role
-from orchestrator.store import access, alone, incidents, people, proposals, sessions
-from orchestrator.store.access import Access, Change, OwnAccess, WouldWiden
-from orchestrator.store.approvals import Person
-from orchestrator.store.deciding import person_of
-from orchestrator.store.people import NEW_FOR, EmailTaken, NewPerson
-from orchestrator.store.proposals import NobodyElseConfirms, ProposalClosed
-from orchestrator.store.second_person import NeedsSecondPerson
+from orchestrator.store.approvals.eligibility import person_of
+from orchestrator.store.dual_control import break_glass, proposals, requests
+from orchestrator.store.dual_control.errors import (
+    NeedsSecondPerson,
+    NobodyElseConfirms,
+    ProposalClosed,
+)
+from orchestrator.store.incidents import incidents
+from orchestrator.store.people import access as person_access
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import sessions
+from orchestrator.store.people.access import Access, Change
+from orchestrator.store.people.accounts import NEW_FOR, NewPerson
+from orchestrator.store.people.errors import EmailTaken, OwnAccess, WouldWiden
 from orchestrator.store.tables import PersonRow, ProposalRow
 from tests.databases import both
 from tests.store.accounts import Accounts
@@ -32,34 +40,34 @@ class Office:
         self, name: str, role: str = "admin", *, tenant: str | None = None
     ) -> Person:
         row = await self.accounts.open(name, role, tenant=tenant)
-        await people.waive_first_day(self.store, row.id, by="test")
+        await person_accounts.waive_first_day(self.store, row.id, by="test")
         return person_of(await self.accounts.read(row))
 
     async def two(self) -> tuple[Person, Person]:
         return await self.person("anna"), await self.person("arno")
 
     async def grant(self, account: str, change: Change, by: Person) -> ProposalRow:
-        made = await proposals.to_grant(self.store, account, change, by, reason="x")
+        made = await requests.to_grant(self.store, account, change, by, reason="x")
         assert isinstance(made, ProposalRow)
         return made
 
     async def invite(self, new: NewPerson, by: Person) -> ProposalRow:
-        made = await proposals.to_invite(self.store, new, by, reason="x")
+        made = await requests.to_invite(self.store, new, by, reason="x")
         assert isinstance(made, ProposalRow)
         return made
 
     async def reset(self, row: PersonRow, by: Person, new: str = HASH) -> ProposalRow:
-        return await proposals.to_reset(self.store, row.id, new, by, reason="x")
+        return await requests.to_reset(self.store, row.id, new, by, reason="x")
 
     async def confirm(self, made: ProposalRow, by: Person) -> ProposalRow:
         return await proposals.confirm(self.store, made.id, by, roles=("admin",))
 
     async def access(self, row: PersonRow) -> Access:
-        return access.of(await self.accounts.read(row))
+        return person_access.of(await self.accounts.read(row))
 
     async def of_address(self, email: str) -> PersonRow | None:
         async with self.store.read() as session:
-            return await people.by_email(session, email)
+            return await person_accounts.by_email(session, email)
 
 
 @pytest.fixture
@@ -105,7 +113,7 @@ async def test_p11_more_waits_for_a_second_admin(
     anna, arno = await office.two()
     row = await office.accounts.open("ben", before.role, tenant=before.tenant)
     if not before.is_open:
-        await access.disable(office.store, row.id, by=anna.id)
+        await person_access.disable(office.store, row.id, by=anna.id)
 
     made = await office.grant(row.id, change, anna)
     meanwhile = await office.access(row)
@@ -126,10 +134,10 @@ async def test_p11_no_one_person_gives_more(
     anna, _ = await office.two()
     row = await office.accounts.open("ben", before.role, tenant=before.tenant)
     if not before.is_open:
-        await access.disable(office.store, row.id, by=anna.id)
+        await person_access.disable(office.store, row.id, by=anna.id)
 
     with pytest.raises(WouldWiden):
-        await access.change(office.store, row.id, change, by=anna.id)
+        await person_access.change(office.store, row.id, change, by=anna.id)
 
     assert await office.access(row) == before != after
 
@@ -151,7 +159,7 @@ async def test_p11_less_takes_one_person_and_one_step(
     anna, _ = await office.two()
     lea = await office.accounts.open("lea", "lead")
 
-    done = await proposals.to_grant(office.store, lea.id, change, anna, reason="x")
+    done = await requests.to_grant(office.store, lea.id, change, anna, reason="x")
 
     assert isinstance(done, PersonRow)
     assert await office.access(lea) == change.of(lea)
@@ -160,14 +168,14 @@ async def test_p11_less_takes_one_person_and_one_step(
 async def test_p11_nobody_proposes_or_confirms_their_own_access(office: Office) -> None:
     anna = await office.person("anna")
     lou = await office.accounts.open("lou", "admin", tenant="acme")
-    await people.waive_first_day(office.store, lou.id, by="test")
+    await person_accounts.waive_first_day(office.store, lou.id, by="test")
     lou_now = person_of(await office.accounts.read(lou))
     await office.person("tina", tenant="acme")
     await office.person("arno")
     made = await office.grant(lou.id, Change(tenant=None), anna)
 
     with pytest.raises(OwnAccess):
-        await proposals.to_grant(
+        await requests.to_grant(
             office.store, lou.id, Change(tenant=None), lou_now, reason="x"
         )
     # What is of the whole installation is not there for a tenant's admin.
@@ -181,7 +189,7 @@ async def test_p11_access_that_changed_since_voids_the_proposal(office: Office) 
     anna, arno = await office.two()
     row = await office.accounts.open("ben", "lead")
     made = await office.grant(row.id, Change(role="admin"), anna)
-    await access.disable(office.store, row.id, by=arno.id)
+    await person_access.disable(office.store, row.id, by=arno.id)
 
     with pytest.raises(ProposalClosed, match="was changed since"):
         await office.confirm(made, arno)
@@ -198,7 +206,7 @@ async def test_p11_the_proposer_still_has_to_be_an_admin(
     anna, arno = await office.two()
     row = await office.accounts.open("ben")
     made = await office.grant(row.id, Change(role="lead"), anna)
-    await access.change(office.store, anna.id, change, by=arno.id)
+    await person_access.change(office.store, anna.id, change, by=arno.id)
 
     with pytest.raises(ProposalClosed, match="is void"):
         await office.confirm(made, arno)
@@ -216,7 +224,7 @@ async def test_p11_the_confirmer_is_looked_at_when_they_confirm(
     row = await office.accounts.open("ben")
     made = await office.grant(row.id, Change(role="lead"), anna)
     # `arno` is who the session said he was when the request came in.
-    await access.change(office.store, arno.id, change, by=anna.id)
+    await person_access.change(office.store, arno.id, change, by=anna.id)
 
     with pytest.raises(NeedsSecondPerson, match="was changed"):
         await office.confirm(made, arno)
@@ -255,7 +263,7 @@ async def test_p11_confirmed_while_its_proposer_is_closed_is_one_of_both(
         made = await office.grant(row.id, Change(role="lead"), proposer)
         both = (
             office.confirm(made, arno),
-            access.disable(office.store, proposer.id, by=third.id),
+            person_access.disable(office.store, proposer.id, by=third.id),
         )
 
         found = await asyncio.gather(
@@ -303,7 +311,7 @@ async def test_p11_who_decides_nothing_is_invited_by_one(
 ) -> None:
     anna = await office.person("anna")
 
-    made = await proposals.to_invite(office.store, new, anna, reason="x")
+    made = await requests.to_invite(office.store, new, anna, reason="x")
 
     assert isinstance(made, PersonRow)
 
@@ -317,10 +325,12 @@ async def test_p11_no_admin_makes_their_own_second_person(office: Office) -> Non
     developer = MAX_AGAIN.model_copy(
         update={"role": "developer", "email": "max3@shop.example"}
     )
-    row = await proposals.to_invite(office.store, developer, anna, reason="x")
+    row = await requests.to_invite(office.store, developer, anna, reason="x")
     assert isinstance(row, PersonRow)
     with pytest.raises(WouldWiden):
-        await access.change(office.store, row.id, Change(role="admin"), by=anna.id)
+        await person_access.change(
+            office.store, row.id, Change(role="admin"), by=anna.id
+        )
 
     assert await office.of_address(MAX_AGAIN.email) is None
 
@@ -330,7 +340,7 @@ async def test_p11_an_address_that_was_taken_voids_the_invitation(
 ) -> None:
     anna, arno = await office.two()
     made = await office.invite(MAX_AGAIN, anna)
-    await people.add(office.store, MAX_AGAIN, password_hash=None, by="test")
+    await person_accounts.add(office.store, MAX_AGAIN, password_hash=None, by="test")
 
     with pytest.raises(ProposalClosed, match="has got an account since"):
         await office.confirm(made, arno)
@@ -349,7 +359,7 @@ async def test_p11_an_address_confirmed_and_added_at_once_is_one_account(
 
         found = await asyncio.gather(
             office.confirm(made, arno),
-            people.add(office.store, new, password_hash=None, by="test"),
+            person_accounts.add(office.store, new, password_hash=None, by="test"),
             return_exceptions=True,
         )
 
@@ -406,7 +416,7 @@ async def test_p11_whose_password_another_chose_is_no_second_person(
 ) -> None:
     anna, arno = await office.two()
     abby = await office.accounts.open("abby", "admin")
-    await people.waive_first_day(office.store, abby.id, by="test")
+    await person_accounts.waive_first_day(office.store, abby.id, by="test")
     before = person_of(await office.accounts.read(abby))
     await office.confirm(await office.reset(abby, anna), arno)
     row = await office.accounts.open("ben")
@@ -465,7 +475,7 @@ async def test_p11_an_account_opened_alone_is_an_incident_but_the_first(
 ) -> None:
     async def opened(name: str, role: Role) -> bool:
         new = NewPerson(name=name, email=f"{name}@shop.example", role=role)
-        _, is_loud = await alone.open_account(
+        _, is_loud = await break_glass.open_account(
             office.store, new, password_hash=HASH, by="cli:root", decides_at_once=True
         )
         return is_loud

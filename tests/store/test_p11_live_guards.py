@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import releases
-from orchestrator.store.continuity import GuardLost, HistoryLost
+from orchestrator.store.releases import releases
+from orchestrator.store.releases.errors import GuardLost, HistoryLost
 from orchestrator.store.tables import EffectRow
 from tests.store.desk import Desk, open_desk, refund, unchanged
 from tests.store.test_p02_edits_repeat import without

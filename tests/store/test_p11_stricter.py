@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
-from orchestrator.store import switches
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import ApprovalRow, EffectRow
 from tests.store.desk import Desk, refund
 

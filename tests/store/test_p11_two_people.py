@@ -6,13 +6,17 @@ from datetime import timedelta
 
 import pytest
 
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Scope, Switch
 from orchestrator.rules.errors import KeyturnError, NotFound
-from orchestrator.store import access, alone, incidents, people, proposals, switches
-from orchestrator.store.approvals import Person
-from orchestrator.store.proposals import LASTS, ProposalClosed
-from orchestrator.store.second_person import NeedsSecondPerson
-from orchestrator.store.switches import WouldLoosen
+from orchestrator.store.dual_control import break_glass, proposals, requests
+from orchestrator.store.dual_control.errors import NeedsSecondPerson, ProposalClosed
+from orchestrator.store.dual_control.requests import LASTS
+from orchestrator.store.incidents import incidents
+from orchestrator.store.people import access
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.switches import active, switches
+from orchestrator.store.switches.errors import WouldLoosen
 from orchestrator.store.tables import PersonRow, ProposalRow, SwitchRow
 from tests.databases import both
 from tests.store.accounts import BEGINNING, Accounts
@@ -52,13 +56,13 @@ class Scene:
 
     async def person(self, name: str, *, role: str = "operator") -> Person:
         row = await self.accounts.open(name, role)
-        await people.waive_first_day(self.store, row.id, by="test")
+        await person_accounts.waive_first_day(self.store, row.id, by="test")
         return as_person(await self.accounts.read(row))
 
     async def proposed(self) -> tuple[ProposalRow, Person, Person]:
         olga, otto = await self.person("olga"), await self.person("otto")
         await switches.put(self.store, HALT)
-        made = await proposals.to_clear(self.store, "refunds", olga, reason="Mended.")
+        made = await requests.to_clear(self.store, "refunds", olga, reason="Mended.")
         return made, olga, otto
 
     async def confirm(self, made: ProposalRow, person: Person) -> ProposalRow:
@@ -67,7 +71,7 @@ class Scene:
     async def holds(self) -> bool:
         async with self.store.read() as session:
             now = await self.store.now(session)
-            return bool(await switches.active(session, now=now))
+            return bool(await active.active(session, now=now))
 
     async def kinds(self) -> list[str]:
         log = await self.accounts.log()
@@ -123,7 +127,7 @@ async def test_p11_who_is_new_here_confirms_nothing_for_a_day(scene: Scene) -> N
     with pytest.raises(NeedsSecondPerson, match="for a day"):
         await scene.confirm(made, newcomer)
     with pytest.raises(NeedsSecondPerson, match="for a day"):
-        await proposals.to_clear(scene.store, "refunds", newcomer, reason="x")
+        await requests.to_clear(scene.store, "refunds", newcomer, reason="x")
 
     assert await scene.holds()
 
@@ -131,8 +135,8 @@ async def test_p11_who_is_new_here_confirms_nothing_for_a_day(scene: Scene) -> N
 async def test_p11_asked_twice_it_is_one_proposal(scene: Scene) -> None:
     made, olga, otto = await scene.proposed()
 
-    again = await proposals.to_clear(scene.store, "refunds", olga, reason="Again.")
-    others = await proposals.to_clear(scene.store, "refunds", otto, reason="Me too.")
+    again = await requests.to_clear(scene.store, "refunds", olga, reason="Again.")
+    others = await requests.to_clear(scene.store, "refunds", otto, reason="Me too.")
 
     assert again.id == others.id == made.id
 
@@ -175,7 +179,7 @@ async def test_p11_the_proposers_account_still_counts(scene: Scene) -> None:
 async def test_p11_what_was_declined_or_withdrawn_does_nothing(scene: Scene) -> None:
     made, olga, otto = await scene.proposed()
     await proposals.decline(scene.store, made.id, otto, reason="Not yet.")
-    second = await proposals.to_clear(scene.store, "refunds", olga, reason="Now.")
+    second = await requests.to_clear(scene.store, "refunds", olga, reason="Now.")
     with pytest.raises(NeedsSecondPerson, match="alone can withdraw"):
         await proposals.withdraw(scene.store, second.id, otto)
     await proposals.withdraw(scene.store, second.id, olga)
@@ -225,8 +229,8 @@ async def test_p11_two_who_ask_at_once_share_a_proposal(scene: Scene) -> None:
     await switches.put(scene.store, HALT)
 
     found = await _at_once(
-        proposals.to_clear(scene.store, "refunds", olga, reason="Mended."),
-        proposals.to_clear(scene.store, "refunds", otto, reason="Mended."),
+        requests.to_clear(scene.store, "refunds", olga, reason="Mended."),
+        requests.to_clear(scene.store, "refunds", otto, reason="Mended."),
     )
 
     assert len({one.id for one in found if isinstance(one, ProposalRow)}) == 1
@@ -299,7 +303,7 @@ async def test_p11_its_own_end_is_no_loosening(scene: Scene) -> None:
 
     held = await scene.holds()
     with pytest.raises(NotFound):
-        await proposals.to_clear(
+        await requests.to_clear(
             scene.store, "refunds", await scene.person("olga"), reason="x"
         )
     await switches.put(scene.store, HALT.model_copy(update={"mode": "disable"}))
@@ -312,7 +316,7 @@ async def test_p11_another_tenants_proposal_is_not_there(scene: Scene) -> None:
     await switches.put(
         scene.store, HALT.model_copy(update={"scope": Scope(tenant="south")})
     )
-    made = await proposals.to_clear(scene.store, "refunds", olga, reason="Mended.")
+    made = await requests.to_clear(scene.store, "refunds", olga, reason="Mended.")
     north = as_person(await scene.accounts.open("nora", "operator", tenant="north"))
 
     for answer in (
@@ -327,7 +331,7 @@ async def test_p11_another_tenants_proposal_is_not_there(scene: Scene) -> None:
 async def test_p11_lifting_alone_opens_an_incident(scene: Scene) -> None:
     await switches.put(scene.store, HALT)
 
-    await alone.lift(
+    await break_glass.lift(
         scene.store, "refunds", by="cli:root", reason="Nobody else can be reached."
     )
 

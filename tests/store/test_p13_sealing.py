@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlmodel import col, select
 
-from orchestrator.store import verification
-from orchestrator.store.sealing import Sealer
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.sealer import Sealer
 from orchestrator.store.tables import AuditRow, IncidentRow
 from tests.databases import both
 from tests.store.desk import Desk

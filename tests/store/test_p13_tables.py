@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.rules.authority.binding import Signer, Verifier, new_key
-from orchestrator.store import approvals, verification
-from orchestrator.store.audit import Entry, record
-from orchestrator.store.engine import Store
-from orchestrator.store.sealing import Sealer
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.audit.log import Entry, record
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.sealer import Sealer
+from orchestrator.store.integrity.verification import Finding
+from orchestrator.store.releases.trust import Trust
 from orchestrator.store.tables import DecisionRow
-from orchestrator.store.trust import Trust
-from orchestrator.store.verification import Finding
 from tests.databases import both, patient
 from tests.store.desk import Desk, note
 
@@ -126,7 +127,7 @@ async def test_p13_a_signature_of_another_key_is_found_though_the_log_says_so(
     async with desk.store.write() as session:
         row = await session.get(DecisionRow, 1)
         assert row is not None
-        row.signature = forged.sign(approvals.statement(row))
+        row.signature = forged.sign(approval_lookup.statement(row))
 
     checked = await verified(desk)
     unchecked = await verification.verify(desk.store)

@@ -6,9 +6,10 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection
 
-from orchestrator.store import migrate, verification
-from orchestrator.store.sealing import Sealer
-from orchestrator.store.verification import Finding
+from orchestrator.store import migrate
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.sealer import Sealer
+from orchestrator.store.integrity.verification import Finding
 from tests.databases import both, patient
 from tests.store.desk import Desk, open_desk
 from tests.store.test_p13_tables import attack, lines

@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy.pool import QueuePool
 
 from approvals.verification import Verification
-from orchestrator.store import audit, verification
-from orchestrator.store.audit import Entry
-from orchestrator.store.chain import BATCH
-from orchestrator.store.engine import Store
-from orchestrator.store.sealing import Sealer
+from orchestrator.store.audit import listing, log
+from orchestrator.store.audit.chain import BATCH
+from orchestrator.store.audit.log import Entry
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.sealer import Sealer
 from tests.databases import both, patient
 from tests.store.desk import Desk
 
@@ -30,7 +31,7 @@ async def _fill(store: Store) -> str:
         now = await store.now(session)
         for number in range(BATCH * (PAGES - 1) + 1):
             entry = Entry(actor="system", kind="filled", payload={"number": number})
-            audit.record(session, entry, at=now + timedelta(microseconds=number))
+            log.record(session, entry, at=now + timedelta(microseconds=number))
     sealer = Sealer(store)
     while await sealer.seal():
         pass
@@ -42,8 +43,8 @@ async def test_p13_every_page_of_a_long_log_is_checked(desk: Desk) -> None:
     desk.is_honest = False
     head = await _fill(desk.store)
     async with desk.store.read() as session:
-        [last] = await audit.listing(
-            session, audit.Filter(kind="filled"), limit=1, after=BATCH * 2
+        [last] = await listing.listing(
+            session, listing.Filter(kind="filled"), limit=1, after=BATCH * 2
         )
 
     intact = await verification.verify(desk.store, checkpoint=head)

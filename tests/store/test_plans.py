@@ -18,18 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from benchmarks import scale, seeding
 from benchmarks.scale import Site
 from benchmarks.seeding import Size
-from orchestrator.store import (
-    deadlines,
-    many,
-    meters,
-    reassigning,
-    runs,
-    sending,
-    watch,
-)
-from orchestrator.store import switches as switching
-from orchestrator.store.many import NewBulk
-from orchestrator.store.runs import Filter
+from orchestrator.store.approvals import deadlines, reassignment
+from orchestrator.store.budgets import settlement
+from orchestrator.store.effects import send
+from orchestrator.store.runs import bulk, unfinished
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.runs.listing import Filter
+from orchestrator.store.switches import switches
+from orchestrator.store.views import fingerprints
 from tests.servers import postgres
 
 # Of the others the seeded record has no history.
@@ -60,23 +56,25 @@ def _paths(site: Site) -> Mapping[str, scale.Path_]:
     return {
         **scale.lists(site),
         **scale.controls(site),
-        "watch of the queue": lambda: watch.queue(store, [watch.ALL]),
-        "watch of hand-offs": lambda: watch.handoffs(store, [watch.ALL]),
-        "watch of runs": lambda: watch.runs(store, seeding.some_runs()),
-        "watch of items": lambda: watch.approvals(store, seeding.some_items(SIZE)),
-        "comparison": lambda: runs.open_runs(
-            store, after="", grace=runs.RESTART_AGAIN, limit=500
+        "watch of the queue": lambda: fingerprints.queue(store, [fingerprints.ALL]),
+        "watch of hand-offs": lambda: fingerprints.handoffs(store, [fingerprints.ALL]),
+        "watch of runs": lambda: fingerprints.runs(store, seeding.some_runs()),
+        "watch of items": lambda: fingerprints.approvals(
+            store, seeding.some_items(SIZE)
         ),
-        "runs that may fail in Temporal": lambda: runs.busy_runs(
-            store, after="", grace=runs.RESTART_AGAIN, limit=20
+        "comparison": lambda: unfinished.open_runs(
+            store, after="", grace=unfinished.RESTART_AGAIN, limit=500
+        ),
+        "runs that may fail in Temporal": lambda: unfinished.busy_runs(
+            store, after="", grace=unfinished.RESTART_AGAIN, limit=20
         ),
         "deadlines": lambda: deadlines.warn(store),
-        "dead attempts": lambda: meters.charge_dead(store),
-        "dead senders": lambda: sending.give_to_people(store),
-        "assignments": lambda: reassigning.mend(store),
-        "switches that ran out": lambda: switching.release_ended(store),
-        "pause of all that match": lambda: many.begin(store, _bulk("none")),
-        "a batch of it": lambda: many.work(store),
+        "dead attempts": lambda: settlement.charge_dead(store),
+        "dead senders": lambda: send.give_to_people(store),
+        "assignments": lambda: reassignment.mend(store),
+        "switches that ran out": lambda: switches.release_ended(store),
+        "pause of all that match": lambda: bulk.begin(store, _bulk("none")),
+        "a batch of it": lambda: bulk.work(store),
     }
 
 

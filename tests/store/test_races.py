@@ -11,9 +11,12 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from orchestrator.rules.policy.rules import Verdict
-from orchestrator.store import asking, deciding, undo
-from orchestrator.store.approvals import AlreadyDecided, Answer
-from orchestrator.store.ledger import LeaseAnswer
+from orchestrator.store.approvals import decision, request
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import AlreadyDecided
+from orchestrator.store.effects import undo
+from orchestrator.store.effects.errors import TooLate
+from orchestrator.store.ledger.effects import LeaseAnswer
 from orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -21,7 +24,6 @@ from orchestrator.store.tables import (
     EffectRow,
     RunRow,
 )
-from orchestrator.store.undo import TooLate
 from tests.databases import both
 from tests.depth import SEARCHES
 from tests.store.desk import FACTS, Desk, money_of, person, refund
@@ -154,7 +156,7 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
     await session.flush()
     session.add(call)
     now, money = desk.clock(), money_of(call.arguments)
-    row = await asking.ask(
+    row = await request.ask(
         session,
         run,
         call,
@@ -170,8 +172,8 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
         answer = Answer(decision="approve", binding=row.binding or "")
         await session.flush()
         amy = person("amy")
-        deciding.sign(
+        decision.sign(
             session, desk.signer, amy, run, row, answer, effective=row.binding, at=now
         )
-        await deciding.conclude(session, row, run, answer, [amy.id], now=now)
+        await decision.conclude(session, row, run, answer, [amy.id], now=now)
     return row

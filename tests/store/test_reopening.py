@@ -5,13 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store import desk as desks
-from orchestrator.store import handoffs, incidents, reopening, runs, sending
-from orchestrator.store.approvals import Person
-from orchestrator.store.reopening import Later, NeedsAnother, NotDone
-from orchestrator.store.runs import Ending
-from orchestrator.store.sending import NotUnknown, Resolution
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.effects import late_failure, resolution
+from orchestrator.store.effects.errors import NeedsAnother, NotDone, NotUnknown
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.incidents import incidents
+from orchestrator.store.runs import end, handoffs
+from orchestrator.store.runs.end import Ending
 from orchestrator.store.tables import EffectRow, IncidentRow, RunRow
+from orchestrator.store.views import inbox
 from tests.databases import both
 from tests.store.desk import Desk, person, refund
 
@@ -29,12 +32,12 @@ async def done(desk: Desk, cents: int = 50_00) -> tuple[str, str]:
     """Return a run that has ended and its refund that was done."""
     run = await desk.approved(cents)
     grant = await desk.do(run)
-    await runs.finish(desk.store, run, Ending(outcome="completed"))
+    await end.finish(desk.store, run, Ending(outcome="completed"))
     return run, grant.key
 
 
 async def found(desk: Desk, key: str, *, stayed: bool, who: str = "lea") -> EffectRow:
-    return await sending.resolve(
+    return await resolution.resolve(
         desk.store,
         key,
         Resolution(
@@ -45,7 +48,7 @@ async def found(desk: Desk, key: str, *, stayed: bool, who: str = "lea") -> Effe
 
 async def in_queue(desk: Desk) -> list[str]:
     async with desk.store.read() as session:
-        found = await desks.handoffs(session, tenant=None, limit=100)
+        found = await inbox.handoffs(session, tenant=None, limit=100)
     return [run.id for run, _ in found]
 
 
@@ -54,7 +57,7 @@ async def test_later_failure_reopens_the_item_once(desk: Desk) -> None:
     run, key = await done(desk)
 
     opened = await asyncio.gather(
-        *(reopening.reopen(desk.store, key, BOUNCED) for _ in range(4))
+        *(late_failure.reopen(desk.store, key, BOUNCED) for _ in range(4))
     )
 
     effect = await desk.effect(key)
@@ -71,7 +74,7 @@ async def test_p04_money_of_a_later_failure_is_freed_by_a_person_alone(
     desk: Desk,
 ) -> None:
     _, key = await done(desk, 600_00)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     before = await desk.lease(await approved(desk, "o2", 600_00))
     for approver in ("lea", "lou"):
@@ -97,10 +100,10 @@ async def approved(desk: Desk, order: str, cents: int) -> str:
 
 async def test_statement_that_was_wrong_changes_nothing(desk: Desk) -> None:
     _, key = await done(desk)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     await found(desk, key, stayed=True)
-    again = await reopening.reopen(desk.store, key, BOUNCED)
+    again = await late_failure.reopen(desk.store, key, BOUNCED)
 
     effect = await desk.effect(key)
     assert again is None
@@ -117,7 +120,7 @@ async def test_two_statements_that_go_on_saying_so_are_each_heard_once(
     failed = BOUNCED.model_copy(update={"how": "failed"})
 
     for said in (failed, BOUNCED, failed, BOUNCED):
-        await reopening.reopen(desk.store, key, said)
+        await late_failure.reopen(desk.store, key, said)
 
     assert len(await desk.rows(IncidentRow)) == 2
     effect = await desk.effect(key)
@@ -127,7 +130,7 @@ async def test_two_statements_that_go_on_saying_so_are_each_heard_once(
 async def test_whoever_reported_it_does_not_free_its_money(desk: Desk) -> None:
     _, key = await done(desk)
     said = BOUNCED.model_copy(update={"by": "lea", "by_name": "Lea"})
-    await reopening.reopen(desk.store, key, said)
+    await late_failure.reopen(desk.store, key, said)
 
     with pytest.raises(NeedsAnother):
         await found(desk, key, stayed=False, who="lea")
@@ -139,7 +142,7 @@ async def test_whoever_reported_it_does_not_free_its_money(desk: Desk) -> None:
 @both
 async def test_of_two_who_settle_it_one_wins(desk: Desk) -> None:
     _, key = await done(desk)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     ended = await asyncio.gather(
         found(desk, key, stayed=True, who="lea"),
@@ -157,13 +160,13 @@ async def test_only_what_was_done_fails_later(desk: Desk, status: str) -> None:
     await desk.record(grant, status)
 
     with pytest.raises(NotDone, match=status):
-        await reopening.reopen(desk.store, grant.key, BOUNCED)
+        await late_failure.reopen(desk.store, grant.key, BOUNCED)
 
 
 async def test_late_receipt_does_not_undo_what_a_person_recorded(desk: Desk) -> None:
     run = await desk.approved()
     grant = await desk.do(run)
-    await reopening.reopen(desk.store, grant.key, BOUNCED)
+    await late_failure.reopen(desk.store, grant.key, BOUNCED)
     await found(desk, grant.key, stayed=False)
 
     assert await desk.record(grant, "done") == "failed"
@@ -172,10 +175,10 @@ async def test_late_receipt_does_not_undo_what_a_person_recorded(desk: Desk) -> 
 async def test_open_run_is_handed_off_when_it_ends(desk: Desk) -> None:
     run = await desk.approved()
     grant = await desk.do(run)
-    await reopening.reopen(desk.store, grant.key, BOUNCED)
+    await late_failure.reopen(desk.store, grant.key, BOUNCED)
 
     assert await in_queue(desk) == []
-    await runs.finish(desk.store, run, Ending(outcome="completed"))
+    await end.finish(desk.store, run, Ending(outcome="completed"))
 
     row = await desk.run(run)
     assert row.status == "handed_off"
@@ -186,16 +189,16 @@ async def test_open_run_is_handed_off_when_it_ends(desk: Desk) -> None:
 async def test_hand_off_that_was_settled_comes_back(desk: Desk) -> None:
     run = await desk.approved()
     grant = await desk.do(run)
-    await runs.finish(desk.store, run, Ending(outcome="handed_off", reason="refusal"))
+    await end.finish(desk.store, run, Ending(outcome="handed_off", reason="refusal"))
     await handoffs.take(desk.store, run, person("amy"))
     await handoffs.settle(desk.store, run, person("amy"), text="Wrote to her.")
     assert await in_queue(desk) == []
 
-    await reopening.reopen(desk.store, grant.key, BOUNCED)
+    await late_failure.reopen(desk.store, grant.key, BOUNCED)
 
     assert await in_queue(desk) == [run]
     async with desk.store.read() as session:
-        assert (await desks.counts(session, tenant=None))[1:] == (1, 1)
+        assert (await inbox.counts(session, tenant=None))[1:] == (1, 1)
     await handoffs.take(desk.store, run, LEA)
     await handoffs.settle(desk.store, run, LEA, text="Paid by cheque.")
     assert await in_queue(desk) == []
@@ -204,7 +207,7 @@ async def test_hand_off_that_was_settled_comes_back(desk: Desk) -> None:
 async def test_reopened_incident_is_seen_by_its_tenant(desk: Desk) -> None:
     _, key = await done(desk)
     desk.clock.go_on(timedelta(days=40))
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     async with desk.store.read() as session:
         assert await incidents.open_count(session, tenant="default") == 1

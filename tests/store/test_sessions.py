@@ -5,15 +5,10 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.rules.errors import NotFound
-from orchestrator.store import access, people, sessions
-from orchestrator.store.people import PasswordChanged
-from orchestrator.store.sessions import (
-    OVERLAP,
-    ROTATE_EVERY,
-    AccountChanged,
-    Came,
-    SignedOut,
-)
+from orchestrator.store.people import access, sessions
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.errors import AccountChanged, PasswordChanged
+from orchestrator.store.people.sessions import OVERLAP, ROTATE_EVERY, Came, SignedOut
 from tests.store.accounts import Accounts
 
 SECOND = timedelta(seconds=1)
@@ -154,10 +149,14 @@ async def test_p08_a_password_replaced_during_a_sign_in_opens_no_session(
 ) -> None:
     """Checking it takes a tenth of a second: time enough to be thrown out."""
     ann = await accounts.open("ann")
-    await people.set_password(accounts.store, ann.id, password_hash=OLD, by=ann.id)
+    await person_accounts.set_password(
+        accounts.store, ann.id, password_hash=OLD, by=ann.id
+    )
     checked = await accounts.read(ann)
 
-    await people.set_password(accounts.store, ann.id, password_hash=NEW, by=ann.id)
+    await person_accounts.set_password(
+        accounts.store, ann.id, password_hash=NEW, by=ann.id
+    )
 
     with pytest.raises(AccountChanged):
         await sessions.begin(accounts.store, checked, instead_of=None)
@@ -179,12 +178,14 @@ async def test_p08_a_password_taken_away_is_not_set_by_whoever_knew_it(
     accounts: Accounts,
 ) -> None:
     ann = await accounts.open("ann")
-    await people.set_password(accounts.store, ann.id, password_hash=OLD, by=ann.id)
+    await person_accounts.set_password(
+        accounts.store, ann.id, password_hash=OLD, by=ann.id
+    )
 
     await access.remove_password(accounts.store, ann.id, by="ada")
 
     with pytest.raises(PasswordChanged):
-        await people.set_password(
+        await person_accounts.set_password(
             accounts.store, ann.id, password_hash=NEW, by=ann.id, instead_of=OLD
         )
     assert (await accounts.read(ann)).password_hash is None

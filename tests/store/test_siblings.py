@@ -10,13 +10,21 @@ from orchestrator.rules.money.budget import TURNS_PER_STEP
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.policy.rules import Rule
 from orchestrator.rules.text import canonical
-from orchestrator.store import claiming, compensating, reopening, runs, sending, undo
-from orchestrator.store.approvals import AlreadyDecided, WaitsForOthers
-from orchestrator.store.ledger import Grant, Outcome
-from orchestrator.store.reopening import Later
-from orchestrator.store.sending import Resolution
+from orchestrator.store.approvals import claims
+from orchestrator.store.approvals.errors import AlreadyDecided, WaitsForOthers
+from orchestrator.store.effects import (
+    compensation,
+    late_failure,
+    resolution,
+    send,
+    undo,
+)
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.effects.resolution import Resolution
+from orchestrator.store.ledger.effects import Grant, Outcome
+from orchestrator.store.runs import messages
 from orchestrator.store.tables import ApprovalRow, CallRow, OutboxRow, StepRow
-from orchestrator.store.turns import DraftedCall
+from orchestrator.store.turns.turn import DraftedCall
 from tests.store.desk import Desk, mail, note, person, refund
 
 MAIL = 1
@@ -197,7 +205,7 @@ async def test_nobody_claims_a_mail_that_waits(desk: Desk) -> None:
     run = await _drafted(desk)
 
     with pytest.raises(AlreadyDecided):
-        await claiming.claim(desk.store, person("amy"), (await _mail(desk, run)).id)
+        await claims.claim(desk.store, person("amy"), (await _mail(desk, run)).id)
 
 
 async def test_a_stricter_policy_applies_when_the_mail_is_offered(desk: Desk) -> None:
@@ -235,7 +243,7 @@ async def test_a_mail_is_void_at_once_when_what_it_speaks_of_fails_later(
         await desk.decide(run)
     grant = await desk.granted(run, **place) if when == "leased" else None
 
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     row, call = await _mail(desk, run), await desk.call(run, **place)
     assert (row.status, call.status) == ("void", "void")
@@ -251,7 +259,7 @@ async def test_a_mail_that_is_being_sent_is_left_to_its_outcome(desk: Desk) -> N
     await desk.decide(run)
     grant = await desk.send(run, index=MAIL)
 
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     assert (await desk.call(run, index=MAIL)).status == "open"
     assert await desk.record(grant, "done") == "done"
@@ -264,7 +272,7 @@ async def test_a_mail_whose_model_was_not_told_that_it_failed_is_void_however_la
     """The refund was all of its turn: nothing was void when it failed."""
     run = await desk.start()
     key = await _done(desk, run)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     if is_settled:
         await _find_out(desk, key, stayed=False)
 
@@ -352,7 +360,7 @@ async def test_p10_what_the_customer_writes_is_read_though_a_mail_waits(
 ) -> None:
     run, _ = await _told_that_it_failed(desk)
 
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         desk.store, run, text="Thanks!", external_id=None, by="amy"
     )
 
@@ -397,7 +405,7 @@ async def test_a_mail_is_void_where_what_was_taken_back_was_not_after_all(
 
     await desk.decide(run)
     leased = await desk.granted(run, turn=3)
-    await reopening.reopen(desk.store, back.key, BOUNCED)
+    await late_failure.reopen(desk.store, back.key, BOUNCED)
     assert not (await desk.begin(leased)).may_send
     await _find_out(desk, back.key, stayed=False)
 
@@ -426,7 +434,7 @@ async def test_an_undone_no_does_not_offer_what_is_untrue_by_now(desk: Desk) -> 
 async def test_a_mail_after_what_stayed_done_after_all_is_offered(desk: Desk) -> None:
     run = await desk.start()
     key = await _done(desk, run)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     await _find_out(desk, key, stayed=True)
 
     await desk.draft(run, mail(0), turn=2)
@@ -439,10 +447,10 @@ async def test_to_be_told_that_one_failed_is_not_to_be_told_of_another(
 ) -> None:
     run = await desk.start()
     first, second = await _done(desk, run), await _done(desk, run, turn=2, order="o2")
-    await reopening.reopen(desk.store, first, BOUNCED)
+    await late_failure.reopen(desk.store, first, BOUNCED)
     await desk.draft(run, mail(0), turn=3)
 
-    await reopening.reopen(desk.store, second, BOUNCED)
+    await late_failure.reopen(desk.store, second, BOUNCED)
     await desk.draft(run, mail(0), turn=4)
 
     result = (await desk.call(run, 4)).result or ""
@@ -460,7 +468,7 @@ async def test_a_mail_that_says_it_failed_is_void_when_its_receipt_comes(
     await desk.decide(run)
     grant = await desk.send(run)
     absent = Outcome(kind="failed", words="not there")
-    await sending.record(desk.store, grant, absent, recorded_by="reconcile")
+    await send.record(desk.store, grant, absent, recorded_by="reconcile")
     if when == "after":
         await desk.draft(run, mail(0), turn=2)
         await desk.lease(run, turn=2)
@@ -497,7 +505,7 @@ async def test_a_mail_of_a_model_that_was_told_that_it_failed_is_offered(
     run = await desk.start()
     key = await _refunded(desk, run)
     await desk.lease(run, index=MAIL)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
 
     await desk.draft(run, mail(0), turn=2)
 
@@ -582,7 +590,7 @@ async def _told_that_it_failed(desk: Desk) -> tuple[str, str]:
     """Reopen a refund; draft a mail whose model was told so. Return run and effect."""
     run = await desk.start()
     key = await _done(desk, run)
-    await reopening.reopen(desk.store, key, BOUNCED)
+    await late_failure.reopen(desk.store, key, BOUNCED)
     await desk.draft(run, mail(0), turn=2)
     await desk.draft(run, mail(0), turn=3)
     assert (await desk.approval(run)).status == "waiting"
@@ -593,7 +601,7 @@ async def _find_out(desk: Desk, key: str, *, stayed: bool) -> None:
     found = Resolution(
         happened=stayed, evidence="Ticket B-7", person="lea", person_name="Lea"
     )
-    await sending.resolve(desk.store, key, found)
+    await resolution.resolve(desk.store, key, found)
 
 
 def _payment() -> DraftedCall:
@@ -614,7 +622,7 @@ async def _take_back(desk: Desk, key: str) -> None:
 
 async def _ask_back(desk: Desk, key: str) -> str:
     """Ask for a payment to be taken back, and approve it; return its run."""
-    row, _ = await compensating.ask(
+    row, _ = await compensation.ask(
         desk.store, key, by="lou", by_name="Lou", reason="Paid by mistake."
     )
     arguments = canonical.text({"order_id": "o1", "receipt": "r-1"})

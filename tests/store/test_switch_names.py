@@ -3,9 +3,10 @@
 import pytest
 
 from orchestrator.rules.authority.switch import Mode, Scope
-from orchestrator.store import runs, scopes, switches
-from orchestrator.store.runs import Ending
-from orchestrator.store.scopes import UnknownNames
+from orchestrator.store.runs import control, end
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.switches import impact, switches, unknown_names
+from orchestrator.store.switches.errors import UnknownNames
 from orchestrator.store.tables import AuditRow
 from tests.store.desk import Desk
 
@@ -18,7 +19,7 @@ async def check(
     value: str | None = None,
     anyway: bool = False,
 ) -> list[str]:
-    return await scopes.check(
+    return await unknown_names.check(
         desk.store, Scope(**scope), mode, value, tenant=None, anyway=anyway
     )
 
@@ -82,7 +83,7 @@ async def test_a_switch_on_what_there_is_is_set(
 async def test_a_model_that_sends_every_run_to_people_is_refused(
     desk: Desk, value: str, words: str
 ) -> None:
-    await scopes.serve(desk.store, ["openai", "anthropic"], [])
+    await unknown_names.serve(desk.store, ["openai", "anthropic"], [])
 
     with pytest.raises(UnknownNames) as caught:
         await check(desk, {}, mode="use_model", value=value)
@@ -92,14 +93,14 @@ async def test_a_model_that_sends_every_run_to_people_is_refused(
 
 @pytest.mark.parametrize("value", ["safer", "openai/gpt-5.2"])
 async def test_a_model_that_a_worker_can_ask_is_used(desk: Desk, value: str) -> None:
-    await scopes.serve(desk.store, ["openai", "anthropic"], [])
+    await unknown_names.serve(desk.store, ["openai", "anthropic"], [])
 
     assert await check(desk, {}, mode="use_model", value=value) == []
 
 
 async def test_a_model_that_a_worker_has_a_price_for_is_used(desk: Desk) -> None:
     own = "openai/our-own"
-    await scopes.serve(desk.store, ["openai"], [own])
+    await unknown_names.serve(desk.store, ["openai"], [own])
 
     assert await check(desk, {}, mode="use_model", value=own) == []
     with pytest.raises(UnknownNames, match="Did you mean openai/our-own"):
@@ -112,8 +113,8 @@ async def test_what_an_open_run_is_pinned_to_can_be_switched(desk: Desk) -> None
     await desk.go_live(tools=kept)
 
     assert await check(desk, {"tool": "top_up"}) == []
-    await runs.cancel(desk.store, run, by="lea", reason="enough")
-    await runs.finish(desk.store, run, Ending(outcome="cancelled"))
+    await control.cancel(desk.store, run, by="lea", reason="enough")
+    await end.finish(desk.store, run, Ending(outcome="cancelled"))
     with pytest.raises(UnknownNames):
         await check(desk, {"tool": "top_up"})
 
@@ -147,7 +148,7 @@ async def test_impact_counts_the_runs_whose_release_can_use_it(desk: Desk) -> No
     await desk.start(customer="c3")
 
     async def held(**scope: str) -> int:
-        return (await switches.impact(desk.store, Scope(**scope))).runs
+        return (await impact.impact(desk.store, Scope(**scope))).runs
 
     gone = desk.release.tools[-1].name
     assert await held() == 3

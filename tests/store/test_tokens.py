@@ -5,14 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.store import access, token_life, tokens
+from orchestrator.store.people import access, token_lifetime, tokens
+from orchestrator.store.people.errors import OpensNothing, WiderThanItsToken
+from orchestrator.store.people.tokens import Issued, NewToken
 from orchestrator.store.tables import TokenRow
-from orchestrator.store.tokens import (
-    Issued,
-    NewToken,
-    OpensNothing,
-    WiderThanItsToken,
-)
 from tests.store.accounts import Accounts
 
 DAY = timedelta(days=1)
@@ -85,7 +81,7 @@ async def test_a_token_makes_none_that_decides(
         await _issue(accounts, *scopes, days=1, by=parent)
 
 
-@pytest.mark.parametrize("scope", sorted(token_life.DECIDING))
+@pytest.mark.parametrize("scope", sorted(token_lifetime.DECIDING))
 async def test_a_token_that_decides_ends_in_seven_days(
     accounts: Accounts, scope: str
 ) -> None:

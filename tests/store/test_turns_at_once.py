@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.engine import Store
-from orchestrator.store.turns_at_once import LEAST, SLOW_S, TurnsAtOnce
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.transaction_limit import LEAST, SLOW_S, TurnsAtOnce
 from tests.databases import PATIENCE
 
 MANY, MOST = 40, 6

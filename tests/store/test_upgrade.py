@@ -10,11 +10,15 @@ from alembic import command
 from sqlalchemy import Connection, text
 
 from orchestrator.rules.authority.binding import Signer, Verifier, new_key
-from orchestrator.store import incidents, migrate, releases, revision, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.migrate import Keys, NeedsKeys
+from orchestrator.store import migrate, revision
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+from orchestrator.store.errors import NeedsKeys
+from orchestrator.store.incidents import incidents
+from orchestrator.store.migrate import Keys
+from orchestrator.store.people import tokens
+from orchestrator.store.releases import releases
 from orchestrator.store.tables import ApprovalRow, ReleaseRow
-from orchestrator.store.vouching import Voucher
 from tests.databases import both, patient
 from tests.store.desk import unchanged
 

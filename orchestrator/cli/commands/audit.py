@@ -13,8 +13,8 @@ from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended
 from orchestrator.rules import settings
-from orchestrator.store import verification
-from orchestrator.store.verification import Finding
+from orchestrator.store.integrity import verification
+from orchestrator.store.integrity.verification import Finding
 
 app = typer.Typer()
 

@@ -11,7 +11,7 @@ from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import WrongUsage
 from orchestrator.rules import settings
 from orchestrator.rules.authority.binding import Signer
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 
 app = typer.Typer()
 

@@ -11,10 +11,10 @@ from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson, Reason
 from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import WrongUsage
-from orchestrator.store import alone
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import break_glass
 from orchestrator.store.tables import TenantRow
-from orchestrator.store.tenants import NewTenant
+from orchestrator.store.tenants.tenants import NewTenant
 
 app = typer.Typer()
 
@@ -68,7 +68,7 @@ def add(
     by = f"cli:{getpass.getuser()}"
 
     async def work(store: Store) -> tuple[list[TenantRow], bool]:
-        return await alone.declare_tenants(store, new, by=by)
+        return await break_glass.declare_tenants(store, new, by=by)
 
     rows, is_loud = with_store(work)
     declared = [row.name for row in rows]

@@ -20,14 +20,16 @@ from orchestrator.cli.database import with_store
 from orchestrator.cli.exit_status import Ended, WrongUsage
 from orchestrator.rules.authority import binding
 from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import in_words
 from orchestrator.rules.policy.rules import Role
-from orchestrator.store import alone, people, sources
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import break_glass
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.people.tokens import NewToken
 from orchestrator.store.tables import PersonRow
-from orchestrator.store.tokens import NewToken
+from orchestrator.store.tenants import sources
 
 app = typer.Typer()
 managed_users.add_to(app)
@@ -111,7 +113,7 @@ def vouch(
     by = f"{BY}:{getpass.getuser()}"
 
     async def work(store: Store) -> PersonRow | None:
-        return await alone.vouch(store, email, by=by)
+        return await break_glass.vouch(store, email, by=by)
 
     row = with_store(work)
     if row is None:
@@ -150,7 +152,7 @@ def token(
 
     async def work(store: Store) -> tuple[str, bool]:
         async with store.read() as session:
-            person = await people.by_email(session, email)
+            person = await person_accounts.by_email(session, email)
         if person is None:
             raise Ended(f"Nobody has the address {email!r}; `keyturn user add` first.")
         new = NewToken(
@@ -159,7 +161,7 @@ def token(
             tenants=tuple(tenant or ()),
             ends_in=timedelta(days=days) if days else None,
         )
-        made, is_loud = await alone.issue_token(store, person.id, new, by=by)
+        made, is_loud = await break_glass.issue_token(store, person.id, new, by=by)
         return made.plain, is_loud
 
     plain, is_loud = with_store(work)
@@ -182,7 +184,7 @@ def source(
 
     async def work(store: Store) -> None:
         async with store.read() as session:
-            person = await people.by_email(session, email)
+            person = await person_accounts.by_email(session, email)
         if person is None:
             raise Ended(f"Nobody has the address {email!r}; `keyturn user add` first.")
         await sources.give(store, name, person.id, by=f"{BY}:{getpass.getuser()}")

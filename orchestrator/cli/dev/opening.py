@@ -22,9 +22,9 @@ from orchestrator.cli.dev.ports import Ports
 from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
 from orchestrator.store.migrate import Keys
-from orchestrator.store.vouching import Voucher
 
 START_S = 120.0
 

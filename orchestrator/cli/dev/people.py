@@ -8,10 +8,12 @@ from pydantic import BaseModel, JsonValue
 from approvals.auth import accounts
 from orchestrator.cli.dev.data import Data
 from orchestrator.rules.policy.rules import Role
-from orchestrator.store import people, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.people import EmailTaken, NewPerson
-from orchestrator.store.tenants import DEFAULT
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import tokens
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.people.errors import EmailTaken
+from orchestrator.store.tenants.tenants import DEFAULT
 
 FILE = "people.json"
 AGENT, LEAD = "agent", "lead"
@@ -65,7 +67,7 @@ async def _add(store: Store, name: str, role: Role, email: str) -> SignIn:
     new = NewPerson(name=name, email=email, role=role)
     try:
         person = (await accounts.add(store, new, password=password)).id
-        await people.waive_first_day(store, person, by="keyturn dev")
+        await person_accounts.waive_first_day(store, person, by="keyturn dev")
     except EmailTaken:
         # The start before ended between the account and the file.
         person = await _id(store, email)
@@ -99,7 +101,7 @@ async def _add_service(store: Store, name: str, email: str) -> SignIn:
 
 async def _id(store: Store, email: str) -> str:
     async with store.read() as session:
-        row = await people.by_email(session, email)
+        row = await person_accounts.by_email(session, email)
     return row.id if row else ""
 
 

@@ -11,8 +11,8 @@ from orchestrator.cli import pollers
 from orchestrator.cli.connection import connect
 from orchestrator.cli.exit_status import Away
 from orchestrator.rules.settings import Settings
-from orchestrator.store import releases
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
 
 LOOK_S = 0.1
 REQUEST_S = 2.0

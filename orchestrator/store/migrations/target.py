@@ -7,9 +7,10 @@ from sqlalchemy import JSON, MetaData
 from sqlmodel import AutoString
 
 from orchestrator.store import tables
-from orchestrator.store.types import Scrubbed, ScrubbedJson, Utc
+from orchestrator.store.tables.types import Scrubbed, ScrubbedJson, Utc
 
-METADATA: MetaData = tables.SQLModel.metadata
+# The import of `tables` declares them all.
+METADATA: MetaData = tables.RunRow.metadata
 
 
 def render(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:

@@ -14,17 +14,10 @@ from sqlmodel import col, select, update
 
 from approvals.api import run_body
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import idempotency
-from orchestrator.store.engine import Store
-from orchestrator.store.idempotency import (
-    KEPT_FOR,
-    LEASE,
-    AnswerLost,
-    Claim,
-    Kept,
-    KeyInUse,
-    KeyLost,
-)
+from orchestrator.store.db import request_keys
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.errors import AnswerLost, KeyInUse, KeyLost
+from orchestrator.store.db.request_keys import KEPT_FOR, LEASE, Claim, Kept
 from orchestrator.store.tables import IdempotencyRow, IncidentRow, RunRow, TenantRow
 from tests.approvals.api.test_runs import BODY, RUNS
 from tests.approvals.desk import Desk
@@ -37,7 +30,7 @@ SAID = {"severity": "low", "title": "Look", "detail": "At this."}
 DIES = """
 import asyncio, os, signal, sys
 from orchestrator.store import idempotency
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import TenantRow
 
 async def main():
@@ -89,7 +82,7 @@ async def test_a_process_killed_before_its_answer_acts_once_in_all(
     await _wait(store)
 
     try:
-        again = idempotency.claim(store, person="ann", key="k", request="r")
+        again = request_keys.claim(store, person="ann", key="k", request="r")
         if acts:
             with pytest.raises(AnswerLost, match="not carried out again"):
                 await again
@@ -118,7 +111,7 @@ async def test_a_request_whose_answer_was_lost_acts_once(
     path, body, table, status = case
     headers = {**await people.token("lea", role="admin"), "Idempotency-Key": "abc"}
     with monkeypatch.context() as patched:
-        patched.setattr(idempotency, "keep", dies)
+        patched.setattr(request_keys, "keep", dies)
         with pytest.raises(Killed):
             await http.post(path, json=body, headers=headers)
     await _wait(desk.store)
@@ -144,9 +137,9 @@ async def test_a_fault_after_something_was_done_frees_no_key(
         query = select(IdempotencyRow.claim)
         held = Claim(person, "abc", (await session.execute(query)).scalar_one())
 
-    await idempotency.drop(store, held, because=RuntimeError())
+    await request_keys.drop(store, held, because=RuntimeError())
     kept = await _keys(store)
-    await idempotency.drop(store, held)
+    await request_keys.drop(store, held)
 
     assert (kept, await _keys(store)) == (["abc"], [])
 
@@ -154,10 +147,10 @@ async def test_a_fault_after_something_was_done_frees_no_key(
 async def test_a_claim_is_held_for_as_long_as_its_request_takes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "RENEW_S", 0.01)
+    monkeypatch.setattr(request_keys, "RENEW_S", 0.01)
     first = await _held(store)
     before = await _until(store)
-    async with idempotency.acting() as acting:
+    async with request_keys.acting() as acting:
         acting.claimed(store, first)
         async with asyncio.timeout(20):
             while await _until(store) == before:  # noqa: ASYNC110 the clock is no event
@@ -177,7 +170,7 @@ async def test_whoever_acted_before_the_database_was_away_is_told_so(
     held = await _held(store)
 
     async def answer(*names: str) -> None:
-        async with idempotency.acting() as acting:
+        async with request_keys.acting() as acting:
             acting.claimed(store, held)
             for name in names:
                 await _declare(store, name)
@@ -185,7 +178,7 @@ async def test_whoever_acted_before_the_database_was_away_is_told_so(
 
     with pytest.raises(AnswerLost, match="carried out, in whole or in part") as told:
         await answer("once")
-    await idempotency.drop(store, held, because=told.value)
+    await request_keys.drop(store, held, because=told.value)
 
     assert await _keys(store) == ["k"], "a freed key would act again"
     with pytest.raises(StoreUnavailable):
@@ -233,16 +226,16 @@ async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answe
     await _wait(store)
     second = await _held(store)
 
-    async with idempotency.acting() as acting:
+    async with request_keys.acting() as acting:
         acting.claimed(store, first)
         with pytest.raises(KeyLost, match="nothing was changed"):
             await _declare(store, "late")
-    await idempotency.keep(store, first, answer=Kept(status=201, body="late"))
-    await idempotency.drop(store, first)
-    async with idempotency.acting() as acting:
+    await request_keys.keep(store, first, answer=Kept(status=201, body="late"))
+    await request_keys.drop(store, first)
+    async with request_keys.acting() as acting:
         acting.claimed(store, second)
         await _declare(store, "once")
-    await idempotency.keep(store, second, answer=Kept(status=201, body="once"))
+    await request_keys.keep(store, second, answer=Kept(status=201, body="once"))
 
     assert await _claim(store) == Kept(status=201, body="once")
     assert await _declared(store) == {"once"}
@@ -255,19 +248,19 @@ async def test_p09_a_key_that_was_freed_meanwhile_is_no_way_back_in(
     first = await _held(store)
     await _wait(store)
     second = await _held(store)
-    await idempotency.drop(store, second, because=RuntimeError())
+    await request_keys.drop(store, second, because=RuntimeError())
     third = await _held(store)
-    async with idempotency.acting() as acting:
+    async with request_keys.acting() as acting:
         acting.claimed(store, third)
         await _declare(store, "corrected")
-    await idempotency.keep(store, third, answer=Kept(status=201, body="corrected"))
+    await request_keys.keep(store, third, answer=Kept(status=201, body="corrected"))
 
-    async with idempotency.acting() as acting:
+    async with request_keys.acting() as acting:
         acting.claimed(store, first)
         with pytest.raises(KeyLost):
             await _declare(store, "stale")
-    await idempotency.keep(store, first, answer=Kept(status=201, body="stale"))
-    await idempotency.drop(store, first)
+    await request_keys.keep(store, first, answer=Kept(status=201, body="stale"))
+    await request_keys.drop(store, first)
 
     assert await _claim(store) == Kept(status=201, body="corrected")
     assert await _declared(store) == {"corrected"}
@@ -287,7 +280,7 @@ async def test_p09_of_many_who_find_a_dead_claim_one_has_it(store: Store) -> Non
 
 
 async def _claim(store: Store) -> Claim | Kept:
-    return await idempotency.claim(store, person="ann", key="k", request="r")
+    return await request_keys.claim(store, person="ann", key="k", request="r")
 
 
 async def _held(store: Store) -> Claim:
@@ -317,13 +310,13 @@ async def _until(store: Store) -> datetime | None:
 async def test_what_is_kept_is_forgotten_after_its_time_a_batch_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "AT_ONCE", 2)
+    monkeypatch.setattr(request_keys, "AT_ONCE", 2)
     for key in ("a", "b", "c"):
-        await idempotency.claim(store, person="ann", key=key, request="r")
+        await request_keys.claim(store, person="ann", key=key, request="r")
     await _wait(store, KEPT_FOR)
-    await idempotency.claim(store, person="ann", key="new", request="r")
+    await request_keys.claim(store, person="ann", key="new", request="r")
 
-    passes = [await idempotency.forget(store) for _ in range(3)]
+    passes = [await request_keys.forget(store) for _ in range(3)]
 
     assert passes == [2, 1, 0]
     assert await _keys(store) == ["new"]

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import OutboxRow, SessionRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People

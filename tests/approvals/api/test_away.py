@@ -15,7 +15,7 @@ from approvals.delivery import Deliverer
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import OutboxRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

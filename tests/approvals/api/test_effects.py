@@ -6,9 +6,9 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store import runs
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import Ending
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import end
+from orchestrator.store.runs.end import Ending
 from orchestrator.store.tables import EffectRow, OutboxRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
@@ -23,7 +23,7 @@ async def made(desk: Desk, status: str = "done", *, tenant: str = "default") -> 
     await desk.approval(run)
     effect = await desk.effect(run, status=status)
     if status == "done":
-        await runs.finish(desk.store, run.id, Ending(outcome="completed"))
+        await end.finish(desk.store, run.id, Ending(outcome="completed"))
     return f"/api/v1/effects/{effect.key}"
 
 

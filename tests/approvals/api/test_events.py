@@ -13,9 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from sqlmodel import col, select
 
-from orchestrator.store import runs
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import Ending
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import end
+from orchestrator.store.runs.end import Ending
 from orchestrator.store.tables import AuditRow, RunRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
@@ -55,7 +55,7 @@ async def _events(
 
 async def _ended(store: Store, run: str) -> None:
     """End a run long enough ago that nothing more of it can commit."""
-    await runs.finish(store, run, ENDING)
+    await end.finish(store, run, ENDING)
     async with store.write() as session:
         row = await session.get(RunRow, run)
         assert row is not None

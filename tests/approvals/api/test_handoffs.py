@@ -2,8 +2,8 @@
 
 import httpx2
 
-from orchestrator.store import runs
-from orchestrator.store.runs import Ending
+from orchestrator.store.runs import end
+from orchestrator.store.runs.end import Ending
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -13,7 +13,7 @@ RUNS = "/api/v1/runs"
 async def _handed_off(desk: Desk) -> str:
     run = await desk.run()
     ending = Ending(outcome="handed_off", reason="refusal", detail="It would not.")
-    await runs.finish(desk.store, run.id, ending)
+    await end.finish(desk.store, run.id, ending)
     return run.id
 
 

@@ -5,8 +5,8 @@ import pytest
 from sqlmodel import col, select
 
 from approvals.notify.recipients import Planner
-from orchestrator.store import notices
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import fan_out
 from orchestrator.store.tables import AuditRow, NoticeRow
 from tests.approvals.people import People
 
@@ -87,7 +87,7 @@ async def test_who_can_act_on_it_is_told(
     await people.named("agent", role="agent")
 
     await http.post(URL, headers=oz, json=NEW)
-    await notices.fan_out(store, Planner(mails=True))
+    await fan_out.fan_out(store, Planner(mails=True))
 
     async with store.read() as session:
         rows = list((await session.execute(select(NoticeRow))).scalars())

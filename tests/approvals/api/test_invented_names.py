@@ -13,8 +13,9 @@ import pytest
 
 from approvals.app import create_app
 from orchestrator.rules.settings import Settings
-from orchestrator.store import many, steps
+from orchestrator.store.runs import bulk
 from orchestrator.store.tables import RunRow, StepRow
+from orchestrator.store.turns import position
 from tests.approvals.people import People
 from tests.store.desk import Desk, open_desk, refund
 from tests.store.test_p04_thresholds import ASK, NOTES, SMALL
@@ -56,7 +57,9 @@ class Counter:
         """Let the run draft one refund, as `think` commits it."""
         at = self.desk.clock()
         step = StepRow(run=run, step=1, name="act", kind="act", created_at=at)
-        await steps.begin_step(self.desk.store, step, lambda _release, _input: "hello")
+        await position.begin_step(
+            self.desk.store, step, lambda _release, _input: "hello"
+        )
         await self.desk.draft(run, refund(cents, order=order))
 
     async def refunded(self, answer: httpx2.Response, cents: int, order: str) -> str:
@@ -352,7 +355,7 @@ async def _nobodys_filter(counter: Counter) -> None:
     for verb in ("pause", "resume", "cancel"):
         answer = await counter.http.post(f"{RUNS}:{verb}", json=body, headers=olga)
         assert answer.status_code in {200, 202, 422}
-    while await many.work(counter.desk.store):
+    while await bulk.work(counter.desk.store):
         pass
     [run] = await counter.desk.rows(RunRow)
     assert (run.paused_by, run.cancel_reason) == (None, None)

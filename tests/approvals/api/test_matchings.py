@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from activities.matching import Matcher
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.approvals.people import People
 
 URL = "/api/v1/matchings"

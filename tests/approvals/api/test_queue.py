@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import httpx2
 import pytest
 
-from orchestrator.store import access
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import access
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

@@ -5,9 +5,10 @@ import pytest
 
 from orchestrator.rules.authority import hold
 from orchestrator.rules.money.budget import Needs
-from orchestrator.store import meters, steps
-from orchestrator.store.engine import Store
+from orchestrator.store.budgets import reservations
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import StepRow
+from orchestrator.store.turns import position
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -23,10 +24,10 @@ async def _held(store: Store, desk: Desk) -> str:
             session.add(
                 StepRow(run=run.id, step=1, name="act", kind="act", created_at=now)
             )
-        await meters.locked(store, session, f"run {run.id}")
-    at = await steps.load(store, run=run.id, step=1, turn=1)
+        await reservations.locked(store, session, f"run {run.id}")
+    at = await position.load(store, run=run.id, step=1, turn=1)
     needs = Needs(scope=f"run {run.id}", tokens=250_000, microusd=10_000)
-    assert await steps.stop(store, at, hold.by_budget(needs.scope), needs)
+    assert await position.stop(store, at, hold.by_budget(needs.scope), needs)
     return run.id
 
 

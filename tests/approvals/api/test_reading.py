@@ -4,8 +4,8 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store.engine import Store
-from orchestrator.store.sealing import Sealer
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity.sealer import Sealer
 from orchestrator.store.tables import AuditRow, CallRow
 from tests.approvals import scraper
 from tests.approvals.desk import RELEASE, Desk

@@ -3,10 +3,10 @@
 import httpx2
 import pytest
 
-from orchestrator.store import many
-from orchestrator.store.engine import Store
-from orchestrator.store.many import NewBulk
-from orchestrator.store.runs import Filter
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.runs.listing import Filter
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -122,7 +122,7 @@ async def test_a_bulk_is_seen_and_stopped_within_its_tenant(
     person = await people.named("olga", role="operator", tenant="north")
     headers = await people.token("olga")
     other = await people.token("sven", role="operator", tenant="south")
-    bulk = await many.begin(
+    bulk = await run_bulk.begin(
         store,
         NewBulk(
             verb="pause",

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlmodel import select
 
 from approvals.middleware import BodyLimit
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import OutboxRow, RunRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

@@ -13,8 +13,8 @@ import pytest
 from approvals.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import tokens
-from orchestrator.store.engine import BARRIER, Store
+from orchestrator.store.db.database import BARRIER, Store
+from orchestrator.store.people import tokens
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.databases import VOUCHER

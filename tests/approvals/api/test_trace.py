@@ -3,10 +3,13 @@
 import httpx2
 
 from orchestrator.rules.text import canonical
-from orchestrator.store import meters, steps
-from orchestrator.store.engine import Store
-from orchestrator.store.meters import Bounds, Reservation, Used
+from orchestrator.store.budgets import reservations, settlement
+from orchestrator.store.budgets.limits import Bounds
+from orchestrator.store.budgets.reservations import Reservation
+from orchestrator.store.budgets.settlement import Used
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import MessageRow, RunRow, StepRow, TurnRow
+from orchestrator.store.turns import position
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 
@@ -14,7 +17,9 @@ from tests.approvals.people import People
 async def _turn(store: Store, run: RunRow) -> None:
     now = run.created_at
     step = StepRow(run=run.id, step=1, name="main", kind="act", created_at=now)
-    await steps.begin_step(store, step, lambda _release, _input: "My lamp is broken.")
+    await position.begin_step(
+        store, step, lambda _release, _input: "My lamp is broken."
+    )
     wanted = Reservation(
         attempt="attempt-1",
         run=run.id,
@@ -26,9 +31,9 @@ async def _turn(store: Store, run: RunRow) -> None:
         cost_microusd=10_000,
     )
     scopes = {f"run {run.id}": Bounds(tokens=2_000, cost_microusd=500_000)}
-    await meters.reserve(store, wanted, scopes)
+    await reservations.reserve(store, wanted, scopes)
     used = Used(input_tokens=40, output_tokens=2, cost_microusd=1_234)
-    await meters.settle(store, "attempt-1", used)
+    await settlement.settle(store, "attempt-1", used)
     async with store.write() as session:
         session.add(
             TurnRow(

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import SQLModel
 
 from approvals.app import build
-from orchestrator.store.runs import new_id
+from orchestrator.rules.ids import new_id
 from orchestrator.store.tables import (
     AuditRow,
     BulkRow,

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 from approvals.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import notices
-from orchestrator.store.engine import Store
-from orchestrator.store.notices import Event, NewNotice
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import fan_out, queue
+from orchestrator.store.notices.fan_out import Event, NewNotice
 from tests.approvals.desk import Desk
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.people import People
@@ -56,9 +56,9 @@ async def _give_up(desk: Desk, target: str) -> int:
             payload={"approval": approval.id},
         )
 
-    await notices.fan_out(desk.store, plan)
-    [batch] = await notices.claim(desk.store)
-    await notices.failed(desk.store, batch.ids, error="answered 500", for_good=True)
+    await fan_out.fan_out(desk.store, plan)
+    [batch] = await queue.claim(desk.store)
+    await queue.failed(desk.store, batch.ids, error="answered 500", for_good=True)
     return batch.ids[0]
 
 

@@ -8,10 +8,16 @@ from typing import get_args
 from approvals.auth import accounts
 from orchestrator.rules.authority.switch import Scope, Switch
 from orchestrator.rules.policy.rules import Role
-from orchestrator.store import audit, people, runs, sessions, switches, tokens, webhooks
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
-from orchestrator.store.runs import Ending
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import webhooks
+from orchestrator.store.notices.webhooks import NewWebhook
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import sessions, tokens
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.runs import end, notes
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.switches import switches
 from orchestrator.store.tables import (
     BulkRow,
     IncidentRow,
@@ -21,7 +27,6 @@ from orchestrator.store.tables import (
     PersonRow,
     ProposalRow,
 )
-from orchestrator.store.webhooks import NewWebhook
 from tests.approvals.desk import RELEASE, Desk
 from tests.tenancy import declare
 
@@ -101,7 +106,7 @@ async def key(store: Store, new: NewPerson) -> Key:
         await declare(store, new.tenant)
     bound = (new.tenant or "default",) if new.kind == "service" else ()
     row = await accounts.add(store, new, password=None)
-    await people.waive_first_day(store, row.id, by="test")
+    await person_accounts.waive_first_day(store, row.id, by="test")
     plain, _ = [
         await tokens.create(store, row.id, name=name, by=row.id, tenants=bound)
         for name in ("walk", "spare")
@@ -158,10 +163,10 @@ async def _objects(store: Store, desk: Desk, estate: Estate) -> None:
     sent = await desk.approval(run, index=1, order=f"P-{name}")
     effect = await desk.effect(run, index=sent.index)
     handed = await desk.run(tenant=name, customer=f"{name}-customer")
-    await runs.finish(store, handed.id, Ending(outcome="handed_off", reason="refusal"))
+    await end.finish(store, handed.id, Ending(outcome="handed_off", reason="refusal"))
     agent = estate.keys["agent"].person
     for one in (run, handed):
-        await runs.add_note(
+        await notes.add_note(
             store,
             one.id,
             person=agent.id,
@@ -260,14 +265,14 @@ async def _records(store: Store, estate: Estate, name: str, run: str) -> None:
         session.add_all([notice, incident, proposal, bulk])
         for scope in (f"run {run}", f"tenant {name} on {now:%Y-%m-%d}"):
             session.add(MeterRow(scope=scope, used_tokens=5, used_microusd=5))
-        entry = audit.Entry(
+        entry = log.Entry(
             actor=estate.keys["admin"].person.id,
             kind="person.added",
             tenant=name,
             subject=f"person-{name}",
             payload={"name": f"Somebody of {name}"},
         )
-        audit.record(session, entry, at=now)
+        log.record(session, entry, at=now)
         await session.flush()
         estate.ids |= {
             "notices": str(notice.id),

@@ -12,11 +12,11 @@ from sqlmodel import select
 
 from approvals.auth import accounts
 from orchestrator.rules.text import canonical
-from orchestrator.store import access, sessions, tokens
-from orchestrator.store.access import Change
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import access, errors, sessions, token_lifetime, tokens
+from orchestrator.store.people.access import Change
+from orchestrator.store.people.tokens import NewToken
 from orchestrator.store.tables import AuditRow
-from orchestrator.store.tokens import NewToken
 from tests.approvals.auth.served import served
 from tests.approvals.people import PASSWORD, People
 from tests.databases import both
@@ -248,11 +248,11 @@ async def test_a_session_that_ended_meanwhile_makes_no_token(
 
     await sessions.end_all(store, ann.id)
 
-    with pytest.raises(sessions.AccountChanged):
+    with pytest.raises(errors.AccountChanged):
         await tokens.issue(store, ann.id, new, by=ann.id, proven=proven)
     again = await sessions.begin(store, ann, instead_of=None)
     old = tokens.Proven(ann.id, again.row.id, "another hash", "password")
-    with pytest.raises(sessions.AccountChanged):
+    with pytest.raises(errors.AccountChanged):
         await tokens.issue(store, ann.id, new, by=ann.id, proven=old)
 
 
@@ -262,7 +262,7 @@ async def test_a_token_of_before_that_decides_says_why_it_ended(
     token = await copied.made()
     async with store.write() as session:
         for row in await tokens.listing(session, (await people.named("ann")).id):
-            row.created_at -= tokens.token_life.LONGEST_DECIDING
+            row.created_at -= token_lifetime.LONGEST_DECIDING
             row.ends_at = None
 
     words = await _refused(copied, token)

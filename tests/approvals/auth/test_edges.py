@@ -12,9 +12,9 @@ from approvals.app import create_app
 from approvals.auth.oidc import Flow
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import sessions, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.tokens import NewToken
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import sessions, tokens
+from orchestrator.store.people.tokens import NewToken
 from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from approvals.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import ask
 from tests.approvals.auth.estate import World

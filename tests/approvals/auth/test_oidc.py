@@ -18,10 +18,10 @@ from approvals.auth import accounts, oidc
 from approvals.auth.oidc import Flow
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings, SettingsError
-from orchestrator.store import access
-from orchestrator.store import people as people_store
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import access
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.accounts import NewPerson
 from orchestrator.store.tables import AuditRow, PersonRow
 from tests.approvals.auth import forger
 from tests.approvals.auth.forger import Forger, forging
@@ -85,7 +85,7 @@ async def lying(store: Store) -> AsyncIterator[tuple[Forger, httpx2.AsyncClient]
 async def _invite(store: Store, name: str = "ann", **more: str) -> PersonRow:
     fields = {"name": name, "email": f"{name}@shop.example", "role": "agent", **more}
     new = NewPerson.model_validate(fields)
-    return await people_store.add(store, new, password_hash=None, by="test")
+    return await person_accounts.add(store, new, password_hash=None, by="test")
 
 
 async def _begin(http: httpx2.AsyncClient, wanted: str = "/runs") -> str:
@@ -122,14 +122,14 @@ async def test_an_invited_person_comes_in_and_is_known_from_then_on(
 
     first = await _sign_in(http, provider)
     me = (await http.get(ME)).json()
-    await people_store.add(
+    await person_accounts.add(
         store,
         NewPerson(name="New", email="new@shop.example", role="admin"),
         password_hash=None,
         by="test",
     )
     async with store.write() as session:
-        row = await people_store.get(session, ann.id)
+        row = await person_accounts.get(session, ann.id)
         row.email = "ann.moved@shop.example"
     http.cookies.clear()
     second = await _sign_in(http, provider)

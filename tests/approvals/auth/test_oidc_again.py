@@ -15,9 +15,9 @@ from approvals.app import create_app
 from approvals.auth.oidc import Flow
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import people
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts
+from orchestrator.store.people.accounts import NewPerson
 from orchestrator.store.tables import PersonRow
 from tests.approvals.auth.forger import Forger, forging
 from tests.databases import patient
@@ -64,7 +64,7 @@ def app(store: Store, provider: Provider) -> FastAPI:
 
 async def _invite(store: Store, name: str = "ann") -> PersonRow:
     new = NewPerson(name=name, email=f"{name}@shop.example", role="lead")
-    return await people.add(store, new, password_hash=None, by="test")
+    return await accounts.add(store, new, password_hash=None, by="test")
 
 
 def _client(app: FastAPI) -> httpx2.AsyncClient:

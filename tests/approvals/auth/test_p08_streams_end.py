@@ -11,10 +11,10 @@ from approvals.app import create_app
 from approvals.auth import standing
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import access, sessions, tokens
-from orchestrator.store.access import Change
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import access, sessions, tokens
+from orchestrator.store.people.access import Change
+from orchestrator.store.people.accounts import NewPerson
 from tests.approvals.auth import estate
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import HERE, Key, World

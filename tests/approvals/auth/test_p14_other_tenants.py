@@ -6,9 +6,9 @@ from fastapi import FastAPI
 from approvals.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import runs
-from orchestrator.store.engine import Store
-from orchestrator.store.runs import NewRun
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import end, start
+from orchestrator.store.runs.start import NewRun
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import CSRF, THERE, World
@@ -92,9 +92,9 @@ async def test_p14_live_lists_are_silent_about_another_tenant(
             input={"customer_id": "c", "text": "Hello"},
             tenant=THERE,
         )
-        row, _ = await runs.start(world.store, new)
-        ending = runs.Ending(outcome="handed_off", reason="refusal")
-        await runs.finish(world.store, row.id, ending)
+        row, _ = await start.start(world.store, new)
+        ending = end.Ending(outcome="handed_off", reason="refusal")
+        await end.finish(world.store, row.id, ending)
 
     await hands_off()
     stream = await ask(

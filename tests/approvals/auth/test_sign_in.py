@@ -12,9 +12,9 @@ from approvals.app import create_app
 from approvals.auth import accounts, permissions
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import access, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.people import EmailTaken
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import access, tokens
+from orchestrator.store.people.errors import EmailTaken
 from orchestrator.store.tables import AuditRow, SessionRow, TokenRow
 from tests.approvals import scraper
 from tests.approvals.people import PASSWORD, People

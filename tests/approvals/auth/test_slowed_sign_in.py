@@ -18,8 +18,9 @@ from approvals.auth import browser, waiting
 from approvals.auth.waiting import WaitingRoom
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store.attempts import LONGEST_WAIT, WINDOW, Pace, TooManyAttempts
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.people.errors import TooManyAttempts
+from orchestrator.store.people.sign_in_throttle import LONGEST_WAIT, WINDOW, Pace
 from tests.approvals.auth.served import served
 from tests.approvals.people import PASSWORD, People
 from tests.databases import both

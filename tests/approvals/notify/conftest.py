@@ -15,10 +15,10 @@ from approvals.notify.sender import Sender
 from approvals.notify.webhook import Poster
 from orchestrator.cli.demo.mailbox import Acceptor, Box, Mail
 from orchestrator.rules.settings import Settings
-from orchestrator.store import webhooks
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import webhooks
+from orchestrator.store.notices.webhooks import NewWebhook
 from orchestrator.store.tables import WebhookRow
-from orchestrator.store.webhooks import NewWebhook
 from tests.approvals.notify.receiver import Receiver
 from tests.databases import patient
 

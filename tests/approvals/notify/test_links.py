@@ -6,8 +6,8 @@ import pytest
 
 from approvals import loosening
 from approvals.notify import contents
-from orchestrator.store.engine import Store
-from orchestrator.store.notices import Event
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices.fan_out import Event
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from aiosmtpd.smtp import SMTP
 
 from approvals.notify.mail import Mailer
 from approvals.notify.recipients import Planner
-from orchestrator.store import approvals, audit, notices
-from orchestrator.store import people as accounts
-from orchestrator.store.audit import Entry
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.audit import log
+from orchestrator.store.audit.log import Entry
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import fan_out, queue
+from orchestrator.store.people import accounts
 from orchestrator.store.tables import ApprovalRow, PersonRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.conftest import Notifying
@@ -29,7 +31,7 @@ async def _happens(store: Store, kind: str, approval: ApprovalRow) -> None:
             run=approval.run,
             subject=approval.id,
         )
-        audit.record(session, entry, at=now)
+        log.record(session, entry, at=now)
 
 
 async def _about(store: Store, person: PersonRow, *kinds: str) -> None:
@@ -102,7 +104,7 @@ async def test_many_things_make_one_mail_and_no_second_within_five_minutes(
 
     [first] = notifying.post.mails()
     assert first["subject"] == "Keyturn: 3 things wait for you"
-    notifying.clock.go_on(notices.MAIL_EVERY)
+    notifying.clock.go_on(queue.MAIL_EVERY)
     await notifying.sender.send_due()
     second = next(m for m in notifying.post.mails() if m["id"] != first["id"])
     assert second["subject"] == "Keyturn: 22 things wait for you"
@@ -115,14 +117,14 @@ async def test_what_was_decided_meanwhile_is_not_mailed(
     await _about(desk.store, await people.named("amy"), "approval.asked")
     approval = await desk.approval(await desk.run())
     async with desk.store.write() as session:
-        row = await approvals.get(session, approval.id)
+        row = await approval_lookup.get(session, approval.id)
         row.status = "approved"
 
     await notifying.sender.send_due()
 
     assert notifying.post.mails() == []
     async with desk.store.read() as session:
-        [row] = await notices.listing(session, "sent", tenant=None, limit=9)
+        [row] = await queue.listing(session, "sent", tenant=None, limit=9)
     assert row.last_error == "it waits no more"
 
 
@@ -132,7 +134,7 @@ async def test_somebody_whose_account_was_closed_is_not_written_to(
     amy = await people.named("amy")
     await _about(desk.store, amy, "approval.asked")
     await desk.approval(await desk.run())
-    await notices.fan_out(desk.store, Planner(mails=True))
+    await fan_out.fan_out(desk.store, Planner(mails=True))
     async with desk.store.write() as session:
         row = await session.get(PersonRow, amy.id)
         assert row is not None
@@ -154,11 +156,11 @@ async def test_a_mail_server_that_is_away_is_tried_again(
     await desk.approval(await desk.run())
     await notifying.sender.send_due()
     async with desk.store.read() as session:
-        [row] = await notices.listing(session, "due", tenant=None, limit=9)
+        [row] = await queue.listing(session, "due", tenant=None, limit=9)
     assert "mail server" in (row.last_error or "")
 
     notifying.sender.mailer = right
-    notifying.clock.go_on(notices.WAITS[0] + TICK)
+    notifying.clock.go_on(queue.WAITS[0] + TICK)
     await notifying.sender.send_due()
 
     assert len(notifying.post.mails()) == 1
@@ -183,7 +185,7 @@ async def test_an_address_that_is_refused_for_good_is_a_dead_letter_at_once(
 
     server.close()
     async with desk.store.read() as session:
-        [row] = await notices.listing(session, "dead", tenant=None, limit=9)
+        [row] = await queue.listing(session, "dead", tenant=None, limit=9)
     assert (row.tries, row.last_error) == (
         1,
         "the mail server refused the person's address",
@@ -200,4 +202,4 @@ async def test_without_a_mail_server_no_mail_is_made(
     await notifying.sender.send_due()
 
     async with desk.store.read() as session:
-        assert await notices.listing(session, None, tenant=None, limit=9) == []
+        assert await queue.listing(session, None, tenant=None, limit=9) == []

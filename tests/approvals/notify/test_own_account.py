@@ -8,11 +8,13 @@ import pytest
 from approvals.auth import accounts
 from orchestrator.cli.demo.mailbox import Mail
 from orchestrator.rules.notice import ACCOUNT_KINDS
-from orchestrator.store import access, audit, notices, sessions, tokens
-from orchestrator.store.audit import Entry
-from orchestrator.store.engine import Store
+from orchestrator.store.audit import log
+from orchestrator.store.audit.log import Entry
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import queue
+from orchestrator.store.people import access, sessions, tokens
+from orchestrator.store.people.tokens import NewToken
 from orchestrator.store.tables import PersonRow
-from orchestrator.store.tokens import NewToken
 from tests.approvals.notify.conftest import Notifying
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.people import PASSWORD, People
@@ -48,7 +50,7 @@ async def test_a_new_token_is_mailed_with_where_it_was_made_and_what_to_do(
     notifying: Notifying, http: httpx2.AsyncClient, ann: PersonRow
 ) -> None:
     headers = await _signed_in(http, notifying.store, ann)
-    await notices.choose_mail(notifying.store, ann.id, [])
+    await queue.choose_mail(notifying.store, ann.id, [])
     scopes = ["read", "approvals.decide"]
     form = {"name": "ci", "scope": scopes, "days": "7", "password": PASSWORD}
 
@@ -156,7 +158,7 @@ async def test_no_webhook_is_told_of_anybodys_account(
         async with notifying.store.write() as session:
             now = await notifying.store.now(session)
             entry = Entry(actor=ann.id, kind=kind, subject=ann.id, payload={})
-            audit.record(session, entry, at=now)
+            log.record(session, entry, at=now)
 
         await notifying.sender.send_due()
 

@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from approvals.notify.sender import Sender
 from approvals.notify.webhook import Poster
-from orchestrator.store import audit, notices, webhooks
-from orchestrator.store.audit import Entry
-from orchestrator.store.engine import Store
+from orchestrator.store.audit import log
+from orchestrator.store.audit.log import Entry
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import queue, webhooks
 from orchestrator.store.tables import NoticeRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.conftest import SETTINGS, Hands, Notifying
@@ -24,7 +25,7 @@ TICK = timedelta(seconds=1)
 
 async def _notices(store: Store) -> list[NoticeRow]:
     async with store.read() as session:
-        return await notices.listing(session, None, tenant=None, limit=50)
+        return await queue.listing(session, None, tenant=None, limit=50)
 
 
 async def test_an_approval_is_posted_signed_and_without_its_arguments(
@@ -69,14 +70,14 @@ async def test_a_receiver_that_failed_is_tried_again_under_the_same_id(
         [row] = await _notices(notifying.store)
         assert row.last_error == "answered 500"
 
-        notifying.clock.go_on(notices.WAITS[0] + TICK)
+        notifying.clock.go_on(queue.WAITS[0] + TICK)
         await notifying.sender.send_due()
 
     first, again = receiver.posted
     assert first.headers["webhook-id"] == again.headers["webhook-id"]
     again.verified(notifying.secret(hook))
     [row] = await _notices(notifying.store)
-    assert notices.state(row) == "sent"
+    assert queue.state(row) == "sent"
 
 
 async def test_a_receiver_that_hangs_holds_up_nobody_else(
@@ -119,14 +120,14 @@ async def test_410_disables_a_webhook_until_somebody_enables_it(
         await notifying.sender.send_due()
 
         [row] = await _notices(notifying.store)
-        assert notices.state(row) == "dead"
+        assert queue.state(row) == "dead"
         await webhooks.enable(notifying.store, hook.id, tenant=None, by="person-ada")
-        await notices.retry(notifying.store, row.id, tenant=None)
+        await queue.retry(notifying.store, row.id, tenant=None)
         await notifying.sender.send_due()
 
     assert len(receiver.posted) == 2
     [row] = await _notices(notifying.store)
-    assert notices.state(row) == "sent"
+    assert queue.state(row) == "sent"
 
 
 async def test_a_webhook_hears_of_its_own_tenant_and_kinds_alone(
@@ -162,7 +163,7 @@ SEND = """
 import asyncio, sys
 from approvals.notify.sender import Sender
 from orchestrator.rules.settings import Settings
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
 
 async def main():
     settings = Settings(secret_key=sys.argv[2], webhook_private=True)
@@ -190,7 +191,7 @@ async def test_p09_a_sender_killed_before_it_recorded_sends_again_under_the_same
         await sender.wait()
         receiver.on_post = lambda: None
         [row] = await _notices(notifying.store)
-        assert (notices.state(row), row.tries) == ("due", 1)
+        assert (queue.state(row), row.tries) == ("due", 1)
 
         assert row.claimed_until is not None
         notifying.clock.at = row.claimed_until + TICK
@@ -215,7 +216,7 @@ async def test_p09_nothing_that_happens_waits_for_a_notice(
         await desk.approval(run, index=1)
         async with desk.store.write() as session:
             now = await desk.store.now(session)
-            audit.record(session, Entry(actor="p", kind="decision.approve"), at=now)
+            log.record(session, Entry(actor="p", kind="decision.approve"), at=now)
 
         assert not sending.done()
         sending.cancel()

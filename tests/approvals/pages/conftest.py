@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from approvals.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate, sessions
-from orchestrator.store.engine import Store
+from orchestrator.store import migrate
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import sessions
 from tests.approvals.pages.seed import Seed, plant
 from tests.databases import patient
 

@@ -12,11 +12,15 @@ from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract.release import of
 from orchestrator.rules.text import canonical, folded_name
-from orchestrator.store import asking, people, releases, runs, steps, turns
-from orchestrator.store.engine import Store
-from orchestrator.store.meters import Used
-from orchestrator.store.people import NewPerson
-from orchestrator.store.runs import Ending, NewRun
+from orchestrator.store.budgets.settlement import Used
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import answers, control, end, listing
+from orchestrator.store.runs import start as run_start
+from orchestrator.store.runs.end import Ending
+from orchestrator.store.runs.start import NewRun
 from orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
@@ -26,7 +30,9 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-from orchestrator.store.turns import DraftedCall, Turn
+from orchestrator.store.turns import commit
+from orchestrator.store.turns import position as turn_position
+from orchestrator.store.turns.turn import DraftedCall, Turn
 
 PASSWORD = "correct horse battery"  # noqa: S105 of nobody real
 ROLES = ("agent", "lead", "operator", "developer", "auditor", "admin")
@@ -74,7 +80,7 @@ async def plant(store: Store) -> Seed:
             ),
             password=PASSWORD,
         )
-        await people.waive_first_day(store, seed.people[role].id, by="test")
+        await person_accounts.waive_first_day(store, seed.people[role].id, by="test")
     await _broken_lamp(store, seed)
     await _large_refund(store, seed)
     await _address(store, seed)
@@ -95,7 +101,7 @@ async def start(
         "url": f"https://desk.example.com/tickets/{number}",
         "card_number": "4111 1111 1111 1111",
     }
-    row, _ = await runs.start(
+    row, _ = await run_start.start(
         store,
         NewRun(
             workflow="support-ticket",
@@ -106,7 +112,7 @@ async def start(
         ),
     )
     step = StepRow(run=row.id, step=1, name="", kind="act", created_at=row.created_at)
-    await steps.begin_step(
+    await turn_position.begin_step(
         store, step, lambda _release, _input: "<input>\n{}\n</input>"
     )
     return row
@@ -116,7 +122,7 @@ async def take_turn(
     store: Store, run: str, number: int, words: str, *calls: DraftedCall
 ) -> None:
     """Commit one turn as `think` would."""
-    position = await steps.load(store, run=run, step=1, turn=number)
+    position = await turn_position.load(store, run=run, step=1, turn=number)
     attempt = f"{run}-{number}"
     async with store.write() as session:
         session.add(
@@ -147,7 +153,7 @@ async def take_turn(
         used=Used(input_tokens=1_842, output_tokens=212, cost_microusd=6_190),
         duration_ms=1_640,
     )
-    await turns.commit(
+    await commit.commit(
         store, turn, lambda made: f'{{"calls": {len(made.calls)}}}', position
     )
 
@@ -206,12 +212,12 @@ async def look_up(store: Store, run: str, order: str) -> None:
         result = canonical.text(
             {"order_id": order, "status": "delivered", "note": "gift \u2066wrap\u2069"}
         )
-        asking.end_call(session, row, "done", result, now=row.created_at)
+        answers.end_call(session, row, "done", result, now=row.created_at)
 
 
 async def approvals_of(store: Store, run: str) -> list[ApprovalRow]:
     async with store.read() as session:
-        waiting = await runs.pending_approvals(session, [run])
+        waiting = await listing.pending_approvals(session, [run])
         found = [await session.get(ApprovalRow, one) for one in waiting.get(run, [])]
     return [one for one in found if one is not None]
 
@@ -309,7 +315,7 @@ async def _handed_off(store: Store, seed: Seed) -> None:
         outcome="handed_off",
         reason="low_confidence: The customer threatens legal steps.",
     )
-    await runs.finish(store, run.id, ending)
+    await end.finish(store, run.id, ending)
     seed.runs["handed_off"] = run.id
 
 
@@ -325,7 +331,7 @@ async def _unknown(store: Store, seed: Seed) -> None:
 async def _paused(store: Store, seed: Seed) -> None:
     run = await start(store, "c-5001", "Late parcel", "Where is my parcel?", "48207")
     await look_up(store, run.id, "O-88002")
-    await runs.pause(
+    await control.pause(
         store,
         run.id,
         by=seed.people["operator"].id,

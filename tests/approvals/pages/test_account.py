@@ -7,9 +7,10 @@ from httpx2 import Response
 from sqlmodel import select
 
 from approvals.auth import accounts
-from orchestrator.store import people, sessions, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.people import NewPerson
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import sessions, tokens
+from orchestrator.store.people.accounts import NewPerson
 from orchestrator.store.tables import PersonRow, ProposalRow, SessionRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import PASSWORD, Seed
@@ -96,7 +97,7 @@ async def test_a_token_of_the_page_does_what_was_ticked(
 async def _second_admin(doors: Doors, store: Store) -> None:
     new = NewPerson(name="Mia", email="mia@example.com", role="admin")
     row = await accounts.add(store, new, password=PASSWORD)
-    await people.waive_first_day(store, row.id, by="test")
+    await person_accounts.waive_first_day(store, row.id, by="test")
     doors.seed.people["mia"] = row
 
 
@@ -125,7 +126,7 @@ async def test_p11_two_admins_invite_and_raise_people(
     asked = (await admin.get(invited.headers["location"])).text
     own = await _answer(doors, store, "admin", "confirm")
     async with store.read() as session:
-        nobody = await people.by_email(session, "eve@example.com")
+        nobody = await person_accounts.by_email(session, "eve@example.com")
     yes = await _answer(doors, store, "mia", "confirm")
     path = f"/settings/people/{(await _person(store, 'eve@example.com')).id}"
     access = await admin.post(f"{path}/access", role="lead", tenant="acme")
@@ -207,7 +208,7 @@ async def test_a_service_gets_its_token_from_an_admin(
     found = re.search(r"kt_[\w-]{43}", page)
     assert found is not None
     async with store.read() as session:
-        row = await people.by_email(session, "desk@example.com")
+        row = await person_accounts.by_email(session, "desk@example.com")
         assert row is not None
         [token] = await tokens.listing(session, row.id)
     assert token.scopes == ["read", "runs.start", "runs.message"]
@@ -221,7 +222,7 @@ async def test_what_turns_text_around_is_shown_in_titles_too(
     async with store.write() as session:
         [row] = (await session.execute(select(SessionRow))).scalars()
         row.browser = row.address = "\u202efox"
-        person = await people.get(session, row.person)
+        person = await person_accounts.get(session, row.person)
         person.name = "Ada \u202eAdmin"
 
     page = (await admin.get(path.format(person.id))).text

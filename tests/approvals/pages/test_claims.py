@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import ApprovalRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
@@ -74,7 +74,7 @@ async def test_an_open_page_keeps_its_claim_and_retakes_none(
 
     kept = await ana.post(f"/inbox/{item}/keep")
     async with store.write() as session:
-        row = await approvals.get(session, item)
+        row = await approval_lookup.get(session, item)
         assert row.claim_until is not None
         assert row.claim_until > now + timedelta(minutes=4)
         await _until(session, item, now - timedelta(seconds=1))
@@ -103,7 +103,7 @@ async def test_a_lead_gives_an_item_to_somebody_and_more_time(
     item = seed.approvals["refund_order"]
     to = seed.people["other"].id
     async with store.read() as session:
-        before = (await approvals.get(session, item)).answer_by
+        before = (await approval_lookup.get(session, item)).answer_by
 
     given = await lead.post(f"/inbox/{item}/assign", to=to, reason="He knows lamps.")
     longer = await lead.post(f"/inbox/{item}/extend", minutes="60", reason="Holiday.")
@@ -117,7 +117,7 @@ async def test_a_lead_gives_an_item_to_somebody_and_more_time(
     assert not_a_lead.status_code == 403
     assert "As a lead" not in (await ana.get(f"/inbox/{item}")).text
     async with store.read() as session:
-        row = await approvals.get(session, item)
+        row = await approval_lookup.get(session, item)
     assert row.assigned_to == to
     assert row.answer_by == before + timedelta(hours=1)
 
@@ -158,4 +158,4 @@ async def _until(session: AsyncSession, item: str, at: datetime) -> None:
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status

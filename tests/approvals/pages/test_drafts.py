@@ -3,8 +3,8 @@
 import pytest
 from sqlmodel import col, update
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import ApprovalRow, CallRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed, approvals_of, refund, take_turn
@@ -176,4 +176,4 @@ def _refund(amount: str) -> dict[str, str]:
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status

@@ -21,11 +21,15 @@ from orchestrator.rules.authority import hold
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.money.budget import Needs
 from orchestrator.rules.settings import Settings
-from orchestrator.store import idempotency, many, people, releases, runs, steps
-from orchestrator.store.engine import Store
-from orchestrator.store.many import NewBulk
-from orchestrator.store.people import NewPerson
-from orchestrator.store.runs import Filter
+from orchestrator.store.db import request_keys
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import bulk
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.runs.listing import Filter
 from orchestrator.store.tables import (
     IdempotencyRow,
     ProposalRow,
@@ -33,6 +37,7 @@ from orchestrator.store.tables import (
     TokenRow,
     WebhookRow,
 )
+from orchestrator.store.turns import position
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import PASSWORD
@@ -157,11 +162,11 @@ async def _proposed(desk: Desk) -> Fields:
 async def _held_by_its_budget(desk: Desk) -> Fields:
     run = desk.id("run lamp")
     async with desk.store.read() as session:
-        turn = (await runs.get(session, run)).turns + 1
-    at = await steps.load(desk.store, run=run, step=1, turn=turn)
+        turn = (await run_lookup.get(session, run)).turns + 1
+    at = await position.load(desk.store, run=run, step=1, turn=turn)
     needs = Needs(scope=f"run {run}", tokens=10**6, microusd=10_000)
     # A call that waits for people keeps the run going; its next turn is what is held.
-    assert await steps.stop(desk.store, at, hold.by_budget(needs.scope), needs)
+    assert await position.stop(desk.store, at, hold.by_budget(needs.scope), needs)
     return {"scope": needs.scope}
 
 
@@ -169,7 +174,7 @@ async def _paused_all(desk: Desk) -> Fields:
     new = NewBulk(
         verb="pause", filter=Filter(workflow="support-ticket"), reason=WHY, by="ops"
     )
-    desk.made["bulk"] = (await many.begin(desk.store, new)).id
+    desk.made["bulk"] = (await bulk.begin(desk.store, new)).id
     return {}
 
 
@@ -240,7 +245,7 @@ async def _second_session(desk: Desk) -> Fields:
 async def _second_admin(desk: Desk) -> Fields:
     new = NewPerson(name="Mia", email="mia@example.com", role="admin")
     row = await accounts.add(desk.store, new, password=PASSWORD)
-    await people.waive_first_day(desk.store, row.id, by="test")
+    await person_accounts.waive_first_day(desk.store, row.id, by="test")
     return {}
 
 
@@ -599,7 +604,7 @@ async def test_a_form_whose_answer_was_lost_is_carried_out_once(
     agent = await doors.visit("agent")
     path, key = f"/runs/{doors.seed.runs['lamp']}/notes", token_urlsafe(16)
     with monkeypatch.context() as patched:
-        patched.setattr(idempotency, "keep", _dies)
+        patched.setattr(request_keys, "keep", _dies)
         with pytest.raises(Killed):
             await agent.post(path, text=WHY, form_key=key)
     before = await _all_rows(store)

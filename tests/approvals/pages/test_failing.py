@@ -2,14 +2,16 @@
 
 import pytest
 
-from orchestrator.store import failing, runs, tokens
-from orchestrator.store.engine import Store
-from orchestrator.store.failing import Fault
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import tokens
+from orchestrator.store.runs import faults
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.faults import Fault
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
 
 FOREIGN = "relation <b>turns</b> is odd, password=hunter2222"
-PLACES = {"turn 3": "IntegrityError", failing.ENGINE: "NondeterminismError"}
+PLACES = {"turn 3": "IntegrityError", faults.ENGINE: "NondeterminismError"}
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ async def run(store: Store, seed: Seed) -> str:
     """A run of which two places fail, one of them twice."""
     run = seed.runs["lamp"]
     for place, kind in (*PLACES.items(), ("turn 3", "IntegrityError")):
-        await failing.note(store, run, Fault(place=place, kind=kind, words=FOREIGN))
+        await faults.note(store, run, Fault(place=place, kind=kind, words=FOREIGN))
     return run
 
 
@@ -27,7 +29,7 @@ async def test_an_operator_reads_the_scrubbed_words_on_the_page(
     page = (await (await doors.visit("operator")).get(f"/runs/{run}")).text
 
     assert "turn 3 failed 2 times (IntegrityError): it is tried again" in page
-    assert f"{failing.ENGINE} failed once (NondeterminismError)" in page
+    assert f"{faults.ENGINE} failed once (NondeterminismError)" in page
     assert "relation &lt;b&gt;turns&lt;/b&gt; is odd" in page
     assert "hunter2222" not in page
 
@@ -62,21 +64,21 @@ async def test_the_api_says_where_how_often_and_since_when(
 async def test_what_is_given_up_is_said_to_be_so_on_page_and_api(
     doors: Doors, store: Store, run: str
 ) -> None:
-    await failing.give_up(store, run, "turn 3", ends_run=True, alarms=False)
+    await faults.give_up(store, run, "turn 3", ends_run=True, alarms=False)
 
     page = (await (await doors.visit("operator")).get(f"/runs/{run}")).text
 
     async with store.read() as session:
-        row = await runs.get(session, run)
+        row = await run_lookup.get(session, run)
     assert "turn 3 failed 2 times (IntegrityError): given up" in page
-    assert [one.given_up for one in failing.of(row)] == [True, False]
+    assert [one.given_up for one in faults.of(row)] == [True, False]
 
 
 async def test_what_is_healed_is_shown_no_more(
     doors: Doors, store: Store, run: str
 ) -> None:
     for place in PLACES:
-        await failing.heal(store, run, place)
+        await faults.heal(store, run, place)
 
     page = (await (await doors.visit("operator")).get(f"/runs/{run}")).text
 

@@ -6,8 +6,10 @@ import pytest
 from sqlmodel import col, select
 
 from orchestrator.rules.text import canonical
-from orchestrator.store import ledger, runs, tokens
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.ledger import effects
+from orchestrator.store.people import tokens
+from orchestrator.store.runs import lookup as run_lookup
 from orchestrator.store.tables import EffectRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
@@ -23,9 +25,9 @@ async def effect(store: Store) -> EffectRow:
     async with store.write() as session:
         row = (await session.execute(query)).scalars().first()
         assert row is not None
-        run = await runs.get(session, row.run, lock=True)
+        run = await run_lookup.get(session, row.run, lock=True)
         now = await store.now(session)
-        ledger.mark_unknown(session, run, row, error=FOREIGN, now=now)
+        effects.mark_unknown(session, run, row, error=FOREIGN, now=now)
         return row
 
 

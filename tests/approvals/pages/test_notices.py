@@ -7,8 +7,8 @@ from pydantic import SecretStr
 from approvals.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
-from orchestrator.store import notices, webhooks
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.notices import queue, webhooks
 from orchestrator.store.tables import NoticeRow, WebhookRow
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors
@@ -55,13 +55,13 @@ async def test_a_person_chooses_what_they_are_mailed_about(
     await agent.post("/notices/mail", kinds="approval.asked")
     chosen = (await agent.get("/notices")).text
     async with store.read() as session:
-        mailed = await notices.mailed_about(session, seed.people["agent"].id)
+        mailed = await queue.mailed_about(session, seed.people["agent"].id)
     await agent.post("/notices/mail/usual")
 
     assert mailed == (("approval.asked",), True)
     assert 'value="approval.asked" checked' in chosen
     async with store.read() as session:
-        assert not (await notices.mailed_about(session, seed.people["agent"].id))[1]
+        assert not (await queue.mailed_about(session, seed.people["agent"].id))[1]
 
 
 async def test_an_admin_adds_a_webhook_and_sees_its_secret_once(
@@ -112,8 +112,8 @@ async def test_a_dead_letter_is_shown_and_sent_again(
     assert "answered 500" in shown
     assert (once.status_code, twice.status_code) == (303, 409)
     async with store.read() as session:
-        row = await notices.get(session, number, tenant=None)
-    assert notices.state(row) == "due"
+        row = await queue.get(session, number, tenant=None)
+    assert queue.state(row) == "due"
 
 
 @pytest.mark.parametrize("role", ["agent", "lead", "operator", "auditor", "developer"])

@@ -2,8 +2,9 @@
 
 from sqlmodel import select
 
-from orchestrator.store import approvals, drafts
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import DraftRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
@@ -130,7 +131,7 @@ async def test_an_edit_that_was_sent_is_kept_until_it_is_done(
         (kept,) = (await session.execute(select(DraftRow))).scalars().all()
     assert kept.used_at is not None
     assert "Your draft" not in page
-    await drafts.drop(store, item, person=seed.people["agent"].id)
+    await edit_drafts.drop(store, item, person=seed.people["agent"].id)
 
 
 async def _approve(who: Visitor, item: str):
@@ -141,4 +142,4 @@ async def _approve(who: Visitor, item: str):
 
 async def _status(store: Store, item: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, item)).status
+        return (await approval_lookup.get(session, item)).status

@@ -5,10 +5,15 @@ from fastapi import FastAPI
 from sqlmodel import col, select
 
 from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import approvals, drafts, many, results, runs
-from orchestrator.store.engine import Store
-from orchestrator.store.many import NewBulk
-from orchestrator.store.runs import Filter
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db import form_results
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs import messages
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.runs.listing import Filter
 from orchestrator.store.tables import (
     BulkRow,
     DecisionRow,
@@ -174,7 +179,7 @@ async def test_less_money_is_the_editors_own_approval(
 
     assert found.status_code == 303
     async with store.read() as session:
-        row = await approvals.get(session, item)
+        row = await approval_lookup.get(session, item)
     assert row.status == "approved"
     assert '"amount":8000' in (row.effective or "")
 
@@ -257,7 +262,7 @@ async def test_a_draft_is_kept_and_shown_again(
 
     assert "Draft kept" in kept.text
     assert "Half a letter" in page.text
-    await drafts.drop(store, item, person=seed.people["agent"].id)
+    await edit_drafts.drop(store, item, person=seed.people["agent"].id)
     assert "Half a letter" not in (await visitor.get(f"/inbox/{item}")).text
 
 
@@ -321,7 +326,7 @@ async def test_the_customer_writing_again_shows_on_the_item(
 ) -> None:
     visitor = await doors.visit("agent")
     item = seed.approvals["refund_order"]
-    await runs.customer_wrote(
+    await messages.customer_wrote(
         store, seed.runs["lamp"], text="Never mind!", external_id=None, by="test"
     )
 
@@ -395,7 +400,9 @@ async def test_a_run_is_started_from_its_contracts_form(
     assert "Fill this in." in empty.text
     assert first.headers["location"] == again.headers["location"]
     async with store.read() as session:
-        row = await runs.get(session, first.headers["location"].rpartition("/")[2])
+        row = await run_lookup.get(
+            session, first.headers["location"].rpartition("/")[2]
+        )
     assert row.customer == "c-9"
     assert "order_id" not in row.input
 
@@ -443,7 +450,7 @@ async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
     doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor = await doors.visit("operator")
-    monkeypatch.setattr(results, "keep", _away)
+    monkeypatch.setattr(form_results, "keep", _away)
 
     form = {"tool": "refund_order", "mode": "halt", "reason": WHY, "sure": "yes"}
     found = await visitor.post("/ops/switches", **form)
@@ -459,7 +466,7 @@ async def test_p03_a_pause_of_many_that_holds_is_never_said_not_to(
     doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor = await doors.visit("operator")
-    monkeypatch.setattr(many, "work", _away)
+    monkeypatch.setattr(run_bulk, "work", _away)
 
     form = {"verb": "pause", "workflow": "support-ticket", "reason": WHY}
     found = await visitor.post("/ops/bulks", **form)
@@ -473,9 +480,9 @@ async def test_what_goes_on_for_many_runs_is_shown_however_much_came_after_it(
     doors: Doors, store: Store
 ) -> None:
     visitor = await doors.visit("operator")
-    first, *later = [await many.begin(store, _bulk(f"w{n}")) for n in range(8)]
+    first, *later = [await run_bulk.begin(store, _bulk(f"w{n}")) for n in range(8)]
     for one in later:
-        await many.stop(store, one.id, by="lea", tenant=None)
+        await run_bulk.stop(store, one.id, by="lea", tenant=None)
 
     page = (await visitor.get("/ops")).text
 
@@ -667,7 +674,7 @@ def _refund(*, amount: str) -> dict[str, str]:
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status
 
 
 async def _reason(store: Store, approval: str) -> str | None:

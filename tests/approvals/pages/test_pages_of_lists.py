@@ -3,8 +3,9 @@
 import re
 from datetime import timedelta
 
-from orchestrator.store import counting, people
-from orchestrator.store.engine import Store
+from orchestrator.store.db import row_count
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts
 from orchestrator.store.tables import (
     MeterRow,
     PersonRow,
@@ -123,11 +124,11 @@ async def test_a_total_is_true_and_counted_no_further_than_it_is_told(
 ) -> None:
     admin = await doors.visit("admin")
     async with store.read() as session:
-        before = await people.total(session, tenant=None)
+        before = await accounts.total(session, tenant=None)
     told = [(await admin.get(path)).text for path in ("/settings/people", "/runs")]
     async with store.write() as session:
         now = await store.now(session)
-        for n in range(counting.MOST):
+        for n in range(row_count.MOST):
             session.add(
                 PersonRow(
                     id=f"p-{n}",

@@ -1,7 +1,7 @@
 """Like items are decided at once only where each was opened as it stands."""
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import (
     Seed,
@@ -204,4 +204,4 @@ def _query(items: list[str]) -> str:
 
 async def _status(store: Store, approval: str) -> str:
     async with store.read() as session:
-        return (await approvals.get(session, approval)).status
+        return (await approval_lookup.get(session, approval)).status

@@ -3,8 +3,8 @@
 import pytest
 
 from orchestrator.rules.text import canonical
-from orchestrator.store import tokens
-from orchestrator.store.engine import Store
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import tokens
 from orchestrator.store.tables import ApprovalRow, RunRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed

@@ -2,8 +2,8 @@
 
 from sqlmodel import col, select
 
-from orchestrator.store import approvals
-from orchestrator.store.engine import Store
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
 from orchestrator.store.tables import ApprovalRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import (
@@ -45,7 +45,7 @@ async def test_a_waiting_mail_is_not_approved_by_any_way(
     _, mail = await _drafted(store)
     ana = await doors.visit("agent")
     async with store.read() as session:
-        row = await approvals.get(session, mail)
+        row = await approval_lookup.get(session, mail)
     binding = row.binding or ""
 
     page = await ana.post(f"/inbox/{mail}/decide", decision="approve", binding=binding)
@@ -61,7 +61,7 @@ async def test_a_waiting_mail_is_not_approved_by_any_way(
         (came,) = many.json()["items"]
         assert came["problem"]["type"].endswith("waits-for-others")
     async with store.read() as session:
-        assert (await approvals.get(session, mail)).status == "waiting"
+        assert (await approval_lookup.get(session, mail)).status == "waiting"
 
 
 async def _drafted(store: Store) -> tuple[str, str]:

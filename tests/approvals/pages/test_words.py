@@ -3,11 +3,14 @@
 import pytest
 
 from approvals.wording import browser
-from orchestrator.store import approvals, proposals, reopening, webhooks
-from orchestrator.store.access import Change
-from orchestrator.store.approvals import Person
-from orchestrator.store.engine import Store
-from orchestrator.store.reopening import Later
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import requests
+from orchestrator.store.effects import late_failure
+from orchestrator.store.effects.late_failure import Later
+from orchestrator.store.notices import webhooks
+from orchestrator.store.people.access import Change
 from orchestrator.store.tables import EffectRow, RunRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
@@ -160,7 +163,7 @@ async def test_a_proposal_says_in_words_what_it_does(
     other = seed.people["other"]
     asker = seed.people["operator"]
     await admin.post(f"/settings/people/{other.id}/open", wanted="closed", sure="yes")
-    await proposals.to_grant(
+    await requests.to_grant(
         store,
         other.id,
         Change(is_open=True),
@@ -204,7 +207,7 @@ async def test_all_that_somebody_holds_is_given_away_on_their_page(
     assert "of the inbox, claimed or given" not in given
     assert refused.status_code == 403
     async with store.read() as session:
-        row = await approvals.get(session, item)
+        row = await approval_lookup.get(session, item)
     assert (row.assigned_to, row.claimed_by) == (other.id, None)
 
 
@@ -253,7 +256,7 @@ async def test_a_customers_name_is_framed_in_an_incident(
         assert effect is not None
         effect.status, effect.customer = "done", name
     later = Later(how="failed", words="It bounced.", by="system", by_name="the bank")
-    found = await reopening.reopen(store, seed.effects["unknown"], later)
+    found = await late_failure.reopen(store, seed.effects["unknown"], later)
     assert found is not None
 
     page = (await (await doors.visit("operator")).get(f"/incidents/{found.id}")).text

@@ -1,0 +1,190 @@
+"""Who decides what is assigned: drawn by the system, so that nobody picks whom to ask.
+
+Drawn by lot among at least three, where so many may: by whoever is least busy, or by
+the only one who reads a language, somebody who drafts or starts could foresee the
+choice, and make it. What is asked anew goes back to whom it was assigned before, so
+that no undo, edit or new draft draws again. One at a time: the second person of an
+approval that needs two is drawn once the first has said yes.
+"""
+
+import secrets
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import and_, col, func, or_, select
+
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.text import language
+from orchestrator.store.audit import log
+from orchestrator.store.db import row_codes
+from orchestrator.store.tables import (
+    ApprovalRow,
+    DecisionRow,
+    PersonRow,
+    RunRow,
+    new_stamp,
+)
+
+# Role, language and team matter, as long as so many are left to draw among.
+DRAWN_AMONG = 3
+# Who has so many more open items than the least busy one is left out of the draw.
+BUSY = 5
+
+
+async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    *,
+    but: Collection[str] = (),
+    by: str = "system",
+    reason: str = "picked by the system",
+    now: datetime,
+) -> PersonRow | None:
+    """Assign an approval to whom the system picks, and return them.
+
+    None where nobody is left: then nobody decides it until somebody may.
+    """
+    people = await candidates(session, row, run, but=but, now=now)
+    before = await _asked_before(session, row)
+    again = [one for name in before for one in people if one.id == name]
+    picked = again[0] if again else await _draw(session, people, row)
+    give(session, row, picked, by=by, reason=reason, now=now)
+    return picked
+
+
+async def candidates(
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    *,
+    but: Collection[str] = (),
+    now: datetime,
+) -> list[PersonRow]:
+    """Return who may decide an approval, leaving out `but`."""
+    least = APPROVER_RANK.get(row.role, 99)
+    roles = [role for role, rank in APPROVER_RANK.items() if rank >= least]
+    excluded = {*but, *row.not_by, *([run.started_by] if run.started_by else [])}
+    query = select(PersonRow).where(
+        col(PersonRow.kind) == "person",
+        col(PersonRow.disabled_at).is_(None),
+        col(PersonRow.role).in_(roles),
+        or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == row.tenant),
+        or_(
+            col(PersonRow.approves_from).is_(None),
+            col(PersonRow.approves_from) <= now,
+        ),
+    )
+    found = (await session.execute(query)).scalars()
+    return [
+        one
+        for one in found
+        if one.id not in excluded
+        and row_codes.is_genuine(session, one)
+        and not benefits(run, person=one.id, email=one.email)
+    ]
+
+
+def give(  # noqa: PLR0913 who gives what to whom, and why
+    session: AsyncSession,
+    row: ApprovalRow,
+    person: PersonRow | None,
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Assign an approval to a person, or to nobody; whose claim it was loses it."""
+    before, row.assigned_to = row.assigned_to, person.id if person else None
+    free(row)
+    entry = log.Entry(
+        actor=by,
+        kind="approval.assigned",
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={"to": row.assigned_to, "from": before, "reason": reason},
+    )
+    log.record(session, entry, at=now)
+
+
+def free(row: ApprovalRow) -> None:
+    """End whatever claim there is."""
+    row.claimed_by = row.claimed_name = row.claim_until = None
+    # A yes that needs another changes no other column, and pages show it.
+    row.stamp = new_stamp()
+
+
+def benefits(run: RunRow, *, person: str, email: str | None) -> bool:
+    """Tell whether a run acts for this person, or writes to them."""
+    if person == run.customer:
+        return True
+    if email is None or run.contact is None:
+        return False
+    return email.casefold() == run.contact.casefold()
+
+
+async def _draw(
+    session: AsyncSession, people: Sequence[PersonRow], row: ApprovalRow
+) -> PersonRow | None:
+    pool = _closest(people, row)
+    if not pool:
+        return None
+    counts = await _open_items(session)
+    pool.sort(key=lambda one: counts.get(one.id, 0))
+    most = counts.get(pool[0].id, 0) + BUSY
+    free_ones = [one for one in pool if counts.get(one.id, 0) <= most]
+    # By lot: a rule that can be foreseen is a rule that can be used.
+    return secrets.choice(max(free_ones, pool[:DRAWN_AMONG], key=len))
+
+
+def _closest(people: Sequence[PersonRow], row: ApprovalRow) -> list[PersonRow]:
+    """Return those who fit best, and enough of the next best to draw among."""
+    found: list[PersonRow] = []
+    for fit in sorted({_fit(one, row) for one in people}):
+        if len(found) < DRAWN_AMONG:
+            found += [one for one in people if _fit(one, row) == fit]
+    return found
+
+
+def _fit(person: PersonRow, row: ApprovalRow) -> tuple[int, bool, bool]:
+    """Return a key that is less for the role asked for, its language and its team."""
+    rank = APPROVER_RANK[person.role]
+    is_other_team = bool(person.teams) and row.team not in (None, *person.teams)
+    is_foreign = not language.speaks(person.languages, row.language)
+    return rank, is_foreign, is_other_team
+
+
+async def _asked_before(session: AsyncSession, row: ApprovalRow) -> list[str]:
+    """Return who was asked about this call, or the draft before it, first first."""
+    is_earlier = and_(
+        col(ApprovalRow.run) == row.run,
+        col(ApprovalRow.turn) == row.turn,
+        col(ApprovalRow.index) == row.index,
+        col(ApprovalRow.revision) < row.revision,
+    )
+    query = select(ApprovalRow).where(
+        or_(is_earlier, col(ApprovalRow.id) == row.redraft_of)
+    )
+    rows = list((await session.execute(query)).scalars())
+    decided = (
+        select(DecisionRow.person)
+        .where(col(DecisionRow.approval).in_([one.id for one in rows]))
+        .order_by(col(DecisionRow.id))
+    )
+    people = list((await session.execute(decided)).scalars())
+    return [*people, *(one.assigned_to for one in rows if one.assigned_to)]
+
+
+async def _open_items(session: AsyncSession) -> dict[str, int]:
+    query = (
+        select(ApprovalRow.assigned_to, func.count())
+        .where(
+            col(ApprovalRow.status) == "pending",
+            col(ApprovalRow.assigned_to).is_not(None),
+        )
+        .group_by(col(ApprovalRow.assigned_to))
+    )
+    rows = (await session.execute(query)).all()
+    return {person: count for person, count in rows if person is not None}

@@ -1,0 +1,137 @@
+"""A claim: one person looks at an item, and for five minutes nobody else decides it.
+
+A lease: whoever claims again keeps it, and one that nobody keeps ends by itself. A pause
+of the run does not lengthen it: it says that somebody is there.
+"""
+
+from datetime import datetime, timedelta
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import flag_modified
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.rules.text import plain_text
+from orchestrator.store.approvals import assignment, decision, eligibility
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.errors import AlreadyDecided, Claimed, MayNotDecide
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import ApprovalRow, RunRow
+
+LEASE = timedelta(minutes=5)
+
+
+async def claim(
+    store: Store,
+    person: Person,
+    approval: str,
+    *,
+    take_over: str | None = None,
+    reason: str | None = None,
+) -> ApprovalRow:
+    """Claim an item for five minutes, or keep the claim; return the approval.
+
+    `take_over` names whose claim the person saw and takes over, which needs a reason:
+    where somebody else has taken it since, that one keeps it. Raises `NotFound`,
+    `AlreadyDecided`, `MayNotDecide`, `Claimed` or `InvalidValue`.
+    """
+    if take_over is not None and not plain_text.trimmed(reason):
+        raise InvalidValue("reason: say why you take it over; it is kept in the log")
+    async with store.write() as session:
+        row, run, _ = await approval_lookup.lock(
+            session, approval, tenant=person.tenant
+        )
+        now = await store.now(session)
+        await _check(session, row, run, person, now=now)
+        held_from = eligibility.is_held_from(row, person.id, now=now)
+        if held_from and row.claimed_by != take_over:
+            raise Claimed(row)
+        if holder(row, now=now) == person.id:
+            # A claim that is only kept shows nothing new to whoever sees the queue.
+            flag_modified(row, "stamp")
+        _note(session, row, person, reason if held_from else None, now=now)
+        row.claimed_by, row.claimed_name = person.id, person.name
+        row.claim_until = now + LEASE
+        return row
+
+
+async def unclaim(store: Store, person: Person, approval: str) -> ApprovalRow:
+    """Give a claim up; return the approval, unchanged where nobody holds it.
+
+    Raises `NotFound`, or `Claimed` where somebody else does.
+    """
+    async with store.write() as session:
+        row, _, _ = await approval_lookup.lock(session, approval, tenant=person.tenant)
+        now = await store.now(session)
+        if row.status == "pending" and eligibility.is_held_from(
+            row, person.id, now=now
+        ):
+            raise Claimed(row)
+        if row.claimed_by == person.id:
+            _record(session, row, person, "approval.unclaimed", {}, now=now)
+            assignment.free(row)
+        return row
+
+
+def holder(row: ApprovalRow, *, now: datetime) -> str | None:
+    """Return who holds an item now."""
+    is_held = row.status == "pending" and eligibility.is_held_from(row, "", now=now)
+    return row.claimed_by if is_held else None
+
+
+async def _check(
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    person: Person,
+    *,
+    now: datetime,
+) -> None:
+    """Raise why this person may not claim: who may decide may."""
+    given = await approval_lookup.decisions(session, row.id)
+    decision.check_open(row, run, given, now=now)
+    why = eligibility.why_not(row, run, person) or eligibility.why_not_yet(
+        person, now=now
+    )
+    if why is not None:
+        raise MayNotDecide(f"You cannot claim {row.id}: {why}.")
+    if any(one.person == person.id for one in given):
+        raise AlreadyDecided(row, given)
+
+
+def _note(
+    session: AsyncSession,
+    row: ApprovalRow,
+    person: Person,
+    reason: str | None,
+    *,
+    now: datetime,
+) -> None:
+    """Record a new claim; one that is only kept says nothing new."""
+    if reason is not None:
+        payload: dict[str, JsonValue] = {"from": row.claimed_by, "reason": reason}
+        _record(session, row, person, "approval.taken_over", payload, now=now)
+    elif holder(row, now=now) != person.id:
+        _record(session, row, person, "approval.claimed", {}, now=now)
+
+
+def _record(  # noqa: PLR0913 who did what with which item
+    session: AsyncSession,
+    row: ApprovalRow,
+    person: Person,
+    kind: str,
+    payload: dict[str, JsonValue],
+    *,
+    now: datetime,
+) -> None:
+    entry = log.Entry(
+        actor=person.id,
+        kind=kind,
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={**payload, "session": person.session},
+    )
+    log.record(session, entry, at=now)

@@ -1,0 +1,69 @@
+"""Steering: whose words a model had read when it drafted an action (P8, P10).
+
+Who writes into a run as its customer, or tells the model why a draft was not done, can
+have it draft what they want. So they are as little to approve that as who starts a run
+or edits an action upward: else one person asks for a higher refund, and grants it.
+"""
+
+from typing import cast
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.policy import amendment
+from orchestrator.rules.status import ANSWERED_NO
+from orchestrator.rules.text import canonical
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    CustomerMessageRow,
+    DecisionRow,
+)
+
+
+async def steered_by(session: AsyncSession, call: CallRow, spec: ToolSpec) -> list[str]:
+    """Return who does not approve this call, because what they wrote led to it.
+
+    Who sent a draft of the same tool back may: where the new one has only less money or
+    other wording. Where no money moves, what was said of another tool bars nobody.
+    """
+    found = [*await _writers(session, call.run), *await _answerers(session, call, spec)]
+    return list(dict.fromkeys(found))
+
+
+async def _writers(session: AsyncSession, run: str) -> list[str]:
+    query = select(CustomerMessageRow.by).where(
+        col(CustomerMessageRow.run) == run, col(CustomerMessageRow.by).is_not(None)
+    )
+    return [by for by in (await session.execute(query)).scalars() if by is not None]
+
+
+async def _answerers(session: AsyncSession, call: CallRow, spec: ToolSpec) -> list[str]:
+    query = (
+        select(DecisionRow.person, ApprovalRow.tool, ApprovalRow.arguments)
+        .join(ApprovalRow, col(ApprovalRow.id) == col(DecisionRow.approval))
+        .where(
+            col(ApprovalRow.run) == call.run,
+            col(ApprovalRow.turn) < call.turn,
+            # What was undone, the model has not read.
+            col(ApprovalRow.status).in_(ANSWERED_NO),
+            col(DecisionRow.decision) != "approve",
+        )
+        .order_by(col(DecisionRow.id))
+    )
+    drafted = _as_object(call.arguments)
+    return [
+        person
+        for person, tool, arguments in (await session.execute(query)).all()
+        if (
+            not amendment.is_only_less(spec, _as_object(arguments), drafted)
+            if tool == call.tool
+            else spec.money is not None
+        )
+    ]
+
+
+def _as_object(arguments: str) -> dict[str, JsonValue]:
+    return cast("dict[str, JsonValue]", canonical.parse(arguments))

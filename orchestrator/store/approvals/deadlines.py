@@ -1,0 +1,87 @@
+"""Deadlines: warned of before they come, escalated after."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.policy.rules import Verdict
+from orchestrator.store.approvals import assignment, request
+from orchestrator.store.audit import log
+from orchestrator.store.db import open_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import (
+    ApprovalRow,
+    RunRow,
+)
+
+
+def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
+    """Ask the next role of the chain, with its own time; False where there is none.
+
+    Where the rule assigns, the web process picks anew.
+    """
+    chain = Verdict.model_validate(row.verdict).escalate
+    if row.level >= len(chain):
+        return False
+    step = chain[row.level]
+    row.level += 1
+    row.role, row.answer_by = step.role, now + step.within
+    request.warn_later(row, now=now)
+    # Whoever looks at it may not be of the role that is asked now.
+    assignment.free(row)
+    because = f"nobody answered in time; {step.role} is asked now"
+    log.record(session, request.entry_of("approval.escalated", row, because), at=now)
+    row.assigned_to = None
+    return True
+
+
+async def warn(store: Store, *, limit: int = 100) -> int:
+    """Tell people of what is about to run out, once each; return how many.
+
+    Any process may. The clock of a run that is stopped stands still.
+    """
+    async with store.read() as session:
+        if not await _due(session, now=await store.now(session), limit=1):
+            return 0
+    async with store.write() as session:
+        now = await store.now(session)
+        rows = await _due(session, now=now, limit=limit, lock=True)
+        for row in rows:
+            row.warned_at = now
+            log.record(session, _warning(row), at=now)
+        return len(rows)
+
+
+async def _due(
+    session: AsyncSession, *, now: datetime, limit: int, lock: bool = False
+) -> list[ApprovalRow]:
+    query = (
+        select(ApprovalRow)
+        .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
+        .where(
+            open_rows.approvals(),
+            col(ApprovalRow.warned_at).is_(None),
+            col(ApprovalRow.warn_at) <= now,
+            col(ApprovalRow.answer_by) > now,
+            col(RunRow.stopped_at).is_(None),
+            col(ApprovalRow.held_at).is_(None),
+            open_rows.runs(),
+        )
+        .order_by(col(ApprovalRow.warn_at))
+        .limit(limit)
+    )
+    if lock:
+        query = query.with_for_update(skip_locked=True, of=ApprovalRow)
+    return list((await session.execute(query)).scalars())
+
+
+def _warning(row: ApprovalRow) -> log.Entry:
+    return log.Entry(
+        actor="system",
+        kind="approval.warned",
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={"answer_by": row.answer_by.isoformat()},
+    )

@@ -1,0 +1,127 @@
+"""Deciding an approval, in one transaction (P8, P9)."""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.binding import (
+    Binding,
+    Signer,
+)
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.text import canonical
+from orchestrator.store.approvals import decision, edit, siblings
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import (
+    DraftOpen,
+    WaitsForOthers,
+)
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.errors import ForgedRow
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DraftRow,
+    RunRow,
+)
+
+
+async def decide(  # noqa: PLR0913 one option besides what a decision is
+    store: Store,
+    signer: Signer,
+    person: Person,
+    approval: str,
+    answer: Answer,
+    *,
+    may_undo: bool = True,
+    heeds_draft: bool = False,
+) -> ApprovalRow:
+    """Commit a decision and what follows from it; return the approval as it is then.
+
+    Without `may_undo` it takes effect at once, whatever window the tool declares. A page
+    `heeds_draft`: there, a person's own unfinished edit keeps them from approving what
+    was not edited.
+
+    Raises `NotFound`, `MayNotDecide`, `AlreadyDecided`, `Claimed`, `StaleBinding`,
+    `DraftOpen`, `WaitsForOthers`, `NoMoreRounds`, `InvalidValue` (an edit that misfits the tool's schema) or
+    `EditRefused`; then nothing is changed.
+    """
+    async with store.write() as session:
+        row, run, call = await approval_lookup.lock(
+            session, approval, tenant=person.tenant
+        )
+        now = await store.now(session)
+        if may_undo:
+            row.undo_until = now + await _undo_window(session, run, row.tool)
+        given = await approval_lookup.decisions(session, row.id)
+        await _check_siblings(session, row, run, answer)
+        decision.check(row, run, person, answer, given, now=now)
+        if answer.decision == "approve":
+            await _check_shown(session, row, run, call)
+        if heeds_draft:
+            await _check_draft(session, row, person, answer)
+        if answer.arguments is not None and answer.decision == "approve":
+            return await edit.Edit(session, store, signer, person).commit(
+                row, run, call, answer, now=now
+            )
+        decision.sign(
+            session, signer, person, run, row, answer, effective=row.binding, at=now
+        )
+        people = [person.id, *(one.person for one in given)]
+        await decision.conclude(session, row, run, answer, people, now=now)
+        return row
+
+
+async def _check_shown(
+    session: AsyncSession, row: ApprovalRow, run: RunRow, call: CallRow
+) -> None:
+    """Raise `ForgedRow` where what is shown is not what is bound, or not the call's.
+
+    A worker drafts all of it: one that was broken into would show one thing, and have
+    another signed.
+    """
+    release = await releases.load(session, run.release)
+    bound = Binding(
+        run=row.run,
+        call=keys.effect_key(call),
+        tool=row.tool,
+        arguments=canonical.parse(row.arguments),
+        contract=row.release,
+        policy=release.policy_hash(),
+        preview=canonical.parse(row.preview or "null"),
+    )
+    # A subject that the live release alone names is known to the call later.
+    of_row = (row.tool, row.arguments, row.revision, row.subject or call.subject)
+    of_call = (call.tool, keys.effective(call), call.revision, call.subject)
+    whose = (row.tenant, row.workflow, row.customer, row.release)
+    of_run = (run.tenant, run.workflow, run.customer, run.release)
+    if row.binding != bound.digest() or of_row != of_call or whose != of_run:
+        raise ForgedRow(row)
+
+
+async def _check_draft(
+    session: AsyncSession, row: ApprovalRow, person: Person, answer: Answer
+) -> None:
+    if answer.decision != "approve" or answer.arguments is not None:
+        return
+    draft = await session.get(DraftRow, (row.id, person.id))
+    if draft is not None and draft.used_at is None:
+        raise DraftOpen(row, saved_at=draft.saved_at)
+
+
+async def _check_siblings(
+    session: AsyncSession, row: ApprovalRow, run: RunRow, answer: Answer
+) -> None:
+    """Raise `WaitsForOthers` for a yes to what speaks of actions not yet done."""
+    if row.status == "waiting" and answer.decision == "approve":
+        release = await releases.load(session, run.release)
+        others = await siblings.waits_for(session, row, release)
+        raise WaitsForOthers(row, others)
+
+
+async def _undo_window(session: AsyncSession, run: RunRow, tool: str) -> timedelta:
+    release = await releases.load(session, run.release)
+    return release.tool(tool).undo

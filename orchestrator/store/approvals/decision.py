@@ -1,0 +1,224 @@
+"""A decision: checked, signed, and what follows from it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.binding import (
+    DecisionKind,
+    Grounds,
+    Signer,
+    Statement,
+)
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import canonical, plain_text
+from orchestrator.store import holds, outbox
+from orchestrator.store.approvals import assignment, eligibility
+from orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    MayNotDecide,
+    NoMoreRounds,
+    StaleBinding,
+)
+from orchestrator.store.audit import log
+from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
+
+# P9: the decision holds a day, and nothing outlives a week (`holds.LONGEST_USABLE`).
+USABLE_FOR = timedelta(hours=24)
+# So often a draft is sent back; then it is approved or rejected, or edited by a person.
+MOST_ROUNDS = 3
+
+
+class Answer(BaseModel):
+    """What a person answered; `binding` is that of what they were shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    decision: DecisionKind
+    binding: str
+    arguments: dict[str, JsonValue] | None = None
+    reason: str | None = None
+
+
+def check(  # noqa: PLR0913 all that a decision is checked against
+    row: ApprovalRow,
+    run: RunRow,
+    person: Person,
+    answer: Answer,
+    given: Sequence[DecisionRow],
+    *,
+    now: datetime,
+) -> None:
+    """Raise why this answer decides nothing; return where it does.
+
+    What guards a yes guards no: whoever may see the item may say no to it.
+    """
+    if row.status != "waiting" or run.status in ENDED_RUNS:
+        # What waits for other actions has no time to answer yet; no is heard.
+        check_open(row, run, given, now=now)
+    if answer.decision == "approve":
+        _check_yes(row, run, person, given, now=now)
+    else:
+        _raise(row, eligibility.why_no_no(row, person))
+    _check_binding(row, answer)
+    _check_words(row, answer)
+
+
+def _check_yes(
+    row: ApprovalRow,
+    run: RunRow,
+    person: Person,
+    given: Sequence[DecisionRow],
+    *,
+    now: datetime,
+) -> None:
+    _raise(
+        row,
+        eligibility.why_not(row, run, person)
+        or eligibility.why_not_yet(person, now=now),
+    )
+    if any(one.person == person.id for one in given):
+        raise AlreadyDecided(row, given)
+    if eligibility.is_held_from(row, person.id, now=now):
+        raise Claimed(row)
+
+
+def _raise(row: ApprovalRow, reason: str | None) -> None:
+    if reason is not None:
+        raise MayNotDecide(f"You cannot decide {row.id}: {reason}.")
+
+
+def check_open(
+    row: ApprovalRow, run: RunRow, given: Sequence[DecisionRow], *, now: datetime
+) -> None:
+    """Raise `AlreadyDecided` where nothing waits for an answer any more."""
+    is_late = eligibility.clock_of(row, run, now=now) > row.answer_by
+    if row.status != "pending" or run.status in ENDED_RUNS or is_late:
+        raise AlreadyDecided(row, given)
+
+
+def sign(  # noqa: PLR0913, PLR0917 one decision, whole
+    session: AsyncSession,
+    signer: Signer,
+    person: Person,
+    run: RunRow,
+    row: ApprovalRow,
+    answer: Answer,
+    *,
+    effective: str | None,
+    at: datetime,
+) -> None:
+    """Add a decision with its signature; the item is nobody's claim any more."""
+    grounds = Grounds(
+        started_by=run.started_by,
+        not_by=tuple(sorted(row.not_by)),
+        assigned_to=row.assigned_to,
+        revision=row.revision,
+        role=person.role,
+        tenant=person.tenant,
+    )
+    signed = Statement(
+        approval=row.id,
+        binding=answer.binding,
+        effective=effective or answer.binding,
+        person=person.id,
+        session=person.session,
+        decision=answer.decision,
+        at=at,
+        grounds=grounds,
+    )
+    edited = canonical.text(answer.arguments) if answer.arguments else None
+    session.add(
+        DecisionRow(
+            **signed.model_dump(exclude={"grounds"}),
+            grounds=canonical.text(grounds.model_dump(mode="json")),
+            person_name=person.name,
+            arguments=edited,
+            reason=answer.reason,
+            signature=signer.sign(signed),
+        )
+    )
+    assignment.free(row)
+    _record(session, person, row, signed, edited=edited, at=at)
+
+
+async def conclude(  # noqa: PLR0913 what a decision settles
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    answer: Answer,
+    people: Collection[str],
+    *,
+    now: datetime,
+) -> None:
+    """Close the approval where the answers of `people` settle it, and ring the run."""
+    if answer.decision == "approve":
+        if len(set(people) - set(row.not_by)) < row.needed:
+            if eligibility.is_assigned(row):
+                await assignment.pick(session, row, run, but=people, now=now)
+            return
+        row.status = "approved"
+        usable = max(now, row.undo_until or now) + USABLE_FOR
+        row.usable_until = min(usable, now + holds.LONGEST_USABLE)
+    else:
+        row.status = "rejected" if answer.decision == "reject" else "changes"
+    row.closed_at = now
+    outbox.add(session, "decision", row.run, at=now, approval=row.id)
+
+
+def _check_binding(row: ApprovalRow, answer: Answer) -> None:
+    if row.binding is None and answer.decision != "approve":
+        # Its facts are being read: there is none yet, and no needs none.
+        return
+    if row.binding is None:
+        raise StaleBinding(
+            f"{row.id} is being prepared: its facts are read again after an edit. "
+            "Look again in a moment."
+        )
+    if answer.binding != row.binding:
+        raise StaleBinding(
+            f"{row.id} has changed since it was shown to you. Nothing was decided; "
+            "read it again and decide on what it says now."
+        )
+
+
+def _check_words(row: ApprovalRow, answer: Answer) -> None:
+    if answer.decision == "change" and row.round >= MOST_ROUNDS:
+        raise NoMoreRounds(
+            f"{row.id} was sent back {row.round} times, which is the most: approve it, "
+            "edit it yourself, or reject it."
+        )
+    if answer.decision != "approve" and not plain_text.trimmed(answer.reason):
+        raise InvalidValue(
+            "reason: a rejection needs a reason; the model reads it and goes on from it"
+        )
+
+
+def _record(  # noqa: PLR0913 one decision, whole
+    session: AsyncSession,
+    person: Person,
+    row: ApprovalRow,
+    signed: Statement,
+    *,
+    edited: str | None,
+    at: datetime,
+) -> None:
+    entry = log.Entry(
+        actor=person.id,
+        kind=f"decision.{signed.decision}",
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={
+            "binding": signed.binding,
+            "effective": signed.effective,
+            "edited": edited is not None,
+            "session": person.session,
+        },
+    )
+    log.record(session, entry, at=at)

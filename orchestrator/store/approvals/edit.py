@@ -1,0 +1,287 @@
+"""An approval with other arguments: an edit is a decision too (P10)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.policy import amendment, stakes
+from orchestrator.rules.policy.rules import REPEATED, Verdict, strictest
+from orchestrator.rules.text import canonical, plain_text, schema
+from orchestrator.store import outbox
+from orchestrator.store.approvals import assignment, decision, eligibility, request
+from orchestrator.store.approvals import verdict as approval_verdict
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import EditRefused
+from orchestrator.store.db.database import Store
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.switches import active as switch_active
+from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+
+
+class Foresight(BaseModel):
+    """What an edit would lead to: how many others it needs, of which role."""
+
+    model_config = ConfigDict(frozen=True)
+
+    needs: int
+    role: str
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """What policy says of an edit, and whether it is its author's to approve."""
+
+    verdict: Verdict
+    is_own: bool
+    is_repeated: bool
+    proposed: approval_verdict.Proposed
+
+    def asked(self, before: Verdict) -> Verdict:
+        """Return what others are asked, who were asked the verdict `before`.
+
+        That it would be done twice is said, whatever rule asks.
+        """
+        wanted = strictest(before, self.verdict)
+        again = {"rule": REPEATED} if self.is_repeated else {}
+        return wanted.model_copy(update=again)
+
+
+async def foresee(
+    store: Store, person: Person, approval: str, edited: dict[str, JsonValue]
+) -> Foresight:
+    """Return what approving with these arguments would lead to; nothing is written.
+
+    Raises `NotFound`, `InvalidValue` or `EditRefused` as the edit itself would.
+    """
+    async with store.read() as session:
+        row = await session.get(ApprovalRow, approval)
+        if row is None or person.tenant not in (None, row.tenant):
+            raise NotFound(kind="approval", name=approval)
+        run = await run_lookup.get(session, row.run)
+        call = await session.get(CallRow, (row.run, row.turn, row.index))
+        if call is None:
+            raise NotFound(kind="call", name=approval)
+        release = await releases.load(session, run.release)
+        now = await store.now(session)
+        weighed = await _weigh(session, row, run, call, release, edited, now=now)
+    own = weighed.is_own
+    if own and row.needed == 1 and weighed.verdict.approvers <= 1:
+        return Foresight(needs=0, role=row.role)
+    wanted = weighed.asked(Verdict.model_validate(row.verdict))
+    people = max(1, wanted.approvers)
+    return Foresight(
+        needs=people - 1 if own and people > 1 else people, role=wanted.role
+    )
+
+
+class Edit:
+    """One person's edit, within the transaction that decides."""
+
+    def __init__(
+        self, session: AsyncSession, store: Store, signer: Signer, person: Person
+    ) -> None:
+        """Take who edits, and what signs it."""
+        self._session = session
+        self._store = store
+        self._signer = signer
+        self._person = person
+
+    async def commit(
+        self,
+        row: ApprovalRow,
+        run: RunRow,
+        call: CallRow,
+        answer: Answer,
+        *,
+        now: datetime,
+    ) -> ApprovalRow:
+        """Approve as edited, or ask anew where that is not the editor's to approve.
+
+        Raises `InvalidValue` or `EditRefused`; returns the approval that stands.
+        """
+        release = await releases.load(self._session, run.release)
+        edited = cast("dict[str, JsonValue]", answer.arguments)
+        weighed = await _weigh(self._session, row, run, call, release, edited, now=now)
+        call.effective = canonical.text(edited)
+        edit = answer, weighed
+        if weighed.is_own and row.needed == 1 and weighed.verdict.approvers <= 1:
+            return await self._approve(row, run, call, release, edit, now=now)
+        return await self._ask_again(row, run, call, release, edit, now=now)
+
+    async def _approve(  # noqa: PLR0913 the rows that the decision locked
+        self,
+        row: ApprovalRow,
+        run: RunRow,
+        call: CallRow,
+        release: Release,
+        edit: tuple[Answer, _Weighed],
+        *,
+        now: datetime,
+    ) -> ApprovalRow:
+        answer, edited = edit[0], edit[1].proposed.moves()
+        if edited is not None:
+            row.amount, row.currency = edited.amount, edited.currency
+        row.effective, row.edited_by = call.effective, self._person.id
+        row.effective_binding = request.bind(run, call, release, row.preview or "null")
+        decision.sign(
+            self._session,
+            self._signer,
+            self._person,
+            run,
+            row,
+            answer,
+            effective=row.effective_binding,
+            at=now,
+        )
+        await decision.conclude(
+            self._session, row, run, answer, [self._person.id], now=now
+        )
+        return row
+
+    async def _ask_again(  # noqa: PLR0913 the rows that the decision locked
+        self,
+        row: ApprovalRow,
+        run: RunRow,
+        call: CallRow,
+        release: Release,
+        edit: tuple[Answer, _Weighed],
+        *,
+        now: datetime,
+    ) -> ApprovalRow:
+        """Put the edit to other people, as a revision of its own.
+
+        The web process reaches no service: where the tool reads facts, or works out its
+        money, the effect worker does so before anybody can approve this.
+        """
+        answer, weighed = edit
+        own = weighed.is_own
+        spec = release.tool(call.tool)
+        request.close(
+            self._session,
+            row,
+            status="void",
+            because=f"replaced by an edit of {self._person.name}",
+            now=now,
+        )
+        call.revision += 1
+        call.subject = weighed.proposed.subject()
+        fresh = await request.ask(
+            self._session,
+            run,
+            call,
+            release,
+            weighed.asked(Verdict.model_validate(row.verdict)),
+            preview=None if _reads_facts(spec) else row.preview,
+            money=weighed.proposed.moves() or (request.shown(row) if own else None),
+            reason=row.reason,
+            now=now,
+            # Who only lowers it signs it below; whoever raised it before still may not.
+            not_by=row.not_by if own else [*row.not_by, self._person.id],
+            barred={
+                **(row.barred or {}),
+                **({} if own else {self._person.id: "edited"}),
+            },
+        )
+        fresh.edited_by = self._person.id
+        await self._session.flush()
+        if fresh.assigns and row.assigned_to != self._person.id:
+            # Whom the system did not pick says no yes, whatever they made of it.
+            own = False
+        if own and fresh.needed > 1:
+            fresh.assigned_to = row.assigned_to
+            # Less money or other wording is the editor's own yes; others add theirs.
+            # It is for the facts as they were: with others it does not count.
+            decision.sign(
+                self._session,
+                self._signer,
+                self._person,
+                run,
+                fresh,
+                answer,
+                effective=request.bind(run, call, release, row.preview or "null"),
+                at=now,
+            )
+            if eligibility.is_assigned(fresh):
+                mine_alone = [self._person.id]
+                await assignment.pick(
+                    self._session, fresh, run, but=mine_alone, now=now
+                )
+        outbox.add(self._session, "wake", run.id, at=now)
+        return fresh
+
+
+async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    edited: dict[str, JsonValue],
+    *,
+    now: datetime,
+) -> _Weighed:
+    spec = release.tool(call.tool)
+    schema.check_arguments(edited, spec.parameters)
+    plain_text.refuse_control_characters(edited)
+    proposed = await _proposed(session, run, call, release, edited)
+    verdict = await _judge(session, proposed, now=now)
+    shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
+    return _Weighed(
+        verdict=verdict,
+        is_own=amendment.is_only_less(spec, shown, edited),
+        is_repeated=await approval_verdict.is_repeated(session, proposed),
+        proposed=proposed,
+    )
+
+
+async def _proposed(
+    session: AsyncSession,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    edited: dict[str, JsonValue],
+) -> approval_verdict.Proposed:
+    _, live = await releases.live(session, run.workflow)
+    spec, drafted = release.tool(call.tool), canonical.parse(call.arguments)
+    is_as_drafted = amendment.is_same_but_money(spec, drafted, edited)
+    return approval_verdict.Proposed(
+        run=run,
+        tool=call.tool,
+        arguments=edited,
+        pinned=release,
+        live=live,
+        money=stakes.declared_money(spec, edited),
+        key=keys.effect_key(call),
+        takes_back=run.compensates if is_as_drafted else None,
+    )
+
+
+async def _judge(
+    session: AsyncSession, proposed: approval_verdict.Proposed, *, now: datetime
+) -> Verdict:
+    is_known = proposed.moves() is not None
+    if not is_known and stakes.moves_money(proposed.releases, proposed.tool):
+        # Its money is worked out by code that only the effect worker has.
+        return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
+    active = await switch_active.active(session, now=now)
+    verdict = await approval_verdict.of(session, proposed, active, now=now)
+    if verdict.kind == "deny":
+        raise EditRefused(
+            f"The edited {proposed.tool} is not allowed: {verdict.words} Your draft is "
+            "kept; change it or reject the action."
+        )
+    return verdict
+
+
+def _reads_facts(spec: ToolSpec) -> bool:
+    """Tell whether code has to read something anew for other arguments."""
+    return spec.has_preview or spec.money == COMPUTED

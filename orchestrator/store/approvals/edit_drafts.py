@@ -1,0 +1,53 @@
+"""A person's unfinished edit of an approval; it outlives a conflict."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import DraftRow
+
+
+async def save(
+    store: Store,
+    approval: str,
+    *,
+    person: str,
+    tenant: str | None,
+    form: Mapping[str, Sequence[str]],
+) -> datetime:
+    """Keep a form as it is, right or wrong; return when it was kept.
+
+    Raises `NotFound` for an approval that this person may not see.
+    """
+    async with store.write() as session:
+        await approval_lookup.get(session, approval, tenant=tenant)
+        # Two tabs of one person may keep theirs at once; the later one stays.
+        await store.take_turn(session, f"draft {approval} {person}")
+        now = await store.now(session)
+        await session.merge(
+            DraftRow(
+                approval=approval,
+                person=person,
+                form={name: list(texts) for name, texts in form.items()},
+                saved_at=now,
+                used_at=None,
+            )
+        )
+        return now
+
+
+async def use(store: Store, approval: str, *, person: str) -> None:
+    """Mark a person's draft as decided: it is shown no more, and kept until it is done."""
+    async with store.write() as session:
+        row = await session.get(DraftRow, (approval, person))
+        if row is not None:
+            row.used_at = await store.now(session)
+
+
+async def drop(store: Store, approval: str, *, person: str) -> None:
+    """Forget a person's draft."""
+    async with store.write() as session:
+        row = await session.get(DraftRow, (approval, person))
+        if row is not None:
+            await session.delete(row)

@@ -1,0 +1,106 @@
+"""What keeps an approval from being decided, assigned or extended."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchestrator.rules.errors import (
+    KeyturnError,
+)
+from orchestrator.store.approvals import siblings
+from orchestrator.store.ledger import keys
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DecisionRow,
+)
+
+
+class NoMoreTime(KeyturnError):
+    """The deadline has been extended as often or as far as it may be."""
+
+
+class AlreadyDecided(KeyturnError):
+    """Somebody was first; the text names who decided what."""
+
+    def __init__(self, row: ApprovalRow, decisions: Sequence[DecisionRow]) -> None:
+        """Name the approval's state and who brought it there."""
+        self.approval = row.id
+        self.status = row.status
+        self.decided_by = tuple(one.person_name for one in decisions)
+        super().__init__(_closed_words(row, decisions))
+
+
+class Claimed(KeyturnError):
+    """Somebody else has the item for now; the text names who, and until when."""
+
+    def __init__(self, row: ApprovalRow) -> None:
+        """Name the claim."""
+        self.approval = row.id
+        self.claimed_by = row.claimed_by
+        self.claimed_name = row.claimed_name
+        self.until = row.claim_until
+        super().__init__(
+            f"{row.id} is claimed by {row.claimed_name} until "
+            f"{row.claim_until:%Y-%m-%d %H:%M:%S} UTC. Wait, or take it over and say "
+            "why."
+        )
+
+
+class DraftOpen(KeyturnError):
+    """The person has an unfinished edit of this: which of the two do they mean?"""
+
+    def __init__(self, row: ApprovalRow, *, saved_at: datetime) -> None:
+        """Name the approval and since when the draft is kept."""
+        self.approval = row.id
+        super().__init__(
+            f"{row.id} has an edit of yours, kept {saved_at:%Y-%m-%d %H:%M} UTC and not "
+            "sent. Nothing was approved: approve the edited version, or discard the "
+            "edit and approve what was drafted."
+        )
+
+
+class NoMoreRounds(KeyturnError):
+    """A draft was sent back as often as it may be."""
+
+
+class StaleBinding(KeyturnError):
+    """What the person saw is not what is asked now."""
+
+
+class MayNotDecide(KeyturnError):
+    """This person is not among those who may decide this."""
+
+
+class EditRefused(KeyturnError):
+    """The edited action is not allowed by policy."""
+
+
+def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:
+    if row.status == "pending" and not given:
+        return f"{row.id} was to be answered by {row.answer_by:%Y-%m-%d %H:%M} UTC."
+    who = ", ".join(f"{one.person_name} decided {one.decision}" for one in given)
+    because = f" ({row.closed_because})" if row.closed_because else ""
+    return f"{row.id} is {row.status}{because}. {who or 'Nobody decided it'}."
+
+
+class MayNotAssign(KeyturnError):
+    """This is not this person's to assign, or not to that one."""
+
+
+class NobodyElse(KeyturnError):
+    """Nobody else is left whom the system could pick; nothing was changed."""
+
+
+class WaitsForOthers(KeyturnError):
+    """What this message speaks of is not done yet, or said to have failed since."""
+
+    def __init__(self, row: ApprovalRow, others: Sequence[CallRow]) -> None:
+        """Name the actions that it waits for."""
+        self.approval = row.id
+        self.waits_for = tuple(keys.call_id(one) for one in others)
+        named = ", ".join(f"{one.tool} ({keys.call_id(one)})" for one in others)
+        super().__init__(
+            f"{row.id} waits for {named or 'the other actions of its turn'}: it speaks "
+            f"of {siblings.not_settled(others)}. It can be approved once that is settled; you "
+            "can reject it now."
+        )

@@ -1,0 +1,110 @@
+"""More time to answer, given by a lead."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.store import holds
+from orchestrator.store.approvals import decision, eligibility, request
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.errors import MayNotDecide, NoMoreTime
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import ApprovalRow, RunRow
+
+MOST_EXTENSIONS = 3
+# From when it was asked; a pause moves a deadline further, a person does not.
+FURTHEST = holds.LONGEST_USABLE
+
+
+async def extend(
+    store: Store, person: Person, approval: str, *, until: datetime, reason: str
+) -> ApprovalRow:
+    """Give people more time to answer, up to a week from the asking; return it.
+
+    Raises `NotFound`, `MayNotDecide`, `AlreadyDecided` (also where it is late already),
+    `NoMoreTime`, or `InvalidValue` where `until` is no later than now.
+    """
+    async with store.write() as session:
+        row, run, _ = await approval_lookup.lock(
+            session, approval, tenant=person.tenant
+        )
+        now = await store.now(session)
+        _check_person(row, run, person)
+        given = await approval_lookup.decisions(session, row.id)
+        decision.check_open(row, run, given, now=now)
+        _check_time(row, until)
+        _record(session, row, person, until, reason, now=now)
+        row.answer_by, row.extended = until, row.extended + 1
+        request.warn_later(row, now=eligibility.clock_of(row, run, now=now))
+        return row
+
+
+async def extend_by(
+    store: Store, person: Person, approval: str, *, by: timedelta, reason: str
+) -> ApprovalRow:
+    """Give people so much more time; as `extend`."""
+    async with store.read() as session:
+        row = await approval_lookup.get(session, approval, tenant=person.tenant)
+    # Two who extend at once mean the same: the second adds nothing to the first.
+    return await extend(
+        store, person, approval, until=row.answer_by + by, reason=reason
+    )
+
+
+def _check_person(row: ApprovalRow, run: RunRow, person: Person) -> None:
+    is_lead = APPROVER_RANK.get(person.role, 0) >= APPROVER_RANK["lead"]
+    if person.kind != "person" or not is_lead:
+        raise MayNotDecide(
+            f"You cannot extend {row.id}: a lead can; your role is {person.role}."
+        )
+    why = eligibility.why_conflicted(row, run, person)
+    if why is not None:
+        raise MayNotDecide(f"You cannot extend {row.id}: {why}.")
+
+
+def _check_time(row: ApprovalRow, until: datetime) -> None:
+    if row.extended >= MOST_EXTENSIONS:
+        raise NoMoreTime(
+            f"{row.id} was extended {row.extended} times, which is the most. Decide it, "
+            "or have it assigned to somebody who can."
+        )
+    if until <= row.answer_by:
+        raise InvalidValue(
+            f"until: {row.id} is to be answered by {row.answer_by:%Y-%m-%d %H:%M} UTC; "
+            "name a later time"
+        )
+    latest = row.created_at + FURTHEST
+    if until > latest:
+        raise NoMoreTime(
+            f"{row.id} can be extended to {latest:%Y-%m-%d %H:%M} UTC at most, a week "
+            f"after it was asked; {until:%Y-%m-%d %H:%M} UTC is later."
+        )
+
+
+def _record(  # noqa: PLR0913 who gave how much time, and why
+    session: AsyncSession,
+    row: ApprovalRow,
+    person: Person,
+    until: datetime,
+    reason: str,
+    *,
+    now: datetime,
+) -> None:
+    entry = log.Entry(
+        actor=person.id,
+        kind="approval.extended",
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={
+            "from": row.answer_by.isoformat(),
+            "to": until.isoformat(),
+            "reason": reason,
+            "session": person.session,
+        },
+    )
+    log.record(session, entry, at=now)

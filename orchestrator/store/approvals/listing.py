@@ -1,0 +1,28 @@
+"""Approvals as lists show them."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.store.approvals import queue_filter
+from orchestrator.store.approvals.queue_filter import Filter
+from orchestrator.store.tables import (
+    ApprovalRow,
+)
+
+
+async def listing(
+    session: AsyncSession,
+    wanted: Filter,
+    *,
+    now: datetime,
+    limit: int = 50,
+    after: str | None = None,
+) -> list[ApprovalRow]:
+    """Return approvals, oldest first: who has waited longest comes first."""
+    query = select(ApprovalRow).where(*queue_filter.conditions(wanted, now=now))
+    query = query.order_by(col(ApprovalRow.id)).limit(limit)
+    if after is not None:
+        query = query.where(col(ApprovalRow.id) > after)
+    return list((await session.execute(query)).scalars())

@@ -1,0 +1,87 @@
+"""An approval by its id with its decisions, read or locked."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.authority.binding import (
+    DecisionKind,
+    Grounds,
+    Statement,
+)
+from orchestrator.rules.errors import NotFound
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DecisionRow,
+    RunRow,
+)
+
+
+async def get(
+    session: AsyncSession, approval: str, *, tenant: str | None = None
+) -> ApprovalRow:
+    """Return the approval, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(ApprovalRow, approval)
+    if row is None or tenant not in (None, row.tenant):
+        raise NotFound(kind="approval", name=approval)
+    return row
+
+
+async def decisions(session: AsyncSession, approval: str) -> list[DecisionRow]:
+    """Return an approval's decisions, first first."""
+    query = (
+        select(DecisionRow)
+        .where(col(DecisionRow.approval) == approval)
+        .order_by(col(DecisionRow.id))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def decisions_of(
+    session: AsyncSession, ids: Sequence[str]
+) -> dict[str, list[DecisionRow]]:
+    """Return the decisions of many approvals, by approval, first first."""
+    query = (
+        select(DecisionRow)
+        .where(col(DecisionRow.approval).in_(ids))
+        .order_by(col(DecisionRow.id))
+    )
+    found: dict[str, list[DecisionRow]] = {}
+    for row in (await session.execute(query)).scalars():
+        found.setdefault(row.approval, []).append(row)
+    return found
+
+
+def statement(row: DecisionRow) -> Statement:
+    """Return what a decision's signature must cover."""
+    return Statement(
+        approval=row.approval,
+        binding=row.binding,
+        effective=row.effective,
+        person=row.person,
+        session=row.session,
+        decision=cast("DecisionKind", row.decision),
+        at=row.at,
+        grounds=Grounds.model_validate_json(row.grounds) if row.grounds else None,
+    )
+
+
+async def lock(
+    session: AsyncSession, approval: str, *, tenant: str | None
+) -> tuple[ApprovalRow, RunRow, CallRow]:
+    """Return an approval with its run and call, locked in that order of run first.
+
+    Raises `NotFound`, also for another tenant's.
+    """
+    found = await get(session, approval, tenant=tenant)
+    run = await run_lookup.get(session, found.run, lock=True)
+    await session.refresh(found, with_for_update=True)
+    key = (found.run, found.turn, found.index)
+    call = await session.get(CallRow, key, with_for_update=True)
+    if call is None:
+        raise NotFound(kind="call", name=f"{found.run}:{found.turn}.{found.index}")
+    return found, run, call

@@ -1,0 +1,66 @@
+"""Which items a person has opened: what is decided at once was read one by one."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.errors import StaleBinding
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import OpeningRow
+
+Bindings = dict[str, str]
+
+
+async def record(store: Store, person: Person, approval: str, binding: str) -> None:
+    """Remember that this session's page of the approval was open with this binding.
+
+    Raises `NotFound`, or `StaleBinding` where it is not the one that is asked now.
+    """
+    async with store.write() as session:
+        row = await approval_lookup.get(session, approval, tenant=person.tenant)
+        if row.binding is None or binding != row.binding:
+            raise StaleBinding(
+                f"{row.id} has changed since it was shown to you; read it again."
+            )
+        key = (approval, person.session, binding)
+        # Two tabs of one session may open it at once.
+        await store.take_turn(session, f"opening {approval} {person.session}")
+        if await session.get(OpeningRow, key) is None:
+            session.add(
+                OpeningRow(
+                    approval=approval,
+                    session=person.session,
+                    binding=binding,
+                    person=person.id,
+                    at=await store.now(session),
+                )
+            )
+
+
+async def of(
+    session: AsyncSession, person: Person, approvals_: Sequence[str]
+) -> set[tuple[str, str]]:
+    """Return which of these the session has opened: the approval and its binding."""
+    query = select(OpeningRow.approval, OpeningRow.binding).where(
+        col(OpeningRow.session) == person.session,
+        col(OpeningRow.person) == person.id,
+        col(OpeningRow.approval).in_(approvals_),
+    )
+    return {(approval, bound) for approval, bound in await session.execute(query)}
+
+
+async def check(store: Store, person: Person, bound: Bindings) -> None:
+    """Raise `InvalidValue`, naming the first, where an item was not opened as it is."""
+    async with store.read() as session:
+        opened = await of(session, person, list(bound))
+    closed = [one for one in bound.items() if one not in opened]
+    if closed:
+        raise InvalidValue(
+            f"items: {len(closed)} of {len(bound)} were not opened since you signed "
+            f"in, or have changed since: {', '.join(name for name, _ in closed)}. Open "
+            "and read each, then decide them at once"
+        )

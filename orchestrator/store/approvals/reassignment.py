@@ -1,0 +1,395 @@
+"""Items given to other people: by a lead, or because somebody left.
+
+Where the rule assigns, nobody names who decides: a lead has the system pick again, once
+an item, and so gives up deciding it. Whoever was picked before is not picked again.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, or_, select
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import KeyturnError, NotFound, StoreUnavailable
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.text import canonical
+from orchestrator.store.approvals import assignment, decision, eligibility
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.errors import MayNotAssign, NobodyElse
+from orchestrator.store.db import open_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import (
+    TO_ASSIGN,
+    ApprovalRow,
+    AuditRow,
+    DecisionRow,
+    PersonRow,
+    RunRow,
+)
+
+# More than this of one person's is moved in several calls.
+MOST = 200
+
+
+async def reassign(
+    store: Store, person: Person, approval: str, *, to: str | None, reason: str
+) -> ApprovalRow:
+    """Give an item to `to`, an id or address; None: back to its queue.
+
+    Where the rule assigns, `to` must be None: the system picks somebody else. Whose
+    claim it was loses it. Raises `NotFound`, `AlreadyDecided`, `MayNotAssign` or
+    `NobodyElse`.
+    """
+    async with store.write() as session:
+        found = await _Reassigning.load(session, store, person, approval)
+        if eligibility.is_assigned(found.row) and to is not None:
+            raise MayNotAssign(
+                f"{approval} is assigned by the system, so that nobody chooses who "
+                "decides it. Leave out whom to give it to, and it picks somebody else."
+            )
+        return await found.give(to, reason)
+
+
+async def reassign_each(
+    store: Store, person: Person, items: Sequence[str], *, to: str | None, reason: str
+) -> list[tuple[str, ApprovalRow | KeyturnError]]:
+    """Reassign many items, each for itself; return what became of each."""
+    found: list[tuple[str, ApprovalRow | KeyturnError]] = []
+    for one in items:
+        try:
+            row = await reassign(store, person, one, to=to, reason=reason)
+        except StoreUnavailable:
+            raise
+        except KeyturnError as error:
+            found.append((one, error))
+        else:
+            found.append((one, row))
+    return found
+
+
+async def move_all(
+    store: Store, person: Person, leaver: str, *, to: str | None, reason: str
+) -> list[tuple[str, ApprovalRow | KeyturnError]]:
+    """Give all that `leaver` claimed or was assigned to `to`; return what became of each.
+
+    Without `to`, and where the rule assigns, it goes back to the queue or is picked anew.
+    Raises `NotFound` where there is no such person.
+    """
+    async with store.read() as session:
+        leaving = await _find(session, leaver, tenant=person.tenant)
+        items = await held_by(session, leaving.id, tenant=person.tenant)
+        if to is not None:
+            await _find(session, to, tenant=person.tenant)
+    return [
+        (one, await _move(store, person, one, leaving.id, to, reason)) for one in items
+    ]
+
+
+async def held_by(
+    session: AsyncSession, person: str, *, tenant: str | None = None
+) -> list[str]:
+    """Return the ids of what waits and somebody claimed or was assigned."""
+    query = (
+        select(ApprovalRow.id)
+        .where(
+            open_rows.approvals(),
+            or_(
+                col(ApprovalRow.claimed_by) == person,
+                col(ApprovalRow.assigned_to) == person,
+            ),
+        )
+        .order_by(col(ApprovalRow.id))
+        .limit(MOST)
+    )
+    if tenant is not None:
+        query = query.where(col(ApprovalRow.tenant) == tenant)
+    return list((await session.execute(query)).scalars())
+
+
+async def release_all(store: Store, person: str, *, by: str) -> int:
+    """Take away what somebody holds and may not decide any more; return how much it was.
+
+    Each item on its own: what a crash leaves undone, `mend` does.
+    """
+    done: set[str] = set()
+    while True:
+        async with store.read() as session:
+            items = set(await held_by(session, person)) - done
+        if not items:
+            return len(done)
+        for one in sorted(items):
+            await _release(store, one, person, by=by)
+        done |= items
+
+
+class Assigning:
+    """Picks who decides what waits for it, some at a time, and begins again in the end."""
+
+    def __init__(self) -> None:
+        """Begin with the first."""
+        self._after = ""
+
+    async def pass_over(self, store: Store) -> int:
+        """Pick for the next ones; return for how many.
+
+        What nobody may decide waits until somebody may, and keeps nothing else waiting.
+        """
+        query = (
+            select(ApprovalRow.id)
+            .where(text(TO_ASSIGN), col(ApprovalRow.id) > self._after)
+            .order_by(col(ApprovalRow.id))
+            .limit(MOST)
+        )
+        async with store.read() as session:
+            items = list((await session.execute(query)).scalars())
+        self._after = items[-1] if len(items) == MOST else ""
+        return sum([await _mended(store, one) for one in items])
+
+
+async def mend(store: Store) -> int:
+    """Pick anew where whom the system picked may not decide any more; return how many.
+
+    So it is, too, where there was nobody to pick and now there is.
+    """
+    async with store.read() as session:
+        items = await _adrift(session)
+    return sum([await _mended(store, one) for one in items])
+
+
+class _Reassigning:
+    """One item, locked, that a lead gives to somebody else."""
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        person: Person,
+        found: tuple[ApprovalRow, RunRow, Sequence[DecisionRow]],
+        now: datetime,
+    ) -> None:
+        self._session = session
+        self._person = person
+        self.row, self._run, self._given = found
+        self._now = now
+
+    @classmethod
+    async def load(
+        cls, session: AsyncSession, store: Store, person: Person, approval: str
+    ) -> "_Reassigning":
+        row, run, _ = await approval_lookup.lock(
+            session, approval, tenant=person.tenant
+        )
+        now = await store.now(session)
+        given = await approval_lookup.decisions(session, row.id)
+        decision.check_open(row, run, given, now=now)
+        found = cls(session, person, (row, run, given), now)
+        found._check_person()
+        return found
+
+    async def give(self, to: str | None, reason: str) -> ApprovalRow:
+        if eligibility.is_assigned(self.row):
+            await self._pick_again(reason)
+            return self.row
+        target = await self._target(to) if to is not None else None
+        assignment.give(
+            self._session,
+            self.row,
+            target,
+            by=self._person.id,
+            reason=reason,
+            now=self._now,
+        )
+        return self.row
+
+    async def _pick_again(self, reason: str) -> None:
+        row, me = self.row, self._person.id
+        if any(one.person == me for one in self._given):
+            raise MayNotAssign(
+                f"You cannot have {row.id} picked again: you have decided on it, and "
+                "nobody chooses who is the second."
+            )
+        # Who chose that it be drawn again decides nothing of it, and does so once.
+        row.not_by = [*row.not_by, me]
+        row.barred = {**(row.barred or {}), me: "picked"}
+        but = {one.person for one in self._given} | await _picked(self._session, row)
+        left = await assignment.candidates(
+            self._session, row, self._run, but=but, now=self._now
+        )
+        if not left:
+            raise NobodyElse(
+                f"Nobody else may decide {row.id}: it asks for the role {row.role}, and "
+                "not for who started, edited, benefits from or assigns it. It stays as "
+                "it is."
+            )
+        await assignment.pick(
+            self._session, row, self._run, but=but, by=me, reason=reason, now=self._now
+        )
+
+    async def _target(self, to: str) -> PersonRow:
+        target = await _find(self._session, to, tenant=self._person.tenant)
+        decider = eligibility.person_of(target)
+        why = eligibility.why_not(
+            self.row, self._run, decider
+        ) or eligibility.why_not_yet(decider, now=self._now)
+        if target.disabled_at is not None:
+            why = "the account is closed"
+        if any(one.person == target.id for one in self._given):
+            why = "they have decided on it already"
+        if why is not None:
+            raise MayNotAssign(
+                f"{self.row.id} cannot be given to {target.name}, who could not decide "
+                f"it: {why}."
+            )
+        return target
+
+    def _check_person(self) -> None:
+        is_lead = APPROVER_RANK.get(self._person.role, 0) >= APPROVER_RANK["lead"]
+        why = eligibility.why_conflicted(self.row, self._run, self._person)
+        if self._person.kind != "person" or not is_lead:
+            why = f"a lead does; your role is {self._person.role}"
+        if why is not None:
+            raise MayNotAssign(f"You cannot assign {self.row.id}: {why}.")
+
+
+async def _move(  # noqa: PLR0913, PLR0917 whose item goes to whom, and why
+    store: Store,
+    person: Person,
+    approval: str,
+    leaver: str,
+    to: str | None,
+    reason: str,
+) -> ApprovalRow | KeyturnError:
+    try:
+        async with store.write() as session:
+            found = await _Reassigning.load(session, store, person, approval)
+            if leaver in (found.row.claimed_by, found.row.assigned_to):
+                await found.give(to, reason)
+            return found.row
+    except StoreUnavailable:
+        raise
+    except KeyturnError as error:
+        return error
+
+
+async def _release(store: Store, approval: str, person: str, *, by: str) -> None:
+    async with store.write() as session:
+        row, run, _ = await approval_lookup.lock(session, approval, tenant=None)
+        account = await session.get(PersonRow, person)
+        if account is not None and _may_hold(account, row, run):
+            return
+        if row.claimed_by == person:
+            assignment.free(row)
+        if row.status != "pending" or row.assigned_to != person:
+            return
+        now, reason = await store.now(session), "they may not decide any more"
+        if not eligibility.is_assigned(row):
+            assignment.give(session, row, None, by=by, reason=reason, now=now)
+            return
+        # Whoever takes that away decides nothing that was waiting for them, and a yes
+        # that they gave before is spent: else they could go on until they like the draw.
+        row.not_by = [*row.not_by, by]
+        row.barred = {**(row.barred or {}), by: "picked"}
+        await _pick_anew(session, row, run, by=by, reason=reason, now=now)
+
+
+async def _mended(store: Store, approval: str) -> bool:
+    """Do `_mend`; an item whose run or call is not there is nobody's."""
+    try:
+        return await _mend(store, approval)
+    except NotFound:
+        return False
+
+
+async def _mend(store: Store, approval: str) -> bool:
+    async with store.write() as session:
+        row, run, _ = await approval_lookup.lock(session, approval, tenant=None)
+        now = await store.now(session)
+        if row.status != "pending" or await _may_decide(session, row, run):
+            return False
+        if not eligibility.is_assigned(row):
+            if row.assigned_to is None:
+                return False
+            reason = "they may not decide it any more"
+            assignment.give(session, row, None, by="system", reason=reason, now=now)
+            return True
+        given = await approval_lookup.decisions(session, row.id)
+        but = {one.person for one in given}
+        if not await assignment.candidates(session, row, run, but=but, now=now):
+            return False
+        reason = "picked by the system"
+        if row.assigned_to is not None:
+            reason = "picked by the system: who was may not decide any more"
+        await _pick_anew(session, row, run, by="system", reason=reason, now=now)
+        return True
+
+
+async def _pick_anew(  # noqa: PLR0913 of what, by whose order, and why
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    given = await approval_lookup.decisions(session, row.id)
+    but = {one.person for one in given}
+    await assignment.pick(session, row, run, but=but, by=by, reason=reason, now=now)
+
+
+async def _adrift(session: AsyncSession) -> list[str]:
+    """Return what waits for somebody who may not decide it, or for nobody."""
+    query = (
+        select(ApprovalRow, RunRow)
+        .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
+        .where(
+            open_rows.approvals(),
+            or_(
+                col(ApprovalRow.assigned_to).is_not(None),
+                col(ApprovalRow.assigns),
+            ),
+        )
+        .order_by(col(ApprovalRow.answer_by))
+        .limit(MOST)
+    )
+    rows = (await session.execute(query)).all()
+    return [row.id for row, run in rows if not await _may_decide(session, row, run)]
+
+
+async def _may_decide(session: AsyncSession, row: ApprovalRow, run: RunRow) -> bool:
+    """Tell whether whom it is assigned to may decide it."""
+    found = await session.get(PersonRow, row.assigned_to) if row.assigned_to else None
+    return found is not None and _may_hold(found, row, run)
+
+
+def _may_hold(account: PersonRow, row: ApprovalRow, run: RunRow) -> bool:
+    """Tell whether this account may still decide what it holds."""
+    if account.disabled_at is not None:
+        return False
+    return eligibility.why_not(row, run, eligibility.person_of(account)) is None
+
+
+async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:
+    """Return everybody whom this item was assigned to before."""
+    query = select(AuditRow.payload).where(
+        col(AuditRow.run) == row.run,
+        col(AuditRow.kind) == "approval.assigned",
+        col(AuditRow.subject) == row.id,
+    )
+    found = {row.assigned_to}
+    for written in (await session.execute(query)).scalars():
+        payload = canonical.parse(written)
+        found.add(str(payload.get("to")) if isinstance(payload, dict) else None)
+    return {one for one in found if one is not None}
+
+
+async def _find(session: AsyncSession, who: str, *, tenant: str | None) -> PersonRow:
+    """Return the person of this id or address, or raise `NotFound`."""
+    query = select(PersonRow).where(
+        or_(col(PersonRow.id) == who, col(PersonRow.email) == who.strip().lower())
+    )
+    found = (await session.execute(query)).scalars().first()
+    if found is None or (tenant is not None and found.tenant not in (None, tenant)):
+        raise NotFound(kind="person", name=who)
+    return found

@@ -1,0 +1,212 @@
+"""Requests for approval: made, offered, closed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import and_, col, or_, select
+
+from orchestrator.rules.authority.binding import Binding
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy.rules import Verdict
+from orchestrator.rules.text import canonical, language
+from orchestrator.rules.text import storable as text_storable
+from orchestrator.store.audit import log
+from orchestrator.store.ledger import keys
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    RunRow,
+)
+
+LONGEST_LANGUAGE = 35
+# So much of the time to answer passes before people are warned that it runs out.
+WARN_AFTER = 0.75
+
+
+def shown(row: ApprovalRow) -> Money | None:
+    """Return the money that an approval shows."""
+    if row.amount is None or row.currency is None:
+        return None
+    return Money(row.amount, row.currency)
+
+
+def bind(run: RunRow, call: CallRow, release: Release, preview: str) -> str:
+    """Return the binding of a call as it would be carried out now."""
+    return Binding(
+        run=run.id,
+        call=keys.effect_key(call),
+        tool=call.tool,
+        arguments=canonical.parse(keys.effective(call)),
+        contract=run.release,
+        policy=release.policy_hash(),
+        preview=canonical.parse(preview),
+    ).digest()
+
+
+async def ask(  # noqa: PLR0913 every one of these is what a person is asked about
+    session: AsyncSession,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    verdict: Verdict,
+    *,
+    preview: str | None,
+    money: Money | None,
+    reason: str,
+    now: datetime,
+    not_by: Sequence[str] = (),
+    barred: Mapping[str, str] | None = None,
+    waits: bool = False,
+) -> ApprovalRow:
+    """Add a pending approval for this revision of the call, and return it.
+
+    Without a preview it waits for `perform` to read the facts before it can be decided.
+    Where the rule assigns, the system picks who decides it. `barred` says why somebody
+    of `not_by` is. One that `waits` for other actions is offered by `offer` alone.
+    """
+    redraft_of, sent_back = await _thread(session, call)
+    row = ApprovalRow(
+        id=keys.approval_id(call),
+        status="waiting" if waits else "pending",
+        run=run.id,
+        turn=call.turn,
+        index=call.index,
+        revision=call.revision,
+        tenant=run.tenant,
+        workflow=run.workflow,
+        customer=run.customer,
+        tool=call.tool,
+        subject=call.subject,
+        arguments=keys.effective(call),
+        preview=preview,
+        amount=money.amount if money else None,
+        currency=money.currency if money else None,
+        verdict=verdict.model_dump(mode="json"),
+        assigns=verdict.assign,
+        rule=verdict.rule,
+        needed=max(1, verdict.approvers),
+        role=verdict.role,
+        release=run.release,
+        policy=release.policy_hash(),
+        binding=bind(run, call, release, preview) if preview is not None else None,
+        reason=text_storable.text(reason),
+        not_by=list(not_by),
+        barred=dict(barred or {}),
+        team=release.owner,
+        language=_language(run),
+        redraft_of=redraft_of,
+        round=sent_back,
+        answer_by=now + verdict.within,
+        created_at=now,
+    )
+    session.add(row)
+    if waits:
+        log.record(session, entry_of("approval.waits", row), at=now)
+    else:
+        offer(session, row, now=now)
+    return row
+
+
+def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
+    """Ask people for an approval, who have all of its time from now on.
+
+    Where the rule assigns, the web process picks who decides it
+    (`orchestrator.store.reassigning.Assigning`): a worker may not.
+    """
+    verdict = Verdict.model_validate(row.verdict)
+    row.status, row.answer_by = "pending", now + verdict.within
+    warn_later(row, now=now)
+    log.record(session, entry_of("approval.asked", row), at=now)
+
+
+def close(
+    session: AsyncSession, row: ApprovalRow, *, status: str, because: str, now: datetime
+) -> None:
+    """End an approval without a decision, and say why."""
+    row.status, row.closed_because, row.closed_at = status, because, now
+    log.record(session, entry_of(f"approval.{status}", row, because), at=now)
+
+
+def warn_later(row: ApprovalRow, *, now: datetime) -> None:
+    """Have people warned once most of the time that is left from `now` has passed."""
+    row.warn_at = now + (row.answer_by - now) * WARN_AFTER
+    row.warned_at = None
+
+
+async def show_waiting(session: AsyncSession, run: RunRow) -> None:
+    """Say that a run waits for people where a call of it still does."""
+    if run.status != "running":
+        return
+    query = select(ApprovalRow.id).where(
+        col(ApprovalRow.run) == run.id, col(ApprovalRow.status) == "pending"
+    )
+    if (await session.execute(query.limit(1))).first() is not None:
+        run.status = "waiting"
+
+
+async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int]:
+    """Return what this drafts anew, and how often it was sent back before.
+
+    A redraft is the next call of the same tool on the same subject in its run; another
+    revision of the call stays where it stands in its thread.
+    """
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == call.run,
+            col(ApprovalRow.tool) == call.tool,
+            or_(
+                col(ApprovalRow.subject) == call.subject
+                if call.subject is not None
+                else col(ApprovalRow.subject).is_(None),
+                and_(
+                    col(ApprovalRow.turn) == call.turn,
+                    col(ApprovalRow.index) == call.index,
+                ),
+            ),
+        )
+        .order_by(
+            col(ApprovalRow.turn).desc(),
+            col(ApprovalRow.index).desc(),
+            col(ApprovalRow.revision).desc(),
+        )
+        .limit(1)
+    )
+    before = (await session.execute(query)).scalar_one_or_none()
+    if before is None:
+        return None, 0
+    if (before.turn, before.index) == (call.turn, call.index):
+        return before.redraft_of, before.round
+    if before.status == "changes":
+        return before.id, before.round + 1
+    return None, 0
+
+
+def _language(run: RunRow) -> str | None:
+    """Return the ticket's language, where its input has a field of that name."""
+    ticket = canonical.parse(run.input)
+    found = ticket.get("language") if isinstance(ticket, dict) else None
+    if not isinstance(found, str) or not found.strip():
+        return None
+    return text_storable.text(language.normal(found)[:LONGEST_LANGUAGE])
+
+
+def entry_of(kind: str, row: ApprovalRow, because: str | None = None) -> log.Entry:
+    """Return the audit entry of something that happened to an approval."""
+    return log.Entry(
+        actor=f"run:{row.run}",
+        kind=kind,
+        tenant=row.tenant,
+        run=row.run,
+        subject=row.id,
+        payload={
+            "tool": row.tool,
+            "binding": row.binding,
+            "rule": row.rule,
+            "needed": row.needed,
+            "role": row.role,
+            "because": because,
+        },
+    )

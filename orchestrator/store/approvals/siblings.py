@@ -1,0 +1,215 @@
+"""Siblings: a message to the customer and the actions of its turn that it speaks of.
+
+It is offered for approval once they are done. Where one of them ends otherwise, the
+message is void at once, and the model drafts it again: nobody writes "we refunded you"
+before the refund, or without it. So it is where what was done, in its turn or before,
+fails later or is taken back, or came out otherwise than its model was told (`untold`).
+While nobody knows whether it stays done, what is drafted waits.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.status import ANSWERED_NO, OPEN_APPROVALS
+from orchestrator.store import outbox
+from orchestrator.store.approvals import request
+from orchestrator.store.db import locks
+from orchestrator.store.ledger import corrections, effects, keys
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import answers
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+
+
+def not_settled(others: Sequence[CallRow]) -> str:
+    """Say how the actions stand that a message waits for."""
+    if others and all(one.status == "done" for one in others):
+        return "what was done, and is said to have failed since or is being taken back"
+    return "what is not done yet"
+
+
+def speaks(release: Release, tool: str) -> bool:
+    """Tell whether a call of this tool is a message to the customer."""
+    spec = release.tool(tool)
+    return spec.audience == "customer" and spec.is_action
+
+
+async def of(
+    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+) -> list[CallRow]:
+    """Return the actions of a message's turn that it may speak of."""
+    query = (
+        select(CallRow)
+        .where(
+            col(CallRow.run) == call.run,
+            col(CallRow.turn) == call.turn,
+            col(CallRow.index) != call.index,
+            col(CallRow.authority) != "read_only",
+        )
+        .order_by(col(CallRow.index))
+    )
+    found = (await session.execute(query)).scalars()
+    return [one for one in found if not speaks(release, one.tool)]
+
+
+async def waits_for(
+    session: AsyncSession, row: ApprovalRow, release: Release
+) -> list[CallRow]:
+    """Return the actions whose end an approval waits for."""
+    if row.status != "waiting":
+        return []
+    return await _unsettled(session, row, release)
+
+
+async def _unsettled(
+    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+) -> list[CallRow]:
+    others = [one for one in await of(session, call, release) if one.status == "open"]
+    return others + await corrections.unsettled(session, call)
+
+
+async def waiting_for(
+    session: AsyncSession, row: ApprovalRow, release: Release
+) -> list[ApprovalRow]:
+    """Return the messages that wait for an action: of its turn, or of any after it."""
+    place = (row.turn, row.index)
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == row.run,
+            col(ApprovalRow.turn) >= row.turn,
+            col(ApprovalRow.status) == "waiting",
+        )
+        .order_by(col(ApprovalRow.turn), col(ApprovalRow.index))
+    )
+    return [
+        message
+        for message in (await session.execute(query)).scalars()
+        if any(
+            (one.turn, one.index) == place
+            for one in await waits_for(session, message, release)
+        )
+    ]
+
+
+async def is_early(
+    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+) -> bool:
+    """Tell whether this is a message that speaks of actions that are not settled."""
+    if not speaks(release, call.tool):
+        return False
+    return bool(await _unsettled(session, call, release))
+
+
+async def why_untrue(
+    session: AsyncSession, call: CallRow, release: Release
+) -> str | None:
+    """Return what of a message is not so, or is so no longer; None for all else."""
+    if not speaks(release, call.tool):
+        return None
+    because = unlike_drafted(await of(session, call, release))
+    return because or await corrections.undone(session, call)
+
+
+def unlike_drafted(others: Sequence[CallRow]) -> str | None:
+    """Return what of the same turn did not come out as the message has it, or None."""
+    undone = [one.tool for one in others if one.status not in ("open", "done")]
+    if undone:
+        return not_done(undone)
+    edited = [
+        one.tool
+        for one in others
+        if one.status == "done" and one.effective not in (None, one.arguments)
+    ]
+    if edited:
+        return f"a person changed {', '.join(edited)} of the same turn"
+    return None
+
+
+def not_done(tools: Sequence[str]) -> str:
+    """Say that these actions were not done."""
+    return f"{', '.join(tools)} of the same turn was not done"
+
+
+def void_words(because: str) -> str:
+    """Return what the model reads of a message that was not sent."""
+    return f"{corrections.NOT_SENT}{because}. Write it again so that it says only what was done."
+
+
+async def void_messages(
+    session: AsyncSession, release: Release, ended: CallRow, *, now: datetime
+) -> None:
+    """End the messages of a call's turn where the call did not end as they have it.
+
+    Called in the transaction that ends it; none of them has begun to be sent.
+    """
+    if ended.authority == "read_only" or speaks(release, ended.tool):
+        return
+    because = unlike_drafted([ended])
+    if because is None:
+        return
+    for call in await _open_messages(session, release, ended.run, turn=ended.turn):
+        await _void(session, call, because, now=now)
+
+
+async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+    """End the messages of a locked run that speak of what is so no longer, and ring it.
+
+    One that may have been sent is left to its outcome.
+    """
+    release = await releases.load(session, run.release)
+    for call in await _open_messages(session, release, run.id):
+        because = await why_untrue(session, call, release)
+        effect = await session.get(
+            EffectRow, keys.effect_key(call), with_for_update=True
+        )
+        if because is None or (effect is not None and effect.sending_at is not None):
+            continue
+        if effect is not None:
+            await effects.free(session, effect, why=because, now=now)
+        await _void(session, call, because, now=now)
+        outbox.add(session, "wake", run.id, at=now)
+
+
+async def is_answered(session: AsyncSession, call: CallRow) -> bool:
+    """Tell whether what was asked is over: a no, a new message of the customer's, time.
+
+    Its model reads that at once, whatever the message waits for.
+    """
+    row = await locks.latest(session, call, lock=True)
+    return row is not None and row.status not in OPEN_APPROVALS
+
+
+async def look_again(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+    """Do the same, and have the run look at what waits: it may wait no longer."""
+    await session.flush()
+    await void_untrue(session, run, now=now)
+    outbox.add(session, "wake", run.id, at=now)
+
+
+async def _void(
+    session: AsyncSession, call: CallRow, because: str, *, now: datetime
+) -> None:
+    row = await locks.latest(session, call, lock=True)
+    if row is not None and row.status in ANSWERED_NO:
+        return
+    if row is not None and row.status in OPEN_APPROVALS:
+        request.close(session, row, status="void", because=because, now=now)
+    answers.end_call(session, call, "void", void_words(because), now=now)
+
+
+async def _open_messages(
+    session: AsyncSession, release: Release, run: str, *, turn: int | None = None
+) -> list[CallRow]:
+    query = select(CallRow).where(
+        col(CallRow.run) == run,
+        col(CallRow.status) == "open",
+        col(CallRow.authority) != "read_only",
+    )
+    if turn is not None:
+        query = query.where(col(CallRow.turn) == turn)
+    found = (await session.execute(query.with_for_update())).scalars()
+    return [one for one in found if speaks(release, one.tool)]

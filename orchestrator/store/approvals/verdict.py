@@ -1,0 +1,109 @@
+"""The verdict on an action: the strictest of pinned policy, live policy and switches.
+
+Whoever judges asks here: a turn that drafts, a person who edits, the lease (P11).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.switch import Switch, covering
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.policy import stakes
+from orchestrator.rules.policy.rules import NO_AMOUNT, Action, Verdict, judge, strictest
+from orchestrator.store.ledger import limits, reach, repeats
+from orchestrator.store.switches import active as switch_active
+from orchestrator.store.tables import RunRow
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """An action as it would be carried out now.
+
+    `own` is the release of the code that would carry it out, where that knows it.
+    `money` is what it moves, as far as it is known; `key` its effect's; `takes_back`
+    that of the payment which it compensates, as drafted.
+    """
+
+    run: RunRow
+    tool: str
+    arguments: JsonValue
+    pinned: Release
+    live: Release
+    money: Money | None
+    key: str
+    takes_back: str | None = None
+    own: Release | None = None
+
+    @property
+    def releases(self) -> list[Release]:
+        """Return the releases that judge it."""
+        return [self.pinned, self.live, *([self.own] if self.own else [])]
+
+    def moves(self) -> Money | None:
+        """Return what it moves, by either release."""
+        return stakes.money(
+            self.pinned, self.live, self.tool, self.arguments, self.money
+        )
+
+    def subject(self) -> str | None:
+        """Return what it acts on, by either release."""
+        return stakes.subject(self.releases, self.tool, self.arguments)
+
+    async def touched(self, session: AsyncSession) -> reach.Reach:
+        """Return whose money and what subject it touches."""
+        return await reach.of(
+            session, self.run, self.tool, self.releases, subject=self.subject()
+        )
+
+
+async def of(
+    session: AsyncSession, one: Proposed, active: Sequence[Switch], *, now: datetime
+) -> Verdict:
+    """Return what policy and switches say of an action now, and why."""
+    money = one.moves()
+    if money is None and stakes.moves_money(one.releases, one.tool):
+        return NO_AMOUNT
+    touched = await one.touched(session)
+    counting = limits.Counting(touched, tuple(one.releases), one.key, one.takes_back)
+    before = await limits.before(session, counting, money=money, now=now)
+    action = Action(
+        tool=one.tool,
+        arguments=one.arguments if isinstance(one.arguments, dict) else {},
+        money=money,
+        moved=before.amount,
+        mixed=before.is_mixed,
+        repeated=await repeats.is_repeated(session, touched),
+    )
+    found = strictest(
+        *(judge(release.rules, action) for release in one.releases),
+        *_asked_by(active, one),
+    )
+    if found.kind != "deny" or not before:
+        return found
+    told = await limits.told(session, counting, tenant=one.run.tenant, now=now)
+    return found.model_copy(update={"counted": told})
+
+
+async def is_repeated(session: AsyncSession, one: Proposed) -> bool:
+    """Tell whether an action on the same subject is done already."""
+    return await repeats.is_repeated(session, await one.touched(session))
+
+
+def _asked_by(active: Sequence[Switch], one: Proposed) -> list[Verdict]:
+    spec = one.pinned.tool(one.tool)
+    target = switch_active.tool_targets(
+        tenant=one.run.tenant,
+        workflow=one.run.workflow,
+        tool=one.tool,
+        corpora=spec.corpora,
+    )
+    return [
+        Verdict(kind="ask", approvers=1, rule=f"switch {each.id}: {each.reason}")
+        for each in covering(active, target)
+        if each.mode == "require_approval"
+    ]

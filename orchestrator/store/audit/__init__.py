@@ -1,0 +1,1 @@
+"""The audit log: recorded, listed, and its chain of hashes (P13)."""

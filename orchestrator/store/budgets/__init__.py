@@ -1,0 +1,1 @@
+"""Budgets: limits, reservations at the worst case, and settlement (P4)."""

@@ -1,0 +1,162 @@
+"""Budgets as people read them: what each scope may use, holds and has used."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import literal
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.store.budgets import limits
+from orchestrator.store.budgets.limits import Bounds
+from orchestrator.store.db import open_rows
+from orchestrator.store.releases import releases
+from orchestrator.store.tables import MeterRow, RunRow
+
+Kind = Literal["run", "tenant", "workflow"]
+RUN = "run "
+KINDS: tuple[Kind, ...] = ("run", "tenant", "workflow")
+
+
+class Meter(BaseModel):
+    """One scope: `run ID`, or `tenant NAME on DAY`, `workflow NAME on DAY`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scope: str
+    kind: Kind
+    held_tokens: int
+    held_microusd: int
+    used_tokens: int
+    used_microusd: int
+    bounds: Bounds
+
+
+class Filter(BaseModel):
+    """Which scopes to list; None means any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind | None = None
+    run: str | None = None
+    tenant: str | None = None
+
+
+async def listing(
+    session: AsyncSession,
+    wanted: Filter,
+    *,
+    now: datetime,
+    limit: int,
+    after: str | None = None,
+) -> list[Meter]:
+    """Return scopes, runs' first, by name; `after` is the last one of a page."""
+    rows: list[MeterRow] = []
+    if wanted.kind in (None, "run") and (after or RUN).startswith(RUN):
+        rows += await _of_runs(session, wanted, limit=limit, after=after or "")
+    if wanted.kind != "run" and wanted.run is None and len(rows) < limit:
+        behind = after if after and not after.startswith(RUN) else ""
+        query = _days(wanted).where(col(MeterRow.scope) > behind)
+        rows += (await session.execute(query.limit(limit - len(rows)))).scalars()
+    return [await _meter(session, row, now=now) for row in rows]
+
+
+async def _of_runs(
+    session: AsyncSession, wanted: Filter, *, limit: int, after: str
+) -> list[MeterRow]:
+    query = select(MeterRow).limit(limit)
+    if wanted.run is not None:
+        query = query.where(col(MeterRow.scope) == f"{RUN}{wanted.run}")
+    if wanted.tenant is not None:
+        # From the tenant's runs on: of all scopes, its own may be few and far between.
+        query = (
+            query.join(RunRow, col(MeterRow.scope) == literal(RUN) + col(RunRow.id))
+            .where(col(RunRow.tenant) == wanted.tenant)
+            .where(col(RunRow.id) > after.removeprefix(RUN))
+            .order_by(col(RunRow.id))
+        )
+    else:
+        query = query.where(open_rows.meters_of_runs(), col(MeterRow.scope) > after)
+        query = query.order_by(col(MeterRow.scope))
+    return list((await session.execute(query)).scalars())
+
+
+def _days(wanted: Filter):  # noqa: ANN202 a select of scopes
+    """Choose the days of a kind, with a tenant its own alone."""
+    query = select(MeterRow).where(open_rows.meters_of_days())
+    if wanted.kind is not None:
+        query = query.where(col(MeterRow.scope).startswith(f"{wanted.kind} "))
+    if wanted.tenant is not None:
+        own = f"tenant {wanted.tenant} on "
+        query = query.where(col(MeterRow.scope).startswith(own, autoescape=True))
+    return query.order_by(col(MeterRow.scope))
+
+
+async def _meter(session: AsyncSession, row: MeterRow, *, now: datetime) -> Meter:
+    kind: Kind = next(one for one in KINDS if row.scope.startswith(f"{one} "))
+    rest = row.scope.removeprefix(f"{kind} ")
+    if kind == "run":
+        bounds = await _of_run(session, rest, now=now)
+    else:
+        bounds = await _of_day(session, kind, rest.rpartition(" on ")[0], now=now)
+    may = limits.as_raised(bounds, row)
+    return Meter(**row.model_dump(), kind=kind, bounds=may)
+
+
+async def _of_run(session: AsyncSession, run: str, *, now: datetime) -> Bounds:
+    """Return what the release that the run is pinned to allows it."""
+    row = await session.get(RunRow, run)
+    if row is None:
+        return Bounds()
+    release = await releases.load(session, row.release)
+    scopes = limits.bounds(
+        release.budget, run=run, workflow=row.workflow, tenant=row.tenant, now=now
+    )
+    return scopes[f"run {run}"]
+
+
+async def _of_day(
+    session: AsyncSession, kind: Kind, name: str, *, now: datetime
+) -> Bounds:
+    """Return the least that a live release allows that scope on a day."""
+    scope = f"{kind} {name} on {now.date().isoformat()}"
+    found = [
+        limits.bounds(release.budget, run="", workflow=workflow, tenant=name, now=now)
+        for workflow, release in await releases.all_live(session)
+    ]
+    costs = [
+        scopes[scope].cost_microusd
+        for scopes in found
+        if scope in scopes and scopes[scope].cost_microusd is not None
+    ]
+    return Bounds(cost_microusd=min((c for c in costs if c is not None), default=None))
+
+
+MOST_METERS = 100
+
+
+async def meters(
+    session: AsyncSession,
+    *,
+    tenant: str | None,
+    limit: int = MOST_METERS,
+    before: str | None = None,
+) -> list[MeterRow]:
+    """Return what budget scopes hold and have used, runs' own left out, by name.
+
+    With a tenant, its own: a workflow's day is the sum of every tenant's. `before` is
+    the last scope of a page.
+    """
+    query = (
+        select(MeterRow)
+        .where(open_rows.meters_of_days())
+        .order_by(col(MeterRow.scope).desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(col(MeterRow.scope) < before)
+    if tenant is not None:
+        own = col(MeterRow.scope).startswith(f"tenant {tenant} on ", autoescape=True)
+        query = query.where(own)
+    return list((await session.execute(query)).scalars())

@@ -1,0 +1,1 @@
+"""The database: transactions, roles, locks, digests of rows."""

@@ -1,0 +1,114 @@
+"""Audit entries of one transaction: collected, and written right before its commit.
+
+So each has the digests of what its transaction wrote, and ids that are given out in the
+order in which transactions changed a row: by then each holds the locks of its rows.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple, cast
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.text import canonical
+from orchestrator.store.db import digests
+from orchestrator.store.db.digests import Written
+from orchestrator.store.tables import AuditRow
+
+# The entries of a transaction, in its session's `info`.
+ENTRIES = "audit entries"
+# What is said of rows in an entry's payload: their digests by name, null for one gone.
+ROWS = "rows"
+# The kind of an entry that is made for the digests alone.
+ROW_CHANGED = "row.changed"
+
+Now = Callable[[AsyncSession], Awaitable[datetime]]
+
+
+def collect(session: AsyncSession, row: AuditRow) -> None:
+    """Keep an entry until the transaction commits."""
+    session.info.setdefault(ENTRIES, []).append(row)
+
+
+async def add(session: AsyncSession, now: Now) -> bool:
+    """Write the transaction's entries; return whether there are any.
+
+    A transaction that changed rows and says nothing gets one entry for them.
+    """
+    await session.flush()
+    rows = cast("list[AuditRow]", session.info.pop(ENTRIES, []))
+    if digests.WRITTEN in session.info:
+        written = await session.run_sync(digests.of_written)
+        if written and not rows:
+            rows.append(_made_for(written[0], at=await now(session)))
+        _spread(written, rows)
+    session.add_all(rows)
+    return bool(rows)
+
+
+def _spread(written: Sequence[Written], rows: Sequence[AuditRow]) -> None:
+    """Put each row's digest into the entry that speaks of it, or comes closest."""
+    entries = [_Entry(row) for row in rows]
+    of_runs: dict[str | None, list[_Entry]] = {}
+    for entry in entries:
+        of_runs.setdefault(entry.row.run, []).append(entry)
+    for one in written:
+        among = of_runs.get(one.run, entries)
+        fits = [entry.fits(one) for entry in among]
+        best = max(fits)
+        among[fits.index(best)].take(one)
+        for entry, fit in zip(among, fits, strict=True):
+            # Of one row a transaction may say more: that it ended, and began anew.
+            if fit.is_about and fit[:2] == best[:2]:
+                entry.take(one)
+    for entry in entries:
+        entry.write()
+
+
+class _Fit(NamedTuple):
+    """How well an entry speaks of a row; what comes first weighs more."""
+
+    is_of_kind: bool
+    is_about: bool
+    is_free: bool
+
+
+class _Entry:
+    """An entry, and the digests that go into it."""
+
+    def __init__(self, row: AuditRow) -> None:
+        self.row = row
+        self._said: dict[str, JsonValue] = {}
+        self._tables: set[str] = set()
+
+    def fits(self, one: Written) -> _Fit:
+        """Return how well it speaks of a row."""
+        names = (str(one.key[0]), ":".join(map(str, one.key)))
+        return _Fit(
+            is_of_kind=self.row.kind.startswith(one.kept.kind),
+            is_about=self.row.subject in names,
+            is_free=one.kept.table not in self._tables,
+        )
+
+    def take(self, one: Written) -> None:
+        """Take in a row's digest."""
+        self._said[one.name] = one.digest
+        self._tables.add(one.kept.table)
+
+    def write(self) -> None:
+        """Put the digests into the payload."""
+        if self._said:
+            payload = cast("dict[str, JsonValue]", canonical.parse(self.row.payload))
+            self.row.payload = canonical.text({**payload, ROWS: self._said})
+
+
+def _made_for(one: Written, *, at: datetime) -> AuditRow:
+    return AuditRow(
+        at=at,
+        actor=f"run:{one.run}" if one.run else "system",
+        kind=ROW_CHANGED,
+        run=one.run,
+        subject=one.name,
+        payload="{}",
+    )

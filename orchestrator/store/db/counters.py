@@ -1,0 +1,47 @@
+"""Counts of what happened, kept as they happen: nobody walks the record for them."""
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import CounterRow
+
+ATTEMPTS_FAILED = "model_attempts_failed"
+CODE_ERRORS = "code_errors"
+
+# A model's name comes from a contract or a person; it is bounded all the same.
+LONGEST = 200
+
+
+class Count(BaseModel):
+    """How often something happened since the database was made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    subject: str
+    kind: str
+    value: int
+
+
+async def add(
+    session: AsyncSession, store: Store, name: str, *, subject: str, kind: str
+) -> None:
+    """Count one more, in this transaction; take other locks before this one."""
+    insert = sqlite.insert if store.is_sqlite else postgresql.insert
+    row = {"name": name, "subject": subject[:LONGEST], "kind": kind, "value": 1}
+    added = insert(CounterRow).values(row)
+    await session.execute(
+        added.on_conflict_do_update(
+            index_elements=["name", "subject", "kind"],
+            set_={"value": col(CounterRow.value) + 1},
+        )
+    )
+
+
+async def read(session: AsyncSession) -> tuple[Count, ...]:
+    """Return all counts; there are as many as there are kinds of things."""
+    rows = (await session.execute(select(CounterRow))).scalars()
+    return tuple(Count(**row.model_dump()) for row in rows)

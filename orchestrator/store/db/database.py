@@ -1,0 +1,334 @@
+"""Access to the database: short transactions, one clock, two dialects."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context, ContextVar, copy_context
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol, cast
+
+from sqlalchemy import event, func, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    InternalError,
+    OperationalError,
+    StatementError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from orchestrator.rules.clock import Clock, system_clock
+from orchestrator.rules.errors import InvalidValue, StoreUnavailable
+from orchestrator.rules.pace import Bell
+from orchestrator.store.db import audit_entries, postgres, sqlite
+from orchestrator.store.db.digests import Watched
+from orchestrator.store.db.row_codes import VOUCHER, Voucher
+from orchestrator.store.db.transaction_limit import TurnsAtOnce
+
+# A transaction never waits for the network, so 2 s without an end is a fault.
+TRANSACTION_TIMEOUT = timedelta(seconds=2)
+CLOSE_LOOK_S = 0.005
+# Whoever waits for a connection waits for so many transactions' time at most.
+WAITS = 2.5
+# So long a bounded process waits for a turn: to fail and do it all again costs more.
+TURN_WITHIN_S = 20.0
+# Held shared by whoever leases, sends or begins a run, exclusively by a switch (P3).
+BARRIER = 0x4B455954
+# The other kind of such locks, with two numbers, has names of its own.
+TURNS = 0x4B45
+
+
+class Beside(Protocol):
+    """What belongs to each transaction that a request commits; see `idempotency`."""
+
+    async def add(self, session: AsyncSession, store: "Store") -> None:
+        """Write into the transaction before it commits."""
+        ...
+
+    def committed(self) -> None:
+        """Hear that it has committed."""
+        ...
+
+
+beside: ContextVar[Beside | None] = ContextVar("beside", default=None)
+# Whether what this task asks of the database goes ahead of all else: switches, pauses,
+# and their lifting. It matters where a store has a `reserve`.
+ahead: ContextVar[bool] = ContextVar("ahead", default=False)
+
+
+def apart() -> Context:
+    """Return the context of a task that commits nothing of the request it began in."""
+    context = copy_context()
+    context.run(beside.set, None)
+    return context
+
+
+class Store:
+    """The record of one installation; safe to share between tasks of one loop."""
+
+    def __init__(  # noqa: PLR0913 what kinds of processes differ in
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        transaction_timeout: timedelta = TRANSACTION_TIMEOUT,
+        at_once: int | None = None,
+        voucher: Voucher | None = None,
+        reserve: int = 0,
+    ) -> None:
+        """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg).
+
+        `voucher` is what the web process and its commands vouch with for the rows that
+        give authority; without one they are read as they are and never written.
+
+        At most `at_once` transactions are under way on PostgreSQL, fewer where they take
+        long, and others wait before they begin; None: as many as there are connections.
+        Of these, `reserve` are for what goes `ahead` alone: all else may be held up, and
+        it is not.
+        """
+        self.url = url
+        self._shown_url = make_url(url).render_as_string(hide_password=True)
+        self._clock = clock
+        # Closing waits no longer for a transaction than it may last.
+        self._close_within_s = transaction_timeout.total_seconds()
+        self.voucher = voucher
+        # Rung by each commit of this process that adds to the audit log.
+        self.audited = Bell()
+        self.engine = _engine(url, transaction_timeout)
+        self._is_closed = False
+        self._turn_within_s = TURN_WITHIN_S
+        self._turns: TurnsAtOnce | None = None
+        self._ahead: TurnsAtOnce | None = None
+        # SQLite has one writer anyway.
+        if at_once and not self.is_sqlite:
+            self._turns = TurnsAtOnce(at_once)
+        elif reserve and not self.is_sqlite:
+            rest = postgres.KEPT_OPEN + postgres.AT_PEAKS - reserve
+            self._turns = TurnsAtOnce(rest, least=rest)
+            self._ahead = TurnsAtOnce(reserve, least=reserve)
+            # People wait for these; they are told soon.
+            self._turn_within_s = WAITS * transaction_timeout.total_seconds()
+
+    def _faults(self) -> "_named_faults":
+        return _named_faults(self._shown_url, is_file=self.is_sqlite)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell which dialect this is."""
+        return self.engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncSession]:
+        """Yield a session that only reads.
+
+        Raises `StoreUnavailable` where the database is away or cannot write.
+        """
+        with self._faults():
+            async with self._turn(self._turn_within_s), self._session() as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(
+        self, *, wait_s: float | None = None, first: bool = False
+    ) -> AsyncGenerator[AsyncSession]:
+        """Yield a session whose work commits at the end, or not at all.
+
+        On SQLite the write lock is taken at the start, so that what is read stays true;
+        where it is not had within `wait_s`, `StoreUnavailable` is raised. The same where
+        a process has a bound on what goes on at once and no turn comes in that time;
+        `first` is for what ends something that has begun, before all that would begin.
+        """
+        within_s = self._turn_within_s if wait_s is None else wait_s
+        turn = self._turn(within_s, first=first)
+        with self._faults():
+            async with turn, self._session() as session:
+                if self.is_sqlite:
+                    busy_s = sqlite.BUSY_S if wait_s is None else wait_s
+                    await sqlite.begin(session, wait_s=busy_s)
+                own = beside.get()
+                async with _committing(session):
+                    yield session
+                    if own is not None:
+                        await own.add(session, self)
+                    is_audited = await audit_entries.add(session, self.now)
+                if own is not None:
+                    own.committed()
+                if is_audited:
+                    self.audited.ring()
+
+    @asynccontextmanager
+    async def _turn(
+        self, within_s: float, *, first: bool = False
+    ) -> AsyncGenerator[None]:
+        turns = self._ahead if self._ahead is not None and ahead.get() else self._turns
+        if turns is None:
+            yield
+            return
+        async with AsyncExitStack() as held:
+            try:
+                turn = turns.turn(first=first, within_s=within_s)
+                await held.enter_async_context(turn)
+            except TimeoutError:
+                raise StoreUnavailable(
+                    f"The database {self._shown_url} is busy: this process had no turn "
+                    f"within {within_s:g} s. Nothing was changed; it is done again.",
+                    told="Too much is being written just now. Nothing was changed; "
+                    "repeat this in a moment.",
+                ) from None
+            yield
+
+    def _session(self) -> AsyncSession:
+        if self._is_closed:
+            raise StoreUnavailable(
+                f"The database {self._shown_url} is closed: this process is ending.",
+                told="Keyturn is stopping here. Nothing was changed; repeat this in a "
+                "moment.",
+            )
+        return AsyncSession(
+            self.engine,
+            expire_on_commit=False,
+            info={VOUCHER: self.voucher},
+            sync_session_class=Watched,
+        )
+
+    async def now(self, session: AsyncSession) -> datetime:
+        """Return the time, the database's own on PostgreSQL, read after locks."""
+        if self._clock is not None:
+            return self._clock()
+        if self.is_sqlite:
+            return system_clock()
+        return cast(
+            "datetime", (await session.execute(select(func.clock_timestamp()))).scalar()
+        )
+
+    async def share_barrier(self, session: AsyncSession) -> None:
+        """Take the lock that leasing, sending and beginning share; switches wait."""
+        if not self.is_sqlite:
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": BARRIER}
+            )
+
+    async def share_barrier_now(self, session: AsyncSession) -> datetime:
+        """Share the barrier and return the time, read once it is shared.
+
+        One statement: the target list is worked out from left to right.
+        """
+        if self.is_sqlite or self._clock is not None:
+            await self.share_barrier(session)
+            return await self.now(session)
+        both = text("SELECT pg_advisory_xact_lock_shared(:key), clock_timestamp()")
+        found = (await session.execute(both, {"key": BARRIER})).one()
+        return cast("datetime", found[1])
+
+    async def raise_barrier(self, session: AsyncSession) -> None:
+        """Take the lock alone: nothing leases, sends or begins until the commit."""
+        if not self.is_sqlite:
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}
+            )
+
+    async def take_turn(self, session: AsyncSession, name: str) -> None:
+        """Let one transaction at a time go on under this name, until its commit."""
+        if not self.is_sqlite:
+            digest = hashlib.sha256(name.encode()).digest()
+            number = int.from_bytes(digest[:4], "big", signed=True)
+            await session.execute(
+                text("SELECT pg_advisory_xact_lock(:kind, :number)"),
+                {"kind": TURNS, "number": number},
+            )
+
+    async def close(self) -> None:
+        """Give the connections back, once nothing uses them any more.
+
+        A task that was cancelled still gives its own back, and would find no pool. What
+        would only begin is refused: it could end after the loop, with its connection.
+        """
+        self._is_closed = True
+        pool = cast("QueuePool", self.engine.pool)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._close_within_s
+        while pool.checkedout() and clock() < deadline:  # noqa: ASYNC110 a pool has no event
+            await asyncio.sleep(CLOSE_LOOK_S)
+        # A pool that was disposed of keeps what comes back to it, and closes it never.
+        event.listen(pool, "checkin", _close_late)
+        await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _committing(session: AsyncSession) -> AsyncGenerator[None]:
+    try:
+        yield
+        await session.commit()
+    except BaseException:
+        await session.rollback()
+        raise
+
+
+def _close_late(_: object, entry: ConnectionPoolEntry) -> None:
+    entry.close()
+
+
+# A standby that cannot write and a transaction that ran out of time are "internal".
+_FAULTS = (OperationalError, InternalError, OSError, NoConnection)
+
+
+class _named_faults:  # noqa: N801 reads as the with-statement it is used in
+    """Turns a driver's fault into `StoreUnavailable`; broken constraints pass."""
+
+    def __init__(self, url: str, *, is_file: bool) -> None:
+        self._url = url
+        self._is_file = is_file
+
+    def __enter__(self) -> None:
+        """Do nothing; the work is at the end."""
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: object
+    ) -> None:
+        """Raise `StoreUnavailable` for a fault of the database itself.
+
+        `InvalidValue` where it is fine and the value is what it cannot hold.
+        """
+        if isinstance(error, StatementError) and isinstance(error.orig, OverflowError):
+            error = error.orig  # a driver's own, before anything was asked
+        if isinstance(error, DataError | UnicodeEncodeError | OverflowError):
+            raise InvalidValue(
+                "a value cannot be stored: a text with U+0000 or half a character, or "
+                "a number that is too large; correct it"
+            ) from error
+        if isinstance(error, _FAULTS) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            why = str(getattr(error, "orig", error)).strip()
+            # A server's driver names its host; a file's says what is wrong with it.
+            shown = f": {why}" if self._is_file else ""
+            raise StoreUnavailable(
+                f"The database {self._url} cannot be used now: {why}. Nothing was "
+                "changed; check that it runs and has room.",
+                told=f"The database cannot be used now{shown}. Nothing was changed; "
+                "repeat this in a moment. Our log says more.",
+            ) from error
+
+
+def _engine(url: str, transaction_timeout: timedelta) -> AsyncEngine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(url, parsed.database)
+    wait_s = WAITS * transaction_timeout.total_seconds()
+    return postgres.engine(url, transaction_timeout=transaction_timeout, wait_s=wait_s)
+
+
+def _sqlite(url: str, database: str | None) -> AsyncEngine:
+    path = Path(database or "keyturn.db")
+    sqlite.keep_private(path)
+    return create_async_engine(
+        url,
+        pool_size=10,
+        max_overflow=20,
+        async_creator=lambda: sqlite.connection(path),
+    )

@@ -1,0 +1,47 @@
+"""What the database layer refuses: rows that do not verify, keys in use."""
+
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.store.db import vouched_rows
+from orchestrator.store.db.vouched_rows import Row
+from orchestrator.store.tables import (
+    ApprovalRow,
+)
+
+
+class KeyReused(KeyturnError):
+    """An Idempotency-Key came again with another request."""
+
+
+class KeyInUse(KeyturnError):
+    """The first request with this Idempotency-Key is still being answered."""
+
+
+SEND_AGAIN = (
+    "The database cannot be used now. What you sent may have been carried out; send it "
+    "again in a moment, with the same ids: it is carried out once."
+)
+
+
+class AnswerLost(KeyturnError):
+    """The first request with this key acted, and nobody knows its answer."""
+
+
+class KeyLost(KeyInUse):
+    """A process stood still for so long that another one has its request's key."""
+
+
+class CannotVouch(KeyturnError):
+    """This process has no key to vouch for accounts, sessions, tokens and proposals."""
+
+
+class ForgedRow(KeyturnError):
+    """A row that gives authority was written by something else than Keyturn."""
+
+    def __init__(self, row: Row | ApprovalRow) -> None:
+        """Name the row; what was drafted is one, too, where it shows what is not bound."""
+        self.table, self.id = vouched_rows.table_of(row), row.id
+        super().__init__(
+            f"The row {row.id} of the table {self.table} was written by something "
+            "else than Keyturn: nothing is done because of it. An incident says what to "
+            "do."
+        )

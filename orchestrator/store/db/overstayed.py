@@ -1,0 +1,82 @@
+"""Connections that hold others up for longer than any of ours does, ended.
+
+A transaction of ours lasts two seconds at most. One that goes on, or an advisory lock that
+somebody keeps between transactions, is of a process that hangs or was broken into, and
+keeps switches, pauses and the sealer waiting.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
+from orchestrator.store.db.role_names import WEB
+
+# Five times what a transaction of ours may last.
+LONGEST = timedelta(seconds=10)
+log = structlog.get_logger()
+T = TypeVar("T")
+
+# Of this database, and of accounts that are not the web process's: migrations are the
+# owner's, and take as long as they take.
+_OVERSTAYED = text(
+    f"""
+    SELECT a.pid, a.usename, pg_terminate_backend(a.pid)
+    FROM pg_stat_activity AS a
+    WHERE a.datname = current_database()
+    AND a.usename IN (SELECT rolname FROM pg_roles WHERE (
+        pg_has_role(oid, 'keyturn_worker', 'USAGE')
+        OR pg_has_role(oid, 'keyturn_effects', 'USAGE')
+    ) AND NOT pg_has_role(oid, '{WEB}', 'USAGE'))
+    AND (
+        a.xact_start < clock_timestamp() - :longest
+        OR a.state = 'idle' AND a.state_change < clock_timestamp() - :longest
+        AND EXISTS (
+            SELECT FROM pg_locks AS l
+            WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
+        )
+    )
+    AND pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+    """  # noqa: S608 names of ours
+)
+
+
+async def end(store: Store, *, longest: timedelta = LONGEST) -> int:
+    """End what has overstayed on PostgreSQL; return how many connections.
+
+    It takes the rights of `pg_signal_backend` and `pg_read_all_stats`; without them, and
+    without our roles, nothing is ended. A lock that is kept while other things are asked
+    would not be seen: `deploy/postgres/roles.sh` lets nobody take one outside of a
+    transaction.
+    """
+    if store.is_sqlite:
+        return 0
+    try:
+        async with store.read() as session:
+            found = (await session.execute(_OVERSTAYED, {"longest": longest})).all()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _MAY_NOT:
+            return 0
+        raise
+    for pid, account, _ in found:
+        log.warning("connection.ended", pid=pid, account=account, why="it overstayed")
+    return len(found)
+
+
+async def with_way_made(store: Store, do: Callable[[], Awaitable[T]]) -> T:
+    """Do what stops something, and once more where what kept it waiting had no right to."""
+    try:
+        return await do()
+    except StoreUnavailable:
+        if not await end(store, longest=TRANSACTION_TIMEOUT):
+            raise
+    return await do()
+
+
+# A role that is not there, and a right that is not.
+_MAY_NOT = ("42704", "42501")

@@ -1,0 +1,306 @@
+"""Answers kept under a caller's own key, so that a repeated request acts once.
+
+The first transaction that a request commits writes that it acted into its key's row, so
+that a process may die before the answer is kept: what acted never acts again.
+
+A request holds its key by a claim that it renews while it is being answered, so that the
+key of a process that died is soon free. Each claim has an id of its own, which every
+transaction of its request checks: a process that stood still, and whose key another one
+has by now, or had, commits nothing more.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import and_, col, delete, or_, select, update
+
+from orchestrator.rules.errors import KeyturnError, StoreUnavailable
+from orchestrator.store.db.database import Store, apart, beside
+from orchestrator.store.db.errors import (
+    SEND_AGAIN,
+    AnswerLost,
+    KeyInUse,
+    KeyLost,
+    KeyReused,
+)
+from orchestrator.store.tables import IdempotencyRow
+
+# A claim that is not renewed for so long died with its process.
+LEASE = timedelta(seconds=5)
+RENEW_S = 1.5
+AGAIN_S = 0.3
+# So long a key is remembered, and what a form came to is shown.
+KEPT_FOR = timedelta(days=7)
+# So many rows are forgotten in one transaction.
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to answer one request: whose key, which key, and which claim to it.
+
+    The id never comes again: a key that is freed and claimed anew is another's.
+    """
+
+    person: str
+    key: str
+    id: str
+
+
+@dataclass
+class Acting:
+    """One request, from its claim to its answer."""
+
+    has_acted: bool = False
+    # However often it acts, it comes to the same.
+    is_repeatable: bool = False
+    _claims: list[Claim] = field(default_factory=list[Claim])
+    _renewing: list["asyncio.Task[None]"] = field(
+        default_factory=list["asyncio.Task[None]"]
+    )
+
+    def claimed(self, store: Store, claim: Claim, *, acts_once: bool = True) -> None:
+        """Hold the key until the answer; write into its row that the request acted.
+
+        A request that comes to the same however often it acts writes nothing.
+        """
+        # The claim itself was no deed.
+        self.has_acted = False
+        if acts_once:
+            self._claims.append(claim)
+        else:
+            self.is_repeatable = True
+        # What it commits is no deed of the request.
+        task = asyncio.create_task(_renew(store, claim), context=apart())
+        self._renewing.append(task)
+
+    async def end(self) -> None:
+        """Write and renew nothing more: what goes on beside the request is none of it."""
+        self._claims.clear()
+        for task in self._renewing:
+            task.cancel()
+        await asyncio.gather(*self._renewing, return_exceptions=True)
+        self._renewing.clear()
+
+    async def add(self, session: AsyncSession, store: Store) -> None:
+        """Write into the transaction which commits now that the request acted.
+
+        Raises `KeyLost` where another process has the key by now.
+        """
+        if not self._claims:
+            return
+        now = await store.now(session)
+        for claim in self._claims:
+            query = update(IdempotencyRow).where(_held_by(claim)).values(acted_at=now)
+            written = await session.execute(query.returning(col(IdempotencyRow.key)))
+            if written.first() is None:
+                raise KeyLost(
+                    "This took so long that the same request, sent again, is being "
+                    "answered by another process; nothing was changed by this one. "
+                    "Repeat it in a moment to see what came of it."
+                )
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Tell whether it is carried out once all the same: no key of its own is used."""
+        return self.is_repeatable and not self._claims
+
+    def committed(self) -> None:
+        """Remember that the request changed something."""
+        self.has_acted = True
+
+
+async def _renew(store: Store, claim: Claim) -> None:
+    pause_s = RENEW_S
+    query = update(IdempotencyRow).where(
+        _held_by(claim), col(IdempotencyRow.status).is_(None)
+    )
+    while True:
+        await asyncio.sleep(pause_s)
+        try:
+            async with store.write() as session:
+                until = await store.now(session) + LEASE
+                await session.execute(query.values(claimed_until=until))
+        except StoreUnavailable:
+            pause_s = AGAIN_S
+        else:
+            pause_s = RENEW_S
+
+
+def comes_to_the_same() -> None:
+    """Say that what the present request acts may be repeated: its own id names it."""
+    one = beside.get()
+    if isinstance(one, Acting):
+        one.is_repeatable = True
+
+
+@asynccontextmanager
+async def acting() -> AsyncGenerator[Acting]:
+    """Let what is committed within say that its request acted, once its key is known.
+
+    Where the database is away after that, `AnswerLost` is raised: nobody is told that
+    nothing was changed. What may be repeated is `StoreUnavailable`, in other words.
+    """
+    one = Acting()
+    token = beside.set(one)
+    try:
+        yield one
+    except StoreUnavailable as error:
+        if not one.has_acted:
+            raise
+        if one.may_be_repeated:
+            raise StoreUnavailable(str(error), told=SEND_AGAIN) from error
+        raise AnswerLost(
+            "What you sent was carried out, in whole or in part, and then the database "
+            "could not be used. Look at what became of it, and send anew only what is "
+            "still to do."
+        ) from error
+    finally:
+        beside.reset(token)
+        await one.end()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The answer that the first request got."""
+
+    status: int
+    body: str
+
+
+async def claim(store: Store, *, person: str, key: str, request: str) -> Kept | Claim:
+    """Return the first answer, or the claim of a request that is the first.
+
+    `request` is a digest of all that was asked. Raises `KeyReused`, `KeyInUse`, or
+    `AnswerLost` where the first one acted and died.
+    """
+    try:
+        async with store.write() as session:
+            return await _claim(session, store, person, key, request)
+    except IntegrityError:
+        # Both asked at once; the other one inserted first.
+        raise _in_use(key) from None
+
+
+async def answer(store: Store, *, person: str, key: str) -> Kept | None:
+    """Return the first request's answer, or None where it has none yet."""
+    async with store.read() as session:
+        row = await session.get(IdempotencyRow, (person, key))
+    if row is None or row.status is None:
+        return None
+    return Kept(status=row.status, body=row.body or "")
+
+
+async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
+    """Keep the answer for whoever repeats the request."""
+    kept = {"status": answer.status, "body": answer.body}
+    async with store.write() as session:
+        await session.execute(
+            update(IdempotencyRow).where(_held_by(claim)).values(**kept)
+        )
+
+
+async def forget(store: Store) -> int:
+    """Delete what was kept for its time, a batch of it; return how many rows."""
+    async with store.write() as session:
+        now = await store.now(session)
+        query = (
+            select(IdempotencyRow.person, IdempotencyRow.key)
+            .where(col(IdempotencyRow.created_at) < now - KEPT_FOR)
+            .order_by(col(IdempotencyRow.created_at))
+            .limit(AT_ONCE)
+            # Several processes forget at once, and none waits for another.
+            .with_for_update(skip_locked=True)
+        )
+        old = list((await session.execute(query)).all())
+        if not old:
+            return 0
+        named = [and_(col(IdempotencyRow.person) == who, _is(key)) for who, key in old]
+        await session.execute(delete(IdempotencyRow).where(or_(*named)))
+    return len(old)
+
+
+async def drop(store: Store, claim: Claim, *, because: Exception | None = None) -> None:
+    """Free the key of a request that changed nothing: it may be tried again.
+
+    A refusal says that itself, though it may have recorded that somebody tried; after
+    any other fault the record knows whether something was committed.
+    """
+    query = select(IdempotencyRow).where(_held_by(claim)).with_for_update()
+    async with store.write() as session:
+        row = (await session.execute(query)).scalar_one_or_none()
+        if row is None or row.status is not None:
+            return
+        if row.acted_at is None or _is_refusal(because):
+            await session.delete(row)
+
+
+def _is_refusal(because: Exception | None) -> bool:
+    is_said = because is None or isinstance(because, KeyturnError)
+    return is_said and not isinstance(because, StoreUnavailable | AnswerLost)
+
+
+async def _claim(
+    session: AsyncSession, store: Store, person: str, key: str, request: str
+) -> Kept | Claim:
+    row = await session.get(IdempotencyRow, (person, key), with_for_update=True)
+    now = await store.now(session)
+    if row is None:
+        row = IdempotencyRow(
+            person=person,
+            key=key,
+            request=request,
+            claim=_new_id(),
+            claimed_until=now + LEASE,
+            created_at=now,
+        )
+        session.add(row)
+        return Claim(person, key, row.claim)
+    if row.request != request:
+        raise KeyReused(
+            f"The Idempotency-Key {key!r} was used for another request; use a new key."
+        )
+    if row.status is not None:
+        return Kept(status=row.status, body=row.body or "")
+    if row.claimed_until is not None and now < row.claimed_until:
+        raise _in_use(key)
+    if row.acted_at is not None:
+        raise AnswerLost(
+            "What you sent was carried out the first time, at "
+            f"{row.acted_at:%H:%M:%S} UTC on {row.acted_at:%Y-%m-%d}, and its answer "
+            "was lost. It is not carried out again: look at what became of it, and "
+            "send anew, under a new key, only what is still to do."
+        )
+    row.claim = _new_id()
+    row.claimed_until = now + LEASE
+    return Claim(person, key, row.claim)
+
+
+def _held_by(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        col(IdempotencyRow.person) == claim.person,
+        _is(claim.key),
+        col(IdempotencyRow.claim) == claim.id,
+    )
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def _is(key: str) -> ColumnElement[bool]:
+    return col(IdempotencyRow.key) == key
+
+
+def _in_use(key: str) -> KeyInUse:
+    return KeyInUse(
+        f"The first request with the Idempotency-Key {key!r} is still being answered; "
+        "repeat it in a moment."
+    )

@@ -1,0 +1,145 @@
+"""What a confirmed proposal does, each kind of it, in its confirmation's transaction.
+
+Each function returns why it cannot be done any more, or None.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import NotFound
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import budget_raise
+from orchestrator.store.dual_control.budget_raise import Raise
+from orchestrator.store.people import access, accounts
+from orchestrator.store.people.access import Access
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.people.errors import EmailTaken
+from orchestrator.store.switches import switches
+from orchestrator.store.tables import ProposalRow
+from orchestrator.store.tenants import tenants
+from orchestrator.store.tenants.errors import TenantDeclared
+from orchestrator.store.tenants.tenants import NewTenant
+
+NO_ACCOUNT = "there is no such account any more."
+
+
+async def _clear(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    switch = row.target["switch"]
+    try:
+        await switches.lift(
+            store,
+            session,
+            switch,
+            by=person.id,
+            reason=f"{row.reason} (proposed by {row.proposed_name})",
+            set_at=datetime.fromisoformat(row.target["set_at"]),
+        )
+    except NotFound:
+        return f"the switch {switch!r} was lifted, has ended, or was set anew since."
+    return None
+
+
+async def _grant(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    try:
+        account = await access.lock(session, row.target["person"], managed=row.tenant)
+    except NotFound:
+        return NO_ACCOUNT
+    if access.of(account) != Access.model_validate(row.target["before"]):
+        return f"the access of {account.name} was changed since."
+    await access.grant(
+        session,
+        account,
+        Access.model_validate(row.target["wanted"]),
+        by=person.id,
+        at=await store.now(session),
+        proposed_by=row.proposed_by,
+    )
+    return None
+
+
+async def _invite(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    new = NewPerson.model_validate(row.target)
+    try:
+        await accounts.insert(session, store, new, password_hash=None, by=person.id)
+    except EmailTaken:
+        return f"{new.email} has got an account since."
+    return None
+
+
+async def _reset(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    try:
+        account = await access.lock(session, row.target["person"], managed=row.tenant)
+    except NotFound:
+        return NO_ACCOUNT
+    if row.secret is None or access.of(account) != Access.model_validate(
+        row.target["before"]
+    ):
+        return f"the access of {account.name} was changed since."
+    await access.reset_password(
+        session,
+        account,
+        password_hash=row.secret,
+        by=person.id,
+        at=await store.now(session),
+        proposed_by=row.proposed_by,
+    )
+    return None
+
+
+async def _declare(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    new = NewTenant(name=row.target["tenant"])
+    now = await store.now(session)
+    try:
+        await tenants.insert(session, store, new, by=person.id, at=now)
+    except TenantDeclared:
+        return f"the tenant {new.name!r} was declared since."
+    return None
+
+
+async def _raise(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    names = set(Raise.model_fields)
+    return await budget_raise.do(
+        store,
+        session,
+        Raise.model_validate({k: v for k, v in row.target.items() if k in names}),
+        before=row.target["before"],
+        sees=row.tenant,
+        by=person.id,
+        proposed_by=row.proposed_by,
+    )
+
+
+Doing = Callable[[Store, AsyncSession, ProposalRow, Person], Awaitable[str | None]]
+_DOING: Mapping[str, Doing] = {
+    "switch.clear": _clear,
+    "person.access": _grant,
+    "person.invite": _invite,
+    "person.password": _reset,
+    "tenant.declare": _declare,
+    "budget.raise": _raise,
+}
+
+
+async def do(
+    store: Store, session: AsyncSession, row: ProposalRow, person: Person
+) -> str | None:
+    """Do what was proposed."""
+    doing = _DOING.get(row.kind)
+    if doing is None:
+        return f"this version does not know {row.kind!r}."
+    return await doing(store, session, row, person)

@@ -1,0 +1,194 @@
+"""What whoever holds the database does without a second person: seen, not prevented."""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.ids import new_id
+from orchestrator.store.audit import log
+from orchestrator.store.db import row_codes
+from orchestrator.store.db.database import Store
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.people import accounts, tokens
+from orchestrator.store.people.accounts import DECIDERS, NewPerson
+from orchestrator.store.people.tokens import Issued, NewToken
+from orchestrator.store.switches import switches
+from orchestrator.store.tables import PersonRow, ProposalRow, TenantRow
+from orchestrator.store.tenants import tenants
+from orchestrator.store.tenants.tenants import NewTenant
+
+
+async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
+    """Lift a switch without a second person; return the runs that were rung.
+
+    For while nobody else can be reached. It opens an incident, which another person has
+    to read and close.
+    """
+    async with store.write() as session:
+        rung = await switches.lift(store, session, switch, by=by, reason=reason)
+        detail: dict[str, JsonValue] = {"switch": switch, "by": by, "reason": reason}
+        now = await store.now(session)
+        found = NewIncident(
+            severity="critical",
+            title=f"{by} lifted the switch {switch} alone",
+            source=f"switch {switch} lifted alone {now.isoformat()}",
+            detail=detail,
+            named=tuple(await _asked_for(session, switch)),
+        )
+        await incidents.add(session, store, found, by=by)
+        entry = log.Entry(
+            actor=by, kind="switch.cleared_alone", subject=switch, payload=detail
+        )
+        log.record(session, entry, at=now)
+        return rung
+
+
+async def vouch(store: Store, email: str, *, by: str) -> PersonRow | None:
+    """Vouch for an account as it stands, which opens a critical incident.
+
+    For one that is as it should be and was written by something that could not vouch for
+    it. None where somebody vouches for it already; raises `NotFound`.
+    """
+    async with store.write() as session:
+        row = await accounts.by_email(session, email)
+        if row is None:
+            raise NotFound(kind="person", name=email)
+        await session.refresh(row, with_for_update=True)
+        if row_codes.is_genuine(session, row):
+            return None
+        row.mac = ""
+        with row_codes.for_the_first_time(session):
+            await session.flush()
+        now = await store.now(session)
+        accounts.record(
+            session, "person.vouched_for", row, by=by, at=now, role=row.role
+        )
+        found = NewIncident(
+            severity="critical",
+            title=f"{by} vouched for the account {row.email} alone",
+            source=f"account {row.id} vouched for alone {now.isoformat()}",
+            detail={"person": row.id, "role": row.role, "by": by},
+            tenant=row.tenant,
+        )
+        await incidents.add(session, store, found, by=by)
+        return row
+
+
+async def open_account(
+    store: Store,
+    new: NewPerson,
+    *,
+    password_hash: str | None,
+    by: str,
+    decides_at_once: bool = False,
+) -> tuple[PersonRow, bool]:
+    """Open an account without a second person; return whether it opened an incident.
+
+    It does where the account may decide or confirm, but for the first such one.
+    """
+    async with store.write() as session:
+        is_loud = new.decides and await _has_deciders(session)
+        row = await accounts.insert(
+            session, store, new, password_hash=password_hash, by=by
+        )
+        now = await store.now(session)
+        if decides_at_once:
+            await accounts.waive(session, row, by=by, at=now)
+        if is_loud:
+            found = NewIncident(
+                severity="critical",
+                title=f"{by} opened an account with the role {row.role} alone",
+                source=f"account {row.id} opened alone",
+                detail={
+                    "person": row.id,
+                    "role": row.role,
+                    "by": by,
+                    "decides_at_once": decides_at_once,
+                },
+                tenant=row.tenant,
+                named=(row.id,),
+            )
+            await incidents.add(session, store, found, by=by)
+        return row, is_loud
+
+
+async def declare_tenants(
+    store: Store, new: Sequence[NewTenant], *, by: str
+) -> tuple[list[TenantRow], bool]:
+    """Declare tenants without a second person; return whether it opened an incident.
+
+    It does where somebody decides already, who could have been asked.
+    """
+    async with store.write() as session:
+        now = await store.now(session)
+        rows = [await tenants.insert(session, store, one, by=by, at=now) for one in new]
+        is_loud = await _has_deciders(session)
+        if is_loud:
+            named: list[JsonValue] = [row.name for row in rows]
+            found = NewIncident(
+                severity="high",
+                title=f"{by} declared tenants alone: {', '.join(map(str, named))[:200]}",
+                source=f"tenants declared alone {new_id('tenant')}",
+                detail={"tenants": named, "by": by},
+            )
+            await incidents.add(session, store, found, by=by)
+        return rows, is_loud
+
+
+async def issue_token(
+    store: Store, person: str, new: NewToken, *, by: str
+) -> tuple[Issued, bool]:
+    """Make a token that acts as somebody; return whether it opened an incident.
+
+    It does where it acts as a person and they are not the only one here: whoever holds
+    it can do what they may, in their name.
+    """
+    async with store.write() as session:
+        issued = await tokens.issue_in(session, store, person, new, by=by)
+        owner = await accounts.get(session, person)
+        is_loud = owner.kind == "person" and await _has_others(session, person)
+        if is_loud:
+            found = NewIncident(
+                severity="critical",
+                title=f"{by} made a token that acts as {owner.name}",
+                source=f"token {issued.row.id} made alone",
+                detail={
+                    "person": owner.id,
+                    "token": issued.row.id,
+                    "scopes": list(issued.row.scopes),
+                    "by": by,
+                },
+                tenant=owner.tenant,
+                named=(owner.id,),
+            )
+            await incidents.add(session, store, found, by=by)
+        return issued, is_loud
+
+
+async def _asked_for(session: AsyncSession, switch: str) -> set[str]:
+    """Return who asked for a switch to be lifted while nobody had said yes."""
+    query = select(ProposalRow).where(
+        col(ProposalRow.kind) == "switch.clear", col(ProposalRow.status) == "open"
+    )
+    rows = (await session.execute(query)).scalars()
+    return {row.proposed_by for row in rows if row.target.get("switch") == switch}
+
+
+async def _has_others(session: AsyncSession, person: str) -> bool:
+    query = select(PersonRow.id).where(
+        col(PersonRow.kind) == "person",
+        col(PersonRow.id) != person,
+        col(PersonRow.disabled_at).is_(None),
+    )
+    return (await session.execute(query.limit(1))).first() is not None
+
+
+async def _has_deciders(session: AsyncSession) -> bool:
+    query = select(PersonRow.id).where(
+        col(PersonRow.kind) == "person", col(PersonRow.role).in_(DECIDERS)
+    )
+    return (await session.execute(query.limit(1))).first() is not None

@@ -1,0 +1,354 @@
+"""Raising a budget that holds runs: checked, told, and done for two people (P4, P11)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules.authority import hold
+from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from orchestrator.rules.money.budget import TURNS_PER_STEP, Needs, in_words
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.store import holds
+from orchestrator.store.audit import log
+from orchestrator.store.budgets import limits, reservations
+from orchestrator.store.budgets.limits import Bounds
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control.errors import HoldsNothing
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import errors
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import MeterRow, RunRow, StepRow
+
+# A raise is for one emergency; what is needed each day belongs in the contract.
+MOST_TIMES = 10
+# So many held runs are looked at for the one that needs least.
+LOOKED_AT = 200
+
+UNITS = ("tokens", "cost_microusd", "turns")
+
+
+class Raise(BaseModel):
+    """What a scope may use from now on, in all; a unit left out stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope: str
+    tokens: int | None = None
+    cost_microusd: int | None = None
+    turns: int | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A scope that holds runs: what it may use, has taken, and what a turn needs."""
+
+    scope: str
+    tenant: str | None
+    run: str | None
+    runs: int
+    # By the contract alone, the most of those that the held runs are pinned to.
+    declared: Bounds
+    may: Bounds
+    taken: Bounds
+    # What the held run that needs least would have taken with its next turn.
+    least: Bounds
+
+
+@dataclass(frozen=True)
+class _Scope:
+    name: str
+    kind: str
+    of: str
+    day: str | None
+
+
+async def to_raise(
+    session: AsyncSession, wanted: Raise, *, sees: str | None, now: datetime
+) -> Held:
+    """Return the scope that `wanted` lets go on, or raise why it does not.
+
+    `sees` is the tenant of whoever asks. Raises `NotFound`, `RunEnded`, `HoldsNothing` or
+    `InvalidValue`.
+    """
+    found = await held(session, wanted.scope, sees=sees, now=now)
+    for unit in UNITS:
+        value = getattr(wanted, unit)
+        if value is not None:
+            _check_unit(found, unit, value)
+    if all(getattr(wanted, unit) is None for unit in UNITS):
+        raise InvalidValue("Say what to raise it to: dollars, tokens or turns.")
+    _check_suffices(found, wanted)
+    return found
+
+
+async def held(
+    session: AsyncSession, name: str, *, sees: str | None, now: datetime
+) -> Held:
+    """Return a scope that holds runs; raises as `to_raise` does."""
+    scope = _parsed(name)
+    tenant = await _tenant(session, scope, sees=sees)
+    if scope.day is not None and scope.day < now.date().isoformat():
+        raise HoldsNothing(
+            f"The day of {name!r} is over: what it held goes on by itself with the "
+            "budget of the new day."
+        )
+    rows = await _held_steps(session, name)
+    if not rows:
+        raise HoldsNothing(
+            f"No run is held by the budget of {name!r} (any more), so there is nothing to "
+            "raise it for. `keyturn run list --status stopped` and the runs' pages say "
+            "what holds which."
+        )
+    meter = await session.get(MeterRow, name, populate_existing=True)
+    return await _told(session, scope, tenant, rows, meter or _empty(name), now=now)
+
+
+async def of_run(session: AsyncSession, run: str, *, now: datetime) -> list[Held]:
+    """Return the budgets that hold steps of a run."""
+    query = select(StepRow.held_by).where(
+        col(StepRow.run) == run, col(StepRow.held_by).startswith(hold.BUDGET)
+    )
+    by = {one for one in (await session.execute(query)).scalars() if one}
+    return await _all_held(session, sorted(by), now=now)
+
+
+async def of_days(
+    session: AsyncSession, *, sees: str | None, now: datetime, limit: int
+) -> list[Held]:
+    """Return the budgets of days that hold runs, with a tenant its own."""
+    query = (
+        select(StepRow.held_by)
+        .where(
+            col(StepRow.held_by).is_not(None),
+            col(StepRow.held_by).startswith(hold.BUDGET),
+            col(StepRow.held_by).not_like(f"{hold.BUDGET}run %"),
+        )
+        .distinct()
+        .order_by(col(StepRow.held_by))
+        .limit(limit)
+    )
+    if sees is not None:
+        own = f"{hold.BUDGET}tenant {sees} on "
+        query = query.where(col(StepRow.held_by).startswith(own, autoescape=True))
+    by = [one for one in (await session.execute(query)).scalars() if one]
+    return await _all_held(session, by, now=now)
+
+
+async def do(  # noqa: PLR0913 what is raised, by whom, and when
+    store: Store,
+    session: AsyncSession,
+    wanted: Raise,
+    *,
+    before: Mapping[str, Any],
+    sees: str | None,
+    by: str,
+    proposed_by: str,
+) -> str | None:
+    """Raise a budget in this transaction and ring what it holds, or return why not."""
+    try:
+        _parsed(wanted.scope)
+        # Its lock comes first: a run that is being held looks again, or is found here.
+        meter = await reservations.locked(store, session, wanted.scope)
+        now = await store.now(session)
+        found = await to_raise(session, wanted, sees=sees, now=now)
+    except KeyturnError as error:
+        return str(error)
+    if found.may.model_dump() != dict(before):
+        return f"the budget of {wanted.scope} was raised since."
+    meter.raised_tokens = wanted.tokens or meter.raised_tokens
+    meter.raised_microusd = wanted.cost_microusd or meter.raised_microusd
+    meter.raised_turns = wanted.turns or meter.raised_turns
+    rung = await holds.ring(session, {hold.by_budget(wanted.scope)}, now=now)
+    entry = log.Entry(
+        actor=by,
+        kind="budget.raised",
+        tenant=found.tenant,
+        run=found.run,
+        subject=wanted.scope,
+        payload={
+            "before": dict(before),
+            "after": limits.as_raised(found.declared, meter).model_dump(),
+            "taken": found.taken.model_dump(),
+            "proposed_by": proposed_by,
+            "rung": len(rung),
+        },
+    )
+    log.record(session, entry, at=now)
+    return None
+
+
+def _check_unit(found: Held, unit: str, value: int) -> None:
+    declared, may = getattr(found.declared, unit), getattr(found.may, unit)
+    wanted = in_words(unit, value)
+    if declared is None:
+        raise InvalidValue(
+            f"The budget of {found.scope} bounds no such thing as {wanted}; leave it out."
+        )
+    if value <= may:
+        raise InvalidValue(
+            f"{wanted} is no raise: {found.scope} may use {in_words(unit, may)} already. "
+            "Say what it may use in all."
+        )
+    most = declared * MOST_TIMES
+    if unit == "turns":
+        most = min(most, TURNS_PER_STEP - 1)
+    if value > most:
+        raise InvalidValue(
+            f"{wanted} is too much: a raise reaches {in_words(unit, most)} at most, "
+            f"{MOST_TIMES} times what the contract says. A larger budget belongs there."
+        )
+
+
+def _check_suffices(found: Held, wanted: Raise) -> None:
+    """Refuse a raise after which everything would be held again at once."""
+    for unit in UNITS:
+        may = getattr(found.may, unit)
+        if may is None:
+            continue
+        may, least = getattr(wanted, unit) or may, getattr(found.least, unit)
+        if least > may:
+            taken = getattr(found.taken, unit)
+            raise InvalidValue(
+                f"{in_words(unit, may)} for {found.scope} would let nothing go on: "
+                f"{in_words(unit, taken)} are used or held, and the next turn may need "
+                f"{in_words(unit, least - taken)} more. Raise it to "
+                f"{in_words(unit, least)} at least."
+            )
+
+
+def _parsed(name: str) -> _Scope:
+    kind, _, rest = name.partition(" ")
+    if kind == "run" and rest:
+        return _Scope(name, kind, rest, None)
+    of, _, day = rest.rpartition(" on ")
+    if kind in {"tenant", "workflow"} and of and day:
+        return _Scope(name, kind, of, day)
+    raise InvalidValue(
+        f"{name!r} is the name of no budget: write `run ID`, `tenant NAME on YYYY-MM-DD` "
+        "or `workflow NAME on YYYY-MM-DD`, as `keyturn budget show` does."
+    )
+
+
+async def _tenant(
+    session: AsyncSession, scope: _Scope, *, sees: str | None
+) -> str | None:
+    """Return whose budget it is, or raise `NotFound` for what is not one's own."""
+    tenant = scope.of if scope.kind == "tenant" else None
+    if scope.kind == "run":
+        run = await run_lookup.get(session, scope.of)
+        tenant = run.tenant
+        if sees in (None, tenant) and run.status in ENDED_RUNS:
+            raise errors.RunEnded(run.id, run.status)
+    # A workflow's day is every tenant's: for people of the whole installation.
+    if sees not in (None, tenant):
+        raise NotFound(kind="budget", name=scope.name)
+    return tenant
+
+
+async def _held_steps(
+    session: AsyncSession, name: str
+) -> Sequence[tuple[StepRow, RunRow]]:
+    query = (
+        select(StepRow, RunRow)
+        .join(RunRow, col(RunRow.id) == col(StepRow.run))
+        .where(
+            col(StepRow.held_by) == hold.by_budget(name),
+            col(StepRow.held_by).is_not(None),
+            col(RunRow.status).not_in(ENDED_RUNS),
+        )
+        .order_by(col(StepRow.run), col(StepRow.step))
+        .limit(LOOKED_AT)
+    )
+    return [(step, run) for step, run in (await session.execute(query)).all()]
+
+
+async def _count(session: AsyncSession, name: str) -> int:
+    query = select(func.count(func.distinct(col(StepRow.run)))).where(
+        col(StepRow.held_by) == hold.by_budget(name), col(StepRow.held_by).is_not(None)
+    )
+    return (await session.execute(query)).scalar_one()
+
+
+async def _told(  # noqa: PLR0913 a scope and all that bears on it
+    session: AsyncSession,
+    scope: _Scope,
+    tenant: str | None,
+    rows: Sequence[tuple[StepRow, RunRow]],
+    meter: MeterRow,
+    *,
+    now: datetime,
+) -> Held:
+    declared = await _declared(session, scope, [run for _, run in rows], now=now)
+    taken = Bounds(
+        tokens=meter.held_tokens + meter.used_tokens,
+        cost_microusd=meter.held_microusd + meter.used_microusd,
+        turns=rows[0][1].turns if scope.kind == "run" else None,
+    )
+    return Held(
+        scope=scope.name,
+        tenant=tenant,
+        run=scope.of if scope.kind == "run" else None,
+        runs=await _count(session, scope.name),
+        declared=declared,
+        may=limits.as_raised(declared, meter),
+        taken=taken,
+        least=_least(taken, [step for step, _ in rows]),
+    )
+
+
+async def _declared(
+    session: AsyncSession, scope: _Scope, held: Sequence[RunRow], *, now: datetime
+) -> Bounds:
+    """Return the most that the releases of held runs give the scope, by unit."""
+    found: list[Bounds] = []
+    for one in {run.release: run for run in held}.values():
+        release = await releases.load(session, one.release)
+        bounds = limits.bounds(
+            release.budget,
+            run=one.id,
+            workflow=one.workflow,
+            tenant=one.tenant,
+            now=now,
+        )
+        found += [bounds[scope.name]] if scope.name in bounds else []
+    return Bounds(**{unit: _most(found, unit) for unit in UNITS})
+
+
+def _most(found: Sequence[Bounds], unit: str) -> int | None:
+    given = [getattr(one, unit) for one in found]
+    return max((one for one in given if one is not None), default=None)
+
+
+def _least(taken: Bounds, steps: Sequence[StepRow]) -> Bounds:
+    """Return what would be taken with the next turn of the step that needs least."""
+    needs = [Needs.model_validate(step.needs) for step in steps if step.needs]
+    one = min(
+        needs, key=lambda need: (need.microusd, need.tokens), default=Needs(scope="")
+    )
+    return Bounds(
+        tokens=(taken.tokens or 0) + one.tokens,
+        cost_microusd=(taken.cost_microusd or 0) + one.microusd,
+        turns=max(one.turns, taken.turns or 0),
+    )
+
+
+async def _all_held(
+    session: AsyncSession, by: Sequence[str], *, now: datetime
+) -> list[Held]:
+    found: list[Held] = []
+    for one in by:
+        try:
+            name = one.removeprefix(hold.BUDGET)
+            found.append(await held(session, name, sees=None, now=now))
+        except (HoldsNothing, errors.RunEnded):
+            continue
+    return found
+
+
+def _empty(name: str) -> MeterRow:
+    return MeterRow(scope=name)

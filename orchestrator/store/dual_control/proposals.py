@@ -1,0 +1,144 @@
+"""Proposals: a loosening that one person asks for and another one confirms (P11).
+
+What is proposed happens in the transaction of its confirmation, and is looked at again
+there: a proposal about what has changed since is void.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import NotFound
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import apply, errors, requests, second_person
+from orchestrator.store.dual_control import state as dual_control_state
+from orchestrator.store.dual_control.errors import ProposalClosed
+from orchestrator.store.dual_control.state import State
+from orchestrator.store.people import access
+from orchestrator.store.tables import ProposalRow
+
+
+async def confirm(
+    store: Store, proposal: str, person: Person, *, roles: Collection[str]
+) -> ProposalRow:
+    """Do what was proposed; `roles` are those that may have proposed it.
+
+    Raises `NotFound`, `NeedsSecondPerson`, or `ProposalClosed`, also where this finds that
+    what was proposed fits no longer what is: then the proposal is void.
+    """
+    async with store.write() as session:
+        row, now = await _lock_open(store, session, proposal, person)
+        # First of all accounts, as every change of access locks them.
+        await access.lock_admins(session)
+        await second_person.check_second(session, row, person, roles, now=now)
+        why = await second_person.unfit(session, row, roles) or await apply.do(
+            store, session, row, person
+        )
+        _close(session, row, "void" if why else "confirmed", person, why, now=now)
+    if why:
+        raise ProposalClosed(proposal, "void", why)
+    return row
+
+
+async def decline(
+    store: Store, proposal: str, person: Person, *, reason: str
+) -> ProposalRow:
+    """Say no to a proposal; raises as `confirm` does."""
+    async with store.write() as session:
+        row, now = await _lock_open(store, session, proposal, person)
+        if person.id == row.proposed_by:
+            raise errors.NeedsSecondPerson("This proposal is yours: withdraw it.")
+        second_person.check_person(person)
+        _close(session, row, "declined", person, reason, now=now)
+        return row
+
+
+async def withdraw(store: Store, proposal: str, person: Person) -> ProposalRow:
+    """Take one's own proposal back; raises as `confirm` does."""
+    async with store.write() as session:
+        row, now = await _lock_open(store, session, proposal, person)
+        if person.id != row.proposed_by:
+            raise errors.NeedsSecondPerson(
+                f"{row.proposed_name} proposed this, and alone can withdraw it; "
+                "decline it."
+            )
+        _close(session, row, "withdrawn", person, None, now=now)
+        return row
+
+
+async def get(
+    session: AsyncSession, proposal: str, *, tenant: str | None
+) -> ProposalRow:
+    """Return a proposal, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(ProposalRow, proposal)
+    if row is None or (tenant is not None and row.tenant != tenant):
+        raise NotFound(kind="proposal", name=proposal)
+    return row
+
+
+async def listing(  # noqa: PLR0913 a filter and a page
+    session: AsyncSession,
+    *,
+    tenant: str | None,
+    is_open: bool,
+    now: datetime,
+    limit: int = 100,
+    before: str | None = None,
+    kinds: Collection[str] | None = None,
+) -> list[ProposalRow]:
+    """Return proposals, newest first, with a tenant its own; `is_open`: what waits.
+
+    `kinds`: only these.
+    """
+    waits = (col(ProposalRow.status) == "open") & (col(ProposalRow.ends_at) > now)
+    query = select(ProposalRow).order_by(col(ProposalRow.id).desc()).limit(limit)
+    query = query.where(waits) if is_open else query
+    if kinds is not None:
+        query = query.where(col(ProposalRow.kind).in_(kinds))
+    if tenant is not None:
+        query = query.where(col(ProposalRow.tenant) == tenant)
+    if before is not None:
+        query = query.where(col(ProposalRow.id) < before)
+    return list((await session.execute(query)).scalars())
+
+
+async def _lock_open(
+    store: Store, session: AsyncSession, proposal: str, person: Person
+) -> tuple[ProposalRow, datetime]:
+    """Return a proposal that waits, locked, and the time read after the lock."""
+    row = await session.get(
+        ProposalRow, proposal, with_for_update=True, populate_existing=True
+    )
+    if row is None or (person.tenant is not None and row.tenant != person.tenant):
+        raise NotFound(kind="proposal", name=proposal)
+    now = await store.now(session)
+    found = dual_control_state.state(row, now=now)
+    if found == "expired":
+        ended = (
+            f"nobody confirmed it before {row.ends_at:%Y-%m-%d %H:%M %Z}; propose anew."
+        )
+        raise ProposalClosed(proposal, found, ended)
+    if found != "open":
+        raise ProposalClosed(
+            proposal,
+            found,
+            f"{row.decided_name} was first. {row.outcome or ''}".strip(),
+        )
+    return row, now
+
+
+def _close(  # noqa: PLR0913 who answered what, and when
+    session: AsyncSession,
+    row: ProposalRow,
+    status: State,
+    person: Person,
+    outcome: str | None,
+    *,
+    now: datetime,
+) -> None:
+    row.status, row.outcome, row.secret = status, outcome, None
+    row.decided_by, row.decided_name, row.decided_at = person.id, person.name, now
+    requests.record(session, f"proposal.{status}", row, person, now=now)

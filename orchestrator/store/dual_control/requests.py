@@ -1,0 +1,292 @@
+"""Proposals as they are asked for: one function for each kind of loosening."""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, or_, select
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.ids import new_id
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import budget_raise, second_person
+from orchestrator.store.dual_control.budget_raise import Raise
+from orchestrator.store.dual_control.errors import NobodyElseConfirms
+from orchestrator.store.people import access, accounts
+from orchestrator.store.people.access import Change
+from orchestrator.store.people.accounts import NewPerson
+from orchestrator.store.switches import active
+from orchestrator.store.tables import PersonRow, ProposalRow
+from orchestrator.store.tenants import tenants
+from orchestrator.store.tenants.tenants import NewTenant
+
+Kind = Literal[
+    "switch.clear",
+    "person.access",
+    "person.invite",
+    "person.password",
+    "tenant.declare",
+    "budget.raise",
+]
+
+# So long a proposal waits for its second person.
+LASTS = timedelta(hours=24)
+ADMIN_ALONE = (
+    "`keyturn user add EMAIL --name NAME --role admin` opens an account without one, "
+    "which confirms after a day"
+)
+
+
+async def to_clear(
+    store: Store, switch: str, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for a switch to be lifted; the same switch is asked for once at a time.
+
+    Raises `NotFound` where it is not set.
+    """
+    async with store.write() as session:
+        # Two who ask at once find one another's proposal.
+        await store.take_turn(session, f"proposal {switch}")
+        now = await store.now(session)
+        found = await active.set_now(session, switch, now=now)
+        target = {"switch": switch, "set_at": found.created_at.isoformat()}
+        return await _propose(
+            session,
+            "switch.clear",
+            target,
+            person,
+            tenant=found.scope.get("tenant"),
+            reason=reason,
+            now=now,
+        )
+
+
+async def to_grant(
+    store: Store, account: str, change: Change, person: Person, *, reason: str
+) -> PersonRow | ProposalRow:
+    """Change an account's access where that gives it nothing more, else ask for it.
+
+    Raises `NotFound`, also for another tenant's account, `OwnAccess`, `LastAdmin`, or
+    `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        await store.take_turn(session, f"proposal {account}")
+        row = await access.lock(session, account, managed=person.tenant)
+        now = await store.now(session)
+        before, wanted = access.of(row), change.of(row)
+        if row.id != person.id and access.is_more(before, wanted):
+            return await _propose_of_people(
+                session,
+                "person.access",
+                {
+                    "person": account,
+                    "name": row.name,
+                    "before": before.model_dump(),
+                    "wanted": wanted.model_dump(),
+                },
+                person,
+                # Who moves between tenants is a matter of the whole installation.
+                tenant=row.tenant if wanted.tenant == row.tenant else None,
+                reason=reason,
+                now=now,
+            )
+        await access.grant(session, row, wanted, by=person.id, at=now)
+    await access.hand_over(store, row, by=person.id)
+    return row
+
+
+async def to_invite(
+    store: Store, new: NewPerson, person: Person, *, reason: str
+) -> PersonRow | ProposalRow:
+    """Open an account without a password; ask for one that decides or confirms.
+
+    Raises `EmailTaken` or `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        if not new.decides:
+            return await accounts.insert(
+                session, store, new, password_hash=None, by=person.id
+            )
+        await accounts.check_address(session, store, new.email)
+        return await _propose_of_people(
+            session,
+            "person.invite",
+            new.model_dump(mode="json"),
+            person,
+            tenant=new.tenant,
+            reason=reason,
+            now=await store.now(session),
+        )
+
+
+async def to_reset(
+    store: Store, account: str, password_hash: str, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for somebody to get a password that `person` chose.
+
+    Asked again by the same person, the later password counts. Raises `NotFound`,
+    `OwnAccess`, `InvalidValue` for a service, or `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        await store.take_turn(session, f"proposal {account}")
+        row = await accounts.get(session, account, tenant=person.tenant)
+        access.check_password_of(row, by=person.id)
+        before = access.of(row).model_dump()
+        made = await _propose_of_people(
+            session,
+            "person.password",
+            {"person": account, "name": row.name, "before": before},
+            person,
+            tenant=row.tenant,
+            reason=reason,
+            now=await store.now(session),
+        )
+        if made.proposed_by == person.id:
+            made.secret = password_hash
+        return made
+
+
+async def to_declare(
+    store: Store, new: NewTenant, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for a tenant to be declared: limits and budgets of its own come with it.
+
+    Raises `TenantDeclared` or `NobodyElseConfirms`.
+    """
+    async with store.write() as session:
+        await tenants.check_new(session, store, new.name)
+        return await _propose_of_people(
+            session,
+            "tenant.declare",
+            {"tenant": new.name},
+            person,
+            tenant=None,
+            reason=reason,
+            now=await store.now(session),
+            alone=f"`keyturn tenant add {new.name}` declares it without one",
+        )
+
+
+async def to_raise(
+    store: Store, wanted: Raise, person: Person, *, reason: str
+) -> ProposalRow:
+    """Ask for a budget that holds runs to be raised, for its run or its day.
+
+    Raises `NotFound`, `RunEnded`, `HoldsNothing`, or `InvalidValue` for amounts that are
+    no raise, let nothing go on, or are too much.
+    """
+    async with store.write() as session:
+        await store.take_turn(session, f"proposal {wanted.scope}")
+        now = await store.now(session)
+        found = await budget_raise.to_raise(
+            session, wanted, sees=person.tenant, now=now
+        )
+        target = {
+            **wanted.model_dump(exclude_none=True),
+            "before": found.may.model_dump(),
+            "taken": found.taken.model_dump(),
+            "runs": found.runs,
+        }
+        return await _propose(
+            session,
+            "budget.raise",
+            target,
+            person,
+            tenant=found.tenant,
+            reason=reason,
+            now=now,
+        )
+
+
+async def _propose(  # noqa: PLR0913 a proposal's own fields
+    session: AsyncSession,
+    kind: Kind,
+    target: dict[str, Any],
+    person: Person,
+    *,
+    tenant: str | None,
+    reason: str,
+    now: datetime,
+) -> ProposalRow:
+    """Return the open proposal of this, or make it."""
+    second_person.check_person(person)
+    second_person.check_not_new(person.approves_from, now=now)
+    same = select(ProposalRow).where(
+        col(ProposalRow.kind) == kind,
+        col(ProposalRow.status) == "open",
+        col(ProposalRow.ends_at) > now,
+    )
+    # Locked, as a password may be put into it: it is not being answered meanwhile.
+    same = same.with_for_update() if kind == "person.password" else same
+    for known in (await session.execute(same)).scalars():
+        if known.target == target:
+            return known
+    row = ProposalRow(
+        id=new_id("proposal", now=now.timestamp()),
+        kind=kind,
+        target=target,
+        tenant=tenant,
+        reason=reason,
+        proposed_by=person.id,
+        proposed_name=person.name,
+        created_at=now,
+        ends_at=now + LASTS,
+    )
+    session.add(row)
+    record(session, "proposal.opened", row, person, now=now)
+    return row
+
+
+async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
+    session: AsyncSession,
+    kind: Kind,
+    target: dict[str, Any],
+    person: Person,
+    *,
+    tenant: str | None,
+    reason: str,
+    now: datetime,
+    alone: str = ADMIN_ALONE,
+) -> ProposalRow:
+    """Propose what an admin confirms, where there is another one who could."""
+    others = select(PersonRow.id).where(
+        col(PersonRow.role) == "admin",
+        col(PersonRow.kind) == "person",
+        col(PersonRow.disabled_at).is_(None),
+        col(PersonRow.id).not_in([person.id, str(target.get("person"))]),
+        or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == tenant),
+        or_(
+            col(PersonRow.approves_from).is_(None),
+            col(PersonRow.approves_from) < now + LASTS,
+        ),
+    )
+    if (await session.execute(others.limit(1))).first() is None:
+        raise NobodyElseConfirms(
+            "This takes a second admin's yes, and there is nobody else who may confirm "
+            f"it. On the server host: {alone}, and is audited."
+        )
+    return await _propose(
+        session, kind, target, person, tenant=tenant, reason=reason, now=now
+    )
+
+
+def record(
+    session: AsyncSession, kind: str, row: ProposalRow, person: Person, *, now: datetime
+) -> None:
+    """Record in the audit log what happened to a proposal, and who did it."""
+    entry = log.Entry(
+        actor=person.id,
+        kind=kind,
+        tenant=row.tenant,
+        subject=row.id,
+        payload={
+            "kind": row.kind,
+            "target": row.target,
+            "reason": row.reason,
+            "proposed_by": row.proposed_by,
+            "outcome": row.outcome,
+            "session": person.session,
+        },
+    )
+    log.record(session, entry, at=now)

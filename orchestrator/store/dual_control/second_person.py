@@ -1,0 +1,75 @@
+"""Who counts as one of the two people that a loosening takes (P11)."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.db import row_codes
+from orchestrator.store.dual_control.errors import NeedsSecondPerson
+from orchestrator.store.tables import PersonRow, ProposalRow
+
+
+async def check_second(
+    session: AsyncSession,
+    row: ProposalRow,
+    person: Person,
+    roles: Collection[str],
+    *,
+    now: datetime,
+) -> None:
+    """Refuse the proposer, and whoever is or became somebody that may not confirm."""
+    check_person(person)
+    if person.id == row.proposed_by:
+        raise NeedsSecondPerson(
+            "You proposed this, and loosening takes two people: somebody else confirms "
+            "it. Your tokens and sessions are all you."
+        )
+    row_codes.check(session, row)
+    found = await session.get(PersonRow, person.id, with_for_update={"read": True})
+    if found is None or not _may(found, row, roles):
+        raise NeedsSecondPerson(
+            "Your own access was changed: you may not confirm this any more."
+        )
+    check_not_new(found.approves_from, now=now)
+
+
+async def unfit(
+    session: AsyncSession, row: ProposalRow, roles: Collection[str]
+) -> str | None:
+    """Return why the one who proposed it could not propose it now, or None."""
+    proposer = await session.get(
+        PersonRow, row.proposed_by, with_for_update={"read": True}
+    )
+    if proposer is not None:
+        row_codes.check(session, proposer)
+    if proposer is None or proposer.disabled_at is not None:
+        return f"the account of {row.proposed_name}, who proposed it, is closed."
+    if not _may(proposer, row, roles):
+        return f"{row.proposed_name}, who proposed it, may not do this any more."
+    return None
+
+
+def check_not_new(approves_from: datetime | None, *, now: datetime) -> None:
+    """Refuse whoever was just opened, raised, or given a password by somebody else."""
+    if approves_from is not None and approves_from > now:
+        raise NeedsSecondPerson(
+            "Whoever is new here proposes and confirms nothing for a day: you may from "
+            f"{approves_from:%Y-%m-%d %H:%M %Z}."
+        )
+
+
+def check_person(person: Person) -> None:
+    """Refuse a service."""
+    if person.kind != "person":
+        raise NeedsSecondPerson(f"{person.name} is a service; services decide nothing.")
+
+
+def _may(account: PersonRow, row: ProposalRow, roles: Collection[str]) -> bool:
+    return (
+        account.kind == "person"
+        and account.disabled_at is None
+        and account.role in roles
+        and account.tenant in (None, row.tenant)
+    )

@@ -1,0 +1,58 @@
+"""Telling operators what an attempt's outcome has them mend, or look into.
+
+A login that is refused holds every mail: one incident says so while it is open, however
+many effects wait for it.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.store.db.database import Store
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.ledger.effects import Outcome
+from orchestrator.store.tables import EffectRow
+
+
+async def sound(
+    session: AsyncSession, store: Store, effect: EffectRow, outcome: Outcome
+) -> None:
+    """Open an incident in this transaction, where none of this alarm is open."""
+    begins = f"connector:{outcome.alarm}:"
+    if await incidents.is_any_open(session, begins):
+        return
+    source = f"{begins}{effect.key}.{effect.attempt}"
+    new = NewIncident(
+        severity="high",
+        title=f"Nothing can be sent: {outcome.alarm}",
+        source=source,
+        detail={
+            "words": f"{outcome.words} Nothing was sent; it is tried again for an hour. "
+            "Mend what the words name, for every effect that waits for it.",
+            "effect": effect.key,
+            "run": effect.run,
+        },
+    )
+    await incidents.add(session, store, new, by="system")
+
+
+async def acted_after_all(
+    session: AsyncSession, store: Store, effect: EffectRow
+) -> None:
+    """Open an incident in this transaction: what was settled as not done has a receipt.
+
+    Its subject and its money were free meanwhile.
+    """
+    new = NewIncident(
+        severity="critical",
+        title=f"Recorded as not done, and done: {effect.tool}",
+        source=f"receipt after failed:{effect.key}.{effect.attempt}",
+        detail={
+            "words": "A look-up or a person had recorded that it never happened, and "
+            "its own receipt came after. It counts as done from now on. Look whether "
+            "it was done once more since, and what the customer was told.",
+            "effect": effect.key,
+            "run": effect.run,
+        },
+        tenant=effect.tenant,
+    )
+    await incidents.add(session, store, new, by="system")

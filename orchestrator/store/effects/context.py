@@ -1,0 +1,187 @@
+"""A case: one call with its rows locked, and how it is closed without an effect."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority import hold as authority_hold
+from orchestrator.rules.authority.switch import Switch, Target, holding
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.policy import amendment
+from orchestrator.rules.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
+from orchestrator.rules.text import canonical
+from orchestrator.store import holds
+from orchestrator.store.approvals import request, siblings
+from orchestrator.store.audit import log
+from orchestrator.store.db import locks
+from orchestrator.store.db.database import Store
+from orchestrator.store.ledger import keys
+from orchestrator.store.ledger.effects import (
+    ENDED,
+    CallRef,
+    LeaseAnswer,
+    free,
+    mark_unknown,
+)
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import answers
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.switches import active
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds a call, as its hold is written, and since when."""
+
+    by: str
+    since: datetime
+
+
+def _standing(switch: Switch) -> Standing:
+    return Standing(authority_hold.by_switch(switch.id), switch.created_at)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call as its transaction found it; `now` was read after the locks."""
+
+    session: AsyncSession
+    store: Store
+    run: RunRow
+    call: CallRow
+    effect: EffectRow | None
+    release: Release
+    spec: ToolSpec
+    switches: list[Switch]
+    now: datetime
+
+    def hold(self) -> Standing | None:
+        """Return what everything in its scope stands still for: a pause or a halt."""
+        run = self.run
+        if run.cancel_reason is None and run.paused_by is not None:
+            since = run.stopped_at or self.now
+            return Standing(authority_hold.by_pause(run.paused_by), since)
+        found = holding(self.switches, self.target())
+        return _standing(found) if found and found.mode == "halt" else None
+
+    def disabled(self) -> Standing | None:
+        """Return what keeps this action from beginning, until it is lifted."""
+        found = holding(self.switches, self.target())
+        return _standing(found) if found and found.mode == "disable" else None
+
+    def off(self) -> str | None:
+        """Return why the action will never be done, in words for the model."""
+        if self.run.cancel_reason is not None or self.run.status in ENDED_RUNS:
+            return "The run was ended; this was not done."
+        return None
+
+    async def stand(self, found: Standing) -> LeaseAnswer:
+        """Record what holds the call, give back its lease, and wait to be rung."""
+        await holds.hold_call(
+            self.session, self.run, self.call, found.by, since=found.since, now=self.now
+        )
+        await self.free(f"stopped by {found.by}")
+        return LeaseAnswer(kind="stopped")
+
+    async def go_on(self) -> None:
+        """Record that nothing holds the call."""
+        await holds.free_call(self.session, self.run, self.call, now=self.now)
+        await holds.settle(self.session, self.run, now=self.now, status="waiting")
+
+    async def close_open_approval(self, status: str, because: str) -> None:
+        """Close the call's approval where it waits or would be used."""
+        approval = await locks.latest(self.session, self.call, lock=True)
+        if approval is not None and approval.status in OPEN_APPROVALS:
+            self.close(approval, status, because)
+
+    def close(self, approval: ApprovalRow, status: str, because: str) -> None:
+        """End an approval without a decision, and say why."""
+        request.close(
+            self.session, approval, status=status, because=because, now=self.now
+        )
+
+    async def end(self, status: CallStatus, words: str) -> LeaseAnswer:
+        """Give the call its answer; nothing of it was sent, and nothing stays open."""
+        await self.close_open_approval("void", words)
+        await self.free(words)
+        answers.end_call(self.session, self.call, status, words, now=self.now)
+        await siblings.void_messages(
+            self.session, self.release, self.call, now=self.now
+        )
+        await holds.settle(self.session, self.run, now=self.now)
+        return LeaseAnswer(kind=ENDED[status])
+
+    async def free(self, why: str) -> None:
+        """Give back the call's lease where it was never sent."""
+        if self.effect is not None:
+            await free(self.session, self.effect, why=why, now=self.now)
+
+    def unknown(self, effect: EffectRow, why: str) -> LeaseAnswer:
+        """Leave the effect for a person to find out."""
+        mark_unknown(self.session, self.run, effect, error=why, now=self.now)
+        return LeaseAnswer(kind="unknown")
+
+    def takes_back(self) -> str | None:
+        """Return the payment that this takes back, as the record has it drafted.
+
+        What a person turned into another action counts as one of its own.
+        """
+        drafted, wanted = self.call.arguments, keys.effective(self.call)
+        is_as_drafted = amendment.is_same_but_money(
+            self.spec, canonical.parse(drafted), canonical.parse(wanted)
+        )
+        return self.run.compensates if is_as_drafted else None
+
+    def target(self) -> Target:
+        """Return what switches are matched with."""
+        return active.tool_targets(
+            tenant=self.run.tenant,
+            workflow=self.run.workflow,
+            tool=self.call.tool,
+            corpora=self.spec.corpora,
+        )
+
+    def audit(self, kind: str, payload: dict[str, JsonValue]) -> None:
+        """Add what happened to the call's action to the audit log."""
+        log.record(
+            self.session,
+            log.Entry(
+                actor=f"run:{self.run.id}",
+                kind=kind,
+                tenant=self.run.tenant,
+                run=self.run.id,
+                subject=keys.effect_key(self.call),
+                payload={"tool": self.call.tool, **payload},
+            ),
+            at=self.now,
+        )
+
+
+async def load(session: AsyncSession, store: Store, ref: CallRef) -> Case:
+    """Lock the run, the call and its effect, and return them with what bears on them.
+
+    Raises `NotFound` for a call that there is not.
+    """
+    run = await run_lookup.get(session, ref.run, lock=True)
+    key = (ref.run, ref.turn, ref.index)
+    call = await session.get(CallRow, key, with_for_update=True)
+    if call is None:
+        raise NotFound(kind="call", name=f"{key[0]}:{key[1]}.{key[2]}")
+    effect = await session.get(EffectRow, keys.effect_key(call), with_for_update=True)
+    release = await releases.load(session, run.release)
+    now = await store.now(session)
+    return Case(
+        session=session,
+        store=store,
+        run=run,
+        call=call,
+        effect=effect,
+        release=release,
+        spec=release.tool(call.tool),
+        switches=await active.active(session, now=now),
+        now=now,
+    )

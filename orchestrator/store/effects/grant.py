@@ -1,0 +1,163 @@
+"""Granting: the effect's record, where its subject is free and its limits have room."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.errors import LimitExceeded
+from orchestrator.rules.money.budget import Limit
+from orchestrator.rules.status import OPEN_EFFECTS
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals import request
+from orchestrator.store.effects import restore
+from orchestrator.store.effects.context import Case
+from orchestrator.store.ledger import keys, limits
+from orchestrator.store.ledger.effects import LEASE, Facts, Grant, LeaseAnswer
+from orchestrator.store.ledger.reach import Reach
+from orchestrator.store.releases import releases
+from orchestrator.store.tables import ApprovalRow, EffectRow
+
+
+@dataclass(frozen=True)
+class Granting:
+    """Grants one case, whose authority is proven, to one holder."""
+
+    case: Case
+    facts: Facts
+    holder: str
+    touched: Reach
+    # The release of the worker's own code, whose limits hold as well.
+    own: Release | None = None
+
+    async def grant(
+        self, approval: ApprovalRow | None, *, busy: str | None
+    ) -> LeaseAnswer:
+        """Lease the effect, or say what is in its way; uses the approval up.
+
+        `busy` is what `busy` said before policy looked at what is done.
+        """
+        if busy is not None:
+            return await self._refuse(busy)
+        given = (
+            await approval_lookup.decisions(self.case.session, approval.id)
+            if approval
+            else []
+        )
+        fresh = self._effect_row(approval, [one.person for one in given])
+        try:
+            await limits.check_limits(
+                self.case.session, self.case.store, fresh, await self._limits()
+            )
+        except LimitExceeded as error:
+            return await self._refuse(str(error), "a limit on money was reached")
+        row = self._lease_row(fresh)
+        if approval is not None:
+            approval.consumed_by = row.key
+        self.case.call.gate, self.case.run.status = "act", "running"
+        self.case.audit(
+            "effect.leased", {"binding": row.binding, "approval": row.approval}
+        )
+        return granted(row)
+
+    async def _refuse(self, words: str, because: str | None = None) -> LeaseAnswer:
+        """End it with these words; where a person's edit is in the way, ask without it."""
+        back = await restore.restore(self.case, words)
+        if back is not None:
+            return back
+        await self.case.close_open_approval("void", because or words)
+        return await self.case.end("refused", words)
+
+    async def _limits(self) -> list[Sequence[Limit]]:
+        """Return the pinned, the live and our own limits: each must leave room (P11)."""
+        _, live = await releases.live(self.case.session, self.case.run.workflow)
+        own = [self.own.limits] if self.own is not None else []
+        return [self.case.release.limits, live.limits, *own]
+
+    def _lease_row(self, fresh: EffectRow) -> EffectRow:
+        """Add the effect, or lease again what was never sent, as it is proven now."""
+        effect = self.case.effect
+        if effect is None:
+            self.case.session.add(fresh)
+            return fresh
+        fresh.attempt = effect.attempt + 1
+        fresh.put_off_since = effect.put_off_since
+        for name, value in fresh.model_dump().items():
+            setattr(effect, name, value)
+        return effect
+
+    def _effect_row(
+        self, approval: ApprovalRow | None, approvers: Sequence[str]
+    ) -> EffectRow:
+        money, window = self.facts.money, self.case.spec.idempotency_window
+        touched = self.touched
+        return EffectRow(
+            key=keys.effect_key(self.case.call),
+            run=self.case.run.id,
+            turn=self.case.call.turn,
+            index=self.case.call.index,
+            revision=self.case.call.revision,
+            tenant=self.case.run.tenant,
+            workflow=self.case.run.workflow,
+            customer=self.case.run.customer,
+            tool=self.case.call.tool,
+            corpora=list(self.case.spec.corpora),
+            subject=self.case.call.subject,
+            service=touched.service,
+            within_tenant=touched.tenant,
+            customer_key=touched.customer,
+            subject_key=touched.subject,
+            status="leased",
+            arguments=self.facts.arguments,
+            preview=self.facts.preview,
+            binding=request.bind(
+                self.case.run, self.case.call, self.case.release, self.facts.preview
+            ),
+            approval=approval.id if approval else None,
+            approvers=list(approvers),
+            amount=money.amount if money else None,
+            currency=money.currency if money else None,
+            compensates=self.case.takes_back(),
+            holder=self.holder,
+            lease_until=self.case.now + LEASE,
+            idempotent_until=self.case.now + window if window else None,
+            created_at=self.case.now,
+        )
+
+    async def busy(self) -> str | None:
+        """Return why the subject is not free, or None; asked under its lock.
+
+        Asked before policy is: an outcome takes no such lock, and what ends between the
+        two looks is then seen as open or as done. The other way round it is in neither.
+        """
+        if self.touched.subject is None:
+            return None
+        query = select(EffectRow).where(
+            *self.touched.same_subject(),
+            col(EffectRow.key) != keys.effect_key(self.case.call),
+            col(EffectRow.status).in_(OPEN_EFFECTS),
+        )
+        other = (await self.case.session.execute(query)).scalars().first()
+        return None if other is None else self._busy_words(other)
+
+    def _busy_words(self, other: EffectRow) -> str:
+        """Return what stands in the way; another tenant's run is not told of."""
+        is_own = other.tenant == self.case.run.tenant
+        by = f" ({other.tool} of run {other.run})" if is_own else ""
+        subject = self.case.call.subject or "the same"
+        return (
+            f"Another action on {subject}{by} is {other.status}; until it is known, "
+            "nothing else is done there."
+        )
+
+
+def granted(effect: EffectRow) -> LeaseAnswer:
+    """Return the grant of a leased effect."""
+    grant = Grant(
+        key=effect.key,
+        attempt=effect.attempt,
+        arguments=effect.arguments,
+        again=effect.sending_at is not None,
+    )
+    return LeaseAnswer(kind="leased", grant=grant)

@@ -1,0 +1,208 @@
+"""Reopening: an effect was done, and failed at the provider later.
+
+Its state stays what it was: it was done. What is said since is kept beside it, its item
+comes back to people, and its money counts as moved until one of them records, with
+evidence, that it did not stay: a statement that is wrong must free no limit.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.money.money import format_minor
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import plain_text
+from orchestrator.store.approvals import siblings
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import compensation
+from orchestrator.store.effects.errors import NeedsAnother, NotDone
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.handoffs import REOPENED
+from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
+
+_INNER_QUOTES = str.maketrans("“”", "''")
+
+
+class Later(BaseModel):
+    """What is said of a done effect, and by whom: a person's id or `system`.
+
+    `reference` is the statement's.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    how: Literal["failed", "reversed"]
+    words: str
+    by: str
+    by_name: str
+    reference: str | None = None
+
+
+class Finding(BaseModel):
+    """What a person found out about a reopened effect."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stayed: bool
+    evidence: str
+    person: str
+    person_name: str
+
+
+async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
+    """Bring a done effect back to people; return its incident, None where nothing is new.
+
+    Raises `NotDone` for an effect in another state.
+    """
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        first = await compensation.lock_first(session, effect.run)
+        run = await run_lookup.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        source = _source(effect, later.how)
+        if await incidents.of_source(session, source) is not None:
+            # The statement says so every day; a person has it, or has settled it.
+            return None
+        if effect.status != "done":
+            raise NotDone(key, effect.status)
+        now = await store.now(session)
+        plain_text.check({"text": later.words, "reference": later.reference})
+        effect.later = {**later.model_dump(), "at": now.isoformat()}
+        effect.reopened_at = now
+        await hand_back(session, run, effect, now=now)
+        await session.flush()
+        await siblings.void_untrue(session, run, now=now)
+        if first is not None:
+            await siblings.look_again(session, first, now=now)
+        log.record(session, _entry(effect, later), at=now)
+        return await incidents.add(session, store, _incident(effect), by=later.by)
+
+
+async def settle(
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    found: Finding,
+    *,
+    now: datetime,
+) -> None:
+    """Record whether a reopened effect of a run stayed done; their rows are locked.
+
+    Only now its money is no longer moved, and what waits to tell the customer of it goes
+    on, or is void where its model was told otherwise. Raises `NeedsAnother` for whoever
+    said that it failed: taking money out of the limits takes a second person.
+    """
+    said = effect.later or {}
+    if said.get("by") == found.person:
+        raise NeedsAnother(
+            f"You said yourself that {effect.key} failed later; somebody else records "
+            "what became of it."
+        )
+    effect.later = {**said, "stayed": found.stayed, "settled_at": now.isoformat()}
+    effect.reopened_at = None
+    effect.evidence, effect.recorded_by = found.evidence, found.person
+    if not found.stayed:
+        effect.status, effect.ended_at = "failed", now
+        effect.error = f"{reason(effect)}; {found.person_name} found: {found.evidence}"
+    log.record(
+        session,
+        log.Entry(
+            actor=found.person,
+            kind="effect.stayed" if found.stayed else "effect.failed_later",
+            tenant=effect.tenant,
+            run=effect.run,
+            subject=effect.key,
+            payload={"tool": effect.tool, "evidence": found.evidence},
+        ),
+        at=now,
+    )
+    await siblings.look_again(session, run, now=now)
+
+
+async def hand_back(
+    session: AsyncSession, run: RunRow, effect: EffectRow, *, now: datetime
+) -> None:
+    """Put a run that has ended among the hand-offs, for what failed later.
+
+    One that is open is handed off when it ends; see `end.finish`.
+    """
+    if run.status not in ENDED_RUNS:
+        return
+    was = run.status
+    run.status, run.settled_at = "handed_off", None
+    run.handed_off = {"reason": reason(effect), "detail": None, "was": was}
+    said = effect.later or {}
+    session.add(
+        NoteRow(
+            run=run.id,
+            person=said["by"],
+            person_name=said["by_name"],
+            kind=REOPENED,
+            text=said["words"],
+            created_at=now,
+        )
+    )
+    log.record(
+        session,
+        log.Entry(
+            actor=said["by"],
+            kind="run.handed_off",
+            tenant=run.tenant,
+            run=run.id,
+            payload={"reason": run.handed_off["reason"], "was": was},
+        ),
+        at=now,
+    )
+
+
+def reason(effect: EffectRow) -> str:
+    """Return why a run is back in people's hands."""
+    how = "failed" if (effect.later or {}).get("how") == "failed" else "was reversed"
+    return f"{_what(effect)} was done and {how} later"
+
+
+def _what(effect: EffectRow) -> str:
+    if effect.amount is None or effect.currency is None:
+        return effect.tool
+    return f"{effect.tool} of {format_minor(effect.amount, effect.currency)}"
+
+
+def _entry(effect: EffectRow, later: Later) -> log.Entry:
+    return log.Entry(
+        actor=later.by,
+        kind="effect.reopened",
+        tenant=effect.tenant,
+        run=effect.run,
+        subject=effect.key,
+        payload={"tool": effect.tool, "how": later.how, "reference": later.reference},
+    )
+
+
+def _source(effect: EffectRow, how: str) -> str:
+    return f"reopened:{how}:{effect.key}"
+
+
+def _incident(effect: EffectRow) -> NewIncident:
+    said = effect.later or {}
+    # Its own quotes must not end ours: what stands outside them is read as ours.
+    customer = effect.customer.translate(_INNER_QUOTES)
+    return NewIncident(
+        severity="high",
+        title=f"{reason(effect)}, for customer “{customer}”",
+        source=_source(effect, said["how"]),
+        detail={
+            "effect": effect.key,
+            "run": effect.run,
+            "words": said["words"],
+            "reference": said["reference"],
+        },
+        tenant=effect.tenant,
+    )

@@ -1,0 +1,145 @@
+"""Whether signed decisions carry an approval, at the moment of acting (P1)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.binding import Grounds, Verifier
+from orchestrator.rules.contract.release import ToolSpec
+from orchestrator.rules.policy.rules import APPROVER_RANK, Verdict
+from orchestrator.store import holds
+from orchestrator.store.approvals import assignment, conflicts, eligibility
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import forgery
+from orchestrator.store.people import accounts
+from orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DecisionRow,
+    RunRow,
+)
+
+
+def asked(approval: ApprovalRow) -> Verdict:
+    """Return the verdict under which people were asked."""
+    return Verdict.model_validate(approval.verdict)
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Judges one approval by what was signed, not by what its row says alone.
+
+    `verdict` is what policy says now: rows that ask for less are not believed.
+    """
+
+    session: AsyncSession
+    store: Store
+    verifier: Verifier
+    run: RunRow
+    call: CallRow
+    spec: ToolSpec
+    approval: ApprovalRow
+    verdict: Verdict
+    now: datetime
+
+    async def has_run_out(self) -> bool:
+        """Tell whether the approval's time is over: its own, or the week of a yes."""
+        usable_until = self.approval.usable_until
+        if usable_until is None or usable_until <= self.now:
+            return True
+        given = await approval_lookup.decisions(self.session, self.approval.id)
+        return any(one.at + holds.LONGEST_USABLE <= self.now for one in given)
+
+    async def why_unproven(self, bound: str) -> str | None:
+        """Return why the decisions do not carry the binding `bound`, or None."""
+        given = await approval_lookup.decisions(self.session, self.approval.id)
+        steered = await conflicts.steered_by(self.session, self.call, self.spec)
+        for one in given:
+            untrue = self._why_untrue(one)
+            if untrue is not None:
+                await self._tell(untrue)
+                return untrue
+            why = self._why_void(one, bound) or await self._why_not_by(one)
+            if why:
+                return why
+            if one.person in steered:
+                # Read again: `not_by` is a column that no signature covers.
+                return f"{one.person_name} wrote what it was drafted from"
+        agreed = eligibility.who_agreed(self.approval, given)
+        needed = max(self.approval.needed, self.verdict.approvers)
+        if len(agreed) < needed:
+            return f"{len(agreed)} of {needed} approvals were given"
+        return None
+
+    async def rejection(self) -> str | None:
+        """Return a rejection as the model reads it; None where it is not genuine."""
+        given = await approval_lookup.decisions(self.session, self.approval.id)
+        last = next((d for d in reversed(given) if d.decision != "approve"), None)
+        if last is None:
+            return None
+        untrue = self._why_untrue(last)
+        if untrue is not None:
+            await self._tell(untrue)
+            return None
+        asked = "asked for changes" if last.decision == "change" else "rejected this"
+        follow = "Draft it again accordingly." if last.decision == "change" else ""
+        words = f"It was not done. {last.person_name} {asked}: {last.reason} {follow}"
+        return words.strip()
+
+    def _why_void(self, one: DecisionRow, bound: str) -> str | None:
+        if one.decision != "approve" or one.effective != bound:
+            return "a decision is about something else"
+        if one.at > self.approval.answer_by:
+            return "a decision came after the deadline"
+        if one.person == self.run.started_by:
+            return f"{one.person_name} started the run"
+        return None
+
+    def _why_untrue(self, one: DecisionRow) -> str | None:
+        """Return what somebody wrote into the record since it was signed, or None."""
+        said = approval_lookup.statement(one)
+        if not self.verifier.is_genuine(said, one.signature):
+            return "a decision's signature does not verify"
+        # A version before did not sign them.
+        return self._why_groundless(said.person, said.grounds) if said.grounds else None
+
+    def _why_groundless(self, person: str, grounds: Grounds) -> str | None:
+        if grounds.started_by != self.run.started_by:
+            return "who started the run was changed since it was decided"
+        if not set(grounds.not_by) <= set(self.approval.not_by):
+            return "who may not decide it was changed since it was decided"
+        if grounds.revision != self.approval.revision:
+            return "a decision is about another revision"
+        is_assigned = self.verdict.assign or asked(self.approval).assign
+        if grounds.assigned_to != person and (is_assigned or grounds.assigned_to):
+            return "a decision is of somebody whom it was not assigned to"
+        return None
+
+    async def _tell(self, why: str) -> None:
+        await forgery.tell_decision(
+            self.session, self.store, self.approval, self.run, why
+        )
+
+    async def _why_not_by(self, one: DecisionRow) -> str | None:
+        """Return why this person's yes does not count now: roles are read again."""
+        person = await accounts.account(self.session, one.person)
+        if person is None or person.kind != "person" or person.disabled_at is not None:
+            return f"{one.person_name} has no account that decides"
+        if person.tenant not in (None, self.run.tenant):
+            return f"{one.person_name} belongs to another tenant"
+        if assignment.benefits(self.run, person=person.id, email=person.email):
+            return f"{one.person_name} benefits from it"
+        if person.approves_from is not None and one.at < person.approves_from:
+            return f"{one.person_name} was too new to approve"
+        held = approval_lookup.statement(one).grounds
+        ranks = [person.role, *([held.role] if held else [])]
+        rank = min(APPROVER_RANK.get(role, 0) for role in ranks)
+        if rank < max(_rank(self.approval.role), _rank(self.verdict.role)):
+            return f"{one.person_name} has no role that may approve this"
+        return None
+
+
+def _rank(role: str) -> int:
+    return APPROVER_RANK.get(role, 99)

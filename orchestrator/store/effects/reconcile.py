@@ -1,0 +1,53 @@
+"""Looking an unknown effect up now, where its tool can.
+
+The run's own loop does it, on the effect worker: here it is only asked for, by its
+doorbell.
+"""
+
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.store import outbox
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects.errors import NoLookUp, NotUnknown
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import EffectRow
+
+
+async def ask(store: Store, key: str, *, by: str) -> EffectRow:
+    """Ring the run to look an unknown effect up; raises `NotUnknown` or `NoLookUp`."""
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        run = await run_lookup.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        if effect.status != "unknown":
+            raise NotUnknown(key, effect.status)
+        release = await releases.load(session, run.release)
+        if not release.tool(effect.tool).has_reconcile:
+            raise NoLookUp(
+                f"{effect.tool} declares no `reconcile`, so nothing looks {key} up. "
+                "Find out at the provider, and record it."
+            )
+        if run.status in ENDED_RUNS:
+            raise NoLookUp(
+                f"Run {run.id} has ended ({run.status}), so nothing looks {key} up "
+                "any more. Find out at the provider, and record it."
+            )
+        now = await store.now(session)
+        outbox.add(session, "wake", run.id, at=now)
+        log.record(
+            session,
+            log.Entry(
+                actor=by,
+                kind="effect.lookup_asked",
+                tenant=effect.tenant,
+                run=effect.run,
+                subject=key,
+                payload={"tool": effect.tool},
+            ),
+            at=now,
+        )
+        return effect

@@ -1,0 +1,78 @@
+"""An unknown effect's outcome, as a person found it out."""
+
+from pydantic import BaseModel, ConfigDict
+
+from orchestrator.rules.errors import NotFound
+from orchestrator.store import outbox
+from orchestrator.store.approvals import siblings
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import compensation, errors, late_failure, send
+from orchestrator.store.effects.errors import NotSettled, NotUnknown
+from orchestrator.store.ledger.outcome import Meaning
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import EffectRow, RunRow
+
+
+class Resolution(BaseModel):
+    """What a person found out about an unknown effect."""
+
+    model_config = ConfigDict(frozen=True)
+
+    happened: bool
+    evidence: str
+    person: str
+    person_name: str
+
+
+async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
+    """Record what really happened to an unknown effect, and ring its run.
+
+    Of one that failed later: whether it stayed done. Raises `NotUnknown`, `NotSettled`
+    where it may still happen and is said never to have, or `NeedsAnother` where whoever
+    had it done says so.
+    """
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        first = await compensation.lock_first(session, effect.run)
+        run = await run_lookup.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        if not found.happened:
+            _refuse_own(run, effect, found.person)
+        if effect.reopened_at is not None:
+            finding = late_failure.Finding(
+                stayed=found.happened, **found.model_dump(exclude={"happened"})
+            )
+            await late_failure.settle(session, run, effect, finding, now=now)
+            if first is not None:
+                await siblings.look_again(session, first, now=now)
+            return effect
+        if effect.status != "unknown":
+            raise NotUnknown(key, effect.status)
+        until = send.unsettled_until(effect, now=now)
+        if until is not None and not found.happened:
+            raise NotSettled(key, until)
+        words = f"{found.person_name} found out: {found.evidence}"
+        kind = "done" if found.happened else "failed"
+        await send.apply(session, run, effect, Meaning(kind=kind, words=words), now=now)
+        effect.evidence, effect.recorded_by = found.evidence, found.person
+        if first is not None:
+            await siblings.look_again(session, first, now=now)
+        outbox.add(session, "wake", run.id, at=now)
+        return effect
+
+
+def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:
+    """Raise `NeedsAnother` for whoever wanted the effect: they may want it twice.
+
+    That it never happened frees its subject and its money, so that it can be drafted,
+    and approved by the same person, once more.
+    """
+    if person in (run.started_by, run.customer, *effect.approvers):
+        raise errors.NeedsAnother(
+            f"You approved {effect.key}, or it is of your own run; that it never "
+            "happened, or did not stay, lets it be done again and is recorded by "
+            "somebody else. Give them your evidence."
+        )

@@ -1,0 +1,123 @@
+"""Restoring: where an edit cannot be done, what was edited is asked about again.
+
+No work is lost with it: the editor's form is kept, and goes to the new approval.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlmodel import col, select
+
+from orchestrator.rules.policy import stakes
+from orchestrator.rules.text import canonical
+from orchestrator.store.approvals import request
+from orchestrator.store.db import locks
+from orchestrator.store.effects import proof
+from orchestrator.store.effects.context import Case
+from orchestrator.store.ledger.effects import LeaseAnswer
+from orchestrator.store.people import accounts
+from orchestrator.store.tables import ApprovalRow, DraftRow
+
+# Whoever it goes back to has this long at least.
+SHORTEST = timedelta(minutes=5)
+
+
+async def restore(case: Case, why: str) -> LeaseAnswer | None:
+    """Ask again for what a person's edit replaced; None where it replaced nothing."""
+    edited = await locks.latest(case.session, case.call, lock=True)
+    if edited is None or edited.edited_by is None:
+        return None
+    if edited.status not in ("pending", "approved"):
+        return None
+    former = await _former(case, edited)
+    if former is None:
+        return None
+    name = await _name(case, edited.edited_by)
+    case.close(edited, "void", f"the edit of {name} cannot be done: {why}")
+    await case.free("it is asked about again as it was before the edit")
+    fresh = await _ask(case, former)
+    await _keep_draft(case, former, fresh, person=edited.edited_by)
+    case.call.gate, case.run.status = "wait", "waiting"
+    return LeaseAnswer(kind="waiting", until=fresh.answer_by)
+
+
+async def _former(case: Case, edited: ApprovalRow) -> ApprovalRow | None:
+    """Return the approval that was edited: itself, or an earlier revision's."""
+    if edited.effective not in (None, edited.arguments):
+        return edited
+    query = (
+        select(ApprovalRow)
+        .where(
+            col(ApprovalRow.run) == edited.run,
+            col(ApprovalRow.turn) == edited.turn,
+            col(ApprovalRow.index) == edited.index,
+            col(ApprovalRow.revision) <= edited.revision,
+        )
+        .order_by(col(ApprovalRow.revision))
+    )
+    asked = _replacing((await case.session.execute(query)).scalars())
+    before = [one for one in asked if one.arguments != edited.arguments]
+    return before[-1] if before else None
+
+
+def _replacing(revisions: Iterable[ApprovalRow]) -> list[ApprovalRow]:
+    """Return what was asked, each edit after what it replaced.
+
+    What is asked about again after an edit that could not be done stands where it stood:
+    else two edits of which neither can be done would give way to one another for ever.
+    """
+    asked: list[ApprovalRow] = []
+    for row in revisions:
+        same = (n for n, one in enumerate(asked) if _is_same(one, row))
+        del asked[next(same, len(asked)) :]
+        asked.append(row)
+    return asked
+
+
+def _is_same(one: ApprovalRow, other: ApprovalRow) -> bool:
+    """Tell whether both ask for the same person's arguments."""
+    return (one.arguments, one.edited_by) == (other.arguments, other.edited_by)
+
+
+async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
+    """Ask the same of the same people again, with the time that was left."""
+    call, arguments = case.call, canonical.parse(former.arguments)
+    call.revision += 1
+    call.effective = former.arguments if former.arguments != call.arguments else None
+    call.subject = stakes.subject_of(case.spec, arguments)
+    left = max(former.answer_by - case.now, SHORTEST)
+    asked = {"within": left, "role": former.role}
+    declared = stakes.declared_money(case.spec, arguments)
+    fresh = await request.ask(
+        case.session,
+        case.run,
+        call,
+        case.release,
+        proof.asked(former).model_copy(update=asked),
+        preview=former.preview,
+        money=declared or request.shown(former),
+        reason=former.reason,
+        now=case.now,
+        not_by=former.not_by,
+        barred=former.barred,
+    )
+    fresh.level, fresh.extended = former.level, former.extended
+    fresh.edited_by = former.edited_by if call.effective is not None else None
+    await case.session.flush()
+    return fresh
+
+
+async def _keep_draft(
+    case: Case, former: ApprovalRow, fresh: ApprovalRow, *, person: str
+) -> None:
+    draft = await case.session.get(DraftRow, (former.id, person))
+    if draft is not None:
+        kept = DraftRow(
+            approval=fresh.id, person=person, form=draft.form, saved_at=draft.saved_at
+        )
+        case.session.add(kept)
+
+
+async def _name(case: Case, person: str) -> str:
+    found = await accounts.account(case.session, person)
+    return found.name if found is not None else person

@@ -1,0 +1,293 @@
+"""Sending: the last look before the socket, and what came of it (P2, P3)."""
+
+from datetime import datetime, timedelta
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.authority.switch import holding
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
+from orchestrator.rules.text import storable
+from orchestrator.store import outbox
+from orchestrator.store.approvals import request, siblings
+from orchestrator.store.db import open_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import alarms, compensation
+from orchestrator.store.ledger import outcome as ledger_outcome
+from orchestrator.store.ledger.effects import (
+    LEASE,
+    Grant,
+    Outcome,
+    audit_effect,
+    is_honoured,
+    mark_unknown,
+)
+from orchestrator.store.ledger.outcome import Meaning
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import answers
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.switches import active
+from orchestrator.store.tables import CallRow, EffectRow, RunRow
+
+# After a time-out a provider may go on for a while before its books show it.
+SETTLED = timedelta(seconds=15)
+
+
+class Sending(BaseModel):
+    """Whether this holder may call the connector now, and why not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    may_send: bool
+    why: str = ""
+
+
+async def begin(
+    store: Store, grant: Grant, *, holder: str, within: timedelta
+) -> Sending:
+    """Check lease, switches and clock once more and mark the effect as sending.
+
+    `within` is the connector's time-out: the lease outlives it by 5 s.
+    """
+    async with store.write(first=True) as session:
+        await store.share_barrier(session)
+        effect = await session.get(EffectRow, grant.key)
+        if effect is None:
+            return Sending(may_send=False, why="there is no such effect")
+        run = await run_lookup.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        why = await _why_not_send(session, run, effect, grant, holder=holder, now=now)
+        if why:
+            return Sending(may_send=False, why=why)
+        # Until it arrives: a request may take as long as the connector waits.
+        arrives = now + within
+        if effect.sending_at is not None and not is_honoured(effect, now=arrives):
+            why = "the provider no longer honours its key"
+            mark_unknown(session, run, effect, error=why, now=now)
+            return Sending(may_send=False, why=why)
+        effect.status, effect.sending_at = "sending", effect.sending_at or now
+        effect.lease_until = now + within + LEASE
+        return Sending(may_send=True)
+
+
+async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    grant: Grant,
+    *,
+    holder: str,
+    now: datetime,
+) -> str | None:
+    if effect.status != "leased" or effect.attempt != grant.attempt:
+        return f"the effect is {effect.status}: {effect.error or 'taken over'}"
+    if effect.holder != holder or effect.lease_until <= now:
+        return "the lease was lost"
+    if run.paused_by is not None or run.cancel_reason is not None:
+        return "the run was paused or cancelled"
+    if run.status in ENDED_RUNS:
+        return f"the run is {run.status}"
+    target = active.tool_targets(
+        tenant=effect.tenant,
+        workflow=effect.workflow,
+        tool=effect.tool,
+        corpora=effect.corpora,
+    )
+    found = holding(await active.active(session, now=now), target)
+    if found is not None:
+        return f"switch {found.id} holds it"
+    # What it takes back, or speaks of, may have been reopened since the lease.
+    return await compensation.why_not(session, run) or await _why_untrue(
+        session, run, effect
+    )
+
+
+async def _why_untrue(
+    session: AsyncSession, run: RunRow, effect: EffectRow
+) -> str | None:
+    call = await session.get(CallRow, (effect.run, effect.turn, effect.index))
+    if call is None:
+        return None
+    release = await releases.load(session, run.release)
+    because = await siblings.why_untrue(session, call, release)
+    if because is None and await siblings.is_early(session, call, release):
+        return "what it speaks of is not settled"
+    return because
+
+
+class Recorded(BaseModel):
+    """The effect's status now; `until`: it is tried again then, and not before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: EffectStatus
+    until: datetime | None = None
+
+
+async def record(
+    store: Store, grant: Grant, outcome: Outcome, *, recorded_by: str | None = None
+) -> Recorded:
+    """Record an attempt's outcome; a late receipt still confirms an unknown effect.
+
+    With `recorded_by` it is what a look-up found out, which settles the effect.
+    """
+    async with store.write(first=True) as session:
+        effect = await session.get(EffectRow, grant.key)
+        if effect is None:
+            raise NotFound(kind="effect", name=grant.key)
+        first = await compensation.lock_first(session, effect.run)
+        run = await run_lookup.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        _keep_receipt(session, effect, outcome, now=now)
+        if not _is_news(effect, grant, outcome):
+            return Recorded(status=cast("EffectStatus", effect.status))
+        is_over = run.status in ENDED_RUNS
+        meant = (
+            ledger_outcome.settled(outcome)
+            if recorded_by
+            else ledger_outcome.meaning(
+                effect, grant, outcome, is_over=is_over, now=now
+            )
+        )
+        if effect.status != "sending" and meant.kind != "unknown":
+            # Whoever waits for this outcome was told that it is not known.
+            outbox.add(session, "wake", run.id, at=now)
+        if outcome.kind == "not_sent":
+            effect.put_off_since = effect.put_off_since or now
+        was = effect.status
+        await apply(session, run, effect, meant, now=now)
+        if was == "failed" and effect.status == "done":
+            await alarms.acted_after_all(session, store, effect)
+            await session.flush()
+            await siblings.void_untrue(session, run, now=now)
+        if first is not None:
+            await siblings.look_again(session, first, now=now)
+        effect.recorded_by = recorded_by or effect.recorded_by
+        if outcome.alarm is not None:
+            await alarms.sound(session, store, effect, outcome)
+        return Recorded(status=cast("EffectStatus", effect.status), until=meant.until)
+
+
+def _keep_receipt(
+    session: AsyncSession, effect: EffectRow, outcome: Outcome, *, now: datetime
+) -> None:
+    """Keep the receipt of what a person had recorded as done, beside their words."""
+    is_receipt = outcome.kind == "done" and outcome.receipt is not None
+    was_sent = effect.status == "done" and effect.sending_at is not None
+    if is_receipt and was_sent and effect.receipt is None:
+        effect.receipt = outcome.receipt
+        audit_effect(session, effect, "effect.receipt", at=now)
+
+
+def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
+    """Tell whether an attempt's outcome says more than the record does."""
+    if effect.later is not None:
+        # It was done, and a person recorded what became of it since.
+        return False
+    if outcome.kind == "done" and effect.sending_at is not None:
+        # All attempts carry one key, so a receipt of any of them is the effect's, even
+        # while another is under way, or after somebody concluded that it never happened.
+        return effect.status in (*OPEN_EFFECTS, "failed")
+    is_waited_for = effect.status in ("sending", "unknown")
+    return is_waited_for and effect.attempt == grant.attempt
+
+
+async def give_to_people(store: Store) -> int:
+    """Leave to people what a dead worker was sending for a run that has ended.
+
+    No other attempt follows there, which would find it. Returns how many it were; any
+    process may do it.
+    """
+    async with store.read() as session:
+        query = (
+            select(EffectRow.key)
+            .join(RunRow, col(RunRow.id) == col(EffectRow.run))
+            .where(
+                open_rows.under_way(),
+                col(EffectRow.sending_at).is_not(None),
+                col(EffectRow.lease_until) < await store.now(session),
+                col(RunRow.status).in_(ENDED_RUNS),
+            )
+        )
+        dead = list((await session.execute(query)).scalars())
+    return sum([await _give_to_people(store, key) for key in dead])
+
+
+async def _give_to_people(store: Store, key: str) -> bool:
+    async with store.write() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            return False
+        run = await run_lookup.get(session, effect.run, lock=True)
+        await session.refresh(effect, with_for_update=True)
+        now = await store.now(session)
+        if effect.status not in ("leased", "sending") or effect.lease_until >= now:
+            # Its outcome came since it was read.
+            return False
+        why = "the worker died while it was sending, and the run has ended"
+        mark_unknown(session, run, effect, error=why, now=now)
+        return True
+
+
+async def absent_until(
+    store: Store, key: str, *, left: timedelta | None = None
+) -> datetime | None:
+    """Return until when a look-up that finds nothing proves nothing; None: it does.
+
+    What was sent last may still be on its way, or be worked on at the provider. `left`
+    is how much longer it is to be waited at least.
+    """
+    async with store.read() as session:
+        effect = await session.get(EffectRow, key)
+        if effect is None:
+            raise NotFound(kind="effect", name=key)
+        now = await store.now(session)
+        until = unsettled_until(effect, now=now)
+        return until if left is None else max(until or now, now + left)
+
+
+def unsettled_until(effect: EffectRow, *, now: datetime) -> datetime | None:
+    """Return until when the provider may still act on a request; None once settled."""
+    settled = effect.lease_until + SETTLED
+    return settled if settled > now else None
+
+
+async def apply(
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    meant: Meaning,
+    *,
+    now: datetime,
+) -> None:
+    """Write an attempt's outcome into the effect, its call and its run."""
+    call = await session.get(
+        CallRow, (effect.run, effect.turn, effect.index), with_for_update=True
+    )
+    words = storable.text(meant.words)
+    if meant.is_unsent:
+        effect.sending_at = None
+    match meant.kind:
+        case "unknown":
+            if effect.status != "unknown":
+                mark_unknown(session, run, effect, error=words, now=now)
+            return
+        case "again":
+            effect.status, effect.lease_until, effect.error = "leased", now, words
+            audit_effect(session, effect, "effect.put_off", at=now)
+            return
+        case "done" | "failed":
+            effect.status, effect.ended_at = meant.kind, now
+            effect.receipt = meant.receipt
+            effect.error = words if meant.kind == "failed" else None
+    if call is not None and call.status == "open":
+        answers.end_call(session, call, meant.kind, meant.words, now=now)
+        release = await releases.load(session, run.release)
+        await siblings.void_messages(session, release, call, now=now)
+        await request.show_waiting(session, run)
+    audit_effect(session, effect, f"effect.{meant.kind}", at=now)

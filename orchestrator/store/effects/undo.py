@@ -1,0 +1,131 @@
+"""Undo: a decision taken back before its effect has begun."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.policy import stakes
+from orchestrator.rules.policy.rules import APPROVER_RANK
+from orchestrator.rules.status import ENDED_RUNS, UNDOABLE
+from orchestrator.rules.text import canonical
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals import request, siblings
+from orchestrator.store.approvals.errors import MayNotDecide
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.effects import proof, restore
+from orchestrator.store.effects.errors import TooLate
+from orchestrator.store.releases import releases
+from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+
+
+async def undo(store: Store, person: Person, approval: str, reason: str) -> ApprovalRow:
+    """Take a decision back; return the approval that asks anew, as its next revision.
+
+    The row that `perform` locks to start is locked here: one of the two finds the
+    other's work. Raises `NotFound`, `MayNotDecide` or `TooLate`.
+    """
+    async with store.write() as session:
+        row, run, call = await approval_lookup.lock(
+            session, approval, tenant=person.tenant
+        )
+        now = await store.now(session)
+        given = await approval_lookup.decisions(session, row.id)
+        _check_person(row, person, [one.person for one in given])
+        if run.status in ENDED_RUNS:
+            raise TooLate(
+                f"The run of {row.id} has ended; there is nothing to ask anew."
+            )
+        _check_time(row, call, now=now)
+        because = f"undone by {person.name}"
+        request.close(session, row, status="void", because=because, now=now)
+        release = await releases.load(session, run.release)
+        fresh = await _ask_anew(session, row, run, call, release, now=now)
+        _record(session, person, row, fresh, reason, now=now)
+        await session.flush()
+        # What it speaks of may have come out otherwise while the no stood.
+        await siblings.void_untrue(session, run, now=now)
+        return fresh
+
+
+def _check_person(row: ApprovalRow, person: Person, deciders: list[str]) -> None:
+    if person.kind != "person":
+        raise MayNotDecide(f"You cannot undo {row.id}: a service decides nothing.")
+    is_lead = APPROVER_RANK.get(person.role, 0) >= APPROVER_RANK["lead"]
+    if person.id not in deciders and not is_lead:
+        raise MayNotDecide(
+            f"You cannot undo {row.id}: who decided it can, or a lead; your role is "
+            f"{person.role}."
+        )
+
+
+def _check_time(row: ApprovalRow, call: CallRow, *, now: datetime) -> None:
+    if row.status not in UNDOABLE:
+        raise TooLate(f"{row.id} is {row.status}; there is no decision to undo.")
+    is_current = call.status == "open" and call.revision == row.revision
+    if row.consumed_by is not None or not is_current:
+        raise TooLate(f"{row.id} is being carried out or has been; it stays.")
+    if row.undo_until is None or now >= row.undo_until:
+        raise TooLate(f"The time to undo {row.id} is over; it is carried out now.")
+
+
+async def _ask_anew(  # noqa: PLR0913 the rows that were locked
+    session: AsyncSession,
+    row: ApprovalRow,
+    run: RunRow,
+    call: CallRow,
+    release: Release,
+    *,
+    now: datetime,
+) -> ApprovalRow:
+    """Ask the same again of the same people, with the time that was left."""
+    call.revision += 1
+    # An edit is taken back with its decision: what was asked is asked again.
+    call.effective = row.arguments if row.arguments != call.arguments else None
+    left = max(row.answer_by - now, restore.SHORTEST)
+    asked = {"within": left, "role": row.role}
+    verdict = proof.asked(row).model_copy(update=asked)
+    arguments = canonical.parse(row.arguments)
+    declared = stakes.declared_money(release.tool(call.tool), arguments)
+    fresh = await request.ask(
+        session,
+        run,
+        call,
+        release,
+        verdict,
+        preview=row.preview,
+        money=declared or request.shown(row),
+        reason=row.reason,
+        now=now,
+        not_by=row.not_by,
+        barred=row.barred,
+        waits=await siblings.is_early(session, call, release),
+    )
+    fresh.level, fresh.extended = row.level, row.extended
+    fresh.edited_by = row.edited_by if call.effective is not None else None
+    return fresh
+
+
+def _record(  # noqa: PLR0913 who took back what, and why
+    session: AsyncSession,
+    person: Person,
+    row: ApprovalRow,
+    fresh: ApprovalRow,
+    reason: str,
+    *,
+    now: datetime,
+) -> None:
+    log.record(
+        session,
+        log.Entry(
+            actor=person.id,
+            kind="approval.undone",
+            tenant=row.tenant,
+            run=row.run,
+            subject=row.id,
+            payload={"anew": fresh.id, "reason": reason, "session": person.session},
+        ),
+        at=now,
+    )

@@ -1,0 +1,7 @@
+"""What keeps the schema from being upgraded."""
+
+from orchestrator.rules.errors import KeyturnError
+
+
+class NeedsKeys(KeyturnError):
+    """There are rows of a version that did not vouch for them, and no key to do it."""

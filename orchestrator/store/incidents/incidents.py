@@ -1,0 +1,315 @@
+"""Incidents: what a person has to look into, until one says why it may be closed."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules import ids
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.text import plain_text, scrub
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from orchestrator.store.tables import (
+    ApprovalRow,
+    EffectRow,
+    IncidentRow,
+    PersonRow,
+    RunRow,
+)
+
+Severity = Literal["low", "high", "critical"]
+State = Literal["open", "closed"]
+
+LONGEST_TITLE = 300
+# Who closes incidents: as `approvals.auth.permissions` has it.
+CLOSERS = ("operator", "admin")
+SYSTEM = "system"
+
+
+class NewIncident(BaseModel):
+    """What happened; `source` names it, so that it is opened once and for ever once.
+
+    `detail` holds figures, references and words for people.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    severity: Severity
+    title: str
+    source: str
+    detail: dict[str, JsonValue] = {}
+    tenant: str | None = None
+    # The accounts that it is about; who had an effect of it done is added to them.
+    named: tuple[str, ...] = ()
+
+
+async def open_once(
+    store: Store, new: NewIncident, *, by: str
+) -> tuple[IncidentRow, bool]:
+    """Return the incident of this source and whether it is new.
+
+    One that was closed stays closed: what is known is not opened again each day.
+    """
+    try:
+        async with store.write() as session:
+            found = await of_source(session, new.source)
+            if found is not None:
+                return found, False
+            return await add(session, store, new, by=by), True
+    except IntegrityError:
+        # Another process opened the same one first.
+        async with store.read() as session:
+            found = await of_source(session, new.source)
+        if found is None:
+            raise
+        return found, False
+
+
+async def open_again(
+    session: AsyncSession, store: Store, new: NewIncident, *, by: str
+) -> None:
+    """Open an incident in a transaction, unless one of its source is open.
+
+    What was closed and happens once more is another one: that it was looked into before
+    says nothing of now.
+    """
+    found = await of_source(session, new.source)
+    if found is not None and found.status == "open":
+        return
+    if found is not None:
+        again = f"{new.source} again "
+        if await is_any_open(session, again):
+            return
+        now = await store.now(session)
+        new = new.model_copy(update={"source": f"{again}{now.isoformat()}"})
+    await add(session, store, new, by=by)
+
+
+async def add(
+    session: AsyncSession, store: Store, new: NewIncident, *, by: str
+) -> IncidentRow:
+    """Open an incident in this transaction; its source must be new.
+
+    Raises `InvalidValue` for words that are no text.
+    """
+    plain_text.refuse_control_characters({"title": new.title, **new.detail})
+    now = await store.now(session)
+    row = IncidentRow(
+        **new.model_dump(exclude={"title", "named"}),
+        named=sorted({*new.named, *await _who_had_it_done(session, new.detail)}),
+        id=ids.new_id("in", now=now.timestamp()),
+        title=scrub.text(new.title)[:LONGEST_TITLE],
+        opened_by=by,
+        created_at=now,
+    )
+    session.add(row)
+    log.record(
+        session,
+        log.Entry(
+            actor=by,
+            kind="incident.opened",
+            tenant=row.tenant,
+            subject=row.id,
+            payload={
+                "severity": row.severity,
+                "source": row.source,
+                "named": list(row.named),
+            },
+        ),
+        at=now,
+    )
+    return row
+
+
+async def close(
+    store: Store, incident: str, *, by: str, reason: str, tenant: str | None
+) -> IncidentRow:
+    """Close an incident; raises `IncidentClosed` where somebody has.
+
+    `MayNotClose` where it is critical, for whoever opened it or is named in it, and for
+    services and accounts younger than a day.
+    """
+    plain_text.check({"text": reason})
+    async with store.write() as session:
+        row = await get(session, incident, tenant=tenant)
+        await session.refresh(row, with_for_update=True)
+        if row.status != "open":
+            raise IncidentClosed(
+                f"Incident {incident} was closed by {row.closed_by}: "
+                f"{row.close_reason} Nothing was changed."
+            )
+        now = await store.now(session)
+        why = await why_not_close(session, row, by, now=now)
+        if why is not None:
+            raise MayNotClose(why)
+        row.status, row.closed_at = "closed", now
+        row.closed_by, row.close_reason = by, reason
+        log.record(
+            session,
+            log.Entry(
+                actor=by,
+                kind="incident.closed",
+                tenant=row.tenant,
+                subject=row.id,
+                payload={"reason": reason},
+            ),
+            at=now,
+        )
+        return row
+
+
+async def why_not_close(
+    session: AsyncSession, row: IncidentRow, person: str, *, now: datetime
+) -> str | None:
+    """Return why this person does not close an incident, or None where they may."""
+    if row.severity != "critical":
+        return None
+    # Whoever says later that its effect failed is not named in it yet.
+    about = {*row.named, *await _who_had_it_done(session, row.detail)}
+    why = _why_theirs(row, about, person)
+    if why is None:
+        account = await session.get(PersonRow, person, with_for_update={"read": True})
+        why = _why_unfit(account, now=now)
+    if why is None:
+        return None
+    return f"{why} {await _who_may(session, row, about, now=now)}"
+
+
+def _why_theirs(row: IncidentRow, about: set[str], person: str) -> str | None:
+    if person == row.opened_by:
+        return "You opened this critical incident: another person closes it."
+    if person in about:
+        return "This critical incident is about you: another person closes it."
+    return None
+
+
+def _why_unfit(account: PersonRow | None, *, now: datetime) -> str | None:
+    if account is None or account.kind != "person" or account.disabled_at is not None:
+        return "A critical incident is closed by a person with an open account."
+    if account.approves_from is not None and account.approves_from > now:
+        return (
+            "Whoever is new here closes no critical incident for a day: you may from "
+            f"{account.approves_from:%Y-%m-%d %H:%M %Z}."
+        )
+    return None
+
+
+async def _who_may(
+    session: AsyncSession, row: IncidentRow, about: set[str], *, now: datetime
+) -> str:
+    """Return who else can close a critical incident, or how there comes to be somebody."""
+    query = select(PersonRow).where(
+        col(PersonRow.kind) == "person",
+        col(PersonRow.role).in_(CLOSERS),
+        col(PersonRow.disabled_at).is_(None),
+        col(PersonRow.id).not_in([row.opened_by, *about]),
+    )
+    fit = [
+        one.name
+        for one in (
+            await session.execute(query.order_by(col(PersonRow.name)))
+        ).scalars()
+        if one.tenant in (None, row.tenant) and _why_unfit(one, now=now) is None
+    ]
+    if fit:
+        return f"Ask {', '.join(fit[:5])}."
+    return (
+        "Nobody else may close it yet, so it stays open. Open an account for a second "
+        "person with `keyturn user add EMAIL --name NAME --role operator` on the server "
+        "host; they may close this after a day."
+    )
+
+
+async def _who_had_it_done(
+    session: AsyncSession, detail: Mapping[str, JsonValue]
+) -> set[str]:
+    """Return whose doing the effect is that an incident is about, and what is said of it.
+
+    Who approved or edited it, began its run, recorded it, or reported that it failed.
+    """
+    key = detail.get("effect")
+    effect = await session.get(EffectRow, key) if isinstance(key, str) else None
+    if effect is None:
+        return set()
+    run = await session.get(RunRow, effect.run)
+    began = run.started_by if run is not None else None
+    reported = (effect.later or {}).get("by")
+    edited = await _editors(session, effect)
+    found = {*effect.approvers, *edited, effect.recorded_by, began, reported}
+    return {one for one in found if one and one != SYSTEM}
+
+
+async def _editors(session: AsyncSession, effect: EffectRow) -> list[str | None]:
+    """Return who edited what was asked, whoever approved it then."""
+    query = select(ApprovalRow.edited_by).where(
+        col(ApprovalRow.run) == effect.run,
+        col(ApprovalRow.turn) == effect.turn,
+        col(ApprovalRow.index) == effect.index,
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def get(
+    session: AsyncSession, incident: str, *, tenant: str | None
+) -> IncidentRow:
+    """Return the incident, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(IncidentRow, incident)
+    if row is None or tenant not in (None, row.tenant):
+        raise NotFound(kind="incident", name=incident)
+    return row
+
+
+async def listing(
+    session: AsyncSession,
+    status: State | None,
+    *,
+    tenant: str | None,
+    limit: int,
+    before: str | None = None,
+) -> list[IncidentRow]:
+    """Return incidents, newest first; `before` is the last id of the page before."""
+    query = select(IncidentRow).order_by(col(IncidentRow.id).desc()).limit(limit)
+    if status is not None:
+        query = query.where(col(IncidentRow.status) == status)
+    if tenant is not None:
+        query = query.where(col(IncidentRow.tenant) == tenant)
+    if before is not None:
+        query = query.where(col(IncidentRow.id) < before)
+    return list((await session.execute(query)).scalars())
+
+
+async def open_count(session: AsyncSession, *, tenant: str | None) -> int:
+    """Return how many are open."""
+    query = (
+        select(func.count())
+        .select_from(IncidentRow)
+        .where(col(IncidentRow.status) == "open")
+    )
+    if tenant is not None:
+        query = query.where(col(IncidentRow.tenant) == tenant)
+    return (await session.execute(query)).scalar_one()
+
+
+async def is_any_open(session: AsyncSession, source_begins: str) -> bool:
+    """Tell whether an incident of such a source is open."""
+    query = (
+        select(IncidentRow.id)
+        .where(
+            col(IncidentRow.status) == "open",
+            col(IncidentRow.source).startswith(source_begins, autoescape=True),
+        )
+        .limit(1)
+    )
+    return (await session.execute(query)).first() is not None
+
+
+async def of_source(session: AsyncSession, source: str) -> IncidentRow | None:
+    """Return the incident of a source, open or closed, or None."""
+    query = select(IncidentRow).where(col(IncidentRow.source) == source)
+    return (await session.execute(query)).scalar_one_or_none()

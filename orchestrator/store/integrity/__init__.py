@@ -1,0 +1,1 @@
+"""Sealing the audit log, and verifying it against the tables (P13)."""

@@ -1,0 +1,192 @@
+"""What the effect ledger says and is told (P1, P2)."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, update
+
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.rules.text import storable
+from orchestrator.store.audit import log
+from orchestrator.store.db import digests
+from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+
+# A holder that has not begun to send within this is taken for dead.
+LEASE = timedelta(seconds=5)
+
+AnswerKind = Literal[
+    "leased",
+    "busy",
+    "done",
+    "failed",
+    "rejected",
+    "waiting",
+    "stopped",
+    "not_before",
+    "expired",
+    "void",
+    "refused",
+    "unknown",
+    "undone",
+    "prepare",
+]
+
+
+class Facts(BaseModel):
+    """What `perform` read just before: for which arguments, the facts and the money.
+
+    `preview` is canonical JSON: what an approver sees and relies on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: int
+    arguments: str
+    preview: str
+    money: Money | None
+
+
+class Grant(BaseModel):
+    """An effect that is leased to this holder: what to do, exactly.
+
+    `again`: an earlier attempt may have reached the provider.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    attempt: int
+    arguments: str
+    again: bool = False
+
+
+class LeaseAnswer(BaseModel):
+    """What the ledger says: a grant, or why not and until when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: AnswerKind
+    grant: Grant | None = None
+    until: datetime | None = None
+
+
+class CallRef(BaseModel):
+    """Which call of which run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    turn: int
+    index: int
+
+
+# The ledger's answer for a call that has its own already.
+ENDED: dict[str, AnswerKind] = {
+    "done": "done",
+    "failed": "failed",
+    "crashed": "failed",
+    "denied": "refused",
+    "rejected": "rejected",
+    "refused": "refused",
+    "expired": "expired",
+    "void": "void",
+}
+
+
+class Outcome(BaseModel):
+    """What is known of an attempt to send; what it means is for `store.attempted`.
+
+    `not_sent`: certainly nothing reached the provider. `failed`: it said a definite no.
+    `may_repeat`: the answer was lost on its way, so it may be asked for again where the
+    provider honours the key. `answered`: somebody was reached who would not do it now.
+    `alarm` names what an operator has to mend.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["done", "failed", "unknown", "not_sent"]
+    words: str
+    receipt: dict[str, JsonValue] | None = None
+    may_repeat: bool = False
+    answered: bool = False
+    alarm: str | None = None
+
+
+def facts_of(effect: EffectRow, call: CallRow) -> Facts:
+    """Return the facts under which an effect was proven, for its later attempts."""
+    money = None
+    if effect.amount is not None and effect.currency is not None:
+        money = Money(effect.amount, effect.currency)
+    return Facts(
+        revision=call.revision,
+        arguments=effect.arguments,
+        preview=effect.preview,
+        money=money,
+    )
+
+
+def mark_unknown(
+    session: AsyncSession,
+    run: RunRow,
+    effect: EffectRow,
+    *,
+    error: str,
+    now: datetime,
+) -> None:
+    """Leave an effect for a person to find out; the model is told nothing."""
+    effect.status, effect.error = "unknown", storable.text(error)
+    if run.stopped_by is None and run.status not in ENDED_RUNS:
+        # What stopped a run finds it by its status when it is lifted.
+        run.status = "waiting"
+    audit_effect(session, effect, "effect.unknown", at=now)
+
+
+async def free(
+    session: AsyncSession, effect: EffectRow, *, why: str, now: datetime
+) -> None:
+    """Give back a lease that was never sent: its subject, money and approval.
+
+    An effect that an earlier attempt may have sent keeps all of them.
+    """
+    if effect.status != "leased" or effect.sending_at is not None:
+        return
+    effect.status, effect.error, effect.ended_at = "refused", why, now
+    unused = await session.execute(
+        update(ApprovalRow)
+        .where(col(ApprovalRow.consumed_by) == effect.key)
+        .values(consumed_by=None)
+        .returning(col(ApprovalRow.id))
+    )
+    digests.changed(session, ApprovalRow, *((one,) for one in unused.scalars()))
+    audit_effect(session, effect, "effect.freed", at=now)
+
+
+def is_honoured(effect: EffectRow, *, now: datetime) -> bool:
+    """Tell whether the provider still knows the effect's key from a first sending."""
+    return effect.idempotent_until is not None and effect.idempotent_until > now
+
+
+def audit_effect(
+    session: AsyncSession, effect: EffectRow, kind: str, *, at: datetime
+) -> None:
+    """Add what happened to an effect to the audit log."""
+    log.record(
+        session,
+        log.Entry(
+            actor=f"run:{effect.run}",
+            kind=kind,
+            tenant=effect.tenant,
+            run=effect.run,
+            subject=effect.key,
+            payload={
+                "tool": effect.tool,
+                "attempt": effect.attempt,
+                "error": effect.error,
+                "approval": effect.approval,
+            },
+        ),
+        at=at,
+    )

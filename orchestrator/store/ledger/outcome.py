@@ -1,0 +1,114 @@
+"""What an attempt's outcome means for its effect: settled, tried again, or unknown (P2).
+
+Once an attempt may have reached the provider, no answer to a later one settles the
+effect but a receipt: a refusal says that this attempt did nothing, and nothing of the
+earlier one.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from orchestrator.store.ledger.effects import Grant, Outcome, is_honoured
+from orchestrator.store.tables import EffectRow
+
+# What cannot be sent is tried for so long; a mail server may put mail off for a while.
+TRY_FOR = timedelta(hours=1)
+# An answer that was lost is asked for again so long, within the provider's window.
+REPEAT_FOR = timedelta(minutes=2)
+# Between two tries passes as much time as has passed since the first.
+SHORTEST_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+class Meaning(BaseModel):
+    """What the effect's record says next; `again`: not before `until`.
+
+    `is_unsent`: nothing of this effect has ever reached the provider.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["done", "failed", "unknown", "again"]
+    words: str
+    receipt: dict[str, JsonValue] | None = None
+    until: datetime | None = None
+    is_unsent: bool = False
+
+
+def settled(outcome: Outcome) -> Meaning:
+    """Return the meaning of what a look-up or a person found out: just that."""
+    kind = "unknown" if outcome.kind == "not_sent" else outcome.kind
+    return Meaning(kind=kind, words=outcome.words, receipt=outcome.receipt)
+
+
+def meaning(
+    effect: EffectRow, grant: Grant, outcome: Outcome, *, is_over: bool, now: datetime
+) -> Meaning:
+    """Return what an attempt's outcome means; `is_over`: its run has ended."""
+    match outcome.kind:
+        case "done":
+            return settled(outcome)
+        case "failed":
+            return _refused_again(outcome) if grant.again else settled(outcome)
+        case "unknown":
+            return _lost(effect, outcome, is_over=is_over, now=now)
+        case "not_sent" if grant.again:
+            return _not_sent_again(effect, outcome, is_over=is_over, now=now)
+        case "not_sent":
+            return _not_sent(effect, outcome, is_over=is_over, now=now)
+
+
+def _refused_again(outcome: Outcome) -> Meaning:
+    return Meaning(
+        kind="unknown",
+        words=f"a later attempt under the same key was refused ({outcome.words}), "
+        "which does not say what became of the earlier one",
+    )
+
+
+def _lost(
+    effect: EffectRow, outcome: Outcome, *, is_over: bool, now: datetime
+) -> Meaning:
+    if not outcome.may_repeat or not _may_try(effect, is_over=is_over, now=now):
+        return settled(outcome)
+    since = effect.sending_at or now
+    if now - since >= REPEAT_FOR:
+        return settled(outcome)
+    return _again(outcome, since=since, now=now)
+
+
+def _not_sent_again(
+    effect: EffectRow, outcome: Outcome, *, is_over: bool, now: datetime
+) -> Meaning:
+    """Return the meaning of a later attempt that did nothing: the first is open."""
+    if outcome.answered:
+        return _refused_again(outcome)
+    since = effect.put_off_since or now
+    if now - since >= TRY_FOR or not _may_try(effect, is_over=is_over, now=now):
+        return settled(outcome)
+    return _again(outcome, since=since, now=now)
+
+
+def _not_sent(
+    effect: EffectRow, outcome: Outcome, *, is_over: bool, now: datetime
+) -> Meaning:
+    since = effect.put_off_since or now
+    if not is_over and now - since < TRY_FOR:
+        again = _again(outcome, since=since, now=now)
+        return again.model_copy(update={"is_unsent": True})
+    hours = TRY_FOR // timedelta(hours=1)
+    tried = "" if is_over else f" It was tried for {hours} hour, and not sent."
+    words = f"It was not done: {outcome.words}{tried}"
+    return Meaning(kind="failed", words=words, is_unsent=True)
+
+
+def _may_try(effect: EffectRow, *, is_over: bool, now: datetime) -> bool:
+    """Tell whether another attempt may follow one that may have been sent."""
+    return effect.status == "sending" and not is_over and is_honoured(effect, now=now)
+
+
+def _again(outcome: Outcome, *, since: datetime, now: datetime) -> Meaning:
+    pause = min(max(now - since, SHORTEST_PAUSE), LONGEST_PAUSE)
+    return Meaning(kind="again", words=outcome.words, until=now + pause)

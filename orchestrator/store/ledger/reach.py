@@ -1,0 +1,110 @@
+"""Whose money and what subject an action touches, as its provider knows them.
+
+A limit, "already done" and "one open effect a subject" hold for a service's customer and
+subject, whatever a caller calls the tenant, and however either is spelled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from orchestrator.rules.contract.release import Release
+from orchestrator.rules.text import folded_name
+from orchestrator.store.tables import EffectRow, RunRow
+from orchestrator.store.tenants import tenants
+
+# No service is declared, or the service keeps no tenants apart: it meets every other.
+ANY = ""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one action touches; customer and subject are folded.
+
+    `service` and `tenant` are `ANY` where the releases do not set them apart.
+    """
+
+    service: str
+    tenant: str
+    customer: str
+    subject: str | None
+
+    def same_customer(self) -> list[Any]:
+        """Match the effects for the same customer of the same service."""
+        return [*self._same_place(), col(EffectRow.customer_key) == self.customer]
+
+    def same_subject(self) -> list[Any]:
+        """Match the effects on the same subject of the same service.
+
+        Actions without a subject are one another's where their customer is the same.
+        """
+        same = [*self._same_place(), col(EffectRow.subject_key) == self.subject]
+        if self.subject is None:
+            same.append(col(EffectRow.customer_key) == self.customer)
+        return same
+
+    def locks(self) -> dict[str, str]:
+        """Return what to lock before either is read, by what it is a lock of.
+
+        Without service and tenant: one that is not set apart meets those that are.
+        """
+        subject = (
+            f"limit subject {self.subject}"
+            if self.subject is not None
+            else f"limit no subject {self.customer}"
+        )
+        return {"customer": f"limit customer {self.customer}", "subject": subject}
+
+    def _same_place(self) -> list[Any]:
+        return [
+            column.in_((wanted, ANY))
+            for column, wanted in (
+                (col(EffectRow.service), self.service),
+                (col(EffectRow.within_tenant), self.tenant),
+            )
+            if wanted != ANY
+        ]
+
+
+async def of(
+    session: AsyncSession,
+    run: RunRow,
+    tool: str,
+    releases: Sequence[Release],
+    *,
+    subject: str | None,
+) -> Reach:
+    """Return what a call touches; each of the releases has to set it apart."""
+    granting = [one for one in releases if any(t.name == tool for t in one.tools)]
+    services = {one.tool(tool).service or ANY for one in granting}
+    service = services.pop() if len(services) == 1 else ANY
+    is_apart = service != ANY and all(
+        service in one.separates_tenants for one in granting
+    )
+    is_apart = is_apart or await tenants.is_rehearsal(session, run.tenant)
+    return Reach(
+        service=service,
+        tenant=run.tenant if is_apart else ANY,
+        customer=folded_name.fold(run.customer),
+        subject=key_of(subject),
+    )
+
+
+def of_effect(effect: EffectRow) -> Reach:
+    """Return what a recorded effect touches."""
+    return Reach(
+        service=effect.service,
+        tenant=effect.within_tenant,
+        customer=effect.customer_key,
+        subject=effect.subject_key,
+    )
+
+
+def key_of(subject: str | None) -> str | None:
+    """Return a subject's id in one spelling: a service knows it by no field of ours."""
+    if subject is None:
+        return None
+    return folded_name.fold(subject.partition("=")[2])

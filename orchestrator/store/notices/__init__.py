@@ -1,0 +1,1 @@
+"""Notices to people and webhooks: fanned out from the log, queued, retried."""

@@ -1,0 +1,7 @@
+"""What keeps a notice from being sent again."""
+
+from orchestrator.rules.errors import KeyturnError
+
+
+class NotDead(KeyturnError):
+    """Only a dead letter is sent again by hand."""

@@ -1,0 +1,286 @@
+"""What an account may do and whose data it sees: given, changed and taken away.
+
+`grant` is the one function through which all of it goes: taking away is one person's
+act, giving more is two people's (P11).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, delete, select
+
+from orchestrator.rules.errors import InvalidValue, NotFound
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from orchestrator.store.approvals import reassignment
+from orchestrator.store.db import row_codes
+from orchestrator.store.db.database import Store
+from orchestrator.store.people import accounts, revocation
+from orchestrator.store.people.accounts import DECIDERS, NEW_FOR
+from orchestrator.store.people.errors import LastAdmin, OwnAccess, WouldWiden
+from orchestrator.store.tables import PersonRow, SessionRow
+
+# Roles that have nothing, and approve nothing, that the named role does not.
+WITHIN: Mapping[str, frozenset[str]] = {
+    "agent": frozenset({"developer"}),
+    "lead": frozenset({"agent", "developer"}),
+    "operator": frozenset({"developer", "auditor"}),
+    "developer": frozenset(),
+    "auditor": frozenset(),
+    "admin": frozenset({"agent", "lead", "operator", "developer", "auditor"}),
+}
+
+
+class Access(BaseModel):
+    """An account's role and tenant (None: every tenant's), and whether it is open."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role
+    tenant: str | None = Field(default=None, min_length=1, max_length=200)
+    is_open: bool = True
+
+
+class Change(BaseModel):
+    """What of an account's access is to be another; what was not set stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role | None = None
+    tenant: str | None = Field(default=None, min_length=1, max_length=200)
+    is_open: bool | None = None
+
+    def of(self, row: PersonRow) -> Access:
+        """Return the whole access that an account would have."""
+        set_ = {name: getattr(self, name) for name in self.model_fields_set}
+        return of(row).model_copy(update=set_)
+
+
+def of(row: PersonRow) -> Access:
+    """Return what an account may do now."""
+    return Access.model_validate(
+        {"role": row.role, "tenant": row.tenant, "is_open": row.disabled_at is None}
+    )
+
+
+def is_more(before: Access, wanted: Access) -> bool:
+    """Tell whether an account would have anything that it has not."""
+    role = wanted.role not in {before.role, *WITHIN[before.role]}
+    tenant = before.tenant is not None and wanted.tenant != before.tenant
+    return role or tenant or (wanted.is_open and not before.is_open)
+
+
+async def change(
+    store: Store,
+    person: str,
+    change: Change,
+    *,
+    by: str,
+    managed: str | None = None,
+) -> PersonRow:
+    """Take away some of what somebody may do; `by` manages the people of `managed`.
+
+    Raises `NotFound` (also for another tenant's people), `OwnAccess`, `LastAdmin`, or
+    `WouldWiden`: more is asked for through `requests.to_grant`.
+    """
+    async with store.write() as session:
+        row = await lock(session, person, managed=managed)
+        wanted = change.of(row)
+        await grant(session, row, wanted, by=by, at=await store.now(session))
+    await hand_over(store, row, by=by)
+    return row
+
+
+async def grant(  # noqa: PLR0913 who gives what to whom, when
+    session: AsyncSession,
+    row: PersonRow,
+    wanted: Access,
+    *,
+    by: str,
+    at: datetime,
+    proposed_by: str | None = None,
+) -> None:
+    """Give an account this access, and record it; every change of it comes through here.
+
+    The row is locked (`lock`). More than it had takes two people: `by` and another one
+    who proposed it, else this raises `WouldWiden`. `accounts.add` opens an account with a
+    role: for people of the web through `requests.to_invite`.
+    """
+    before = of(row)
+    if wanted == before:
+        return
+    if row.id == by:
+        raise OwnAccess(
+            "Nobody changes their own role or tenant, or closes their own account; ask "
+            "another admin."
+        )
+    if is_more(before, wanted):
+        _check_two(row, by, proposed_by)
+    await _keep_an_admin(session, row, wanted)
+    row.role, row.tenant = wanted.role, wanted.tenant
+    if _is_new_to(before, wanted):
+        row.approves_from = at + NEW_FOR
+    payload = {"before": before.model_dump(), "after": wanted.model_dump()}
+    if wanted.is_open == before.is_open:
+        accounts.record(session, "person.access_changed", row, by=by, at=at, **payload)
+    elif wanted.is_open:
+        row.disabled_at = None
+        accounts.record(session, "person.enabled", row, by=by, at=at, **payload)
+    else:
+        row.disabled_at = at
+        await end_sessions(session, row.id)
+        await revocation.all_of(session, row.id, by=by, at=at, because="account closed")
+        accounts.record(session, "person.disabled", row, by=by, at=at, **payload)
+
+
+async def disable(
+    store: Store, person: str, *, by: str, managed: str | None = None
+) -> PersonRow:
+    """Close an account: its sessions end and its tokens open nothing any more."""
+    return await change(store, person, Change(is_open=False), by=by, managed=managed)
+
+
+async def remove_password(
+    store: Store, person: str, *, by: str, managed: str | None = None
+) -> PersonRow:
+    """Take somebody else's password away; their sessions and tokens end.
+
+    Whoever proves the address through OIDC comes in then, and decides a day later.
+    """
+    async with store.write() as session:
+        row = await lock(session, person, managed=managed)
+        check_password_of(row, by=by)
+        row.password_hash = None
+        now = await store.now(session)
+        await _begin_anew(session, row, "password removed", by=by, at=now)
+        return row
+
+
+async def reset_password(  # noqa: PLR0913 who gives what to whom, when
+    session: AsyncSession,
+    row: PersonRow,
+    *,
+    password_hash: str,
+    by: str,
+    at: datetime,
+    proposed_by: str | None,
+) -> None:
+    """Give somebody a password that another person chose; sessions and tokens end.
+
+    Whoever chose it could come in as them: it takes two people, and they decide nothing
+    for a day, time for the person, or a reader of the log, to object.
+    """
+    check_password_of(row, by=by)
+    _check_two(row, by, proposed_by)
+    row.password_hash = password_hash
+    await _begin_anew(session, row, "password reset", by=by, at=at)
+
+
+def check_password_of(row: PersonRow, *, by: str) -> None:
+    """Refuse a service, which has none, and one's own password."""
+    if row.kind != "person":
+        raise InvalidValue(f"{row.name} is a service: it has tokens, no password")
+    if row.id == by:
+        raise OwnAccess("Set your own password on your settings page.")
+
+
+async def lock(session: AsyncSession, person: str, *, managed: str | None) -> PersonRow:
+    """Return the account of this tenant's people, locked, or raise `NotFound`.
+
+    Every admin's row is locked before it, in order: two admins who close each other's
+    account do it one after the other, and the second is refused.
+    """
+    await lock_admins(session)
+    row = await session.get(
+        PersonRow, person, with_for_update=True, populate_existing=True
+    )
+    if row is None or managed not in (None, row.tenant):
+        raise NotFound(kind="person", name=person)
+    return row
+
+
+async def lock_admins(session: AsyncSession) -> Sequence[PersonRow]:
+    """Lock the open accounts of all admins, by id, before any other account."""
+    return (await session.execute(_admins().with_for_update())).scalars().all()
+
+
+async def end_sessions(session: AsyncSession, person: str) -> None:
+    """End whatever browser is signed in as somebody."""
+    await session.execute(delete(SessionRow).where(col(SessionRow.person) == person))
+
+
+async def hand_over(store: Store, row: PersonRow, *, by: str) -> None:
+    """Give what somebody holds and may not decide any more to others.
+
+    Where this process dies before it, the sweep does it.
+    """
+    await reassignment.release_all(store, row.id, by=by)
+
+
+async def _begin_anew(
+    session: AsyncSession,
+    row: PersonRow,
+    because: Literal["password removed", "password reset"],
+    *,
+    by: str,
+    at: datetime,
+) -> None:
+    """End all that opens an account, and let it decide nothing for a day."""
+    row.approves_from = at + NEW_FOR
+    await end_sessions(session, row.id)
+    await revocation.all_of(session, row.id, by=by, at=at, because=because)
+    kind = f"person.{because.replace(' ', '_')}"
+    accounts.record(session, kind, row, by=by, at=at)
+
+
+def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
+    if proposed_by is None or proposed_by in (by, row.id):
+        raise WouldWiden(
+            f"{row.name} would have more than before, and that takes two people: one "
+            "proposes it, another one confirms."
+        )
+
+
+async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) -> None:
+    """Raise `LastAdmin` where nobody else could undo what is about to be done."""
+    if row.disabled_at is not None or row.role != "admin" or row.kind != "person":
+        return
+    if wanted.is_open and wanted.role == "admin" and wanted.tenant == row.tenant:
+        return
+    if not row_codes.is_genuine(session, row):
+        # It opens nothing anyway.
+        return
+    found = (await session.execute(_admins())).scalars()
+    others = [one for one in found if one.id != row.id]
+    if not any(
+        one.tenant in (None, row.tenant) and row_codes.is_genuine(session, one)
+        for one in others
+    ):
+        raise LastAdmin(
+            f"{row.name} is the last admin of "
+            f"{f'the tenant {row.tenant!r}' if row.tenant else 'all tenants'}; make "
+            "somebody else an admin first."
+        )
+
+
+def _is_new_to(before: Access, wanted: Access) -> bool:
+    """Tell whether somebody will decide what they could not decide before."""
+    rank, old = (APPROVER_RANK.get(one.role, 0) for one in (wanted, before))
+    confirms = wanted.role == "operator" and before.role not in ("operator", "admin")
+    has_more = wanted.tenant != before.tenant or not before.is_open
+    return wanted.role in DECIDERS and (rank > old or confirms or has_more)
+
+
+def _admins():  # noqa: ANN202 a select, whose type SQLModel builds from its columns
+    return (
+        select(PersonRow)
+        .where(
+            col(PersonRow.role) == "admin",
+            col(PersonRow.kind) == "person",
+            col(PersonRow.disabled_at).is_(None),
+        )
+        .order_by(col(PersonRow.id))
+        .execution_options(populate_existing=True)
+    )

@@ -1,0 +1,118 @@
+"""Tokens revoked: one, or all of a person's, with those that were made with them."""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.store.audit import log
+from orchestrator.store.people import token_lifetime
+from orchestrator.store.tables import PersonRow, TokenRow
+
+Because = Literal[
+    "revoked by hand",
+    "password changed",
+    "password removed",
+    "password reset",
+    "signed out everywhere",
+    "account closed",
+]
+
+
+async def all_of(
+    session: AsyncSession, person: str, *, by: str, at: datetime, because: Because
+) -> int:
+    """Revoke a person's tokens and all that were made with them; return how many.
+
+    Of those, the ones that still opened something are counted. What was made with a
+    person's token may be a service's; a service's other tokens stay.
+    """
+    rows = await _of(session, person, is_locked=True)
+    live = [one for one in rows if await _is_live(session, one, now=at)]
+    close(session, rows, by=by, at=at, because=because)
+    return len(live)
+
+
+async def live(session: AsyncSession, person: str, *, now: datetime) -> list[TokenRow]:
+    """Return the tokens that `all_of` would end and that still open something."""
+    rows = await _of(session, person, is_locked=False)
+    return [one for one in rows if await _is_live(session, one, now=now)]
+
+
+async def with_made(session: AsyncSession, row: TokenRow) -> list[TokenRow]:
+    """Return a token and every token that was made with it, locked."""
+    return [row, *await _made_with(session, {row.id}, is_locked=True)]
+
+
+def close(
+    session: AsyncSession,
+    rows: list[TokenRow],
+    *,
+    by: str,
+    at: datetime,
+    because: Because,
+) -> None:
+    """Revoke these tokens, which are locked, and record each with the reason."""
+    for one in rows:
+        if one.revoked_at is None:
+            one.revoked_at = at
+            record(session, "token.revoked", one, by=by, at=at, because=because)
+
+
+def record(
+    session: AsyncSession,
+    kind: str,
+    row: TokenRow,
+    *,
+    by: str,
+    at: datetime,
+    **more: str,
+) -> None:
+    """Write to the audit log what became of a token."""
+    entry = log.Entry(
+        actor=by,
+        kind=kind,
+        subject=row.id,
+        payload={
+            "person": row.person,
+            "name": row.name,
+            "scopes": [*row.scopes],
+            "tenants": [*row.tenants],
+            "ends_at": row.ends_at.isoformat() if row.ends_at else None,
+            "made_with": row.parent,
+            **more,
+        },
+    )
+    log.record(session, entry, at=at)
+
+
+async def _of(session: AsyncSession, person: str, *, is_locked: bool) -> list[TokenRow]:
+    query = select(TokenRow).where(col(TokenRow.person) == person)
+    query = query.order_by(col(TokenRow.id))
+    if is_locked:
+        query = query.with_for_update()
+    own = list((await session.execute(query)).scalars())
+    made = await _made_with(session, {one.id for one in own}, is_locked=is_locked)
+    return list({one.id: one for one in [*own, *made]}.values())
+
+
+async def _made_with(
+    session: AsyncSession, tokens: set[str], *, is_locked: bool
+) -> list[TokenRow]:
+    """Return every token made with these, and with those, and so on."""
+    found: list[TokenRow] = []
+    while tokens:
+        query = select(TokenRow).where(col(TokenRow.parent).in_(tokens))
+        if is_locked:
+            query = query.with_for_update()
+        made = list((await session.execute(query)).scalars())
+        found += made
+        tokens = {one.id for one in made}
+    return found
+
+
+async def _is_live(session: AsyncSession, row: TokenRow, *, now: datetime) -> bool:
+    owner = await session.get(PersonRow, row.person)
+    kind = owner.kind if owner is not None else "person"
+    return token_lifetime.is_live(row, kind=kind, now=now)

@@ -1,0 +1,385 @@
+"""API tokens, known by their hash; each acts as its owner, within its scopes."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.errors import (
+    InvalidValue,
+    NotFound,
+    StoreUnavailable,
+)
+from orchestrator.rules.ids import new_id
+from orchestrator.rules.notice import Origin
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import forgery
+from orchestrator.store.people import accounts, revocation, token_lifetime
+from orchestrator.store.people.errors import (
+    AccountChanged,
+    OpensNothing,
+    WiderThanItsToken,
+)
+from orchestrator.store.people.sessions import Method
+from orchestrator.store.people.token_lifetime import EVERYTHING, MOST_DAYS_DECIDING
+from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
+from orchestrator.store.tenants import tenants as tenants_tenants
+
+PREFIX = "kt_"
+# How old a last use may be before it is written again: reading stays reading.
+USED_EVERY = timedelta(minutes=1)
+# So long it waits for the database; then it is left for the next request.
+USED_WAIT_S = 0.2
+UNKNOWN = (
+    "This token opens nothing: it is unknown. Send `Authorization: Bearer kt_…` with a "
+    "token of yours."
+)
+ANOTHER = "Make another one at /settings, or ask an admin for a service's."
+
+
+class NewToken(BaseModel):
+    """A token to make; `scopes` are actions of the permission table, none opens nothing.
+
+    Without `ends_in` one that decides ends in 7 days, another one never. `tenants` are those that a service's token starts runs for; none: its account's, or
+    the only one that is declared.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    scopes: tuple[str, ...] = (EVERYTHING,)
+    tenants: tuple[str, ...] = ()
+    ends_in: timedelta | None = None
+    origin: Origin = Origin()
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A new token; `plain` is shown once and kept nowhere."""
+
+    plain: str
+    row: TokenRow
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A session whose person has just proven, by `method`, who they are.
+
+    `password_hash` is the account's as it was then; both must still be so when what it
+    was asked for is done.
+    """
+
+    person: str
+    session: str
+    password_hash: str | None
+    method: Method
+
+
+async def issue(  # noqa: PLR0913 what for, who asks and what shows that
+    store: Store,
+    person: str,
+    new: NewToken,
+    *,
+    by: str,
+    made_with: str | None = None,
+    proven: Proven | None = None,
+) -> Issued:
+    """Make a token of this person's.
+
+    `made_with` is the token that asks for it, if one does: the new one is revoked with
+    it, decides nothing, does no more and lives no longer. Raises `NotFound`,
+    `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot be bound to
+    and for a token that would decide for longer than 7 days.
+
+    `proven` is the session that asks: raises `AccountChanged` where it has ended since,
+    or its person has another password.
+    """
+    async with store.write() as session:
+        return await issue_in(
+            session, store, person, new, by=by, made_with=made_with, proven=proven
+        )
+
+
+async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
+    session: AsyncSession,
+    store: Store,
+    person: str,
+    new: NewToken,
+    *,
+    by: str,
+    made_with: str | None = None,
+    proven: Proven | None = None,
+) -> Issued:
+    """Make a token in this transaction; as `issue`."""
+    if proven is not None:
+        await _refuse_changed(session, proven)
+    plain = PREFIX + secrets.token_urlsafe(32)
+    owner = await accounts.get(session, person)
+    now = await store.now(session)
+    row = TokenRow(
+        id=new_id("token"),
+        person=owner.id,
+        name=new.name,
+        hash=_hash(plain),
+        scopes=list(new.scopes),
+        tenants=await _tenants(session, owner, new),
+        parent=made_with,
+        created_at=now,
+        ends_at=_end(new, owner, now=now),
+    )
+    if made_with is not None:
+        await _refuse_wider(session, row, owner)
+    session.add(row)
+    more = new.origin.model_dump()
+    if proven is not None:
+        more |= {"proof": proven.method}
+    revocation.record(session, "token.created", row, by=by, at=now, **more)
+    return Issued(plain, row)
+
+
+async def create(
+    store: Store,
+    person: str,
+    *,
+    name: str,
+    by: str,
+    tenants: tuple[str, ...] = (),
+) -> str:
+    """Return a new token that does all that this person may."""
+    new = NewToken(name=name, tenants=tenants)
+    return (await issue(store, person, new, by=by)).plain
+
+
+async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
+    """Return whose token this is, or None where it opens nothing (any more)."""
+    try:
+        return await use(store, plain)
+    except OpensNothing:
+        return None
+
+
+async def use(store: Store, plain: str) -> tuple[PersonRow, TokenRow]:
+    """Return whose token this is, or raise `OpensNothing`, which says why."""
+    if not plain.startswith(PREFIX):
+        raise OpensNothing(UNKNOWN)
+    query = select(TokenRow).where(col(TokenRow.hash) == _hash(plain))
+    async with store.read() as session:
+        row = (await session.execute(query)).scalar_one_or_none()
+        now = await store.now(session)
+        person = await _owner(session, row, now=now)
+        if row is None or person is None:
+            raise OpensNothing(await _why_closed(session, row))
+    if not await forgery.are_ours(store, row, person):
+        raise OpensNothing(UNKNOWN)
+    if row.used_at is None or now - row.used_at > USED_EVERY:
+        await _use(store, row.id, now=now)
+    return person, row
+
+
+async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
+    """Return whose tokens have these ids, without those that open nothing any more."""
+    query = (
+        select(TokenRow, PersonRow)
+        .join(PersonRow, col(TokenRow.person) == col(PersonRow.id))
+        .where(col(TokenRow.id).in_(ids))
+    )
+    async with store.read() as session:
+        now = await store.now(session)
+        # As long as these are held, the session has each person, and asks nothing more.
+        both = (await session.execute(query)).all()
+        found = {row.id: await _owner(session, row, now=now) for row, _ in both}
+    return {
+        row.id: person
+        for row, _ in both
+        if (person := found[row.id]) is not None
+        and await forgery.are_ours(store, row, person)
+    }
+
+
+async def revoke(
+    store: Store, token: str, *, by: str, person: str | None = None
+) -> TokenRow:
+    """Close a token and all that were made with it; return it.
+
+    Raises `NotFound`, also where it is not `person`'s.
+    """
+    async with store.write() as session:
+        row = await session.get(TokenRow, token, with_for_update=True)
+        if row is None or person not in (None, row.person):
+            raise NotFound(kind="token", name=token)
+        rows = await revocation.with_made(session, row)
+        now = await store.now(session)
+        revocation.close(session, rows, by=by, at=now, because="revoked by hand")
+        return row
+
+
+async def listing(
+    session: AsyncSession,
+    person: str,
+    *,
+    limit: int | None = None,
+    before: str | None = None,
+) -> list[TokenRow]:
+    """Return a person's tokens, newest first; `before` is the last id of a page."""
+    query = (
+        select(TokenRow)
+        .where(col(TokenRow.person) == person)
+        .order_by(col(TokenRow.id).desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(col(TokenRow.id) < before)
+    return list((await session.execute(query)).scalars())
+
+
+async def _owner(
+    session: AsyncSession, row: TokenRow | None, *, now: datetime
+) -> PersonRow | None:
+    person = await session.get(PersonRow, row.person) if row is not None else None
+    if row is None or person is None or person.disabled_at is not None:
+        return None
+    return person if token_lifetime.is_live(row, kind=person.kind, now=now) else None
+
+
+async def _why_closed(session: AsyncSession, row: TokenRow | None) -> str:
+    """Return the words for whoever sent a token that opens nothing."""
+    person = await session.get(PersonRow, row.person) if row is not None else None
+    if row is None or person is None:
+        return UNKNOWN
+    if row.revoked_at is not None:
+        return (
+            f"The token {row.name!r} was revoked on {_minute(row.revoked_at)}: by hand, "
+            "or with a change of its owner's password, a sign-out everywhere, or the end "
+            f"of the token that made it. {ANOTHER}"
+        )
+    end = token_lifetime.ends_at(row, kind=person.kind)
+    if person.disabled_at is not None or end is None:
+        return f"The account that the token {row.name!r} acts as is closed."
+    if end == row.ends_at:
+        return f"The token {row.name!r} ended on {_minute(end)}. {ANOTHER}"
+    scopes = ", ".join(token_lifetime.deciding(row.scopes, kind=person.kind))
+    return (
+        f"The token {row.name!r} ended on {_minute(end)}, {MOST_DAYS_DECIDING} days after "
+        f"it was made: a token that may do {scopes} lives no longer. {ANOTHER}"
+    )
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _end(new: NewToken, owner: PersonRow, *, now: datetime) -> datetime | None:
+    check_life(new, kind=owner.kind)
+    decides = token_lifetime.deciding(new.scopes, kind=owner.kind)
+    span = new.ends_in or (token_lifetime.LONGEST_DECIDING if decides else None)
+    return now + span if span else None
+
+
+def check_life(new: NewToken, *, kind: str) -> None:
+    """Raise `InvalidValue` where a token would decide for longer than 7 days.
+
+    `kind` is its owner's.
+    """
+    scopes = token_lifetime.deciding(new.scopes, kind=kind)
+    if scopes and new.ends_in and new.ends_in > token_lifetime.LONGEST_DECIDING:
+        raise InvalidValue(
+            f"days: a token that may do {', '.join(scopes)} lives {MOST_DAYS_DECIDING} "
+            f"days at most; ask for {MOST_DAYS_DECIDING} days or fewer, or leave "
+            f"{'it' if len(scopes) == 1 else 'them'} out"
+        )
+
+
+async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> list[str]:
+    """Return what a service's token is bound to: at least one tenant."""
+    if owner.kind != "service":
+        if new.tenants:
+            raise InvalidValue(
+                f"tenants: {owner.name} is a person, whose tokens act within their own "
+                "tenant; only a service's are bound to tenants"
+            )
+        return []
+    known = await tenants_tenants.declared(session)
+    own = [owner.tenant] if owner.tenant is not None else known
+    wanted = list(dict.fromkeys(new.tenants)) or own
+    if not new.tenants and len(wanted) > 1:
+        raise InvalidValue(
+            f"tenants: say which this service starts runs for (--tenant, may be "
+            f"repeated); declared: {', '.join(known)}"
+        )
+    for name in wanted:
+        await tenants_tenants.check(session, name, sees_all=owner.tenant is None)
+        if name not in own:
+            raise InvalidValue(
+                f"tenants: {owner.name} belongs to the tenant {owner.tenant!r}, and "
+                f"starts nothing for {name!r}"
+            )
+    return wanted
+
+
+async def _refuse_changed(session: AsyncSession, proven: Proven) -> None:
+    # Locked: who changes the password or ends the session finds the new token, or
+    # comes before this.
+    person = await session.get(
+        PersonRow, proven.person, with_for_update={"read": True}, populate_existing=True
+    )
+    asking = await session.get(
+        SessionRow, proven.session, with_for_update={"read": True}
+    )
+    is_same = person is not None and person.password_hash == proven.password_hash
+    if person is None or person.disabled_at is not None or not is_same or not asking:
+        raise AccountChanged(
+            "Your account was changed, or you were signed out, meanwhile; no token was "
+            "made. Sign in again."
+        )
+
+
+async def _refuse_wider(session: AsyncSession, row: TokenRow, owner: PersonRow) -> None:
+    decides = token_lifetime.deciding(row.scopes, kind=owner.kind)
+    if decides:
+        raise WiderThanItsToken(
+            f"A token makes none that may do {', '.join(decides)}: sign in at /settings "
+            "and make it there, where your password is asked for."
+        )
+    # Locked: whoever revokes it now also finds the new one, or comes before it.
+    parent = await session.get(
+        TokenRow, row.parent, with_for_update=True, populate_existing=True
+    )
+    if parent is None or parent.revoked_at is not None:
+        raise NotFound(kind="token", name=str(row.parent))
+    more = beyond(row.scopes, parent.scopes)
+    if more:
+        raise WiderThanItsToken(
+            f"The token that asks may not do {', '.join(sorted(more))}, so it makes no "
+            "token that does; sign in, or use one with these scopes."
+        )
+    asking = await accounts.get(session, parent.person)
+    end = token_lifetime.ends_at(parent, kind=asking.kind)
+    if end is not None and (row.ends_at is None or row.ends_at > end):
+        raise WiderThanItsToken(
+            f"The token that asks ends at {_minute(end)}; one made with it cannot live "
+            "longer. Ask for fewer days."
+        )
+
+
+def beyond(wanted: Collection[str], given: Collection[str]) -> set[str]:
+    """Return which of the wanted scopes are not among the given."""
+    return set() if EVERYTHING in given else set(wanted) - set(given)
+
+
+async def _use(store: Store, token: str, *, now: datetime) -> None:
+    # Whoever holds the database back must not hold a kill switch back with this.
+    with suppress(StoreUnavailable):
+        async with store.write(wait_s=USED_WAIT_S) as session:
+            row = await session.get(TokenRow, token)
+            if row is not None:
+                row.used_at = now
+
+
+def _hash(plain: str) -> str:
+    return hashlib.sha256(plain.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Releases: published under their hash, signed, live."""

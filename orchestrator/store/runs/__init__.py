@@ -1,0 +1,1 @@
+"""Runs: started once, controlled, and ended."""

@@ -1,0 +1,328 @@
+"""All runs that match, paused, resumed or cancelled: one fact, worked off in batches.
+
+Setting it is one short transaction, under one barrier, however many runs there are. A
+pause or cancel holds from then on (`standing`); batches write it into the runs' own rows
+beside other work. A resume rings its runs at the pace at which they are heard.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules import ids
+from orchestrator.rules.errors import NotFound
+from orchestrator.store import holds
+from orchestrator.store.audit import log
+from orchestrator.store.db import open_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import bulk_scope
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.errors import BulkEnded
+from orchestrator.store.runs.listing import Filter
+from orchestrator.store.tables import BulkRow, OutboxRow, RunRow
+
+Verb = Literal["pause", "resume", "cancel"]
+State = Literal["running", "done", "stopped"]
+# A batch's transaction stays short of the time that a transaction may take.
+BATCH: Mapping[Verb, int] = {"pause": 1_000, "resume": 200, "cancel": 200}
+# Bells wait while so many are unheard: a decision's own is not kept behind thousands.
+MOST_UNHEARD = 400
+# What was rung so often has nobody who hears it: it holds up no other.
+UNHEARD_TRIES = 3
+SYSTEM = "system"
+_FIRST = (
+    select(BulkRow.id)
+    .where(col(BulkRow.ended_at).is_(None))
+    .order_by(col(BulkRow.id))
+    .limit(1)
+)
+
+
+class NewBulk(BaseModel):
+    """What to do with which runs; `by_tenant` is the tenant of whoever asks for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verb: Verb
+    filter: Filter
+    reason: str
+    by: str
+    by_tenant: str | None = None
+
+
+async def begin(store: Store, new: NewBulk) -> BulkRow:
+    """Set it: from now on a pause or cancel holds for each run that matches and is open.
+
+    Runs that begin later are not held: to hold those, too, is a switch's work.
+    """
+    async with store.read() as session:
+        total = await _count(session, new)
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        now = await store.now(session)
+        await _replace(session, new, now=now)
+        row = BulkRow(
+            id=ids.new_id("bulk", now=now.timestamp()),
+            total=total,
+            created_at=now,
+            **new.model_dump(exclude={"filter"}),
+            **new.filter.model_dump(),
+        )
+        session.add(row)
+        entry = _entry(row, f"bulk.{row.verb}", new.by, new.filter.model_dump())
+        log.record(session, entry, at=now)
+        return row
+
+
+async def stop(store: Store, bulk: str, *, by: str, tenant: str | None) -> BulkRow:
+    """Let it reach no more runs; those that it reached stay as they are.
+
+    Raises `NotFound`, also for another tenant's, or `BulkEnded`.
+    """
+    async with store.write() as session:
+        await get(session, bulk, tenant=tenant)
+        row = await session.get(
+            BulkRow, bulk, with_for_update=True, populate_existing=True
+        )
+        if row is None or row.ended_at is not None:
+            raise BulkEnded(f"{bulk} has ended already; nothing was changed.")
+        now = await store.now(session)
+        row.ended_at, row.stopped_by = now, by
+        log.record(session, _entry(row, "bulk.stopped", by, {}), at=now)
+        return row
+
+
+async def get(session: AsyncSession, bulk: str, *, tenant: str | None) -> BulkRow:
+    """Return it, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(BulkRow, bulk)
+    if row is None or tenant not in (None, row.by_tenant):
+        raise NotFound(kind="bulk", name=bulk)
+    return row
+
+
+async def listing(
+    session: AsyncSession, *, tenant: str | None, limit: int, before: str | None = None
+) -> list[BulkRow]:
+    """Return them, newest first; `before` is the last id of the page before."""
+    query = select(BulkRow).order_by(col(BulkRow.id).desc()).limit(limit)
+    if tenant is not None:
+        query = query.where(col(BulkRow.by_tenant) == tenant)
+    if before is not None:
+        query = query.where(col(BulkRow.id) < before)
+    return list((await session.execute(query)).scalars())
+
+
+async def at_hand(
+    session: AsyncSession, *, tenant: str | None, ended: int
+) -> list[BulkRow]:
+    """Return all that go on and then the latest of those that ended, newest first."""
+    query = select(BulkRow).order_by(col(BulkRow.id).desc())
+    if tenant is not None:
+        query = query.where(col(BulkRow.by_tenant) == tenant)
+    goes_on = await session.execute(query.where(col(BulkRow.ended_at).is_(None)))
+    over = await session.execute(
+        query.where(col(BulkRow.ended_at).is_not(None)).limit(ended)
+    )
+    return [*goes_on.scalars(), *over.scalars()]
+
+
+def state(row: BulkRow) -> State:
+    """Tell whether it goes on, has reached all, or was stopped."""
+    if row.ended_at is None:
+        return "running"
+    return "done" if row.stopped_by is None else "stopped"
+
+
+async def work(
+    store: Store,
+    *,
+    sizes: Mapping[Verb, int] = BATCH,
+    most_unheard: int = MOST_UNHEARD,
+) -> bool:
+    """Do a batch of what was asked for first; tell whether there is more to do now.
+
+    Any process may; one at a time does. What a crash interrupts is done again.
+    """
+    async with store.read() as session:
+        first = (await session.execute(_FIRST)).scalar_one_or_none()
+    if first is None:
+        return False
+    async with store.write() as session:
+        # By its name: whoever skipped the first that is locked would do the second
+        # before it, and what was asked for last would not hold.
+        locked = (
+            select(BulkRow)
+            .where(col(BulkRow.id) == first, col(BulkRow.ended_at).is_(None))
+            .with_for_update(skip_locked=True)
+        )
+        row = (await session.execute(locked)).scalar_one_or_none()
+        if row is None:
+            return False
+        verb: Verb = row.verb  # type: ignore[assignment]  # what `begin` wrote
+        if verb != "pause" and await _unheard(session) >= most_unheard:
+            return False
+        now = await store.now(session)
+        return await _batch(session, row, size=sizes[verb], now=now)
+
+
+async def _batch(
+    session: AsyncSession, bulk: BulkRow, *, size: int, now: datetime
+) -> bool:
+    verb: Verb = bulk.verb  # type: ignore[assignment]  # what `begin` wrote
+    query = _candidates(verb, _filter(bulk)).where(
+        col(RunRow.id) > bulk.after,
+        col(RunRow.created_at) <= bulk.created_at,
+        col(RunRow.id).not_in(bulk.but),
+    )
+    query = query.order_by(col(RunRow.id)).limit(size)
+    rows = list(
+        (await session.execute(query.with_for_update(key_share=True))).scalars()
+    )
+    if rows:
+        acted_on = await _ACTS[verb](session, bulk, rows, now)
+        _record(session, bulk, acted_on, now=now)
+        bulk.after, bulk.done = rows[-1].id, bulk.done + len(rows)
+    if len(rows) < size:
+        bulk.ended_at = now
+        log.record(session, _entry(bulk, "bulk.done", SYSTEM, {}), at=now)
+    return True
+
+
+async def _pause(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+) -> Sequence[RunRow]:
+    del session, now
+    for row in rows:
+        run_lookup.mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
+    return rows
+
+
+async def _resume(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+) -> Sequence[RunRow]:
+    del bulk
+    await holds.free_paused(session, rows, now=now)
+    for row in rows:
+        row.paused_by = row.pause_reason = None
+        await holds.go_on(session, row, status="queued", now=now)
+    await _ring(session, rows, now=now)
+    return rows
+
+
+async def _cancel(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+) -> Sequence[RunRow]:
+    # Those that somebody looked at since are cancelled, and recorded so.
+    left = [row for row in rows if row.cancel_reason is None]
+    for row in left:
+        await run_lookup.mark_cancelled(session, row, reason=bulk.reason, at=now)
+    return left
+
+
+_Act = Callable[
+    [AsyncSession, BulkRow, Sequence[RunRow], datetime],
+    Coroutine[Any, Any, Sequence[RunRow]],
+]
+_ACTS: Mapping[Verb, _Act] = {"pause": _pause, "resume": _resume, "cancel": _cancel}
+_PAST: Mapping[str, str] = {
+    "pause": "run.paused",
+    "resume": "run.resumed",
+    "cancel": "run.cancelled",
+}
+
+
+async def _ring(
+    session: AsyncSession, rows: Sequence[RunRow], *, now: datetime
+) -> None:
+    bells = [
+        {"kind": "resume", "run": row.id, "created_at": now, "due_at": now, "tries": 0}
+        for row in rows
+    ]
+    await session.execute(insert(OutboxRow), bells)
+
+
+async def _unheard(session: AsyncSession) -> int:
+    """Return how many bells of ours are on their way; those that nobody hears aside."""
+    few = (
+        select(OutboxRow.id)
+        .where(
+            open_rows.deliveries(),
+            col(OutboxRow.kind).in_(("resume", "cancel")),
+            col(OutboxRow.tries) < UNHEARD_TRIES,
+        )
+        .limit(MOST_UNHEARD)
+    )
+    return (
+        await session.execute(select(func.count()).select_from(few.subquery()))
+    ).scalar_one()
+
+
+async def _count(session: AsyncSession, new: NewBulk) -> int:
+    found = _candidates(new.verb, new.filter).with_only_columns(func.count())
+    return (await session.execute(found)).scalar_one()
+
+
+def _candidates(verb: Verb, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
+    query = select(RunRow)
+    match verb:
+        case "pause":
+            query = query.where(open_rows.runs(), col(RunRow.paused_by).is_(None))
+        case "resume":
+            query = query.where(open_rows.paused_runs())
+        case "cancel":
+            query = query.where(open_rows.runs())
+    for name, value in wanted.model_dump(exclude_none=True).items():
+        query = query.where(getattr(RunRow, name) == value)
+    return query
+
+
+async def _replace(session: AsyncSession, new: NewBulk, *, now: datetime) -> None:
+    """End what is under way for the same runs: what is asked for last holds."""
+    same = select(BulkRow).where(
+        col(BulkRow.ended_at).is_(None), col(BulkRow.verb) != "cancel"
+    )
+    for name in bulk_scope.FIELDS:
+        # `IS NULL` where nothing is asked, so that the filters are alike.
+        same = same.where(getattr(BulkRow, name) == getattr(new.filter, name))
+    for row in (await session.execute(same.with_for_update())).scalars():
+        row.ended_at, row.stopped_by = now, new.by
+        log.record(session, _entry(row, "bulk.stopped", new.by, {}), at=now)
+
+
+def _filter(row: BulkRow) -> Filter:
+    return Filter.model_validate(
+        {name: getattr(row, name) for name in bulk_scope.FIELDS}
+    )
+
+
+def _record(
+    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], *, now: datetime
+) -> None:
+    for row in rows:
+        log.record(
+            session,
+            log.Entry(
+                actor=bulk.by,
+                kind=_PAST[bulk.verb],
+                tenant=row.tenant,
+                run=row.id,
+                subject=bulk.id,
+                payload={"reason": bulk.reason},
+            ),
+            at=now,
+        )
+
+
+def _entry(row: BulkRow, kind: str, actor: str, payload: dict[str, Any]) -> log.Entry:
+    return log.Entry(
+        actor=actor,
+        kind=kind,
+        tenant=row.by_tenant,
+        subject=row.id,
+        payload={"reason": row.reason, "of": row.total, **payload},
+    )

@@ -1,0 +1,190 @@
+"""One call as an activity finds it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select, update
+
+from orchestrator.rules.authority import hold
+from orchestrator.rules.authority.switch import Switch, Target, covering
+from orchestrator.rules.contract.release import Release, ToolSpec
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import ENDED_RUNS, CallStatus
+from orchestrator.rules.text import storable
+from orchestrator.store import holds
+from orchestrator.store.audit import log
+from orchestrator.store.db import digests
+from orchestrator.store.db.database import Store
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import bulk_scope
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.switches import active
+from orchestrator.store.tables import CallRow, EffectRow, RunRow
+
+
+@dataclass(frozen=True)
+class CallView:
+    """A call with its run and release, and what holds it.
+
+    `is_held` tells of a pause or halt; `off` is the reason why its tool is off.
+    """
+
+    run: RunRow
+    call: CallRow
+    release: Release
+    spec: ToolSpec
+    is_held: bool
+    off: str | None
+    effect: EffectRow | None
+
+    @property
+    def id(self) -> str:
+        """Return `run:turn.index`."""
+        return keys.call_id(self.call)
+
+    @property
+    def arguments(self) -> str:
+        """Return what would be carried out, as canonical JSON."""
+        return keys.effective(self.call)
+
+
+# Asked for every read and every action; to build it takes longer than to ask it.
+_CALL = (
+    select(CallRow, RunRow)
+    .join(RunRow, col(RunRow.id) == col(CallRow.run))
+    .where(
+        col(CallRow.run) == bindparam("run"),
+        col(CallRow.turn) == bindparam("turn"),
+        col(CallRow.index) == bindparam("index"),
+    )
+)
+
+
+async def load(store: Store, run: str, turn: int, index: int) -> CallView:
+    """Return the call, or raise `NotFound`."""
+    async with store.read() as session:
+        place = {"run": run, "turn": turn, "index": index}
+        found = (await session.execute(_CALL, place)).one_or_none()
+        if found is None:
+            raise NotFound(kind="call", name=f"{run}:{turn}.{index}")
+        call, row = found
+        await bulk_scope.show(session, row)
+        release = await releases.load(session, row.release)
+        spec = release.tool(call.tool)
+        found, off = await _holds(session, store, row, spec)
+        return CallView(
+            run=row,
+            call=call,
+            release=release,
+            spec=spec,
+            is_held=found is not None,
+            off=off,
+            effect=await session.get(EffectRow, keys.effect_key(call))
+            if spec.is_action
+            else None,
+        )
+
+
+async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
+    """Return a run's calls in their order."""
+    query = (
+        select(CallRow)
+        .where(col(CallRow.run) == run)
+        .order_by(col(CallRow.turn), col(CallRow.index))
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def _holds(
+    session: AsyncSession, store: Store, run: RunRow, spec: ToolSpec
+) -> tuple[Switch | str | None, str | None]:
+    """Return the pause or halt that holds a call, and why its tool is off."""
+    if run.cancel_reason is not None:
+        # Whatever held it holds it no more: it goes on to its end.
+        return None, None
+    if run.paused_by is not None:
+        return hold.by_pause(run.paused_by), None
+    target = Target(
+        tenant=run.tenant,
+        workflow=run.workflow,
+        tool=spec.name,
+        corpora=frozenset(spec.corpora),
+    )
+    now = await store.now(session)
+    covered = covering(await active.active(session, now=now), target)
+    halts = [one for one in covered if one.mode == "halt"]
+    # A read is no action: where no tool or corpus is named, it goes on.
+    off = [one for one in covered if one.mode == "disable" and one.scope.names_tool]
+    return next(iter(halts), None), off[0].reason if off and not halts else None
+
+
+async def stand(store: Store, run: str, turn: int, index: int) -> bool:
+    """Record what holds a read; False, and that nothing does, where nothing does.
+
+    The look and the record are one transaction: who lifts it finds the call and rings.
+    """
+    async with store.write() as session:
+        await store.share_barrier(session)
+        row = await run_lookup.get(session, run, lock=True)
+        call = await session.get(CallRow, (run, turn, index), with_for_update=True)
+        if call is None or call.status != "open":
+            return False
+        now = await store.now(session)
+        spec = (await releases.load(session, row.release)).tool(call.tool)
+        found, _ = await _holds(session, store, row, spec)
+        if found is None or row.status in ENDED_RUNS:
+            await holds.free_call(session, row, call, now=now)
+            await holds.settle(session, row, now=now, status="running")
+            return False
+        since = found.created_at if isinstance(found, Switch) else row.stopped_at or now
+        by = hold.by_switch(found.id) if isinstance(found, Switch) else found
+        await holds.hold_call(session, row, call, by, since=since, now=now)
+        return True
+
+
+async def answer_read(  # noqa: PLR0913 which call, and its answer
+    store: Store, run: str, turn: int, index: int, *, status: CallStatus, words: str
+) -> None:
+    """Record a read's answer; a second call changes nothing.
+
+    Where all that is left of the run is held, it is stopped from now on.
+    """
+    async with store.write(first=True) as session:
+        row = await run_lookup.get(session, run, lock=True)
+        now = await store.now(session)
+        answer = (
+            update(CallRow)
+            .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
+            .where(col(CallRow.index) == index, col(CallRow.status) == "open")
+            .values(
+                status=status,
+                result=storable.text(words),
+                ended_at=now,
+                held_by=None,
+                held_at=None,
+                held_seen=None,
+            )
+            .returning(col(CallRow.tool))
+        )
+        tool = (await session.execute(answer)).scalar_one_or_none()
+        if tool is not None:
+            digests.changed(session, CallRow, (run, turn, index))
+            log.record(session, _answered(row, (turn, index), tool, status), at=now)
+        if await holds.has_held_siblings(session, run):
+            await holds.settle(session, row, now=now)
+
+
+def _answered(
+    run: RunRow, place: tuple[int, int], tool: str, status: CallStatus
+) -> log.Entry:
+    turn, index = place
+    return log.Entry(
+        actor=f"run:{run.id}",
+        kind="call.answered",
+        tenant=run.tenant,
+        run=run.id,
+        subject=f"{run.id}:{turn}.{index}",
+        payload={"tool": tool, "status": status},
+    )

@@ -1,0 +1,74 @@
+"""Pausing, resuming and cancelling one run."""
+
+from orchestrator.store import holds, outbox
+from orchestrator.store.db import overstayed
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import bulk_scope
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import (
+    RunRow,
+)
+
+
+async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    """Hold a run: no model is called and nothing is sent until it is resumed."""
+    return await overstayed.with_way_made(
+        store, lambda: _pause(store, run, by=by, reason=reason)
+    )
+
+
+async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        resumes = await bulk_scope.spare(session, run, verb="resume")
+        row = await run_lookup.get(session, run, lock=True)
+        run_lookup.must_be_open(row)
+        now = await store.now(session)
+        # One that many are being resumed with is paused no more: this pause is its own.
+        is_resumed = any(bulk_scope.matches(one, row) for one in resumes)
+        if row.paused_by is None or is_resumed:
+            run_lookup.mark_paused(row, by=by, reason=reason, at=now)
+            run_lookup.record(session, row, "run.paused", by, reason, at=now)
+        return row
+
+
+async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    """Let a paused run go on; its deadlines move by the time it was held.
+
+    One that nothing holds is rung all the same: it looks at what it waits for.
+    """
+    async with store.write() as session:
+        await bulk_scope.spare(session, run, verb="pause")
+        row = await run_lookup.get(session, run, lock=True)
+        run_lookup.must_be_open(row)
+        now = await store.now(session)
+        if row.paused_by is not None or row.stopped_by is not None:
+            row.paused_by = row.pause_reason = None
+            await holds.free_paused(session, [row], now=now)
+            # Nobody has looked yet: it waits to be picked up, as when it began.
+            await holds.go_on(session, row, status="queued", now=now)
+            outbox.add(session, "resume", run, at=now)
+            run_lookup.record(session, row, "run.resumed", by, reason, at=now)
+        elif row.status != "queued":
+            outbox.add(session, "wake", run, at=now)
+            run_lookup.record(session, row, "run.rung", by, reason, at=now)
+        return row
+
+
+async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    """End a run: what waits is cancelled, what is being sent is still recorded."""
+    return await overstayed.with_way_made(
+        store, lambda: _cancel(store, run, by=by, reason=reason)
+    )
+
+
+async def _cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
+    async with store.write() as session:
+        await store.raise_barrier(session)
+        row = await run_lookup.get(session, run, lock=True)
+        run_lookup.must_be_open(row)
+        now = await store.now(session)
+        if row.cancel_reason is None:
+            await run_lookup.mark_cancelled(session, row, reason=reason, at=now)
+            run_lookup.record(session, row, "run.cancelled", by, reason, at=now)
+        return row

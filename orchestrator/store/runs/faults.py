@@ -1,0 +1,200 @@
+"""What fails by a fault of code, while it is tried again, and how that ends.
+
+A store that is away is no fault of code: that is tried again without end, and is not
+recorded here.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.status import ENDED_RUNS, IN_TEMPORAL
+from orchestrator.rules.text import scrub
+from orchestrator.store.audit import log
+from orchestrator.store.db import counters
+from orchestrator.store.db.database import Store
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import RunRow
+
+# An author's own `run`, beside the turns and calls that are named by number.
+WORKFLOW = "the workflow's own code"
+ENGINE = IN_TEMPORAL
+LONGEST_WORDS = 2_000
+
+
+class Fault(BaseModel):
+    """One failure: where it was, of which kind, and its words for operators."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: str
+    kind: str
+    words: str
+
+
+class Failing(BaseModel):
+    """What fails at a place of a run: how often, since when, and how it goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: str
+    kind: str
+    words: str
+    times: int
+    since: datetime
+    last: datetime
+    given_up: bool = False
+
+    @property
+    def told(self) -> str:
+        """Return our own sentence, for people who are no operators and for the model."""
+        often = "once" if self.times == 1 else f"{self.times} times"
+        return f"{self.place} failed {often} ({self.kind})"
+
+
+def of(run: RunRow) -> list[Failing]:
+    """Return what fails in a run, oldest first."""
+    found = [Failing.model_validate(one) for one in (run.failing or {}).values()]
+    return sorted(found, key=lambda one: one.since)
+
+
+async def note(
+    store: Store, run: str, fault: Fault, *, times: int | None = None
+) -> Failing:
+    """Record one more failure at a place; return what is known of it.
+
+    `times` is given where somebody else has counted: what was recorded of so many stands.
+    Raises `NotFound` for a run that is not there.
+    """
+    async with store.write() as session:
+        row = await run_lookup.get(session, run, lock=True)
+        now = await store.now(session)
+        known = (row.failing or {}).get(fault.place)
+        before = Failing.model_validate(known) if known else None
+        if before is not None and before.times == times:
+            return before
+        found = Failing(
+            place=fault.place,
+            kind=fault.kind,
+            words=scrub.text(fault.words)[:LONGEST_WORDS],
+            times=times or (before.times if before else 0) + 1,
+            since=before.since if before else now,
+            last=now,
+            given_up=bool(before and before.given_up),
+        )
+        if fault.place == ENGINE and row.status in ENDED_RUNS:
+            # What was seen in Temporal a moment ago is over.
+            return found
+        _put(row, found)
+        log.record(
+            session,
+            log.Entry(
+                actor=f"run:{run}",
+                kind="run.failing",
+                tenant=row.tenant,
+                run=run,
+                payload={
+                    "place": found.place,
+                    "kind": found.kind,
+                    "times": found.times,
+                },
+            ),
+            at=now,
+        )
+        await counters.add(
+            session,
+            store,
+            counters.CODE_ERRORS,
+            subject=row.workflow,
+            kind=fault.kind,
+        )
+        return found
+
+
+async def give_up(
+    store: Store, run: str, place: str, *, ends_run: bool, alarms: bool
+) -> None:
+    """Record that a place is tried no more.
+
+    `ends_run`: it is left as the reason of the run's fallback. `alarms`: it opens the
+    run's incident, once.
+    """
+    async with store.write() as session:
+        row = await run_lookup.get(session, run, lock=True)
+        found = Failing.model_validate((row.failing or {})[place])
+        _put(row, found.model_copy(update={"given_up": True}))
+        if ends_run and row.status not in ENDED_RUNS and row.handed_off is None:
+            reason = f"code_error: {found.told}; reference {run}"
+            row.handed_off = {"reason": reason, "detail": None}
+        if alarms:
+            await open_incident(session, store, row, found)
+
+
+async def open_incident(
+    session: AsyncSession, store: Store, row: RunRow, found: Failing
+) -> None:
+    """Open the incident of a run whose code fails, in this transaction, once."""
+    source = f"code error in {row.id}"
+    if await incidents.of_source(session, source) is not None:
+        return
+    new = NewIncident(
+        severity="high",
+        title=f"Run {row.id} of {row.workflow}: {found.told}",
+        source=source,
+        tenant=row.tenant,
+        detail={
+            "run": row.id,
+            "place": found.place,
+            "kind": found.kind,
+            "words": _one_line(found.words),
+            "code_version": row.code_version,
+        },
+    )
+    await incidents.add(session, store, new, by="system")
+
+
+async def alarm(store: Store, run: str, place: str) -> None:
+    """Open the run's incident, and let it run on."""
+    async with store.write() as session:
+        row = await run_lookup.get(session, run, lock=True)
+        if known := (row.failing or {}).get(place):
+            await open_incident(session, store, row, Failing.model_validate(known))
+
+
+async def heal(store: Store, run: str, place: str) -> None:
+    """Take a place's failure back: it went on."""
+    async with store.write() as session:
+        healed(await run_lookup.get(session, run, lock=True), place)
+
+
+def healed(row: RunRow, *places: str) -> None:
+    """Take places' failures back from a locked run."""
+    if row.failing and set(places) & row.failing.keys():
+        left = {k: v for k, v in row.failing.items() if k not in places}
+        row.failing = left or None
+
+
+def turn_place(turn: int) -> str:
+    """Name a turn as a place."""
+    return f"turn {turn}"
+
+
+def call_place(turn: int, index: int) -> str:
+    """Name a call as a place."""
+    return f"call {turn}.{index}"
+
+
+def _put(row: RunRow, found: Failing) -> None:
+    kept: dict[str, Any] = dict(row.failing or {})
+    kept[found.place] = found.model_dump(mode="json")
+    # A new mapping: a change within one is not seen.
+    row.failing = kept
+
+
+def _one_line(words: str) -> str:
+    # An incident's words are plain text: no line breaks, nothing invisible.
+    return "".join(one if one.isprintable() else " " for one in words)

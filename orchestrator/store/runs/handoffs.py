@@ -1,0 +1,112 @@
+"""Runs in the hands of people: taken over by one, settled outside."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.text import plain_text
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.errors import InOtherHands, NotHandedOff
+from orchestrator.store.tables import NoteRow, RunRow
+
+TAKEN = "taken"
+DONE_OUTSIDE = "done_outside"
+
+
+async def take(store: Store, run: str, person: Person) -> RunRow:
+    """Take a hand-off over; a second call of the same person changes nothing.
+
+    Raises `NotHandedOff`, or `InOtherHands` with the name of who was first.
+    """
+    async with store.write() as session:
+        row = await _open(session, run)
+        holder = await _latest(session, run, TAKEN)
+        if holder is not None and holder.person == person.id:
+            return row
+        if holder is not None:
+            raise InOtherHands(f"{holder.person_name} has taken {run} over.")
+        now = await store.now(session)
+        _write(session, row, person, TAKEN, "", now=now)
+        return row
+
+
+async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow:
+    """Record that a person did outside what the run left; it leaves the queue."""
+    text = plain_text.required(text, name="text")
+    async with store.write() as session:
+        row = await _open(session, run)
+        now = await store.now(session)
+        _write(session, row, person, DONE_OUTSIDE, text, now=now)
+        row.settled_at = now
+        return row
+
+
+async def _open(session: AsyncSession, run: str) -> RunRow:
+    """Return the locked run where it is handed off and not yet settled."""
+    row = await run_lookup.get(session, run, lock=True)
+    if row.status != "handed_off":
+        raise NotHandedOff(
+            f"Run {run} is {row.status}; only a run that was handed off is taken over "
+            "or settled by a person."
+        )
+    done = await _latest(session, run, DONE_OUTSIDE)
+    if done is not None:
+        raise InOtherHands(f"{done.person_name} has settled {run}: {done.text}")
+    return row
+
+
+async def _latest(session: AsyncSession, run: str, kind: str) -> NoteRow | None:
+    # What was said before it came back is about what was settled then.
+    back = (
+        select(func.coalesce(func.max(NoteRow.id), 0))
+        .where(col(NoteRow.run) == run, col(NoteRow.kind) == REOPENED)
+        .scalar_subquery()
+    )
+    query = (
+        select(NoteRow)
+        .where(col(NoteRow.run) == run, col(NoteRow.kind) == kind)
+        .where(col(NoteRow.id) > back)
+        .order_by(col(NoteRow.id).desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+def _write(  # noqa: PLR0913 who did what with which run
+    session: AsyncSession,
+    row: RunRow,
+    person: Person,
+    kind: str,
+    text: str,
+    *,
+    now: datetime,
+) -> None:
+    session.add(
+        NoteRow(
+            run=row.id,
+            person=person.id,
+            person_name=person.name,
+            kind=kind,
+            text=text,
+            created_at=now,
+        )
+    )
+    row.handed_off = {
+        **(row.handed_off or {}),
+        kind: {"by": person.name, "at": now.isoformat(), "text": text},
+    }
+    log.record(
+        session,
+        log.Entry(
+            actor=person.id, kind=f"handoff.{kind}", tenant=row.tenant, run=row.id
+        ),
+        at=now,
+    )
+
+
+# A note of this kind puts a run that ended back among the hand-offs.
+REOPENED = "reopened"

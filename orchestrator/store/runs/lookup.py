@@ -1,0 +1,97 @@
+"""A run by its id, read or locked; a lock takes on what a bulk action set."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.authority import hold
+from orchestrator.rules.errors import NotFound
+from orchestrator.rules.status import (
+    ENDED_RUNS,
+)
+from orchestrator.store import holds, outbox
+from orchestrator.store.audit import log
+from orchestrator.store.runs import bulk_scope, closure
+from orchestrator.store.runs.errors import RunEnded
+from orchestrator.store.tables import (
+    RunRow,
+)
+
+
+async def get(session: AsyncSession, run: str, *, lock: bool = False) -> RunRow:
+    """Return the run, or raise `NotFound`.
+
+    The lock lets others add rows that refer to the run: its key never changes.
+    """
+    how = {"key_share": True} if lock else None
+    row = await session.get(RunRow, run, with_for_update=how)
+    if row is None:
+        raise NotFound(kind="run", name=run)
+    if lock and row.status not in ENDED_RUNS:
+        await _stand_under(session, row)
+    return row
+
+
+async def _stand_under(session: AsyncSession, row: RunRow) -> None:
+    """Mark a locked run with the pause or cancel by filter that has not reached it."""
+    for bulk in await bulk_scope.over(session, row):
+        if bulk.verb == "cancel" and row.cancel_reason is None:
+            # Whole, for this may be stopped before it reaches the run by itself.
+            await mark_cancelled(session, row, reason=bulk.reason, at=bulk.created_at)
+            record(
+                session, row, "run.cancelled", bulk.by, bulk.reason, at=bulk.created_at
+            )
+        elif bulk.verb == "pause" and row.paused_by is None:
+            mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
+            record(
+                session,
+                row,
+                "run.paused",
+                bulk.by,
+                bulk.reason,
+                at=bulk.created_at,
+            )
+
+
+def mark_paused(row: RunRow, *, by: str, reason: str, at: datetime) -> None:
+    """Mark a run as paused since then."""
+    row.paused_by, row.pause_reason = by, reason
+    holds.stop(row, hold.by_pause(by), now=at)
+
+
+async def mark_cancelled(
+    session: AsyncSession, row: RunRow, *, reason: str, at: datetime
+) -> None:
+    """Mark a run as cancelled, close what waits, and ring it."""
+    row.cancel_reason = reason
+    await closure.cancel_approvals(session, row.id, now=at)
+    outbox.add(session, "cancel", row.id, at=at)
+
+
+def must_be_open(row: RunRow) -> None:
+    """Raise `RunEnded` if the run has ended."""
+    if row.status in ENDED_RUNS:
+        raise RunEnded(row.id, row.status)
+
+
+def record(  # noqa: PLR0913 one audit row of a run, in one line at the callers
+    session: AsyncSession,
+    row: RunRow,
+    kind: str,
+    actor: str,
+    reason: str | None,
+    *,
+    at: datetime,
+) -> None:
+    """Record in the audit log what happened to a run, and who did it."""
+    log.record(
+        session,
+        log.Entry(
+            actor=actor,
+            kind=kind,
+            tenant=row.tenant,
+            run=row.id,
+            payload={"reason": reason} if reason else {},
+        ),
+        at=at,
+    )

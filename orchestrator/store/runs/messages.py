@@ -1,0 +1,85 @@
+"""Messages of the customer while the run is open."""
+
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, or_, select
+
+from orchestrator.rules.text import plain_text
+from orchestrator.store import outbox
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import closure
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.runs.errors import ExternalIdReused
+from orchestrator.store.tables import (
+    CallRow,
+    CustomerMessageRow,
+    RunRow,
+)
+
+CUSTOMER_WROTE = "the customer wrote again"
+
+
+async def has_customer_written(
+    session: AsyncSession, call: CallRow, *, since: datetime | None = None
+) -> bool:
+    """Tell whether there is a message that the model had not read when it drafted.
+
+    Or one that came `since` somebody decided, whichever turn is said to have read it.
+    """
+    late = [col(CustomerMessageRow.created_at) > since] if since is not None else []
+    query = select(CustomerMessageRow.id).where(
+        col(CustomerMessageRow.run) == call.run,
+        or_(
+            col(CustomerMessageRow.turn).is_(None),
+            col(CustomerMessageRow.turn) > call.turn,
+            *late,
+        ),
+    )
+    return (await session.execute(query.limit(1))).first() is not None
+
+
+async def customer_wrote(
+    store: Store, run: str, *, text: str, external_id: str | None, by: str
+) -> RunRow:
+    """Take in a new message; drafts that wait are void and will be drafted again.
+
+    Raises `InvalidValue` for a text that is none, or too long, `ExternalIdReused` for
+    another text under an external id that came before.
+    """
+    plain_text.check({"text": text, "external_id": external_id})
+    try:
+        async with store.write() as session:
+            row = await run_lookup.get(session, run, lock=True)
+            run_lookup.must_be_open(row)
+            now = await store.now(session)
+            session.add(
+                CustomerMessageRow(
+                    run=run, text=text, by=by, external_id=external_id, created_at=now
+                )
+            )
+            await session.flush()
+            await closure.void_approvals(session, run, now=now)
+            outbox.add(session, "wake", run, at=now)
+            run_lookup.record(session, row, "run.customer_wrote", by, None, at=now)
+            return row
+    except IntegrityError:
+        # The same message came before, under the same external id.
+        async with store.read() as session:
+            await _refuse_another_text(session, run, external_id, text)
+            return await run_lookup.get(session, run)
+
+
+async def _refuse_another_text(
+    session: AsyncSession, run: str, external_id: str | None, text: str
+) -> None:
+    query = select(CustomerMessageRow.text).where(
+        col(CustomerMessageRow.run) == run,
+        col(CustomerMessageRow.external_id) == external_id,
+    )
+    if (await session.execute(query)).scalar_one_or_none() != text:
+        raise ExternalIdReused(
+            f"The message {external_id!r} of run {run} came before with another text; "
+            "nothing was taken in. Send this one under an external id of its own."
+        )

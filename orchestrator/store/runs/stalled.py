@@ -1,0 +1,208 @@
+"""Runs that stand still though there is something that they could do (P9)."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules.authority import hold
+from orchestrator.rules.money.budget import TURNS_PER_STEP
+from orchestrator.rules.status import ENDED_RUNS
+from orchestrator.store import outbox
+from orchestrator.store.audit import log
+from orchestrator.store.db import locks
+from orchestrator.store.db.database import Store
+from orchestrator.store.incidents import incidents
+from orchestrator.store.incidents.incidents import NewIncident
+from orchestrator.store.ledger import keys
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.switches import active
+from orchestrator.store.tables import (
+    ApprovalRow,
+    AuditRow,
+    CallRow,
+    EffectRow,
+    RunRow,
+    StepRow,
+    TurnRow,
+)
+
+RUNG = "run.rung_again"
+# After so many rings since it last moved, people are told.
+RINGS = 3
+RING_AGAIN = timedelta(seconds=30)
+SLOWEST = 8
+THE_END = "the run's end"
+Rang = Literal["not", "rung", "deaf"]
+
+
+async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None:
+    """Return what a run could do and has not done for so long; None: it rightly waits."""
+    async with store.read() as session:
+        row = await run_lookup.get(session, run)
+        now = await store.now(session)
+        if row.status in ENDED_RUNS or row.paused_by is not None:
+            return None
+        if await _moved_at(session, row) > now - still:
+            return None
+        set_now = {one.id for one in await active.active(session, now=now)}
+        return await _undone(session, row, set_now, now=now)
+
+
+async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang:
+    """Ring a run that stands still, ever more slowly; say whether it was rung.
+
+    Where that did not help three times, an incident is opened, once a run. One that
+    `hears` its bells, for somebody works on its tasks, and still does nothing is of no
+    use any more: "deaf".
+    """
+    async with store.write() as session:
+        row = await run_lookup.get(session, run, lock=True)
+        now = await store.now(session)
+        since = await _moved_at(session, row)
+        times, last = await _rings(session, run, since)
+        if row.status in ENDED_RUNS or row.paused_by is not None:
+            return "not"
+        if last is not None and now - last < RING_AGAIN * 2 ** min(times - 1, SLOWEST):
+            return "not"
+        if times == RINGS:
+            await _tell(session, store, row, why=why, since=since)
+        outbox.add(session, "wake", run, at=now)
+        log.record(
+            session,
+            log.Entry(
+                actor="system",
+                kind=RUNG,
+                tenant=row.tenant,
+                run=run,
+                payload={"why": why, "times": times + 1},
+            ),
+            at=now,
+        )
+        return "deaf" if hears and times >= RINGS else "rung"
+
+
+async def _rings(
+    session: AsyncSession, run: str, since: datetime
+) -> tuple[int, datetime | None]:
+    query = select(func.count(), func.max(col(AuditRow.at))).where(
+        col(AuditRow.run) == run, col(AuditRow.kind) == RUNG, col(AuditRow.at) > since
+    )
+    times, last = (await session.execute(query)).one()
+    return times, last
+
+
+async def _tell(
+    session: AsyncSession, store: Store, row: RunRow, *, why: str, since: datetime
+) -> None:
+    source = f"run {row.id} stands still"
+    if await incidents.of_source(session, source) is not None:
+        return
+    found = NewIncident(
+        severity="high",
+        title=f"Run {row.id} of {row.workflow} stands still",
+        source=source,
+        detail={
+            "run": row.id,
+            "words": f"It could go on ({why}), was rung {RINGS} times, and has not "
+            f"moved since {since:%Y-%m-%d %H:%M %Z}. Look at the workers' logs and at "
+            "the run in Temporal; `keyturn run cancel` ends it.",
+        },
+        tenant=row.tenant,
+    )
+    await incidents.add(session, store, found, by="system")
+
+
+async def _moved_at(session: AsyncSession, row: RunRow) -> datetime:
+    """Return when anything of a run changed last."""
+    asked = (
+        select(func.max(col(TurnRow.created_at))).where(col(TurnRow.run) == row.id),
+        select(func.max(col(CallRow.ended_at)), func.max(col(CallRow.held_seen))).where(
+            col(CallRow.run) == row.id
+        ),
+        select(
+            func.max(col(StepRow.held_seen)), func.max(col(StepRow.created_at))
+        ).where(col(StepRow.run) == row.id),
+        select(
+            func.max(col(ApprovalRow.closed_at)), func.max(col(ApprovalRow.created_at))
+        ).where(col(ApprovalRow.run) == row.id),
+    )
+    found = [
+        one
+        for query in asked
+        for one in (await session.execute(query)).one()
+        if one is not None
+    ]
+    return max([row.created_at, *found])
+
+
+async def _undone(
+    session: AsyncSession, row: RunRow, set_now: Collection[str], *, now: datetime
+) -> str | None:
+    waiting = select(CallRow).where(
+        col(CallRow.run) == row.id, col(CallRow.status) == "open"
+    )
+    open_calls = list((await session.execute(waiting)).scalars())
+    for call in open_calls:
+        if not await _waits(session, row, call, open_calls, set_now, now=now):
+            return f"{call.tool} of turn {call.turn}"
+    busy = {(call.turn - 1) // TURNS_PER_STEP + 1 for call in open_calls}
+    query = select(StepRow).where(col(StepRow.run) == row.id)
+    steps = list((await session.execute(query)).scalars())
+    if not steps and row.status == "stopped":
+        return None if _stands(row.stopped_by, set_now, now=now) else THE_END
+    for step in steps:
+        is_open = step.output is None or step.held_by is not None
+        if (
+            is_open
+            and step.step not in busy
+            and not _stands(step.held_by, set_now, now=now)
+        ):
+            return THE_END if step.output is not None else "its next turn"
+    return None
+
+
+async def _waits(  # noqa: PLR0913 a call and what bears on it
+    session: AsyncSession,
+    row: RunRow,
+    call: CallRow,
+    open_calls: Collection[CallRow],
+    set_now: Collection[str],
+    *,
+    now: datetime,
+) -> bool:
+    """Tell whether an open call waits for what is still to come."""
+    if call.held_by is not None:
+        return _stands(call.held_by, set_now, now=now)
+    effect = await session.get(EffectRow, keys.effect_key(call))
+    if effect is not None and effect.status == "unknown":
+        return True
+    approval = await locks.latest(session, call)
+    if approval is not None and approval.status == "pending":
+        return approval.answer_by > now
+    undo = approval.undo_until if approval is not None else None
+    if undo is not None and undo > now:
+        return True
+    release = await releases.load(session, row.release)
+    is_last = release.tool(call.tool).audience == "customer"
+    return is_last and any(
+        one.turn == call.turn
+        and one.index != call.index
+        and one.authority != "read_only"
+        and release.tool(one.tool).audience != "customer"
+        for one in open_calls
+    )
+
+
+def _stands(by: str | None, set_now: Collection[str], *, now: datetime) -> bool:
+    """Tell whether a hold holds still; the run is not paused."""
+    if by is None or by.startswith(hold.PAUSE):
+        return False
+    if by.startswith(hold.SWITCH):
+        return by.removeprefix(hold.SWITCH) in set_now
+    # The budget of a day that is over holds nothing.
+    _, is_of_day, day = by.rpartition(" on ")
+    return not is_of_day or day >= now.date().isoformat()

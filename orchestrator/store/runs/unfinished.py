@@ -1,0 +1,108 @@
+"""Runs that have not ended, for the comparison with Temporal (P9)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules.status import (
+    COMPENSATE,
+    ENDED_RUNS,
+)
+from orchestrator.store.db import open_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import (
+    AttemptRow,
+    AuditRow,
+    RunRow,
+)
+
+RESTARTED = "run.started_again"
+RESTART_AGAIN = timedelta(seconds=15)
+
+
+_Columns = tuple[str, str, str | None, dict[str, Any] | None]
+
+
+class OpenRun(BaseModel):
+    """A run that has not ended, and the workflow that carries it out.
+
+    `failing`: the places of it whose failures are shown.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    workflow: str
+    failing: tuple[str, ...] = ()
+
+
+async def open_runs(
+    store: Store, *, after: str, grace: timedelta, limit: int
+) -> list[OpenRun]:
+    """Return runs older than `grace` that are neither ended nor paused, by id."""
+    async with store.read() as session:
+        query = _open(after, await store.now(session) - grace, limit)
+        return await _found(session, query.where(open_rows.runs()))
+
+
+async def busy_runs(
+    store: Store, *, after: str, grace: timedelta, limit: int
+) -> list[OpenRun]:
+    """Return those of them that wait for no person, no switch and no model, by id."""
+    asking_a_model = select(AttemptRow.run).where(open_rows.sent_attempts())
+    async with store.read() as session:
+        query = _open(after, await store.now(session) - grace, limit)
+        query = query.where(open_rows.busy_runs())
+        return await _found(session, query.where(~col(RunRow.id).in_(asking_a_model)))
+
+
+def _open(after: str, begun_by: datetime, limit: int) -> Select[*_Columns]:
+    return (
+        select(
+            col(RunRow.id),
+            col(RunRow.workflow),
+            col(RunRow.compensates),
+            col(RunRow.failing),
+        )
+        .where(col(RunRow.id) > after, col(RunRow.paused_by).is_(None))
+        .where(col(RunRow.created_at) <= begun_by)
+        .order_by(col(RunRow.id))
+        .limit(limit)
+    )
+
+
+async def _found(session: AsyncSession, query: Select[*_Columns]) -> list[OpenRun]:
+    rows = (await session.execute(query)).all()
+    return [
+        OpenRun(
+            id=name,
+            workflow=workflow if taken_back is None else COMPENSATE,
+            failing=tuple(failing or ()),
+        )
+        for name, workflow, taken_back, failing in rows
+    ]
+
+
+async def note_restart(store: Store, run: str, *, why: str) -> bool:
+    """Record that a lost run is started again; False where it should not be.
+
+    One that is lost again and again is started ever more slowly.
+    """
+    async with store.write() as session:
+        row = await run_lookup.get(session, run, lock=True)
+        now = await store.now(session)
+        before = select(func.count(), func.max(col(AuditRow.at))).where(
+            col(AuditRow.run) == run, col(AuditRow.kind) == RESTARTED
+        )
+        times, last = (await session.execute(before)).one()
+        if row.status in ENDED_RUNS:
+            return False
+        if times and now - last < RESTART_AGAIN * 2 ** min(times, 8):
+            return False
+        run_lookup.record(session, row, RESTARTED, "system", why, at=now)
+        return True

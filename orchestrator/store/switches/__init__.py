@@ -1,0 +1,1 @@
+"""Switches: set as a barrier, lifted, and what they cover (P3)."""

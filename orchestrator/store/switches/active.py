@@ -1,0 +1,60 @@
+"""The switches that hold now."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.authority.switch import Scope, Switch, Target
+from orchestrator.rules.errors import NotFound
+from orchestrator.store.tables import SwitchRow
+
+# Asked several times in every turn; to build it takes longer than to ask it.
+_NOT_CLEARED = (
+    select(SwitchRow)
+    .where(col(SwitchRow.cleared_at).is_(None))
+    .order_by(col(SwitchRow.created_at))
+)
+
+
+async def active(session: AsyncSession, *, now: datetime) -> list[Switch]:
+    """Return the switches that are set and have not ended, oldest first."""
+    rows = (await session.execute(_NOT_CLEARED)).scalars()
+    return [switch_of(row) for row in rows if is_set(row, now)]
+
+
+async def set_now(session: AsyncSession, switch_id: str, *, now: datetime) -> SwitchRow:
+    """Return a switch that holds, or raise `NotFound`."""
+    row = await session.get(SwitchRow, switch_id)
+    if row is None or not is_set(row, now):
+        raise NotFound(kind="switch", name=switch_id)
+    return row
+
+
+def is_set(row: SwitchRow, now: datetime) -> bool:
+    """Return whether a switch is neither lifted nor out of time."""
+    return row.cleared_at is None and (row.until is None or row.until > now)
+
+
+def switch_of(row: SwitchRow) -> Switch:
+    """Return a row as a `Switch`."""
+    return Switch(
+        id=row.id,
+        scope=Scope(**row.scope),
+        mode=row.mode,  # pyright: ignore[reportArgumentType] pydantic checks the literal
+        value=row.value,
+        reason=row.reason,
+        author=row.author,
+        created_at=row.created_at,
+        until=row.until,
+    )
+
+
+def tool_targets(
+    *, tenant: str, workflow: str, tool: str, corpora: Iterable[str]
+) -> Target:
+    """Return the target of one tool's call."""
+    return Target(
+        tenant=tenant, workflow=workflow, tool=tool, corpora=frozenset(corpora)
+    )

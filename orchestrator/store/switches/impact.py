@@ -1,0 +1,87 @@
+"""What a switch would hold."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, func, select
+
+from orchestrator.rules.authority.switch import Scope
+from orchestrator.store.db import open_rows
+from orchestrator.store.db.database import Store
+from orchestrator.store.releases import releases
+from orchestrator.store.switches import active as switch_active
+from orchestrator.store.switches import unknown_names
+from orchestrator.store.tables import EffectRow, RunRow
+
+
+class Impact(BaseModel):
+    """What a scope covers now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: int
+    leased: tuple[str, ...]
+    sending: tuple[str, ...]
+
+
+async def impact(store: Store, scope: Scope) -> Impact:
+    """Return what a switch of this scope would hold now."""
+    async with store.read() as session:
+        effects = await covered_effects(session, scope)
+        return Impact(
+            runs=await _open_runs(session, scope, now=await store.now(session)),
+            leased=tuple(e.key for e in effects if e.sending_at is None),
+            sending=tuple(e.key for e in effects if e.sending_at is not None),
+        )
+
+
+async def covered_effects(
+    session: AsyncSession, scope: Scope, *, lock: bool = False
+) -> list[EffectRow]:
+    """Return the effects in scope that are leased or being sent."""
+    query = select(EffectRow).where(open_rows.under_way())
+    if lock:
+        query = query.order_by(col(EffectRow.key)).with_for_update()
+    rows = (await session.execute(query)).scalars()
+    return [row for row in rows if _covers(scope, row)]
+
+
+def _covers(scope: Scope, row: EffectRow) -> bool:
+    return scope.covers(
+        switch_active.tool_targets(
+            tenant=row.tenant,
+            workflow=row.workflow,
+            tool=row.tool,
+            corpora=row.corpora,
+        )
+    )
+
+
+async def _open_runs(session: AsyncSession, scope: Scope, *, now: datetime) -> int:
+    """Count the open runs whose pinned release can do what the scope is about."""
+    groups = (
+        select(RunRow.release, RunRow.workflow, RunRow.tenant, func.count())
+        .where(open_rows.runs())
+        .group_by(col(RunRow.release), col(RunRow.workflow), col(RunRow.tenant))
+    )
+    if scope.workflow:
+        groups = groups.where(col(RunRow.workflow) == scope.workflow)
+    if scope.tenant:
+        groups = groups.where(col(RunRow.tenant) == scope.tenant)
+    found = list((await session.execute(groups)).all())
+    if not (scope.names_tool or scope.names_model):
+        return sum(count for *_, count in found)
+    now_set = [one for one in await switch_active.active(session, now=now) if one.value]
+    total = 0
+    for name, workflow, tenant, count in found:
+        release = await releases.load(session, name)
+        models = [
+            one.value
+            for one in now_set
+            if one.mode == "use_model"
+            and one.scope.workflow in (None, workflow)
+            and one.scope.tenant in (None, tenant)
+        ]
+        total += count * unknown_names.can_use(release, scope, [m for m in models if m])
+    return total

@@ -1,0 +1,1 @@
+"""Tenants, and the sources that runs come from."""

@@ -1,0 +1,15 @@
+"""What keeps a tenant or a source from being used."""
+
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+
+
+class SourceTaken(KeyturnError):
+    """The source is another account's."""
+
+
+class UndeclaredTenant(InvalidValue):
+    """No tenant of this name is declared."""
+
+
+class TenantDeclared(KeyturnError):
+    """A tenant of this name, or of one that reads like it, is declared already."""

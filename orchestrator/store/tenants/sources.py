@@ -1,0 +1,103 @@
+"""Sources: where external ids come from. Each belongs to one account."""
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from orchestrator.rules.text import folded_name
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import SourceRow
+from orchestrator.store.tenants.errors import SourceTaken
+
+SYSTEM = "system"
+
+
+class Origin(BaseModel):
+    """Where a run comes from: an external id is one within it, for ever.
+
+    `source` is None where it is the account's own, which nobody else can name.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    space: str
+    key: str
+    source: str | None = None
+    owner: str
+
+
+def of(source: str | None, external_id: str, *, by: str | None, is_own: bool) -> Origin:
+    """Return the origin of what `by` starts, in one spelling."""
+    owner, key = by or SYSTEM, folded_name.fold(external_id)
+    if is_own or not source:
+        return Origin(space=f"account {owner} {source or ''}", key=key, owner=owner)
+    space = f"source {folded_name.fold(source)}"
+    return Origin(space=space, key=key, source=source, owner=owner)
+
+
+async def check(session: AsyncSession, origin: Origin) -> None:
+    """Raise `SourceTaken` where the source is another account's."""
+    if origin.source is None:
+        return
+    row = await session.get(SourceRow, folded_name.fold(origin.source))
+    if row is not None and row.owner != origin.owner:
+        raise _taken(origin.source)
+
+
+async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
+    """Make a source that is nobody's the origin's owner's; raises `SourceTaken`."""
+    if origin.source is None:
+        return
+    key = folded_name.fold(origin.source)
+    row = await session.get(SourceRow, key)
+    if row is None:
+        # One at a time claims what is nobody's; later runs of it wait for nothing.
+        await store.take_turn(session, f"source {key}")
+        row = await session.get(SourceRow, key)
+    if row is not None and row.owner != origin.owner:
+        raise _taken(origin.source)
+    if row is not None:
+        return
+    await _own(session, store, origin.source, owner=origin.owner, by=origin.owner)
+
+
+async def give(store: Store, source: str, owner: str, *, by: str) -> None:
+    """Give a source to an account, whoever had it: for whoever holds the database."""
+    async with store.write() as session:
+        key = folded_name.fold(source)
+        await store.take_turn(session, f"source {key}")
+        row = await session.get(SourceRow, key, populate_existing=True)
+        if row is None:
+            await _own(session, store, source, owner=owner, by=by)
+            return
+        before, row.owner = row.owner, owner
+        entry = _entry(source, owner, by, before=before)
+        log.record(session, entry, at=await store.now(session))
+
+
+async def _own(
+    session: AsyncSession, store: Store, source: str, *, owner: str, by: str
+) -> None:
+    now = await store.now(session)
+    row = SourceRow(
+        key=folded_name.fold(source), name=source, owner=owner, created_at=now
+    )
+    session.add(row)
+    log.record(session, _entry(source, owner, by, before=None), at=now)
+
+
+def _entry(source: str, owner: str, by: str, *, before: str | None) -> log.Entry:
+    return log.Entry(
+        actor=by,
+        kind="source.owned",
+        subject=folded_name.bounded(source),
+        payload={"owner": owner, "before": before},
+    )
+
+
+def _taken(source: str) -> SourceTaken:
+    return SourceTaken(
+        f"The source {source!r} belongs to another account: its external ids are that "
+        "account's. Use a source of your own, or have it given to you on the server "
+        f"host: `keyturn user source EMAIL {source!r}`."
+    )

@@ -1,0 +1,119 @@
+"""Tenants: whom runs may be started for. A caller invents none; they are declared."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from orchestrator.rules.text import folded_name
+from orchestrator.store.audit import log
+from orchestrator.store.db.database import Store
+from orchestrator.store.tables import TenantRow
+from orchestrator.store.tenants.errors import TenantDeclared, UndeclaredTenant
+
+# There in every installation, without a row.
+DEFAULT = "default"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+class NewTenant(BaseModel):
+    """A tenant to declare; its name travels to services as `Keyturn-Tenant`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=NAME)
+
+
+async def declared(session: AsyncSession) -> list[str]:
+    """Return the names of all tenants, in order."""
+    found = (await session.execute(select(TenantRow.name))).scalars()
+    return sorted({DEFAULT, *found})
+
+
+async def is_declared(session: AsyncSession, name: str) -> bool:
+    """Tell whether a tenant has exactly this name."""
+    if name == DEFAULT:
+        return True
+    row = await session.get(TenantRow, folded_name.fold(name))
+    return row is not None and row.name == name
+
+
+async def check(session: AsyncSession, name: str, *, sees_all: bool = False) -> None:
+    """Raise `UndeclaredTenant`; whoever sees all tenants reads which there are."""
+    if await is_declared(session, name):
+        return
+    known = f" Declared: {', '.join(await declared(session))}." if sees_all else ""
+    raise UndeclaredTenant(
+        f"tenant: {name!r} is not declared, so nothing runs for it.{known} An admin "
+        f"proposes it (`keyturn tenant propose {name}`) and another one confirms; on the "
+        f"server host, `keyturn tenant add {name}` declares it"
+    )
+
+
+async def is_rehearsal(session: AsyncSession, name: str) -> bool:
+    """Tell whether what a tenant's runs reach is a world of its own, of no customers."""
+    if name == DEFAULT:
+        return False
+    row = await session.get(TenantRow, folded_name.fold(name))
+    return row is not None and row.name == name and row.is_rehearsal
+
+
+async def listing(session: AsyncSession) -> list[TenantRow]:
+    """Return the declared tenants by name."""
+    query = select(TenantRow).order_by(col(TenantRow.name))
+    return list((await session.execute(query)).scalars())
+
+
+async def check_new(session: AsyncSession, store: Store, name: str) -> None:
+    """Raise `TenantDeclared`, or keep the name from others until the commit."""
+    key = folded_name.fold(name)
+    await store.take_turn(session, f"tenant {key}")
+    row = await session.get(TenantRow, key, populate_existing=True)
+    if row is not None or key == DEFAULT:
+        there = row.name if row is not None else DEFAULT
+        raise TenantDeclared(
+            f"The tenant {there!r} is declared already; two that read alike are one."
+        )
+
+
+async def insert(  # noqa: PLR0913 what is declared, by whom, and when
+    session: AsyncSession,
+    store: Store,
+    new: NewTenant,
+    *,
+    by: str,
+    at: datetime,
+    is_rehearsal: bool = False,
+) -> TenantRow:
+    """Declare a tenant in this transaction; raises `TenantDeclared`."""
+    await check_new(session, store, new.name)
+    row = TenantRow(
+        key=folded_name.fold(new.name),
+        name=new.name,
+        declared_by=by,
+        created_at=at,
+        is_rehearsal=is_rehearsal,
+    )
+    session.add(row)
+    entry = log.Entry(
+        actor=by,
+        kind="tenant.declared",
+        tenant=new.name,
+        subject=new.name,
+        payload={"rehearsal": is_rehearsal},
+    )
+    log.record(session, entry, at=at)
+    return row
+
+
+async def rehearse(store: Store, name: str, *, by: str) -> None:
+    """Declare a tenant of an evaluation, whose services are doubles of its own.
+
+    For composition roots that bring those doubles; nothing reachable by a caller.
+    """
+    async with store.write() as session:
+        if not await is_declared(session, name):
+            at = await store.now(session)
+            new = NewTenant(name=name)
+            await insert(session, store, new, by=by, at=at, is_rehearsal=True)

@@ -1,0 +1,16 @@
+"""What keeps a turn from being committed."""
+
+from orchestrator.rules.errors import KeyturnError
+
+
+class EndHeld(KeyturnError):
+    """A pause or halt came while the last reply was made: nothing was committed.
+
+    The reply is paid for and kept; once that is lifted the turn is committed from it,
+    and ends the run unless the customer has written meanwhile.
+    """
+
+    def __init__(self, by: str) -> None:
+        """Name what holds the run's end."""
+        self.by = by
+        super().__init__(f"The run's end is held by {by}.")

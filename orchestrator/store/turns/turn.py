@@ -1,0 +1,88 @@
+"""A turn as it is committed, and what its commit comes to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from orchestrator.rules.money.money import Money
+from orchestrator.rules.status import CallStatus
+from orchestrator.store.budgets import settlement
+
+
+class DraftedCall(BaseModel):
+    """One call of a reply, checked, before policy has judged it.
+
+    `preview` and `money` are read for an action; `answer` is set where the call has its
+    answer already (a guard's words) and is not carried out.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    tool: str
+    provider_id: str
+    arguments: str
+    preview: str = "{}"
+    money: Money | None = None
+    answer: str | None = None
+    answer_status: CallStatus = "denied"
+
+
+class GaveUp(BaseModel):
+    """Why a turn ended in a fallback, and what the model left for a person."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    left: str = ""
+
+
+class Turn(BaseModel):
+    """All that one turn commits; one that `ends_run` commits the run's end with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    step: int
+    turn: int
+    provider: str | None = None
+    model: str | None = None
+    text: str = ""
+    calls: tuple[DraftedCall, ...] = ()
+    output: dict[str, JsonValue] | None = None
+    attempt: str | None = None
+    used: settlement.Used | None = None
+    duration_ms: int = 0
+    read_messages: tuple[int, ...] = ()
+    gave_up: GaveUp | None = None
+    ends_run: bool = False
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A committed call with its gate and, where it waits, its deadline."""
+
+    index: int
+    gate: Literal["read", "act", "wait", "denied"]
+    last: bool
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a turn comes to as it is committed.
+
+    `is_final`: its output stands as the step's; `ends_run`: the run's end is committed
+    with it.
+    """
+
+    calls: list[Gated]
+    is_final: bool
+    ends_run: bool
+
+
+# Writes a turn's result as JSON text, within the transaction.
+ToResult = Callable[[Committed], str]

@@ -1,0 +1,1 @@
+"""What pages, the API and metrics show, read from all rooms of the record."""
