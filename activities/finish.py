@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities import forging
+from activities import forgery
 from activities.guard import Guard
 from activities.interface import Finished, FinishInput
 from orchestrator.store.db.database import Store
@@ -47,6 +47,6 @@ class Finish:
             is_ended = await end.finish(self.store, run, ending)
         except NoSuchEnd as error:
             if error.may_have_been:
-                raise forging.from_the_record() from None
-            await forging.refuse(self.store, run, str(error))
+                raise forgery.from_the_record() from None
+            await forgery.refuse(self.store, run, str(error))
         return Finished(kind="ended" if is_ended else "stopped")

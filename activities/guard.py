@@ -14,7 +14,7 @@ from temporalio.exceptions import (
     FailureError,
 )
 
-from activities.fallback import Unkept
+from activities.think.fallback import Unkept
 from orchestrator.rules.contract.connector import NotRead, NotSent
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.text import scrub

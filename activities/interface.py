@@ -145,7 +145,7 @@ class Finished(_Message):
 
 @activity.defn(name="think")
 async def think(wanted: ThinkInput) -> ThinkResult:
-    """Stub of `activities.think`."""
+    """Stub of `activities.think.activity`."""
     raise NotImplementedError(wanted)
 
 

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities import outcome
 from activities.guard import OUTAGES, Guard, again, fault
 from activities.interface import ActResult, CallInput
-from activities.patience import keep_trying
+from activities.retry import keep_trying
 from activities.toolbox import Toolbox, told
 from activities.watch import Watch
 from orchestrator.rules.contract.connector import Deeds

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from activities.containing import contained
+from activities.containment import contained
 from orchestrator.rules.contract.connector import Connectors, Deeds
 from orchestrator.rules.contract.release import Release, ToolSpec
 from orchestrator.rules.contract.tool import Tool, ToolContext, ToolError

@@ -27,13 +27,13 @@ from fastapi import FastAPI, Request
 from pydantic import JsonValue, SecretStr
 from sqlmodel import col, select
 
-from activities.llm.simulator.running import listen, url_of
-from approvals.delivery import Deliverer
+from activities.llm.simulator.thread import listen, url_of
 from benchmarks import stage
 from benchmarks.report import end, progress, report
-from orchestrator.cli import payload_keys, publishing
-from orchestrator.cli.connection import connect
 from orchestrator.cli.dev import readiness
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.processes import payload_keys, release_publisher
+from orchestrator.processes.connection import connect
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.contract import registry
@@ -242,7 +242,7 @@ async def desk_for(
             )
         )
     apps = registry.load((APPS,))
-    await publishing.publish(store, apps, Signer(key))
+    await release_publisher.publish(store, apps, Signer(key))
     deliverer = Deliverer(
         store, await connect(settings), settings.task_queue, settings.effects_queue
     )

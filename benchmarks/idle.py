@@ -22,7 +22,7 @@ import psycopg
 
 from benchmarks import stage
 from benchmarks.report import end, progress, report
-from orchestrator.cli import payload_keys
+from orchestrator.processes import payload_keys
 from orchestrator.rules.authority.binding import Signer, new_key
 from tests.servers import postgres
 from tests.servers.ports import free_port

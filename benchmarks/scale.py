@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import httpx2
 import psycopg
 
-from approvals.app import create_app
 from approvals.auth import accounts
-from benchmarks import seeding
+from approvals.web.app import create_app
+from benchmarks import seed
 from benchmarks.report import end, progress, report
-from benchmarks.seeding import HELD_BY, RARE_ACTOR, RARE_TENANT, TOOL, WORKFLOW, Size
+from benchmarks.seed import HELD_BY, RARE_ACTOR, RARE_TENANT, TOOL, WORKFLOW, Size
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.authority.switch import Scope, Switch
 from orchestrator.rules.settings import Settings
@@ -156,7 +156,7 @@ def controls(site: Site) -> Mapping[str, Path_]:
 
 def _switch(name: str) -> Switch:
     fields = {"id": name, "scope": {"workflow": "none"}, "mode": "halt"}
-    fields |= {"reason": "bench", "author": "lea", "created_at": seeding.START}
+    fields |= {"reason": "bench", "author": "lea", "created_at": seed.START}
     return Switch.model_validate(fields)
 
 
@@ -262,7 +262,7 @@ async def database(address: str, size: Size) -> str:
     url = postgres.sqlalchemy_url(address, name)
     if known is None:
         await migrate.upgrade(url)
-        await seeding.seed(url, size)
+        await seed.seed(url, size)
     return url
 
 

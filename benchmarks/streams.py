@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import httpx2
 
 from approvals.auth import accounts
-from approvals.quotas import STREAMS_EACH
-from benchmarks import scale, seeding, stage
+from approvals.web.quotas import STREAMS_EACH
+from benchmarks import scale, seed, stage
 from benchmarks.report import end, progress, report
-from benchmarks.seeding import Size
-from orchestrator.cli import payload_keys
+from benchmarks.seed import Size
+from orchestrator.processes import payload_keys
 from orchestrator.rules.authority.binding import new_key
 from orchestrator.store import migrate
 from orchestrator.store.db.database import Store
@@ -78,7 +78,7 @@ async def site() -> AsyncGenerator[Site]:
     ):
         url = postgres.sqlalchemy_url(address, "postgres")
         await migrate.upgrade(url)
-        await seeding.seed(url, Size(runs=2_000, waiting=500))
+        await seed.seed(url, Size(runs=2_000, waiting=500))
         store = Store(url, voucher=Voucher(SECRET))
         port = free_port()
         try:

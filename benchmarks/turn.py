@@ -22,13 +22,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.connectors.source import Services, client
-from activities.llm import routing
-from approvals.delivery import Deliverer
+from activities.llm import route
 from benchmarks import bare, bare_loop, history, stage
 from benchmarks.apps.loop.contracts import WINDOW_TOKENS
 from benchmarks.report import end, progress, report
-from orchestrator.cli import payload_keys, publishing, worker
-from orchestrator.cli.connection import connect
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.processes import payload_keys, release_publisher, worker
+from orchestrator.processes.connection import connect
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.contract import registry
 from orchestrator.rules.settings import Settings
@@ -119,11 +119,11 @@ async def staged(address: str, simulator: str, url: str) -> AsyncGenerator[Stage
             store=store,
             client=await connect(settings),
             registry=registry.load(settings.app_names),
-            providers=routing.build_providers(openai_base_url=f"{simulator}/v1"),
+            providers=route.build_providers(openai_base_url=f"{simulator}/v1"),
             readers=Services(http, {}),
             writers=Services(http, {}),
         )
-        await publishing.publish(store, parts.registry, Signer(new_key()))
+        await release_publisher.publish(store, parts.registry, Signer(new_key()))
         await stack.enter_async_context(worker.thinking_worker(parts))
         baseline = bare.Bare(f"{simulator}/v1")
         await stack.enter_async_context(

@@ -32,11 +32,11 @@ SUITE = Path("share", "json-schema-test-suite")
 OLDEST_PYTHON = (3, 11)
 # What `keyturn dev` loads: else each of its processes would compile all of it at once.
 LOADED = (
-    "activities.llm.openai_chat",
-    "approvals.app",
+    "activities.llm.openai.chat",
+    "approvals.web.app",
     "orchestrator.cli.commands.serve",
     "orchestrator.cli.commands.worker",
-    "orchestrator.cli.dev.opening",
+    "orchestrator.cli.dev.second_half",
     "orchestrator.cli.dev.starter",
 )
 

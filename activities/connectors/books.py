@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from activities.outgoing import LARGEST, TooLarge
+from activities.http_client import LARGEST, TooLarge
 from orchestrator.rules.errors import MalformedJson
 from orchestrator.rules.money.money import Currency, Money
 from orchestrator.rules.money.reconciliation import (

@@ -8,7 +8,7 @@ import httpx2
 from pydantic import JsonValue
 
 from activities.connectors import http_answers, words
-from activities.outgoing import LARGEST, TooLarge
+from activities.http_client import LARGEST, TooLarge
 from activities.toolbox import Actor
 from orchestrator.rules.contract.connector import (
     Deed,

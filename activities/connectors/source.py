@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from activities import outgoing
+from activities import http_client
 from activities.connectors.http_service import HttpReader, HttpWriter
 from activities.connectors.smtp import SmtpMailer
 from activities.toolbox import Actor
@@ -83,4 +83,4 @@ class CallConnectors:
 def client() -> httpx2.AsyncClient:
     """Return the client that a process shares among its calls."""
     timeout = httpx2.Timeout(9.0, connect=3.0)
-    return outgoing.client(timeout=timeout, follow_redirects=False)
+    return http_client.client(timeout=timeout, follow_redirects=False)

@@ -7,7 +7,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import summary
+from approvals.view import summary as view_summary
 from orchestrator.rules.authority.binding import DecisionKind
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.money.money import Money, format_minor
@@ -142,8 +142,8 @@ def summary_of(row: ApprovalRow, release: Release) -> str:
     money = None
     if row.amount is not None and row.currency is not None:
         money = Money(row.amount, row.currency)
-    return summary.sentence(
-        summary.Action(
+    return view_summary.sentence(
+        view_summary.Action(
             spec=release.tool(row.tool),
             arguments=_object(row.effective or row.arguments),
             customer=row.customer,

@@ -5,15 +5,15 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
-from approvals.api import approval_body, tenancy
+from approvals.api import approval_body
 from approvals.api.approval_body import Approval
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Line, PathId, Reason
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE, problems
-from approvals.api.tenancy import Decider, Reader
-from approvals.api.text import Line, PathId, Reason
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
+from approvals.web.tenancy import Decider, Reader
 from orchestrator.rules.authority.binding import DecisionKind
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import ApprovalStatus

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals import routing
-from approvals.api import record_body, tenancy
-from approvals.api.paging import Page, Paged, page
+from approvals.api import record_body
+from approvals.api.fields import Id, Line
+from approvals.api.pages import Page, Paged, page
 from approvals.api.record_body import AuditEntry
-from approvals.api.text import Id, Line
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.audit import listing
 from orchestrator.store.audit.listing import Filter

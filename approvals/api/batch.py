@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals import problems, routing
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval, MoneyBody
-from approvals.api.once import ONCE
+from approvals.api.fields import Id, Reason
+from approvals.api.idempotency import ONCE
 from approvals.api.replies import BODY, ONE
-from approvals.api.tenancy import Decider
-from approvals.api.text import Id, Reason
-from approvals.dependencies import PartsDep
-from approvals.problems import Problem
+from approvals.web import problems, routing
+from approvals.web.dependencies import PartsDep
+from approvals.web.problems import Problem
+from approvals.web.tenancy import Decider
 from orchestrator.rules.errors import KeyturnError
 from orchestrator.store.approvals import batch
 from orchestrator.store.approvals.batch import MOST, Bound

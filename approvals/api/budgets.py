@@ -6,18 +6,17 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals import routing
 from approvals.api import proposals as proposed
-from approvals.api import tenancy
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Id, Line, Reason
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.proposals import Proposal
 from approvals.api.replies import BODY, STATE
 from approvals.api.run_body import Usd, usd
-from approvals.api.tenancy import Reader
-from approvals.api.text import Id, Line, Reason
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.money.budget import microusd
 from orchestrator.store.budgets import listing

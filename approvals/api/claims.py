@@ -2,14 +2,14 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals import routing
 from approvals.api import approval_body
 from approvals.api.approval_body import Approval
-from approvals.api.once import ONCE
+from approvals.api.fields import Id, PathId, Reason
+from approvals.api.idempotency import ONCE
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.tenancy import Decider
-from approvals.api.text import Id, PathId, Reason
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.tenancy import Decider
 from orchestrator.store.approvals import claims
 
 router = routing.of_api("approvals")

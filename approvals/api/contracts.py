@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
 from approvals.api.approval_body import MoneyBody, money_body
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import SLUG_PATTERN
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import ONE
-from approvals.api.tenancy import Reader
-from approvals.api.text import SLUG_PATTERN
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.money.budget import Limit, LimitScope
 from orchestrator.rules.policy import table as policy_table

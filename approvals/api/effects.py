@@ -5,18 +5,18 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from approvals import routing
-from approvals.api import record_body, run_body, tenancy
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api import record_body, run_body
+from approvals.api.fields import Id, Line, PathId, Reason, Words
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.record_body import Effect
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.run_body import Run
-from approvals.api.tenancy import Reader
-from approvals.api.text import Id, Line, PathId, Reason, Words
 from approvals.auth import permissions
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import EffectStatus
 from orchestrator.store.effects import compensation, late_failure, reconcile, resolution

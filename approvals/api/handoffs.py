@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict
 
-from approvals import routing
 from approvals.api import run_body
-from approvals.api.once import ONCE
+from approvals.api.fields import Words
+from approvals.api.idempotency import ONCE
 from approvals.api.record_body import Note
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.run_body import Run
-from approvals.api.tenancy import VisibleRun
-from approvals.api.text import Words
 from approvals.auth.visitor import require
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.tenancy import VisibleRun
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.runs import handoffs, notes
 

@@ -6,14 +6,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
-from approvals.api import tenancy
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Line, PathId, Reason, Words
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.text import Line, PathId, Reason, Words
 from approvals.auth.visitor import require
-from approvals.dependencies import StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import StoreDep
 from orchestrator.rules import ids
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.incidents import incidents

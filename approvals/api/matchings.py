@@ -7,13 +7,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from approvals import routing
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import PathId
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import ONE
-from approvals.api.text import PathId
 from approvals.auth.visitor import require
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.incidents import statement as incident_statement
 from orchestrator.store.incidents.statement import Side, Status

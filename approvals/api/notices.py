@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Id
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.text import Id
 from approvals.auth.visitor import CurrentPerson, require
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.notice import KINDS, NoticeKind
 from orchestrator.store.notices import queue

@@ -6,19 +6,19 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from approvals import routing
 from approvals.api import proposals as proposal_body
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Line, PathId, Reason
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.proposals import Proposal
 from approvals.api.replies import BODY, ONE, STATE, Replies
-from approvals.api.text import Line, PathId, Reason
 from approvals.auth import accounts, permissions
 from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import SignedIn, require
-from approvals.dependencies import Parts, PartsDep, StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import Parts, PartsDep, StoreDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.policy.rules import Role
 from orchestrator.store.people import accounts as person_accounts

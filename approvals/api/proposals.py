@@ -6,13 +6,14 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import loosening, routing
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import PathId, Reason
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.text import PathId, Reason
+from approvals.auth import dual_control
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import PartsDep, StoreDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.db.database import Store
 from orchestrator.store.dual_control import proposals, state
@@ -97,7 +98,7 @@ async def confirm_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Pro
     403 for the one who proposed it, by whatever token. 409 where somebody answered
     first, its time is over, or what it is about has changed: then nothing is done.
     """
-    return await body(parts.store, await loosening.confirm(parts, id, person))
+    return await body(parts.store, await dual_control.confirm(parts, id, person))
 
 
 @router.post(
@@ -110,14 +111,14 @@ async def decline_proposal(
     parts: PartsDep,
 ) -> Proposal:
     """Say no to what another person proposed."""
-    row = await loosening.decline(parts, id, person, reason=why.reason)
+    row = await dual_control.decline(parts, id, person, reason=why.reason)
     return await body(parts.store, row)
 
 
 @router.post("/proposals/{id}:withdraw", dependencies=ONCE, responses=ANSWERS)
 async def withdraw_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Proposal:  # noqa: A002 the path's name
     """Take one's own proposal back."""
-    return await body(parts.store, await loosening.withdraw(parts, id, person))
+    return await body(parts.store, await dual_control.withdraw(parts, id, person))
 
 
 async def body(store: Store, row: ProposalRow) -> Proposal:

@@ -5,9 +5,9 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import effect_words
 from approvals.api.approval_body import MoneyBody, money_body
 from approvals.api.run_body import Usd, usd
+from approvals.view import effect_words
 from orchestrator.rules.status import CallStatus, EffectStatus, Gate
 from orchestrator.rules.text import canonical
 from orchestrator.store.budgets import settlement

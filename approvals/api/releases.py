@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Slug
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import ONE
-from approvals.api.tenancy import Reader
-from approvals.api.text import Slug
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.store.releases import releases
 from orchestrator.store.tables import ReleaseRow
 

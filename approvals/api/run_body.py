@@ -8,7 +8,7 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import stops
+from approvals.view import hold_words
 from orchestrator.rules.status import RunStatus
 from orchestrator.store import holds
 from orchestrator.store.db.database import Store
@@ -124,7 +124,7 @@ async def bodies(session: AsyncSession, rows: Sequence[RunRow]) -> list[Run]:
     waiting = await listing.pending_approvals(session, [row.id for row in rows])
     calls = await holds.of_runs(session, [row.id for row in rows])
     by = [one.held_by for found in calls.values() for one in found]
-    held = await stops.words(session, [*(row.stopped_by for row in rows), *by])
+    held = await hold_words.words(session, [*(row.stopped_by for row in rows), *by])
     return [
         body(row, waiting.get(row.id, ()), calls.get(row.id, ()), held) for row in rows
     ]

@@ -7,16 +7,16 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from approvals import routing
-from approvals.api import run_body, tenancy
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api import run_body
+from approvals.api.fields import Line, PathId, Reason
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
 from approvals.api.run_body import Run
-from approvals.api.tenancy import Reader, VisibleRun
-from approvals.api.text import Line, PathId, Reason
 from approvals.auth.visitor import require
-from approvals.dependencies import Parts, PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import Parts, PartsDep, StoreDep
+from approvals.web.tenancy import Reader, VisibleRun
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import RunStatus
 from orchestrator.store.db.database import Store

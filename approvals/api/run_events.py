@@ -15,15 +15,15 @@ from fastapi import Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime
 
-from approvals import routing
 from approvals.api import record_body, run_body, run_feed
 from approvals.api.replies import ONE
 from approvals.api.run_body import Run
 from approvals.api.run_feed import LATEST_COMMIT, News
-from approvals.api.tenancy import VisibleRun
 from approvals.auth import permissions
 from approvals.auth.visitor import SignedIn
-from approvals.dependencies import PartsDep
+from approvals.web import routing
+from approvals.web.dependencies import PartsDep
+from approvals.web.tenancy import VisibleRun
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.store.audit import log as audit_log
 from orchestrator.store.db.database import Store

@@ -6,9 +6,9 @@ from datetime import datetime
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from approvals import routing
 from approvals.api import approval_body, record_body, run_body
 from approvals.api.approval_body import Approval
+from approvals.api.fields import PathId
 from approvals.api.record_body import (
     Attempt,
     AuditEntry,
@@ -22,10 +22,10 @@ from approvals.api.record_body import (
 )
 from approvals.api.replies import ONE
 from approvals.api.run_body import Run
-from approvals.api.tenancy import Reader
-from approvals.api.text import PathId
 from approvals.auth import permissions
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.text import canonical, redaction
 from orchestrator.store.releases import releases

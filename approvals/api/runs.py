@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
-from approvals.api import run_body, tenancy
-from approvals.api.once import NATURALLY_ONCE, ONCE, Key
-from approvals.api.paging import Page, Paged, page
+from approvals.api import run_body
+from approvals.api.fields import Line, Words
+from approvals.api.idempotency import NATURALLY_ONCE, ONCE, Key
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE, problems
 from approvals.api.run_body import Run
-from approvals.api.tenancy import Reader, VisibleRun
-from approvals.api.text import Line, Words
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
+from approvals.web.tenancy import Reader, VisibleRun
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.status import RunStatus
 from orchestrator.rules.text import canonical

@@ -7,17 +7,16 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from approvals import routing
 from approvals.api import proposals as proposal_body
-from approvals.api import tenancy
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import SLUG_PATTERN, Line, Reason, Time
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.proposals import Proposal
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.tenancy import Reader
-from approvals.api.text import SLUG_PATTERN, Line, Reason, Time
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.rules.authority import switch as nouns
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Mode

@@ -7,16 +7,16 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals import routing
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Line, PathId
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, problems
-from approvals.api.text import Line, PathId
 from approvals.auth import browser, permissions, reauthentication
 from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.permissions import Action
 from approvals.auth.visitor import SignedIn, Visitor, require
-from approvals.dependencies import Parts, PartsDep, StoreDep
-from approvals.errors import MayNot
+from approvals.web import routing
+from approvals.web.dependencies import Parts, PartsDep, StoreDep
+from approvals.web.errors import MayNot
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.db.database import Store
 from orchestrator.store.people import accounts, token_lifetime, tokens

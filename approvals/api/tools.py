@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals import routing
 from approvals.api.contracts import seconds
-from approvals.api.paging import Page, Paged, page
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import ONE
-from approvals.api.tenancy import Reader
-from approvals.dependencies import StoreDep
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.tenancy import Reader
 from orchestrator.rules.contract.release import Release, ToolSpec
 from orchestrator.rules.contract.tool import Audience, Authority
 from orchestrator.rules.errors import NotFound

@@ -6,16 +6,15 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from approvals import routing
-from approvals.api import tenancy
-from approvals.api.once import ONCE
-from approvals.api.paging import Page, Paged, page
+from approvals.api.fields import Line, PathId
+from approvals.api.idempotency import ONCE
+from approvals.api.pages import Page, Paged, page
 from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.text import Line, PathId
 from approvals.auth.visitor import require
-from approvals.dependencies import PartsDep, StoreDep
 from approvals.notify import hooks
 from approvals.notify.hooks import Trial
+from approvals.web import routing, tenancy
+from approvals.web.dependencies import PartsDep, StoreDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.notice import NoticeKind
 from orchestrator.store.notices import webhooks

@@ -1,7 +1,7 @@
 """Accounts with passwords: opened, given a new password, signed in."""
 
 from approvals.auth import passwords
-from approvals.errors import MayNot, WrongPassword
+from approvals.web.errors import MayNot, WrongPassword
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import InvalidValue
 from orchestrator.rules.notice import Origin

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from fastapi import Request, Response
 
 from approvals.auth import cookies
-from approvals.dependencies import Parts
+from approvals.web.dependencies import Parts
 from orchestrator.rules.notice import Origin
 from orchestrator.store.people import sign_in_throttle
 from orchestrator.store.people.sign_in_throttle import Pace

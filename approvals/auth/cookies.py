@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from approvals.dependencies import Parts, parts_in
+from approvals.web.dependencies import Parts, parts_in
 from orchestrator.store.people.sessions import LONGEST
 
 _GIVEN = "keyturn.cookie"

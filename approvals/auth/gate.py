@@ -5,8 +5,8 @@ from fastapi import Request
 from approvals.auth import metrics_token, permissions
 from approvals.auth.permissions import Needed
 from approvals.auth.visitor import SAFE, credential, visitor
-from approvals.dependencies import PartsDep
-from approvals.quotas import Kind
+from approvals.web.dependencies import PartsDep
+from approvals.web.quotas import Kind
 from orchestrator.store.db.database import ahead
 
 

@@ -4,8 +4,8 @@ import secrets
 
 from fastapi import Request
 
-from approvals.dependencies import Parts
-from approvals.errors import NotSignedIn
+from approvals.web.dependencies import Parts
+from approvals.web.errors import NotSignedIn
 
 SETTING = "KEYTURN_METRICS_TOKEN"
 

@@ -26,7 +26,7 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from activities import outgoing
+from activities import http_client
 from orchestrator.rules.errors import KeyturnError
 from orchestrator.rules.settings import Settings, SettingsError
 
@@ -263,7 +263,7 @@ class OpenIdProvider:
 
     async def _fetch(self, url: str) -> Json:
         try:
-            client = outgoing.client(
+            client = http_client.client(
                 largest=LARGEST, timeout=TIMEOUT_S, verify=self._tls
             )
             async with asyncio.timeout(IN_ALL_S), client:
@@ -296,7 +296,7 @@ class OpenIdProvider:
             code_challenge_method="S256",
             timeout=TIMEOUT_S,
             verify=self._tls,
-            **outgoing.bounds(largest=LARGEST),
+            **http_client.bounds(largest=LARGEST),
         )
 
     def _auth_method(self, metadata: Json) -> str:

@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from approvals import routing
 from approvals.auth import browser, cookies, reauthentication
 from approvals.auth.local import HOME, local_path
 from approvals.auth.oidc import Flow, IdentityRefused, OpenIdProvider, ProviderAway
 from approvals.auth.routes import let_in
 from approvals.auth.visitor import SignedIn, maybe_visitor
-from approvals.dependencies import Parts, PartsDep
+from approvals.web import routing
+from approvals.web.dependencies import Parts, PartsDep
 from orchestrator.store.people import accounts, oidc_links, sign_in_throttle
 from orchestrator.store.people.errors import NoAccountFor, TooManyAttempts
 from orchestrator.store.tables import PersonRow

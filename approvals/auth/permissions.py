@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from approvals.errors import MayNot
+from approvals.web.errors import MayNot
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.policy.rules import APPROVER_RANK, Role
 

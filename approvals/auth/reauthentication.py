@@ -11,8 +11,8 @@ from fastapi import Request, Response
 
 from approvals.auth import accounts, cookies
 from approvals.auth.visitor import Visitor
-from approvals.dependencies import Parts
-from approvals.errors import NotFresh, WrongPassword
+from approvals.web.dependencies import Parts
+from approvals.web.errors import NotFresh, WrongPassword
 from orchestrator.rules.errors import InvalidValue
 from orchestrator.store.db import form_results
 from orchestrator.store.db.database import Store

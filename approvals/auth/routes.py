@@ -6,13 +6,13 @@ from urllib.parse import urlencode
 from fastapi import Form, Request
 from fastapi.responses import RedirectResponse
 
-from approvals import routing
 from approvals.auth import accounts, browser, cookies
 from approvals.auth.local import HOME, local_path
 from approvals.auth.visitor import SignedIn, refuse_other_origin
-from approvals.dependencies import Parts, PartsDep
-from approvals.errors import WrongPassword
-from approvals.form_request import FormRoute
+from approvals.web import routing
+from approvals.web.dependencies import Parts, PartsDep
+from approvals.web.errors import WrongPassword
+from approvals.web.form_request import FormRoute
 from orchestrator.store.people import sessions, sign_in_throttle
 from orchestrator.store.people.errors import AccountChanged, TooManyAttempts
 from orchestrator.store.people.sessions import Came, Method

@@ -10,10 +10,10 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from approvals.auth import cookies, permissions
+from approvals.auth.liveness import Credential
 from approvals.auth.permissions import Action
-from approvals.auth.standing import Credential
-from approvals.dependencies import Parts, PartsDep, parts_of
-from approvals.errors import Forged, MayNot, NotSignedIn
+from approvals.web.dependencies import Parts, PartsDep, parts_of
+from approvals.web.errors import Forged, MayNot, NotSignedIn
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.people import sessions, tokens
 from orchestrator.store.people.errors import OpensNothing

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import problems, routing
 from approvals.auth import permissions
 from approvals.inbox import items
-from approvals.inbox.flash import Flash
-from approvals.page import Page, PageDep
+from approvals.web import problems, routing
+from approvals.web.flash import Flash
+from approvals.web.page import Page, PageDep
 from orchestrator.rules.errors import InvalidValue, KeyturnError
 from orchestrator.rules.text import plain_text
 from orchestrator.store.approvals import claims, extension, reassignment

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import Query
 from fastapi.responses import HTMLResponse
 
-from approvals import routing
 from approvals.api.approval_body import summary_of
-from approvals.facts import Side, in_order, parsed, sides
-from approvals.form import shape
-from approvals.page import PageDep
-from approvals.turning import cut, turning
+from approvals.view.facts import Side, in_order, parsed, sides
+from approvals.view.form import shape
+from approvals.web import routing
+from approvals.web.page import PageDep
+from approvals.web.page_links import cut, turning
 from orchestrator.store.views import inbox
 from orchestrator.store.views.inbox import Decided
 

@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import JsonValue
 
-from approvals import live, routing
 from approvals.auth import permissions
-from approvals.facts import in_order, parsed
-from approvals.form import shape
-from approvals.inbox import handing, talk
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
+from approvals.inbox import conversation, handoff_words
+from approvals.view.facts import in_order, parsed
+from approvals.view.form import shape
+from approvals.web import live, routing
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import cut, turning
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.errors import NotFound
 from orchestrator.rules.text import redaction
@@ -81,7 +81,7 @@ async def handoff(page: PageDep, run: str) -> HTMLResponse:
         "inbox/handoff.html",
         one=_handoff(record.run, record.notes),
         input=await _input(page.parts.store, record.run),
-        talk=talk.entries(record.messages, record.calls, record.customer_wrote),
+        talk=conversation.entries(record.messages, record.calls, record.customer_wrote),
         effects=record.effects,
         run=record.run,
     )
@@ -164,7 +164,7 @@ def _handoff(run: RunRow, notes: list[NoteRow]) -> Handoff:
     back = [number for number, one in enumerate(notes) if one.kind == REOPENED]
     since = notes[back[-1] :] if back else notes
     taken = [one.person_name for one in since if one.kind == handoffs.TAKEN]
-    reason, detail = handing.reason((run.handed_off or {}).get("reason"))
+    reason, detail = handoff_words.reason((run.handed_off or {}).get("reason"))
     return Handoff(
         run=run,
         notes=notes,

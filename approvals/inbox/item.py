@@ -7,20 +7,20 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from approvals import wording
 from approvals.api.approval_body import summary_of
 from approvals.auth import permissions
-from approvals.facts import Change, Side, changes, in_order, parsed, sides
-from approvals.form import fill, read, shape
-from approvals.form import view as drawing
-from approvals.form.fill import Form
-from approvals.form.shape import Shape
-from approvals.form.view import Field
-from approvals.inbox import state, talk
+from approvals.inbox import conversation, state
+from approvals.inbox.conversation import Entry
 from approvals.inbox.hands import Hands
 from approvals.inbox.preview import Preview
-from approvals.inbox.talk import Entry
-from approvals.untrusted import host_of
+from approvals.view import wording
+from approvals.view.facts import Change, Side, changes, in_order, parsed, sides
+from approvals.view.form import fill, read, shape
+from approvals.view.form import view as drawing
+from approvals.view.form.fill import Form
+from approvals.view.form.shape import Shape
+from approvals.view.form.view import Field
+from approvals.view.untrusted import host_of
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.contract.release import ToolSpec
 from orchestrator.rules.text import redaction
@@ -181,7 +181,7 @@ def view(  # noqa: PLR0913 all that the page shows
         effect=item.effect,
         input=came_in,
         withheld=withheld,
-        talk=talk.entries(
+        talk=conversation.entries(
             item.messages,
             item.calls,
             item.customer_wrote,

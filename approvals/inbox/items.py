@@ -10,13 +10,15 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, routing, stops
-from approvals.form import read
-from approvals.form.sent import sent_form
-from approvals.inbox import flash, hands, preview, queue, reasons
-from approvals.inbox.flash import Flash
+from approvals.inbox import hands, preview, queue, reasons
 from approvals.inbox.item import Editing, View, view
-from approvals.page import Page, PageDep
+from approvals.view import hold_words
+from approvals.view.form import read
+from approvals.view.form.sent import sent_form
+from approvals.web import flash as web_flash
+from approvals.web import live, routing
+from approvals.web.flash import Flash
+from approvals.web.page import Page, PageDep
 from orchestrator.store import holds
 from orchestrator.store.approvals import edit_drafts, read_receipts
 from orchestrator.store.approvals import lookup as approval_lookup
@@ -32,7 +34,7 @@ async def item(
     page: PageDep, approval: str, done: str | None = None, edit: str = ""
 ) -> HTMLResponse:
     """Show one item with all that is needed to decide it."""
-    said = await flash.of(page, done)
+    said = await web_flash.of(page, done)
     return await show(page, approval, flash=said, editing=Editing(is_open=edit == "1"))
 
 
@@ -101,7 +103,7 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
     editing = await _previewed(page, found, editing or Editing())
     async with store.read() as session:
         held = found.run.stopped_by or await holds.of_approval(session, found.approval)
-        stop = (await stops.words(session, [held])).get(held or "", "")
+        stop = (await hold_words.words(session, [held])).get(held or "", "")
         now = await store.now(session)
         in_hands = await hands.of(session, found, person, now=now)
     # Off the event loop: it parses and compares what strangers wrote.

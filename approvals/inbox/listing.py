@@ -8,11 +8,11 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals import live, routing
-from approvals.inbox import flash, queue
+from approvals.inbox import queue
 from approvals.inbox.queue import Filter, Whose
-from approvals.page import Page, PageDep
-from approvals.turning import turning
+from approvals.web import flash, live, routing
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import turning
 from orchestrator.store.approvals.queue_filter import Place
 from orchestrator.store.views import fingerprints
 

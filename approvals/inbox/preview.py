@@ -6,12 +6,12 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from approvals.facts import Change, changes, in_order, parsed
-from approvals.form import read, shape
-from approvals.form import view as drawing
-from approvals.form.fill import Form
-from approvals.form.read import Reading
-from approvals.page import Page
+from approvals.view.facts import Change, changes, in_order, parsed
+from approvals.view.form import read, shape
+from approvals.view.form import view as drawing
+from approvals.view.form.fill import Form
+from approvals.view.form.read import Reading
+from approvals.web.page import Page
 from orchestrator.rules.errors import InvalidValue, MalformedJson
 from orchestrator.rules.text import canonical
 from orchestrator.store.approvals import edit

@@ -7,9 +7,9 @@ from typing import Literal
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import wording
 from approvals.api.approval_body import summary_of
-from approvals.turning import cut
+from approvals.view import wording
+from approvals.web.page_links import cut
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.clock import system_clock
 from orchestrator.store.approvals import claims, queue_filter

@@ -1,25 +1,25 @@
 """All pages of the inbox, router by router."""
 
+from approvals.auth import pages
 from approvals.inbox import (
+    batch,
     claims,
-    deciding,
+    decide,
     decisions,
-    editing,
-    entrance,
+    edit,
     handoffs,
     items,
     listing,
-    several,
 )
 
 ROUTERS = (
-    entrance.router,
+    pages.router,
     listing.router,
-    several.router,
+    batch.router,
     items.router,
     claims.router,
-    deciding.router,
-    editing.router,
+    decide.router,
+    edit.router,
     handoffs.router,
     decisions.router,
 )

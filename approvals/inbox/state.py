@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from approvals import wording
+from approvals.view import wording
 from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.store.approvals import siblings
 from orchestrator.store.tables import DecisionRow

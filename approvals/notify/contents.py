@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import loosening
+from approvals.auth import dual_control
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.text import canonical, redaction
 from orchestrator.store.notices.fan_out import Event
@@ -40,7 +40,7 @@ async def of(session: AsyncSession, event: Event) -> Payload:
         run = await session.get(RunRow, event.run) if event.run else None
         return _common(event) | _run(event, run)
     if event.kind == "proposal.opened":
-        path = loosening.PAGES[str(event.payload.get("kind"))]
+        path = dual_control.PAGES[str(event.payload.get("kind"))]
         return _common(event) | {"proposal": event.subject, "path": path}
     noun = event.kind.partition(".")[0]
     return _common(event) | {noun: event.subject, "path": f"/{noun}s/{event.subject}"}

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from approvals.notify import contents
 from approvals.notify.contents import Payload
 from approvals.notify.mail import Letter
-from approvals.untrusted import visible
-from approvals.wording import browser
+from approvals.view.untrusted import visible
+from approvals.view.wording import browser
 from orchestrator.rules.notice import AccountKind
 from orchestrator.rules.settings import Settings
 from orchestrator.store.notices.fan_out import Event

@@ -9,8 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from approvals import loosening
-from approvals.auth import permissions
+from approvals.auth import dual_control, permissions
 from approvals.auth.permissions import Action
 from approvals.notify import contents, own_account
 from orchestrator.rules.errors import StoreUnavailable
@@ -130,7 +129,7 @@ def _answering(event: Event) -> Action | None:
     """Return what whoever answers this proposal has to be able to do, if it is one."""
     if event.kind != "proposal.opened":
         return None
-    return loosening.NEEDS.get(str(event.payload.get("kind")))  # pyright: ignore[reportArgumentType] any text
+    return dual_control.NEEDS.get(str(event.payload.get("kind")))  # pyright: ignore[reportArgumentType] any text
 
 
 def _allowed(

@@ -7,7 +7,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict
 from standardwebhooks import Webhook
 
-from activities import outgoing
+from activities import http_client
 from approvals.notify import address
 from approvals.notify.address import Resolve, Target
 from approvals.notify.errors import BadAddress, Gone, NotDelivered
@@ -45,7 +45,7 @@ class Poster:
         self._timeout_s = timeout_s
         # No proxy: it would look the name up again. No connection is kept: it was made
         # for one name, and another one may have the same address.
-        self._client = outgoing.client(
+        self._client = http_client.client(
             verify=httpx2.create_ssl_context(),
             trust_env=False,
             follow_redirects=False,

@@ -5,18 +5,18 @@ from typing import Annotated
 from fastapi import Form, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from approvals import routing, shown_once
 from approvals.api import tokens as token_body
-from approvals.api.text import Line
+from approvals.api.fields import Line
 from approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make
 from approvals.auth import accounts, browser, permissions, reauthentication
 from approvals.auth.accounts import LONGEST_PASSWORD
 from approvals.auth.passwords import SHORTEST
 from approvals.auth.permissions import Action
-from approvals.errors import NotFresh, WrongPassword
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
-from approvals.wording import sentence
+from approvals.view.wording import sentence
+from approvals.web import routing, shown_once
+from approvals.web.errors import NotFresh, WrongPassword
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import cut, turning
 from orchestrator.rules.errors import InvalidValue
 from orchestrator.store.people import accounts as person_accounts
 from orchestrator.store.people import revocation, sessions, token_lifetime, tokens

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Header
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import routing
 from approvals.auth.visitor import require
-from approvals.page import Page, PageDep
-from approvals.turning import turning
+from approvals.web import routing
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import turning
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.audit import listing as audit_listing
 from orchestrator.store.audit.listing import AuditFilter

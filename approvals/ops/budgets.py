@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 
-from approvals import problems, routing
 from approvals.auth import permissions
-from approvals.ops.switches import show
-from approvals.page import Page, PageDep
+from approvals.ops.switch_pages import show
+from approvals.web import problems, routing
+from approvals.web.page import Page, PageDep
 from orchestrator.rules.errors import InvalidValue, KeyturnError
 from orchestrator.rules.money.budget import microusd
 from orchestrator.rules.text import plain_text

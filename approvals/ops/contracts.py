@@ -2,8 +2,8 @@
 
 from fastapi.responses import HTMLResponse
 
-from approvals import routing
-from approvals.page import PageDep
+from approvals.web import routing
+from approvals.web.page import PageDep
 from orchestrator.rules.contract.release import Release, ToolSpec
 from orchestrator.rules.errors import NotFound
 from orchestrator.rules.policy import table as policy_table

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import routing
 from approvals.auth import permissions
-from approvals.facts import parsed
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
+from approvals.view.facts import parsed
+from approvals.web import routing
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import cut, turning
 from orchestrator.rules.status import ENDED_RUNS
 from orchestrator.rules.text import plain_text
 from orchestrator.store.effects import compensation, late_failure, reconcile, resolution

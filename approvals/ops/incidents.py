@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals import routing
 from approvals.auth import permissions
 from approvals.auth.visitor import require
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
+from approvals.web import routing
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import cut, turning
 from orchestrator.rules import ids as rules_ids
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.text import plain_text

@@ -7,12 +7,11 @@ from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue
 
-from approvals import routing
-from approvals.api import tenancy
 from approvals.auth import permissions
-from approvals.form import fill, read, shape, view
-from approvals.form.sent import sent_form
-from approvals.page import Page, PageDep
+from approvals.view.form import fill, read, shape, view
+from approvals.view.form.sent import sent_form
+from approvals.web import routing, tenancy
+from approvals.web.page import Page, PageDep
 from orchestrator.rules.errors import InvalidValue, MalformedJson
 from orchestrator.store.releases import releases
 from orchestrator.store.runs import start as run_start

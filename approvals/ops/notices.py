@@ -8,14 +8,14 @@ from fastapi import Depends, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue, TypeAdapter
 
-from approvals import routing, shown_once
 from approvals.auth.visitor import require
 from approvals.notify import hooks
 from approvals.notify.contents import WORDS
 from approvals.notify.errors import BadAddress
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
-from approvals.wording import sentence
+from approvals.view.wording import sentence
+from approvals.web import routing, shown_once
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import cut, turning
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.notice import KINDS, NoticeKind
 from orchestrator.store.db import form_results

@@ -1,53 +1,43 @@
 """Everybody's accounts, for whoever manages people."""
 
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Literal, cast
 
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue, ValidationError
 
-from approvals import loosening, routing, shown_once
-from approvals.api import tokens as token_body
-from approvals.api.text import Line
+from approvals.api.fields import Line
 from approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make, managed
 from approvals.auth import accounts, permissions, reauthentication
 from approvals.auth.accounts import LONGEST_PASSWORD
-from approvals.auth.passwords import SHORTEST
 from approvals.auth.visitor import require
-from approvals.errors import MayNot
-from approvals.inbox.flash import Flash
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
-from approvals.wording import sentence
+from approvals.ops import people_pages
+from approvals.ops.people_pages import GivenAway
+from approvals.view.wording import sentence
+from approvals.web import routing, shown_once
+from approvals.web.errors import MayNot
+from approvals.web.flash import Flash
+from approvals.web.page import Page, PageDep
 from orchestrator.rules.authority.person import Person
-from orchestrator.rules.clock import system_clock
 from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound, in_words
-from orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from orchestrator.rules.policy.rules import Role
 from orchestrator.rules.text import plain_text
 from orchestrator.store.approvals import reassignment
 from orchestrator.store.db import form_results
-from orchestrator.store.dual_control import proposals, requests
+from orchestrator.store.dual_control import requests
 from orchestrator.store.dual_control.errors import NeedsSecondPerson, NobodyElseConfirms
-from orchestrator.store.people import access, revocation, tokens
+from orchestrator.store.people import access, tokens
 from orchestrator.store.people import accounts as person_accounts
 from orchestrator.store.people.access import Change
 from orchestrator.store.people.accounts import NewPerson, Profile
 from orchestrator.store.people.errors import EmailTaken, LastAdmin, OwnAccess
 from orchestrator.store.tables import PersonRow, ProposalRow
-from orchestrator.store.tenants import tenants
 from orchestrator.store.tenants.errors import TenantDeclared
 from orchestrator.store.tenants.tenants import NewTenant
 
 router = routing.of_pages()
 
 Manager = Annotated[Person, Depends(require("people.manage"))]
-ROLES = get_args(Role)
-MOST = 500
-PAGE = 100
-PROPOSALS = 20
-ABOUT_PEOPLE = tuple(
-    kind for kind in loosening.NEEDS if kind.startswith(("person.", "tenant."))
-)
 # What a person can have done about: it is said on the page that they came from.
 REFUSALS = (
     MayNot,
@@ -78,17 +68,10 @@ MADE = "a token of a service"
 ITEMS = "items given away"
 
 
-class GivenAway(BaseModel):
-    """How many items went to somebody else, and which stayed, with the reason."""
-
-    given: int
-    stayed: list[tuple[str, str]]
-
-
 @router.get("/settings/people")
 async def listing(page: PageDep, manager: Manager, said: str = "") -> HTMLResponse:
     """Show every account that this person manages, and what waits for a second one."""
-    return await _list(page, manager, flash=SAID.get(said))
+    return await people_pages.accounts_page(page, manager, flash=SAID.get(said))
 
 
 @router.post("/settings/people")
@@ -112,9 +95,9 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
     except ValidationError as error:
         first = error.errors()[0]
         words = f"{first['loc'][0]}: {in_words(first)}. Correct it and try again."
-        return await _list(page, manager, problem=words)
+        return await people_pages.accounts_page(page, manager, problem=words)
     except REFUSALS as error:
-        return await _list(page, manager, problem=str(error))
+        return await people_pages.accounts_page(page, manager, problem=str(error))
     return _done(page, row)
 
 
@@ -125,7 +108,9 @@ async def show(
     """Show one account; a token just made, this once; what became of its items."""
     plain = await shown_once.read(page, made, kind=MADE)
     given = await _given(page, came) if came else None
-    shown = await _show(page, manager, person, plain=plain, came=given)
+    shown = await people_pages.account_page(
+        page, manager, person, plain=plain, came=given
+    )
     shown_once.forget(page, shown)
     return shown
 
@@ -144,7 +129,7 @@ async def describe(  # noqa: PLR0913, PLR0917 the form's fields
         profile = Profile(name=name, teams=_labels(teams), languages=_labels(languages))
     except ValidationError:
         words = "Teams and languages: at most 50, each of 60 characters, with commas."
-        return await _show(page, manager, person, problem=words)
+        return await people_pages.account_page(page, manager, person, problem=words)
     await person_accounts.describe(
         page.parts.store, person, profile, by=manager.id, tenant=manager.tenant
     )
@@ -175,7 +160,9 @@ async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
             reason=plain_text.trimmed(reason) or None,
         )
     except REFUSALS as error:
-        return await _show(page, manager, person, problem=str(error))
+        return await people_pages.account_page(
+            page, manager, person, problem=str(error)
+        )
     return _done(page, done)
 
 
@@ -195,7 +182,9 @@ async def set_password(
             page.parts.store, person, password or None, by=manager
         )
     except REFUSALS as error:
-        return await _show(page, manager, person, problem=str(error))
+        return await people_pages.account_page(
+            page, manager, person, problem=str(error)
+        )
     return _done(page, done)
 
 
@@ -218,7 +207,9 @@ async def set_open(  # noqa: PLR0913, PLR0917 the form's fields
         else:
             done = await accounts.close(store, person, by=manager)
     except REFUSALS as error:
-        return await _show(page, manager, person, problem=str(error))
+        return await people_pages.account_page(
+            page, manager, person, problem=str(error)
+        )
     return _done(page, done)
 
 
@@ -237,7 +228,9 @@ async def hand_over(
             page.parts.store, manager, person, to=to or None, reason=reason
         )
     except (NotFound, InvalidValue) as error:
-        return await _show(page, manager, person, problem=sentence(error))
+        return await people_pages.account_page(
+            page, manager, person, problem=sentence(error)
+        )
     stayed = [[item, str(why)] for item, why in came if isinstance(why, KeyturnError)]
     result = await form_results.keep(
         page.parts.store,
@@ -262,9 +255,9 @@ async def declare_tenant(
         row = await requests.to_declare(page.parts.store, new, declarer, reason=why)
     except ValidationError:
         words = f"tenant {name!r}: write letters, digits and . _ - alone."
-        return await _list(page, declarer, problem=words)
+        return await people_pages.accounts_page(page, declarer, problem=words)
     except (*REFUSALS, TenantDeclared) as error:
-        return await _list(page, declarer, problem=str(error))
+        return await people_pages.accounts_page(page, declarer, problem=str(error))
     return _done(page, row)
 
 
@@ -291,9 +284,11 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
         made = await make(Asker(page.request, page.parts, page.visitor), owner, wanted)
     except ValidationError as error:
         words = f"Tenants: {in_words(error.errors()[0])}."
-        return await _show(page, manager, person, problem=words)
+        return await people_pages.account_page(page, manager, person, problem=words)
     except KeyturnError as error:
-        return await _show(page, manager, person, problem=sentence(error))
+        return await people_pages.account_page(
+            page, manager, person, problem=sentence(error)
+        )
     path = f"/settings/people/{person}?made="
     shown = await shown_once.redirect(page, path, kind=MADE, secret=made.secret)
     reauthentication.forget(shown, page.parts)
@@ -341,93 +336,3 @@ def _done(page: Page, row: PersonRow | ProposalRow) -> RedirectResponse:
 
 def _back(person: str) -> RedirectResponse:
     return RedirectResponse(f"/settings/people/{person}", status_code=303)
-
-
-async def _list(
-    page: Page, manager: Person, *, problem: str = "", flash: Flash | None = None
-) -> HTMLResponse:
-    asked = page.request.query_params
-    async with page.parts.store.read() as session:
-        found = await person_accounts.listing(
-            session,
-            tenant=manager.tenant,
-            limit=PAGE + 1,
-            after=asked.get("after") or None,
-        )
-        total = await person_accounts.total(session, tenant=manager.tenant)
-        known = await tenants.declared(session)
-        waiting = await proposals.listing(
-            session,
-            tenant=manager.tenant,
-            is_open=True,
-            now=await page.parts.store.now(session),
-            kinds=ABOUT_PEOPLE,
-            before=asked.get("asked") or None,
-            limit=PROPOSALS + 1,
-        )
-    waiting, last_asked = cut(waiting, PROPOSALS)
-    rows, last = cut(found, PAGE)
-    return await page.show(
-        "ops/people.html",
-        pages=turning(asked, last.id if last else None, name="after"),
-        status=422 if problem else 200,
-        rows=sorted(rows, key=lambda one: (one.disabled_at is not None, one.name)),
-        roles=ROLES,
-        problem_words=problem,
-        flash=flash,
-        tenants=[one for one in known if manager.tenant in (None, one)],
-        declares=page.may("tenants.declare"),
-        total=total,
-        proposals=waiting if page.may("proposals.read") else [],
-        pages_of_proposals=turning(
-            asked, last_asked.id if last_asked else None, name="asked"
-        ),
-    )
-
-
-def _decides(row: PersonRow) -> bool:
-    """Tell whether somebody can be given items; each item then asks for its own role."""
-    is_open = row.kind == "person" and row.disabled_at is None
-    return is_open and row.role in APPROVER_RANK
-
-
-async def _show(  # noqa: PLR0913 what came of each of its forms
-    page: Page,
-    manager: Person,
-    person: str,
-    *,
-    problem: str = "",
-    plain: str | None = None,
-    came: GivenAway | None = None,
-) -> HTMLResponse:
-    async with page.parts.store.read() as session:
-        row = await person_accounts.get(session, person, tenant=manager.tenant)
-        found = await tokens.listing(session, person)
-        held = await reassignment.held_by(session, person, tenant=manager.tenant)
-        others = await person_accounts.listing(
-            session, tenant=manager.tenant, limit=MOST
-        )
-        now = await page.parts.store.now(session)
-        ending = await revocation.live(session, person, now=now)
-        own = await person_accounts.get(session, manager.id)
-    as_person = Person(
-        id=row.id, name=row.name, role=row.role, kind=row.kind, session=""
-    )
-    return await page.show(
-        "ops/person.html",
-        status=422 if problem else 200,
-        person=row,
-        granted=permissions.granted(as_person),
-        tokens=[token_body.body(one, kind=row.kind) for one in found],
-        ending=[one.name for one in ending],
-        has_own_password=own.password_hash is not None,
-        is_fresh=reauthentication.seems_fresh(page.request, page.parts),
-        roles=ROLES,
-        shortest=SHORTEST,
-        plain=plain,
-        problem_words=problem,
-        held=held,
-        others=[one for one in others if _decides(one) and one.id != person],
-        came=came,
-        now=system_clock(),
-    )

@@ -9,14 +9,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import live, routing, stops
-from approvals.api import tenancy
 from approvals.auth import permissions
-from approvals.facts import in_order, parsed
-from approvals.form import shape
 from approvals.ops import timeline as drawing
-from approvals.page import Page, PageDep
-from approvals.turning import turning
+from approvals.view import hold_words
+from approvals.view.facts import in_order, parsed
+from approvals.view.form import shape
+from approvals.web import live, routing, tenancy
+from approvals.web.page import Page, PageDep
+from approvals.web.page_links import turning
 from orchestrator.rules.contract.release import Release
 from orchestrator.rules.status import RunStatus
 from orchestrator.rules.text import redaction
@@ -75,7 +75,9 @@ async def listing(
         )
         calls = await holds.of_runs(session, [run.id for run in shown])
         by = [one.held_by for found in calls.values() for one in found]
-        held = await stops.words(session, [*(run.stopped_by for run in shown), *by])
+        held = await hold_words.words(
+            session, [*(run.stopped_by for run in shown), *by]
+        )
         workflows = [name for name, _ in await releases.all_live(session)]
     return await page.show(
         "ops/runs.html",
@@ -164,7 +166,7 @@ async def _run(
     async with page.parts.store.read() as session:
         calls = (await holds.of_runs(session, [run])).get(run, [])
         by = [record.run.stopped_by, *(one.held_by for one in calls)]
-        held = await stops.words(session, by)
+        held = await hold_words.words(session, by)
         names = await accounts.names(session, {record.run.started_by or ""})
         budgets = await _held_budgets(page, session, run)
     ui = page.parts.settings.temporal_ui

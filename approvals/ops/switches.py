@@ -3,39 +3,31 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals import loosening, problems, routing
-from approvals.api import tenancy
-from approvals.auth import permissions
+from approvals.auth import dual_control, permissions
 from approvals.auth.visitor import require
-from approvals.inbox.flash import Flash
-from approvals.page import Page, PageDep
-from approvals.turning import cut, turning
+from approvals.ops import switch_pages
+from approvals.web import problems, routing, tenancy
+from approvals.web.flash import Flash
+from approvals.web.page import Page, PageDep
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Mode, Scope, Switch
 from orchestrator.rules.clock import system_clock
 from orchestrator.rules.errors import InvalidValue, NotFound, in_words
 from orchestrator.rules.text import plain_text
-from orchestrator.store.budgets import listing as budget_listing
 from orchestrator.store.db import form_results
-from orchestrator.store.dual_control import budget_raise, proposals, requests
-from orchestrator.store.dual_control.budget_raise import Held
+from orchestrator.store.dual_control import requests
 from orchestrator.store.dual_control.errors import NeedsSecondPerson, ProposalClosed
-from orchestrator.store.ledger import listing
-from orchestrator.store.people import accounts
 from orchestrator.store.people.errors import LastAdmin, OwnAccess
-from orchestrator.store.releases import releases
 from orchestrator.store.runs import bulk as run_bulk
 from orchestrator.store.runs.bulk import NewBulk, Verb
 from orchestrator.store.runs.errors import BulkEnded
 from orchestrator.store.runs.listing import Filter
-from orchestrator.store.switches import active as switch_active
 from orchestrator.store.switches import impact as switch_impact
 from orchestrator.store.switches import switches, unknown_names
 from orchestrator.store.switches.errors import UnknownNames
@@ -58,10 +50,6 @@ SAID = {
 }
 # Kinds of proposals that are answered on this page; the others are about accounts.
 OPERATED = ("switch.clear", "budget.raise")
-LATEST_BULKS = 5
-MOST_HELD = 50
-# Rows of each list of the page.
-PAGE = 20
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
 
@@ -111,7 +99,7 @@ async def ops(page: PageDep, said: str = "", bulk: str = "") -> HTMLResponse:
     flash = SAID.get(said)
     if bulk:
         flash = await _begun(page, bulk)
-    return await show(page, flash=flash)
+    return await switch_pages.show(page, flash=flash)
 
 
 DONE_TO: Mapping[str, str] = {
@@ -168,7 +156,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
             anyway=anyway,
         )
     except (InvalidValue, UnknownNames) as error:
-        return await show(page, problem=str(error), status=422)
+        return await switch_pages.show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch, warnings=unknown)
     result = await form_results.keep(
         page.parts.store,
@@ -218,15 +206,15 @@ async def answer(
     try:
         match answer:
             case "confirm":
-                row = await loosening.confirm(parts, proposal, person)
+                row = await dual_control.confirm(parts, proposal, person)
             case "decline":
                 why = plain_text.trimmed(reason) or "no reason was given"
-                row = await loosening.decline(parts, proposal, person, reason=why)
+                row = await dual_control.decline(parts, proposal, person, reason=why)
             case "withdraw":
-                row = await loosening.withdraw(parts, proposal, person)
+                row = await dual_control.withdraw(parts, proposal, person)
     except (ProposalClosed, NeedsSecondPerson, OwnAccess, LastAdmin) as error:
         status = problems.of_error(error, instance="").problem.status
-        return await show(page, problem=str(error), status=status)
+        return await switch_pages.show(page, problem=str(error), status=status)
     where = "/ops" if row.kind in OPERATED else "/settings/people"
     return RedirectResponse(f"{where}?said={answer}", status_code=303)
 
@@ -244,7 +232,7 @@ async def hold_all(
     permissions.check(person, "runs.hold_many")
     if not reason.strip():
         words = "Say why; whoever finds the runs so reads it."
-        return await show(page, problem=words, status=422)
+        return await switch_pages.show(page, problem=words, status=422)
     wanted = Filter(
         workflow=workflow, customer=customer.strip() or None, tenant=person.tenant
     )
@@ -267,30 +255,14 @@ async def stop_bulk(page: PageDep, bulk: str) -> Response:
     try:
         await run_bulk.stop(page.parts.store, bulk, by=person.id, tenant=person.tenant)
     except BulkEnded as error:
-        return await show(page, problem=str(error), status=409)
+        return await switch_pages.show(page, problem=str(error), status=409)
     return RedirectResponse("/ops#bulks", status_code=303)
 
 
 @router.get("/ops/bulks")
 async def bulks(page: PageDep) -> HTMLResponse:
     """Return how far they are, for a swap."""
-    return await page.part("ops/bulks.html", **await _bulks(page))
-
-
-async def _bulks(page: Page) -> dict[str, Any]:  # a template takes anything
-    async with page.parts.store.read() as session:
-        found = await run_bulk.at_hand(
-            session, tenant=page.visitor.person.tenant, ended=LATEST_BULKS + 1
-        )
-        names = await accounts.names(session, {row.by for row in found})
-    going_on = sum(row.ended_at is None for row in found)
-    rows = found[: going_on + LATEST_BULKS]
-    return {
-        "bulks": [(row, run_bulk.state(row)) for row in rows],
-        "has_earlier_bulks": len(rows) < len(found),
-        "bulk_names": names,
-        "is_any_running": any(row.ended_at is None for row in rows),
-    }
+    return await page.part("ops/bulks.html", **await switch_pages.latest_bulks(page))
 
 
 def _check_sure(sure: str) -> None:
@@ -304,100 +276,6 @@ def _of_person(operator: Person, scope: Scope) -> Scope:
         return tenancy.within(operator, scope)
     tenancy.check_reach(operator, scope)
     return scope
-
-
-async def show(
-    page: Page,
-    *,
-    flash: Flash | None = None,
-    problem: str = "",
-    status: int = 200,
-    budget: Held | None = None,
-) -> HTMLResponse:
-    """Show the page; `budget` is one that somebody just asked to raise."""
-    person, store = page.visitor.person, page.parts.store
-    async with store.read() as session:
-        now = await store.now(session)
-        set_now = await switch_active.active(session, now=now)
-        active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
-        found = {
-            "active": active,
-            **await _held(session, budget, sees=person.tenant, now=now),
-            "sending": await listing.sending(session, tenant=person.tenant),
-            "live": await releases.all_live(session),
-            **await _paged(page, session, now=now),
-        }
-    return await page.show(
-        "ops/ops.html",
-        status=status,
-        flash=flash,
-        problem_words=problem,
-        **found,
-        **await _bulks(page),
-    )
-
-
-async def _paged(
-    page: Page, session: AsyncSession, *, now: datetime
-) -> dict[str, Any]:  # a template takes anything
-    """Return the lists of the page that have an end only in principle, a page of each."""
-    asked, tenant = page.request.query_params, page.visitor.person.tenant
-    past = await switches.history(
-        session,
-        tenant=tenant,
-        now=now,
-        limit=PAGE + 1,
-        before=asked.get("ended") or None,
-    )
-    meters = await budget_listing.meters(
-        session, tenant=tenant, limit=PAGE + 1, before=asked.get("budget") or None
-    )
-    waiting = await proposals.listing(
-        session,
-        tenant=tenant,
-        is_open=True,
-        now=now,
-        kinds=_kinds(page),
-        limit=PAGE + 1,
-        before=asked.get("asked") or None,
-    )
-    (past, last), (meters, least) = cut(past, PAGE), cut(meters, PAGE)
-    waiting, oldest = cut(waiting, PAGE)
-    return {
-        "past": past,
-        "pages_of_past": turning(asked, last.id if last else None, name="ended"),
-        "meters": meters,
-        "pages_of_meters": turning(
-            asked, least.scope if least else None, name="budget"
-        ),
-        "proposals": waiting,
-        "pages_of_proposals": turning(
-            asked, oldest.id if oldest else None, name="asked"
-        ),
-    }
-
-
-def _kinds(page: Page) -> list[str]:
-    """Return the kinds of proposals that the viewer answers, or looks at."""
-    if not page.may("proposals.read"):
-        return []
-    return [
-        kind
-        for kind, action in loosening.NEEDS.items()
-        if page.may(action) or page.may("audit.read")
-    ]
-
-
-async def _held(
-    session: AsyncSession, asked: Held | None, *, sees: str | None, now: datetime
-) -> dict[str, Any]:  # a template takes anything
-    found = await budget_raise.of_days(session, sees=sees, now=now, limit=MOST_HELD + 1)
-    shown = found[:MOST_HELD]
-    is_new = asked is not None and asked.scope not in {one.scope for one in shown}
-    return {
-        "held_budgets": [asked, *shown] if is_new and asked else shown,
-        "are_more_held": len(found) > len(shown),
-    }
 
 
 def _switch(  # noqa: PLR0913, PLR0917 a switch's fields

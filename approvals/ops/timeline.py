@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from approvals.facts import parsed
-from approvals.inbox.talk import words_of
+from approvals.inbox.conversation import words_of
+from approvals.view.facts import parsed
 from orchestrator.store.budgets import settlement
 from orchestrator.store.tables import (
     ApprovalRow,

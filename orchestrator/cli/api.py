@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 from pydantic import JsonValue
 
-from orchestrator.cli.exit_status import Away, Ended, WrongUsage
+from orchestrator.processes.exit_status import Away, Ended, WrongUsage
 from orchestrator.rules import settings
 from orchestrator.rules.errors import MalformedJson
 from orchestrator.rules.text import canonical

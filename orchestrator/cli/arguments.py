@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 from orchestrator.rules.errors import MalformedJson
 from orchestrator.rules.text import canonical
 

@@ -12,11 +12,11 @@ from temporalio.service import RPCError
 
 from activities.llm import prices
 from activities.llm.errors import MalformedTarget, UnknownPrice
-from activities.llm.routing import split_target
-from orchestrator.cli import pollers
-from orchestrator.cli.connection import connect
-from orchestrator.cli.exit_status import Status
-from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError
+from activities.llm.route import split_target
+from orchestrator.processes import pollers
+from orchestrator.processes.connection import connect
+from orchestrator.processes.exit_status import Status
+from orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError
 from orchestrator.rules.authority.binding import (
     PUBLIC_PREFIX,
     DecisionKeyError,

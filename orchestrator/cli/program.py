@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import exit_status
-from orchestrator.cli.exit_status import Status
+from orchestrator.processes import exit_status
+from orchestrator.processes.exit_status import Status
 from orchestrator.rules.errors import KeyturnError
 
 # Each is a module of `orchestrator.cli.commands` with `app`, or with `main` where the
@@ -42,6 +42,8 @@ COMMANDS = {
     "doctor": "Check that this installation can work.",
     "bench": "Measure Keyturn on this machine.",
 }
+# Commands whose module has another name.
+MODULES = {"matching": "reconciliation"}
 ABOUT = "Run LLM agents whose irreversible actions wait for a person's yes."
 
 
@@ -85,7 +87,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         if name != named:
             app.command(name, help=line)(_not_asked_for)
             continue
-        module = import_module(f"orchestrator.cli.commands.{name}")
+        module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, help=line, no_args_is_help=True)
         else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx2
 from pydantic import JsonValue
 
-from activities import outgoing
+from activities import http_client
 from activities.connectors.source import CallConnectors, Services
 from activities.llm.provider import Provider
 from activities.toolbox import Actor
@@ -41,7 +41,7 @@ class Outside:
     def __post_init__(self) -> None:
         """Open the shop, over HTTP as ever, but without a socket."""
         shop = httpx2.ASGITransport(app=build(self.books))
-        self._client = outgoing.client(transport=shop)
+        self._client = http_client.client(transport=shop)
 
     def readers(self, actor: Actor) -> CallConnectors:
         """Return readers alone."""

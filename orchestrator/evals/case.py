@@ -14,7 +14,7 @@ from pydantic import (
     field_validator,
 )
 
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 from orchestrator.rules.errors import MalformedJson, in_words
 from orchestrator.rules.policy.rules import Role
 from orchestrator.rules.status import CallStatus, RunStatus

@@ -10,17 +10,17 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from activities.llm import routing
+from activities.llm import route
 from activities.llm.provider import Provider
 from activities.llm.simulator import running_simulator
 from activities.llm.simulator.support import play
-from approvals.delivery import Deliverer
-from approvals.upkeep import Upkeep
-from orchestrator.cli import payload_keys, publishing, worker
-from orchestrator.cli.connection import connect
-from orchestrator.cli.exit_status import Away
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.dispatch.jobs import Upkeep
 from orchestrator.evals.capture import Outside, Watched
 from orchestrator.evals.temporal import own_server
+from orchestrator.processes import payload_keys, release_publisher, worker
+from orchestrator.processes.connection import connect
+from orchestrator.processes.exit_status import Away
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.contract import registry
@@ -78,7 +78,7 @@ async def running(
         outside = Outside()
         stack.push_async_callback(outside.close)
         parts = await _parts(stack, own, store, outside)
-        releases = await publishing.publish(store, parts.registry, Signer(key))
+        releases = await release_publisher.publish(store, parts.registry, Signer(key))
         await stack.enter_async_context(worker.thinking_worker(parts))
         await stack.enter_async_context(worker.effect_worker(parts))
         deliverer = Deliverer(store, parts.client, own.task_queue, own.effects_queue)
@@ -106,7 +106,7 @@ async def _parts(
             "it, or leave --temporal out and one is started for the suite."
         ) from None
     providers = await _providers(stack, settings)
-    stack.push_async_callback(routing.close_providers, providers)
+    stack.push_async_callback(route.close_providers, providers)
     return worker.Parts(
         settings=settings,
         store=store,
@@ -122,7 +122,7 @@ async def _providers(stack: AsyncExitStack, settings: Settings) -> dict[str, Pro
     if _has_provider(settings):
         return worker.providers(settings)
     simulator = await stack.enter_async_context(running_simulator(play))
-    return routing.build_providers(
+    return route.build_providers(
         openai_base_url=f"{simulator}/v1", anthropic_base_url=simulator
     )
 

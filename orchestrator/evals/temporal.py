@@ -14,7 +14,7 @@ from orchestrator.cli.dev.child import Child, Guard, Program
 from orchestrator.cli.dev.ports import LOCALHOST
 from orchestrator.cli.dev.programs import LIMITS, QUEUES, binary
 from orchestrator.cli.dev.readiness import NotReady, wait
-from orchestrator.cli.exit_status import Away
+from orchestrator.processes.exit_status import Away
 
 READY_S = 40.0
 

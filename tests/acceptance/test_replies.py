@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from activities.llm.errors import ProviderError, ProviderRejected, RateLimited
 from activities.llm.provider import Provider
-from activities.llm.routing import build_providers, close_providers
+from activities.llm.route import build_providers, close_providers
 from activities.llm.simulator import SimRequest, raw, running_simulator
 from orchestrator.rules.errors import MalformedJson
 from orchestrator.rules.text.canonical import parse

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
-from activities.llm.anthropic_messages import AnthropicMessages
-from activities.llm.openai_chat import OpenAIChat
+from activities.llm.anthropic.messages import AnthropicMessages
+from activities.llm.openai.chat import OpenAIChat
 from activities.llm.provider import Provider
 from activities.llm.simulator import running_simulator
 from examples.retail.contracts import Request

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from activities.matching import MISSES, MOST_INCIDENTS, SETTLE, Matcher
+from activities.reconciliation import MISSES, MOST_INCIDENTS, SETTLE, Matcher
 from orchestrator.rules.contract.connector import mail_name
 from orchestrator.rules.errors import KeyturnError
 from orchestrator.rules.money.money import Money

@@ -17,9 +17,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.guard import Guard
 from activities.interface import CallInput, ReadResult, ThinkInput, ThinkResult
-from activities.model_call import Models
+from activities.llm.gateway import Models
 from activities.run_tool import RunTool
-from activities.think import Think
+from activities.think.activity import Think
 from activities.toolbox import Actor, Toolbox
 from orchestrator.rules.authority.switch import Mode
 from orchestrator.rules.contract import registry

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event
 
-from approvals.app import create_app
-from approvals.shared_work import SharedWork
+from approvals.web.app import create_app
+from approvals.web.shared_work import SharedWork
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store

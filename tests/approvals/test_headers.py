@@ -6,9 +6,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.app import create_app
 from approvals.auth import permissions
-from approvals.middleware import HEADERS
+from approvals.web.app import create_app
+from approvals.web.middleware import HEADERS
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from approvals import quotas
-from approvals.app import create_app
 from approvals.auth import permissions
-from approvals.quotas import AT_ONCE, STREAMS_EACH, WAITING, Streams
-from orchestrator.cli.serve import RESERVE
+from approvals.web import quotas
+from approvals.web.app import create_app
+from approvals.web.quotas import AT_ONCE, STREAMS_EACH, WAITING, Streams
+from orchestrator.processes.web import RESERVE
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db import postgres

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from approvals.summary import Action, sentence
+from approvals.view.summary import Action, sentence
 from orchestrator import Money
 from tests.approvals.desk import RELEASE
 

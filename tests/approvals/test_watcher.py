@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.app import create_app
-from approvals.auth.standing import Credential
+from approvals.auth.liveness import Credential
 from approvals.auth.visitor import NOBODYS
-from approvals.watcher import Topic, Watcher
+from approvals.web.app import create_app
+from approvals.web.watcher import Topic, Watcher
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.errors import StoreUnavailable
 from orchestrator.rules.settings import Settings

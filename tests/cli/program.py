@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from orchestrator.cli import payload_keys
+from orchestrator.processes import payload_keys
 from orchestrator.rules.authority.binding import new_key
 from tests.cli import warm
 from tests.servers import http

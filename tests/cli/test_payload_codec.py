@@ -11,8 +11,8 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from orchestrator.cli.connection import CONVERTER
-from orchestrator.cli.payload_codec import (
+from orchestrator.processes.connection import CONVERTER
+from orchestrator.processes.payload_codec import (
     ENCODING,
     FORGED,
     UNREADABLE,
@@ -20,7 +20,7 @@ from orchestrator.cli.payload_codec import (
     SealedPayloads,
     UnknownPayloadKey,
 )
-from orchestrator.cli.payload_keys import PayloadKeys, PayloadKeysError, new_keys
+from orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError, new_keys
 
 KEY = new_keys()
 JSON = Payload(metadata={"encoding": b"json/plain"}, data=b'{"run": "run-1"}')

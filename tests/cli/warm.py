@@ -28,9 +28,9 @@ from typing import Any
 GOES_ON = frozenset({"serve", "worker"})
 # What they load once they run.
 LATER = (
-    "approvals.app",
-    "activities.llm.openai_chat",
-    "activities.llm.anthropic_messages",
+    "approvals.web.app",
+    "activities.llm.openai.chat",
+    "activities.llm.anthropic.messages",
 )
 LOOK_S = 0.02
 # These go on, too, or start processes of their own.

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy.engine import make_url
 
-from orchestrator.cli import payload_keys
+from orchestrator.processes import payload_keys
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.store.db import roles
 from tests.deploy import composition

@@ -11,13 +11,13 @@ from pydantic import SecretStr
 from sqlmodel import col, select
 
 from activities.guard import PAUSES_S
-from activities.llm import routing
+from activities.llm import route
 from activities.llm.simulator import Scenario, default, running_simulator
 from activities.toolbox import ConnectorSource
-from approvals.delivery import TASK_TIMEOUT, Deliverer
-from approvals.upkeep import Upkeep
-from orchestrator.cli import payload_keys, publishing, worker
-from orchestrator.cli.connection import connect
+from orchestrator.dispatch.dispatcher import TASK_TIMEOUT, Deliverer
+from orchestrator.dispatch.jobs import Upkeep
+from orchestrator.processes import payload_keys, release_publisher, worker
+from orchestrator.processes.connection import connect
 from orchestrator.rules.authority.binding import Signer, Verifier, new_key
 from orchestrator.rules.authority.person import Person
 from orchestrator.rules.authority.switch import Switch
@@ -227,10 +227,10 @@ async def running_engine(
         world = World(
             orders={"o1": {"order_id": "o1", "customer": "c1", "status": "delivered"}}
         )
-        providers = routing.build_providers(
+        providers = route.build_providers(
             openai_base_url=f"{simulator}/v1", anthropic_base_url=simulator
         )
-        stack.push_async_callback(routing.close_providers, providers)
+        stack.push_async_callback(route.close_providers, providers)
         parts = worker.Parts(
             settings=settings,
             store=as_worker,
@@ -241,7 +241,7 @@ async def running_engine(
             writers=outside.writers if outside else world.writers,
             code_pauses_s=code_pauses_s,
         )
-        await publishing.publish(store, parts.registry, Signer(key))
+        await release_publisher.publish(store, parts.registry, Signer(key))
         await stack.enter_async_context(worker.thinking_worker(parts))
         acting = replace(parts, store=as_effects)
         await stack.enter_async_context(worker.effect_worker(acting))

@@ -9,7 +9,7 @@ import pytest
 from pydantic import JsonValue
 from temporalio.exceptions import ApplicationError
 
-from activities.containing import BrokeOut, contained
+from activities.containment import BrokeOut, contained
 from activities.llm.simulator import call
 from orchestrator.store.runs import faults
 from tests.engine.stage import DONE, Stage

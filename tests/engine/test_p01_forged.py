@@ -20,9 +20,9 @@ from activities.finish import Finish
 from activities.guard import Guard
 from activities.interface import CallInput, FinishInput, StepStart, ThinkInput
 from activities.llm.simulator import call
-from approvals.comparison import ELSEWHERE, FORGED, IMPOSTOR
-from approvals.upkeep import Upkeep
-from orchestrator.cli.connection import CONVERTER
+from orchestrator.dispatch.jobs import Upkeep
+from orchestrator.dispatch.lost_runs import ELSEWHERE, FORGED, IMPOSTOR
+from orchestrator.processes.connection import CONVERTER
 from orchestrator.store.runs import unfinished
 from orchestrator.store.tables import AuditRow, IncidentRow, LeaseRow
 from tests.engine.stage import DONE, Play, Stage, refund_of

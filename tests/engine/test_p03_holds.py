@@ -9,7 +9,7 @@ import pytest
 from sqlmodel import col, select
 
 from activities.llm.simulator import call, calls, slow
-from approvals.comparison import Comparison
+from orchestrator.dispatch.lost_runs import Comparison
 from orchestrator.store.runs import control, messages, stalled
 from orchestrator.store.switches import switches
 from orchestrator.store.tables import AuditRow, SwitchRow

@@ -4,7 +4,7 @@ import httpx2
 from pydantic import JsonValue
 
 from activities.llm.simulator import call
-from approvals.app import create_app
+from approvals.web.app import create_app
 from orchestrator.rules.settings import Settings
 from tests.approvals.people import People
 from tests.engine.engine import Engine, running_engine

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from activities.llm.simulator import call, calls
-from approvals.upkeep import Upkeep
+from orchestrator.dispatch.jobs import Upkeep
 from orchestrator.store import outbox
 from orchestrator.store.runs import control
 from tests.engine.stage import DONE, Play, Stage, refund_of

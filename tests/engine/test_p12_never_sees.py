@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from activities.llm.simulator import call, final
-from approvals.app import create_app
+from approvals.web.app import create_app
 from orchestrator.rules.settings import Settings
 from orchestrator.store.people import sessions
 from tests.approvals.people import People

@@ -18,10 +18,10 @@ import pytest
 from sqlmodel import col, select
 
 from activities.llm.simulator import SimRequest, SimStep
-from approvals.comparison import JOB
-from approvals.delivery import Deliverer
 from approvals.ops import timeline as drawing
-from orchestrator.cli import worker
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.dispatch.lost_runs import JOB
+from orchestrator.processes import worker
 from orchestrator.store.budgets import reservations, settlement
 from orchestrator.store.budgets.limits import Bounds
 from orchestrator.store.budgets.reservations import Reservation

@@ -16,11 +16,11 @@ import structlog
 from sqlalchemy import text
 from temporalio.client import WorkflowHandle
 
-from activities.llm import routing
+from activities.llm import route
 from activities.llm.provider import Provider
 from activities.llm.simulator import call, raw
-from approvals.app import create_app
-from orchestrator.cli import logs
+from approvals.web.app import create_app
+from orchestrator.processes import logs
 from orchestrator.rules.settings import Settings
 from orchestrator.rules.text import scrub
 from orchestrator.store.people import sessions
@@ -91,7 +91,7 @@ async def _key_in_a_transport_error(found: Planted) -> None:
     engine = found.stage.engine
     providers = cast("MutableMapping[str, Provider]", engine.parts.providers)
     kept = dict(providers)
-    made = routing.build_providers(
+    made = route.build_providers(
         openai_api_key=f"{OWN_KEY}\n", openai_base_url=f"{engine.simulator}/v1"
     )
     providers["openai"] = made["openai"]
@@ -99,7 +99,7 @@ async def _key_in_a_transport_error(found: Planted) -> None:
         row, _ = await found.stage.played(DONE)
     finally:
         providers.update(kept)
-        await routing.close_providers(made)
+        await route.close_providers(made)
     found.runs.append(row.id)
 
 

@@ -12,10 +12,10 @@ from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCa
 from temporalio.api.history.v1 import HistoryEvent
 
 from activities.llm.simulator import call
-from approvals import task_faults
-from approvals.delivery import Deliverer
-from approvals.task_faults import TaskFault
-from orchestrator.cli import publishing, worker
+from orchestrator.dispatch import task_faults
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.dispatch.task_faults import TaskFault
+from orchestrator.processes import release_publisher, worker
 from orchestrator.rules.contract import registry
 from orchestrator.store.incidents import incidents
 from orchestrator.store.runs import faults, unfinished
@@ -82,7 +82,7 @@ async def fleet(
             settings = engine.parts.settings.model_copy(update={"task_queue": queue})
             apps = registry.load((DESK, SHIFTING))
             parts = replace(engine.parts, settings=settings, registry=apps)
-            await publishing.publish(engine.store, apps, engine.signer)
+            await release_publisher.publish(engine.store, apps, engine.signer)
             engine.deliverer = Deliverer(
                 engine.store,
                 parts.client,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.exit_status import Away
 from orchestrator.evals import report, suite
 from orchestrator.evals.suite import CaseResult, SuiteResult
+from orchestrator.processes.exit_status import Away
 from orchestrator.rules.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "evals" / "support.jsonl"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.llm import routing
+from activities.llm import route
 from orchestrator.rules import settings
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract.model import PROVIDERS
@@ -414,6 +414,6 @@ def test_a_bad_model_shows_no_traceback(tmp_path: Path, command: str) -> None:
 
 
 def test_the_providers_are_those_that_there_is_an_adapter_for() -> None:
-    made = routing.build_providers(openai_api_key="a", anthropic_api_key="b")
+    made = route.build_providers(openai_api_key="a", anthropic_api_key="b")
 
     assert tuple(sorted(made)) == PROVIDERS

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from activities import reply_check
-from activities.llm.chat_reply import parse_chat
-from activities.llm.message_reply import parse_message
-from activities.reply_check import Checked, Invalid
+from activities import reply as activities_reply
+from activities.llm.anthropic.reply import parse_message
+from activities.llm.openai.reply import parse_chat
+from activities.reply import Checked, Invalid
 from orchestrator.rules.contract import registry
 from orchestrator.rules.contract.release import Release, of
 from orchestrator.rules.text import canonical
@@ -47,7 +47,7 @@ def _checked(wire: str, arguments: str, release: Release) -> Checked | Invalid:
         if wire == "openai"
         else parse_message(_message(arguments))
     )
-    return reply_check.check(reply, release, release.output_schema)
+    return activities_reply.check(reply, release, release.output_schema)
 
 
 each_wire = pytest.mark.parametrize("wire", ["openai", "anthropic"])

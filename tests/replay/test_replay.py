@@ -7,8 +7,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from orchestrator.cli.connection import CONVERTER
-from orchestrator.cli.worker import SANDBOX
+from orchestrator.processes.connection import CONVERTER
+from orchestrator.processes.worker import SANDBOX
 from orchestrator.rules.contract import registry
 from tests.replay.record import APPS, FOLDER, HISTORIES, SHIPPED
 from workflows.act import ActLoop

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy.pool import QueuePool
 
-from approvals.verification import Verification
+from approvals.web.verification import Verification
 from orchestrator.store.audit import listing, log
 from orchestrator.store.audit.chain import BATCH
 from orchestrator.store.audit.log import Entry

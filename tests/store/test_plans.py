@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from benchmarks import scale, seeding
+from benchmarks import scale, seed
 from benchmarks.scale import Site
-from benchmarks.seeding import Size
+from benchmarks.seed import Size
 from orchestrator.store.approvals import deadlines, reassignment
 from orchestrator.store.budgets import settlement
 from orchestrator.store.effects import send
@@ -40,7 +40,7 @@ Asked = list[tuple[str, Any]]
 def record(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """A record with a long history and little that is open."""
     with postgres.database(postgres_server, template=postgres_template) as url:
-        asyncio.run(seeding.seed(url, SIZE))
+        asyncio.run(seed.seed(url, SIZE))
         yield url
 
 
@@ -58,10 +58,8 @@ def _paths(site: Site) -> Mapping[str, scale.Path_]:
         **scale.controls(site),
         "watch of the queue": lambda: fingerprints.queue(store, [fingerprints.ALL]),
         "watch of hand-offs": lambda: fingerprints.handoffs(store, [fingerprints.ALL]),
-        "watch of runs": lambda: fingerprints.runs(store, seeding.some_runs()),
-        "watch of items": lambda: fingerprints.approvals(
-            store, seeding.some_items(SIZE)
-        ),
+        "watch of runs": lambda: fingerprints.runs(store, seed.some_runs()),
+        "watch of items": lambda: fingerprints.approvals(store, seed.some_items(SIZE)),
         "comparison": lambda: unfinished.open_runs(
             store, after="", grace=unfinished.RESTART_AGAIN, limit=500
         ),

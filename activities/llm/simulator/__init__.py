@@ -6,7 +6,6 @@ example from the number of tool results in it, so any process may answer any req
 """
 
 from activities.llm.simulator.request import SimRequest, SimResult
-from activities.llm.simulator.running import running_simulator
 from activities.llm.simulator.scenarios import (
     Scenario,
     bench,
@@ -29,6 +28,7 @@ from activities.llm.simulator.step import (
     slow,
     truncate,
 )
+from activities.llm.simulator.thread import running_simulator
 
 __all__ = [
     "Scenario",

@@ -7,8 +7,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import cast
 
-from activities.llm.simulator.running import listen, server_for, url_of
 from activities.llm.simulator.scenarios import Scenario, bench, default
+from activities.llm.simulator.thread import listen, server_for, url_of
 
 
 def main() -> None:

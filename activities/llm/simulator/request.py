@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
-from activities.llm.past_calls import arguments_object
+from activities.llm.wire.past_calls import arguments_object
 from orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,

@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from activities.llm.past_calls import arguments_object
 from activities.llm.simulator.minimal import SCRIPTED, minimal
 from activities.llm.simulator.request import SimRequest
 from activities.llm.simulator.step import Answer, SimStep, call, final, say
+from activities.llm.wire.past_calls import arguments_object
 
 Scenario = Callable[[SimRequest], SimStep | None]
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from examples.retail.shop import reading, writing
+from examples.retail.shop import reads, writes
 from examples.retail.shop.answers import refused
 from examples.retail.shop.errors import ShopError
 from examples.retail.shop.shops import Shops
@@ -29,8 +29,8 @@ def build(shops: Shops, url: str | None = None) -> FastAPI:
 
     app = FastAPI(title="A retail shop", lifespan=announce)
     app.state.shops = shops
-    app.include_router(reading.router)
-    app.include_router(writing.router)
+    app.include_router(reads.router)
+    app.include_router(writes.router)
     app.add_api_route("/healthz", healthy)
     app.add_exception_handler(ShopError, answer_shop_error)
     app.add_exception_handler(RequestValidationError, answer_bad_request)

@@ -9,7 +9,7 @@ import typer
 from orchestrator.cli import arguments, output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Most, Reason
-from orchestrator.cli.exit_status import Ended, Status
+from orchestrator.processes.exit_status import Ended, Status
 
 app = typer.Typer()
 

@@ -10,8 +10,8 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.database import with_store
-from orchestrator.cli.exit_status import Ended
+from orchestrator.processes.database import with_store
+from orchestrator.processes.exit_status import Ended
 from orchestrator.rules import settings
 from orchestrator.store.integrity import verification
 from orchestrator.store.integrity.verification import Finding

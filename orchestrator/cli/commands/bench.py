@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import output
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 
 FOLDERS = (Path(__file__).resolve().parents[3] / "benchmarks", Path("benchmarks"))
 

@@ -5,7 +5,7 @@ import asyncio
 import typer
 
 from orchestrator.cli import output
-from orchestrator.cli.database import voucher
+from orchestrator.processes.database import voucher
 from orchestrator.rules import settings
 from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.settings import Settings

@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.cli import doctor, output
 from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 from orchestrator.rules import settings
 
 SIGNS = {"good": "ok", "bad": "WRONG", "away": "AWAY"}

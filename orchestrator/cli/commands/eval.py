@@ -9,9 +9,9 @@ import typer
 
 from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.exit_status import Ended
 from orchestrator.evals import report, suite
 from orchestrator.evals.suite import CaseResult
+from orchestrator.processes.exit_status import Ended
 from orchestrator.rules import settings
 
 SUITE = Path("evals/support.jsonl")

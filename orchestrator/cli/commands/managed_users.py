@@ -10,7 +10,7 @@ from orchestrator.cli import output
 from orchestrator.cli.api import NULL, Api, Item
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.commands import proposal
-from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.processes.exit_status import Ended, WrongUsage
 
 PEOPLE = ("Name", "Address", "Role", "Tenant", "Teams", "Languages", "State")
 TOKENS = ("Token", "For", "May", "Last used", "Ends", "Revoked")

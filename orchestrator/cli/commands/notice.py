@@ -8,7 +8,7 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Most
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 
 SESSIONS = ("Session", "By", "From", "Browser", "Began", "Last seen", "Ends")
 MOST = 1_000

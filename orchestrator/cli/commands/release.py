@@ -7,8 +7,8 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson, Most
-from orchestrator.cli.database import with_store
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.database import with_store
+from orchestrator.processes.exit_status import WrongUsage
 from orchestrator.rules import settings
 from orchestrator.rules.authority.binding import Signer
 from orchestrator.store.db.database import Store
@@ -31,7 +31,7 @@ def publish() -> None:
     nothing live. New runs take them from then on; runs that have begun keep theirs.
     """
     # They load applications, which no other command of these does.
-    from orchestrator.cli import publishing  # noqa: PLC0415 see above
+    from orchestrator.processes import release_publisher  # noqa: PLC0415 see above
     from orchestrator.rules.contract import registry  # noqa: PLC0415 see above
 
     found = settings.read()
@@ -46,7 +46,7 @@ def publish() -> None:
         raise WrongUsage("KEYTURN_APPS names no application with a contract.")
 
     async def work(store: Store) -> dict[str, str]:
-        return await publishing.publish(store, apps, signer, by="deployment")
+        return await release_publisher.publish(store, apps, signer, by="deployment")
 
     hashes = with_store(work)
     for name, hashed in sorted(hashes.items()):

@@ -11,7 +11,7 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson, Reason
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.exit_status import WrongUsage
 
 app = typer.Typer()
 
@@ -125,9 +125,9 @@ def clear(
     """Ask for a switch to be lifted: it holds until another person confirms."""
     if alone:
         # Imported late: nothing else here needs the store, half a second's work.
-        from orchestrator.cli import lifting  # noqa: PLC0415
+        from orchestrator.cli import lift_switch  # noqa: PLC0415
 
-        lifting.lift_alone(switch, reason)
+        lift_switch.lift_alone(switch, reason)
         return
     with Api() as api:
         made = api.delete(f"/switches/{switch}", {"reason": reason})

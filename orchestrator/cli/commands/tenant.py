@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from orchestrator.cli import output
 from orchestrator.cli.api import Api
 from orchestrator.cli.arguments import AsJson, Reason
-from orchestrator.cli.database import with_store
-from orchestrator.cli.exit_status import WrongUsage
+from orchestrator.processes.database import with_store
+from orchestrator.processes.exit_status import WrongUsage
 from orchestrator.store.db.database import Store
 from orchestrator.store.dual_control import break_glass
 from orchestrator.store.tables import TenantRow

@@ -13,11 +13,12 @@ import typer
 from pydantic import ValidationError
 
 from approvals.auth import accounts, permissions
-from orchestrator.cli import output, payload_keys
+from orchestrator.cli import output
 from orchestrator.cli.arguments import AsJson
 from orchestrator.cli.commands import managed_users, own_account
-from orchestrator.cli.database import with_store
-from orchestrator.cli.exit_status import Ended, WrongUsage
+from orchestrator.processes import payload_keys
+from orchestrator.processes.database import with_store
+from orchestrator.processes.exit_status import Ended, WrongUsage
 from orchestrator.rules.authority import binding
 from orchestrator.rules.authority.binding import Signer
 from orchestrator.rules.authority.person import Person

@@ -7,7 +7,7 @@ import typer
 from orchestrator.cli import output
 from orchestrator.cli.api import Api, Item
 from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.exit_status import Ended
+from orchestrator.processes.exit_status import Ended
 
 app = typer.Typer()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import logs, worker
+from orchestrator.processes import logs, worker
 from orchestrator.rules import settings
 
 

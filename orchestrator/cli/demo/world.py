@@ -16,9 +16,9 @@ from aiosmtpd.smtp import SMTP
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from activities.llm.simulator.__main__ import load_scenario
-from activities.llm.simulator.running import is_no_cut, listen
 from activities.llm.simulator.scenarios import bench, default
 from activities.llm.simulator.server import app as simulator
+from activities.llm.simulator.thread import is_no_cut, listen
 from orchestrator.cli.demo import mailbox, shop, temporal_ui
 from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.mailbox import Acceptor, Box

@@ -3,7 +3,7 @@
 import httpx2
 
 from orchestrator.cli.demo.tickets import SOURCE, TICKETS, DemoTicket
-from orchestrator.cli.exit_status import Ended
+from orchestrator.processes.exit_status import Ended
 
 WORKFLOW = "support-ticket"
 NEW = 202

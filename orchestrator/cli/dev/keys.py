@@ -4,8 +4,8 @@ import secrets
 
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.cli import payload_keys
 from orchestrator.cli.dev.data import Data
+from orchestrator.processes import payload_keys as processes_payload_keys
 from orchestrator.rules.authority import binding
 
 FILE = "secrets.json"
@@ -20,7 +20,7 @@ class Secrets(BaseModel):
     # Reads the shop's statement.
     statement_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
     # Made anew would leave the runs of the start before unread: kept once it is made.
-    payload_keys: str = Field(default_factory=payload_keys.new_keys)
+    payload_keys: str = Field(default_factory=processes_payload_keys.new_keys)
 
 
 def of(data: Data) -> Secrets:
@@ -33,7 +33,7 @@ def of(data: Data) -> Secrets:
             raise data.damaged(FILE) from None
         if "payload_keys" not in known.model_fields_set:
             # What runs of an earlier version have left in Temporal is read, too.
-            keys = f"{known.payload_keys},{payload_keys.PLAIN}"
+            keys = f"{known.payload_keys},{processes_payload_keys.PLAIN}"
             known = known.model_copy(update={"payload_keys": keys})
         data.save(FILE, known.model_dump(mode="json"))
         return known

@@ -7,9 +7,9 @@ import httpx2
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from orchestrator.cli import pollers
-from orchestrator.cli.connection import connect
-from orchestrator.cli.exit_status import Away
+from orchestrator.processes import pollers
+from orchestrator.processes.connection import connect
+from orchestrator.processes.exit_status import Away
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store
 from orchestrator.store.releases import releases

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from orchestrator.cli import exit_status
 from orchestrator.cli.dev import environment, programs
 from orchestrator.cli.dev.child import Program
 from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.ports import Ports
-from orchestrator.cli.exit_status import Status
+from orchestrator.processes import exit_status
+from orchestrator.processes.exit_status import Status
 from orchestrator.rules import settings
 from orchestrator.rules.errors import KeyturnError
 
@@ -46,7 +46,7 @@ def start(folder: Path, told: IO[str], *, as_json: bool) -> None:
     supervisor.begin([programs.around(*given), programs.temporal(*given)])
 
     # Temporal comes up while this process loads the rest.
-    from orchestrator.cli.dev.opening import Opening  # noqa: PLC0415
+    from orchestrator.cli.dev.second_half import Opening  # noqa: PLC0415
 
     asyncio.run(Opening(*given, supervisor.begin).run(as_json=as_json))
 

@@ -12,12 +12,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.cli import exit_status
 from orchestrator.cli.dev import data
 from orchestrator.cli.dev.child import Child, Guard, Program
 from orchestrator.cli.dev.data import Data
 from orchestrator.cli.dev.ports import HeldPorts
-from orchestrator.cli.exit_status import Status
+from orchestrator.processes import exit_status
+from orchestrator.processes.exit_status import Status
 from orchestrator.rules.errors import KeyturnError
 
 STARTER = "orchestrator.cli.dev.starter"

@@ -113,7 +113,7 @@ def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
     """Ask people for an approval, who have all of its time from now on.
 
     Where the rule assigns, the web process picks who decides it
-    (`orchestrator.store.reassigning.Assigning`): a worker may not.
+    (`orchestrator.store.approvals.reassignment.Assigning`): a worker may not.
     """
     verdict = Verdict.model_validate(row.verdict)
     row.status, row.answer_by = "pending", now + verdict.within

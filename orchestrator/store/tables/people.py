@@ -35,7 +35,7 @@ class PersonRow(SQLModel, table=True):
     )
     created_at: datetime = columns.time_column()
     disabled_at: datetime | None = columns.time_column_or_none()
-    # What a process with the key vouches for, see `orchestrator.store.vouching`.
+    # What a process with the key vouches for, see `orchestrator.store.db.row_codes`.
     mac: str | None = None
 
 

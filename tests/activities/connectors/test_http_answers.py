@@ -14,7 +14,7 @@ from activities.connectors.http_service import (
 )
 from activities.connectors.smtp import SmtpMailer
 from activities.connectors.source import client
-from activities.outgoing import LARGEST
+from activities.http_client import LARGEST
 from activities.toolbox import Actor
 from orchestrator.rules.contract.connector import (
     Known,

@@ -15,12 +15,12 @@ import httpx2
 import pytest
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from activities import outgoing
+from activities import http_client
 from activities.connectors.books import HttpStatement
 from activities.connectors.http_service import HttpReader, HttpWriter
 from activities.connectors.source import client
-from activities.llm import transport
-from activities.outgoing import TooLarge
+from activities.http_client import TooLarge
+from activities.llm.wire import transport
 from activities.toolbox import Actor
 from tests.activities.connectors.servers import Heard, answer, http_server
 
@@ -32,8 +32,8 @@ CODE = [
 ]
 # One of a start's own, which asks our own processes whether they are ready.
 OWN = {
-    "activities/outgoing.py",
-    "orchestrator/cli/dev/opening.py",
+    "activities/http_client.py",
+    "orchestrator/cli/dev/second_half.py",
     # Hands on what it gets as it is.
     "orchestrator/cli/demo/temporal_ui.py",
 }
@@ -82,9 +82,9 @@ async def made(kind: str) -> AsyncGenerator[httpx2.AsyncClient]:
             one: httpx2.AsyncClient = transport.Client()
         case "sign-in":
             # Its own parent is the other library's, under the same name.
-            one = AsyncOAuth2Client(client_id="x", **outgoing.bounds())  # pyright: ignore[reportAssignmentType]
+            one = AsyncOAuth2Client(client_id="x", **http_client.bounds())  # pyright: ignore[reportAssignmentType]
         case "any":
-            one = outgoing.client()
+            one = http_client.client()
         case _:
             one = client()
     async with one:
@@ -144,7 +144,7 @@ PACKED: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", PACKED)
 async def test_a_small_answer_that_unpacks_to_much_takes_no_memory(name: str) -> None:
-    shared = outgoing.client(largest=SMALL)
+    shared = http_client.client(largest=SMALL)
     async with http_server(PACKED[name]()) as heard, shared:
         tracemalloc.start()
         try:
@@ -227,7 +227,7 @@ async def test_what_cannot_be_unpacked_is_a_failed_read(
 
 async def test_a_client_of_another_library_is_bounded_too() -> None:
     async with http_server(packed(bomb(300, 31), "gzip")) as heard:
-        options: dict[str, Any] = outgoing.bounds(largest=SMALL)
+        options: dict[str, Any] = http_client.bounds(largest=SMALL)
         made: Any = AsyncOAuth2Client(client_id="x", **options)
         async with made as signing_in:
             url = f"http://127.0.0.1:{heard.port}"

@@ -8,7 +8,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from activities.llm.provider import Provider
-from activities.llm.routing import build_providers, close_providers
+from activities.llm.route import build_providers, close_providers
 from activities.llm.simulator import Scenario, SimRequest, SimStep, running_simulator
 from orchestrator.rules.text.transcript import (
     Message,

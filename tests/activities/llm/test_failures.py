@@ -18,9 +18,9 @@ from activities.llm.errors import (
     RateLimited,
 )
 from activities.llm.provider import Provider
-from activities.llm.routing import build_providers, close_providers
+from activities.llm.route import build_providers, close_providers
 from activities.llm.simulator import SimRequest, SimStep, cut, error, raw, say, slow
-from activities.llm.transport import LARGEST_REPLY
+from activities.llm.wire.transport import LARGEST_REPLY
 from tests.activities.llm.asking import SECRET, Desk, request
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

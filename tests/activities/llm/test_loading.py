@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.llm import routing
+from activities.llm import route
 from activities.llm.errors import ProviderUnavailable
-from activities.llm.loading import Loading, load_first
+from activities.llm.lazy_provider import Loading, load_first
 from activities.llm.provider import Provider
 from orchestrator.rules.contract.model import Alias
 from orchestrator.rules.text.transcript import ModelReply, ModelRequest
@@ -80,10 +80,10 @@ async def test_a_worker_loads_what_its_aliases_ask_first(
 
 
 async def test_the_adapters_are_those_of_their_names():
-    made = routing.build_providers(openai_api_key="a", anthropic_api_key="b")
+    made = route.build_providers(openai_api_key="a", anthropic_api_key="b")
 
     adapters = [await one.loaded() for one in made.values() if isinstance(one, Loading)]
-    await routing.close_providers(made)
+    await route.close_providers(made)
 
     assert [one.name for one in adapters] == list(made) == ["openai", "anthropic"]
 

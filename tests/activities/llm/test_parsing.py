@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm import json_slice
-from activities.llm.chat_reply import parse_chat
+from activities.llm.anthropic.reply import parse_message
 from activities.llm.errors import MalformedReply
-from activities.llm.message_reply import parse_message
-from activities.llm.past_calls import arguments_object, arguments_text
+from activities.llm.openai.reply import parse_chat
+from activities.llm.wire import json_slice
+from activities.llm.wire.past_calls import arguments_object, arguments_text
 from orchestrator.rules.errors import MalformedJson
 from orchestrator.rules.text.canonical import parse
 from orchestrator.rules.text.transcript import ModelReply

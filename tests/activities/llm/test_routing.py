@@ -3,12 +3,7 @@
 import pytest
 
 from activities.llm.errors import MalformedTarget, NoTarget
-from activities.llm.routing import (
-    build_providers,
-    close_providers,
-    resolve,
-    split_target,
-)
+from activities.llm.route import build_providers, close_providers, resolve, split_target
 
 
 def test_model_may_hold_slashes():

@@ -10,8 +10,8 @@ from sqlalchemy import make_url, text
 from sqlmodel import select
 from temporalio.client import Client
 
-from approvals.app import create_app, finish
-from approvals.delivery import Deliverer
+from approvals.web.app import create_app, finish
+from orchestrator.dispatch.dispatcher import Deliverer
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from approvals.app import create_app
+from approvals.web.app import create_app
 from orchestrator.rules.settings import Settings
 from orchestrator.store.runs import bulk
 from orchestrator.store.tables import RunRow, StepRow

@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from activities.matching import Matcher
+from activities.reconciliation import Matcher
 from orchestrator.store.db.database import Store
 from tests.approvals.people import People
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from approvals.middleware import BodyLimit
+from approvals.web.middleware import BodyLimit
 from orchestrator.store.db.database import Store
 from orchestrator.store.tables import OutboxRow, RunRow
 from tests.approvals.desk import Desk

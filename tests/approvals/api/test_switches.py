@@ -10,7 +10,7 @@ import httpx2
 import psycopg
 import pytest
 
-from approvals.app import create_app
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import BARRIER, Store

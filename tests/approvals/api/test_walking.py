@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from sqlmodel import SQLModel
 
-from approvals.app import build
+from approvals.web.app import build
 from orchestrator.rules.ids import new_id
 from orchestrator.store.tables import (
     AuditRow,

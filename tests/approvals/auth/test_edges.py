@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
-from approvals.app import create_app
 from approvals.auth.oidc import Flow
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store

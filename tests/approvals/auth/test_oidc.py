@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlmodel import col, select
 
-from approvals.app import create_app
 from approvals.auth import accounts, oidc
 from approvals.auth.oidc import Flow
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings, SettingsError
 from orchestrator.store.db.database import Store

@@ -14,7 +14,6 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.app import create_app
 from approvals.auth.permissions import (
     ALLOWED,
     ROUTES,
@@ -23,6 +22,7 @@ from approvals.auth.permissions import (
     WHOLE,
     Action,
 )
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store import migrate

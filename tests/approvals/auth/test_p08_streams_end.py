@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from approvals.app import create_app
-from approvals.auth import standing
+from approvals.auth import liveness
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store
@@ -20,7 +20,7 @@ from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import HERE, Key, World
 
 # One asking, one look, and a busy machine.
-SOON_S = standing.ASK_EVERY_S * 8
+SOON_S = liveness.ASK_EVERY_S * 8
 LIVE = (
     "/inbox/live",
     "/inbox/{inbox}/live",

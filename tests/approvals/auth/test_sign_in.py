@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from markupsafe import escape
 from sqlmodel import select
 
-from approvals.app import create_app
 from approvals.auth import accounts, permissions
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.app import create_app
-from approvals.auth import browser, waiting
-from approvals.auth.waiting import WaitingRoom
+from approvals.auth import browser, waiting_room
+from approvals.auth.waiting_room import WaitingRoom
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store
@@ -226,7 +226,7 @@ def test_the_waiting_room_leaves_places_to_other_addresses() -> None:
 
 
 def test_all_waiting_rooms_have_room_for_who_waits() -> None:
-    assert waiting.MOST_AN_ADDRESS * 4 == waiting.MOST
+    assert waiting_room.MOST_AN_ADDRESS * 4 == waiting_room.MOST
 
 
 def _greedy(pace: Pace, every: timedelta, pauses: timedelta) -> list[datetime]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from approvals import loosening
+from approvals.auth import dual_control
 from approvals.notify import contents
 from orchestrator.store.db.database import Store
 from orchestrator.store.notices.fan_out import Event
@@ -40,4 +40,4 @@ async def test_a_proposal_leads_to_the_page_that_answers_it(
 
 
 def test_every_kind_of_proposal_has_its_page() -> None:
-    assert loosening.PAGES.keys() == loosening.NEEDS.keys()
+    assert dual_control.PAGES.keys() == dual_control.NEEDS.keys()

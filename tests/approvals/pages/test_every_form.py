@@ -14,9 +14,9 @@ from httpx2 import Response
 from pydantic import SecretStr
 from sqlmodel import SQLModel, col, select
 
-from approvals.app import create_app
 from approvals.auth import accounts
 from approvals.auth.permissions import ROUTES
+from approvals.web.app import create_app
 from orchestrator.rules.authority import hold
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.money.budget import Needs

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from approvals.form import fill, read, shape, view
+from approvals.view.form import fill, read, shape, view
 from orchestrator.rules.text import canonical, schema
 from tests.approvals.pages.test_forms import MONEY, TEXT, WHOLE, sent, through_a_browser
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue
 
-from approvals.form import fill, read, shape, view
+from approvals.view.form import fill, read, shape, view
 from orchestrator import Money
 from orchestrator.rules.contract.marks import Prose
 from orchestrator.rules.text import canonical

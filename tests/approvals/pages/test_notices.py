@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.app import create_app
+from approvals.web.app import create_app
 from orchestrator.rules.authority.binding import Signer, new_key
 from orchestrator.rules.settings import Settings
 from orchestrator.store.db.database import Store

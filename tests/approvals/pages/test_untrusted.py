@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.confusables import LOOKS_LIKE
-from approvals.untrusted import (
+from approvals.view.confusables import LOOKS_LIKE
+from approvals.view.untrusted import (
     compared,
     exact,
     foreign,

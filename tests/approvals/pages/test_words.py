@@ -2,7 +2,7 @@
 
 import pytest
 
-from approvals.wording import browser
+from approvals.view.wording import browser
 from orchestrator.rules.authority.person import Person
 from orchestrator.store.approvals import lookup as approval_lookup
 from orchestrator.store.db.database import Store

@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, and the many servers that speak the same format."""

@@ -1,0 +1,1 @@
+"""What every provider's HTTP exchange needs: bodies, streams, faults."""

@@ -1,0 +1,1 @@
+"""The activity `think`: one turn of a run."""

@@ -1,0 +1,122 @@
+"""One's own account over HTTP: where one is signed in, and one's password."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from approvals.api.fields import PathId
+from approvals.api.pages import Page, Paged, page
+from approvals.api.replies import BODY, ONE, problems
+from approvals.auth import accounts, browser
+from approvals.auth.accounts import LONGEST_PASSWORD
+from approvals.auth.passwords import SHORTEST
+from approvals.auth.visitor import require
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.errors import WrongPassword
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import InvalidValue
+from orchestrator.store.people import sessions
+
+router = routing.of_api("me")
+
+Own = Annotated[Person, Depends(require("account.own"))]
+
+
+class Session(BaseModel):
+    """A browser that is signed in; `is_this` where it asks itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    method: str = Field(description="`password` or `oidc`")
+    address: str
+    browser: str
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    is_this: bool
+
+
+class Ended(BaseModel):
+    """How many sessions ended, and how many tokens with them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ended: int
+    tokens: int = Field(default=0, description="Revoked with them")
+
+
+class ChangePassword(BaseModel):
+    """The present password and a new one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    old: Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD)]
+    new: Annotated[
+        str, StringConstraints(min_length=SHORTEST, max_length=LONGEST_PASSWORD)
+    ]
+
+
+@router.get("/me/sessions")
+async def list_sessions(
+    person: Own, store: StoreDep, wanted: Annotated[Paged, Query()]
+) -> Page[Session]:
+    """List where you are signed in, the latest sign-in first."""
+    rows = sorted(
+        await sessions.listing(store, person.id), key=lambda row: row.id, reverse=True
+    )
+    behind = [one for one in rows if wanted.cursor is None or one.id < wanted.cursor]
+    fields = set(Session.model_fields) - {"is_this"}
+    items = [
+        Session(**row.model_dump(include=fields), is_this=row.id == person.session)
+        for row in behind[: wanted.one_more]
+    ]
+    return page(items, wanted, lambda one: one.id)
+
+
+@router.post("/me/sessions:end")
+async def end_others(request: Request, person: Own, store: StoreDep) -> Ended:
+    """Sign you out everywhere but here, and revoke all your tokens.
+
+    With a token: everywhere, and that token is revoked, too.
+    """
+    done = await sessions.end_all(
+        store, person.id, but=person.session, origin=browser.origin(request)
+    )
+    return Ended(ended=done.sessions, tokens=done.tokens)
+
+
+@router.delete("/me/sessions/{id}", responses=ONE)
+async def end_session(id: PathId, person: Own, store: StoreDep) -> Ended:  # noqa: A002 the path's name
+    """End one of your sessions."""
+    await sessions.end(store, id, by=person.id)
+    return Ended(ended=1)
+
+
+# Not kept under an `Idempotency-Key`: a digest of the body could be guessed at.
+@router.post("/me:password", responses={**BODY, **problems(429)})
+async def change_password(
+    request: Request, wanted: ChangePassword, person: Own, store: StoreDep
+) -> Page[Session]:
+    """Change your password; every other session of yours ends. Returns what is left.
+
+    All your tokens are revoked, also the one that asks.
+
+    422 where the present one is another; 429 after eight such.
+    """
+    try:
+        await accounts.change_own_password(
+            store,
+            person.id,
+            old=wanted.old,
+            new=wanted.new,
+            session_id=person.session,
+            origin=browser.origin(request),
+        )
+    except WrongPassword as error:
+        # As a field that does not fit: whoever asks is signed in, so 401 says too much.
+        raise InvalidValue(f"old: {error}") from error
+    return await list_sessions(person, store, Paged())

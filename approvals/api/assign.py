@@ -1,0 +1,126 @@
+"""Items given to other people, over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from approvals.api import approval_body
+from approvals.api.approval_body import Approval
+from approvals.api.fields import Id, Reason
+from approvals.api.idempotency import ONCE
+from approvals.api.replies import BODY, ONE
+from approvals.auth.visitor import require
+from approvals.web import problems, routing
+from approvals.web.dependencies import StoreDep
+from approvals.web.problems import Problem
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import KeyturnError
+from orchestrator.store.approvals import reassignment
+from orchestrator.store.people import accounts
+from orchestrator.store.tables import ApprovalRow
+
+router = routing.of_api("approvals")
+
+Leaver = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+MOST = 100
+
+
+class Assign(BaseModel):
+    """Which items, or whose, go to whom; `to` null: back to the queue.
+
+    Where the rule assigns, `to` is nobody's to say: the system picks somebody else.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    items: list[Id] | None = Field(default=None, min_length=1, max_length=MOST)
+    leaver: Leaver | None = Field(
+        default=None,
+        alias="from",
+        description="All that this person, by id or address, holds or was assigned",
+    )
+    to: Leaver | None = Field(default=None, description="A person's id or address")
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _says_which(self) -> "Assign":
+        if (self.items is None) == (self.leaver is None):
+            raise ValueError("items or from: give one of the two")
+        return self
+
+
+class Assigned(BaseModel):
+    """What became of one item: the approval, or why it stays as it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    approval: Approval | None
+    assigned_name: str | None
+    problem: Problem | None
+
+
+class AllAssigned(BaseModel):
+    """What became of each; `more`: this person has others, ask again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[Assigned]
+    assigned: int
+    more: bool
+
+
+@router.post("/approvals:assign", dependencies=ONCE, responses={**BODY, **ONE})
+async def assign(
+    wanted: Assign,
+    person: Annotated[Person, Depends(require("approvals.assign"))],
+    store: StoreDep,
+) -> AllAssigned:
+    """Give items to somebody who may decide them, or back to their queue.
+
+    Where the rule assigns, whoever asks gives up deciding the item, and does so once.
+    One that cannot be given holds up no other.
+    """
+    if wanted.leaver is not None:
+        found = await reassignment.move_all(
+            store, person, wanted.leaver, to=wanted.to, reason=wanted.reason
+        )
+    else:
+        found = await reassignment.reassign_each(
+            store, person, wanted.items or [], to=wanted.to, reason=wanted.reason
+        )
+    rows = [came for _, came in found if isinstance(came, ApprovalRow)]
+    bodies = {one.id: one for one in await approval_body.many(store, rows)}
+    async with store.read() as session:
+        given = {row.assigned_to for row in rows if row.assigned_to}
+        names = await accounts.names(session, given)
+    return AllAssigned(
+        items=[_result(name, came, bodies, names) for name, came in found],
+        assigned=len(rows),
+        more=wanted.leaver is not None and _is_full(found),
+    )
+
+
+def _is_full(found: Sequence[object]) -> bool:
+    return len(found) >= reassignment.MOST
+
+
+def _result(
+    name: str,
+    came: ApprovalRow | KeyturnError,
+    bodies: Mapping[str, Approval],
+    names: Mapping[str, str],
+) -> Assigned:
+    if isinstance(came, ApprovalRow):
+        to = came.assigned_to
+        return Assigned(
+            id=name,
+            approval=bodies[came.id],
+            assigned_name=names.get(to, to) if to else None,
+            problem=None,
+        )
+    place = f"/api/v1/approvals/{name}"
+    problem = problems.of_error(came, instance=place).problem
+    return Assigned(id=name, approval=None, assigned_name=None, problem=problem)

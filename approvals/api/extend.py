@@ -1,0 +1,61 @@
+"""More time to answer, over HTTP."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from approvals.api import approval_body
+from approvals.api.approval_body import Approval
+from approvals.api.fields import PathId, Reason, Time
+from approvals.api.idempotency import ONCE
+from approvals.api.replies import BODY, ONE, STATE
+from approvals.auth.visitor import require
+from approvals.web import routing
+from approvals.web.dependencies import StoreDep
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.approvals import extension
+
+router = routing.of_api("approvals")
+
+MOST_MINUTES = extension.FURTHEST // timedelta(minutes=1)
+
+
+class Extend(BaseModel):
+    """Until when, or by how many minutes, people have more time; and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    until: Time | None = None
+    minutes: int | None = Field(default=None, ge=1, le=MOST_MINUTES, strict=True)
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _says_how_long(self) -> "Extend":
+        if (self.until is None) == (self.minutes is None):
+            raise ValueError("until or minutes: give one of the two")
+        return self
+
+
+@router.post(
+    "/approvals/{id}:extend", dependencies=ONCE, responses={**BODY, **ONE, **STATE}
+)
+async def extend(
+    id: PathId,  # noqa: A002 the path's name
+    wanted: Extend,
+    person: Annotated[Person, Depends(require("approvals.extend"))],
+    store: StoreDep,
+) -> Approval:
+    """Give people more time: three times at most, to a week after it was asked.
+
+    409 where it has ended, is late already, or may not be extended any more.
+    """
+    if wanted.until is not None:
+        row = await extension.extend(
+            store, person, id, until=wanted.until, reason=wanted.reason
+        )
+    else:
+        by = timedelta(minutes=wanted.minutes or 0)
+        row = await extension.extend_by(store, person, id, by=by, reason=wanted.reason)
+    return await approval_body.one(store, row)

@@ -1,0 +1,117 @@
+"""`Idempotency-Key`: a repeated request gets the first one's answer."""
+
+import hashlib
+from typing import Annotated
+
+import structlog
+from fastapi import Depends, Header, Request, Response
+
+from approvals.auth.visitor import CurrentPerson
+from approvals.web.dependencies import StoreDep
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.store.db import request_keys
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.request_keys import Acting, Claim, Kept
+
+log = structlog.get_logger()
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,200}$",
+        description="A key of your own: a repeated request acts once",
+    ),
+]
+REPLAYED = "Idempotency-Replayed"
+
+
+class Replay(Exception):
+    """The request came before; this is what it was answered."""
+
+    def __init__(self, kept: Kept) -> None:
+        """Take the kept answer."""
+        super().__init__(kept.status)
+        self.kept = kept
+
+
+async def claim(
+    request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
+) -> None:
+    """Claim the key for this request, or raise `Replay` with the first answer."""
+    await _claim(request, store, person, own_key, acts_once=True)
+
+
+async def claim_naturally(
+    request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
+) -> None:
+    """Claim the key for a request that comes to the same however often it acts."""
+    await _claim(request, store, person, own_key, acts_once=False)
+
+
+async def _claim(
+    request: Request,
+    store: Store,
+    person: Person,
+    own_key: str | None,
+    *,
+    acts_once: bool,
+) -> None:
+    if own_key is None:
+        return
+    asked = await _digest(request, person)
+    found = await request_keys.claim(
+        store, person=person.id, key=own_key, request=asked
+    )
+    if isinstance(found, Kept):
+        raise Replay(found)
+    _acting(request).claimed(store, found, acts_once=acts_once)
+    request.state.claimed = (store, found)
+
+
+async def keep(request: Request, response: Response) -> None:
+    """Keep what a claimed request was answered."""
+    found = _claimed(request)
+    if found is None:
+        return
+    store, held = found
+    kept = Kept(status=response.status_code, body=bytes(response.body).decode())
+    try:
+        await request_keys.keep(store, held, answer=kept)
+    except StoreUnavailable as error:
+        # What was asked is committed; only the repetition will have to wait.
+        log.warning("idempotency.not_kept", key=held.key, error=str(error))
+
+
+async def drop(request: Request, because: Exception) -> None:
+    """Free the key of a request that changed nothing."""
+    found = _claimed(request)
+    if found is None:
+        return
+    store, held = found
+    try:
+        await request_keys.drop(store, held, because=because)
+    except StoreUnavailable as error:
+        # The claim is soon taken for abandoned.
+        log.warning("idempotency.not_dropped", key=held.key, error=str(error))
+
+
+def _acting(request: Request) -> Acting:
+    return request.state.acting
+
+
+def _claimed(request: Request) -> tuple[Store, Claim] | None:
+    return getattr(request.state, "claimed", None)
+
+
+async def _digest(request: Request, person: Person) -> str:
+    # Whoever belongs to another tenant now gets no answer that was given in the first;
+    # nor does a service's token that is bound to others than the first one was.
+    whose = person.tenant if person.tenants is None else [person.tenant, person.tenants]
+    asked = f"{request.method} {request.url.path}?{request.url.query} {whose}\n"
+    return hashlib.sha256(asked.encode() + await request.body()).hexdigest()
+
+
+ONCE = [Depends(claim)]
+NATURALLY_ONCE = [Depends(claim_naturally)]

@@ -1,0 +1,81 @@
+"""Routes whose JSON bodies are read once, strictly, and whose POSTs may be repeated."""
+
+from collections import Counter
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from approvals.api import idempotency
+from approvals.api.idempotency import Replay
+from approvals.auth.gate import gate
+from approvals.web.dependencies import parts_of
+from approvals.web.form_request import Handler
+from orchestrator.rules.errors import InvalidValue, MalformedJson
+from orchestrator.rules.text import canonical
+from orchestrator.store.db import request_keys
+
+
+class StrictRequest(Request):
+    """A request whose JSON has each key once, no NaN, no lone surrogate, no abyss."""
+
+    async def json(self) -> Any:  # noqa: ANN401 as Starlette declares it
+        """Return the parsed body, or refuse it with 400 and the reason."""
+        if not hasattr(self, "_strict_json"):
+            try:
+                self._strict_json = await canonical.parse_aside(await self.body())
+            except MalformedJson as error:
+                # FastAPI lets only its own exceptions through from here.
+                raise HTTPException(400, str(error)) from None
+        return self._strict_json
+
+
+class StrictRoute(APIRoute):
+    """A route that hands its endpoint a `StrictRequest`, and keeps claimed answers."""
+
+    def get_route_handler(self) -> Handler:
+        """Return FastAPI's handler on a strict request."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            asked = StrictRequest(request.scope, request.receive)
+            # FastAPI reads the body before it asks any dependency: a stranger's would be
+            # parsed, and its faults told.
+            await gate(asked, parts_of(asked))
+            _refuse_repeated(asked)
+            try:
+                async with request_keys.acting() as asked.state.acting:
+                    response = await handle(asked)
+            except Replay as replay:
+                return _again(replay)
+            except Exception as error:
+                await idempotency.drop(asked, error)
+                raise
+            await idempotency.keep(asked, response)
+            return response
+
+        return strict
+
+
+def _refuse_repeated(request: Request) -> None:
+    """Raise `InvalidValue` where a parameter comes twice: no route takes a list.
+
+    Else the last one would count, and whoever looked at the first is deceived.
+    """
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    twice = next((name for name, times in counted.items() if times > 1), None)
+    if twice is not None:
+        raise InvalidValue(
+            f"{canonical.mend_text(twice)[:100]}: sent {counted[twice]} times; send it "
+            "once"
+        )
+
+
+def _again(replay: Replay) -> Response:
+    return Response(
+        replay.kept.body,
+        replay.kept.status,
+        media_type="application/json",
+        headers={idempotency.REPLAYED: "true"},
+    )

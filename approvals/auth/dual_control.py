@@ -1,0 +1,59 @@
+"""Who answers which proposal: the same who may do, in one step, its opposite (P11)."""
+
+from approvals.auth import permissions
+from approvals.auth.permissions import Action
+from approvals.web.dependencies import Parts
+from orchestrator.rules.authority.person import Person
+from orchestrator.store.dual_control import proposals
+from orchestrator.store.tables import ProposalRow
+
+NEEDS: dict[str, Action] = {
+    "switch.clear": "switches.set",
+    "person.access": "people.manage",
+    "person.invite": "people.manage",
+    "person.password": "people.manage",
+    "tenant.declare": "tenants.declare",
+    "budget.raise": "budgets.raise",
+}
+
+
+# Where a proposal of each kind is answered.
+PAGES: dict[str, str] = {
+    "switch.clear": "/ops",
+    "person.access": "/settings/people",
+    "person.invite": "/settings/people",
+    "person.password": "/settings/people",
+    "tenant.declare": "/settings/people",
+    "budget.raise": "/ops",
+}
+
+
+async def visible(parts: Parts, proposal: str, person: Person) -> ProposalRow:
+    """Return a proposal that this person may answer, or raise `NotFound` or `MayNot`."""
+    async with parts.store.read() as session:
+        row = await proposals.get(session, proposal, tenant=person.tenant)
+    permissions.check(person, NEEDS[row.kind])
+    return row
+
+
+async def confirm(parts: Parts, proposal: str, person: Person) -> ProposalRow:
+    """Do what was proposed, as its second person; runs that it frees are rung."""
+    row = await visible(parts, proposal, person)
+    roles = permissions.ALLOWED[NEEDS[row.kind]]
+    done = await proposals.confirm(parts.store, proposal, person, roles=roles)
+    parts.deliver_soon()
+    return done
+
+
+async def decline(
+    parts: Parts, proposal: str, person: Person, *, reason: str
+) -> ProposalRow:
+    """Say no to a proposal."""
+    await visible(parts, proposal, person)
+    return await proposals.decline(parts.store, proposal, person, reason=reason)
+
+
+async def withdraw(parts: Parts, proposal: str, person: Person) -> ProposalRow:
+    """Take one's own proposal back."""
+    await visible(parts, proposal, person)
+    return await proposals.withdraw(parts.store, proposal, person)

@@ -1,0 +1,72 @@
+"""The way in: the sign-in page and the address without a path."""
+
+import re
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from approvals.auth import cookies
+from approvals.auth.local import local_path
+from approvals.web import routing
+from approvals.web.dependencies import PartsDep
+from approvals.web.page import OpenPageDep
+
+router = routing.of_pages()
+
+WRONG = (
+    "This address and password do not belong together, or the account is closed. "
+    "Check both and try again."
+)
+# What can go wrong at the OpenID provider, by the names that `oidc_routes` gives it.
+OIDC = {
+    "off": "Nobody signs in through another service here. Sign in with a password.",
+    "away": "The sign-in service does not answer now. Try again in a minute, or sign in "
+    "with a password if you have one.",
+    "refused": "The sign-in service's answer could not be used, or it came too late. "
+    "Begin again here.",
+    "unverified": "The sign-in service has not verified your e-mail address. Verify it "
+    "there, then sign in again.",
+    "unknown": "No account here has your e-mail address. Ask an admin to open one.",
+    "password": "Your account has a password: sign in with it. To sign in without it, "
+    "ask an admin to take the password away.",
+    "taken": "The account with your e-mail address belongs to another identity. Ask an "
+    "admin.",
+    "closed": "This account is closed. Ask an admin.",
+}
+_WAIT = re.compile(
+    r"Too many wrong passwords were tried\. Try again in \d{1,6} seconds\."
+)
+
+
+@router.get("/")
+async def home() -> RedirectResponse:
+    """Go on to the inbox."""
+    return RedirectResponse("/inbox", status_code=303)
+
+
+@router.get("/sign-in")
+async def sign_in(
+    request: Request,
+    page: OpenPageDep,
+    parts: PartsDep,
+    next: str = "/inbox",  # noqa: A002 the link's own word
+    error: str | None = None,
+) -> Response:
+    """Show the form; whoever is signed in already goes on."""
+    if page.is_signed_in and error is None:
+        return RedirectResponse(local_path(next), status_code=303)
+    return page.show(
+        "sign_in.html",
+        next=local_path(next),
+        error=_words(error),
+        # Only beside its error: what is left of a try that is over stays unseen.
+        typed=cookies.typed(request) if error else "",
+        oidc=parts.oidc.host if parts.oidc else None,
+    )
+
+
+def _words(error: str | None) -> str | None:
+    """Return our own words: a link made by others must not put theirs on this page."""
+    if error is None or _WAIT.fullmatch(error):
+        return error
+    return OIDC.get(error, WRONG)

@@ -1,0 +1,111 @@
+"""Deciding an item: the answer is committed, delivered, and the next item shown."""
+
+from typing import Annotated
+
+from fastapi import Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from approvals.auth import permissions
+from approvals.inbox import items, queue, reasons
+from approvals.view.wording import sentence
+from approvals.web import problems, routing
+from approvals.web.flash import Flash
+from approvals.web.page import Page, PageDep
+from orchestrator.rules.authority.binding import DecisionKind
+from orchestrator.rules.errors import InvalidValue, KeyturnError
+from orchestrator.store.approvals import decide as approval_decide
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals.decision import Answer
+from orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    DraftOpen,
+    MayNotDecide,
+    NoMoreRounds,
+    StaleBinding,
+    WaitsForOthers,
+)
+from orchestrator.store.effects import errors, undo
+
+router = routing.of_pages()
+
+# What goes back to the item's page, with a status of its own; the rest is an error page.
+REFUSALS = (
+    AlreadyDecided,
+    StaleBinding,
+    MayNotDecide,
+    Claimed,
+    NoMoreRounds,
+    DraftOpen,
+    WaitsForOthers,
+)
+
+
+@router.post("/inbox/{approval}/decide")
+async def decide(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    approval: str,
+    decision: Annotated[DecisionKind, Form()],
+    binding: Annotated[str, Form(max_length=200)],
+    canned: Annotated[str | None, Form(max_length=3)] = None,
+    reason: Annotated[str, Form(max_length=2_000)] = "",
+) -> Response:
+    """Approve, reject or ask for changes, on what was shown."""
+    words = reasons.words(decision, canned, reason) if decision != "approve" else reason
+    answer = Answer(decision=decision, binding=binding, reason=words or None)
+    try:
+        return await commit(page, approval, answer)
+    except (*REFUSALS, InvalidValue) as error:
+        return await refused(page, approval, error)
+
+
+@router.post("/inbox/{approval}/undo")
+async def undo_decision(page: PageDep, approval: str) -> Response:
+    """Take a decision back, and show what is asked anew."""
+    person, parts = page.visitor.person, page.parts
+    try:
+        row = await undo.undo(parts.store, person, approval, "undone on its page")
+    except (errors.TooLate, MayNotDecide) as error:
+        return await refused(page, approval, error)
+    parts.deliver_soon(row.run)
+    return RedirectResponse(f"/inbox/{row.id}?done={approval}", status_code=303)
+
+
+async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
+    """Commit the decision, ring the run, and go on to the next item."""
+    person, parts = page.visitor.person, page.parts
+    permissions.check(person, "approvals.decide")
+    following = await queue.after(parts.store, person, approval)
+    row = await approval_decide.decide(
+        parts.store, parts.signer, person, approval, answer, heeds_draft=True
+    )
+    parts.deliver_soon(row.run)
+    if answer.arguments is not None:
+        await edit_drafts.use(parts.store, approval, person=person.id)
+    target = f"/inbox/{following}" if following else "/inbox"
+    return RedirectResponse(f"{target}?done={approval}", status_code=303)
+
+
+async def refused(page: Page, approval: str, error: KeyturnError) -> HTMLResponse:
+    """Return the item as it is now, saying why the answer was not taken."""
+    status = problems.of_error(error, instance="").problem.status
+    return await items.show(
+        page, approval, status=status, conflict=Flash(_title(error), sentence(error))
+    )
+
+
+TITLES: tuple[tuple[type[KeyturnError], str], ...] = (
+    (AlreadyDecided, "Somebody was first: your answer changed nothing"),
+    (StaleBinding, "This item has changed since you saw it: read it again"),
+    (MayNotDecide, "You may not decide this"),
+    (Claimed, "Somebody else has this item just now"),
+    (DraftOpen, "You have an edit of this: approve that, or discard it"),
+    (WaitsForOthers, "It waits for what it speaks of"),
+    (NoMoreRounds, "It was sent back as often as it may be"),
+    (errors.TooLate, "It cannot be undone any more"),
+    (InvalidValue, "A reason is missing"),
+)
+
+
+def _title(error: KeyturnError) -> str:
+    return next(words for kind, words in TITLES if isinstance(error, kind))

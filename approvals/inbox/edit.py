@@ -1,0 +1,109 @@
+"""Editing an item: what the edit changes is shown before it is decided."""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from fastapi import Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import JsonValue
+
+from approvals.auth import permissions
+from approvals.inbox import decide, items, preview
+from approvals.inbox.item import Editing
+from approvals.inbox.preview import Preview
+from approvals.view.form.sent import sent_form
+from approvals.web import routing
+from approvals.web.page import Page, PageDep
+from orchestrator.store.approvals import edit_drafts
+from orchestrator.store.approvals import lookup as approval_lookup
+from orchestrator.store.approvals.decision import Answer
+
+router = routing.of_pages()
+
+BAD_FIELDS = "Some fields cannot be used as they are; each says why."
+
+
+@router.post("/inbox/{approval}/draft")
+async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
+    """Keep an unfinished edit, and show what it would change."""
+    permissions.check(page.visitor.person, "approvals.decide")
+    found, _ = await preview.of_form(page, approval, await sent_form(request))
+    at = await _keep(page, approval, request, found)
+    return await page.part(
+        "inbox/edit_preview.html",
+        preview=found,
+        kept=at,
+        item=approval,
+    )
+
+
+async def _keep(
+    page: Page, approval: str, request: Request, found: Preview
+) -> datetime | None:
+    """Keep the edit; what changes nothing is none, and stands in no way."""
+    if await _drop_unchanged(page, approval, found):
+        return None
+    return await items.save_draft(page, approval, request)
+
+
+async def _drop_unchanged(page: Page, approval: str, found: Preview) -> bool:
+    if found.changes or found.problem:
+        return False
+    await edit_drafts.drop(page.parts.store, approval, person=page.visitor.person.id)
+    return True
+
+
+@router.post("/inbox/{approval}/discard")
+async def discard(page: PageDep, approval: str) -> RedirectResponse:
+    """Forget this person's edit: the item stands as it was drafted."""
+    person, store = page.visitor.person, page.parts.store
+    permissions.check(person, "approvals.decide")
+    async with store.read() as session:
+        await approval_lookup.get(session, approval, tenant=person.tenant)
+    await edit_drafts.drop(store, approval, person=person.id)
+    return RedirectResponse(f"/inbox/{approval}", status_code=303)
+
+
+@router.post("/inbox/{approval}/edit")
+async def edit(  # noqa: PLR0913, PLR0917 the form's fields
+    page: PageDep,
+    approval: str,
+    request: Request,
+    binding: Annotated[str, Form(max_length=200)],
+    previewed: Annotated[str, Form(max_length=100)] = "",
+    reason: Annotated[str, Form(max_length=2_000)] = "",
+) -> Response:
+    """Approve with other arguments, where the page showed what that changes.
+
+    What was written is kept whatever happens.
+    """
+    await items.save_draft(page, approval, request)
+    form = await sent_form(request)
+    ahead, found = await preview.of_form(page, approval, form)
+    await _drop_unchanged(page, approval, ahead)
+    editing = Editing(form=form, errors=found.errors, preview=ahead, is_open=True)
+    if found.errors or ahead.problem:
+        words = BAD_FIELDS if found.errors else ahead.problem
+        return await _again(page, approval, editing, words)
+    if not ahead.digest or previewed != ahead.digest:
+        return await items.show(page, approval, editing=editing)
+    answer = Answer(
+        decision="approve",
+        binding=binding,
+        arguments=cast("dict[str, JsonValue]", found.value),
+        reason=reason or None,
+    )
+    try:
+        return await decide.commit(page, approval, answer)
+    except decide.REFUSALS as error:
+        return await decide.refused(page, approval, error)
+    except preview.NOT_USABLE as error:
+        return await _again(page, approval, editing, str(error))
+
+
+async def _again(
+    page: Page, approval: str, editing: Editing, words: str
+) -> HTMLResponse:
+    return await items.show(
+        page, approval, status=422, form_problem=words, editing=editing
+    )

@@ -1,0 +1,129 @@
+"""The pages about people: the list, and one account."""
+
+from typing import get_args
+
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+
+from approvals.api import tokens as token_body
+from approvals.auth import dual_control, permissions, reauthentication
+from approvals.auth.passwords import SHORTEST
+from approvals.web.flash import Flash
+from approvals.web.page import Page
+from approvals.web.page_links import cut, turning
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.clock import system_clock
+from orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from orchestrator.store.approvals import reassignment
+from orchestrator.store.dual_control import proposals
+from orchestrator.store.people import accounts as person_accounts
+from orchestrator.store.people import revocation, tokens
+from orchestrator.store.tables import PersonRow
+from orchestrator.store.tenants import tenants
+
+ROLES = get_args(Role)
+MOST = 500
+PAGE = 100
+PROPOSALS = 20
+ABOUT_PEOPLE = tuple(
+    kind for kind in dual_control.NEEDS if kind.startswith(("person.", "tenant."))
+)
+
+
+class GivenAway(BaseModel):
+    """How many items went to somebody else, and which stayed, with the reason."""
+
+    given: int
+    stayed: list[tuple[str, str]]
+
+
+async def accounts_page(
+    page: Page, manager: Person, *, problem: str = "", flash: Flash | None = None
+) -> HTMLResponse:
+    """Return the page of all accounts, with what came of a form on it."""
+    asked = page.request.query_params
+    async with page.parts.store.read() as session:
+        found = await person_accounts.listing(
+            session,
+            tenant=manager.tenant,
+            limit=PAGE + 1,
+            after=asked.get("after") or None,
+        )
+        total = await person_accounts.total(session, tenant=manager.tenant)
+        known = await tenants.declared(session)
+        waiting = await proposals.listing(
+            session,
+            tenant=manager.tenant,
+            is_open=True,
+            now=await page.parts.store.now(session),
+            kinds=ABOUT_PEOPLE,
+            before=asked.get("asked") or None,
+            limit=PROPOSALS + 1,
+        )
+    waiting, last_asked = cut(waiting, PROPOSALS)
+    rows, last = cut(found, PAGE)
+    return await page.show(
+        "ops/people.html",
+        pages=turning(asked, last.id if last else None, name="after"),
+        status=422 if problem else 200,
+        rows=sorted(rows, key=lambda one: (one.disabled_at is not None, one.name)),
+        roles=ROLES,
+        problem_words=problem,
+        flash=flash,
+        tenants=[one for one in known if manager.tenant in (None, one)],
+        declares=page.may("tenants.declare"),
+        total=total,
+        proposals=waiting if page.may("proposals.read") else [],
+        pages_of_proposals=turning(
+            asked, last_asked.id if last_asked else None, name="asked"
+        ),
+    )
+
+
+def _decides(row: PersonRow) -> bool:
+    """Tell whether somebody can be given items; each item then asks for its own role."""
+    is_open = row.kind == "person" and row.disabled_at is None
+    return is_open and row.role in APPROVER_RANK
+
+
+async def account_page(  # noqa: PLR0913 what came of each of its forms
+    page: Page,
+    manager: Person,
+    person: str,
+    *,
+    problem: str = "",
+    plain: str | None = None,
+    came: GivenAway | None = None,
+) -> HTMLResponse:
+    """Return the page of one account, with what came of a form on it."""
+    async with page.parts.store.read() as session:
+        row = await person_accounts.get(session, person, tenant=manager.tenant)
+        found = await tokens.listing(session, person)
+        held = await reassignment.held_by(session, person, tenant=manager.tenant)
+        others = await person_accounts.listing(
+            session, tenant=manager.tenant, limit=MOST
+        )
+        now = await page.parts.store.now(session)
+        ending = await revocation.live(session, person, now=now)
+        own = await person_accounts.get(session, manager.id)
+    as_person = Person(
+        id=row.id, name=row.name, role=row.role, kind=row.kind, session=""
+    )
+    return await page.show(
+        "ops/person.html",
+        status=422 if problem else 200,
+        person=row,
+        granted=permissions.granted(as_person),
+        tokens=[token_body.body(one, kind=row.kind) for one in found],
+        ending=[one.name for one in ending],
+        has_own_password=own.password_hash is not None,
+        is_fresh=reauthentication.seems_fresh(page.request, page.parts),
+        roles=ROLES,
+        shortest=SHORTEST,
+        plain=plain,
+        problem_words=problem,
+        held=held,
+        others=[one for one in others if _decides(one) and one.id != person],
+        came=came,
+        now=system_clock(),
+    )

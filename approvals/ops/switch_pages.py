@@ -1,0 +1,138 @@
+"""The page of switches, bulk actions and budgets."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals.auth import dual_control
+from approvals.web import tenancy
+from approvals.web.flash import Flash
+from approvals.web.page import Page
+from approvals.web.page_links import cut, turning
+from orchestrator.store.budgets import listing as budget_listing
+from orchestrator.store.dual_control import budget_raise, proposals
+from orchestrator.store.dual_control.budget_raise import Held
+from orchestrator.store.ledger import listing
+from orchestrator.store.people import accounts
+from orchestrator.store.releases import releases
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.switches import active as switch_active
+from orchestrator.store.switches import switches
+
+LATEST_BULKS = 5
+MOST_HELD = 50
+# Rows of each list of the page.
+PAGE = 20
+
+
+async def latest_bulks(page: Page) -> dict[str, Any]:  # a template takes anything
+    """Return what the template shows of bulk actions: those under way and the latest."""
+    async with page.parts.store.read() as session:
+        found = await run_bulk.at_hand(
+            session, tenant=page.visitor.person.tenant, ended=LATEST_BULKS + 1
+        )
+        names = await accounts.names(session, {row.by for row in found})
+    going_on = sum(row.ended_at is None for row in found)
+    rows = found[: going_on + LATEST_BULKS]
+    return {
+        "bulks": [(row, run_bulk.state(row)) for row in rows],
+        "has_earlier_bulks": len(rows) < len(found),
+        "bulk_names": names,
+        "is_any_running": any(row.ended_at is None for row in rows),
+    }
+
+
+async def show(
+    page: Page,
+    *,
+    flash: Flash | None = None,
+    problem: str = "",
+    status: int = 200,
+    budget: Held | None = None,
+) -> HTMLResponse:
+    """Show the page; `budget` is one that somebody just asked to raise."""
+    person, store = page.visitor.person, page.parts.store
+    async with store.read() as session:
+        now = await store.now(session)
+        set_now = await switch_active.active(session, now=now)
+        active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
+        found = {
+            "active": active,
+            **await _held(session, budget, sees=person.tenant, now=now),
+            "sending": await listing.sending(session, tenant=person.tenant),
+            "live": await releases.all_live(session),
+            **await _paged(page, session, now=now),
+        }
+    return await page.show(
+        "ops/ops.html",
+        status=status,
+        flash=flash,
+        problem_words=problem,
+        **found,
+        **await latest_bulks(page),
+    )
+
+
+async def _paged(
+    page: Page, session: AsyncSession, *, now: datetime
+) -> dict[str, Any]:  # a template takes anything
+    """Return the lists of the page that have an end only in principle, a page of each."""
+    asked, tenant = page.request.query_params, page.visitor.person.tenant
+    past = await switches.history(
+        session,
+        tenant=tenant,
+        now=now,
+        limit=PAGE + 1,
+        before=asked.get("ended") or None,
+    )
+    meters = await budget_listing.meters(
+        session, tenant=tenant, limit=PAGE + 1, before=asked.get("budget") or None
+    )
+    waiting = await proposals.listing(
+        session,
+        tenant=tenant,
+        is_open=True,
+        now=now,
+        kinds=_kinds(page),
+        limit=PAGE + 1,
+        before=asked.get("asked") or None,
+    )
+    (past, last), (meters, least) = cut(past, PAGE), cut(meters, PAGE)
+    waiting, oldest = cut(waiting, PAGE)
+    return {
+        "past": past,
+        "pages_of_past": turning(asked, last.id if last else None, name="ended"),
+        "meters": meters,
+        "pages_of_meters": turning(
+            asked, least.scope if least else None, name="budget"
+        ),
+        "proposals": waiting,
+        "pages_of_proposals": turning(
+            asked, oldest.id if oldest else None, name="asked"
+        ),
+    }
+
+
+def _kinds(page: Page) -> list[str]:
+    """Return the kinds of proposals that the viewer answers, or looks at."""
+    if not page.may("proposals.read"):
+        return []
+    return [
+        kind
+        for kind, action in dual_control.NEEDS.items()
+        if page.may(action) or page.may("audit.read")
+    ]
+
+
+async def _held(
+    session: AsyncSession, asked: Held | None, *, sees: str | None, now: datetime
+) -> dict[str, Any]:  # a template takes anything
+    found = await budget_raise.of_days(session, sees=sees, now=now, limit=MOST_HELD + 1)
+    shown = found[:MOST_HELD]
+    is_new = asked is not None and asked.scope not in {one.scope for one in shown}
+    return {
+        "held_budgets": [asked, *shown] if is_new and asked else shown,
+        "are_more_held": len(found) > len(shown),
+    }

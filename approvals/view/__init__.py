@@ -1,0 +1,1 @@
+"""How facts, amounts, states and untrusted text are shown to people."""

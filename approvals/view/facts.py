@@ -1,0 +1,162 @@
+"""Any JSON as facts that a person reads: names and values, money as money."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from approvals.view import amounts
+from approvals.view.form.shape import Shape, label
+from orchestrator.rules.errors import MalformedJson
+from orchestrator.rules.text import canonical
+
+# An address or a link: longer than what a narrow column holds unbroken.
+WIDE_WORD = 16
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One name and its value: a text, or further facts.
+
+    `is_text` tells that a string stands there, which somebody else may have written.
+    """
+
+    name: str
+    text: str = ""
+    inner: tuple["Fact", ...] = ()
+    is_text: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Tell whether the text wants lines of its own."""
+        return len(self.text) > 72 or "\n" in self.text
+
+    @property
+    def is_wide(self) -> bool:
+        """Tell whether a word is too long for a column of a telephone."""
+        return any(len(word) > WIDE_WORD for word in self.text.split())
+
+
+def of(value: JsonValue) -> tuple[Fact, ...]:
+    """Return the facts in a value; what is no object is one fact without a name."""
+    if isinstance(value, dict):
+        return tuple(_fact(name, child) for name, child in value.items())
+    if isinstance(value, list):
+        return tuple(
+            _fact(str(n) if isinstance(child, dict | list) else "", child)
+            for n, child in enumerate(value, start=1)
+        )
+    return (_fact("", value),)
+
+
+def parsed(text: str | None) -> JsonValue:
+    """Return the JSON in a text, or the text itself where it is none."""
+    if text is None:
+        return None
+    try:
+        return canonical.parse(text)
+    except MalformedJson:
+        return text
+
+
+def in_order(value: JsonValue, shape: Shape) -> JsonValue:
+    """Return a value with its members as the schema lists them, not by the alphabet."""
+    if isinstance(value, list) and shape.item is not None:
+        return [in_order(one, shape.item) for one in value]
+    if not isinstance(value, dict) or not shape.children:
+        return value
+    known = {child.name: child for child in shape.children}
+    rest = {name: child for name, child in value.items() if name not in known}
+    ours: dict[str, JsonValue] = {
+        name: in_order(value[name], child)
+        for name, child in known.items()
+        if name in value
+    }
+    return {**ours, **rest}
+
+
+Change = tuple[str, str, str]
+Side = tuple[str, str, str, str]
+
+
+def changes(before: JsonValue, after: JsonValue) -> list[Change]:
+    """Return what differs between two values: the field, before and after."""
+    return [(name, old, new) for name, (old, new) in _differing(before, after)]
+
+
+def sides(proposed: JsonValue, decided: JsonValue, effective: JsonValue) -> list[Side]:
+    """Return where three values are not all the same: the field, and each value."""
+    return [
+        (name, one, two, three)
+        for name, (one, two, three) in _differing(proposed, decided, effective)
+    ]
+
+
+def _differing(*values: JsonValue) -> Iterator[tuple[str, list[str]]]:
+    """Yield each place where values differ, in its name, with each one's text."""
+    found = [dict(_leaves(value, ())) for value in values]
+    for path in dict.fromkeys(path for one in found for path in one):
+        leaves = [one.get(path, _LEFT_OUT) for one in found]
+        # By their JSON: null is not the word “none”, and 1 is not “1”.
+        if len({leaf.key for leaf in leaves}) == 1:
+            continue
+        texts = [leaf.text for leaf in leaves]
+        if len(set(texts)) == 1:
+            texts = [leaf.key for leaf in leaves]
+        yield _named(path), texts
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    key: str
+    text: str
+
+
+_LEFT_OUT = _Leaf("", "left out")
+_Path = tuple[str, ...]
+
+
+def _leaves(value: JsonValue, path: _Path) -> Iterator[tuple[_Path, _Leaf]]:
+    money = _money(value)
+    if money is None and isinstance(value, dict | list) and value:
+        pairs = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+        for name, child in pairs:
+            yield from _leaves(child, (*path, str(name)))
+        return
+    text = money or ("nothing" if value in ({}, []) else _words(value))
+    yield path, _Leaf(canonical.text(value), text)
+
+
+def _named(path: _Path) -> str:
+    return ", ".join(
+        label(name).lower() if depth else label(name) for depth, name in enumerate(path)
+    )
+
+
+def _fact(name: str, value: JsonValue) -> Fact:
+    money = _money(value)
+    if money is not None:
+        return Fact(label(name), money)
+    if isinstance(value, dict | list):
+        if not value:
+            return Fact(label(name), "nothing")
+        return Fact(label(name), inner=of(value))
+    return Fact(label(name), _words(value), is_text=isinstance(value, str))
+
+
+def _money(value: JsonValue) -> str | None:
+    if not isinstance(value, dict) or set(value) != {"amount", "currency"}:
+        return None
+    amount, currency = value["amount"], value["currency"]
+    if isinstance(amount, int) and isinstance(currency, str):
+        try:
+            return amounts.text(amount, currency)
+        except (KeyError, ValueError):
+            return None
+    return None
+
+
+def _words(value: JsonValue) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

@@ -1,0 +1,122 @@
+"""What a route is handed: the parts that the composition root built."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+import structlog
+from fastapi import Depends, Request
+from starlette.types import Scope
+
+from approvals.auth.oidc import OpenIdProvider
+from approvals.auth.waiting_room import WaitingRoom
+from approvals.web.metrics import Latency
+from approvals.web.quotas import RequestQuotas
+from approvals.web.shared_work import SharedWork
+from approvals.web.verification import Verification
+from approvals.web.watcher import Watcher
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.rules.authority.binding import Signer
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.settings import Settings
+from orchestrator.store.db.database import Store, apart
+from orchestrator.store.runs import bulk as run_bulk
+from orchestrator.store.runs.bulk import NewBulk
+from orchestrator.store.tables import BulkRow
+
+log = structlog.get_logger()
+# Who scrapes more often gets the same figures again.
+FIGURES_FOR_S = 5.0
+# Few runs are all reached within the answer to who asked for it.
+AT_ONCE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one web process.
+
+    `deliverer` is None where another process delivers (tests, a web server without
+    Temporal): what is committed waits in the outbox.
+    """
+
+    settings: Settings
+    store: Store
+    deliverer: Deliverer | None
+    signer: Signer
+    watcher: Watcher = field(repr=False)
+    oidc: OpenIdProvider | None = None
+    latency: Latency = field(default_factory=Latency, repr=False)
+    figures: SharedWork[bytes] = field(
+        default_factory=lambda: SharedWork(keep_s=FIGURES_FOR_S), repr=False
+    )
+    verification: Verification = field(default_factory=Verification, repr=False)
+    quotas: RequestQuotas = field(default_factory=RequestQuotas, repr=False)
+    waiting: WaitingRoom = field(default_factory=WaitingRoom, repr=False)
+    _tasks: set[asyncio.Task[None]] = field(
+        default_factory=set["asyncio.Task[None]"], repr=False
+    )
+
+    def deliver_soon(self, run: str | None = None) -> None:
+        """Deliver what was just committed, beside the answer; it is swept anyway."""
+        if self.deliverer is not None:
+            self._start(_deliver(self.deliverer, run))
+
+    async def bulk(self, new: NewBulk) -> BulkRow:
+        """Begin with all runs that match, and do the first of them in this answer.
+
+        The rest is done beside other work, by whichever process sweeps.
+        """
+        row = await run_bulk.begin(self.store, new)
+        clock = asyncio.get_running_loop().time
+        until = clock() + AT_ONCE_S
+        # It holds by now, whatever comes of this.
+        with suppress(StoreUnavailable):
+            while await run_bulk.work(self.store) and clock() < until:
+                pass
+        self.deliver_soon()
+        async with self.store.read() as session:
+            return await run_bulk.get(session, row.id, tenant=None)
+
+    async def finish(self) -> None:
+        """End what still goes on beside the answers; what it leaves is swept."""
+        await self.watcher.finish()
+        await self.figures.finish()
+        await self.verification.finish()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        # The loop keeps tasks weakly; without this one could vanish half-way.
+        task = asyncio.create_task(work, context=apart())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _deliver(deliverer: Deliverer, run: str | None) -> None:
+    try:
+        await deliverer.deliver(run)
+    except StoreUnavailable as error:
+        log.warning("deliver.store_away", run=run, error=str(error))
+
+
+def parts_in(scope: Scope) -> Parts:
+    """Return the parts of the process that answers what arrived."""
+    return cast("Parts", scope["app"].state.parts)
+
+
+def parts_of(request: Request) -> Parts:
+    """Return the parts of the process that answers this request."""
+    return parts_in(request.scope)
+
+
+PartsDep = Annotated[Parts, Depends(parts_of)]
+
+
+def _store(parts: PartsDep) -> Store:
+    return parts.store
+
+
+StoreDep = Annotated[Store, Depends(_store)]

@@ -1,0 +1,81 @@
+"""What those who run this server ask: does it live, is it ready, how does it do."""
+
+import asyncio
+from typing import Literal
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text
+from temporalio.service import RPCError
+
+from approvals.web import metrics, routing
+from approvals.web.dependencies import PartsDep
+from orchestrator.dispatch.dispatcher import Deliverer
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.store.db.database import Store
+from orchestrator.store.views import metrics as view_metrics
+
+router = routing.of_pages()
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+PATIENCE_S = 2.0
+
+State = Literal["ok", "away", "not used"]
+
+
+class Readiness(BaseModel):
+    """Which services are there; without Temporal, decisions are kept and wait."""
+
+    model_config = ConfigDict(frozen=True)
+
+    store: State
+    temporal: State
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Say that this process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(parts: PartsDep) -> JSONResponse:
+    """Say whether the store and Temporal are there; 503 where one is away."""
+    store, temporal = await asyncio.gather(
+        _of_store(parts.store), _of_temporal(parts.deliverer)
+    )
+    found = Readiness(store=store, temporal=temporal)
+    is_ready = "away" not in (store, temporal)
+    return JSONResponse(found.model_dump(), 200 if is_ready else 503)
+
+
+@router.get("/metrics")
+async def show_metrics(parts: PartsDep) -> Response:
+    """Return the figures in Prometheus' text format, a few seconds old at most."""
+
+    async def counted() -> bytes:
+        return metrics.exposition(parts.latency, await view_metrics.read(parts.store))
+
+    body = await parts.figures.result(counted)
+    return Response(body, media_type=PROMETHEUS)
+
+
+async def _of_store(store: Store) -> State:
+    try:
+        async with asyncio.timeout(PATIENCE_S), store.read() as session:
+            await session.execute(text("SELECT 1"))
+    except (StoreUnavailable, TimeoutError):
+        return "away"
+    return "ok"
+
+
+async def _of_temporal(deliverer: Deliverer | None) -> State:
+    if deliverer is None:
+        return "not used"
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await deliverer.client.service_client.check_health()
+    except (RPCError, RuntimeError, TimeoutError):
+        return "away"
+    return "ok"

@@ -1,0 +1,65 @@
+"""Secrets that a page shows once, after the redirect: never in an address, never again.
+
+The record keeps one sealed; what opens it is a cookie of this browser. Whoever has only
+one of the two has nothing, and opening it empties the record.
+"""
+
+from fastapi import Response
+from fastapi.responses import RedirectResponse
+
+from approvals.auth import cookies
+from approvals.web.page import Page
+from orchestrator.store.db import form_results
+
+_SECONDS = 300
+
+
+async def redirect(page: Page, path: str, *, kind: str, secret: str) -> Response:
+    """Return the way to a page that shows the secret: `path`, with its id behind."""
+    person = page.visitor.person.id
+    result, opener = await form_results.seal(
+        page.parts.store, person=person, kind=kind, secret=secret
+    )
+    response = RedirectResponse(f"{path}{result}", status_code=303)
+    _write(response, page, opener, seconds=_SECONDS)
+    return response
+
+
+async def read(page: Page, result: str, *, kind: str) -> str | None:
+    """Return the secret, this once; nothing where it was shown before or went elsewhere.
+
+    None where the page was asked for no result at all.
+    """
+    if not result:
+        return None
+    opener = page.request.cookies.get(_name(page), "")
+    found = await form_results.open_once(
+        page.parts.store,
+        person=page.visitor.person.id,
+        kind=kind,
+        result=result,
+        opener=opener,
+    )
+    return found or ""
+
+
+def forget(page: Page, response: Response) -> None:
+    """Take the cookie back: what it opened is shown, or gone."""
+    if _name(page) in page.request.cookies:
+        _write(response, page, "", seconds=0)
+
+
+def _write(response: Response, page: Page, value: str, *, seconds: int) -> None:
+    response.set_cookie(
+        _name(page),
+        value,
+        max_age=seconds,
+        path="/",
+        secure=cookies.is_secure(page.parts),
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _name(page: Page) -> str:
+    return f"{cookies.name(page.parts)}-once"

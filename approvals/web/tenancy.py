@@ -1,0 +1,114 @@
+"""Whose objects a person sees: their tenant's, or everybody's."""
+
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from approvals.api.fields import Line, PathId
+from approvals.auth.visitor import NOBODYS, require
+from approvals.web.dependencies import StoreDep
+from approvals.web.errors import MayNot
+from orchestrator.rules.authority import switch
+from orchestrator.rules.authority.person import Person
+from orchestrator.rules.errors import NotFound
+from orchestrator.store.db.database import Store
+from orchestrator.store.runs import lookup as run_lookup
+from orchestrator.store.tables import RunRow, SwitchRow
+from orchestrator.store.tenants import tenants
+
+Reader = Annotated[Person, Depends(require("read"))]
+Decider = Annotated[Person, Depends(require("approvals.decide"))]
+
+
+async def of_new(store: Store, person: Person, wanted: str | None) -> str:
+    """Return the tenant of what is started; raises `MayNot` or `UndeclaredTenant`."""
+    name = _wanted(person, wanted)
+    async with store.read() as session:
+        await tenants.check(session, name, sees_all=person.tenant is None)
+    return name
+
+
+def _wanted(person: Person, wanted: str | None) -> str:
+    if person.tenants is not None:
+        return _of_token(person, person.tenants, wanted)
+    if person.tenant is None:
+        return wanted or tenants.DEFAULT
+    if wanted not in (None, person.tenant):
+        raise MayNot(
+            f"You belong to the tenant {person.tenant!r}; you may start nothing for "
+            f"{wanted!r}."
+        )
+    return person.tenant
+
+
+def _of_token(person: Person, own: tuple[str, ...], wanted: str | None) -> str:
+    """Return the tenant that a service names, of those that its token is bound to."""
+    name = wanted or person.tenant or (own[0] if len(own) == 1 else None)
+    if name is not None and name in own:
+        return name
+    names = ", ".join(own) or "no tenant"
+    what = "name one of them" if name is None else f"it starts nothing for {name!r}"
+    raise MayNot(f"This token of {person.name} is bound to {names}; {what}.")
+
+
+def of_list(person: Person, wanted: Line | None) -> str | None:
+    """Return the tenant to list; None for every tenant.
+
+    Where a person asks for another tenant's, no tenant has this name: the list is
+    empty, and does not tell whether that tenant exists. Raises `MayNot` where a service
+    with several tenants names none.
+    """
+    if person.tenants is not None and person.tenant == NOBODYS:
+        return _of_token(person, person.tenants, wanted)
+    if person.tenant is None:
+        return wanted
+    return person.tenant if wanted in (None, person.tenant) else NOBODYS
+
+
+async def visible_run(id: PathId, person: Reader, store: StoreDep) -> RunRow:  # noqa: A002 the path's name
+    """Return the run of the path, or raise `NotFound`, also for another tenant's."""
+    async with store.read() as session:
+        row = await run_lookup.get(session, id)
+    if not sees(person, row.tenant):
+        raise NotFound(kind="run", name=id)
+    return row
+
+
+def sees(person: Person, tenant: str) -> bool:
+    """Tell whether objects of this tenant are this person's to see."""
+    if person.tenants is not None and person.tenant == NOBODYS:
+        return tenant in person.tenants
+    return person.tenant in (None, tenant)
+
+
+VisibleRun = Annotated[RunRow, Depends(visible_run)]
+
+
+def check_reach(person: Person, scope: switch.Scope) -> None:
+    """Raise `MayNot` where a switch's scope reaches beyond the person's tenant."""
+    if person.tenant is not None and scope.tenant != person.tenant:
+        raise MayNot(
+            f"You belong to the tenant {person.tenant!r}; name it in the scope: a "
+            "switch beyond it is not yours to set or lift."
+        )
+
+
+def within(person: Person, scope: switch.Scope) -> switch.Scope:
+    """Return what of a scope lies in the person's tenant."""
+    if person.tenant is None:
+        return scope
+    return scope.model_copy(update={"tenant": person.tenant})
+
+
+def sees_switch(person: Person, scope: switch.Scope) -> bool:
+    """Tell whether a switch is one that holds the person's tenant, too."""
+    return person.tenant is None or scope.tenant in (None, person.tenant)
+
+
+async def visible_switch(session: AsyncSession, name: str, person: Person) -> SwitchRow:
+    """Return a switch, or raise `NotFound`, also for another tenant's."""
+    row = await session.get(SwitchRow, name)
+    if row is None or not sees_switch(person, switch.Scope(**row.scope)):
+        raise NotFound(kind="switch", name=name)
+    return row

@@ -1,0 +1,180 @@
+"""What all pages and programs of a process follow, looked at once for all of them.
+
+The database is asked the same whether one stream is open or hundreds: each topic looks
+once a second at all that is followed of it, asks at a change (and every few seconds)
+whether those who listen are still let in, and then wakes them. Nothing is kept for a
+stream: it takes what is newest when it comes to it, so that a slow one holds up nobody.
+"""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import structlog
+
+from approvals.api import run_feed
+from approvals.auth import liveness
+from approvals.auth.liveness import ASK_EVERY_S, Credential
+from orchestrator.rules.errors import StoreUnavailable
+from orchestrator.rules.pace import Bell
+from orchestrator.store.db.database import Store, apart
+from orchestrator.store.views import fingerprints as view_fingerprints
+
+LOOK_EVERY_S = 1.0
+EVENTS_EVERY_S = 0.5
+# So many things are looked at in one transaction, which has to end in time.
+AT_ONCE = 100
+log = structlog.get_logger()
+
+State = TypeVar("State")
+# Returns how each of the things with these names is now, given how they were.
+Look = Callable[[Sequence[str], Mapping[str, State]], Awaitable[Mapping[str, State]]]
+
+
+@dataclass(eq=False)
+class _Listener:
+    """One open stream: what it follows, and by whom."""
+
+    name: str
+    credential: Credential
+    is_ended: bool = False
+
+
+class Topic(Generic[State]):
+    """One kind of thing that streams follow, each by its name."""
+
+    def __init__(
+        self, store: Store, look: Look[State], *, every_s: float = LOOK_EVERY_S
+    ) -> None:
+        """Begin with nothing to look at."""
+        self._store = store
+        self._look = look
+        self._every_s = every_s
+        self._listeners: set[_Listener] = set()
+        self._has_new = False
+        self._states: Mapping[str, State] = {}
+        # Looks are numbered: the last one begun, and the last one that was told.
+        self._begun = 0
+        self._told = 0
+        self._ask_at = 0.0
+        self._bell = Bell()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def listeners(self) -> int:
+        """Return how many streams follow something of it."""
+        return len(self._listeners)
+
+    async def follow(self, name: str, credential: Credential) -> AsyncIterator[State]:
+        """Yield how a thing is, after a first look and whenever something has changed.
+
+        What it yields was looked at after this was begun. It ends when the credential
+        would be let in no more, or as another, and where looking failed by a fault of
+        ours.
+        """
+        mine = _Listener(name, credential)
+        self._listeners.add(mine)
+        self._has_new = True
+        self._start()
+        heard = self._begun
+        try:
+            while True:
+                while self._told <= heard:
+                    await self._bell.next.wait()
+                heard = self._told
+                if mine.is_ended:
+                    return
+                if name in self._states:
+                    yield self._states[name]
+        finally:
+            self._listeners.discard(mine)
+
+    async def finish(self) -> None:
+        """End the task, where there is one."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._watch(), context=apart())
+
+    async def _watch(self) -> None:
+        try:
+            while self._listeners:
+                await self._look_once()
+                await asyncio.sleep(self._every_s)
+        except Exception as error:  # noqa: BLE001 those who listen would wait for ever
+            trace = "".join(traceback.format_exception(error))
+            log.critical("watch.bug", trace=trace)
+            for one in self._listeners:
+                one.is_ended = True
+            self._begun += 1
+            self._tell()
+        self._states = {}
+
+    async def _look_once(self) -> None:
+        has_new, self._has_new = self._has_new, False
+        self._begun += 1
+        try:
+            states = await self._look_at_all()
+            is_changed = states != self._states
+            is_due = asyncio.get_running_loop().time() >= self._ask_at
+            if is_changed or is_due:
+                await self._end_strangers()
+        except StoreUnavailable as error:
+            # Pages stay as they are; they hear of changes when the store is back.
+            log.warning("watch.store_away", error=str(error))
+            self._has_new |= has_new
+            return
+        self._states = states
+        if is_changed or is_due or has_new:
+            self._tell()
+
+    async def _look_at_all(self) -> Mapping[str, State]:
+        names = sorted({one.name for one in self._listeners})
+        found: dict[str, State] = {}
+        for first in range(0, len(names), AT_ONCE):
+            found |= await self._look(names[first : first + AT_ONCE], self._states)
+        return found
+
+    async def _end_strangers(self) -> None:
+        """End the streams of those who would be let in no more, or as another."""
+        asked = list(self._listeners)
+        still = await liveness.unchanged(self._store, {one.credential for one in asked})
+        for one in asked:
+            one.is_ended = one.credential not in still
+        self._ask_at = asyncio.get_running_loop().time() + ASK_EVERY_S
+
+    def _tell(self) -> None:
+        self._told = self._begun
+        self._bell.ring()
+
+
+class Watcher:
+    """The topics: queues by their tenants, runs and items by their ids."""
+
+    def __init__(self, store: Store) -> None:
+        """Begin with nothing to look at."""
+        self.queue = _of_page(store, view_fingerprints.queue)
+        self.handoffs = _of_page(store, view_fingerprints.handoffs)
+        self.runs = _of_page(store, view_fingerprints.runs)
+        self.approvals = _of_page(store, view_fingerprints.approvals)
+        self.events = Topic(
+            store, partial(run_feed.look, store), every_s=EVENTS_EVERY_S
+        )
+
+    async def finish(self) -> None:
+        """End what is looked at."""
+        topics = (self.queue, self.handoffs, self.runs, self.approvals, self.events)
+        await asyncio.gather(*(one.finish() for one in topics))
+
+
+def _of_page(
+    store: Store,
+    fingerprints: Callable[[Store, Sequence[str]], Awaitable[Mapping[str, str]]],
+) -> Topic[str]:
+    return Topic(store, lambda names, _: fingerprints(store, names))

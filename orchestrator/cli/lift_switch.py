@@ -1,0 +1,22 @@
+"""A switch lifted by one person, on the database of this environment."""
+
+import getpass
+
+from orchestrator.cli import output
+from orchestrator.processes.database import with_store
+from orchestrator.store.db.database import Store
+from orchestrator.store.dual_control import break_glass
+
+
+def lift_alone(switch: str, reason: str) -> None:
+    """Lift it at once, and say so; a critical incident is opened."""
+    by = f"cli:{getpass.getuser()}"
+
+    async def work(store: Store) -> int:
+        return len(await break_glass.lift(store, switch, by=by, reason=reason))
+
+    rung = with_store(work)
+    output.line(
+        f"Lifted {switch} alone, as {by}; {rung} runs go on. A critical incident was "
+        "opened: somebody else reads and closes it."
+    )

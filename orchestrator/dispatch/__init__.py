@@ -1,0 +1,1 @@
+"""Dispatch: delivery to Temporal, and the jobs that run beside it."""

@@ -1,0 +1,189 @@
+"""Open runs compared with Temporal (P9).
+
+What is lost there is started again; what stands still though it could go on is rung;
+what fails there alone is shown on its run.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import structlog
+from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import WorkflowExecutionStatus as Status
+
+from orchestrator.dispatch import task_faults
+from orchestrator.dispatch.task_faults import TaskFault, describe
+from orchestrator.store.db import job_lease
+from orchestrator.store.db.database import Store
+from orchestrator.store.integrity import forgery
+from orchestrator.store.runs import stalled, unfinished
+from orchestrator.store.runs.unfinished import OpenRun
+
+JOB = "compare-with-temporal"
+# A pass looks at this many runs; the next pass goes on behind them.
+PASS = 500
+AT_ONCE = 10
+# What is younger may still be on its way to Temporal, or from a child to its parent.
+GRACE = timedelta(seconds=30)
+# An activity that no worker has taken for so long is not under way.
+UNTAKEN = timedelta(minutes=5)
+log = structlog.get_logger()
+
+Begin = Callable[[str, str], Awaitable[None]]
+
+
+class Comparison:
+    """Walks the open runs, a pass at a time."""
+
+    def __init__(self, queue: str, *, grace: timedelta = GRACE) -> None:
+        """Begin with the oldest run; all of them are carried out on one `queue`."""
+        self._queue = queue
+        self._grace = grace
+        self._after = ""
+
+    async def pass_over(
+        self, store: Store, client: Client, begin: Begin, *, every: timedelta
+    ) -> int:
+        """Compare the next runs and begin the lost ones; return how many were."""
+        # A holder of its own for each pass: the lease is a turn, not an office.
+        if not await job_lease.take(store, JOB, holder=uuid4().hex, period=every):
+            return 0
+        found = await unfinished.open_runs(
+            store, after=self._after, grace=self._grace, limit=PASS
+        )
+        self._after = found[-1].id if len(found) == PASS else ""
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def look(run: OpenRun) -> bool:
+            async with room:
+                return await self._restore(store, client, begin, run)
+
+        return sum(await asyncio.gather(*(look(run) for run in found)))
+
+    async def _restore(
+        self, store: Store, client: Client, begin: Begin, run: OpenRun
+    ) -> bool:
+        seen = await self._look(client, run)
+        why = seen.lost
+        if why is None:
+            await task_faults.show(store, run, seen.fails)
+            is_idle = not seen.is_under_way and seen.fails is None
+            if is_idle and await self._is_deaf(store, run.id, hears=seen.hears):
+                why = DEAF
+        if why is None:
+            return False
+        # It may have ended in good order since it was listed.
+        if not await unfinished.note_restart(store, run.id, why=why):
+            return False
+        log.warning("run.started_again", run=run.id, why=why)
+        if why in MEDDLED:
+            await forgery.tell(store, run.id, why)
+        if why == ELSEWHERE:
+            await forgery.tell_elsewhere(store, run.id, self._queue)
+        if why in STILL_THERE:
+            # Its loops end with it.
+            await client.get_workflow_handle(run.id).terminate(why)
+        await begin(run.id, run.workflow)
+        return True
+
+    async def _is_deaf(self, store: Store, run: str, *, hears: bool) -> bool:
+        """Ring a run that no activity works for, where it has something to do.
+
+        True where it has heard three bells and done nothing: whoever works on its tasks
+        is no worker of ours.
+        """
+        undone = await stalled.could_go_on(store, run, still=self._grace)
+        if undone is None:
+            return False
+        rang = await stalled.ring(store, run, why=undone, hears=hears)
+        if rang != "not":
+            log.warning("run.rung_again", run=run, why=undone)
+        return rang == "deaf"
+
+    async def _look(self, client: Client, run: OpenRun) -> "Seen":
+        found = await describe(client, run.id)
+        if found is None:
+            return Seen(lost="Temporal does not know it")
+        if (lost := self._misplaced(found, run)) is not None:
+            return Seen(lost=lost)
+        is_under_way = _is_under_way(found)
+        hears = _has_heard(found)
+        fails = await task_faults.of(client, found)
+        for child in found.raw_description.pending_children:
+            loop = await describe(client, child.workflow_id)
+            if loop is None or self._is_long_closed(loop):
+                return Seen(lost=LOST_LOOP)
+            is_under_way = is_under_way or _is_under_way(loop)
+            hears = hears and _has_heard(loop)
+            fails = fails or await task_faults.of(client, loop)
+        return Seen(
+            lost=_unusable(fails), is_under_way=is_under_way, hears=hears, fails=fails
+        )
+
+    def _misplaced(
+        self, found: WorkflowExecutionDescription, run: OpenRun
+    ) -> str | None:
+        if found.status != Status.RUNNING:
+            return f"its execution is {_word(found)}"
+        if found.workflow_type != run.workflow:
+            return IMPOSTOR
+        return None if found.task_queue == self._queue else ELSEWHERE
+
+    def _is_long_closed(self, loop: WorkflowExecutionDescription) -> bool:
+        closed = loop.close_time
+        return closed is not None and datetime.now(UTC) - closed > self._grace
+
+
+LOST_LOOP = "its tool loop is lost"
+IMPOSTOR = "another execution stands in its place"
+ELSEWHERE = "its execution stands on another task queue"
+FORGED = "its history holds what no process of ours made"
+UNREADABLE = "its history was sealed with a key that no worker has"
+DEAF = "it heard its bells and did nothing"
+# Somebody else than us must have had a hand in it.
+MEDDLED = frozenset({IMPOSTOR, FORGED})
+STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Temporal says of a run: why it is lost, or whether an activity works for it.
+
+    `fails`: its workflow's code, where Temporal alone sees it. `hears`: all its bells
+    were taken by some worker.
+    """
+
+    lost: str | None = None
+    is_under_way: bool = False
+    hears: bool = False
+    fails: TaskFault | None = None
+
+
+def _unusable(fails: TaskFault | None) -> str | None:
+    if fails is None:
+        return None
+    if fails.is_forged:
+        return FORGED
+    return UNREADABLE if fails.is_unreadable else None
+
+
+def _is_under_way(found: WorkflowExecutionDescription) -> bool:
+    return any(
+        one.attempt > 1
+        or one.HasField("last_started_time")
+        or datetime.now(UTC) - one.scheduled_time.ToDatetime(UTC) < UNTAKEN
+        for one in found.raw_description.pending_activities
+    )
+
+
+def _has_heard(found: WorkflowExecutionDescription) -> bool:
+    """Tell whether nothing of it waits for a worker: no bell, and no activity either."""
+    seen = found.raw_description
+    return not seen.HasField("pending_workflow_task") and not seen.pending_activities
+
+
+def _word(found: WorkflowExecutionDescription) -> str:
+    return found.status.name.lower() if found.status is not None else "unknown"

@@ -1,0 +1,1 @@
+"""The processes that Keyturn runs as, each put together in one place."""

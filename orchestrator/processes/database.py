@@ -1,0 +1,41 @@
+"""Commands that work on the database of this environment, without a server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from orchestrator.processes.exit_status import Ended
+from orchestrator.rules import settings as rules_settings
+from orchestrator.rules.settings import Settings
+from orchestrator.store import revision
+from orchestrator.store.db.database import Store
+from orchestrator.store.db.row_codes import Voucher
+
+T = TypeVar("T")
+
+
+def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
+    """Return what `work` made of the record; end where its schema is not this code's."""
+    return asyncio.run(_within(rules_settings.read(), work))
+
+
+def voucher(settings: Settings) -> Voucher | None:
+    """Return what this process vouches for rows with; None where it has no key."""
+    if settings.secret_key is None:
+        return None
+    before = settings.secret_key_before
+    return Voucher(
+        settings.secret_key.get_secret_value(),
+        before=before.get_secret_value() if before else None,
+    )
+
+
+async def _within(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    remedy = await revision.check(settings.database_url)
+    if remedy is not None:
+        raise Ended(remedy)
+    store = Store(settings.database_url, voucher=voucher(settings))
+    try:
+        return await work(store)
+    finally:
+        await store.close()
