@@ -15,9 +15,9 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from orchestrator.rules.authority.binding import Signer
-from tests.cli import warm
-from tests.cli.program import Keyturn, here
-from tests.cli.warm import Started
+from tests.orchestrator.cli import warm
+from tests.orchestrator.cli.program import Keyturn, here
+from tests.orchestrator.cli.warm import Started
 from tests.servers import http
 
 Kind = Literal["web", "worker", "effect worker"]

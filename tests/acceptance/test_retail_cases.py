@@ -56,7 +56,7 @@ def test_p02_cases_survive_workers_killed_at_random(
         killed[served.installed.kill_one(choose)] += 1
 
     # A model that ponders: else a case that waits for nobody is over before it is hit.
-    pondering = Setup(scenario="tests.examples.retail.pondering:play")
+    pondering = Setup(scenario="tests.examples.retail.slow_thought:play")
     chosen = some(cases(), of=6, turn=1)
     with desk(tmp_path, temporal_address, pondering) as served:
         served.installed.add("worker")

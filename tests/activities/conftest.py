@@ -1,5 +1,5 @@
 """The record of a desk, once on each database."""
 
-from tests.store.conftest import desk
+from tests.orchestrator.store.conftest import desk
 
 __all__ = ["desk"]

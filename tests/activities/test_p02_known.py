@@ -28,7 +28,7 @@ from tests.activities.connectors.servers import (
     http_server,
     smtp_server,
 )
-from tests.store.desk import Desk, mail
+from tests.orchestrator.store.desk import Desk, mail
 
 HUGE = 653247040368672768
 LOGIN = "250-server\r\n250 AUTH PLAIN LOGIN"

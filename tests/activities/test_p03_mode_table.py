@@ -30,7 +30,7 @@ from orchestrator.store.switches import switches
 from orchestrator.store.tables import AttemptRow, SwitchRow
 from orchestrator.store.turns.turn import DraftedCall
 from tests.depth import SEARCHES
-from tests.store.desk import Desk, note, open_desk, refund, top_up
+from tests.orchestrator.store.desk import Desk, note, open_desk, refund, top_up
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "statuses.md"
 HEADING = "## What each mode of a switch does"

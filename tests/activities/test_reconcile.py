@@ -15,7 +15,7 @@ from orchestrator.rules.contract import registry
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.text import canonical
 from orchestrator.store.turns.turn import DraftedCall
-from tests.store.desk import Desk
+from tests.orchestrator.store.desk import Desk
 
 
 @dataclass

@@ -19,7 +19,7 @@ from orchestrator.rules.contract.connector import Deed, Known, NotKnown
 from orchestrator.store.effects import send
 from orchestrator.store.effects.send import Sending
 from orchestrator.store.tables import IncidentRow
-from tests.store.desk import Desk, top_up
+from tests.orchestrator.store.desk import Desk, top_up
 
 
 @dataclass

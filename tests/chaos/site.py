@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 
 from tests.acceptance.installation import Kind, Process, begin
-from tests.cli.program import Keyturn, here
+from tests.orchestrator.cli.program import Keyturn, here
 from tests.servers import http
 from tests.servers.launch import ServerUnavailable
 from tests.servers.own import Own

@@ -6,7 +6,7 @@ import pytest
 
 from tests.approvals.conftest import app, desk, http, people, store
 from tests.engine.conftest import order, shared_stage, stage
-from tests.store import desk as records
+from tests.orchestrator.store import desk as records
 
 __all__ = [
     "app",

@@ -20,8 +20,8 @@ from orchestrator.store.tables import (
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.databases import both
-from tests.store import desk as records
-from tests.store.desk import refund
+from tests.orchestrator.store import desk as records
+from tests.orchestrator.store.desk import refund
 
 APPROVALS = "/api/v1/approvals"
 DAY = timedelta(days=1)

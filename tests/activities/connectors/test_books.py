@@ -19,8 +19,8 @@ from orchestrator.cli.demo.books import Books
 from orchestrator.cli.demo.shop import LINES_A_PAGE, build
 from orchestrator.rules.money.money import Money
 from orchestrator.rules.money.reconciliation import BooksAway, BooksUnusable
-from tests.cli.demo.counter_calls import TOKEN, Asking, client, refund
-from tests.cli.demo.test_shop_process import shop_process
+from tests.orchestrator.cli.demo.counter_calls import TOKEN, Asking, client, refund
+from tests.orchestrator.cli.demo.test_shop_process import shop_process
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 LINE = {

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.activities.llm.asking import Desk, open_desk
+from tests.activities.llm.questions import Desk, open_desk
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from activities.llm.provider import Provider
 from activities.llm.route import build_providers, close_providers
 from activities.llm.simulator import SimRequest, SimStep, cut, error, raw, say, slow
 from activities.llm.wire.transport import LARGEST_REPLY
-from tests.activities.llm.asking import SECRET, Desk, request
+from tests.activities.llm.questions import SECRET, Desk, request
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -15,7 +15,7 @@ from orchestrator.rules.text.transcript import (
     ToolMessage,
     UserMessage,
 )
-from tests.activities.llm.asking import Desk, request
+from tests.activities.llm.questions import Desk, request
 
 FAILED: dict[str, JsonValue] = {
     "choices are null": {"choices": None, "error": {"message": "no", "code": 502}},

@@ -21,7 +21,7 @@ from orchestrator.rules.text.transcript import (
     Usage,
     UserMessage,
 )
-from tests.activities.llm.asking import request
+from tests.activities.llm.questions import request
 
 TOKENS = st.integers(0, 150_000)
 HAND_SET = Price(

@@ -23,7 +23,7 @@ from orchestrator.rules.text.transcript import (
     Usage,
     UserMessage,
 )
-from tests.activities.llm.asking import Desk, request
+from tests.activities.llm.questions import Desk, request
 
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",

@@ -32,7 +32,7 @@ from orchestrator.rules.text.transcript import (
     ToolMessage,
     UserMessage,
 )
-from tests.activities.llm.asking import Desk, request
+from tests.activities.llm.questions import Desk, request
 
 
 class Line(BaseModel):

@@ -17,8 +17,8 @@ from orchestrator.store.runs import bulk
 from orchestrator.store.tables import RunRow, StepRow
 from orchestrator.store.turns import position
 from tests.approvals.people import People
-from tests.store.desk import Desk, open_desk, refund
-from tests.store.test_p04_thresholds import ASK, NOTES, SMALL
+from tests.orchestrator.store.desk import Desk, open_desk, refund
+from tests.orchestrator.store.ledger.test_p04_thresholds import ASK, NOTES, SMALL
 from tests.tenancy import declare
 
 API = "/api/v1"
