@@ -4,12 +4,12 @@ from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
-from activities.toolbox import Toolbox
-from orchestrator.rules.contract.tool import ToolError
-from orchestrator.rules.text import canonical
-from orchestrator.store.effects import compensation
-from orchestrator.store.effects.compensation import Wanted
-from orchestrator.store.turns.turn import DraftedCall, GaveUp
+from keyturn.activities.toolbox import Toolbox
+from keyturn.orchestrator.rules.contract.tool import ToolError
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.effects import compensation
+from keyturn.orchestrator.store.effects.compensation import Wanted
+from keyturn.orchestrator.store.turns.turn import DraftedCall, GaveUp
 
 
 def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:

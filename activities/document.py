@@ -6,8 +6,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text import canonical
 
 # What a model thought aloud before its answer; some templates swallow the opening mark.
 _THOUGHT: Final = re.compile(

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities import overheard
-from activities.guard import Guard
-from activities.interface import Ends, FaultInput, FaultResult
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import faults
-from orchestrator.store.runs import lookup as run_lookup
+from keyturn.activities import overheard
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import Ends, FaultInput, FaultResult
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import faults
+from keyturn.orchestrator.store.runs import lookup as run_lookup
 
 NO_WORDS = "its words are in the log of the worker that ran it"
 

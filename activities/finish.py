@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities import forgery
-from activities.guard import Guard
-from activities.interface import Finished, FinishInput
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.runs.errors import NoSuchEnd
+from keyturn.activities import forgery
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import Finished, FinishInput
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.runs.errors import NoSuchEnd
 
 # Where the record of a run's end fails by a fault of code.
 PLACE = "the run's end"

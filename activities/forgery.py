@@ -4,8 +4,8 @@ from typing import NoReturn
 
 from temporalio.exceptions import ApplicationError
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import forgery
 
 
 async def refuse(store: Store, run: str, words: str) -> NoReturn:

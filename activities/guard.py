@@ -14,13 +14,13 @@ from temporalio.exceptions import (
     FailureError,
 )
 
-from activities.think.fallback import Unkept
-from orchestrator.rules.contract.connector import NotRead, NotSent
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.text import scrub
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import faults
-from orchestrator.store.runs.faults import Fault
+from keyturn.activities.think.fallback import Unkept
+from keyturn.orchestrator.rules.contract.connector import NotRead, NotSent
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import faults
+from keyturn.orchestrator.store.runs.faults import Fault
 
 Result = TypeVar("Result")
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 from temporalio import activity
 
-from orchestrator.rules.status import Gate
+from keyturn.orchestrator.rules.status import Gate
 
 
 class _Message(BaseModel):
@@ -145,29 +145,29 @@ class Finished(_Message):
 
 @activity.defn(name="think")
 async def think(wanted: ThinkInput) -> ThinkResult:
-    """Stub of `activities.think.activity`."""
+    """Stub of `keyturn.activities.think.activity`."""
     raise NotImplementedError(wanted)
 
 
 @activity.defn(name="run_tool")
 async def run_tool(wanted: CallInput) -> ReadResult:
-    """Stub of `activities.run_tool`."""
+    """Stub of `keyturn.activities.run_tool`."""
     raise NotImplementedError(wanted)
 
 
 @activity.defn(name="perform")
 async def perform(wanted: CallInput) -> ActResult:
-    """Stub of `activities.perform`."""
+    """Stub of `keyturn.activities.perform`."""
     raise NotImplementedError(wanted)
 
 
 @activity.defn(name="finish")
 async def finish(wanted: FinishInput) -> Finished:
-    """Stub of `activities.finish`."""
+    """Stub of `keyturn.activities.finish`."""
     raise NotImplementedError(wanted)
 
 
 @activity.defn(name="fault")
 async def fault(wanted: FaultInput) -> FaultResult:
-    """Stub of `activities.fault`."""
+    """Stub of `keyturn.activities.fault`."""
     raise NotImplementedError(wanted)

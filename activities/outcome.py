@@ -4,7 +4,7 @@ The class of an exception alone does not say it: a tool that stumbles over an em
 answer has acted all the same, and one that broke off while it connected has not.
 """
 
-from orchestrator.rules.contract.connector import (
+from keyturn.orchestrator.rules.contract.connector import (
     Deed,
     Deeds,
     Known,
@@ -12,8 +12,8 @@ from orchestrator.rules.contract.connector import (
     NotRead,
     NotSent,
 )
-from orchestrator.rules.contract.tool import ConnectorNo, ToolError
-from orchestrator.store.ledger.effects import Outcome
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo, ToolError
+from keyturn.orchestrator.store.ledger.effects import Outcome
 
 # After these nobody may say that nothing was done.
 _MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})

@@ -9,31 +9,31 @@ from pydantic import JsonValue
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities import outcome
-from activities.guard import OUTAGES, Guard, again, fault
-from activities.interface import ActResult, CallInput
-from activities.retry import keep_trying
-from activities.toolbox import Toolbox, told
-from activities.watch import Watch
-from orchestrator.rules.contract.connector import Deeds
-from orchestrator.rules.contract.tool import ToolError
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.status import EffectStatus
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import lease, send
-from orchestrator.store.effects.send import Recorded
-from orchestrator.store.ledger import effects, keys
-from orchestrator.store.ledger.effects import (
+from keyturn.activities import outcome
+from keyturn.activities.guard import OUTAGES, Guard, again, fault
+from keyturn.activities.interface import ActResult, CallInput
+from keyturn.activities.retry import keep_trying
+from keyturn.activities.toolbox import Toolbox, told
+from keyturn.activities.watch import Watch
+from keyturn.orchestrator.rules.contract.connector import Deeds
+from keyturn.orchestrator.rules.contract.tool import ToolError
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.status import EffectStatus
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import lease, send
+from keyturn.orchestrator.store.effects.send import Recorded
+from keyturn.orchestrator.store.ledger import effects, keys
+from keyturn.orchestrator.store.ledger.effects import (
     CallRef,
     Facts,
     Grant,
     LeaseAnswer,
     Outcome,
 )
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.runs import calls, faults
-from orchestrator.store.runs.calls import CallView
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.runs import calls, faults
+from keyturn.orchestrator.store.runs.calls import CallView
+from keyturn.orchestrator.store.tables import EffectRow
 
 # A connector that takes longer has an outcome that only it knows: unknown.
 CONNECTOR_TIMEOUT = timedelta(seconds=10)

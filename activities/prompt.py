@@ -5,9 +5,9 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.text import canonical, redaction
-from orchestrator.rules.text.transcript import (
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.text import canonical, redaction
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelRequest,
@@ -16,9 +16,9 @@ from orchestrator.rules.text.transcript import (
     ToolSchema,
     UserMessage,
 )
-from orchestrator.store.tables import CallRow, StepRow
-from orchestrator.store.turns.position import Position
-from orchestrator.store.turns.transcript import PastTurn
+from keyturn.orchestrator.store.tables import CallRow, StepRow
+from keyturn.orchestrator.store.turns.position import Position
+from keyturn.orchestrator.store.turns.transcript import PastTurn
 
 # A token of English text or JSON is about four bytes; a window need not be exact.
 BYTES_PER_TOKEN = 4

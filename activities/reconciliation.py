@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from orchestrator.rules import pace
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.money.reconciliation import (
+from keyturn.orchestrator.rules import pace
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.money.reconciliation import (
     BooksAway,
     BooksUnusable,
     Difference,
@@ -23,17 +23,17 @@ from orchestrator.rules.money.reconciliation import (
     match_mails,
     match_statement,
 )
-from orchestrator.rules.pace import Pace
-from orchestrator.store.db import job_lease
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import late_failure
-from orchestrator.store.effects.errors import NotDone
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents import statement as incident_statement
-from orchestrator.store.incidents.incidents import NewIncident, Severity
-from orchestrator.store.incidents.statement import SYSTEM, Seen, Side
-from orchestrator.store.tables import MatchingRow
+from keyturn.orchestrator.rules.pace import Pace
+from keyturn.orchestrator.store.db import job_lease
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import late_failure
+from keyturn.orchestrator.store.effects.errors import NotDone
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents import statement as incident_statement
+from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
+from keyturn.orchestrator.store.incidents.statement import SYSTEM, Seen, Side
+from keyturn.orchestrator.store.tables import MatchingRow
 
 JOB = "matching"
 LOOKS = Pace(busy_s=2.0, idle_s=5.0)

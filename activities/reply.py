@@ -7,11 +7,11 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from activities import document
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.rules.text import canonical, plain_text, schema
-from orchestrator.rules.text.transcript import (
+from keyturn.activities import document
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.rules.text import canonical, plain_text, schema
+from keyturn.orchestrator.rules.text.transcript import (
     MAX_CALLS_PER_TURN,
     AssistantMessage,
     Message,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.errors import StoreUnavailable
 
 Result = TypeVar("Result")
 

@@ -7,15 +7,15 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.guard import Guard
-from activities.interface import CallInput, ReadResult
-from activities.toolbox import Toolbox, told
-from orchestrator.rules.contract.tool import ToolError
-from orchestrator.rules.status import CallStatus
-from orchestrator.rules.text import scrub
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import calls, faults
-from orchestrator.store.runs.calls import CallView
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import CallInput, ReadResult
+from keyturn.activities.toolbox import Toolbox, told
+from keyturn.orchestrator.rules.contract.tool import ToolError
+from keyturn.orchestrator.rules.status import CallStatus
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import calls, faults
+from keyturn.orchestrator.store.runs.calls import CallView
 
 TIMEOUT = timedelta(seconds=30)
 # Between the tries of a read; then it is given up, and the contract's fallback for tools

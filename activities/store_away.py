@@ -9,7 +9,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.errors import StoreUnavailable
 
 log = structlog.get_logger()
 

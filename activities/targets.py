@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from activities.llm import route as llm_route
-from activities.llm.provider import Provider
-from activities.llm.route import Route
-from activities.think.fallback import Fallback, Held
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.switch import Target, covering, holding
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.store.turns.position import Position
+from keyturn.activities.llm import route as llm_route
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.route import Route
+from keyturn.activities.think.fallback import Fallback, Held
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Target, covering, holding
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.store.turns.position import Position
 
 Providers = Mapping[str, Provider]
 

@@ -8,15 +8,15 @@ from typing import Protocol, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from activities.containment import contained
-from orchestrator.rules.contract.connector import Connectors, Deeds
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
-from orchestrator.rules.errors import MalformedJson, in_words
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical, redaction
-from orchestrator.rules.text.schema import is_small
-from orchestrator.store.tables import RunRow
+from keyturn.activities.containment import contained
+from keyturn.orchestrator.rules.contract.connector import Connectors, Deeds
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
+from keyturn.orchestrator.rules.errors import MalformedJson, in_words
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical, redaction
+from keyturn.orchestrator.rules.text.schema import is_small
+from keyturn.orchestrator.store.tables import RunRow
 
 # A service that takes longer to show facts is taken for away.
 READ_WITHIN_S = 30.0

@@ -27,26 +27,26 @@ from fastapi import FastAPI, Request
 from pydantic import JsonValue, SecretStr
 from sqlmodel import col, select
 
-from activities.llm.simulator.thread import listen, url_of
 from benchmarks import stage
 from benchmarks.report import end, progress, report
-from orchestrator.cli.dev import readiness
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.processes import payload_keys, release_publisher
-from orchestrator.processes.connection import connect
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.contract import registry
-from orchestrator.rules.settings import Settings
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.runs import listing
-from orchestrator.store.runs import start as run_start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tables import ApprovalRow, EffectRow, PersonRow
+from keyturn.activities.llm.simulator.thread import listen, url_of
+from keyturn.orchestrator.cli.dev import readiness
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.processes import payload_keys, release_publisher
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.runs import listing
+from keyturn.orchestrator.store.runs import start as run_start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow, PersonRow
 
 # Later than any call that nothing has held up; from then on the record is asked too.
 LATE_S = 1.0
@@ -96,7 +96,7 @@ class Fleet:
         more = ["--effects"] if kind == "effects" else []
         self.running[kind].append(
             subprocess.Popen(  # noqa: S603 our own command
-                [sys.executable, "-m", "orchestrator.cli", "worker", *more],
+                [sys.executable, "-m", "keyturn.orchestrator.cli", "worker", *more],
                 env=self.env,
                 cwd=stage.ROOT,
                 stdout=subprocess.DEVNULL,

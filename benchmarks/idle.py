@@ -22,8 +22,8 @@ import psycopg
 
 from benchmarks import stage
 from benchmarks.report import end, progress, report
-from orchestrator.processes import payload_keys
-from orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.processes import payload_keys
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from tests.servers import postgres
 from tests.servers.ports import free_port
 
@@ -34,7 +34,7 @@ GOALS = {
     "own_cpu_percent": "<= 3",
     "transactions_per_s": "<= 10",
 }
-KEYTURN = (sys.executable, "-P", "-m", "orchestrator.cli")
+KEYTURN = (sys.executable, "-P", "-m", "keyturn.orchestrator.cli")
 OWN = ("serve", "worker")
 READY_WITHIN_S = 120.0
 # The demo tickets have come to rest, and every job looks at its idle pace.

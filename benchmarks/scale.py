@@ -29,26 +29,26 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import httpx2
 import psycopg
 
-from approvals.auth import accounts
-from approvals.web.app import create_app
 from benchmarks import seed
 from benchmarks.report import end, progress, report
 from benchmarks.seed import HELD_BY, RARE_ACTOR, RARE_TENANT, TOOL, WORKFLOW, Size
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.authority.switch import Scope, Switch
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import tokens
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.runs import bulk
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.switches import impact as switch_impact
-from orchestrator.store.switches import switches
-from orchestrator.store.views.metrics import read as read_figures
+from keyturn.approvals.auth import accounts
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.authority.switch import Scope, Switch
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.runs import bulk
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.switches import impact as switch_impact
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.views.metrics import read as read_figures
 from tests.servers import postgres
 
 # The same open work, and as much history as fills the pages of what is rare.

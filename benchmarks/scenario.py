@@ -2,11 +2,13 @@
 
 import re
 
-from activities.llm.simulator import SimRequest, SimStep, call, final
+from pydantic import JsonValue
+
+from keyturn.activities.llm.simulator import SimRequest, SimStep, call, final
 
 _ORDER = re.compile(r"pay (o[0-9a-f]{32})")
 # More than the contract allows without a person.
-AMOUNT = {"amount": 5_000, "currency": "USD"}
+AMOUNT: JsonValue = {"amount": 5_000, "currency": "USD"}
 
 
 def pay(request: SimRequest) -> SimStep | None:

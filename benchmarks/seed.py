@@ -25,13 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlmodel import SQLModel
 
 from benchmarks.report import progress
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract import release as releasing
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract import release as releasing
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
     AuditRow,

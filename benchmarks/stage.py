@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestrator.store import migrate
+from keyturn.orchestrator.store import migrate
 from tests.servers import temporal
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +51,9 @@ def process(
 def simulator(*scenarios: str) -> Generator[str]:
     """Run the simulator with these scenarios before its own; gives its base URL."""
     named = [word for one in scenarios for word in ("--scenario", one)]
-    with process("-m", "activities.llm.simulator", "--port", "0", *named) as running:
+    with process(
+        "-m", "keyturn.activities.llm.simulator", "--port", "0", *named
+    ) as running:
         if running.stdout is None:
             raise RuntimeError("the simulator has no output")
         yield str(json.loads(running.stdout.readline())["url"])

@@ -25,19 +25,19 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import httpx2
 
-from approvals.auth import accounts
-from approvals.web.quotas import STREAMS_EACH
 from benchmarks import scale, seed, stage
 from benchmarks.report import end, progress, report
 from benchmarks.seed import Size
-from orchestrator.processes import payload_keys
-from orchestrator.rules.authority.binding import new_key
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import tokens
-from orchestrator.store.people.accounts import NewPerson
+from keyturn.approvals.auth import accounts
+from keyturn.approvals.web.quotas import STREAMS_EACH
+from keyturn.orchestrator.processes import payload_keys
+from keyturn.orchestrator.rules.authority.binding import new_key
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.people.accounts import NewPerson
 from tests.servers import postgres
 from tests.servers.ports import free_port
 
@@ -83,7 +83,11 @@ async def site() -> AsyncGenerator[Site]:
         port = free_port()
         try:
             with stage.process(
-                "-P", "-m", "orchestrator.cli", "serve", env=_env(url, port, folder)
+                "-P",
+                "-m",
+                "keyturn.orchestrator.cli",
+                "serve",
+                env=_env(url, port, folder),
             ):
                 at = f"http://127.0.0.1:{port}"
                 await _ready(at)
@@ -266,7 +270,8 @@ async def main() -> int:
     parser.add_argument("--follow", nargs=2, metavar=("ADDRESS", "RUN"))
     asked = parser.parse_args()
     if asked.follow:
-        await follow_all(*asked.follow, os.environ["FOLLOWER"])
+        address, run = asked.follow
+        await follow_all(address, run, os.environ["FOLLOWER"])
         return 0
     async with site() as opened:
         figures = await measure(opened, times=20 if asked.quick else 100)

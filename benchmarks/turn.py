@@ -21,22 +21,22 @@ from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.connectors.source import Services, client
-from activities.llm import route
 from benchmarks import bare, bare_loop, history, stage
 from benchmarks.apps.loop.contracts import WINDOW_TOKENS
 from benchmarks.report import end, progress, report
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.processes import payload_keys, release_publisher, worker
-from orchestrator.processes.connection import connect
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.contract import registry
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs import start
-from orchestrator.store.runs.start import NewRun
+from keyturn.activities.connectors.source import Services, client
+from keyturn.activities.llm import route
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.processes import payload_keys, release_publisher, worker
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs import start
+from keyturn.orchestrator.store.runs.start import NewRun
 
 # What the window holds of turns with 2 kB results, for the bare loop's own window.
 WINDOW_TURNS = WINDOW_TOKENS * 4 // 2_100

@@ -8,10 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.rules.contract.connector import Connectors, Mail
-    from orchestrator.rules.contract.contract import Contract, Fallback, Retention
-    from orchestrator.rules.contract.model import Alias
-    from orchestrator.rules.contract.tool import (
+    from keyturn.orchestrator.rules.contract.connector import Connectors, Mail
+    from keyturn.orchestrator.rules.contract.contract import (
+        Contract,
+        Fallback,
+        Retention,
+    )
+    from keyturn.orchestrator.rules.contract.model import Alias
+    from keyturn.orchestrator.rules.contract.tool import (
         Compensate,
         DataClass,
         Tool,
@@ -19,9 +23,9 @@ if TYPE_CHECKING:
         ToolError,
         tool,
     )
-    from orchestrator.rules.money.budget import Budget, Limit
-    from orchestrator.rules.money.money import Money
-    from orchestrator.rules.policy.rules import Escalation, Rule
+    from keyturn.orchestrator.rules.money.budget import Budget, Limit
+    from keyturn.orchestrator.rules.money.money import Money
+    from keyturn.orchestrator.rules.policy.rules import Escalation, Rule
 
 __all__ = [
     "Alias",

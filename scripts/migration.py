@@ -15,9 +15,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from orchestrator.store import migrate, migrations
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import types
+from keyturn.orchestrator.store import migrate, migrations
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import types
 
 VERSIONS = Path(migrations.__file__).parent / "versions"
 

@@ -32,12 +32,12 @@ SUITE = Path("share", "json-schema-test-suite")
 OLDEST_PYTHON = (3, 11)
 # What `keyturn dev` loads: else each of its processes would compile all of it at once.
 LOADED = (
-    "activities.llm.openai.chat",
-    "approvals.web.app",
-    "orchestrator.cli.commands.serve",
-    "orchestrator.cli.commands.worker",
-    "orchestrator.cli.dev.second_half",
-    "orchestrator.cli.dev.starter",
+    "keyturn.activities.llm.openai.chat",
+    "keyturn.approvals.web.app",
+    "keyturn.orchestrator.cli.commands.serve",
+    "keyturn.orchestrator.cli.commands.worker",
+    "keyturn.orchestrator.cli.dev.second_half",
+    "keyturn.orchestrator.cli.dev.starter",
 )
 
 

@@ -4,11 +4,12 @@ import atexit
 import gc
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import scrub
 from tests.depth import SEARCHES
 
 # A gate that looks at other examples each time fails for somebody who changed nothing.
@@ -16,6 +17,9 @@ from tests.depth import SEARCHES
 settings.register_profile("gate", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("search" if SEARCHES else "gate")
+
+# What tests start finds the applications of these tests, which are not installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 
 pytest_plugins = ["tests.servers.fixtures", "tests.databases"]
 

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection, Dialect, event
 from sqlalchemy.util import LRUCache
 
-from orchestrator.rules.clock import Clock
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.rules.clock import Clock
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
 from tests.depth import SEARCHES
 from tests.servers import postgres
 

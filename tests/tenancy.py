@@ -1,8 +1,8 @@
 """Tenants for tests: declared on first use."""
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.tenants import tenants
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tenants import tenants
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 
 async def declare(store: Store, *names: str) -> None:

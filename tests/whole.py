@@ -3,10 +3,10 @@
 import os
 import zlib
 
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.sealer import Sealer
 from tests.depth import SEARCHES
 
 # One in so many of the tests that only happen to have a record: each costs some 20 ms.

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.interface import (
+    from keyturn.activities.interface import (
         STILL_OPEN,
         ActResult,
         CallInput,
@@ -15,8 +15,8 @@ with workflow.unsafe.imports_passed_through():
         ThinkResult,
     )
 
-from workflows import stubs
-from workflows.messages import ActEnd, ActStart, Waiting
+from keyturn.workflows import stubs
+from keyturn.workflows.messages import ActEnd, ActStart, Waiting
 
 # Small histories replay fast after a worker's death; the server suggests far later.
 TURNS_PER_EXECUTION = 200

@@ -15,21 +15,21 @@ from temporalio.exceptions import (
 with workflow.unsafe.imports_passed_through():
     import traceback
 
-    from activities import overheard
-    from activities.interface import (
+    from keyturn.activities import overheard
+    from keyturn.activities.interface import (
         FaultInput,
         FinishInput,
         StepStart,
         ThinkInput,
         ThinkResult,
     )
-    from orchestrator.rules.contract.contract import Contract
-    from orchestrator.rules.errors import ContractError
-    from orchestrator.rules.money.budget import TURNS_PER_STEP
+    from keyturn.orchestrator.rules.contract.contract import Contract
+    from keyturn.orchestrator.rules.errors import ContractError
+    from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 
-from workflows import stubs
-from workflows.act import ActLoop
-from workflows.messages import ActEnd, ActStart, RunStart
+from keyturn.workflows import stubs
+from keyturn.workflows.act import ActLoop
+from keyturn.workflows.messages import ActEnd, ActStart, RunStart
 
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=BaseModel)

@@ -4,12 +4,12 @@ from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.interface import FinishInput, StepStart
-    from orchestrator.rules.status import COMPENSATE
+    from keyturn.activities.interface import FinishInput, StepStart
+    from keyturn.orchestrator.rules.status import COMPENSATE
 
-from workflows import stubs
-from workflows.act import ActLoop
-from workflows.messages import ActEnd, ActStart, RunStart
+from keyturn.workflows import stubs
+from keyturn.workflows.act import ActLoop
+from keyturn.workflows.messages import ActEnd, ActStart, RunStart
 
 
 @workflow.defn(name=COMPENSATE)

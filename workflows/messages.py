@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from activities.interface import GatedCall, StepStart
 from pydantic import BaseModel, ConfigDict
+
+from keyturn.activities.interface import GatedCall, StepStart
 
 
 class _Message(BaseModel):

@@ -7,8 +7,8 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 with workflow.unsafe.imports_passed_through():
-    from activities import interface
-    from activities.interface import (
+    from keyturn.activities import interface
+    from keyturn.activities.interface import (
         ActResult,
         CallInput,
         FaultInput,

@@ -19,17 +19,17 @@ from pydantic import (
     ValidationError,
 )
 
-from activities.http_client import LARGEST, TooLarge
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.money.money import Currency, Money
-from orchestrator.rules.money.reconciliation import (
+from keyturn.activities.http_client import LARGEST, TooLarge
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.money.money import Currency, Money
+from keyturn.orchestrator.rules.money.reconciliation import (
     BooksAway,
     BooksUnusable,
     Line,
     LineStatus,
     MailEntry,
 )
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical
 
 MOST_PAGES = 2_000
 # It was asked for in time, and may answer later.

@@ -5,7 +5,7 @@
 
 import httpx2
 
-from orchestrator.rules.contract.connector import Known
+from keyturn.orchestrator.rules.contract.connector import Known
 
 # Statuses that say something else than their class does.
 STATUSES = {

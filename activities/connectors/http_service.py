@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 import httpx2
 from pydantic import JsonValue
 
-from activities.connectors import http_answers, words
-from activities.http_client import LARGEST, TooLarge
-from activities.toolbox import Actor
-from orchestrator.rules.contract.connector import (
+from keyturn.activities.connectors import http_answers, words
+from keyturn.activities.http_client import LARGEST, TooLarge
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.rules.contract.connector import (
     Deed,
     Known,
     NotKnown,
@@ -18,9 +18,9 @@ from orchestrator.rules.contract.connector import (
     NotSent,
     header_value,
 )
-from orchestrator.rules.contract.tool import ConnectorNo
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text import canonical
 
 # Answers of a service that could not tell.
 _NO_ANSWER = 500

@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from activities.connectors.smtp_delivery import Delivery, Letter
-from activities.toolbox import Actor
-from orchestrator.rules.contract.connector import Known, Mail, mail_name
-from orchestrator.rules.contract.tool import ConnectorNo
+from keyturn.activities.connectors.smtp_delivery import Delivery, Letter
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.rules.contract.connector import Known, Mail, mail_name
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 
 from enum import StrEnum
 
-from orchestrator.rules.contract.connector import Known
+from keyturn.orchestrator.rules.contract.connector import Known
 
 
 class Stage(StrEnum):

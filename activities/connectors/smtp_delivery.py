@@ -11,10 +11,10 @@ import aiosmtplib
 from aiosmtplib.email import flatten_message
 from aiosmtplib.protocol import normalize_message_line_endings
 
-from activities.connectors import smtp_answers, words
-from activities.connectors.smtp_answers import Stage
-from orchestrator.rules.contract.connector import Deed, Known, NotKnown, NotSent
-from orchestrator.rules.contract.tool import ConnectorNo
+from keyturn.activities.connectors import smtp_answers, words
+from keyturn.activities.connectors.smtp_answers import Stage
+from keyturn.orchestrator.rules.contract.connector import Deed, Known, NotKnown, NotSent
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo
 
 START_INPUT = 354
 _LEADING_PERIOD = re.compile(rb"(?m)^\.")

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import httpx2
 
-from activities import http_client
-from activities.connectors.http_service import HttpReader, HttpWriter
-from activities.connectors.smtp import SmtpMailer
-from activities.toolbox import Actor
-from orchestrator.rules.contract.connector import Mailer, Reader, Writer
-from orchestrator.rules.contract.tool import ConnectorNo
+from keyturn.activities import http_client
+from keyturn.activities.connectors.http_service import HttpReader, HttpWriter
+from keyturn.activities.connectors.smtp import SmtpMailer
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.rules.contract.connector import Mailer, Reader, Writer
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from activities.llm.errors import (
+from keyturn.activities.llm.errors import (
     MalformedReply,
     ProviderError,
     ProviderRejected,
@@ -16,10 +16,10 @@ from activities.llm.errors import (
     UnfinishedReply,
     UnknownPrice,
 )
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.text.transcript import ModelReply, Usage
-from orchestrator.store.budgets import reservations, settlement
-from orchestrator.store.turns.position import Position
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.text.transcript import ModelReply, Usage
+from keyturn.orchestrator.store.budgets import reservations, settlement
+from keyturn.orchestrator.store.turns.position import Position
 
 # A provider that asks for a longer pause than this is passed over.
 LONGEST_PAUSE_S = 20.0

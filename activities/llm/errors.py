@@ -1,7 +1,7 @@
 """What can go wrong between us and a provider, with the facts that a retry needs."""
 
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.text import scrub
 
 
 class ProviderError(KeyturnError):

@@ -9,28 +9,32 @@ from datetime import timedelta
 import structlog
 from temporalio import activity
 
-from activities import targets
-from activities.llm import attempt, prices
-from activities.llm.attempt import Answered, Watch
-from activities.llm.errors import (
+from keyturn.activities import targets
+from keyturn.activities.llm import attempt, prices
+from keyturn.activities.llm.attempt import Answered, Watch
+from keyturn.activities.llm.errors import (
     MalformedReply,
     ProviderError,
     ProviderRejected,
     UnfinishedReply,
     UnknownPrice,
 )
-from activities.llm.provider import Provider
-from activities.llm.route import Route
-from activities.retry import keep_trying
-from activities.think.fallback import Fallback, Held, Rerouted, Unkept
-from orchestrator.rules import ids
-from orchestrator.rules.contract.model import Price
-from orchestrator.rules.errors import BudgetExceeded, KeyturnError, StoreUnavailable
-from orchestrator.rules.money.budget import Needs
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest, legible
-from orchestrator.store.budgets import limits, reservations, settlement
-from orchestrator.store.db.database import Store
-from orchestrator.store.turns.position import Position
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.route import Route
+from keyturn.activities.retry import keep_trying
+from keyturn.activities.think.fallback import Fallback, Held, Rerouted, Unkept
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.contract.model import Price
+from keyturn.orchestrator.rules.errors import (
+    BudgetExceeded,
+    KeyturnError,
+    StoreUnavailable,
+)
+from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest, legible
+from keyturn.orchestrator.store.budgets import limits, reservations, settlement
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.turns.position import Position
 
 # Tries of one target before the next one is asked.
 TRIES = 3

@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from activities.llm.errors import ProviderUnavailable
-from activities.llm.provider import Provider
-from orchestrator.rules.contract.model import Alias
-from orchestrator.rules.text import scrub
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest
+from keyturn.activities.llm.errors import ProviderUnavailable
+from keyturn.activities.llm.provider import Provider
+from keyturn.orchestrator.rules.contract.model import Alias
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 
 @dataclass

@@ -7,9 +7,9 @@ from typing import Final
 import genai_prices
 from genai_prices.types import PriceCalculation
 
-from activities.llm.errors import UnknownPrice
-from orchestrator.rules.contract.model import Price
-from orchestrator.rules.text.transcript import Message, ModelRequest, Usage
+from keyturn.activities.llm.errors import UnknownPrice
+from keyturn.orchestrator.rules.contract.model import Price
+from keyturn.orchestrator.rules.text.transcript import Message, ModelRequest, Usage
 
 # What a provider may add to a request: its chat template and, for tools and
 # structured output, a system text of its own (Anthropic documents up to 804 tokens).

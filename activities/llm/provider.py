@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 
 class Provider(Protocol):

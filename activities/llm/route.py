@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from activities.llm.anthropic.reply import NAME as ANTHROPIC
-from activities.llm.errors import MalformedTarget, NoTarget
-from activities.llm.lazy_provider import Loading
-from activities.llm.openai.reply import NAME as OPENAI
-from activities.llm.provider import Provider
-from orchestrator.rules.text import scrub
+from keyturn.activities.llm.anthropic.reply import NAME as ANTHROPIC
+from keyturn.activities.llm.errors import MalformedTarget, NoTarget
+from keyturn.activities.llm.lazy_provider import Loading
+from keyturn.activities.llm.openai.reply import NAME as OPENAI
+from keyturn.activities.llm.provider import Provider
+from keyturn.orchestrator.rules.text import scrub
 
 # Self-hosted servers often want no key, but the SDKs insist on one.
 _NO_KEY = "unused"
@@ -54,7 +54,7 @@ def build_providers(
 
 
 def _openai(api_key: str, base_url: str | None) -> Provider:
-    from activities.llm.openai.chat import (  # noqa: PLC0415 see Loading
+    from keyturn.activities.llm.openai.chat import (  # noqa: PLC0415 see Loading
         OFFICIAL_URL,
         OpenAIChat,
     )
@@ -63,7 +63,7 @@ def _openai(api_key: str, base_url: str | None) -> Provider:
 
 
 def _anthropic(api_key: str, base_url: str | None) -> Provider:
-    from activities.llm.anthropic.messages import (  # noqa: PLC0415 see Loading
+    from keyturn.activities.llm.anthropic.messages import (  # noqa: PLC0415 see Loading
         OFFICIAL_URL,
         AnthropicMessages,
     )

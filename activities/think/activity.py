@@ -11,39 +11,39 @@ from typing import cast
 from pydantic import JsonValue
 from temporalio import activity
 
-from activities import compensation, forgery, guard, prompt
-from activities import reply as activities_reply
-from activities.interface import CallInput, GatedCall, ThinkInput, ThinkResult
-from activities.llm.attempt import Answered, stored
-from activities.llm.gateway import SAFER, Models
-from activities.reply import Checked, CheckedCall, Invalid
-from activities.retry import keep_trying
-from activities.run_tool import RunTool
-from activities.think.fallback import Fallback, Held, Rerouted
-from activities.toolbox import Toolbox
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.switch import Target, holding
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.contract.tool import ToolError
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.loop_guard import END_AT, judge_repeat
-from orchestrator.rules.money.budget import Needs
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import canonical
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest
-from orchestrator.store.budgets import limits, settlement
-from orchestrator.store.budgets.settlement import Stored
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import compensation as effect_compensation
-from orchestrator.store.effects.errors import NoCompensation
-from orchestrator.store.runs import faults
-from orchestrator.store.tables import StepRow
-from orchestrator.store.turns import commit, transcript
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.errors import EndHeld
-from orchestrator.store.turns.position import Position
-from orchestrator.store.turns.transcript import PastTurn
-from orchestrator.store.turns.turn import Committed, DraftedCall, GaveUp, Turn
+from keyturn.activities import compensation, forgery, guard, prompt
+from keyturn.activities import reply as activities_reply
+from keyturn.activities.interface import CallInput, GatedCall, ThinkInput, ThinkResult
+from keyturn.activities.llm.attempt import Answered, stored
+from keyturn.activities.llm.gateway import SAFER, Models
+from keyturn.activities.reply import Checked, CheckedCall, Invalid
+from keyturn.activities.retry import keep_trying
+from keyturn.activities.run_tool import RunTool
+from keyturn.activities.think.fallback import Fallback, Held, Rerouted
+from keyturn.activities.toolbox import Toolbox
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.contract.tool import ToolError
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.loop_guard import END_AT, judge_repeat
+from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
+from keyturn.orchestrator.store.budgets import limits, settlement
+from keyturn.orchestrator.store.budgets.settlement import Stored
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import compensation as effect_compensation
+from keyturn.orchestrator.store.effects.errors import NoCompensation
+from keyturn.orchestrator.store.runs import faults
+from keyturn.orchestrator.store.tables import StepRow
+from keyturn.orchestrator.store.turns import commit, transcript
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.errors import EndHeld
+from keyturn.orchestrator.store.turns.position import Position
+from keyturn.orchestrator.store.turns.transcript import PastTurn
+from keyturn.orchestrator.store.turns.turn import Committed, DraftedCall, GaveUp, Turn
 
 # A tool and the hash of its arguments: what the loop guard counts.
 Asked = tuple[str, str]

@@ -1,8 +1,8 @@
 """What ends or interrupts a turn before it has a reply."""
 
-from orchestrator.rules.contract.contract import FallbackKind
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.rules.contract.contract import FallbackKind
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.money.budget import Needs
 
 
 class Fallback(KeyturnError):

@@ -6,19 +6,19 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from approvals.api.fields import PathId
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, problems
-from approvals.auth import accounts, browser
-from approvals.auth.accounts import LONGEST_PASSWORD
-from approvals.auth.passwords import SHORTEST
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.errors import WrongPassword
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.people import sessions
+from keyturn.approvals.api.fields import PathId
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, problems
+from keyturn.approvals.auth import accounts, browser
+from keyturn.approvals.auth.accounts import LONGEST_PASSWORD
+from keyturn.approvals.auth.passwords import SHORTEST
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.errors import WrongPassword
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.people import sessions
 
 router = routing.of_api("me")
 

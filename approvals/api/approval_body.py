@@ -7,18 +7,18 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.view import summary as view_summary
-from orchestrator.rules.authority.binding import DecisionKind
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.money.money import Money, format_minor
-from orchestrator.rules.status import ApprovalStatus
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import claims, eligibility, siblings
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, DecisionRow
+from keyturn.approvals.view import summary as view_summary
+from keyturn.orchestrator.rules.authority.binding import DecisionKind
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.money.money import Money, format_minor
+from keyturn.orchestrator.rules.status import ApprovalStatus
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import claims, eligibility, siblings
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
 class MoneyBody(BaseModel):

@@ -5,24 +5,24 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api import approval_body
-from approvals.api.approval_body import Approval
-from approvals.api.fields import Line, PathId, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE, problems
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from approvals.web.tenancy import Decider, Reader
-from orchestrator.rules.authority.binding import DecisionKind
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.status import ApprovalStatus
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals import listing
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.queue_filter import Claim, Filter
-from orchestrator.store.effects import undo
+from keyturn.approvals.api import approval_body
+from keyturn.approvals.api.approval_body import Approval
+from keyturn.approvals.api.fields import Line, PathId, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE, problems
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Decider, Reader
+from keyturn.orchestrator.rules.authority.binding import DecisionKind
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import ApprovalStatus
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals import listing
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.queue_filter import Claim, Filter
+from keyturn.orchestrator.store.effects import undo
 
 router = routing.of_api("approvals")
 

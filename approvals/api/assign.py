@@ -6,20 +6,20 @@ from typing import Annotated
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from approvals.api import approval_body
-from approvals.api.approval_body import Approval
-from approvals.api.fields import Id, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.replies import BODY, ONE
-from approvals.auth.visitor import require
-from approvals.web import problems, routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.problems import Problem
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.store.approvals import reassignment
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import ApprovalRow
+from keyturn.approvals.api import approval_body
+from keyturn.approvals.api.approval_body import Approval
+from keyturn.approvals.api.fields import Id, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.replies import BODY, ONE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import problems, routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.problems import Problem
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.store.approvals import reassignment
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import ApprovalRow
 
 router = routing.of_api("approvals")
 

@@ -5,17 +5,17 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api import record_body
-from approvals.api.fields import Id, Line
-from approvals.api.pages import Page, Paged, page
-from approvals.api.record_body import AuditEntry
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.audit import listing
-from orchestrator.store.audit.listing import Filter
-from orchestrator.store.integrity.discrepancies import Discrepancy
+from keyturn.approvals.api import record_body
+from keyturn.approvals.api.fields import Id, Line
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.record_body import AuditEntry
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.audit import listing
+from keyturn.orchestrator.store.audit.listing import Filter
+from keyturn.orchestrator.store.integrity.discrepancies import Discrepancy
 
 router = routing.of_api("audit")
 

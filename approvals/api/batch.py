@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api import approval_body
-from approvals.api.approval_body import Approval, MoneyBody
-from approvals.api.fields import Id, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.replies import BODY, ONE
-from approvals.web import problems, routing
-from approvals.web.dependencies import PartsDep
-from approvals.web.problems import Problem
-from approvals.web.tenancy import Decider
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.store.approvals import batch
-from orchestrator.store.approvals.batch import MOST, Bound
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.tables import ApprovalRow
+from keyturn.approvals.api import approval_body
+from keyturn.approvals.api.approval_body import Approval, MoneyBody
+from keyturn.approvals.api.fields import Id, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.replies import BODY, ONE
+from keyturn.approvals.web import problems, routing
+from keyturn.approvals.web.dependencies import PartsDep
+from keyturn.approvals.web.problems import Problem
+from keyturn.approvals.web.tenancy import Decider
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.store.approvals import batch
+from keyturn.orchestrator.store.approvals.batch import MOST, Bound
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.tables import ApprovalRow
 
 router = routing.of_api("approvals")
 

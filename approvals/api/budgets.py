@@ -6,23 +6,23 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api import proposals as proposed
-from approvals.api.fields import Id, Line, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.proposals import Proposal
-from approvals.api.replies import BODY, STATE
-from approvals.api.run_body import Usd, usd
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.money.budget import microusd
-from orchestrator.store.budgets import listing
-from orchestrator.store.budgets.listing import Filter, Kind, Meter
-from orchestrator.store.dual_control import requests
-from orchestrator.store.dual_control.budget_raise import Raise
+from keyturn.approvals.api import proposals as proposed
+from keyturn.approvals.api.fields import Id, Line, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.proposals import Proposal
+from keyturn.approvals.api.replies import BODY, STATE
+from keyturn.approvals.api.run_body import Usd, usd
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.money.budget import microusd
+from keyturn.orchestrator.store.budgets import listing
+from keyturn.orchestrator.store.budgets.listing import Filter, Kind, Meter
+from keyturn.orchestrator.store.dual_control import requests
+from keyturn.orchestrator.store.dual_control.budget_raise import Raise
 
 MOST = 2**53 - 1
 

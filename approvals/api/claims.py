@@ -2,15 +2,15 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api import approval_body
-from approvals.api.approval_body import Approval
-from approvals.api.fields import Id, PathId, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.tenancy import Decider
-from orchestrator.store.approvals import claims
+from keyturn.approvals.api import approval_body
+from keyturn.approvals.api.approval_body import Approval
+from keyturn.approvals.api.fields import Id, PathId, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.tenancy import Decider
+from keyturn.orchestrator.store.approvals import claims
 
 router = routing.of_api("approvals")
 

@@ -6,19 +6,19 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.approval_body import MoneyBody, money_body
-from approvals.api.fields import SLUG_PATTERN
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import ONE
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.money.budget import Limit, LimitScope
-from orchestrator.rules.policy import table as policy_table
-from orchestrator.rules.policy.rules import Rule, Scalar, VerdictKind
-from orchestrator.rules.policy.table import ToolTable
-from orchestrator.store.releases import releases
+from keyturn.approvals.api.approval_body import MoneyBody, money_body
+from keyturn.approvals.api.fields import SLUG_PATTERN
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import ONE
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.money.budget import Limit, LimitScope
+from keyturn.orchestrator.rules.policy import table as policy_table
+from keyturn.orchestrator.rules.policy.rules import Rule, Scalar, VerdictKind
+from keyturn.orchestrator.rules.policy.table import ToolTable
+from keyturn.orchestrator.store.releases import releases
 
 router = routing.of_api("contracts")
 

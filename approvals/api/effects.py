@@ -5,26 +5,31 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from approvals.api import record_body, run_body
-from approvals.api.fields import Id, Line, PathId, Reason, Words
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.record_body import Effect
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.run_body import Run
-from approvals.auth import permissions
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.status import EffectStatus
-from orchestrator.store.effects import compensation, late_failure, reconcile, resolution
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger import listing
-from orchestrator.store.ledger.listing import Filter
-from orchestrator.store.tables import EffectRow
+from keyturn.approvals.api import record_body, run_body
+from keyturn.approvals.api.fields import Id, Line, PathId, Reason, Words
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.record_body import Effect
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.api.run_body import Run
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import EffectStatus
+from keyturn.orchestrator.store.effects import (
+    compensation,
+    late_failure,
+    reconcile,
+    resolution,
+)
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger import listing
+from keyturn.orchestrator.store.ledger.listing import Filter
+from keyturn.orchestrator.store.tables import EffectRow
 
 router = routing.of_api("effects")
 

@@ -6,16 +6,16 @@ from typing import Annotated
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from approvals.api import approval_body
-from approvals.api.approval_body import Approval
-from approvals.api.fields import PathId, Reason, Time
-from approvals.api.idempotency import ONCE
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.approvals import extension
+from keyturn.approvals.api import approval_body
+from keyturn.approvals.api.approval_body import Approval
+from keyturn.approvals.api.fields import PathId, Reason, Time
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.approvals import extension
 
 router = routing.of_api("approvals")
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
-from orchestrator.rules.text import plain_text
-from orchestrator.rules.text.pattern import is_found
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.rules.text.pattern import is_found
 
 ID_PATTERN = r"^[A-Za-z0-9._:-]{1,200}$"
 # One line: no control character, so no NUL, which PostgreSQL refuses.

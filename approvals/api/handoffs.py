@@ -5,18 +5,18 @@ from typing import Annotated
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict
 
-from approvals.api import run_body
-from approvals.api.fields import Words
-from approvals.api.idempotency import ONCE
-from approvals.api.record_body import Note
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.run_body import Run
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.tenancy import VisibleRun
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.runs import handoffs, notes
+from keyturn.approvals.api import run_body
+from keyturn.approvals.api.fields import Words
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.record_body import Note
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.api.run_body import Run
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.tenancy import VisibleRun
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.runs import handoffs, notes
 
 router = routing.of_api("hand-offs")
 

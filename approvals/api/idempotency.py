@@ -6,13 +6,13 @@ from typing import Annotated
 import structlog
 from fastapi import Depends, Header, Request, Response
 
-from approvals.auth.visitor import CurrentPerson
-from approvals.web.dependencies import StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db import request_keys
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.request_keys import Acting, Claim, Kept
+from keyturn.approvals.auth.visitor import CurrentPerson
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db import request_keys
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.request_keys import Acting, Claim, Kept
 
 log = structlog.get_logger()
 

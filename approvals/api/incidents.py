@@ -6,18 +6,18 @@ from typing import Annotated, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.fields import Line, PathId, Reason, Words
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import StoreDep
-from orchestrator.rules import ids
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident, Severity, State
-from orchestrator.store.tables import IncidentRow
+from keyturn.approvals.api.fields import Line, PathId, Reason, Words
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity, State
+from keyturn.orchestrator.store.tables import IncidentRow
 
 router = routing.of_api("incidents")
 

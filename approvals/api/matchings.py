@@ -7,18 +7,18 @@ from typing import Annotated, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
 
-from approvals.api.fields import PathId
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import ONE
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.incidents import statement as incident_statement
-from orchestrator.store.incidents.statement import Side, Status
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import MatchingRow
+from keyturn.approvals.api.fields import PathId
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import ONE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.incidents import statement as incident_statement
+from keyturn.orchestrator.store.incidents.statement import Side, Status
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import MatchingRow
 
 router = routing.of_api("matchings")
 

@@ -7,19 +7,19 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.fields import Id
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.auth.visitor import CurrentPerson, require
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.notice import KINDS, NoticeKind
-from orchestrator.store.notices import queue
-from orchestrator.store.notices.queue import State
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import NoticeRow
+from keyturn.approvals.api.fields import Id
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.auth.visitor import CurrentPerson, require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.notice import KINDS, NoticeKind
+from keyturn.orchestrator.store.notices import queue
+from keyturn.orchestrator.store.notices.queue import State
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import NoticeRow
 
 router = routing.of_api("notices")
 

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api.fields import ID_PATTERN
+from keyturn.approvals.api.fields import ID_PATTERN
 
 Item = TypeVar("Item")
 

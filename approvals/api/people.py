@@ -6,24 +6,24 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from approvals.api import proposals as proposal_body
-from approvals.api.fields import Line, PathId, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.proposals import Proposal
-from approvals.api.replies import BODY, ONE, STATE, Replies
-from approvals.auth import accounts, permissions
-from approvals.auth.accounts import LONGEST_PASSWORD
-from approvals.auth.passwords import SHORTEST
-from approvals.auth.permissions import Action
-from approvals.auth.visitor import SignedIn, require
-from approvals.web import routing
-from approvals.web.dependencies import Parts, PartsDep, StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.policy.rules import Role
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.accounts import Label, NewPerson, Profile
-from orchestrator.store.tables import PersonRow, ProposalRow
+from keyturn.approvals.api import proposals as proposal_body
+from keyturn.approvals.api.fields import Line, PathId, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.proposals import Proposal
+from keyturn.approvals.api.replies import BODY, ONE, STATE, Replies
+from keyturn.approvals.auth import accounts, permissions
+from keyturn.approvals.auth.accounts import LONGEST_PASSWORD
+from keyturn.approvals.auth.passwords import SHORTEST
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.auth.visitor import SignedIn, require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import Parts, PartsDep, StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.accounts import Label, NewPerson, Profile
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
 router = routing.of_api("people")
 

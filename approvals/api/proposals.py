@@ -6,20 +6,20 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.fields import PathId, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.auth import dual_control
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.dependencies import PartsDep, StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import proposals, state
-from orchestrator.store.dual_control.requests import Kind
-from orchestrator.store.dual_control.state import State
-from orchestrator.store.tables import ProposalRow
+from keyturn.approvals.api.fields import PathId, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.auth import dual_control
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import proposals, state
+from keyturn.orchestrator.store.dual_control.requests import Kind
+from keyturn.orchestrator.store.dual_control.state import State
+from keyturn.orchestrator.store.tables import ProposalRow
 
 router = routing.of_api("proposals")
 

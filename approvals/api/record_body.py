@@ -5,13 +5,13 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.approval_body import MoneyBody, money_body
-from approvals.api.run_body import Usd, usd
-from approvals.view import effect_words
-from orchestrator.rules.status import CallStatus, EffectStatus, Gate
-from orchestrator.rules.text import canonical
-from orchestrator.store.budgets import settlement
-from orchestrator.store.tables import (
+from keyturn.approvals.api.approval_body import MoneyBody, money_body
+from keyturn.approvals.api.run_body import Usd, usd
+from keyturn.approvals.view import effect_words
+from keyturn.orchestrator.rules.status import CallStatus, EffectStatus, Gate
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.budgets import settlement
+from keyturn.orchestrator.store.tables import (
     AttemptRow,
     AuditRow,
     CallRow,

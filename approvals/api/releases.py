@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.fields import Slug
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import ONE
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ReleaseRow
+from keyturn.approvals.api.fields import Slug
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import ONE
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ReleaseRow
 
 router = routing.of_api("releases")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from approvals.web.problems import Problem
+from keyturn.approvals.web.problems import Problem
 
 _DESCRIPTIONS = {
     400: "The body is not one strict JSON document",

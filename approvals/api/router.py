@@ -1,6 +1,6 @@
 """All of the API, router by router."""
 
-from approvals.api import (
+from keyturn.approvals.api import (
     account,
     approvals,
     assign,

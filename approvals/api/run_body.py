@@ -8,12 +8,12 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.view import hold_words
-from orchestrator.rules.status import RunStatus
-from orchestrator.store import holds
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import faults, listing
-from orchestrator.store.tables import CallRow, RunRow
+from keyturn.approvals.view import hold_words
+from keyturn.orchestrator.rules.status import RunStatus
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import faults, listing
+from keyturn.orchestrator.store.tables import CallRow, RunRow
 
 MICRO = Decimal(1_000_000)
 

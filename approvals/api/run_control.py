@@ -7,23 +7,23 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from approvals.api import run_body
-from approvals.api.fields import Line, PathId, Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.api.run_body import Run
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import Parts, PartsDep, StoreDep
-from approvals.web.tenancy import Reader, VisibleRun
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.status import RunStatus
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import bulk, control
-from orchestrator.store.runs.bulk import NewBulk, State, Verb
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.tables import BulkRow, RunRow
+from keyturn.approvals.api import run_body
+from keyturn.approvals.api.fields import Line, PathId, Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.api.run_body import Run
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import Parts, PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Reader, VisibleRun
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import RunStatus
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import bulk, control
+from keyturn.orchestrator.store.runs.bulk import NewBulk, State, Verb
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.tables import BulkRow, RunRow
 
 router = routing.of_api("runs")
 

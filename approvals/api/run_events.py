@@ -15,20 +15,20 @@ from fastapi import Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import AwareDatetime
 
-from approvals.api import record_body, run_body, run_feed
-from approvals.api.replies import ONE
-from approvals.api.run_body import Run
-from approvals.api.run_feed import LATEST_COMMIT, News
-from approvals.auth import permissions
-from approvals.auth.visitor import SignedIn
-from approvals.web import routing
-from approvals.web.dependencies import PartsDep
-from approvals.web.tenancy import VisibleRun
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.audit import log as audit_log
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import AuditRow
+from keyturn.approvals.api import record_body, run_body, run_feed
+from keyturn.approvals.api.replies import ONE
+from keyturn.approvals.api.run_body import Run
+from keyturn.approvals.api.run_feed import LATEST_COMMIT, News
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.auth.visitor import SignedIn
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import PartsDep
+from keyturn.approvals.web.tenancy import VisibleRun
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.audit import log as audit_log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import AuditRow
 
 router = routing.of_api("runs")
 log = structlog.get_logger()

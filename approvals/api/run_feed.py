@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.api import run_body
-from approvals.api.run_body import Run
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import AuditRow
-from orchestrator.store.views import fingerprints
+from keyturn.approvals.api import run_body
+from keyturn.approvals.api.run_body import Run
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.store.views import fingerprints
 
 # A transaction ends within 2 s of its time stamp (engine.TRANSACTION_TIMEOUT).
 LATEST_COMMIT = timedelta(seconds=5)

@@ -6,10 +6,10 @@ from datetime import datetime
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from approvals.api import approval_body, record_body, run_body
-from approvals.api.approval_body import Approval
-from approvals.api.fields import PathId
-from approvals.api.record_body import (
+from keyturn.approvals.api import approval_body, record_body, run_body
+from keyturn.approvals.api.approval_body import Approval
+from keyturn.approvals.api.fields import PathId
+from keyturn.approvals.api.record_body import (
     Attempt,
     AuditEntry,
     Call,
@@ -20,17 +20,17 @@ from approvals.api.record_body import (
     Step,
     Turn,
 )
-from approvals.api.replies import ONE
-from approvals.api.run_body import Run
-from approvals.auth import permissions
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.text import canonical, redaction
-from orchestrator.store.releases import releases
-from orchestrator.store.views import trace
-from orchestrator.store.views.trace import Trace
+from keyturn.approvals.api.replies import ONE
+from keyturn.approvals.api.run_body import Run
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.text import canonical, redaction
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.views import trace
+from keyturn.orchestrator.store.views.trace import Trace
 
 router = routing.of_api("runs")
 

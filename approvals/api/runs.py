@@ -5,23 +5,23 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api import run_body
-from approvals.api.fields import Line, Words
-from approvals.api.idempotency import NATURALLY_ONCE, ONCE, Key
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE, problems
-from approvals.api.run_body import Run
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from approvals.web.tenancy import Reader, VisibleRun
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.status import RunStatus
-from orchestrator.rules.text import canonical
-from orchestrator.store.db import request_keys
-from orchestrator.store.runs import listing, messages, start
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.runs.start import NewRun
+from keyturn.approvals.api import run_body
+from keyturn.approvals.api.fields import Line, Words
+from keyturn.approvals.api.idempotency import NATURALLY_ONCE, ONCE, Key
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE, problems
+from keyturn.approvals.api.run_body import Run
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Reader, VisibleRun
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import RunStatus
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db import request_keys
+from keyturn.orchestrator.store.runs import listing, messages, start
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.runs.start import NewRun
 
 router = routing.of_api("runs")
 

@@ -7,14 +7,14 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from approvals.api import idempotency
-from approvals.api.idempotency import Replay
-from approvals.auth.gate import gate
-from approvals.web.dependencies import parts_of
-from approvals.web.form_request import Handler
-from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.rules.text import canonical
-from orchestrator.store.db import request_keys
+from keyturn.approvals.api import idempotency
+from keyturn.approvals.api.idempotency import Replay
+from keyturn.approvals.auth.gate import gate
+from keyturn.approvals.web.dependencies import parts_of
+from keyturn.approvals.web.form_request import Handler
+from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db import request_keys
 
 
 class StrictRequest(Request):

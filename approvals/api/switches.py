@@ -7,27 +7,27 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from approvals.api import proposals as proposal_body
-from approvals.api.fields import SLUG_PATTERN, Line, Reason, Time
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.proposals import Proposal
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.authority import switch as nouns
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.authority.switch import Mode
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import requests
-from orchestrator.store.people import accounts
-from orchestrator.store.switches import impact as switch_impact
-from orchestrator.store.switches import switches, unknown_names
-from orchestrator.store.switches.switches import STOPPING
-from orchestrator.store.tables import SwitchRow
+from keyturn.approvals.api import proposals as proposal_body
+from keyturn.approvals.api.fields import SLUG_PATTERN, Line, Reason, Time
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.proposals import Proposal
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.authority import switch as nouns
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.authority.switch import Mode
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import requests
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.switches import impact as switch_impact
+from keyturn.orchestrator.store.switches import switches, unknown_names
+from keyturn.orchestrator.store.switches.switches import STOPPING
+from keyturn.orchestrator.store.tables import SwitchRow
 
 router = routing.of_api("switches")
 

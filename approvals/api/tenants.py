@@ -6,21 +6,21 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api import proposals as proposed
-from approvals.api.fields import Reason
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.proposals import Proposal
-from approvals.api.replies import BODY, STATE
-from approvals.auth.visitor import require
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.dual_control import requests
-from orchestrator.store.tables import TenantRow
-from orchestrator.store.tenants import tenants
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.approvals.api import proposals as proposed
+from keyturn.approvals.api.fields import Reason
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.proposals import Proposal
+from keyturn.approvals.api.replies import BODY, STATE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.dual_control import requests
+from keyturn.orchestrator.store.tables import TenantRow
+from keyturn.orchestrator.store.tenants import tenants
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 router = routing.of_api("tenants")
 

@@ -7,21 +7,21 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from approvals.api.fields import Line, PathId
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, problems
-from approvals.auth import browser, permissions, reauthentication
-from approvals.auth.accounts import LONGEST_PASSWORD
-from approvals.auth.permissions import Action
-from approvals.auth.visitor import SignedIn, Visitor, require
-from approvals.web import routing
-from approvals.web.dependencies import Parts, PartsDep, StoreDep
-from approvals.web.errors import MayNot
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts, token_lifetime, tokens
-from orchestrator.store.people.tokens import NewToken
-from orchestrator.store.tables import TokenRow
+from keyturn.approvals.api.fields import Line, PathId
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, problems
+from keyturn.approvals.auth import browser, permissions, reauthentication
+from keyturn.approvals.auth.accounts import LONGEST_PASSWORD
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.auth.visitor import SignedIn, Visitor, require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import Parts, PartsDep, StoreDep
+from keyturn.approvals.web.errors import MayNot
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts, token_lifetime, tokens
+from keyturn.orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.tables import TokenRow
 
 router = routing.of_api("tokens")
 

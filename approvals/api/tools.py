@@ -6,17 +6,17 @@ from typing import Annotated
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from approvals.api.contracts import seconds
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import ONE
-from approvals.web import routing
-from approvals.web.dependencies import StoreDep
-from approvals.web.tenancy import Reader
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.contract.tool import Audience, Authority
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
+from keyturn.approvals.api.contracts import seconds
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import ONE
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.tenancy import Reader
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.contract.tool import Audience, Authority
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
 
 router = routing.of_api("tools")
 

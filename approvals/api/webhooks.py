@@ -6,20 +6,20 @@ from typing import Annotated
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from approvals.api.fields import Line, PathId
-from approvals.api.idempotency import ONCE
-from approvals.api.pages import Page, Paged, page
-from approvals.api.replies import BODY, ONE, STATE
-from approvals.auth.visitor import require
-from approvals.notify import hooks
-from approvals.notify.hooks import Trial
-from approvals.web import routing, tenancy
-from approvals.web.dependencies import PartsDep, StoreDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.notice import NoticeKind
-from orchestrator.store.notices import webhooks
-from orchestrator.store.notices.webhooks import NewWebhook
-from orchestrator.store.tables import WebhookRow
+from keyturn.approvals.api.fields import Line, PathId
+from keyturn.approvals.api.idempotency import ONCE
+from keyturn.approvals.api.pages import Page, Paged, page
+from keyturn.approvals.api.replies import BODY, ONE, STATE
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.notify import hooks
+from keyturn.approvals.notify.hooks import Trial
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.dependencies import PartsDep, StoreDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.notice import NoticeKind
+from keyturn.orchestrator.store.notices import webhooks
+from keyturn.orchestrator.store.notices.webhooks import NewWebhook
+from keyturn.orchestrator.store.tables import WebhookRow
 
 router = routing.of_api("webhooks")
 

@@ -1,19 +1,19 @@
 """Accounts with passwords: opened, given a new password, signed in."""
 
-from approvals.auth import passwords
-from approvals.web.errors import MayNot, WrongPassword
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.rules.notice import Origin
-from orchestrator.rules.policy.rules import Role
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import break_glass, requests
-from orchestrator.store.integrity import forgery
-from orchestrator.store.people import access, accounts, sign_in_throttle
-from orchestrator.store.people.access import Change
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.people.errors import PasswordChanged
-from orchestrator.store.tables import PersonRow, ProposalRow
+from keyturn.approvals.auth import passwords
+from keyturn.approvals.web.errors import MayNot, WrongPassword
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.notice import Origin
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import break_glass, requests
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.people import access, accounts, sign_in_throttle
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.people.errors import PasswordChanged
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
 LONGEST_PASSWORD = 1_000
 # Of the present password, within the window of `attempts`.

@@ -8,12 +8,12 @@ from ipaddress import IPv6Address, ip_address
 
 from fastapi import Request, Response
 
-from approvals.auth import cookies
-from approvals.web.dependencies import Parts
-from orchestrator.rules.notice import Origin
-from orchestrator.store.people import sign_in_throttle
-from orchestrator.store.people.sign_in_throttle import Pace
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth import cookies
+from keyturn.approvals.web.dependencies import Parts
+from keyturn.orchestrator.rules.notice import Origin
+from keyturn.orchestrator.store.people import sign_in_throttle
+from keyturn.orchestrator.store.people.sign_in_throttle import Pace
+from keyturn.orchestrator.store.tables import PersonRow
 
 # Of a browser that signed in to the account before, within five minutes.
 ALLOWED_KNOWN = 8

@@ -6,8 +6,8 @@ from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from approvals.web.dependencies import Parts, parts_in
-from orchestrator.store.people.sessions import LONGEST
+from keyturn.approvals.web.dependencies import Parts, parts_in
+from keyturn.orchestrator.store.people.sessions import LONGEST
 
 _GIVEN = "keyturn.cookie"
 _TYPED = "keyturn-typed"

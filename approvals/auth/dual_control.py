@@ -1,11 +1,11 @@
 """Who answers which proposal: the same who may do, in one step, its opposite (P11)."""
 
-from approvals.auth import permissions
-from approvals.auth.permissions import Action
-from approvals.web.dependencies import Parts
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.dual_control import proposals
-from orchestrator.store.tables import ProposalRow
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.web.dependencies import Parts
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.dual_control import proposals
+from keyturn.orchestrator.store.tables import ProposalRow
 
 NEEDS: dict[str, Action] = {
     "switch.clear": "switches.set",

@@ -2,12 +2,12 @@
 
 from fastapi import Request
 
-from approvals.auth import metrics_token, permissions
-from approvals.auth.permissions import Needed
-from approvals.auth.visitor import SAFE, credential, visitor
-from approvals.web.dependencies import PartsDep
-from approvals.web.quotas import Kind
-from orchestrator.store.db.database import ahead
+from keyturn.approvals.auth import metrics_token, permissions
+from keyturn.approvals.auth.permissions import Needed
+from keyturn.approvals.auth.visitor import SAFE, credential, visitor
+from keyturn.approvals.web.dependencies import PartsDep
+from keyturn.approvals.web.quotas import Kind
+from keyturn.orchestrator.store.db.database import ahead
 
 
 async def gate(request: Request, parts: PartsDep) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import sessions, tokens
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import sessions, tokens
 
 # How long an open stream may go on after what opened it has ended or changed.
 ASK_EVERY_S = 5.0

@@ -4,8 +4,8 @@ import secrets
 
 from fastapi import Request
 
-from approvals.web.dependencies import Parts
-from approvals.web.errors import NotSignedIn
+from keyturn.approvals.web.dependencies import Parts
+from keyturn.approvals.web.errors import NotSignedIn
 
 SETTING = "KEYTURN_METRICS_TOKEN"
 

@@ -26,9 +26,9 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from activities import http_client
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.settings import Settings, SettingsError
+from keyturn.activities import http_client
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.settings import Settings, SettingsError
 
 log = structlog.get_logger()
 

@@ -7,16 +7,21 @@ from urllib.parse import urlencode
 from fastapi import Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from approvals.auth import browser, cookies, reauthentication
-from approvals.auth.local import HOME, local_path
-from approvals.auth.oidc import Flow, IdentityRefused, OpenIdProvider, ProviderAway
-from approvals.auth.routes import let_in
-from approvals.auth.visitor import SignedIn, maybe_visitor
-from approvals.web import routing
-from approvals.web.dependencies import Parts, PartsDep
-from orchestrator.store.people import accounts, oidc_links, sign_in_throttle
-from orchestrator.store.people.errors import NoAccountFor, TooManyAttempts
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth import browser, cookies, reauthentication
+from keyturn.approvals.auth.local import HOME, local_path
+from keyturn.approvals.auth.oidc import (
+    Flow,
+    IdentityRefused,
+    OpenIdProvider,
+    ProviderAway,
+)
+from keyturn.approvals.auth.routes import let_in
+from keyturn.approvals.auth.visitor import SignedIn, maybe_visitor
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import Parts, PartsDep
+from keyturn.orchestrator.store.people import accounts, oidc_links, sign_in_throttle
+from keyturn.orchestrator.store.people.errors import NoAccountFor, TooManyAttempts
+from keyturn.orchestrator.store.tables import PersonRow
 
 router = routing.of_pages()
 

@@ -5,11 +5,11 @@ import re
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
-from approvals.auth import cookies
-from approvals.auth.local import local_path
-from approvals.web import routing
-from approvals.web.dependencies import PartsDep
-from approvals.web.page import OpenPageDep
+from keyturn.approvals.auth import cookies
+from keyturn.approvals.auth.local import local_path
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import PartsDep
+from keyturn.approvals.web.page import OpenPageDep
 
 router = routing.of_pages()
 

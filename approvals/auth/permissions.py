@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from approvals.web.errors import MayNot
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from keyturn.approvals.web.errors import MayNot
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Role
 
 Action = Literal[
     "read",

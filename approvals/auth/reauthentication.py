@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 
 from fastapi import Request, Response
 
-from approvals.auth import accounts, cookies
-from approvals.auth.visitor import Visitor
-from approvals.web.dependencies import Parts
-from approvals.web.errors import NotFresh, WrongPassword
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.db import form_results
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.tokens import Proven
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth import accounts, cookies
+from keyturn.approvals.auth.visitor import Visitor
+from keyturn.approvals.web.dependencies import Parts
+from keyturn.approvals.web.errors import NotFresh, WrongPassword
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.tokens import Proven
+from keyturn.orchestrator.store.tables import PersonRow
 
 # How long a sign-in at the provider is fresh.
 FRESH_FOR = timedelta(minutes=5)

@@ -6,17 +6,17 @@ from urllib.parse import urlencode
 from fastapi import Form, Request
 from fastapi.responses import RedirectResponse
 
-from approvals.auth import accounts, browser, cookies
-from approvals.auth.local import HOME, local_path
-from approvals.auth.visitor import SignedIn, refuse_other_origin
-from approvals.web import routing
-from approvals.web.dependencies import Parts, PartsDep
-from approvals.web.errors import WrongPassword
-from approvals.web.form_request import FormRoute
-from orchestrator.store.people import sessions, sign_in_throttle
-from orchestrator.store.people.errors import AccountChanged, TooManyAttempts
-from orchestrator.store.people.sessions import Came, Method
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth import accounts, browser, cookies
+from keyturn.approvals.auth.local import HOME, local_path
+from keyturn.approvals.auth.visitor import SignedIn, refuse_other_origin
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.dependencies import Parts, PartsDep
+from keyturn.approvals.web.errors import WrongPassword
+from keyturn.approvals.web.form_request import FormRoute
+from keyturn.orchestrator.store.people import sessions, sign_in_throttle
+from keyturn.orchestrator.store.people.errors import AccountChanged, TooManyAttempts
+from keyturn.orchestrator.store.people.sessions import Came, Method
+from keyturn.orchestrator.store.tables import PersonRow
 
 router = routing.of_pages(route_class=FormRoute)
 

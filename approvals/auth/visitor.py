@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from approvals.auth import cookies, permissions
-from approvals.auth.liveness import Credential
-from approvals.auth.permissions import Action
-from approvals.web.dependencies import Parts, PartsDep, parts_of
-from approvals.web.errors import Forged, MayNot, NotSignedIn
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.people import sessions, tokens
-from orchestrator.store.people.errors import OpensNothing
-from orchestrator.store.people.token_lifetime import EVERYTHING
-from orchestrator.store.tables import PersonRow, TokenRow
+from keyturn.approvals.auth import cookies, permissions
+from keyturn.approvals.auth.liveness import Credential
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.web.dependencies import Parts, PartsDep, parts_of
+from keyturn.approvals.web.errors import Forged, MayNot, NotSignedIn
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.people import sessions, tokens
+from keyturn.orchestrator.store.people.errors import OpensNothing
+from keyturn.orchestrator.store.people.token_lifetime import EVERYTHING
+from keyturn.orchestrator.store.tables import PersonRow, TokenRow
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 TENANT_HEADER = "Keyturn-Tenant"

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-from orchestrator.store.people.errors import TooManyAttempts
-from orchestrator.store.people.sign_in_throttle import LONGEST_WAIT
+from keyturn.orchestrator.store.people.errors import TooManyAttempts
+from keyturn.orchestrator.store.people.sign_in_throttle import LONGEST_WAIT
 
 # Each waits ten seconds at most. A place costs a socket; a process has a thousand.
 MOST = 256

@@ -12,30 +12,30 @@ from pydantic import BaseModel, JsonValue
 from sqlalchemy import ColumnElement
 from sqlmodel import col
 
-from approvals.api.approval_body import summary_of
-from approvals.auth import permissions
-from approvals.inbox import queue, reasons
-from approvals.view import wording
-from approvals.view.facts import in_order, parsed
-from approvals.view.form import shape
-from approvals.web import routing
-from approvals.web.flash import Flash
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.rules.clock import system_clock
-from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.rules.status import UNDOABLE
-from orchestrator.store.approvals import batch, queue_filter, read_receipts
-from orchestrator.store.approvals.batch import MOST, Bound
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import MayNotDecide
-from orchestrator.store.approvals.queue_filter import Place
-from orchestrator.store.db import form_results
-from orchestrator.store.effects import errors, undo
-from orchestrator.store.tables import ApprovalRow
-from orchestrator.store.views import inbox
-from orchestrator.store.views import item as view_item
-from orchestrator.store.views.inbox import Waiting
+from keyturn.approvals.api.approval_body import summary_of
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.inbox import queue, reasons
+from keyturn.approvals.view import wording
+from keyturn.approvals.view.facts import in_order, parsed
+from keyturn.approvals.view.form import shape
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules.clock import system_clock
+from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from keyturn.orchestrator.rules.status import UNDOABLE
+from keyturn.orchestrator.store.approvals import batch, queue_filter, read_receipts
+from keyturn.orchestrator.store.approvals.batch import MOST, Bound
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide
+from keyturn.orchestrator.store.approvals.queue_filter import Place
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.effects import errors, undo
+from keyturn.orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.store.views import inbox
+from keyturn.orchestrator.store.views import item as view_item
+from keyturn.orchestrator.store.views.inbox import Waiting
 
 router = routing.of_pages()
 

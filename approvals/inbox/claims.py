@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals.auth import permissions
-from approvals.inbox import items
-from approvals.web import problems, routing
-from approvals.web.flash import Flash
-from approvals.web.page import Page, PageDep
-from orchestrator.rules.errors import InvalidValue, KeyturnError
-from orchestrator.rules.text import plain_text
-from orchestrator.store.approvals import claims, extension, reassignment
-from orchestrator.store.approvals.errors import (
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.inbox import items
+from keyturn.approvals.web import problems, routing
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.approvals import claims, extension, reassignment
+from keyturn.orchestrator.store.approvals.errors import (
     AlreadyDecided,
     Claimed,
     MayNotAssign,
@@ -23,7 +23,7 @@ from orchestrator.store.approvals.errors import (
     NobodyElse,
     NoMoreTime,
 )
-from orchestrator.store.approvals.extension import FURTHEST
+from keyturn.orchestrator.store.approvals.extension import FURTHEST
 
 router = routing.of_pages()
 

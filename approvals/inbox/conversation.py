@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from approvals.view.facts import parsed
-from orchestrator.store.tables import CallRow, CustomerMessageRow, MessageRow
+from keyturn.approvals.view.facts import parsed
+from keyturn.orchestrator.store.tables import CallRow, CustomerMessageRow, MessageRow
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,18 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals.auth import permissions
-from approvals.inbox import items, queue, reasons
-from approvals.view.wording import sentence
-from approvals.web import problems, routing
-from approvals.web.flash import Flash
-from approvals.web.page import Page, PageDep
-from orchestrator.rules.authority.binding import DecisionKind
-from orchestrator.rules.errors import InvalidValue, KeyturnError
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals import edit_drafts
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import (
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.inbox import items, queue, reasons
+from keyturn.approvals.view.wording import sentence
+from keyturn.approvals.web import problems, routing
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.authority.binding import DecisionKind
+from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals import edit_drafts
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import (
     AlreadyDecided,
     Claimed,
     DraftOpen,
@@ -25,7 +25,7 @@ from orchestrator.store.approvals.errors import (
     StaleBinding,
     WaitsForOthers,
 )
-from orchestrator.store.effects import errors, undo
+from keyturn.orchestrator.store.effects import errors, undo
 
 router = routing.of_pages()
 

@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import Query
 from fastapi.responses import HTMLResponse
 
-from approvals.api.approval_body import summary_of
-from approvals.view.facts import Side, in_order, parsed, sides
-from approvals.view.form import shape
-from approvals.web import routing
-from approvals.web.page import PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.store.views import inbox
-from orchestrator.store.views.inbox import Decided
+from keyturn.approvals.api.approval_body import summary_of
+from keyturn.approvals.view.facts import Side, in_order, parsed, sides
+from keyturn.approvals.view.form import shape
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.page import PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.store.views import inbox
+from keyturn.orchestrator.store.views.inbox import Decided
 
 router = routing.of_pages()
 

@@ -7,16 +7,16 @@ from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue
 
-from approvals.auth import permissions
-from approvals.inbox import decide, items, preview
-from approvals.inbox.item import Editing
-from approvals.inbox.preview import Preview
-from approvals.view.form.sent import sent_form
-from approvals.web import routing
-from approvals.web.page import Page, PageDep
-from orchestrator.store.approvals import edit_drafts
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.decision import Answer
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.inbox import decide, items, preview
+from keyturn.approvals.inbox.item import Editing
+from keyturn.approvals.inbox.preview import Preview
+from keyturn.approvals.view.form.sent import sent_form
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.store.approvals import edit_drafts
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.decision import Answer
 
 router = routing.of_pages()
 

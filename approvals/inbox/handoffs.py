@@ -9,23 +9,23 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import JsonValue
 
-from approvals.auth import permissions
-from approvals.inbox import conversation, handoff_words
-from approvals.view.facts import in_order, parsed
-from approvals.view.form import shape
-from approvals.web import live, routing
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.text import redaction
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import handoffs
-from orchestrator.store.runs import notes as run_notes
-from orchestrator.store.runs.handoffs import REOPENED
-from orchestrator.store.tables import NoteRow, RunRow
-from orchestrator.store.views import fingerprints, inbox, timeline
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.inbox import conversation, handoff_words
+from keyturn.approvals.view.facts import in_order, parsed
+from keyturn.approvals.view.form import shape
+from keyturn.approvals.web import live, routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.text import redaction
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import handoffs
+from keyturn.orchestrator.store.runs import notes as run_notes
+from keyturn.orchestrator.store.runs.handoffs import REOPENED
+from keyturn.orchestrator.store.tables import NoteRow, RunRow
+from keyturn.orchestrator.store.views import fingerprints, inbox, timeline
 
 router = routing.of_pages()
 

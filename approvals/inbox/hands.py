@@ -7,12 +7,12 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.auth import permissions
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.approvals import assignment, claims, eligibility
-from orchestrator.store.approvals.extension import MOST_EXTENSIONS
-from orchestrator.store.tables import PersonRow
-from orchestrator.store.views.item import Item
+from keyturn.approvals.auth import permissions
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.approvals import assignment, claims, eligibility
+from keyturn.orchestrator.store.approvals.extension import MOST_EXTENSIONS
+from keyturn.orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.store.views.item import Item
 
 
 @dataclass(frozen=True)

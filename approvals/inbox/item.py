@@ -7,35 +7,40 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from approvals.api.approval_body import summary_of
-from approvals.auth import permissions
-from approvals.inbox import conversation, state
-from approvals.inbox.conversation import Entry
-from approvals.inbox.hands import Hands
-from approvals.inbox.preview import Preview
-from approvals.view import wording
-from approvals.view.facts import Change, Side, changes, in_order, parsed, sides
-from approvals.view.form import fill, read, shape
-from approvals.view.form import view as drawing
-from approvals.view.form.fill import Form
-from approvals.view.form.shape import Shape
-from approvals.view.form.view import Field
-from approvals.view.untrusted import host_of
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.text import redaction
-from orchestrator.store.approvals import siblings
-from orchestrator.store.approvals.decision import MOST_ROUNDS
-from orchestrator.store.approvals.eligibility import (
+from keyturn.approvals.api.approval_body import summary_of
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.inbox import conversation, state
+from keyturn.approvals.inbox.conversation import Entry
+from keyturn.approvals.inbox.hands import Hands
+from keyturn.approvals.inbox.preview import Preview
+from keyturn.approvals.view import wording
+from keyturn.approvals.view.facts import Change, Side, changes, in_order, parsed, sides
+from keyturn.approvals.view.form import fill, read, shape
+from keyturn.approvals.view.form import view as drawing
+from keyturn.approvals.view.form.fill import Form
+from keyturn.approvals.view.form.shape import Shape
+from keyturn.approvals.view.form.view import Field
+from keyturn.approvals.view.untrusted import host_of
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.text import redaction
+from keyturn.orchestrator.store.approvals import siblings
+from keyturn.orchestrator.store.approvals.decision import MOST_ROUNDS
+from keyturn.orchestrator.store.approvals.eligibility import (
     who_agreed,
     why_no_no,
     why_not,
     why_not_yet,
 )
-from orchestrator.store.approvals.history import Draft
-from orchestrator.store.ledger import keys
-from orchestrator.store.tables import ApprovalRow, DecisionRow, EffectRow, RunRow
-from orchestrator.store.views.item import Item
+from keyturn.orchestrator.store.approvals.history import Draft
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.tables import (
+    ApprovalRow,
+    DecisionRow,
+    EffectRow,
+    RunRow,
+)
+from keyturn.orchestrator.store.views.item import Item
 
 AUTHORITY = {
     "write": "can be put right again",

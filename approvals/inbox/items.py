@@ -10,21 +10,21 @@ from fastapi import Depends, Form, Request
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals.inbox import hands, preview, queue, reasons
-from approvals.inbox.item import Editing, View, view
-from approvals.view import hold_words
-from approvals.view.form import read
-from approvals.view.form.sent import sent_form
-from approvals.web import flash as web_flash
-from approvals.web import live, routing
-from approvals.web.flash import Flash
-from approvals.web.page import Page, PageDep
-from orchestrator.store import holds
-from orchestrator.store.approvals import edit_drafts, read_receipts
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.views import fingerprints
-from orchestrator.store.views import item as view_item
-from orchestrator.store.views.item import Item
+from keyturn.approvals.inbox import hands, preview, queue, reasons
+from keyturn.approvals.inbox.item import Editing, View, view
+from keyturn.approvals.view import hold_words
+from keyturn.approvals.view.form import read
+from keyturn.approvals.view.form.sent import sent_form
+from keyturn.approvals.web import flash as web_flash
+from keyturn.approvals.web import live, routing
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.approvals import edit_drafts, read_receipts
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.views import fingerprints
+from keyturn.orchestrator.store.views import item as view_item
+from keyturn.orchestrator.store.views.item import Item
 
 router = routing.of_pages()
 

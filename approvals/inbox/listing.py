@@ -8,13 +8,13 @@ from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from approvals.inbox import queue
-from approvals.inbox.queue import Filter, Whose
-from approvals.web import flash, live, routing
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import turning
-from orchestrator.store.approvals.queue_filter import Place
-from orchestrator.store.views import fingerprints
+from keyturn.approvals.inbox import queue
+from keyturn.approvals.inbox.queue import Filter, Whose
+from keyturn.approvals.web import flash, live, routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import turning
+from keyturn.orchestrator.store.approvals.queue_filter import Place
+from keyturn.orchestrator.store.views import fingerprints
 
 router = routing.of_pages()
 

@@ -6,17 +6,17 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from approvals.view.facts import Change, changes, in_order, parsed
-from approvals.view.form import read, shape
-from approvals.view.form import view as drawing
-from approvals.view.form.fill import Form
-from approvals.view.form.read import Reading
-from approvals.web.page import Page
-from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import edit
-from orchestrator.store.approvals.errors import EditRefused
-from orchestrator.store.views import item as view_item
+from keyturn.approvals.view.facts import Change, changes, in_order, parsed
+from keyturn.approvals.view.form import read, shape
+from keyturn.approvals.view.form import view as drawing
+from keyturn.approvals.view.form.fill import Form
+from keyturn.approvals.view.form.read import Reading
+from keyturn.approvals.web.page import Page
+from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import edit
+from keyturn.orchestrator.store.approvals.errors import EditRefused
+from keyturn.orchestrator.store.views import item as view_item
 
 NOT_USABLE = (EditRefused, InvalidValue, MalformedJson)
 

@@ -7,19 +7,19 @@ from typing import Literal
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.api.approval_body import summary_of
-from approvals.view import wording
-from approvals.web.page_links import cut
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.clock import system_clock
-from orchestrator.store.approvals import claims, queue_filter
-from orchestrator.store.approvals.eligibility import why_not, why_not_yet
-from orchestrator.store.approvals.queue_filter import Claim, Place
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_count import Total
-from orchestrator.store.tables import ApprovalRow
-from orchestrator.store.views import inbox
-from orchestrator.store.views.inbox import Names, Waiting
+from keyturn.approvals.api.approval_body import summary_of
+from keyturn.approvals.view import wording
+from keyturn.approvals.web.page_links import cut
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.clock import system_clock
+from keyturn.orchestrator.store.approvals import claims, queue_filter
+from keyturn.orchestrator.store.approvals.eligibility import why_not, why_not_yet
+from keyturn.orchestrator.store.approvals.queue_filter import Claim, Place
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.store.views import inbox
+from keyturn.orchestrator.store.views.inbox import Names, Waiting
 
 # With less time left than this an item stands out.
 URGENT = timedelta(minutes=30)

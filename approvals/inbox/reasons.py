@@ -1,6 +1,6 @@
 """Reasons that people give often; the model reads them and goes on from them."""
 
-from orchestrator.rules.text import plain_text
+from keyturn.orchestrator.rules.text import plain_text
 
 REJECT = (
     "Our policy does not cover this.",

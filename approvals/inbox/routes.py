@@ -1,7 +1,7 @@
 """All pages of the inbox, router by router."""
 
-from approvals.auth import pages
-from approvals.inbox import (
+from keyturn.approvals.auth import pages
+from keyturn.approvals.inbox import (
     batch,
     claims,
     decide,

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from approvals.view import wording
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.approvals import siblings
-from orchestrator.store.tables import DecisionRow
-from orchestrator.store.views.item import Item
+from keyturn.approvals.view import wording
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.approvals import siblings
+from keyturn.orchestrator.store.tables import DecisionRow
+from keyturn.orchestrator.store.views.item import Item
 
 Look = Literal["calm", "good", "bad", "warn"]
 

@@ -9,12 +9,12 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.auth import dual_control
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.text import canonical, redaction
-from orchestrator.store.notices.fan_out import Event
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, NoticeRow, RunRow
+from keyturn.approvals.auth import dual_control
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.text import canonical, redaction
+from keyturn.orchestrator.store.notices.fan_out import Event
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, NoticeRow, RunRow
 
 Payload = dict[str, JsonValue]
 

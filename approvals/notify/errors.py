@@ -1,6 +1,6 @@
 """What keeps a notice from arriving."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class BadAddress(KeyturnError):

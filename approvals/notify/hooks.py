@@ -2,17 +2,17 @@
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from approvals.notify import address
-from approvals.notify.errors import NotDelivered
-from approvals.notify.webhook import Message, Poster
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.ids import new_id
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import webhooks
-from orchestrator.store.notices.webhooks import NewWebhook
-from orchestrator.store.tables import WebhookRow
+from keyturn.approvals.notify import address
+from keyturn.approvals.notify.errors import NotDelivered
+from keyturn.approvals.notify.webhook import Message, Poster
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import webhooks
+from keyturn.orchestrator.store.notices.webhooks import NewWebhook
+from keyturn.orchestrator.store.tables import WebhookRow
 
 
 class NoSecretKey(KeyturnError):

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from pydantic import BaseModel, ConfigDict
 
-from approvals.notify.errors import NotDelivered
+from keyturn.approvals.notify.errors import NotDelivered
 
 TIMEOUT_S = 10.0
 REFUSED_FOR_GOOD = 500

@@ -11,15 +11,15 @@ from typing import cast
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.notify import contents
-from approvals.notify.contents import Payload
-from approvals.notify.mail import Letter
-from approvals.view.untrusted import visible
-from approvals.view.wording import browser
-from orchestrator.rules.notice import AccountKind
-from orchestrator.rules.settings import Settings
-from orchestrator.store.notices.fan_out import Event
-from orchestrator.store.tables import NoticeRow, PersonRow
+from keyturn.approvals.notify import contents
+from keyturn.approvals.notify.contents import Payload
+from keyturn.approvals.notify.mail import Letter
+from keyturn.approvals.view.untrusted import visible
+from keyturn.approvals.view.wording import browser
+from keyturn.orchestrator.rules.notice import AccountKind
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.notices.fan_out import Event
+from keyturn.orchestrator.store.tables import NoticeRow, PersonRow
 
 # What a process of ours did to an account of the demo: nobody is in it.
 SYSTEM = "system"

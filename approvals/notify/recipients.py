@@ -9,16 +9,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from approvals.auth import dual_control, permissions
-from approvals.auth.permissions import Action
-from approvals.notify import contents, own_account
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
-from orchestrator.store.approvals.eligibility import person_of, why_not, why_not_yet
-from orchestrator.store.db import row_codes
-from orchestrator.store.notices import webhooks
-from orchestrator.store.notices.fan_out import Channel, Event, NewNotice
-from orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
+from keyturn.approvals.auth import dual_control, permissions
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.notify import contents, own_account
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
+from keyturn.orchestrator.store.approvals.eligibility import (
+    person_of,
+    why_not,
+    why_not_yet,
+)
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.notices import webhooks
+from keyturn.orchestrator.store.notices.fan_out import Channel, Event, NewNotice
+from keyturn.orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 
 # Of what concerns no single approval: those who may do this.
 WHO_ACTS: Mapping[str, Action] = {

@@ -12,20 +12,25 @@ from typing import Self
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.notify import contents, own_account
-from approvals.notify.errors import Gone, NotDelivered
-from approvals.notify.mail import Letter, Mailer
-from approvals.notify.recipients import Planner
-from approvals.notify.webhook import Message, Poster
-from orchestrator.rules import pace
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.notice import ACCOUNT_KINDS
-from orchestrator.rules.pace import Every, Pace
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import fan_out, queue, webhooks
-from orchestrator.store.notices.queue import Batch
-from orchestrator.store.tables import ApprovalRow, NoticeRow, PersonRow, WebhookRow
+from keyturn.approvals.notify import contents, own_account
+from keyturn.approvals.notify.errors import Gone, NotDelivered
+from keyturn.approvals.notify.mail import Letter, Mailer
+from keyturn.approvals.notify.recipients import Planner
+from keyturn.approvals.notify.webhook import Message, Poster
+from keyturn.orchestrator.rules import pace
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS
+from keyturn.orchestrator.rules.pace import Every, Pace
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import fan_out, queue, webhooks
+from keyturn.orchestrator.store.notices.queue import Batch
+from keyturn.orchestrator.store.tables import (
+    ApprovalRow,
+    NoticeRow,
+    PersonRow,
+    WebhookRow,
+)
 
 LOOK_S = 1.0
 # What workers commit is seen when this process looks again.

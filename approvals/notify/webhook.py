@@ -7,11 +7,11 @@ import httpx2
 from pydantic import BaseModel, ConfigDict
 from standardwebhooks import Webhook
 
-from activities import http_client
-from approvals.notify import address
-from approvals.notify.address import Resolve, Target
-from approvals.notify.errors import BadAddress, Gone, NotDelivered
-from orchestrator.rules.clock import system_clock
+from keyturn.activities import http_client
+from keyturn.approvals.notify import address
+from keyturn.approvals.notify.address import Resolve, Target
+from keyturn.approvals.notify.errors import BadAddress, Gone, NotDelivered
+from keyturn.orchestrator.rules.clock import system_clock
 
 TIMEOUT_S = 10.0
 GONE = 410

@@ -5,22 +5,27 @@ from typing import Annotated
 from fastapi import Form, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from approvals.api import tokens as token_body
-from approvals.api.fields import Line
-from approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make
-from approvals.auth import accounts, browser, permissions, reauthentication
-from approvals.auth.accounts import LONGEST_PASSWORD
-from approvals.auth.passwords import SHORTEST
-from approvals.auth.permissions import Action
-from approvals.view.wording import sentence
-from approvals.web import routing, shown_once
-from approvals.web.errors import NotFresh, WrongPassword
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import revocation, sessions, token_lifetime, tokens
-from orchestrator.store.people.errors import AccountChanged, TooManyAttempts
+from keyturn.approvals.api import tokens as token_body
+from keyturn.approvals.api.fields import Line
+from keyturn.approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make
+from keyturn.approvals.auth import accounts, browser, permissions, reauthentication
+from keyturn.approvals.auth.accounts import LONGEST_PASSWORD
+from keyturn.approvals.auth.passwords import SHORTEST
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.view.wording import sentence
+from keyturn.approvals.web import routing, shown_once
+from keyturn.approvals.web.errors import NotFresh, WrongPassword
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import (
+    revocation,
+    sessions,
+    token_lifetime,
+    tokens,
+)
+from keyturn.orchestrator.store.people.errors import AccountChanged, TooManyAttempts
 
 router = routing.of_pages()
 

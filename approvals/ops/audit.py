@@ -5,16 +5,16 @@ from typing import Annotated
 from fastapi import Depends, Header
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import turning
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.audit import listing as audit_listing
-from orchestrator.store.audit.listing import AuditFilter
-from orchestrator.store.db import form_results
-from orchestrator.store.integrity.verification import Finding
-from orchestrator.store.people import accounts
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import turning
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.audit import listing as audit_listing
+from keyturn.orchestrator.store.audit.listing import AuditFilter
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.integrity.verification import Finding
+from keyturn.orchestrator.store.people import accounts
 
 router = routing.of_pages()
 

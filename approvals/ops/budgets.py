@@ -6,17 +6,20 @@ from typing import Annotated
 from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
 
-from approvals.auth import permissions
-from approvals.ops.switch_pages import show
-from approvals.web import problems, routing
-from approvals.web.page import Page, PageDep
-from orchestrator.rules.errors import InvalidValue, KeyturnError
-from orchestrator.rules.money.budget import microusd
-from orchestrator.rules.text import plain_text
-from orchestrator.store.dual_control import budget_raise, requests
-from orchestrator.store.dual_control.budget_raise import Held, Raise
-from orchestrator.store.dual_control.errors import HoldsNothing, NeedsSecondPerson
-from orchestrator.store.runs.errors import RunEnded
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.ops.switch_pages import show
+from keyturn.approvals.web import problems, routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError
+from keyturn.orchestrator.rules.money.budget import microusd
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.dual_control import budget_raise, requests
+from keyturn.orchestrator.store.dual_control.budget_raise import Held, Raise
+from keyturn.orchestrator.store.dual_control.errors import (
+    HoldsNothing,
+    NeedsSecondPerson,
+)
+from keyturn.orchestrator.store.runs.errors import RunEnded
 
 router = routing.of_pages()
 

@@ -2,12 +2,12 @@
 
 from fastapi.responses import HTMLResponse
 
-from approvals.web import routing
-from approvals.web.page import PageDep
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.policy import table as policy_table
-from orchestrator.store.releases import releases
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.page import PageDep
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.policy import table as policy_table
+from keyturn.orchestrator.store.releases import releases
 
 router = routing.of_pages()
 

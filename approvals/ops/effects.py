@@ -5,15 +5,20 @@ from typing import Annotated, Literal
 from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals.auth import permissions
-from approvals.view.facts import parsed
-from approvals.web import routing
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import plain_text
-from orchestrator.store.effects import compensation, late_failure, reconcile, resolution
-from orchestrator.store.effects.errors import (
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.view.facts import parsed
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.effects import (
+    compensation,
+    late_failure,
+    reconcile,
+    resolution,
+)
+from keyturn.orchestrator.store.effects.errors import (
     NeedsAnother,
     NoCompensation,
     NoLookUp,
@@ -21,15 +26,15 @@ from orchestrator.store.effects.errors import (
     NotSettled,
     NotUnknown,
 )
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger import listing as ledger_listing
-from orchestrator.store.ledger.listing import Place
-from orchestrator.store.people import accounts
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import EffectRow
-from orchestrator.store.views import inbox
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger import listing as ledger_listing
+from keyturn.orchestrator.store.ledger.listing import Place
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.store.views import inbox
 
 router = routing.of_pages()
 

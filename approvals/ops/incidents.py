@@ -5,18 +5,18 @@ from typing import Annotated
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from approvals.auth import permissions
-from approvals.auth.visitor import require
-from approvals.web import routing
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.rules import ids as rules_ids
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.text import plain_text
-from orchestrator.store.incidents import incidents, statement
-from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
-from orchestrator.store.incidents.incidents import NewIncident, Severity
-from orchestrator.store.people import accounts
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.web import routing
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules import ids as rules_ids
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.incidents import incidents, statement
+from keyturn.orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
+from keyturn.orchestrator.store.people import accounts
 
 router = routing.of_pages()
 

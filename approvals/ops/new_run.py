@@ -7,17 +7,17 @@ from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue
 
-from approvals.auth import permissions
-from approvals.view.form import fill, read, shape, view
-from approvals.view.form.sent import sent_form
-from approvals.web import routing, tenancy
-from approvals.web.page import Page, PageDep
-from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import start as run_start
-from orchestrator.store.runs.errors import ExternalIdReused, NotStarted
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tenants.errors import SourceTaken
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.view.form import fill, read, shape, view
+from keyturn.approvals.view.form.sent import sent_form
+from keyturn.approvals.web import routing, tenancy
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import start as run_start
+from keyturn.orchestrator.store.runs.errors import ExternalIdReused, NotStarted
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tenants.errors import SourceTaken
 
 router = routing.of_pages()
 

@@ -8,21 +8,21 @@ from fastapi import Depends, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue, TypeAdapter
 
-from approvals.auth.visitor import require
-from approvals.notify import hooks
-from approvals.notify.contents import WORDS
-from approvals.notify.errors import BadAddress
-from approvals.view.wording import sentence
-from approvals.web import routing, shown_once
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import cut, turning
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.notice import KINDS, NoticeKind
-from orchestrator.store.db import form_results
-from orchestrator.store.notices import queue, webhooks
-from orchestrator.store.notices.errors import NotDead
-from orchestrator.store.notices.webhooks import NewWebhook
-from orchestrator.store.people import accounts
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.notify import hooks
+from keyturn.approvals.notify.contents import WORDS
+from keyturn.approvals.notify.errors import BadAddress
+from keyturn.approvals.view.wording import sentence
+from keyturn.approvals.web import routing, shown_once
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.notice import KINDS, NoticeKind
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.notices import queue, webhooks
+from keyturn.orchestrator.store.notices.errors import NotDead
+from keyturn.orchestrator.store.notices.webhooks import NewWebhook
+from keyturn.orchestrator.store.people import accounts
 
 router = routing.of_pages()
 

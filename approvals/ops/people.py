@@ -6,34 +6,42 @@ from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import JsonValue, ValidationError
 
-from approvals.api.fields import Line
-from approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make, managed
-from approvals.auth import accounts, permissions, reauthentication
-from approvals.auth.accounts import LONGEST_PASSWORD
-from approvals.auth.visitor import require
-from approvals.ops import people_pages
-from approvals.ops.people_pages import GivenAway
-from approvals.view.wording import sentence
-from approvals.web import routing, shown_once
-from approvals.web.errors import MayNot
-from approvals.web.flash import Flash
-from approvals.web.page import Page, PageDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound, in_words
-from orchestrator.rules.policy.rules import Role
-from orchestrator.rules.text import plain_text
-from orchestrator.store.approvals import reassignment
-from orchestrator.store.db import form_results
-from orchestrator.store.dual_control import requests
-from orchestrator.store.dual_control.errors import NeedsSecondPerson, NobodyElseConfirms
-from orchestrator.store.people import access, tokens
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.access import Change
-from orchestrator.store.people.accounts import NewPerson, Profile
-from orchestrator.store.people.errors import EmailTaken, LastAdmin, OwnAccess
-from orchestrator.store.tables import PersonRow, ProposalRow
-from orchestrator.store.tenants.errors import TenantDeclared
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.approvals.api.fields import Line
+from keyturn.approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make, managed
+from keyturn.approvals.auth import accounts, permissions, reauthentication
+from keyturn.approvals.auth.accounts import LONGEST_PASSWORD
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.ops import people_pages
+from keyturn.approvals.ops.people_pages import GivenAway
+from keyturn.approvals.view.wording import sentence
+from keyturn.approvals.web import routing, shown_once
+from keyturn.approvals.web.errors import MayNot
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import (
+    InvalidValue,
+    KeyturnError,
+    NotFound,
+    in_words,
+)
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.approvals import reassignment
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.dual_control import requests
+from keyturn.orchestrator.store.dual_control.errors import (
+    NeedsSecondPerson,
+    NobodyElseConfirms,
+)
+from keyturn.orchestrator.store.people import access, tokens
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.people.accounts import NewPerson, Profile
+from keyturn.orchestrator.store.people.errors import EmailTaken, LastAdmin, OwnAccess
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
+from keyturn.orchestrator.store.tenants.errors import TenantDeclared
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 router = routing.of_pages()
 

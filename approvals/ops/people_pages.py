@@ -5,21 +5,21 @@ from typing import get_args
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
-from approvals.api import tokens as token_body
-from approvals.auth import dual_control, permissions, reauthentication
-from approvals.auth.passwords import SHORTEST
-from approvals.web.flash import Flash
-from approvals.web.page import Page
-from approvals.web.page_links import cut, turning
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.clock import system_clock
-from orchestrator.rules.policy.rules import APPROVER_RANK, Role
-from orchestrator.store.approvals import reassignment
-from orchestrator.store.dual_control import proposals
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import revocation, tokens
-from orchestrator.store.tables import PersonRow
-from orchestrator.store.tenants import tenants
+from keyturn.approvals.api import tokens as token_body
+from keyturn.approvals.auth import dual_control, permissions, reauthentication
+from keyturn.approvals.auth.passwords import SHORTEST
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.clock import system_clock
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from keyturn.orchestrator.store.approvals import reassignment
+from keyturn.orchestrator.store.dual_control import proposals
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import revocation, tokens
+from keyturn.orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.store.tenants import tenants
 
 ROLES = get_args(Role)
 MOST = 500

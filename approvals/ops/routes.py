@@ -1,6 +1,6 @@
 """All pages of operations, router by router."""
 
-from approvals.ops import (
+from keyturn.approvals.ops import (
     account,
     audit,
     budgets,

@@ -9,30 +9,30 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.auth import permissions
-from approvals.ops import timeline as drawing
-from approvals.view import hold_words
-from approvals.view.facts import in_order, parsed
-from approvals.view.form import shape
-from approvals.web import live, routing, tenancy
-from approvals.web.page import Page, PageDep
-from approvals.web.page_links import turning
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.status import RunStatus
-from orchestrator.rules.text import redaction
-from orchestrator.store import holds
-from orchestrator.store.budgets import settlement
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import budget_raise
-from orchestrator.store.dual_control.budget_raise import Held
-from orchestrator.store.people import accounts
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import control as run_control
-from orchestrator.store.runs import faults, notes
-from orchestrator.store.runs import listing as run_listing
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.tables import RunRow
-from orchestrator.store.views import fingerprints, timeline
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.ops import timeline as drawing
+from keyturn.approvals.view import hold_words
+from keyturn.approvals.view.facts import in_order, parsed
+from keyturn.approvals.view.form import shape
+from keyturn.approvals.web import live, routing, tenancy
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.approvals.web.page_links import turning
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.status import RunStatus
+from keyturn.orchestrator.rules.text import redaction
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.budgets import settlement
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import budget_raise
+from keyturn.orchestrator.store.dual_control.budget_raise import Held
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import control as run_control
+from keyturn.orchestrator.store.runs import faults, notes
+from keyturn.orchestrator.store.runs import listing as run_listing
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.tables import RunRow
+from keyturn.orchestrator.store.views import fingerprints, timeline
 
 router = routing.of_pages()
 

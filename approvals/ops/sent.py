@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel
 
-from approvals.web import routing, submission
-from approvals.web.page import PageDep
+from keyturn.approvals.web import routing, submission
+from keyturn.approvals.web.page import PageDep
 
 router = routing.of_pages()
 

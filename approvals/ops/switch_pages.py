@@ -6,20 +6,20 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.auth import dual_control
-from approvals.web import tenancy
-from approvals.web.flash import Flash
-from approvals.web.page import Page
-from approvals.web.page_links import cut, turning
-from orchestrator.store.budgets import listing as budget_listing
-from orchestrator.store.dual_control import budget_raise, proposals
-from orchestrator.store.dual_control.budget_raise import Held
-from orchestrator.store.ledger import listing
-from orchestrator.store.people import accounts
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import bulk as run_bulk
-from orchestrator.store.switches import active as switch_active
-from orchestrator.store.switches import switches
+from keyturn.approvals.auth import dual_control
+from keyturn.approvals.web import tenancy
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page
+from keyturn.approvals.web.page_links import cut, turning
+from keyturn.orchestrator.store.budgets import listing as budget_listing
+from keyturn.orchestrator.store.dual_control import budget_raise, proposals
+from keyturn.orchestrator.store.dual_control.budget_raise import Held
+from keyturn.orchestrator.store.ledger import listing
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import bulk as run_bulk
+from keyturn.orchestrator.store.switches import active as switch_active
+from keyturn.orchestrator.store.switches import switches
 
 LATEST_BULKS = 5
 MOST_HELD = 50

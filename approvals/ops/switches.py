@@ -9,29 +9,32 @@ from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 
-from approvals.auth import dual_control, permissions
-from approvals.auth.visitor import require
-from approvals.ops import switch_pages
-from approvals.web import problems, routing, tenancy
-from approvals.web.flash import Flash
-from approvals.web.page import Page, PageDep
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.authority.switch import Mode, Scope, Switch
-from orchestrator.rules.clock import system_clock
-from orchestrator.rules.errors import InvalidValue, NotFound, in_words
-from orchestrator.rules.text import plain_text
-from orchestrator.store.db import form_results
-from orchestrator.store.dual_control import requests
-from orchestrator.store.dual_control.errors import NeedsSecondPerson, ProposalClosed
-from orchestrator.store.people.errors import LastAdmin, OwnAccess
-from orchestrator.store.runs import bulk as run_bulk
-from orchestrator.store.runs.bulk import NewBulk, Verb
-from orchestrator.store.runs.errors import BulkEnded
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.switches import impact as switch_impact
-from orchestrator.store.switches import switches, unknown_names
-from orchestrator.store.switches.errors import UnknownNames
-from orchestrator.store.switches.switches import Barrier
+from keyturn.approvals.auth import dual_control, permissions
+from keyturn.approvals.auth.visitor import require
+from keyturn.approvals.ops import switch_pages
+from keyturn.approvals.web import problems, routing, tenancy
+from keyturn.approvals.web.flash import Flash
+from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.authority.switch import Mode, Scope, Switch
+from keyturn.orchestrator.rules.clock import system_clock
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound, in_words
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.dual_control import requests
+from keyturn.orchestrator.store.dual_control.errors import (
+    NeedsSecondPerson,
+    ProposalClosed,
+)
+from keyturn.orchestrator.store.people.errors import LastAdmin, OwnAccess
+from keyturn.orchestrator.store.runs import bulk as run_bulk
+from keyturn.orchestrator.store.runs.bulk import NewBulk, Verb
+from keyturn.orchestrator.store.runs.errors import BulkEnded
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.switches import impact as switch_impact
+from keyturn.orchestrator.store.switches import switches, unknown_names
+from keyturn.orchestrator.store.switches.errors import UnknownNames
+from keyturn.orchestrator.store.switches.switches import Barrier
 
 router = routing.of_pages()
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from approvals.inbox.conversation import words_of
-from approvals.view.facts import parsed
-from orchestrator.store.budgets import settlement
-from orchestrator.store.tables import (
+from keyturn.approvals.inbox.conversation import words_of
+from keyturn.approvals.view.facts import parsed
+from keyturn.orchestrator.store.budgets import settlement
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
     CallRow,
@@ -16,7 +16,7 @@ from orchestrator.store.tables import (
     EffectRow,
     TurnRow,
 )
-from orchestrator.store.views.timeline import Record
+from keyturn.orchestrator.store.views.timeline import Record
 
 
 @dataclass

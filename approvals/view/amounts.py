@@ -17,8 +17,8 @@ from babel.core import Locale, UnknownLocaleError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.rules.money.currency import is_active, places_of
-from orchestrator.rules.money.money import format_minor
+from keyturn.orchestrator.rules.money.currency import is_active, places_of
+from keyturn.orchestrator.rules.money.money import format_minor
 
 _viewer: ContextVar[Locale | None] = ContextVar("viewer", default=None)
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from approvals.view import amounts
-from approvals.view.form.shape import Shape, label
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text import canonical
+from keyturn.approvals.view import amounts
+from keyturn.approvals.view.form.shape import Shape, label
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text import canonical
 
 # An address or a link: longer than what a narrow column holds unbroken.
 WIDE_WORD = 16

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.hold import BUDGET, PAUSE, SWITCH
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import SwitchRow
+from keyturn.orchestrator.rules.authority.hold import BUDGET, PAUSE, SWITCH
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import SwitchRow
 
 
 async def words(

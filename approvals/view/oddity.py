@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from approvals.view.blanks import FILLERS
-from approvals.view.confusables import LOOKS_LIKE
+from keyturn.approvals.view.blanks import FILLERS
+from keyturn.approvals.view.confusables import LOOKS_LIKE
 
 _PLAIN_SPACE = frozenset(" \n\t")
 _JOINERS = frozenset("\u200d\ufe0f")

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from approvals.view import amounts
-from orchestrator.rules.contract.marks import PROSE_KEY
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.money.money import Money
+from keyturn.approvals.view import amounts
+from keyturn.orchestrator.rules.contract.marks import PROSE_KEY
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.money.money import Money
 
 SHORT = 60
 MOST_DETAILS = 4

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-from approvals.view.blanks import Gap, gaps
-from approvals.view.oddity import is_hidden, name_of, named, strange_letters
+from keyturn.approvals.view.blanks import Gap, gaps
+from keyturn.approvals.view.oddity import is_hidden, name_of, named, strange_letters
 
 _LINK = re.compile(
     r"""(?:https?|ftp|mailto|javascript|data|file|tel|sms|vbscript|blob|wss?):[^\s<>"']+"""

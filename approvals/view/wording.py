@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from markupsafe import Markup
 
-from approvals.view import amounts
-from approvals.view.form.shape import label
-from orchestrator.rules.clock import system_clock
+from keyturn.approvals.view import amounts
+from keyturn.approvals.view.form.shape import label
+from keyturn.orchestrator.rules.clock import system_clock
 
 # State: the words on its badge and how it looks.
 RUN = {

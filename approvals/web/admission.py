@@ -8,9 +8,9 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from approvals.web import problems
-from approvals.web.error_handlers import answer
-from approvals.web.routing import PREFIX
+from keyturn.approvals.web import problems
+from keyturn.approvals.web.error_handlers import answer
+from keyturn.approvals.web.routing import PREFIX
 
 # One takes some 10 ms here, so that the last of these waits for a third of a second.
 MOST_AT_ONCE = 32

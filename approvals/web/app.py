@@ -6,28 +6,28 @@ from typing import cast
 from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from approvals.api import router as api
-from approvals.auth import oidc, oidc_routes
-from approvals.auth import routes as sign_in
-from approvals.auth.cookies import Rotation
-from approvals.auth.gate import gate
-from approvals.inbox import routes as inbox
-from approvals.ops import routes as ops
-from approvals.view.amounts import ViewersLocale
-from approvals.web import error_handlers, health
-from approvals.web.admission import Admission
-from approvals.web.dependencies import Parts
-from approvals.web.middleware import BodyLimit, Measured, SecurityHeaders
-from approvals.web.openapi import Application
-from approvals.web.quotas import Counted
-from approvals.web.routing import PREFIX, attach
-from approvals.web.verification import Verification
-from approvals.web.watcher import Watcher
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import verification
+from keyturn.approvals.api import router as api
+from keyturn.approvals.auth import oidc, oidc_routes
+from keyturn.approvals.auth import routes as sign_in
+from keyturn.approvals.auth.cookies import Rotation
+from keyturn.approvals.auth.gate import gate
+from keyturn.approvals.inbox import routes as inbox
+from keyturn.approvals.ops import routes as ops
+from keyturn.approvals.view.amounts import ViewersLocale
+from keyturn.approvals.web import error_handlers, health
+from keyturn.approvals.web.admission import Admission
+from keyturn.approvals.web.dependencies import Parts
+from keyturn.approvals.web.middleware import BodyLimit, Measured, SecurityHeaders
+from keyturn.approvals.web.openapi import Application
+from keyturn.approvals.web.quotas import Counted
+from keyturn.approvals.web.routing import PREFIX, attach
+from keyturn.approvals.web.verification import Verification
+from keyturn.approvals.web.watcher import Watcher
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import verification
 
 STATIC = Path(__file__).parents[1] / "static"
 

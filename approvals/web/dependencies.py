@@ -10,21 +10,21 @@ import structlog
 from fastapi import Depends, Request
 from starlette.types import Scope
 
-from approvals.auth.oidc import OpenIdProvider
-from approvals.auth.waiting_room import WaitingRoom
-from approvals.web.metrics import Latency
-from approvals.web.quotas import RequestQuotas
-from approvals.web.shared_work import SharedWork
-from approvals.web.verification import Verification
-from approvals.web.watcher import Watcher
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store, apart
-from orchestrator.store.runs import bulk as run_bulk
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.tables import BulkRow
+from keyturn.approvals.auth.oidc import OpenIdProvider
+from keyturn.approvals.auth.waiting_room import WaitingRoom
+from keyturn.approvals.web.metrics import Latency
+from keyturn.approvals.web.quotas import RequestQuotas
+from keyturn.approvals.web.shared_work import SharedWork
+from keyturn.approvals.web.verification import Verification
+from keyturn.approvals.web.watcher import Watcher
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store, apart
+from keyturn.orchestrator.store.runs import bulk as run_bulk
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.tables import BulkRow
 
 log = structlog.get_logger()
 # Who scrapes more often gets the same figures again.

@@ -12,14 +12,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from approvals.auth.local import HOME, local_path
-from approvals.web import error_page, problems
-from approvals.web.dependencies import parts_of
-from approvals.web.errors import NotSignedIn
-from approvals.web.problems import Answer
-from orchestrator.rules.errors import KeyturnError, StoreUnavailable
-from orchestrator.store.db.errors import ForgedRow
-from orchestrator.store.integrity import forgery
+from keyturn.approvals.auth.local import HOME, local_path
+from keyturn.approvals.web import error_page, problems
+from keyturn.approvals.web.dependencies import parts_of
+from keyturn.approvals.web.errors import NotSignedIn
+from keyturn.approvals.web.problems import Answer
+from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
+from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.integrity import forgery
 
 log = structlog.get_logger()
 

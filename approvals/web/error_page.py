@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from approvals.web.problems import Problem
+from keyturn.approvals.web.problems import Problem
 
 _PAGE = """\
 <!doctype html>

@@ -1,6 +1,6 @@
 """Conditions of the people's side: who may not come in, and why."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NotSignedIn(KeyturnError):

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 
-from approvals.api.approval_body import summary_of
-from approvals.view.wording import people
-from approvals.web.page import Page
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import UNDOABLE
-from orchestrator.store.approvals import eligibility, history
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, DecisionRow
+from keyturn.approvals.api.approval_body import summary_of
+from keyturn.approvals.view.wording import people
+from keyturn.approvals.web.page import Page
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import UNDOABLE
+from keyturn.orchestrator.store.approvals import eligibility, history
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
 @dataclass(frozen=True)

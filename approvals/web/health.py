@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 from temporalio.service import RPCError
 
-from approvals.web import metrics, routing
-from approvals.web.dependencies import PartsDep
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db.database import Store
-from orchestrator.store.views import metrics as view_metrics
+from keyturn.approvals.web import metrics, routing
+from keyturn.approvals.web.dependencies import PartsDep
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.views import metrics as view_metrics
 
 router = routing.of_pages()
 

@@ -11,8 +11,8 @@ from prometheus_client import (
 )
 from starlette.types import Scope
 
-from orchestrator.store.db.counters import ATTEMPTS_FAILED, CODE_ERRORS
-from orchestrator.store.views.metrics import Figures
+from keyturn.orchestrator.store.db.counters import ATTEMPTS_FAILED, CODE_ERRORS
+from keyturn.orchestrator.store.views.metrics import Figures
 
 # Anybody may send words of their own as the method; each would be kept for ever.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -8,10 +8,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from approvals.auth.cookies import is_secure
-from approvals.web import problems
-from approvals.web.dependencies import parts_in
-from approvals.web.error_handlers import answer
+from keyturn.approvals.auth.cookies import is_secure
+from keyturn.approvals.web import problems
+from keyturn.approvals.web.dependencies import parts_in
+from keyturn.approvals.web.error_handlers import answer
 
 # A contract's input has at most a million bytes; JSON escapes may double them.
 LARGEST_BODY = 2_500_000

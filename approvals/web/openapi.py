@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from approvals.web.problems import MEDIA_TYPE
+from keyturn.approvals.web.problems import MEDIA_TYPE
 
 
 @dataclass(frozen=True)

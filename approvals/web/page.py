@@ -10,13 +10,13 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from approvals.auth import permissions
-from approvals.auth.permissions import Action
-from approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
-from approvals.inbox import handoff_words
-from approvals.view import amounts, effect_words, facts, wording
-from approvals.view.form.shape import label
-from approvals.view.untrusted import (
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.auth.permissions import Action
+from keyturn.approvals.auth.visitor import MaybeSignedIn, SignedIn, Visitor
+from keyturn.approvals.inbox import handoff_words
+from keyturn.approvals.view import amounts, effect_words, facts, wording
+from keyturn.approvals.view.form.shape import label
+from keyturn.approvals.view.untrusted import (
     compared,
     exact,
     foreign,
@@ -25,11 +25,11 @@ from approvals.view.untrusted import (
     told,
     visible,
 )
-from approvals.web import submission
-from approvals.web.dependencies import Parts, PartsDep
-from orchestrator.rules.settings import Settings
-from orchestrator.store.incidents import incidents as incident_incidents
-from orchestrator.store.views import inbox
+from keyturn.approvals.web import submission
+from keyturn.approvals.web.dependencies import Parts, PartsDep
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.incidents import incidents as incident_incidents
+from keyturn.orchestrator.store.views import inbox
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 

@@ -9,9 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.exceptions import HTTPException
 
-from approvals.notify.errors import BadAddress
-from approvals.notify.hooks import NoSecretKey
-from approvals.web.errors import (
+from keyturn.approvals.notify.errors import BadAddress
+from keyturn.approvals.notify.hooks import NoSecretKey
+from keyturn.approvals.web.errors import (
     Forged,
     MayNot,
     NotFresh,
@@ -19,7 +19,7 @@ from approvals.web.errors import (
     TooManyAtOnce,
     WrongPassword,
 )
-from orchestrator.rules.errors import (
+from keyturn.orchestrator.rules.errors import (
     InvalidValue,
     KeyturnError,
     MalformedJson,
@@ -27,7 +27,7 @@ from orchestrator.rules.errors import (
     StoreUnavailable,
     in_words,
 )
-from orchestrator.store.approvals.errors import (
+from keyturn.orchestrator.store.approvals.errors import (
     AlreadyDecided,
     Claimed,
     DraftOpen,
@@ -40,14 +40,19 @@ from orchestrator.store.approvals.errors import (
     StaleBinding,
     WaitsForOthers,
 )
-from orchestrator.store.db.errors import AnswerLost, ForgedRow, KeyInUse, KeyReused
-from orchestrator.store.dual_control.errors import (
+from keyturn.orchestrator.store.db.errors import (
+    AnswerLost,
+    ForgedRow,
+    KeyInUse,
+    KeyReused,
+)
+from keyturn.orchestrator.store.dual_control.errors import (
     HoldsNothing,
     NeedsSecondPerson,
     NobodyElseConfirms,
     ProposalClosed,
 )
-from orchestrator.store.effects.errors import (
+from keyturn.orchestrator.store.effects.errors import (
     NeedsAnother,
     NoCompensation,
     NoLookUp,
@@ -56,9 +61,9 @@ from orchestrator.store.effects.errors import (
     NotUnknown,
     TooLate,
 )
-from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
-from orchestrator.store.notices.errors import NotDead
-from orchestrator.store.people.errors import (
+from keyturn.orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from keyturn.orchestrator.store.notices.errors import NotDead
+from keyturn.orchestrator.store.people.errors import (
     AccountChanged,
     EmailTaken,
     LastAdmin,
@@ -67,7 +72,7 @@ from orchestrator.store.people.errors import (
     WiderThanItsToken,
     WouldWiden,
 )
-from orchestrator.store.runs.errors import (
+from keyturn.orchestrator.store.runs.errors import (
     BulkEnded,
     ExternalIdReused,
     InOtherHands,
@@ -75,8 +80,8 @@ from orchestrator.store.runs.errors import (
     NotStarted,
     RunEnded,
 )
-from orchestrator.store.switches.errors import UnknownNames, WouldLoosen
-from orchestrator.store.tenants.errors import SourceTaken, TenantDeclared
+from keyturn.orchestrator.store.switches.errors import UnknownNames, WouldLoosen
+from keyturn.orchestrator.store.tenants.errors import SourceTaken, TenantDeclared
 
 MEDIA_TYPE = "application/problem+json"
 

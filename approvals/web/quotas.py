@@ -19,7 +19,7 @@ from typing import Literal, cast
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from approvals.web.errors import TooManyAtOnce
+from keyturn.approvals.web.errors import TooManyAtOnce
 
 Kind = Literal["stream", "control", "read", "write"]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 
-from approvals.api.replies import EVERYWHERE
-from approvals.api.strict_route import StrictRoute
-from approvals.auth.gate import gate
-from approvals.web.submission import PageRoute
+from keyturn.approvals.api.replies import EVERYWHERE
+from keyturn.approvals.api.strict_route import StrictRoute
+from keyturn.approvals.auth.gate import gate
+from keyturn.approvals.web.submission import PageRoute
 
 PREFIX = "/api/v1"
 

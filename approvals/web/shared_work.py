@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from orchestrator.store.db.database import apart
+from keyturn.orchestrator.store.db.database import apart
 
 Result = TypeVar("Result")
 

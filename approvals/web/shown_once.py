@@ -7,9 +7,9 @@ one of the two has nothing, and opening it empties the record.
 from fastapi import Response
 from fastapi.responses import RedirectResponse
 
-from approvals.auth import cookies
-from approvals.web.page import Page
-from orchestrator.store.db import form_results
+from keyturn.approvals.auth import cookies
+from keyturn.approvals.web.page import Page
+from keyturn.orchestrator.store.db import form_results
 
 _SECONDS = 300
 

@@ -18,16 +18,16 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
-from approvals.auth.gate import gate
-from approvals.auth.visitor import CSRF_FIELD, Visitor
-from approvals.web.dependencies import parts_of
-from approvals.web.form_request import FormRequest, Handler
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db import request_keys
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.errors import AnswerLost, KeyInUse
-from orchestrator.store.db.request_keys import Claim, Kept
-from orchestrator.store.db.sealed_text import Sealed
+from keyturn.approvals.auth.gate import gate
+from keyturn.approvals.auth.visitor import CSRF_FIELD, Visitor
+from keyturn.approvals.web.dependencies import parts_of
+from keyturn.approvals.web.form_request import FormRequest, Handler
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db import request_keys
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.errors import AnswerLost, KeyInUse
+from keyturn.orchestrator.store.db.request_keys import Claim, Kept
+from keyturn.orchestrator.store.db.sealed_text import Sealed
 
 log = structlog.get_logger()
 

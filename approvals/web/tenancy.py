@@ -5,17 +5,17 @@ from typing import Annotated
 from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from approvals.api.fields import Line, PathId
-from approvals.auth.visitor import NOBODYS, require
-from approvals.web.dependencies import StoreDep
-from approvals.web.errors import MayNot
-from orchestrator.rules.authority import switch
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import RunRow, SwitchRow
-from orchestrator.store.tenants import tenants
+from keyturn.approvals.api.fields import Line, PathId
+from keyturn.approvals.auth.visitor import NOBODYS, require
+from keyturn.approvals.web.dependencies import StoreDep
+from keyturn.approvals.web.errors import MayNot
+from keyturn.orchestrator.rules.authority import switch
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import RunRow, SwitchRow
+from keyturn.orchestrator.store.tenants import tenants
 
 Reader = Annotated[Person, Depends(require("read"))]
 Decider = Annotated[Person, Depends(require("approvals.decide"))]

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from approvals.web.shared_work import SharedWork
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.verification import Finding
+from keyturn.approvals.web.shared_work import SharedWork
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.verification import Finding
 
 
 class Verification:

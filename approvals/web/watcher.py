@@ -15,13 +15,13 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from approvals.api import run_feed
-from approvals.auth import liveness
-from approvals.auth.liveness import ASK_EVERY_S, Credential
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.pace import Bell
-from orchestrator.store.db.database import Store, apart
-from orchestrator.store.views import fingerprints as view_fingerprints
+from keyturn.approvals.api import run_feed
+from keyturn.approvals.auth import liveness
+from keyturn.approvals.auth.liveness import ASK_EVERY_S, Credential
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.pace import Bell
+from keyturn.orchestrator.store.db.database import Store, apart
+from keyturn.orchestrator.store.views import fingerprints as view_fingerprints
 
 LOOK_EVERY_S = 1.0
 EVENTS_EVERY_S = 0.5

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict
 
 from examples.retail.shop.users import Address, Name
-from orchestrator import DataClass
+from keyturn import DataClass
 
 
 class Told(BaseModel):

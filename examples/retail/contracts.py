@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator import Budget, Contract, Fallback, Limit, Money, Retention, Rule
+from keyturn import Budget, Contract, Fallback, Limit, Money, Retention, Rule
 
 
 class Request(BaseModel):

@@ -9,7 +9,7 @@ from examples.retail.shop.orders import Order
 from examples.retail.shop.payments import PaymentMethod
 from examples.retail.shop.products import Product
 from examples.retail.shop.users import User
-from orchestrator import ToolContext, ToolError
+from keyturn import ToolContext, ToolError
 
 # The name under which KEYTURN_SERVICES gives the shop's address.
 SERVICE = "shop"

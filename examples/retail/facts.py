@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from examples.retail import calls
 from examples.retail.desk import method_of, order_of, product_of
 from examples.retail.shop.orders import Item, Order
-from orchestrator import Money, ToolContext
+from keyturn import Money, ToolContext
 
 ItemSwap = calls.ExchangeDeliveredOrderItems | calls.ModifyPendingOrderItems
 

@@ -1,6 +1,6 @@
 """A scripted model for the retail desk: it plays recorded cases, call by call.
 
-`python -m activities.llm.simulator --scenario examples.retail.simulation:play`, with
+`python -m keyturn.activities.llm.simulator --scenario examples.retail.simulation:play`, with
 RETAIL_CASES naming a file of cases, one JSON object a line: `id`, and `actions` with
 `name` and `arguments`. A request's case is the one whose id its ticket is.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, JsonValue
 
-from activities.llm.simulator import SimRequest, SimStep, call, final
+from keyturn.activities.llm.simulator import SimRequest, SimStep, call, final
 
 TICKET = re.compile(r'"ticket":\s*"([^"]+)"')
 

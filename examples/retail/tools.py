@@ -7,7 +7,7 @@ from examples.retail.arithmetic import NotASum
 from examples.retail.arithmetic import calculate as sum_up
 from examples.retail.shop.orders import Order
 from examples.retail.shop.products import Product, Variant
-from orchestrator import ToolContext, ToolError, tool
+from keyturn import ToolContext, ToolError, tool
 
 OWNER = "retail-service"
 # The shop keeps its answers as long as it runs; a week is all that we ask of it.

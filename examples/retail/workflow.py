@@ -1,7 +1,7 @@
 """The retail desk as a workflow: the tool loop, under the shop's contract."""
 
 from examples.retail.contracts import RETAIL, Request, Resolution
-from workflows.agent import AgentWorkflow
+from keyturn import AgentWorkflow
 
 
 class RetailDesk(AgentWorkflow[Request, Resolution], contract=RETAIL):

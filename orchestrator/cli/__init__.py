@@ -10,8 +10,8 @@ def main() -> None:
     Temporal's SDK can abort while the interpreter is taken down, which would turn a
     good answer into a bad status; so the process leaves before that.
     """
-    # Imported late: `python -m orchestrator.cli.demo.…` needs none of it.
-    from orchestrator.cli import program  # noqa: PLC0415
+    # Imported late: `python -m keyturn.orchestrator.cli.demo.…` needs none of it.
+    from keyturn.orchestrator.cli import program  # noqa: PLC0415
 
     status = program.run(sys.argv[1:])
     try:

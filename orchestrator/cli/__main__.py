@@ -1,5 +1,5 @@
-"""`python -m orchestrator.cli` is `keyturn`."""
+"""`python -m keyturn.orchestrator.cli` is `keyturn`."""
 
-from orchestrator.cli import main
+from keyturn.orchestrator.cli import main
 
 main()

@@ -10,10 +10,10 @@ from uuid import uuid4
 import httpx2
 from pydantic import JsonValue
 
-from orchestrator.processes.exit_status import Away, Ended, WrongUsage
-from orchestrator.rules import settings
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.processes.exit_status import Away, Ended, WrongUsage
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text import canonical
 
 BASE = "/api/v1"
 TIMEOUT_S = 30.0

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from orchestrator.processes.exit_status import WrongUsage
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text import canonical
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Most = Annotated[int, typer.Option("--limit", min=1, help="How many to show at most.")]

@@ -10,26 +10,26 @@ from typing import Any, Literal
 from sqlalchemy.engine import make_url
 from temporalio.service import RPCError
 
-from activities.llm import prices
-from activities.llm.errors import MalformedTarget, UnknownPrice
-from activities.llm.route import split_target
-from orchestrator.processes import pollers
-from orchestrator.processes.connection import connect
-from orchestrator.processes.exit_status import Status
-from orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError
-from orchestrator.rules.authority.binding import (
+from keyturn.activities.llm import prices
+from keyturn.activities.llm.errors import MalformedTarget, UnknownPrice
+from keyturn.activities.llm.route import split_target
+from keyturn.orchestrator.processes import pollers
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.processes.exit_status import Status
+from keyturn.orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError
+from keyturn.orchestrator.rules.authority.binding import (
     PUBLIC_PREFIX,
     DecisionKeyError,
     Signer,
     Verifier,
 )
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract.model import Alias
-from orchestrator.rules.errors import ContractError, StoreUnavailable
-from orchestrator.rules.settings import Settings
-from orchestrator.store import revision
-from orchestrator.store.db import roles
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract.model import Alias
+from keyturn.orchestrator.rules.errors import ContractError, StoreUnavailable
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import revision
+from keyturn.orchestrator.store.db import roles
+from keyturn.orchestrator.store.db.database import Store
 
 TEMPORAL_S = 5.0
 MOST_SKEW_S = 2.0

@@ -2,10 +2,10 @@
 
 import getpass
 
-from orchestrator.cli import output
-from orchestrator.processes.database import with_store
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import break_glass
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.processes.database import with_store
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import break_glass
 
 
 def lift_alone(switch: str, reason: str) -> None:

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.processes import exit_status
-from orchestrator.processes.exit_status import Status
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.processes import exit_status
+from keyturn.orchestrator.processes.exit_status import Status
+from keyturn.orchestrator.rules.errors import KeyturnError
 
-# Each is a module of `orchestrator.cli.commands` with `app`, or with `main` where the
+# Each is a module of `keyturn.orchestrator.cli.commands` with `app`, or with `main` where the
 # command has no parts.
 COMMANDS = {
     "dev": "Start everything on this machine, with a demo shop.",
@@ -43,7 +43,7 @@ COMMANDS = {
     "bench": "Measure Keyturn on this machine.",
 }
 # Commands whose module has another name.
-MODULES = {"matching": "reconciliation"}
+_MODULES = {"matching": "reconciliation"}
 ABOUT = "Run LLM agents whose irreversible actions wait for a person's yes."
 
 
@@ -87,12 +87,17 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         if name != named:
             app.command(name, help=line)(_not_asked_for)
             continue
-        module = import_module(f"orchestrator.cli.commands.{MODULES.get(name, name)}")
+        module = import_module(module_of(name))
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name, help=line, no_args_is_help=True)
         else:
             app.command(name, help=line)(module.main)
     return app
+
+
+def module_of(command: str) -> str:
+    """Return the name of the module that a command is in."""
+    return f"keyturn.orchestrator.cli.commands.{_MODULES.get(command, command)}"
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 typer's own way

@@ -9,13 +9,13 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.rules import pace
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.pace import Pace
-from orchestrator.store import outbox
-from orchestrator.store.db.database import Store
-from orchestrator.store.outbox import Delivery
-from workflows.messages import RunStart
+from keyturn.orchestrator.rules import pace
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.pace import Pace
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.outbox import Delivery
+from keyturn.workflows.messages import RunStart
 
 # What a living process commits it delivers itself, at once: this finds what the dead
 # left, and what is rung again.

@@ -1,7 +1,7 @@
 """What time alone brings, and what the dead left: the web process's work (P9).
 
 It writes what people's authority rests on, so that a worker's role in the database may
-not do it (`orchestrator.store.db.roles`); a worker delivers, and nothing besides.
+not do it (`keyturn.orchestrator.store.db.roles`); a worker delivers, and nothing besides.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from datetime import timedelta
 import structlog
 from temporalio.service import RPCError
 
-from orchestrator.dispatch import lost_runs
-from orchestrator.dispatch.dispatcher import SWEEP, Deliverer
-from orchestrator.dispatch.lost_runs import Comparison
-from orchestrator.dispatch.task_faults import Suspects
-from orchestrator.rules import pace
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.pace import Every
-from orchestrator.store.approvals import deadlines, reassignment
-from orchestrator.store.approvals.reassignment import Assigning
-from orchestrator.store.budgets import settlement
-from orchestrator.store.db import overstayed, request_keys
-from orchestrator.store.effects import send
-from orchestrator.store.runs import bulk
-from orchestrator.store.switches import switches
+from keyturn.orchestrator.dispatch import lost_runs
+from keyturn.orchestrator.dispatch.dispatcher import SWEEP, Deliverer
+from keyturn.orchestrator.dispatch.lost_runs import Comparison
+from keyturn.orchestrator.dispatch.task_faults import Suspects
+from keyturn.orchestrator.rules import pace
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.pace import Every
+from keyturn.orchestrator.store.approvals import deadlines, reassignment
+from keyturn.orchestrator.store.approvals.reassignment import Assigning
+from keyturn.orchestrator.store.budgets import settlement
+from keyturn.orchestrator.store.db import overstayed, request_keys
+from keyturn.orchestrator.store.effects import send
+from keyturn.orchestrator.store.runs import bulk
+from keyturn.orchestrator.store.switches import switches
 
 # So long in each look all runs that match are worked off; other things wait, too.
 WORK_S = 0.5

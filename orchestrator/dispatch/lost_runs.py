@@ -14,13 +14,13 @@ import structlog
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.client import WorkflowExecutionStatus as Status
 
-from orchestrator.dispatch import task_faults
-from orchestrator.dispatch.task_faults import TaskFault, describe
-from orchestrator.store.db import job_lease
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import forgery
-from orchestrator.store.runs import stalled, unfinished
-from orchestrator.store.runs.unfinished import OpenRun
+from keyturn.orchestrator.dispatch import task_faults
+from keyturn.orchestrator.dispatch.task_faults import TaskFault, describe
+from keyturn.orchestrator.store.db import job_lease
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.runs import stalled, unfinished
+from keyturn.orchestrator.store.runs.unfinished import OpenRun
 
 JOB = "compare-with-temporal"
 # A pass looks at this many runs; the next pass goes on behind them.

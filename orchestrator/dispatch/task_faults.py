@@ -18,12 +18,12 @@ from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.client import WorkflowExecutionStatus as Status
 from temporalio.service import RPCError, RPCStatusCode
 
-from orchestrator.rules.pace import Every
-from orchestrator.store.db import job_lease
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import faults, unfinished
-from orchestrator.store.runs.faults import Fault
-from orchestrator.store.runs.unfinished import OpenRun
+from keyturn.orchestrator.rules.pace import Every
+from keyturn.orchestrator.store.db import job_lease
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import faults, unfinished
+from keyturn.orchestrator.store.runs.faults import Fault
+from keyturn.orchestrator.store.runs.unfinished import OpenRun
 
 # The failure is most often the last event; signals may have come since.
 LAST_EVENTS = 20

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 from pydantic import BaseModel, JsonValue
 
-from activities.toolbox import Actor, ConnectorSource
-from orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
-from orchestrator.rules.text import canonical
+from keyturn.activities.toolbox import Actor, ConnectorSource
+from keyturn.orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
+from keyturn.orchestrator.rules.text import canonical
 
 Arguments = Mapping[str, JsonValue]
 

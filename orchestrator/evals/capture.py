@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import httpx2
 from pydantic import JsonValue
 
-from activities import http_client
-from activities.connectors.source import CallConnectors, Services
-from activities.llm.provider import Provider
-from activities.toolbox import Actor
-from orchestrator.cli.demo.books import Books
-from orchestrator.cli.demo.shop import build
-from orchestrator.rules.contract.connector import Mail, Mailer, Reader, Writer
-from orchestrator.rules.contract.tool import ToolError
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest
+from keyturn.activities import http_client
+from keyturn.activities.connectors.source import CallConnectors, Services
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.cli.demo.shop import build
+from keyturn.orchestrator.rules.contract.connector import Mail, Mailer, Reader, Writer
+from keyturn.orchestrator.rules.contract.tool import ToolError
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 SHOP = {"payments": "http://shop.captured"}
 

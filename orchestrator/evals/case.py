@@ -14,11 +14,11 @@ from pydantic import (
     field_validator,
 )
 
-from orchestrator.processes.exit_status import WrongUsage
-from orchestrator.rules.errors import MalformedJson, in_words
-from orchestrator.rules.policy.rules import Role
-from orchestrator.rules.status import CallStatus, RunStatus
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.rules.errors import MalformedJson, in_words
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.rules.status import CallStatus, RunStatus
+from keyturn.orchestrator.rules.text import canonical
 
 
 class SuiteError(WrongUsage):

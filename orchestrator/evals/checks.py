@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pydantic import BaseModel
 
-from orchestrator.cli.demo.books import SEED
-from orchestrator.evals.capture import Sent
-from orchestrator.evals.case import Case, Effect, Expect
-from orchestrator.evals.record import Record
-from orchestrator.rules.money.money import format_minor
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.cli.demo.books import SEED
+from keyturn.orchestrator.evals.capture import Sent
+from keyturn.orchestrator.evals.case import Case, Effect, Expect
+from keyturn.orchestrator.evals.record import Record
+from keyturn.orchestrator.rules.money.money import format_minor
+from keyturn.orchestrator.store.tables import EffectRow
 
 Words = Iterator[str]
 

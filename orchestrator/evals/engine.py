@@ -10,27 +10,27 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
-from activities.llm import route
-from activities.llm.provider import Provider
-from activities.llm.simulator import running_simulator
-from activities.llm.simulator.support import play
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.dispatch.jobs import Upkeep
-from orchestrator.evals.capture import Outside, Watched
-from orchestrator.evals.temporal import own_server
-from orchestrator.processes import payload_keys, release_publisher, worker
-from orchestrator.processes.connection import connect
-from orchestrator.processes.exit_status import Away
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.contract import registry
-from orchestrator.rules.policy.rules import Role
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.people import accounts
-from orchestrator.store.people.accounts import NewPerson
+from keyturn.activities.llm import route
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.simulator import running_simulator
+from keyturn.activities.llm.simulator.support import play
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.dispatch.jobs import Upkeep
+from keyturn.orchestrator.evals.capture import Outside, Watched
+from keyturn.orchestrator.evals.temporal import own_server
+from keyturn.orchestrator.processes import payload_keys, release_publisher, worker
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.processes.exit_status import Away
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
 
 # Enough of each role for every approval that a contract may ask.
 STAFF: tuple[Role, ...] = ("agent",) * 5 + ("lead",) * 5

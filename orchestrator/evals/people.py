@@ -7,19 +7,19 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from orchestrator.evals import record
-from orchestrator.evals.case import Case, Decide
-from orchestrator.evals.engine import Engine
-from orchestrator.evals.record import Record
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.runs import messages
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.evals import record
+from keyturn.orchestrator.evals.case import Case, Decide
+from keyturn.orchestrator.evals.engine import Engine
+from keyturn.orchestrator.evals.record import Record
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.tables import ApprovalRow
 
 LOOK_S = 0.05
 # A run whose approvals nobody will answer has come to rest after this.

@@ -1,7 +1,7 @@
 """A suite's result as people read it."""
 
-from orchestrator.cli import output
-from orchestrator.evals.suite import CaseResult, SuiteResult
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.evals.suite import CaseResult, SuiteResult
 
 COLUMNS = ("Case", "Result", "Status", "Turns", "Tokens", "Cost", "Seconds")
 

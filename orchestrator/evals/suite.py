@@ -7,18 +7,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.evals import case as cases
-from orchestrator.evals import checks, engine
-from orchestrator.evals.case import Case
-from orchestrator.evals.engine import Engine
-from orchestrator.evals.people import People
-from orchestrator.evals.record import Record
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.settings import Settings
-from orchestrator.store.runs import control, start
-from orchestrator.store.runs.errors import RunEnded
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tenants import tenants
+from keyturn.orchestrator.evals import case as cases
+from keyturn.orchestrator.evals import checks, engine
+from keyturn.orchestrator.evals.case import Case
+from keyturn.orchestrator.evals.engine import Engine
+from keyturn.orchestrator.evals.people import People
+from keyturn.orchestrator.evals.record import Record
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.runs import control, start
+from keyturn.orchestrator.store.runs.errors import RunEnded
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tenants import tenants
 
 # More at once only makes each slower: the store has one writer.
 AT_ONCE = 5

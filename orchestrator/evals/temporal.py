@@ -10,11 +10,11 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from orchestrator.cli.dev.child import Child, Guard, Program
-from orchestrator.cli.dev.ports import LOCALHOST
-from orchestrator.cli.dev.programs import LIMITS, QUEUES, binary
-from orchestrator.cli.dev.readiness import NotReady, wait
-from orchestrator.processes.exit_status import Away
+from keyturn.orchestrator.cli.dev.child import Child, Guard, Program
+from keyturn.orchestrator.cli.dev.ports import LOCALHOST
+from keyturn.orchestrator.cli.dev.programs import LIMITS, QUEUES, binary
+from keyturn.orchestrator.cli.dev.readiness import NotReady, wait
+from keyturn.orchestrator.processes.exit_status import Away
 
 READY_S = 40.0
 

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from orchestrator.rules import pace
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.pace import Pace
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.rules import pace
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.pace import Pace
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity.sealer import Sealer
 
 log = structlog.get_logger()
 

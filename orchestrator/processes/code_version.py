@@ -14,7 +14,7 @@ def code_version() -> str:
     to make a name, which took a second of a worker's start.
     """
     own = version("keyturn")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return own
     try:

@@ -18,16 +18,16 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.service import TLSConfig
 
-from orchestrator.processes.payload_codec import (
+from keyturn.orchestrator.processes.payload_codec import (
     ForgedPayload,
     SealedPayloads,
     UnknownPayloadKey,
     refuse_forged,
 )
-from orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.text import scrub
 
 
 class _Converter(PydanticPayloadConverter):

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from orchestrator.processes.exit_status import Ended
-from orchestrator.rules import settings as rules_settings
-from orchestrator.rules.settings import Settings
-from orchestrator.store import revision
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.processes.exit_status import Ended
+from keyturn.orchestrator.rules import settings as rules_settings
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import revision
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class Status(IntEnum):

@@ -8,7 +8,7 @@ import structlog
 from pydantic import JsonValue
 from structlog.types import EventDict, Processor
 
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import scrub
 
 
 def scrubbed(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -20,8 +20,8 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from orchestrator.processes.payload_keys import PayloadKeys, is_name
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.processes.payload_keys import PayloadKeys, is_name
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 # By this name Temporal's own tools know what they cannot show.
 ENCODING = b"binary/encrypted"

@@ -5,7 +5,7 @@ import os
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 KEY_BYTES = 32
 LONGEST_NAME = 32

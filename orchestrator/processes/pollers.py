@@ -5,7 +5,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.settings import Settings
 
 
 async def count(

@@ -4,13 +4,13 @@ A worker puts nothing live: what it wrote into that table would decide what need
 approval.
 """
 
-from orchestrator.processes.code_version import code_version
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.contract import release
-from orchestrator.rules.contract.registry import Registry
-from orchestrator.rules.contract.release import Release
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
+from keyturn.orchestrator.processes.code_version import code_version
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.contract import release
+from keyturn.orchestrator.rules.contract.registry import Registry
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
 
 
 def releases_of(apps: Registry) -> dict[str, Release]:

@@ -11,19 +11,19 @@ import structlog
 import uvicorn
 from pydantic import SecretStr
 
-from approvals.notify.sender import Sender
-from approvals.web.app import create_app, finish
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.dispatch.jobs import Upkeep
-from orchestrator.processes import background, database
-from orchestrator.processes.connection import connect
-from orchestrator.processes.exit_status import Ended, WrongUsage
-from orchestrator.processes.head_in_time import HeadInTime
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.settings import Settings
-from orchestrator.store import revision
-from orchestrator.store.db.database import Store
+from keyturn.approvals.notify.sender import Sender
+from keyturn.approvals.web.app import create_app, finish
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.dispatch.jobs import Upkeep
+from keyturn.orchestrator.processes import background, database
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.processes.exit_status import Ended, WrongUsage
+from keyturn.orchestrator.processes.head_in_time import HeadInTime
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import revision
+from keyturn.orchestrator.store.db.database import Store
 
 log = structlog.get_logger()
 

@@ -19,36 +19,36 @@ from temporalio.worker.workflow_sandbox import (
     SandboxRestrictions,
 )
 
-from activities.connectors.books import HttpMailLog, HttpStatement
-from activities.connectors.source import Services, client
-from activities.fault import Fault
-from activities.finish import Finish
-from activities.guard import PAUSES_S, Guard
-from activities.llm import route
-from activities.llm.gateway import Models
-from activities.llm.lazy_provider import load_first
-from activities.llm.provider import Provider
-from activities.perform import CONNECTOR_TIMEOUT, OUTAGE_PAUSES_S, Perform
-from activities.reconciliation import Matcher
-from activities.run_tool import READ_PAUSES_S, RunTool
-from activities.store_away import StoreAway
-from activities.think.activity import Think
-from activities.toolbox import ConnectorSource, Toolbox
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.processes import background, release_publisher
-from orchestrator.processes.code_version import code_version
-from orchestrator.processes.connection import connect
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.rules.contract import registry as contract_registry
-from orchestrator.rules.contract.model import Alias
-from orchestrator.rules.contract.registry import Registry
-from orchestrator.rules.errors import KeyturnError, StoreUnavailable
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.switches import unknown_names
-from workflows.act import ActLoop
-from workflows.compensate import Compensate
+from keyturn.activities.connectors.books import HttpMailLog, HttpStatement
+from keyturn.activities.connectors.source import Services, client
+from keyturn.activities.fault import Fault
+from keyturn.activities.finish import Finish
+from keyturn.activities.guard import PAUSES_S, Guard
+from keyturn.activities.llm import route
+from keyturn.activities.llm.gateway import Models
+from keyturn.activities.llm.lazy_provider import load_first
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.perform import CONNECTOR_TIMEOUT, OUTAGE_PAUSES_S, Perform
+from keyturn.activities.reconciliation import Matcher
+from keyturn.activities.run_tool import READ_PAUSES_S, RunTool
+from keyturn.activities.store_away import StoreAway
+from keyturn.activities.think.activity import Think
+from keyturn.activities.toolbox import ConnectorSource, Toolbox
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.processes import background, release_publisher
+from keyturn.orchestrator.processes.code_version import code_version
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.rules.contract import registry as contract_registry
+from keyturn.orchestrator.rules.contract.model import Alias
+from keyturn.orchestrator.rules.contract.registry import Registry
+from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.switches import unknown_names
+from keyturn.workflows.act import ActLoop
+from keyturn.workflows.compensate import Compensate
 
 # How often a worker says which providers it can ask.
 SERVED_EVERY_S = 60
@@ -66,14 +66,14 @@ STICKY = timedelta(seconds=2)
 # Our own workflow code is replayed in tests. Making its classes again for each run took
 # 12 ms of its start.
 OWN_MODULES = (
-    "orchestrator",
-    "activities.interface",
-    "activities.overheard",
-    "workflows.act",
-    "workflows.agent",
-    "workflows.compensate",
-    "workflows.messages",
-    "workflows.stubs",
+    "keyturn.orchestrator",
+    "keyturn.activities.interface",
+    "keyturn.activities.overheard",
+    "keyturn.workflows.act",
+    "keyturn.workflows.agent",
+    "keyturn.workflows.compensate",
+    "keyturn.workflows.messages",
+    "keyturn.workflows.stubs",
     "pydantic",
     "pydantic_core",
 )

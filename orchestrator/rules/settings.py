@@ -12,9 +12,9 @@ from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSetting
 
-from orchestrator.rules.contract.model import AskedTarget, Price
-from orchestrator.rules.errors import KeyturnError, in_words
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.contract.model import AskedTarget, Price
+from keyturn.orchestrator.rules.errors import KeyturnError, in_words
+from keyturn.orchestrator.rules.text import scrub
 
 PREFIX = "KEYTURN_"
 # Set by tools around Keyturn, not read by it.
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     decision_key: SecretStr | None = None
     former_decision_keys: str | None = None
     payload_keys: SecretStr | None = None
-    apps: str = "workflows.support"
+    apps: str = "keyturn.workflows.support"
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     public_url: str | None = None

@@ -1,6 +1,6 @@
 """What keeps the schema from being upgraded."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NeedsKeys(KeyturnError):

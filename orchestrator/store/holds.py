@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, union, update
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.money.budget import TURNS_PER_STEP
-from orchestrator.rules.status import ENDED_RUNS, RunStatus
-from orchestrator.store import outbox
-from orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.status import ENDED_RUNS, RunStatus
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
 
 # P9: no decision holds longer than a week, whatever pauses there were.
 LONGEST_USABLE = timedelta(days=7)

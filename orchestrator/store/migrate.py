@@ -11,17 +11,17 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import select
 
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.store import migrations, revision
-from orchestrator.store.db import roles, row_codes, vouched_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.errors import NeedsKeys
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.releases import releases
-from orchestrator.store.revision import REMEDY
-from orchestrator.store.tables import ReleaseRow
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.store import migrations, revision
+from keyturn.orchestrator.store.db import roles, row_codes, vouched_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.errors import NeedsKeys
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.revision import REMEDY
+from keyturn.orchestrator.store.tables import ReleaseRow
 
 # Held for the length of an upgrade, so that two processes do not both create.
 UPGRADE_LOCK = 0x4B455955

@@ -10,11 +10,11 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.rules.money.budget import TURNS_PER_STEP
-from orchestrator.rules.status import COMPENSATE, ENDED_RUNS
-from orchestrator.rules.text import scrub
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.status import COMPENSATE, ENDED_RUNS
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     OutboxRow,

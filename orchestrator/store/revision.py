@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 
-from orchestrator.store import migrations
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store import migrations
+from keyturn.orchestrator.store.db.database import Store
 
 REMEDY = "run `keyturn db upgrade`"
 # Revisions are numbered: their files begin with four digits.
@@ -30,7 +30,7 @@ async def check(url: str) -> str | None:
         await store.close()
     if found == newest():
         return None
-    from orchestrator.store import migrate  # noqa: PLC0415 see above
+    from keyturn.orchestrator.store import migrate  # noqa: PLC0415 see above
 
     return migrate.advice(found)
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import httpx2
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.authority.binding import Signer
 from tests.orchestrator.cli import warm
 from tests.orchestrator.cli.program import Keyturn, here
 from tests.orchestrator.cli.warm import Started

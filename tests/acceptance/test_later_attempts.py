@@ -18,7 +18,12 @@ import httpx2
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.simulator import SimRequest, SimStep, call, running_simulator
+from keyturn.activities.llm.simulator import (
+    SimRequest,
+    SimStep,
+    call,
+    running_simulator,
+)
 from tests.acceptance.installation import Installation, installation
 from tests.engine.stage import DONE, refund_of
 

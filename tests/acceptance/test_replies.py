@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from activities.llm.errors import ProviderError, ProviderRejected, RateLimited
-from activities.llm.provider import Provider
-from activities.llm.route import build_providers, close_providers
-from activities.llm.simulator import SimRequest, raw, running_simulator
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text.canonical import parse
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.errors import ProviderError, ProviderRejected, RateLimited
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.route import build_providers, close_providers
+from keyturn.activities.llm.simulator import SimRequest, raw, running_simulator
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text.canonical import parse
+from keyturn.orchestrator.rules.text.transcript import (
     ModelReply,
     ModelRequest,
     ToolCall,

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
-from activities.llm.anthropic.messages import AnthropicMessages
-from activities.llm.openai.chat import OpenAIChat
-from activities.llm.provider import Provider
-from activities.llm.simulator import running_simulator
 from examples.retail.contracts import Request
 from examples.retail.simulation import play
+from keyturn.activities.llm.anthropic.messages import AnthropicMessages
+from keyturn.activities.llm.openai.chat import OpenAIChat
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.simulator import running_simulator
 from tests.acceptance.retail_cases import (
     DATABASE,
     FOLDER,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from activities import document
-from orchestrator.rules.errors import MalformedJson
+from keyturn.activities import document
+from keyturn.orchestrator.rules.errors import MalformedJson
 
 WRAPPED = [
     '```json\n{"a": 1}\n```',

@@ -15,15 +15,15 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from activities.toolbox import Actor, Toolbox, told
-from orchestrator import Contract, DataClass, ToolContext, tool
-from orchestrator.rules.contract import release as releases
-from orchestrator.rules.contract.check import check
-from orchestrator.rules.contract.connector import Connectors
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.contract.tool import Tool
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.text import canonical, redaction
+from keyturn import Contract, DataClass, ToolContext, tool
+from keyturn.activities.toolbox import Actor, Toolbox, told
+from keyturn.orchestrator.rules.contract import release as releases
+from keyturn.orchestrator.rules.contract.check import check
+from keyturn.orchestrator.rules.contract.connector import Connectors
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.contract.tool import Tool
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.text import canonical, redaction
 from tests.apps.desk.contracts import DESK
 
 PLANTED = "4111-1111-PLANTED"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from activities import outcome
-from orchestrator.rules.contract.connector import (
+from keyturn.activities import outcome
+from keyturn.orchestrator.rules.contract.connector import (
     Deed,
     Deeds,
     Known,
@@ -11,8 +11,8 @@ from orchestrator.rules.contract.connector import (
     NotRead,
     NotSent,
 )
-from orchestrator.rules.contract.tool import ConnectorNo, ToolError
-from orchestrator.store.ledger.effects import Outcome
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo, ToolError
+from keyturn.orchestrator.store.ledger.effects import Outcome
 
 
 def told(error: Exception) -> ToolError:

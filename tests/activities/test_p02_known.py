@@ -9,18 +9,18 @@ import pytest
 from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
-from activities.connectors.source import Services, client
-from activities.guard import Guard
-from activities.interface import ActResult, CallInput
-from activities.perform import Perform
-from activities.toolbox import Toolbox
-from activities.watch import Watch
-from orchestrator.rules.contract import registry
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical
-from orchestrator.store.ledger import outcome
-from orchestrator.store.tables import CallRow, EffectRow, IncidentRow
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.activities.connectors.source import Services, client
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import ActResult, CallInput
+from keyturn.activities.perform import Perform
+from keyturn.activities.toolbox import Toolbox
+from keyturn.activities.watch import Watch
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.ledger import outcome
+from keyturn.orchestrator.store.tables import CallRow, EffectRow, IncidentRow
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.activities.connectors.servers import (
     CUT,
     Heard,

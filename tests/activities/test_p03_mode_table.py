@@ -15,20 +15,20 @@ import pytest
 from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
-from activities.guard import Guard
-from activities.interface import CallInput, ReadResult, ThinkInput, ThinkResult
-from activities.llm.gateway import Models
-from activities.run_tool import RunTool
-from activities.think.activity import Think
-from activities.toolbox import Actor, Toolbox
-from orchestrator.rules.authority.switch import Mode
-from orchestrator.rules.contract import registry
-from orchestrator.rules.text import canonical
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest, Usage
-from orchestrator.store.runs.errors import NotStarted
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import AttemptRow, SwitchRow
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import CallInput, ReadResult, ThinkInput, ThinkResult
+from keyturn.activities.llm.gateway import Models
+from keyturn.activities.run_tool import RunTool
+from keyturn.activities.think.activity import Think
+from keyturn.activities.toolbox import Actor, Toolbox
+from keyturn.orchestrator.rules.authority.switch import Mode
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest, Usage
+from keyturn.orchestrator.store.runs.errors import NotStarted
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import AttemptRow, SwitchRow
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.depth import SEARCHES
 from tests.orchestrator.store.desk import Desk, note, open_desk, refund, top_up
 

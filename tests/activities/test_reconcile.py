@@ -6,15 +6,15 @@ from datetime import timedelta
 from pydantic import JsonValue
 from temporalio.testing import ActivityEnvironment
 
-from activities.guard import Guard
-from activities.interface import ActResult, CallInput
-from activities.perform import Perform
-from activities.toolbox import Actor, Toolbox
-from activities.watch import Watch
-from orchestrator.rules.contract import registry
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import ActResult, CallInput
+from keyturn.activities.perform import Perform
+from keyturn.activities.toolbox import Actor, Toolbox
+from keyturn.activities.watch import Watch
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.orchestrator.store.desk import Desk
 
 

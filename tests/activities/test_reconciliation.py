@@ -5,20 +5,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from activities.reconciliation import MISSES, MOST_INCIDENTS, SETTLE, Matcher
-from orchestrator.rules.contract.connector import mail_name
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.money.reconciliation import (
+from keyturn.activities.reconciliation import MISSES, MOST_INCIDENTS, SETTLE, Matcher
+from keyturn.orchestrator.rules.contract.connector import mail_name
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.money.reconciliation import (
     BooksAway,
     BooksUnusable,
     Line,
     MailEntry,
 )
-from orchestrator.store.effects import resolution, send
-from orchestrator.store.incidents import incidents, statement
-from orchestrator.store.ledger.effects import Outcome
-from orchestrator.store.tables import EffectRow, IncidentRow, MatchingRow
+from keyturn.orchestrator.store.effects import resolution, send
+from keyturn.orchestrator.store.incidents import incidents, statement
+from keyturn.orchestrator.store.ledger.effects import Outcome
+from keyturn.orchestrator.store.tables import EffectRow, IncidentRow, MatchingRow
 from tests.orchestrator.store.desk import Desk, mail, refund
 
 

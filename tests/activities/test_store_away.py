@@ -7,8 +7,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.store_away import StoreAway
-from orchestrator.rules.errors import StoreUnavailable
+from keyturn.activities.store_away import StoreAway
+from keyturn.orchestrator.rules.errors import StoreUnavailable
 
 
 class Fails(ActivityInboundInterceptor):

@@ -10,15 +10,15 @@ from pydantic import JsonValue
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.guard import Guard
-from activities.interface import ActResult, CallInput
-from activities.perform import Perform
-from activities.toolbox import Actor, Toolbox
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract.connector import Deed, Known, NotKnown
-from orchestrator.store.effects import send
-from orchestrator.store.effects.send import Sending
-from orchestrator.store.tables import IncidentRow
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import ActResult, CallInput
+from keyturn.activities.perform import Perform
+from keyturn.activities.toolbox import Actor, Toolbox
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract.connector import Deed, Known, NotKnown
+from keyturn.orchestrator.store.effects import send
+from keyturn.orchestrator.store.effects.send import Sending
+from keyturn.orchestrator.store.tables import IncidentRow
 from tests.orchestrator.store.desk import Desk, top_up
 
 
@@ -95,7 +95,9 @@ async def test_p02_a_worker_frozen_before_the_socket_sends_nothing_when_it_thaws
         return begun
 
     monkeypatch.setattr(send, "begin", frozen_after)
-    monkeypatch.setattr("activities.perform.CONNECTOR_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(
+        "keyturn.activities.perform.CONNECTOR_TIMEOUT", timedelta(seconds=1)
+    )
     run, shop = await desk.start(), Counted()
     await desk.draft(run, top_up())
 

@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
-from activities.toolbox import Actor, Toolbox
-from orchestrator import Money, ToolContext, tool
-from orchestrator.rules.contract.connector import Connectors
-from orchestrator.rules.contract.release import spec
-from orchestrator.rules.contract.tool import ToolError
+from keyturn import Money, ToolContext, tool
+from keyturn.activities.toolbox import Actor, Toolbox
+from keyturn.orchestrator.rules.contract.connector import Connectors
+from keyturn.orchestrator.rules.contract.release import spec
+from keyturn.orchestrator.rules.contract.tool import ToolError
 
 
 class Call(BaseModel):

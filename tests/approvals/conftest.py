@@ -7,10 +7,10 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

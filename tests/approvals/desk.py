@@ -7,20 +7,20 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from orchestrator import Alias, Budget, Contract, Limit, Money, Rule, ToolContext, tool
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.contract.marks import Prose
-from orchestrator.rules.contract.release import Release, of
-from orchestrator.rules.policy.rules import Verdict
-from orchestrator.rules.text import canonical, folded_name
-from orchestrator.store.approvals import request
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs import start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from keyturn import Alias, Budget, Contract, Limit, Money, Rule, ToolContext, tool
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.contract.marks import Prose
+from keyturn.orchestrator.rules.contract.release import Release, of
+from keyturn.orchestrator.rules.policy.rules import Verdict
+from keyturn.orchestrator.rules.text import canonical, folded_name
+from keyturn.orchestrator.store.approvals import request
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs import start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 from tests.tenancy import declare
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from approvals.auth import accounts
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import tokens
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.tables import PersonRow
 from tests.tenancy import declare
 
 PASSWORD = "correct horse battery"  # noqa: S105 of nobody real

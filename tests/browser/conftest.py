@@ -8,8 +8,8 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, Page
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import sessions
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import sessions
 from tests.approvals.pages.conftest import app, planted, seed, store
 from tests.approvals.pages.seed import Seed
 

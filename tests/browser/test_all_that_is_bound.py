@@ -3,10 +3,10 @@
 import pytest
 from playwright.async_api import expect
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import EffectRow
 from tests.approvals.pages.seed import Seed, approvals_of, call, start, take_turn
 from tests.browser.conftest import SignIn, read_on
 from tests.depth import SEARCHES

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Request
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import (
     approvals_of,
     call,

@@ -2,8 +2,8 @@
 
 from playwright.async_api import Route, expect
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.views import timeline
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.views import timeline
 from tests.approvals.pages.seed import Seed
 from tests.browser.conftest import SignIn
 

@@ -2,7 +2,7 @@
 
 from playwright.async_api import expect
 
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import look_up, refund, start, take_turn
 from tests.browser.conftest import SignIn
 

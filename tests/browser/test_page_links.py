@@ -2,8 +2,8 @@
 
 from playwright.async_api import Page, expect
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.pages.seed import Seed, approvals_of, refund, start, take_turn
 from tests.browser.conftest import SignIn, read_on
 

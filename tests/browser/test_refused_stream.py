@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from fastapi import FastAPI
 from playwright.async_api import Request, expect
 
-from approvals.web.quotas import STREAMS_EACH, Streams
+from keyturn.approvals.web.quotas import STREAMS_EACH, Streams
 from tests.approvals.pages.seed import Seed
 from tests.browser.conftest import SignIn
 

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from sqlmodel import SQLModel, select
 
-from activities.connectors.smtp import message_id
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.activities.connectors.smtp import message_id
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

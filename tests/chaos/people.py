@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import httpx2
 
-from activities.connectors.smtp import message_id
-from orchestrator.cli.demo.tickets import TICKETS
+from keyturn.activities.connectors.smtp import message_id
+from keyturn.orchestrator.cli.demo.tickets import TICKETS
 from tests.chaos.site import WRITE_TOKEN, Site
 from tests.servers import http
 

@@ -21,7 +21,7 @@ from tests.servers.launch import ServerUnavailable
 from tests.servers.own import Own
 from tests.servers.ports import free_port
 
-SCENARIO = "activities.llm.simulator.support:play"
+SCENARIO = "keyturn.activities.llm.simulator.support:play"
 WRITE_TOKEN = "only effect workers know it"  # noqa: S105 made for this test
 START_S = 240.0
 # How long a part stays away, in seconds.
@@ -102,7 +102,7 @@ def site(folder: Path, temporal: Own, postgres: Own) -> Generator[Site]:
     shop_port, box_port, smtp_port, model_port = (free_port() for _ in range(4))
     shop, box = f"http://127.0.0.1:{shop_port}", f"http://127.0.0.1:{box_port}"
     model = f"http://127.0.0.1:{model_port}"
-    demo = "orchestrator.cli.demo"
+    demo = "keyturn.orchestrator.cli.demo"
     at = ["--data-dir", str(folder / "shop")]
     with (
         _module(f"{demo}.shop", f"--port={shop_port}", "--faults", *at, token=True),
@@ -113,7 +113,10 @@ def site(folder: Path, temporal: Own, postgres: Own) -> Generator[Site]:
             f"--data-dir={folder / 'mail'}",
         ),
         _module(
-            "activities.llm.simulator", f"--port={model_port}", "--scenario", SCENARIO
+            "keyturn.activities.llm.simulator",
+            f"--port={model_port}",
+            "--scenario",
+            SCENARIO,
         ),
     ):
         for url in (shop, box):

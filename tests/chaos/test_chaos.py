@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.status import ENDED_RUNS
 from tests.chaos import findings
 from tests.chaos.people import (
     Approver,

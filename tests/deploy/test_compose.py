@@ -14,9 +14,9 @@ import httpx2
 import pytest
 from sqlalchemy.engine import make_url
 
-from orchestrator.processes import payload_keys
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.store.db import roles
+from keyturn.orchestrator.processes import payload_keys
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.store.db import roles
 from tests.deploy import composition
 from tests.deploy.composition import FILE, ROOT, NotSet, Service
 from tests.servers import http, postgres

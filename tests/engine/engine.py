@@ -10,30 +10,30 @@ from uuid import uuid4
 from pydantic import SecretStr
 from sqlmodel import col, select
 
-from activities.guard import PAUSES_S
-from activities.llm import route
-from activities.llm.simulator import Scenario, default, running_simulator
-from activities.toolbox import ConnectorSource
-from orchestrator.dispatch.dispatcher import TASK_TIMEOUT, Deliverer
-from orchestrator.dispatch.jobs import Upkeep
-from orchestrator.processes import payload_keys, release_publisher, worker
-from orchestrator.processes.connection import connect
-from orchestrator.rules.authority.binding import Signer, Verifier, new_key
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.authority.switch import Switch
-from orchestrator.rules.clock import Clock
-from orchestrator.rules.contract import registry
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.db import roles
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs import start as run_start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import (
+from keyturn.activities.guard import PAUSES_S
+from keyturn.activities.llm import route
+from keyturn.activities.llm.simulator import Scenario, default, running_simulator
+from keyturn.activities.toolbox import ConnectorSource
+from keyturn.orchestrator.dispatch.dispatcher import TASK_TIMEOUT, Deliverer
+from keyturn.orchestrator.dispatch.jobs import Upkeep
+from keyturn.orchestrator.processes import payload_keys, release_publisher, worker
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.authority.switch import Switch
+from keyturn.orchestrator.rules.clock import Clock
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.db import roles
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs import start as run_start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     EffectRow,

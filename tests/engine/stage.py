@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from activities.llm.simulator import SimRequest, SimStep, final
-from orchestrator.store.tables import RunRow
+from keyturn.activities.llm.simulator import SimRequest, SimStep, final
+from keyturn.orchestrator.store.tables import RunRow
 from tests.engine.engine import Engine
 
 MARK = re.compile(r"play:(\w+)")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from activities.llm.simulator import call, final
-from activities.llm.simulator.step import SimStep
-from orchestrator.store.tables import RunRow
+from keyturn.activities.llm.simulator import call, final
+from keyturn.activities.llm.simulator.step import SimStep
+from keyturn.orchestrator.store.tables import RunRow
 from tests.engine.stage import DONE, Play, Stage
 
 SORTED = final({"kind": "lamp"})

@@ -9,9 +9,9 @@ import pytest
 from pydantic import JsonValue
 from temporalio.exceptions import ApplicationError
 
-from activities.containment import BrokeOut, contained
-from activities.llm.simulator import call
-from orchestrator.store.runs import faults
+from keyturn.activities.containment import BrokeOut, contained
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.store.runs import faults
 from tests.engine.stage import DONE, Stage
 
 

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from activities.llm.simulator import call
-from orchestrator.store.approvals.errors import MayNotDecide
-from orchestrator.store.effects import compensation, reconcile
-from orchestrator.store.effects.errors import NoCompensation
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import RunRow
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide
+from keyturn.orchestrator.store.effects import compensation, reconcile
+from keyturn.orchestrator.store.effects.errors import NoCompensation
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import RunRow
 from tests.engine.stage import DONE, Stage, refund_of
 
 

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
-from activities.llm.simulator import call
-from orchestrator.rules.contract.connector import NotSent
-from orchestrator.store.effects import resolution
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.incidents import incidents
-from orchestrator.store.runs import faults
-from orchestrator.store.tables import IncidentRow, RunRow
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.rules.contract.connector import NotSent
+from keyturn.orchestrator.store.effects import resolution
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.runs import faults
+from keyturn.orchestrator.store.tables import IncidentRow, RunRow
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of
 from tests.servers import postgres

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from activities import perform
-from activities.llm.simulator import call, calls
-from orchestrator.rules.contract.connector import NotSent
-from orchestrator.store.effects import resolution, send
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.runs import control
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import EffectRow
+from keyturn.activities import perform
+from keyturn.activities.llm.simulator import call, calls
+from keyturn.orchestrator.rules.contract.connector import NotSent
+from keyturn.orchestrator.store.effects import resolution, send
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.runs import control
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import EffectRow
 from tests.engine.stage import DONE, Stage, refund_of
 
 FOUND = Resolution(happened=True, evidence="seen", person="lea", person_name="Lea")

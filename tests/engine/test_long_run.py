@@ -6,8 +6,8 @@ import pytest
 from pydantic import JsonValue
 from temporalio.client import WorkflowHandle
 
-from activities.llm.simulator import SimRequest, SimStep, call, calls, final
-from orchestrator.store.tables import ApprovalRow
+from keyturn.activities.llm.simulator import SimRequest, SimStep, call, calls, final
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.depth import SEARCHES
 from tests.engine.engine import Engine, running_engine
 

@@ -6,7 +6,7 @@ import json
 import pytest
 from sqlmodel import col, select
 
-from activities.llm.simulator import (
+from keyturn.activities.llm.simulator import (
     call,
     calls,
     cut,
@@ -18,9 +18,9 @@ from activities.llm.simulator import (
     slow,
     truncate,
 )
-from activities.llm.simulator.step import SimStep
-from orchestrator.store.runs import messages
-from orchestrator.store.tables import AttemptRow
+from keyturn.activities.llm.simulator.step import SimStep
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.tables import AttemptRow
 from tests.engine.stage import DONE, Stage, refund_of
 
 NO_OBJECT = malformed("find_order", "[1]")

@@ -16,17 +16,17 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.finish import Finish
-from activities.guard import Guard
-from activities.interface import CallInput, FinishInput, StepStart, ThinkInput
-from activities.llm.simulator import call
-from orchestrator.dispatch.jobs import Upkeep
-from orchestrator.dispatch.lost_runs import ELSEWHERE, FORGED, IMPOSTOR
-from orchestrator.processes.connection import CONVERTER
-from orchestrator.store.runs import unfinished
-from orchestrator.store.tables import AuditRow, IncidentRow, LeaseRow
+from keyturn.activities.finish import Finish
+from keyturn.activities.guard import Guard
+from keyturn.activities.interface import CallInput, FinishInput, StepStart, ThinkInput
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.dispatch.jobs import Upkeep
+from keyturn.orchestrator.dispatch.lost_runs import ELSEWHERE, FORGED, IMPOSTOR
+from keyturn.orchestrator.processes.connection import CONVERTER
+from keyturn.orchestrator.store.runs import unfinished
+from keyturn.orchestrator.store.tables import AuditRow, IncidentRow, LeaseRow
+from keyturn.workflows.messages import ActStart, RunStart
 from tests.engine.stage import DONE, Play, Stage, refund_of
-from workflows.messages import ActStart, RunStart
 
 Found = TypeVar("Found")
 NOW = timedelta(0)

@@ -8,11 +8,11 @@ from itertools import permutations
 import pytest
 from sqlmodel import col, select
 
-from activities.llm.simulator import call, calls, slow
-from orchestrator.dispatch.lost_runs import Comparison
-from orchestrator.store.runs import control, messages, stalled
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import AuditRow, SwitchRow
+from keyturn.activities.llm.simulator import call, calls, slow
+from keyturn.orchestrator.dispatch.lost_runs import Comparison
+from keyturn.orchestrator.store.runs import control, messages, stalled
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import AuditRow, SwitchRow
 from tests.engine.stage import DONE, Stage, refund_of
 
 ORDERS = list(permutations(("hold", "end", "lift")))

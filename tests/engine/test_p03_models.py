@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from activities.llm.simulator import slow
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import AttemptRow
+from keyturn.activities.llm.simulator import slow
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import AttemptRow
 from tests.engine.stage import DONE, Play, Stage
 
 # Longer than any machine takes to hear of a switch.

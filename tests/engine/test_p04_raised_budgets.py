@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from activities.llm.simulator import call
-from orchestrator.store.dual_control import budget_raise, proposals, requests
-from orchestrator.store.dual_control.budget_raise import Held, Raise
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import RunRow
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.store.dual_control import budget_raise, proposals, requests
+from keyturn.orchestrator.store.dual_control.budget_raise import Held, Raise
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import RunRow
 from tests.engine.engine import person
 from tests.engine.stage import DONE, Stage
 

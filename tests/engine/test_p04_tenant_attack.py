@@ -3,9 +3,9 @@
 import httpx2
 from pydantic import JsonValue
 
-from activities.llm.simulator import call
-from approvals.web.app import create_app
-from orchestrator.rules.settings import Settings
+from keyturn.activities.llm.simulator import call
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.settings import Settings
 from tests.approvals.people import People
 from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, refund_of

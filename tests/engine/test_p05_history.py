@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from temporalio.api.history.v1 import HistoryEvent
 
-from activities.llm.simulator import call, calls, final, refuse, say
-from orchestrator.store.runs import control
+from keyturn.activities.llm.simulator import call, calls, final, refuse, say
+from keyturn.orchestrator.store.runs import control
 from tests.engine.stage import DONE, Stage, refund_of
 
 SECRETS = ("INPUTMARK", "ARGMARK", "SAIDMARK", "READMARK", "EDITMARK", "WORDSMARK")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from activities.llm.simulator import call
+from keyturn.activities.llm.simulator import call
 from tests.engine.stage import DONE, Play, Stage, refund_of
 
 FORGED: list[tuple[str, list[object]]] = [

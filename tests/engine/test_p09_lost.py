@@ -3,10 +3,10 @@
 import asyncio
 from datetime import timedelta
 
-from activities.llm.simulator import call, calls
-from orchestrator.dispatch.jobs import Upkeep
-from orchestrator.store import outbox
-from orchestrator.store.runs import control
+from keyturn.activities.llm.simulator import call, calls
+from keyturn.orchestrator.dispatch.jobs import Upkeep
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.runs import control
 from tests.engine.stage import DONE, Play, Stage, refund_of
 
 NOW = timedelta(0)

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from activities.llm.simulator import call
-from orchestrator import Escalation
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import control
-from orchestrator.store.tables import ApprovalRow
+from keyturn import Escalation
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import control
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.engine.engine import running_engine
 from tests.engine.server_time import server_time
 from tests.engine.stage import DONE, Plays, Stage, refund_of

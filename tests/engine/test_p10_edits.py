@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.simulator import call
-from orchestrator.rules.text import canonical
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.rules.text import canonical
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres

@@ -6,10 +6,10 @@ import httpx2
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.simulator import call, final
-from approvals.web.app import create_app
-from orchestrator.rules.settings import Settings
-from orchestrator.store.people import sessions
+from keyturn.activities.llm.simulator import call, final
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.people import sessions
 from tests.approvals.people import People
 from tests.engine.engine import running_engine
 from tests.engine.stage import Play, Plays, Stage

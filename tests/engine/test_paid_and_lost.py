@@ -17,18 +17,18 @@ from uuid import uuid4
 import pytest
 from sqlmodel import col, select
 
-from activities.llm.simulator import SimRequest, SimStep
-from approvals.ops import timeline as drawing
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.dispatch.lost_runs import JOB
-from orchestrator.processes import worker
-from orchestrator.store.budgets import reservations, settlement
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.budgets.reservations import Reservation
-from orchestrator.store.runs import start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tables import AttemptRow, LeaseRow
-from orchestrator.store.views import timeline
+from keyturn.activities.llm.simulator import SimRequest, SimStep
+from keyturn.approvals.ops import timeline as drawing
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.dispatch.lost_runs import JOB
+from keyturn.orchestrator.processes import worker
+from keyturn.orchestrator.store.budgets import reservations, settlement
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.budgets.reservations import Reservation
+from keyturn.orchestrator.store.runs import start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tables import AttemptRow, LeaseRow
+from keyturn.orchestrator.store.views import timeline
 from tests.engine.engine import Engine, running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres
@@ -81,7 +81,7 @@ def worker_process(engine: Engine, queue: str) -> Generator[int]:
     }
     outer = {k: v for k, v in os.environ.items() if not k.startswith("KEYTURN_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator.cli", "worker"],
+        [sys.executable, "-m", "keyturn.orchestrator.cli", "worker"],
         cwd=ROOT,
         env={**outer, **told},
         stdout=subprocess.DEVNULL,

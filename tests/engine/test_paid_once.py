@@ -9,10 +9,10 @@ from pydantic import JsonValue
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from activities.llm.simulator import call, raw
-from orchestrator.store.db import counters
-from orchestrator.store.incidents import incidents
-from orchestrator.store.tables import AttemptRow
+from keyturn.activities.llm.simulator import call, raw
+from keyturn.orchestrator.store.db import counters
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.tables import AttemptRow
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage
 from tests.servers import postgres

@@ -16,14 +16,14 @@ import structlog
 from sqlalchemy import text
 from temporalio.client import WorkflowHandle
 
-from activities.llm import route
-from activities.llm.provider import Provider
-from activities.llm.simulator import call, raw
-from approvals.web.app import create_app
-from orchestrator.processes import logs
-from orchestrator.rules.settings import Settings
-from orchestrator.rules.text import scrub
-from orchestrator.store.people import sessions
+from keyturn.activities.llm import route
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.simulator import call, raw
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.processes import logs
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.people import sessions
 from tests.approvals.people import People
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from activities.llm.simulator import SimRequest, SimStep, call, calls, final
+from keyturn.activities.llm.simulator import SimRequest, SimStep, call, calls, final
 from tests.engine.engine import running_engine
 
 REFUND: dict[str, JsonValue] = {

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from activities.llm.simulator import call, final
+from keyturn.activities.llm.simulator import call, final
 from tests.depth import some
 from tests.engine.stage import DONE, Stage
 from tests.slices import HOSTILE, MOST_MS, beating

@@ -11,17 +11,17 @@ from sqlmodel import col, func, select
 from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
-from activities.llm.simulator import call
-from orchestrator.dispatch import task_faults
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.dispatch.task_faults import TaskFault
-from orchestrator.processes import release_publisher, worker
-from orchestrator.rules.contract import registry
-from orchestrator.store.incidents import incidents
-from orchestrator.store.runs import faults, unfinished
-from orchestrator.store.runs.faults import Fault
-from orchestrator.store.runs.unfinished import OpenRun
-from orchestrator.store.tables import AuditRow, RunRow
+from keyturn.activities.llm.simulator import call
+from keyturn.orchestrator.dispatch import task_faults
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.dispatch.task_faults import TaskFault
+from keyturn.orchestrator.processes import release_publisher, worker
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.runs import faults, unfinished
+from keyturn.orchestrator.store.runs.faults import Fault
+from keyturn.orchestrator.store.runs.unfinished import OpenRun
+from keyturn.orchestrator.store.tables import AuditRow, RunRow
 from tests.apps.shifting.contracts import DEPLOYED
 from tests.engine.engine import running_engine
 from tests.engine.stage import DONE, Plays, Stage, refund_of

@@ -7,9 +7,9 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from activities.toolbox import Actor
-from orchestrator.rules.contract.connector import Mail, Mailer, Reader, Writer
-from orchestrator.rules.contract.tool import ToolError
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.rules.contract.connector import Mail, Mailer, Reader, Writer
+from keyturn.orchestrator.rules.contract.tool import ToolError
 
 
 @dataclass

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from activities.llm.simulator import SimRequest, SimStep, calls, final
-from orchestrator.rules.text import canonical
-from orchestrator.rules.text.transcript import ToolMessage, UserMessage
+from keyturn.activities.llm.simulator import SimRequest, SimStep, calls, final
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text.transcript import ToolMessage, UserMessage
 
 Order = tuple[str, dict[str, JsonValue]]
 

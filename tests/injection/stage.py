@@ -16,22 +16,22 @@ import httpx2
 from pydantic import JsonValue
 from sqlmodel import col, select
 
-from activities.connectors.source import Services, client
-from orchestrator.cli.demo.books import SEED
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.approvals import decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.runs import messages
-from orchestrator.store.runs import start as run_start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
-from orchestrator.store.tenants import tenants
+from keyturn.activities.connectors.source import Services, client
+from keyturn.orchestrator.cli.demo.books import SEED
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.approvals import decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.runs import start as run_start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
+from keyturn.orchestrator.store.tenants import tenants
 from tests.engine.engine import Engine, Outside, person, running_engine
 from tests.injection.obedient import Obedient
 from tests.servers.ports import free_port
 
-APPS = ("workflows.support", "tests.apps.wary")
+APPS = ("keyturn.workflows.support", "tests.apps.wary")
 TOKEN = "only effect workers know it"  # noqa: S105 made for this test
 PEOPLE = ("lea", "lou", "amy")
 PATIENCE_S = 60.0
@@ -286,7 +286,7 @@ def _as(one: Attacked, customer: str) -> dict[str, str]:
 @contextmanager
 def _shop(folder: Path) -> Generator[str]:
     folder.mkdir()
-    command = [sys.executable, "-m", "orchestrator.cli.demo.shop"]
+    command = [sys.executable, "-m", "keyturn.orchestrator.cli.demo.shop"]
     command += ["--data-dir", str(folder)]
     env = {**os.environ, "SHOP_WRITE_TOKEN": TOKEN}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as shop:
@@ -301,7 +301,7 @@ def _shop(folder: Path) -> Generator[str]:
 @contextmanager
 def _mailbox(folder: Path) -> Generator[tuple[str, int]]:
     port, smtp = free_port(), free_port()
-    command = [sys.executable, "-m", "orchestrator.cli.demo.mailbox"]
+    command = [sys.executable, "-m", "keyturn.orchestrator.cli.demo.mailbox"]
     command += [f"--port={port}", f"--smtp-port={smtp}", f"--data-dir={folder}"]
     with subprocess.Popen(command) as box:
         try:

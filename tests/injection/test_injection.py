@@ -7,8 +7,8 @@ people say yes to all that they are asked.
 
 import pytest
 
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.tables import EffectRow
 from tests.depth import some
 from tests.injection.attacks import ATTACKS, EVE, LARGE, Attack, mail
 from tests.injection.stage import (

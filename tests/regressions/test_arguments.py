@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from activities import reply as activities_reply
-from activities.llm.anthropic.reply import parse_message
-from activities.llm.openai.reply import parse_chat
-from activities.reply import Checked, Invalid
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract.release import Release, of
-from orchestrator.rules.text import canonical
+from keyturn.activities import reply as activities_reply
+from keyturn.activities.llm.anthropic.reply import parse_message
+from keyturn.activities.llm.openai.reply import parse_chat
+from keyturn.activities.reply import Checked, Invalid
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract.release import Release, of
+from keyturn.orchestrator.rules.text import canonical
 from tests.regressions.test_engine import spelled
 
 ONE_FORM = (

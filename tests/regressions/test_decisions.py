@@ -8,9 +8,9 @@ import pytest
 from pydantic import JsonValue
 from sqlmodel import select
 
-from orchestrator.store.approvals.errors import AlreadyDecided
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.approvals.errors import AlreadyDecided
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.simulator import call, calls, malformed
-from orchestrator.rules.text import canonical
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import ApprovalRow
+from keyturn.activities.llm.simulator import call, calls, malformed
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.databases import both
 from tests.engine.stage import DONE, Stage, refund_of
 from tests.engine.test_p09_lost import compare, terminate

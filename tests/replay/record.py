@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 
 from pydantic import JsonValue
 
-from activities.llm.simulator import SimRequest, SimStep, call, calls, final
 from benchmarks.report import end
-from orchestrator.store import migrate
-from orchestrator.store.effects import compensation
-from orchestrator.store.runs import control
+from keyturn.activities.llm.simulator import SimRequest, SimStep, call, calls, final
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.effects import compensation
+from keyturn.orchestrator.store.runs import control
 from tests.engine.engine import Engine, running_engine
 from tests.servers import temporal
 
@@ -27,7 +27,7 @@ HISTORIES = Path(__file__).parent / "histories"
 # 1: each run ends by an activity. 2: the last turn of its one loop ends it.
 FOLDER = HISTORIES / "2"
 APPS = ("tests.apps.desk", "tests.apps.branching")
-SHIPPED = ("workflows.support",)
+SHIPPED = ("keyturn.workflows.support",)
 
 REFUND: dict[str, JsonValue] = {
     "order_id": "o1",

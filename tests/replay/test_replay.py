@@ -7,12 +7,12 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from orchestrator.processes.connection import CONVERTER
-from orchestrator.processes.worker import SANDBOX
-from orchestrator.rules.contract import registry
+from keyturn.orchestrator.processes.connection import CONVERTER
+from keyturn.orchestrator.processes.worker import SANDBOX
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.workflows.act import ActLoop
+from keyturn.workflows.compensate import Compensate
 from tests.replay.record import APPS, FOLDER, HISTORIES, SHIPPED
-from workflows.act import ActLoop
-from workflows.compensate import Compensate
 
 STORED = sorted(HISTORIES.glob("*/*.json"))
 

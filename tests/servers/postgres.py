@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 
-from orchestrator.store.db.roles import ROLES
+from keyturn.orchestrator.store.db.roles import ROLES
 from tests.servers.launch import Program, ServerUnavailable
 from tests.servers.ports import free_port
 from tests.servers.shared import Started

@@ -1,3 +1,3 @@
 """The shipped support desk: contracts and flow here, its tools among the activities."""
 
-TOOLS = "activities.tools.support"
+TOOLS = "keyturn.activities.tools.support"

@@ -5,7 +5,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from orchestrator import (
+from pydantic import BaseModel, ConfigDict, Field
+
+from keyturn import (
     Budget,
     Contract,
     DataClass,
@@ -15,7 +17,6 @@ from orchestrator import (
     Retention,
     Rule,
 )
-from pydantic import BaseModel, ConfigDict, Field
 
 WITHIN = timedelta(hours=4)
 

@@ -1,7 +1,7 @@
 """The support desk as a workflow: the tool loop, under its contract."""
 
-from workflows.agent import AgentWorkflow
-from workflows.support.contracts import SUPPORT, Resolution, Ticket
+from keyturn import AgentWorkflow
+from keyturn.workflows.support.contracts import SUPPORT, Resolution, Ticket
 
 
 class SupportTicket(AgentWorkflow[Ticket, Resolution], contract=SUPPORT):

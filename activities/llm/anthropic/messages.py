@@ -9,12 +9,19 @@ from typing import Final
 import httpx2
 from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic
 
-from activities.llm.anthropic.reply import NAME, parse_message
-from activities.llm.errors import ProviderRejected
-from activities.llm.wire.past_calls import arguments_object
-from activities.llm.wire.structured import complains_of_structure, with_schema
-from activities.llm.wire.transport import Client, Sdk, aside, deadline, error_of, post
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.anthropic.reply import NAME, parse_message
+from keyturn.activities.llm.errors import ProviderRejected
+from keyturn.activities.llm.wire.past_calls import arguments_object
+from keyturn.activities.llm.wire.structured import complains_of_structure, with_schema
+from keyturn.activities.llm.wire.transport import (
+    Client,
+    Sdk,
+    aside,
+    deadline,
+    error_of,
+    post,
+)
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelReply,

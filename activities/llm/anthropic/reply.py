@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from activities.llm.errors import MalformedReply
-from activities.llm.wire import json_slice
-from activities.llm.wire.body import (
+from keyturn.activities.llm.errors import MalformedReply
+from keyturn.activities.llm.wire import json_slice
+from keyturn.activities.llm.wire.body import (
     as_count,
     as_list,
     as_object,
@@ -16,8 +16,8 @@ from activities.llm.wire.body import (
     error_words,
     load,
 )
-from activities.llm.wire.event_stream import events, is_event_stream
-from orchestrator.rules.text.transcript import ModelReply, Stop, ToolCall, Usage
+from keyturn.activities.llm.wire.event_stream import events, is_event_stream
+from keyturn.orchestrator.rules.text.transcript import ModelReply, Stop, ToolCall, Usage
 
 NAME = "anthropic"
 

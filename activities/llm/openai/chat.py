@@ -11,16 +11,21 @@ from urllib.parse import urlsplit
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
-from activities.llm.errors import ProviderRejected
-from activities.llm.openai import history
-from activities.llm.openai.reply import FILTERED, NAME, filtered_reply, parse_chat
-from activities.llm.wire.past_calls import arguments_text
-from activities.llm.wire.structured import (
+from keyturn.activities.llm.errors import ProviderRejected
+from keyturn.activities.llm.openai import history
+from keyturn.activities.llm.openai.reply import (
+    FILTERED,
+    NAME,
+    filtered_reply,
+    parse_chat,
+)
+from keyturn.activities.llm.wire.past_calls import arguments_text
+from keyturn.activities.llm.wire.structured import (
     complains_of_structure,
     is_strict,
     with_schema,
 )
-from activities.llm.wire.transport import (
+from keyturn.activities.llm.wire.transport import (
     Client,
     Sdk,
     aside,
@@ -29,7 +34,7 @@ from activities.llm.wire.transport import (
     error_of,
     post,
 )
-from orchestrator.rules.text.transcript import (
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelReply,

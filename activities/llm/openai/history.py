@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-from orchestrator.rules.text.transcript import (
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ToolMessage,

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from activities.llm.errors import MalformedReply
-from activities.llm.wire.body import (
+from keyturn.activities.llm.errors import MalformedReply
+from keyturn.activities.llm.wire.body import (
     as_count,
     as_list,
     as_object,
@@ -16,8 +16,8 @@ from activities.llm.wire.body import (
     escape_surrogates,
     load,
 )
-from activities.llm.wire.event_stream import events, is_event_stream
-from orchestrator.rules.text.transcript import ModelReply, Stop, ToolCall, Usage
+from keyturn.activities.llm.wire.event_stream import events, is_event_stream
+from keyturn.orchestrator.rules.text.transcript import ModelReply, Stop, ToolCall, Usage
 
 NAME = "openai"
 FILTERED = "content_filter"

@@ -5,15 +5,15 @@ leaves the request to the next one. The next step follows from the request alone
 example from the number of tool results in it, so any process may answer any request.
 """
 
-from activities.llm.simulator.request import SimRequest, SimResult
-from activities.llm.simulator.scenarios import (
+from keyturn.activities.llm.simulator.request import SimRequest, SimResult
+from keyturn.activities.llm.simulator.scenarios import (
     Scenario,
     bench,
     default,
     first_times,
     script,
 )
-from activities.llm.simulator.step import (
+from keyturn.activities.llm.simulator.step import (
     SimStep,
     blocked,
     call,
@@ -28,7 +28,7 @@ from activities.llm.simulator.step import (
     slow,
     truncate,
 )
-from activities.llm.simulator.thread import running_simulator
+from keyturn.activities.llm.simulator.thread import running_simulator
 
 __all__ = [
     "Scenario",

@@ -1,4 +1,4 @@
-"""`python -m activities.llm.simulator [--port N] [--scenario import.path:callable]…`."""
+"""`python -m keyturn.activities.llm.simulator [--port N] [--scenario import.path:callable]…`."""
 
 import argparse
 import json
@@ -7,13 +7,13 @@ from contextlib import suppress
 from importlib import import_module
 from typing import cast
 
-from activities.llm.simulator.scenarios import Scenario, bench, default
-from activities.llm.simulator.thread import listen, server_for, url_of
+from keyturn.activities.llm.simulator.scenarios import Scenario, bench, default
+from keyturn.activities.llm.simulator.thread import listen, server_for, url_of
 
 
 def main() -> None:
     """Serve until interrupted; prints one JSON line with the addresses when ready."""
-    parser = argparse.ArgumentParser(prog="python -m activities.llm.simulator")
+    parser = argparse.ArgumentParser(prog="python -m keyturn.activities.llm.simulator")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument(

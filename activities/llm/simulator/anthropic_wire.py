@@ -6,11 +6,11 @@ from secrets import token_hex
 
 from pydantic import JsonValue
 
-from activities.llm.simulator.openai_wire import output_tokens_of
-from activities.llm.simulator.request import Json, SimRequest, Wire
-from activities.llm.simulator.step import Answer, Failure, SimCall
-from activities.llm.wire.body import as_list, as_object, as_text
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.simulator.openai_wire import output_tokens_of
+from keyturn.activities.llm.simulator.request import Json, SimRequest, Wire
+from keyturn.activities.llm.simulator.step import Answer, Failure, SimCall
+from keyturn.activities.llm.wire.body import as_list, as_object, as_text
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     Stop,

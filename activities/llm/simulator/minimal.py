@@ -4,7 +4,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from activities.llm.wire.body import as_list, as_object, as_text
+from keyturn.activities.llm.wire.body import as_list, as_object, as_text
 
 SCRIPTED = "scripted reply"
 _LARGEST_DEPTH = 20

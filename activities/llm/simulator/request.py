@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
-from activities.llm.wire.past_calls import arguments_object
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.wire.past_calls import arguments_object
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ToolCall,

@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from activities.llm.simulator.minimal import SCRIPTED, minimal
-from activities.llm.simulator.request import SimRequest
-from activities.llm.simulator.step import Answer, SimStep, call, final, say
-from activities.llm.wire.past_calls import arguments_object
+from keyturn.activities.llm.simulator.minimal import SCRIPTED, minimal
+from keyturn.activities.llm.simulator.request import SimRequest
+from keyturn.activities.llm.simulator.step import Answer, SimStep, call, final, say
+from keyturn.activities.llm.wire.past_calls import arguments_object
 
 Scenario = Callable[[SimRequest], SimStep | None]
 

@@ -10,10 +10,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import JsonValue
 
-from activities.llm.simulator import anthropic_wire, openai_wire
-from activities.llm.simulator.request import SimRequest, WireReader
-from activities.llm.simulator.scenarios import Scenario, default
-from activities.llm.simulator.step import Answer, Cut, Failure, Raw, SimStep, Slow
+from keyturn.activities.llm.simulator import anthropic_wire, openai_wire
+from keyturn.activities.llm.simulator.request import SimRequest, WireReader
+from keyturn.activities.llm.simulator.scenarios import Scenario, default
+from keyturn.activities.llm.simulator.step import (
+    Answer,
+    Cut,
+    Failure,
+    Raw,
+    SimStep,
+    Slow,
+)
 
 LABEL: Final = {"x-simulated": "keyturn: scripted reply, no model was asked"}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 
-from orchestrator.rules.text.transcript import Stop
+from keyturn.orchestrator.rules.text.transcript import Stop
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 
-from activities.llm.simulator.scenarios import Scenario
-from activities.llm.simulator.server import ConnectionCut, app
+from keyturn.activities.llm.simulator.scenarios import Scenario
+from keyturn.activities.llm.simulator.server import ConnectionCut, app
 
 
 @asynccontextmanager

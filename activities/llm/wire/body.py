@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from activities.llm.errors import MalformedReply
+from keyturn.activities.llm.errors import MalformedReply
 
 # No request has more tokens; beyond it, nothing can be counted with.
 _MOST = 2**53

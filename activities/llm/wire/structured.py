@@ -5,7 +5,7 @@ import re
 
 from pydantic import JsonValue
 
-from activities.llm.wire.body import as_list, as_object
+from keyturn.activities.llm.wire.body import as_list, as_object
 
 # What OpenAI's strict mode understands (its guide to structured outputs, 2025-08).
 _STRICT_KEYWORDS = {

@@ -13,16 +13,22 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 import httpx2
 from pydantic import JsonValue
 
-from activities import http_client
-from activities.llm.errors import (
+from keyturn.activities import http_client
+from keyturn.activities.llm.errors import (
     MalformedReply,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
     RateLimited,
 )
-from activities.llm.wire.body import as_count, as_list, as_object, as_text, error_words
-from orchestrator.rules.text import canonical, scrub
+from keyturn.activities.llm.wire.body import (
+    as_count,
+    as_list,
+    as_object,
+    as_text,
+    error_words,
+)
+from keyturn.orchestrator.rules.text import canonical, scrub
 
 if TYPE_CHECKING:
     import anthropic

@@ -1,9 +1,17 @@
 """The support desk's tools; each acts for the run's own customer alone."""
 
-from activities.tools.support.mail import email_customer
-from activities.tools.support.orders import find_customer, find_order, list_orders
-from activities.tools.support.records import add_order_note, change_address, search_help
-from activities.tools.support.refunds import refund_order
+from keyturn.activities.tools.support.mail import email_customer
+from keyturn.activities.tools.support.orders import (
+    find_customer,
+    find_order,
+    list_orders,
+)
+from keyturn.activities.tools.support.records import (
+    add_order_note,
+    change_address,
+    search_help,
+)
+from keyturn.activities.tools.support.refunds import refund_order
 
 __all__ = [
     "add_order_note",

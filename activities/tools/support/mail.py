@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from activities.tools.support.shop import customer_of
-from orchestrator import Mail, ToolContext, ToolError, tool
-from orchestrator.rules.contract.marks import Prose
+from keyturn import Mail, ToolContext, ToolError, tool
+from keyturn.activities.tools.support.shop import customer_of
+from keyturn.orchestrator.rules.contract.marks import Prose
 
 
 class EmailCustomer(BaseModel):

@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from activities.tools.support.shop import (
+from keyturn import ToolContext, tool
+from keyturn.activities.tools.support.shop import (
     Customer,
     Order,
     OrderId,
@@ -11,7 +12,6 @@ from activities.tools.support.shop import (
     get,
     order_of,
 )
-from orchestrator import ToolContext, tool
 
 OWNER = "support-platform"
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from activities.tools.support.shop import (
+from keyturn import ToolContext, ToolError, tool
+from keyturn.activities.tools.support.shop import (
     SERVICE,
     Address,
     OrderId,
@@ -15,8 +16,7 @@ from activities.tools.support.shop import (
     own_order,
     post,
 )
-from orchestrator import ToolContext, ToolError, tool
-from orchestrator.rules.contract.marks import Prose
+from keyturn.orchestrator.rules.contract.marks import Prose
 
 OWNER = "support-platform"
 KEPT = timedelta(hours=24)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from activities.tools.support.shop import (
+from keyturn import Money, ToolContext, ToolError, tool
+from keyturn.activities.tools.support.shop import (
     SERVICE,
     Order,
     OrderId,
@@ -15,8 +16,7 @@ from activities.tools.support.shop import (
     path,
     post,
 )
-from orchestrator import Money, ToolContext, ToolError, tool
-from orchestrator.rules.contract.marks import Prose
+from keyturn.orchestrator.rules.contract.marks import Prose
 
 # The payments service keeps a key for good; we rely on it for a day.
 KEPT = timedelta(hours=24)

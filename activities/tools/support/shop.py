@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from orchestrator import DataClass, ToolContext, ToolError
-from orchestrator.rules.contract.connector import NotSent
-from orchestrator.rules.money.money import Currency, format_minor
+from keyturn import DataClass, ToolContext, ToolError
+from keyturn.orchestrator.rules.contract.connector import NotSent
+from keyturn.orchestrator.rules.money.money import Currency, format_minor
 
 # Who takes the payments keeps the orders too; KEYTURN_PAYMENTS_URL is its address.
 SERVICE = "payments"

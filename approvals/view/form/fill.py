@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from approvals.view import amounts
-from approvals.view.form.shape import Shape
-from orchestrator.rules.text import canonical
+from keyturn.approvals.view import amounts
+from keyturn.approvals.view.form.shape import Shape
+from keyturn.orchestrator.rules.text import canonical
 
 KINDS = frozenset("vcigw")
 

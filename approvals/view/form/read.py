@@ -9,13 +9,13 @@ from typing import Final, cast
 
 from pydantic import JsonValue
 
-from approvals.view import amounts
-from approvals.view.form.fill import Form, option_text, step
-from approvals.view.form.shape import Shape
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.money.currency import is_active, places_of
-from orchestrator.rules.money.money import LARGEST_AMOUNT
-from orchestrator.rules.text import canonical
+from keyturn.approvals.view import amounts
+from keyturn.approvals.view.form.fill import Form, option_text, step
+from keyturn.approvals.view.form.shape import Shape
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.money.currency import is_active, places_of
+from keyturn.orchestrator.rules.money.money import LARGEST_AMOUNT
+from keyturn.orchestrator.rules.text import canonical
 
 # RFC 8785 keeps whole numbers exact up to here.
 LARGEST_WHOLE: Final = 2**53 - 1

@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from approvals.view.form.fill import KINDS
+from keyturn.approvals.view.form.fill import KINDS
 
 
 async def sent_form(request: Request) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.marks import PROSE_KEY
+from keyturn.orchestrator.rules.contract.marks import PROSE_KEY
 
 Kind = Literal[
     "text",

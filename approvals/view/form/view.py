@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from approvals.view.form.fill import Form, option_text, step
-from approvals.view.form.shape import SHORT_TEXT, Shape
+from keyturn.approvals.view.form.fill import Form, option_text, step
+from keyturn.approvals.view.form.shape import SHORT_TEXT, Shape
 
 # A text that may be no longer than this is one line: a subject, a title, an address.
 LINE = 256

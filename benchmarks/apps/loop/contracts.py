@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel
 
-from orchestrator import Budget, Contract, Money, Rule
+from keyturn import Budget, Contract, Money, Rule
 
 # The window keeps about 25 turns of 2 kB each.
 WINDOW_TOKENS = 15_000

@@ -5,7 +5,7 @@ from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
-from orchestrator import Money, ToolContext, tool
+from keyturn import Money, ToolContext, tool
 
 RESULT_BYTES = 2_000
 # The goal is of decisions without a window.

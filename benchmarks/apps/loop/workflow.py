@@ -1,7 +1,7 @@
 """The loop's workflows: the default run of each contract."""
 
 from benchmarks.apps.loop.contracts import WHOLE, WINDOWED, Job, Report
-from workflows.agent import AgentWorkflow
+from keyturn import AgentWorkflow
 
 
 class Whole(AgentWorkflow[Job, Report], contract=WHOLE):

@@ -1,1 +1,1 @@
-"""One module a command; `orchestrator.cli.program` imports the one that is asked for."""
+"""One module a command; `keyturn.orchestrator.cli.program` imports the one that is asked for."""

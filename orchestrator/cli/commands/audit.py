@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api
-from orchestrator.cli.arguments import AsJson
-from orchestrator.processes.database import with_store
-from orchestrator.processes.exit_status import Ended
-from orchestrator.rules import settings
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.verification import Finding
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.processes.database import with_store
+from keyturn.orchestrator.processes.exit_status import Ended
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.verification import Finding
 
 app = typer.Typer()
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.processes.exit_status import WrongUsage
 
 FOLDERS = (Path(__file__).resolve().parents[3] / "benchmarks", Path("benchmarks"))
 

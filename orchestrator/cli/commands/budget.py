@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api
-from orchestrator.cli.arguments import AsJson, Reason
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api
+from keyturn.orchestrator.cli.arguments import AsJson, Reason
 
 app = typer.Typer()
 

@@ -6,16 +6,16 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from orchestrator.cli import output
-from orchestrator.cli.arguments import AsJson
-from orchestrator.rules import settings
-from orchestrator.rules.contract import registry, release
-from orchestrator.rules.contract.registry import Registry
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.policy import table as policy_table
-from orchestrator.rules.policy.rules import length
-from orchestrator.rules.policy.table import ToolTable
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.contract import registry, release
+from keyturn.orchestrator.rules.contract.registry import Registry
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.policy import table as policy_table
+from keyturn.orchestrator.rules.policy.rules import length
+from keyturn.orchestrator.rules.policy.table import ToolTable
 
 app = typer.Typer()
 

@@ -4,13 +4,13 @@ import asyncio
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.processes.database import voucher
-from orchestrator.rules import settings
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate, revision
-from orchestrator.store.migrate import Keys
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.processes.database import voucher
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate, revision
+from keyturn.orchestrator.store.migrate import Keys
 
 app = typer.Typer()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.dev import data, supervisor
+from keyturn.orchestrator.cli.dev import data, supervisor
 
 
 def main(

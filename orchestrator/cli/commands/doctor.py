@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import doctor, output
-from orchestrator.cli.arguments import AsJson
-from orchestrator.processes.exit_status import WrongUsage
-from orchestrator.rules import settings
+from keyturn.orchestrator.cli import doctor, output
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.rules import settings
 
 SIGNS = {"good": "ok", "bad": "WRONG", "away": "AWAY"}
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.arguments import AsJson
-from orchestrator.evals import report, suite
-from orchestrator.evals.suite import CaseResult
-from orchestrator.processes.exit_status import Ended
-from orchestrator.rules import settings
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.evals import report, suite
+from keyturn.orchestrator.evals.suite import CaseResult
+from keyturn.orchestrator.processes.exit_status import Ended
+from keyturn.orchestrator.rules import settings
 
 SUITE = Path("evals/support.jsonl")
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import NULL, Api, Item
-from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.commands import proposal
-from orchestrator.processes.exit_status import Ended, WrongUsage
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import NULL, Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.cli.commands import proposal
+from keyturn.orchestrator.processes.exit_status import Ended, WrongUsage
 
 PEOPLE = ("Name", "Address", "Role", "Tenant", "Teams", "Languages", "State")
 TOKENS = ("Token", "For", "May", "Last used", "Ends", "Revoked")

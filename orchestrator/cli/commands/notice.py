@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson, Most
-from orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson, Most
+from keyturn.orchestrator.processes.exit_status import WrongUsage
 
 app = typer.Typer()
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api
-from orchestrator.cli.arguments import AsJson
-from orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.processes.exit_status import WrongUsage
 
 SESSIONS = ("Session", "By", "From", "Browser", "Began", "Last seen", "Ends")
 MOST = 1_000

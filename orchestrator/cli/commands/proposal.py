@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson, Most, Reason
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson, Most, Reason
 
 app = typer.Typer()
 

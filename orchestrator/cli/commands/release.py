@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api
-from orchestrator.cli.arguments import AsJson, Most
-from orchestrator.processes.database import with_store
-from orchestrator.processes.exit_status import WrongUsage
-from orchestrator.rules import settings
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api
+from keyturn.orchestrator.cli.arguments import AsJson, Most
+from keyturn.orchestrator.processes.database import with_store
+from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.store.db.database import Store
 
 app = typer.Typer()
 
@@ -31,8 +31,8 @@ def publish() -> None:
     nothing live. New runs take them from then on; runs that have begun keep theirs.
     """
     # They load applications, which no other command of these does.
-    from orchestrator.processes import release_publisher  # noqa: PLC0415 see above
-    from orchestrator.rules.contract import registry  # noqa: PLC0415 see above
+    from keyturn.orchestrator.processes import release_publisher  # noqa: PLC0415 see above
+    from keyturn.orchestrator.rules.contract import registry  # noqa: PLC0415 see above
 
     found = settings.read()
     if found.decision_key is None:

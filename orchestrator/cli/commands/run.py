@@ -4,10 +4,10 @@ from typing import Annotated, cast
 
 import typer
 
-from orchestrator.cli import arguments, output
-from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson, Most, Reason
-from orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.cli import arguments, output
+from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson, Most, Reason
+from keyturn.orchestrator.processes.exit_status import WrongUsage
 
 app = typer.Typer()
 

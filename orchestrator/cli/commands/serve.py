@@ -2,8 +2,8 @@
 
 import asyncio
 
-from orchestrator.processes import logs, web
-from orchestrator.rules import settings
+from keyturn.orchestrator.processes import logs, web
+from keyturn.orchestrator.rules import settings
 
 
 def main() -> None:

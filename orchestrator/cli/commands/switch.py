@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson, Reason
-from orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson, Reason
+from keyturn.orchestrator.processes.exit_status import WrongUsage
 
 app = typer.Typer()
 
@@ -125,7 +125,7 @@ def clear(
     """Ask for a switch to be lifted: it holds until another person confirms."""
     if alone:
         # Imported late: nothing else here needs the store, half a second's work.
-        from orchestrator.cli import lift_switch  # noqa: PLC0415
+        from keyturn.orchestrator.cli import lift_switch  # noqa: PLC0415
 
         lift_switch.lift_alone(switch, reason)
         return

@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api
-from orchestrator.cli.arguments import AsJson, Reason
-from orchestrator.processes.database import with_store
-from orchestrator.processes.exit_status import WrongUsage
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import break_glass
-from orchestrator.store.tables import TenantRow
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api
+from keyturn.orchestrator.cli.arguments import AsJson, Reason
+from keyturn.orchestrator.processes.database import with_store
+from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import break_glass
+from keyturn.orchestrator.store.tables import TenantRow
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 app = typer.Typer()
 

@@ -2,9 +2,9 @@
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson
 
 app = typer.Typer()
 

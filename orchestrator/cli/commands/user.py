@@ -12,25 +12,25 @@ from typing import Annotated, get_args
 import typer
 from pydantic import ValidationError
 
-from approvals.auth import accounts, permissions
-from orchestrator.cli import output
-from orchestrator.cli.arguments import AsJson
-from orchestrator.cli.commands import managed_users, own_account
-from orchestrator.processes import payload_keys
-from orchestrator.processes.database import with_store
-from orchestrator.processes.exit_status import Ended, WrongUsage
-from orchestrator.rules.authority import binding
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import in_words
-from orchestrator.rules.policy.rules import Role
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import break_glass
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.people.tokens import NewToken
-from orchestrator.store.tables import PersonRow
-from orchestrator.store.tenants import sources
+from keyturn.approvals.auth import accounts, permissions
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.cli.commands import managed_users, own_account
+from keyturn.orchestrator.processes import payload_keys
+from keyturn.orchestrator.processes.database import with_store
+from keyturn.orchestrator.processes.exit_status import Ended, WrongUsage
+from keyturn.orchestrator.rules.authority import binding
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import in_words
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import break_glass
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.store.tenants import sources
 
 app = typer.Typer()
 managed_users.add_to(app)

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import output
-from orchestrator.cli.api import Api, Item
-from orchestrator.cli.arguments import AsJson
-from orchestrator.processes.exit_status import Ended
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.arguments import AsJson
+from keyturn.orchestrator.processes.exit_status import Ended
 
 app = typer.Typer()
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.processes import logs, worker
-from orchestrator.rules import settings
+from keyturn.orchestrator.processes import logs, worker
+from keyturn.orchestrator.rules import settings
 
 
 def main(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator import Money
-from orchestrator.cli.demo.books import Answer, Json, Shop
-from orchestrator.rules.money.money import format_minor
+from keyturn.orchestrator import Money
+from keyturn.orchestrator.cli.demo.books import Answer, Json, Shop
+from keyturn.orchestrator.rules.money.money import format_minor
 
 
 class Body(BaseModel):

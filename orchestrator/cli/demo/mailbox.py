@@ -1,6 +1,6 @@
 """A mailbox to try things with: takes every mail over SMTP and shows it on a page.
 
-`python -m orchestrator.cli.demo.mailbox --smtp-port N --port N --data-dir D` keeps mails
+`python -m keyturn.orchestrator.cli.demo.mailbox --smtp-port N --port N --data-dir D` keeps mails
 in a Maildir and sends none on.
 """
 
@@ -200,7 +200,9 @@ def _article(mail: Mail) -> str:
 
 def main() -> None:
     """Run the mailbox as the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m orchestrator.cli.demo.mailbox")
+    parser = argparse.ArgumentParser(
+        prog="python -m keyturn.orchestrator.cli.demo.mailbox"
+    )
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data-dir", type=Path, required=True)

@@ -1,6 +1,6 @@
 """The demo shop and its payments service, over HTTP.
 
-`python -m orchestrator.cli.demo.shop --port N --data-dir D [--faults]` prints one JSON
+`python -m keyturn.orchestrator.cli.demo.shop --port N --data-dir D [--faults]` prints one JSON
 line with its address when it is ready. Where SHOP_WRITE_TOKEN is set, writes need it as a
 bearer token; the statement needs it, or SHOP_STATEMENT_TOKEN, which opens nothing else.
 """
@@ -25,15 +25,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from orchestrator.cli.demo.books import Answer, Books
-from orchestrator.cli.demo.counter import (
+from keyturn.orchestrator.cli.demo.books import Answer, Books
+from keyturn.orchestrator.cli.demo.counter import (
     AddressWanted,
     Counter,
     NoteWanted,
     RefundWanted,
 )
-from orchestrator.cli.demo.faults import Faults, Faulty, is_no_cut
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.cli.demo.faults import Faults, Faulty, is_no_cut
+from keyturn.orchestrator.rules.text import canonical
 
 TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 a variable's name
 STATEMENT_TOKEN = "SHOP_STATEMENT_TOKEN"  # noqa: S105 as above
@@ -261,7 +261,9 @@ async def _answer_refusal(_: Request, error: Exception) -> JSONResponse:
 
 def main() -> None:
     """Open the shop that the command line describes, until it is told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m orchestrator.cli.demo.shop")
+    parser = argparse.ArgumentParser(
+        prog="python -m keyturn.orchestrator.cli.demo.shop"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--data-dir", type=Path, required=True)

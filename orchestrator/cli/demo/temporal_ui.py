@@ -47,7 +47,7 @@ def _client(upstream: str) -> "httpx2.AsyncClient":
     # Loaded when somebody looks: it takes longer than all else of this process.
     import httpx2  # noqa: PLC0415
 
-    from activities.http_client import no_cookies  # noqa: PLC0415
+    from keyturn.activities.http_client import no_cookies  # noqa: PLC0415
 
     return httpx2.AsyncClient(
         base_url=upstream, trust_env=False, timeout=60, cookies=no_cookies()

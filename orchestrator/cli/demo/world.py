@@ -15,13 +15,13 @@ import uvicorn
 from aiosmtpd.smtp import SMTP
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from activities.llm.simulator.__main__ import load_scenario
-from activities.llm.simulator.scenarios import bench, default
-from activities.llm.simulator.server import app as simulator
-from activities.llm.simulator.thread import is_no_cut, listen
-from orchestrator.cli.demo import mailbox, shop, temporal_ui
-from orchestrator.cli.demo.books import Books
-from orchestrator.cli.demo.mailbox import Acceptor, Box
+from keyturn.activities.llm.simulator.__main__ import load_scenario
+from keyturn.activities.llm.simulator.scenarios import bench, default
+from keyturn.activities.llm.simulator.server import app as simulator
+from keyturn.activities.llm.simulator.thread import is_no_cut, listen
+from keyturn.orchestrator.cli.demo import mailbox, shop, temporal_ui
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.cli.demo.mailbox import Acceptor, Box
 
 
 class ByPort:
@@ -38,7 +38,9 @@ class ByPort:
 
 def main() -> None:
     """Play the world that the command line describes, until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m orchestrator.cli.demo.world")
+    parser = argparse.ArgumentParser(
+        prog="python -m keyturn.orchestrator.cli.demo.world"
+    )
     parser.add_argument("--data-dir", type=Path, required=True)
     for name in ("shop", "mailbox", "smtp"):
         parser.add_argument(f"--{name}-port", type=int, required=True)

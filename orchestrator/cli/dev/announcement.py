@@ -3,9 +3,9 @@
 import json
 import sys
 
-from orchestrator.cli import output
-from orchestrator.cli.dev.people import SignIn
-from orchestrator.cli.dev.ports import Ports
+from keyturn.orchestrator.cli import output
+from keyturn.orchestrator.cli.dev.people import SignIn
+from keyturn.orchestrator.cli.dev.ports import Ports
 
 COLUMNS = ("Name", "Role", "E-mail", "Password", "API token")
 

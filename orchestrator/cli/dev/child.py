@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from orchestrator.cli.dev import guard
+from keyturn.orchestrator.cli.dev import guard
 
 # How a command of ours begins the sentence that it ends with.
 SAYS = "keyturn: "

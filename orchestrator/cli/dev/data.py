@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.processes.exit_status import Ended
+from keyturn.orchestrator.processes.exit_status import Ended
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

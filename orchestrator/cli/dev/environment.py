@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import URL
 
-from orchestrator.cli.dev import keys
-from orchestrator.cli.dev.data import Data
-from orchestrator.cli.dev.keys import Secrets
-from orchestrator.cli.dev.ports import LOCALHOST, Ports
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.settings import PREFIX
+from keyturn.orchestrator.cli.dev import keys
+from keyturn.orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.cli.dev.keys import Secrets
+from keyturn.orchestrator.cli.dev.ports import LOCALHOST, Ports
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.settings import PREFIX
 
 PROVIDERS = (
     "OPENAI_API_KEY",
@@ -22,7 +22,7 @@ PROVIDERS = (
 # A user's own choices, which every process of ours has to share.
 SHARED = ("APPS", "MODELS", "PRICES", "SERVICES")
 HIDDEN = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "SHOP_", PREFIX)
-SUPPORT_DESK = "workflows.support"
+SUPPORT_DESK = "keyturn.workflows.support"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import httpx2
 
-from orchestrator.cli.demo.tickets import SOURCE, TICKETS, DemoTicket
-from orchestrator.processes.exit_status import Ended
+from keyturn.orchestrator.cli.demo.tickets import SOURCE, TICKETS, DemoTicket
+from keyturn.orchestrator.processes.exit_status import Ended
 
 WORKFLOW = "support-ticket"
 NEW = 202

@@ -4,9 +4,9 @@ import secrets
 
 from pydantic import BaseModel, Field, ValidationError
 
-from orchestrator.cli.dev.data import Data
-from orchestrator.processes import payload_keys as processes_payload_keys
-from orchestrator.rules.authority import binding
+from keyturn.orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.processes import payload_keys as processes_payload_keys
+from keyturn.orchestrator.rules.authority import binding
 
 FILE = "secrets.json"
 

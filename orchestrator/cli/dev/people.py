@@ -5,15 +5,15 @@ from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
-from approvals.auth import accounts
-from orchestrator.cli.dev.data import Data
-from orchestrator.rules.policy.rules import Role
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import tokens
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.people.errors import EmailTaken
-from orchestrator.store.tenants.tenants import DEFAULT
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.people.errors import EmailTaken
+from keyturn.orchestrator.store.tenants.tenants import DEFAULT
 
 FILE = "people.json"
 AGENT, LEAD = "agent", "lead"

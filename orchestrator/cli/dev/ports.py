@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.cli.dev.data import Data
 
 LOCALHOST = "127.0.0.1"
 PREFERRED: Mapping[str, int] = {

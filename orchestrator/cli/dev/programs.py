@@ -6,10 +6,10 @@ import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.cli.dev.child import Program
-from orchestrator.cli.dev.data import Data, Unusable
-from orchestrator.cli.dev.environment import Environment
-from orchestrator.cli.dev.ports import LOCALHOST, Ports
+from keyturn.orchestrator.cli.dev.child import Program
+from keyturn.orchestrator.cli.dev.data import Data, Unusable
+from keyturn.orchestrator.cli.dev.environment import Environment
+from keyturn.orchestrator.cli.dev.ports import LOCALHOST, Ports
 
 # As it comes, the dev server's queues poll at most 20 times a second, and each of its
 # commits waits for the disk. Safe for Temporal's own file: our record is apart from it,
@@ -20,7 +20,7 @@ LIMITS = ("MaxPollRPS", "MaxPollHostRPS")
 NO_HTTP = 'frontend.httpAllowedHosts=["nobody.invalid"]'
 # The longest that an effect worker takes to record what it is sending.
 EFFECTS_PATIENCE_S = 20.0
-SCENARIO = "activities.llm.simulator.support:play"
+SCENARIO = "keyturn.activities.llm.simulator.support:play"
 
 
 def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
@@ -65,7 +65,7 @@ def around(data: Data, ports: Ports, environment: Environment) -> Program:
         "world",
         (
             *_python(),
-            "orchestrator.cli.demo.world",
+            "keyturn.orchestrator.cli.demo.world",
             f"--data-dir={data.root}",
             *listens,
             f"--temporal-ui-from=http://{_hidden(environment)}:{behind}",
@@ -80,7 +80,7 @@ def around(data: Data, ports: Ports, environment: Environment) -> Program:
 
 def keyturn(data: Data, environment: Environment) -> list[Program]:
     """Return our own processes, the first to stop first."""
-    command = (*_python(), "orchestrator.cli")
+    command = (*_python(), "keyturn.orchestrator.cli")
     release = _program(
         data, "release", (*command, "release", "publish"), environment.release()
     )

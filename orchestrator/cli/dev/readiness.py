@@ -7,12 +7,12 @@ import httpx2
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from orchestrator.processes import pollers
-from orchestrator.processes.connection import connect
-from orchestrator.processes.exit_status import Away
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
+from keyturn.orchestrator.processes import pollers
+from keyturn.orchestrator.processes.connection import connect
+from keyturn.orchestrator.processes.exit_status import Away
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
 
 LOOK_S = 0.1
 REQUEST_S = 2.0

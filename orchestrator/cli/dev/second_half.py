@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from orchestrator.cli.dev import (
+from keyturn.orchestrator.cli.dev import (
     announcement,
     environment,
     feed,
@@ -14,17 +14,17 @@ from orchestrator.cli.dev import (
     programs,
     readiness,
 )
-from orchestrator.cli.dev.child import Program
-from orchestrator.cli.dev.data import Data
-from orchestrator.cli.dev.environment import Environment
-from orchestrator.cli.dev.people import SignIn
-from orchestrator.cli.dev.ports import Ports
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.migrate import Keys
+from keyturn.orchestrator.cli.dev.child import Program
+from keyturn.orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.cli.dev.environment import Environment
+from keyturn.orchestrator.cli.dev.people import SignIn
+from keyturn.orchestrator.cli.dev.ports import Ports
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.migrate import Keys
 
 START_S = 120.0
 

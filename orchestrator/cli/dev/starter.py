@@ -1,6 +1,6 @@
 """Starts an installation: says what to run, and tells when all is ready.
 
-A process of its own (`python -m orchestrator.cli.dev.starter`), which ends when everything
+A process of its own (`python -m keyturn.orchestrator.cli.dev.starter`), which ends when everything
 runs: the supervisor, which stays, needs none of what this loads. What is to be run goes to
 the file descriptor that it was given, a line of JSON for each program.
 """
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from orchestrator.cli.dev import environment, programs
-from orchestrator.cli.dev.child import Program
-from orchestrator.cli.dev.data import Data
-from orchestrator.cli.dev.ports import Ports
-from orchestrator.processes import exit_status
-from orchestrator.processes.exit_status import Status
-from orchestrator.rules import settings
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.cli.dev import environment, programs
+from keyturn.orchestrator.cli.dev.child import Program
+from keyturn.orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.cli.dev.ports import Ports
+from keyturn.orchestrator.processes import exit_status
+from keyturn.orchestrator.processes.exit_status import Status
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def start(folder: Path, told: IO[str], *, as_json: bool) -> None:
     supervisor.begin([programs.around(*given), programs.temporal(*given)])
 
     # Temporal comes up while this process loads the rest.
-    from orchestrator.cli.dev.second_half import Opening  # noqa: PLC0415
+    from keyturn.orchestrator.cli.dev.second_half import Opening  # noqa: PLC0415
 
     asyncio.run(Opening(*given, supervisor.begin).run(as_json=as_json))
 

@@ -12,15 +12,15 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.cli.dev import data
-from orchestrator.cli.dev.child import Child, Guard, Program
-from orchestrator.cli.dev.data import Data
-from orchestrator.cli.dev.ports import HeldPorts
-from orchestrator.processes import exit_status
-from orchestrator.processes.exit_status import Status
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.cli.dev import data
+from keyturn.orchestrator.cli.dev.child import Child, Guard, Program
+from keyturn.orchestrator.cli.dev.data import Data
+from keyturn.orchestrator.cli.dev.ports import HeldPorts
+from keyturn.orchestrator.processes import exit_status
+from keyturn.orchestrator.processes.exit_status import Status
+from keyturn.orchestrator.rules.errors import KeyturnError
 
-STARTER = "orchestrator.cli.dev.starter"
+STARTER = "keyturn.orchestrator.cli.dev.starter"
 # Our own processes, the first to stop first; then what plays the world around them.
 OWN = ("release", "web", "worker", "effects")
 # A line holds the whole environment of a child.

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.text import canonical
 
 DecisionKind = Literal["approve", "reject", "change"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from orchestrator.rules.text import plain_text
+from keyturn.orchestrator.rules.text import plain_text
 
 Mode = Literal["halt", "disable", "require_approval", "use_model"]
 

@@ -1,6 +1,7 @@
 """Importing an application's modules: a mistake in one is one sentence with its line."""
 
 import importlib
+import importlib.util
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,11 +10,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from orchestrator.rules.errors import ContractError, in_words
+from keyturn.orchestrator.rules.errors import ContractError, in_words
 
 # Code of Keyturn that runs inside a declaration, and beside a built-in application.
 _RULES: Final = frozenset(
-    {__name__, "orchestrator.rules.contract.registry", "workflows.agent"}
+    {
+        __name__,
+        "keyturn.orchestrator.rules.contract.registry",
+        "keyturn.workflows.agent",
+    }
 )
 # Faults of one declaration that are told at once.
 _MOST_TOLD: Final = 5
@@ -28,6 +33,7 @@ def load(app: str, module: str) -> ModuleType:
         raise ContractError(
             f"Application {app!r} of KEYTURN_APPS has no module {module!r}; an "
             "application is a package with contracts.py, workflow.py and tools.py."
+            + _ours(app)
         ) from None
 
 
@@ -47,6 +53,16 @@ def mistakes_told(module: str) -> Generator[None]:
         if isinstance(error, ModuleNotFoundError) and _is_absent(error, module):
             raise
         raise ContractError(f"{_where(error, module)}: {_words(error)}") from error
+
+
+def _ours(app: str) -> str:
+    """Return where an application of ours is, where it was named without `keyturn`."""
+    ours = f"keyturn.{app}"
+    try:
+        is_there = importlib.util.find_spec(ours) is not None
+    except ModuleNotFoundError:
+        return ""
+    return f" Keyturn's own is {ours!r}." if is_there else ""
 
 
 def _is_absent(error: ModuleNotFoundError, module: str) -> bool:
@@ -87,6 +103,8 @@ def _where(error: BaseException, module: str) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     found, root = module, module.partition(".")[0]
+    if root == "keyturn":  # its own application, beside all of its other code
+        root = module.rpartition(".")[0]
     for frame, line in traceback.walk_tb(error.__traceback__):
         name: str = frame.f_globals.get("__name__", "")
         if f"{name}.".startswith(f"{root}.") and name not in _RULES:

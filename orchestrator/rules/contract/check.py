@@ -5,13 +5,13 @@ from itertools import pairwise
 from types import NoneType
 from typing import get_args
 
-from orchestrator.rules.contract import model_check, release, tool_check
-from orchestrator.rules.contract.contract import Contract
-from orchestrator.rules.contract.model_check import Declared
-from orchestrator.rules.contract.tool import DataClass, Tool
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.policy import check as policy_check
-from orchestrator.rules.policy.rules import APPROVER_RANK, Rule
+from keyturn.orchestrator.rules.contract import model_check, release, tool_check
+from keyturn.orchestrator.rules.contract.contract import Contract
+from keyturn.orchestrator.rules.contract.model_check import Declared
+from keyturn.orchestrator.rules.contract.tool import DataClass, Tool
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.policy import check as policy_check
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Rule
 
 
 def check(contract: Contract, tools: Mapping[str, Tool]) -> None:

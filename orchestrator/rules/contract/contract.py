@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.rules.contract.declared import (
+from keyturn.orchestrator.rules.contract.declared import (
     Amount,
     Count,
     Length,
@@ -21,9 +21,9 @@ from orchestrator.rules.contract.declared import (
     Said,
     place,
 )
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.money.budget import Budget, Limit
-from orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.money.budget import Budget, Limit
+from keyturn.orchestrator.rules.policy.rules import Rule
 
 FallbackAction = Literal["hand_off", "safer_model", "fail"]
 FallbackKind = Literal[

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from orchestrator.rules.text import plain_text
+from keyturn.orchestrator.rules.text import plain_text
 
 # Longer than any person waits; a deadline beyond the calendar cannot be written down.
 LONGEST: Final = timedelta(days=36_525)
 # Whose frames are passed over when the line of a declaration is looked for.
-_OURS: Final = frozenset({"orchestrator", "pydantic", "pydantic_core"})
+_OURS: Final = ("keyturn.orchestrator.", "pydantic.", "pydantic_core.")
 
 
 def _length(value: object) -> object:
@@ -58,4 +58,4 @@ def place() -> str:
 
 
 def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in _OURS
+    return f"{module}.".startswith(_OURS)

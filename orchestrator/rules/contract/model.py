@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
-from orchestrator.rules.contract.declared import Said, place
+from keyturn.orchestrator.rules.contract.declared import Said, place
 
-# Those that there is an adapter for (`activities.llm`).
+# Those that there is an adapter for (`keyturn.activities.llm`).
 PROVIDERS = ("anthropic", "openai")
 
 

@@ -8,11 +8,11 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, JsonValue, PydanticUserError, RootModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from orchestrator.rules.contract.tool import DataClass
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.text import redaction, schema
-from orchestrator.rules.text.redaction import NotFollowed
-from orchestrator.rules.text.schema import InvalidSchema
+from keyturn.orchestrator.rules.contract.tool import DataClass
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.text import redaction, schema
+from keyturn.orchestrator.rules.text.redaction import NotFollowed
+from keyturn.orchestrator.rules.text.schema import InvalidSchema
 
 Mode = Literal["validation", "serialization"]
 

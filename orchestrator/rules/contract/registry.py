@@ -11,21 +11,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TypeGuard, TypeVar, get_args
 
-from orchestrator.rules.contract import app_import
-from orchestrator.rules.contract import check as contract_check
-from orchestrator.rules.contract.contract import Contract
-from orchestrator.rules.contract.model import Alias
-from orchestrator.rules.contract.tool import Tool
-from orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.contract import app_import
+from keyturn.orchestrator.rules.contract import check as contract_check
+from keyturn.orchestrator.rules.contract.contract import Contract
+from keyturn.orchestrator.rules.contract.model import Alias
+from keyturn.orchestrator.rules.contract.tool import Tool
+from keyturn.orchestrator.rules.errors import ContractError
 
 ENTRY_POINTS = "keyturn.apps"
 # An application's pure modules may not import these: they run inside workflows.
 IMPURE = frozenset(
     {
-        "activities.llm",
-        "activities.connectors",
-        "activities.tools",
-        "orchestrator.store",
+        "keyturn.activities.llm",
+        "keyturn.activities.connectors",
+        "keyturn.activities.tools",
+        "keyturn.orchestrator.store",
         "openai",
         "anthropic",
         "httpx",

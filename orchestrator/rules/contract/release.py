@@ -7,14 +7,19 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.rules.contract.contract import Contract, Fallback, Retention
-from orchestrator.rules.contract.model import Alias
-from orchestrator.rules.contract.tool import Audience, Authority, Tool, arguments_schema
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.money.budget import Budget, Limit
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.rules.text.redaction import VERSION as REDACTOR_VERSION
+from keyturn.orchestrator.rules.contract.contract import Contract, Fallback, Retention
+from keyturn.orchestrator.rules.contract.model import Alias
+from keyturn.orchestrator.rules.contract.tool import (
+    Audience,
+    Authority,
+    Tool,
+    arguments_schema,
+)
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.money.budget import Budget, Limit
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text.redaction import VERSION as REDACTOR_VERSION
 
 # Marks `money` as worked out by the tool's own code, which only activities hold.
 COMPUTED = "()"

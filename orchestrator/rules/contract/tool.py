@@ -21,12 +21,12 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from orchestrator.rules.contract import tool_check
-from orchestrator.rules.contract.connector import Connectors
-from orchestrator.rules.contract.marks import PROSE_KEY
-from orchestrator.rules.errors import ContractError, KeyturnError, OptionalField
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.contract import tool_check
+from keyturn.orchestrator.rules.contract.connector import Connectors
+from keyturn.orchestrator.rules.contract.marks import PROSE_KEY
+from keyturn.orchestrator.rules.errors import ContractError, KeyturnError, OptionalField
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical
 
 Authority = Literal["read_only", "write", "irreversible"]
 Audience = Literal["customer", "internal"]

@@ -7,9 +7,9 @@ from typing import Any, Final, get_args, get_type_hints
 
 from pydantic import BaseModel
 
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import plain_text
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import plain_text
 
 _SHAPES: Final = {
     "preview": "-> Model",

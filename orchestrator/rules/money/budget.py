@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from orchestrator.rules.contract.declared import Amount, Count, Length, Said
-from orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.contract.declared import Amount, Count, Length, Said
+from keyturn.orchestrator.rules.money.money import Money
 
 # Turns are numbered within a step; a run's step n begins at n * 10,000.
 TURNS_PER_STEP = 10_000

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from orchestrator.rules.money.currency import is_active, places_of
+from keyturn.orchestrator.rules.money.currency import is_active, places_of
 
 # 10^15 minor units stay exact in JSON numbers (RFC 8785 allows 2^53).
 LARGEST_AMOUNT = 10**15

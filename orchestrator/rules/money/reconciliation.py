@@ -12,10 +12,10 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.rules.contract.connector import mail_name
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.status import EffectStatus
+from keyturn.orchestrator.rules.contract.connector import mail_name
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.status import EffectStatus
 
 LineStatus = Literal["paid", "pending", "failed", "reversed"]
 Kind = Literal["missing", "stranger", "amount", "tenant", "twice", "unsent", "later"]

@@ -2,10 +2,10 @@
 
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.marks import PROSE_KEY
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.policy import stakes
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.contract.marks import PROSE_KEY
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.policy import stakes
+from keyturn.orchestrator.rules.text import canonical
 
 
 def is_only_less(

@@ -5,8 +5,8 @@ from itertools import combinations, groupby, pairwise
 
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.errors import (
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.errors import (
     CurrencyWithoutLimit,
     CurrencyWithoutRule,
     DeadRule,
@@ -21,8 +21,8 @@ from orchestrator.rules.errors import (
     UnboundedAllow,
     ValueNeverOccurs,
 )
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.policy.grid import (
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.policy.grid import (
     ANY_OTHER_VALUE,
     Row,
     closed_values,
@@ -30,8 +30,8 @@ from orchestrator.rules.policy.grid import (
     field_schema,
     rows,
 )
-from orchestrator.rules.policy.rules import Rule, Verdict, is_stricter, judge
-from orchestrator.rules.text import canonical, schema
+from keyturn.orchestrator.rules.policy.rules import Rule, Verdict, is_stricter, judge
+from keyturn.orchestrator.rules.text import canonical, schema
 
 
 def check(

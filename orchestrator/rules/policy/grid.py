@@ -6,12 +6,12 @@ from itertools import product
 
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.money.currency import PLACES
-from orchestrator.rules.money.money import LARGEST_AMOUNT, Money
-from orchestrator.rules.policy.rules import Action, Rule, matches
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.money.currency import PLACES
+from keyturn.orchestrator.rules.money.money import LARGEST_AMOUNT, Money
+from keyturn.orchestrator.rules.policy.rules import Action, Rule, matches
+from keyturn.orchestrator.rules.text import canonical
 
 # A table with more cells than this cannot be read by the person who owns it either.
 LARGEST_TABLE = 20_000

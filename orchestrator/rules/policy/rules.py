@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
-from orchestrator.rules.contract.declared import Count, Flag, Length, Said
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.money.money import Money, format_minor
+from keyturn.orchestrator.rules.contract.declared import Count, Flag, Length, Said
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.money.money import Money, format_minor
 
 Role = Literal["agent", "lead", "operator", "developer", "auditor", "admin"]
 VerdictKind = Literal["allow", "ask", "deny"]

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
-from orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
-from orchestrator.rules.errors import InvalidValue, in_words
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical, folded_name
-from orchestrator.rules.text import storable as text_storable
+from keyturn.orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
+from keyturn.orchestrator.rules.errors import InvalidValue, in_words
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical, folded_name
+from keyturn.orchestrator.rules.text import storable as text_storable
 
 
 def subject_of(spec: ToolSpec, arguments: object) -> str | None:

@@ -6,12 +6,24 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money, format_minor
-from orchestrator.rules.policy.grid import ANY_OTHER_VALUE, Row, deciding, domain, rows
-from orchestrator.rules.policy.rules import Rule, Verdict, VerdictKind, judge, length
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money, format_minor
+from keyturn.orchestrator.rules.policy.grid import (
+    ANY_OTHER_VALUE,
+    Row,
+    deciding,
+    domain,
+    rows,
+)
+from keyturn.orchestrator.rules.policy.rules import (
+    Rule,
+    Verdict,
+    VerdictKind,
+    judge,
+    length,
+)
+from keyturn.orchestrator.rules.text import canonical
 
 NO_RULE_WORDS = "denied: no rule matches"
 

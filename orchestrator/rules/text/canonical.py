@@ -10,7 +10,7 @@ from typing import cast
 import rfc8785
 from pydantic import JsonValue
 
-from orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.errors import MalformedJson
 
 # Deeper documents exhaust parsers downstream before they carry any meaning.
 LARGEST_DEPTH = 64

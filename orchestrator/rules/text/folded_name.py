@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical
 
 # An index of PostgreSQL holds 2.7 kB; models and callers name whatever they like.
 LONGEST = 200

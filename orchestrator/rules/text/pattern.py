@@ -12,7 +12,7 @@ from unicodedata import category
 
 import re2  # pyright: ignore[reportMissingTypeStubs] it has none
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 # One `\w` of all scripts is some 1,400 of these; what is larger takes too long a text.
 _ENGINE: Final = cast("Any", re2)

@@ -6,7 +6,7 @@ from unicodedata import category
 
 from pydantic import JsonValue
 
-from orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.errors import InvalidValue
 
 # Names stand in indexes, which hold 2.7 kB.
 LONGEST_NAME = 500

@@ -5,8 +5,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.tool import DATA_CLASS_KEY
-from orchestrator.rules.text.pattern import is_found
+from keyturn.orchestrator.rules.contract.tool import DATA_CLASS_KEY
+from keyturn.orchestrator.rules.text.pattern import is_found
 
 VERSION = "fields-2"
 

@@ -16,9 +16,9 @@ from jsonschema.exceptions import (
 from pydantic import JsonValue
 from referencing.exceptions import Unresolvable
 
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.rules.text.pattern import InvalidPattern, compiled
-from orchestrator.rules.text.schema_keywords import Validator, validator
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.text.pattern import InvalidPattern, compiled
+from keyturn.orchestrator.rules.text.schema_keywords import Validator, validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # A larger value takes longer than an event loop may stand still.

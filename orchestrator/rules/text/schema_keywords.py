@@ -20,7 +20,7 @@ from jsonschema.validators import (
 from pydantic import AnyUrl, JsonValue, TypeAdapter
 from referencing import Registry
 
-from orchestrator.rules.text.pattern import is_found
+from keyturn.orchestrator.rules.text.pattern import is_found
 
 Schema = Mapping[str, Any]
 # So many faults of a branch are enough to say what is wrong with it.

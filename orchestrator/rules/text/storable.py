@@ -1,6 +1,6 @@
 """Text that a database can hold."""
 
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical
 
 
 def text(words: str) -> str:

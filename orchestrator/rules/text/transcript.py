@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from orchestrator.rules.text.canonical import mend_text
+from keyturn.orchestrator.rules.text.canonical import mend_text
 
 MAX_CALLS_PER_TURN = 32
 
@@ -16,7 +16,7 @@ class _Frozen(BaseModel):
 class ToolCall(_Frozen):
     """One call that a model asked for, its arguments as the raw text it sent.
 
-    The text is parsed once, strictly, by `orchestrator.rules.text.canonical.parse`; an adapter
+    The text is parsed once, strictly, by `keyturn.orchestrator.rules.text.canonical.parse`; an adapter
     for a provider that sends an object passes that object's exact JSON text.
     """
 

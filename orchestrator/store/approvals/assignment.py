@@ -14,11 +14,11 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.rules.text import language
-from orchestrator.store.audit import log
-from orchestrator.store.db import row_codes
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.rules.text import language
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     DecisionRow,
     PersonRow,

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import (
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import (
     InvalidValue,
     KeyturnError,
     NotFound,
     StoreUnavailable,
 )
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import ApprovalRow
 
 # More than this nobody has read one by one.
 MOST = 20

@@ -10,15 +10,19 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.rules.text import plain_text
-from orchestrator.store.approvals import assignment, decision, eligibility
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.errors import AlreadyDecided, Claimed, MayNotDecide
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import ApprovalRow, RunRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.approvals import assignment, decision, eligibility
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    MayNotDecide,
+)
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 LEASE = timedelta(minutes=5)
 

@@ -11,11 +11,11 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.policy import amendment
-from orchestrator.rules.status import ANSWERED_NO
-from orchestrator.rules.text import canonical
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.policy import amendment
+from keyturn.orchestrator.rules.status import ANSWERED_NO
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     CustomerMessageRow,

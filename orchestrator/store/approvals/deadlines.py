@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.policy.rules import Verdict
-from orchestrator.store.approvals import assignment, request
-from orchestrator.store.audit import log
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.policy.rules import Verdict
+from keyturn.orchestrator.store.approvals import assignment, request
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     RunRow,
 )

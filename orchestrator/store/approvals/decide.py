@@ -4,24 +4,24 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.binding import (
+from keyturn.orchestrator.rules.authority.binding import (
     Binding,
     Signer,
 )
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import decision, edit, siblings
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import (
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import decision, edit, siblings
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import (
     DraftOpen,
     WaitsForOthers,
 )
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.errors import ForgedRow
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DraftRow,

@@ -6,27 +6,27 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.binding import (
+from keyturn.orchestrator.rules.authority.binding import (
     DecisionKind,
     Grounds,
     Signer,
     Statement,
 )
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import canonical, plain_text
-from orchestrator.store import holds, outbox
-from orchestrator.store.approvals import assignment, eligibility
-from orchestrator.store.approvals.errors import (
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import canonical, plain_text
+from keyturn.orchestrator.store import holds, outbox
+from keyturn.orchestrator.store.approvals import assignment, eligibility
+from keyturn.orchestrator.store.approvals.errors import (
     AlreadyDecided,
     Claimed,
     MayNotDecide,
     NoMoreRounds,
     StaleBinding,
 )
-from orchestrator.store.audit import log
-from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
 
 # P9: the decision holds a day, and nothing outlives a week (`holds.LONGEST_USABLE`).
 USABLE_FOR = timedelta(hours=24)

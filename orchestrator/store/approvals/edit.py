@@ -7,24 +7,29 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.binding import Signer
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.policy import amendment, stakes
-from orchestrator.rules.policy.rules import REPEATED, Verdict, strictest
-from orchestrator.rules.text import canonical, plain_text, schema
-from orchestrator.store import outbox
-from orchestrator.store.approvals import assignment, decision, eligibility, request
-from orchestrator.store.approvals import verdict as approval_verdict
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import EditRefused
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.switches import active as switch_active
-from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+from keyturn.orchestrator.rules.authority.binding import Signer
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.policy import amendment, stakes
+from keyturn.orchestrator.rules.policy.rules import REPEATED, Verdict, strictest
+from keyturn.orchestrator.rules.text import canonical, plain_text, schema
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.approvals import (
+    assignment,
+    decision,
+    eligibility,
+    request,
+)
+from keyturn.orchestrator.store.approvals import verdict as approval_verdict
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import EditRefused
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.switches import active as switch_active
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 
 
 class Foresight(BaseModel):

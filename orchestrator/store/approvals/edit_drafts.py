@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import DraftRow
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import DraftRow
 
 
 async def save(

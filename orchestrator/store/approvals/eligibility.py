@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.store.approvals import assignment
-from orchestrator.store.tables import ApprovalRow, DecisionRow, PersonRow, RunRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.store.approvals import assignment
+from keyturn.orchestrator.store.tables import (
+    ApprovalRow,
+    DecisionRow,
+    PersonRow,
+    RunRow,
+)
 
 
 def clock_of(row: ApprovalRow, run: RunRow, *, now: datetime) -> datetime:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestrator.rules.errors import (
+from keyturn.orchestrator.rules.errors import (
     KeyturnError,
 )
-from orchestrator.store.approvals import siblings
-from orchestrator.store.ledger import keys
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.approvals import siblings
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

@@ -4,16 +4,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.store import holds
-from orchestrator.store.approvals import decision, eligibility, request
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.errors import MayNotDecide, NoMoreTime
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import ApprovalRow, RunRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.approvals import decision, eligibility, request
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide, NoMoreTime
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 MOST_EXTENSIONS = 3
 # From when it was asked; a pause moves a deadline further, a person does not.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.tables import ApprovalRow, DecisionRow
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
 @dataclass(frozen=True)

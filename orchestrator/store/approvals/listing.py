@@ -5,9 +5,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.approvals import queue_filter
-from orchestrator.store.approvals.queue_filter import Filter
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.approvals import queue_filter
+from keyturn.orchestrator.store.approvals.queue_filter import Filter
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
 )
 

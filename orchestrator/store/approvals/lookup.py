@@ -6,14 +6,14 @@ from typing import cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.binding import (
+from keyturn.orchestrator.rules.authority.binding import (
     DecisionKind,
     Grounds,
     Statement,
 )
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

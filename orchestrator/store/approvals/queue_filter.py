@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, String, cast, exists, false, literal, tuple_
 from sqlmodel import and_, col, func, not_, or_
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.rules.status import ApprovalStatus
-from orchestrator.rules.text import canonical
-from orchestrator.rules.text import language as text_language
-from orchestrator.store.db import open_rows
-from orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
-from orchestrator.store.tables.types import Utc
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.rules.status import ApprovalStatus
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import language as text_language
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
+from keyturn.orchestrator.store.tables.types import Utc
 
 Claim = Literal["mine", "claimed", "unclaimed"]
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.errors import StaleBinding
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import OpeningRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.errors import StaleBinding
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import OpeningRow
 
 Bindings = dict[str, str]
 

@@ -11,16 +11,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import KeyturnError, NotFound, StoreUnavailable
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import assignment, decision, eligibility
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.errors import MayNotAssign, NobodyElse
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import KeyturnError, NotFound, StoreUnavailable
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import assignment, decision, eligibility
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.errors import MayNotAssign, NobodyElse
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     TO_ASSIGN,
     ApprovalRow,
     AuditRow,

@@ -6,15 +6,15 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.rules.authority.binding import Binding
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Verdict
-from orchestrator.rules.text import canonical, language
-from orchestrator.rules.text import storable as text_storable
-from orchestrator.store.audit import log
-from orchestrator.store.ledger import keys
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.binding import Binding
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Verdict
+from keyturn.orchestrator.rules.text import canonical, language
+from keyturn.orchestrator.rules.text import storable as text_storable
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     RunRow,
@@ -113,7 +113,7 @@ def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
     """Ask people for an approval, who have all of its time from now on.
 
     Where the rule assigns, the web process picks who decides it
-    (`orchestrator.store.approvals.reassignment.Assigning`): a worker may not.
+    (`keyturn.orchestrator.store.approvals.reassignment.Assigning`): a worker may not.
     """
     verdict = Verdict.model_validate(row.verdict)
     row.status, row.answer_by = "pending", now + verdict.within

@@ -13,15 +13,15 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.status import ANSWERED_NO, OPEN_APPROVALS
-from orchestrator.store import outbox
-from orchestrator.store.approvals import request
-from orchestrator.store.db import locks
-from orchestrator.store.ledger import corrections, effects, keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import answers
-from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.status import ANSWERED_NO, OPEN_APPROVALS
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.approvals import request
+from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.ledger import corrections, effects, keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import answers
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 
 def not_settled(others: Sequence[CallRow]) -> str:

@@ -10,14 +10,20 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.switch import Switch, covering
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy import stakes
-from orchestrator.rules.policy.rules import NO_AMOUNT, Action, Verdict, judge, strictest
-from orchestrator.store.ledger import limits, reach, repeats
-from orchestrator.store.switches import active as switch_active
-from orchestrator.store.tables import RunRow
+from keyturn.orchestrator.rules.authority.switch import Switch, covering
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy import stakes
+from keyturn.orchestrator.rules.policy.rules import (
+    NO_AMOUNT,
+    Action,
+    Verdict,
+    judge,
+    strictest,
+)
+from keyturn.orchestrator.store.ledger import limits, reach, repeats
+from keyturn.orchestrator.store.switches import active as switch_active
+from keyturn.orchestrator.store.tables import RunRow
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.tables import AuditRow
 
 GENESIS = "0" * 64
 BATCH = 500

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.store.db import row_count
-from orchestrator.store.db.row_count import Total
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.store.db import row_count
+from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.tables import AuditRow
 
 
 class Filter(BaseModel):

@@ -7,10 +7,10 @@ from sqlalchemy import tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules import notice
-from orchestrator.rules.text import canonical, scrub
-from orchestrator.store.db import audit_entries
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.rules import notice
+from keyturn.orchestrator.rules.text import canonical, scrub
+from keyturn.orchestrator.store.db import audit_entries
+from keyturn.orchestrator.store.tables import AuditRow
 
 
 class Entry(BaseModel):

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.rules.money.budget import Budget, Needs, microusd
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import MeterRow
+from keyturn.orchestrator.rules.money.budget import Budget, Needs, microusd
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import MeterRow
 
 
 class Bounds(BaseModel):

@@ -8,11 +8,11 @@ from sqlalchemy import literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.budgets import limits
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.db import open_rows
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import MeterRow, RunRow
+from keyturn.orchestrator.store.budgets import limits
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import MeterRow, RunRow
 
 Kind = Literal["run", "tenant", "workflow"]
 RUN = "run "

@@ -8,12 +8,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import BudgetExceeded
-from orchestrator.rules.money.budget import in_words
-from orchestrator.store.budgets import limits
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import AttemptRow, MeterRow
+from keyturn.orchestrator.rules.errors import BudgetExceeded
+from keyturn.orchestrator.rules.money.budget import in_words
+from keyturn.orchestrator.store.budgets import limits
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import AttemptRow, MeterRow
 
 # After this a request's holder is taken for dead and its reservation is charged whole.
 ATTEMPT_LEASE = timedelta(minutes=10)

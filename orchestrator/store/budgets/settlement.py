@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select, update
 
-from orchestrator.store.audit import log
-from orchestrator.store.budgets.reservations import Reservation
-from orchestrator.store.db import counters, open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import AttemptRow, MeterRow, RunRow
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.budgets.reservations import Reservation
+from keyturn.orchestrator.store.db import counters, open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import AttemptRow, MeterRow, RunRow
 
 # A request whose sender ended before its answer was stored.
 LOST = "lost"

@@ -11,10 +11,10 @@ from typing import NamedTuple, cast
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.db import digests
-from orchestrator.store.db.digests import Written
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.db.digests import Written
+from keyturn.orchestrator.store.tables import AuditRow
 
 # The entries of a transaction, in its session's `info`.
 ENTRIES = "audit entries"

@@ -5,8 +5,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import CounterRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import CounterRow
 
 ATTEMPTS_FAILED = "model_attempts_failed"
 CODE_ERRORS = "code_errors"

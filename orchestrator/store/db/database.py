@@ -22,13 +22,13 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from orchestrator.rules.clock import Clock, system_clock
-from orchestrator.rules.errors import InvalidValue, StoreUnavailable
-from orchestrator.rules.pace import Bell
-from orchestrator.store.db import audit_entries, postgres, sqlite
-from orchestrator.store.db.digests import Watched
-from orchestrator.store.db.row_codes import VOUCHER, Voucher
-from orchestrator.store.db.transaction_limit import TurnsAtOnce
+from keyturn.orchestrator.rules.clock import Clock, system_clock
+from keyturn.orchestrator.rules.errors import InvalidValue, StoreUnavailable
+from keyturn.orchestrator.rules.pace import Bell
+from keyturn.orchestrator.store.db import audit_entries, postgres, sqlite
+from keyturn.orchestrator.store.db.digests import Watched
+from keyturn.orchestrator.store.db.row_codes import VOUCHER, Voucher
+from keyturn.orchestrator.store.db.transaction_limit import TurnsAtOnce
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)

@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, Integer, Select, event, inspect, select, t
 from sqlalchemy.orm import Mapper, Session, UOWTransaction
 from sqlmodel import SQLModel
 
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text import canonical
-from orchestrator.store import tables
-from orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store import tables
+from keyturn.orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson
 
 # The rows that a transaction wrote, in its session's `info`.
 WRITTEN = "rows written"

@@ -1,9 +1,9 @@
 """What the database layer refuses: rows that do not verify, keys in use."""
 
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.store.db import vouched_rows
-from orchestrator.store.db.vouched_rows import Row
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.store.db import vouched_rows
+from keyturn.orchestrator.store.db.vouched_rows import Row
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
 )
 

@@ -10,10 +10,10 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.sealed_text import Sealed
-from orchestrator.store.tables import IdempotencyRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.sealed_text import Sealed
+from keyturn.orchestrator.store.tables import IdempotencyRow
 
 _OPENED = ""
 

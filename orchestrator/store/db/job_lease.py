@@ -6,8 +6,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import LeaseRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import LeaseRow
 
 
 async def take(store: Store, job: str, *, holder: str, period: timedelta) -> bool:

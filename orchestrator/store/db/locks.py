@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
 )

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import and_, col, or_
 
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
     EffectRow,

@@ -13,9 +13,9 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
-from orchestrator.store.db.role_names import WEB
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
+from keyturn.orchestrator.store.db.role_names import WEB
 
 # Five times what a transaction of ours may last.
 LONGEST = timedelta(seconds=10)

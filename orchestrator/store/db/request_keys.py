@@ -21,16 +21,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, delete, or_, select, update
 
-from orchestrator.rules.errors import KeyturnError, StoreUnavailable
-from orchestrator.store.db.database import Store, apart, beside
-from orchestrator.store.db.errors import (
+from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
+from keyturn.orchestrator.store.db.database import Store, apart, beside
+from keyturn.orchestrator.store.db.errors import (
     SEND_AGAIN,
     AnswerLost,
     KeyInUse,
     KeyLost,
     KeyReused,
 )
-from orchestrator.store.tables import IdempotencyRow
+from keyturn.orchestrator.store.tables import IdempotencyRow
 
 # A claim that is not renewed for so long died with its process.
 LEASE = timedelta(seconds=5)

@@ -7,8 +7,8 @@ role of a worker and not the web process's: the owner of the tables is left alon
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.store.db import role_names
-from orchestrator.store.db.role_names import EFFECTS, WEB, WORKER
+from keyturn.orchestrator.store.db import role_names
+from keyturn.orchestrator.store.db.role_names import EFFECTS, WEB, WORKER
 
 _NOT_WEB = f"NOT pg_has_role(current_user, '{WEB}', 'USAGE')"
 _HAS = "pg_has_role(current_user, '{}', 'USAGE')"

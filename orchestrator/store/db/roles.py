@@ -12,8 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.store.db import role_guards
-from orchestrator.store.db.role_names import EFFECTS, ROLES, WEB, WORKER
+from keyturn.orchestrator.store.db import role_guards
+from keyturn.orchestrator.store.db.role_names import EFFECTS, ROLES, WEB, WORKER
 
 # Every column, where no column is named.
 ALL: tuple[str, ...] = ()

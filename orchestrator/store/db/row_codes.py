@@ -17,11 +17,11 @@ from sqlalchemy import event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, UOWTransaction
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.db import vouched_rows
-from orchestrator.store.db.errors import CannotVouch, ForgedRow
-from orchestrator.store.db.vouched_rows import Row
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db import vouched_rows
+from keyturn.orchestrator.store.db.errors import CannotVouch, ForgedRow
+from keyturn.orchestrator.store.db.vouched_rows import Row
+from keyturn.orchestrator.store.tables import (
     PersonRow,
     ProposalRow,
     SessionRow,

@@ -3,7 +3,7 @@
 from sqlalchemy import inspect
 from sqlmodel import SQLModel
 
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.tables import (
     PersonRow,
     ProposalRow,
     SessionRow,

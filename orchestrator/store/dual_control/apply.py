@@ -8,20 +8,20 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import budget_raise
-from orchestrator.store.dual_control.budget_raise import Raise
-from orchestrator.store.people import access, accounts
-from orchestrator.store.people.access import Access
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.people.errors import EmailTaken
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import ProposalRow
-from orchestrator.store.tenants import tenants
-from orchestrator.store.tenants.errors import TenantDeclared
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import budget_raise
+from keyturn.orchestrator.store.dual_control.budget_raise import Raise
+from keyturn.orchestrator.store.people import access, accounts
+from keyturn.orchestrator.store.people.access import Access
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.people.errors import EmailTaken
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import ProposalRow
+from keyturn.orchestrator.store.tenants import tenants
+from keyturn.orchestrator.store.tenants.errors import TenantDeclared
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 NO_ACCOUNT = "there is no such account any more."
 

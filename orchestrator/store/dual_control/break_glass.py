@@ -6,20 +6,20 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.ids import new_id
-from orchestrator.store.audit import log
-from orchestrator.store.db import row_codes
-from orchestrator.store.db.database import Store
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.people import accounts, tokens
-from orchestrator.store.people.accounts import DECIDERS, NewPerson
-from orchestrator.store.people.tokens import Issued, NewToken
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import PersonRow, ProposalRow, TenantRow
-from orchestrator.store.tenants import tenants
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.people import accounts, tokens
+from keyturn.orchestrator.store.people.accounts import DECIDERS, NewPerson
+from keyturn.orchestrator.store.people.tokens import Issued, NewToken
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow, TenantRow
+from keyturn.orchestrator.store.tenants import tenants
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 
 async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:

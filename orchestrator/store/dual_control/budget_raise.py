@@ -9,20 +9,20 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
-from orchestrator.rules.money.budget import TURNS_PER_STEP, Needs, in_words
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import holds
-from orchestrator.store.audit import log
-from orchestrator.store.budgets import limits, reservations
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control.errors import HoldsNothing
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import errors
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import MeterRow, RunRow, StepRow
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP, Needs, in_words
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.budgets import limits, reservations
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control.errors import HoldsNothing
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import errors
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import MeterRow, RunRow, StepRow
 
 # A raise is for one emergency; what is needed each day belongs in the contract.
 MOST_TIMES = 10

@@ -1,7 +1,7 @@
 """What keeps a loosening from being proposed or confirmed."""
 
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.store.dual_control.state import State
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.store.dual_control.state import State
 
 
 class ProposalClosed(KeyturnError):

@@ -10,15 +10,20 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import apply, errors, requests, second_person
-from orchestrator.store.dual_control import state as dual_control_state
-from orchestrator.store.dual_control.errors import ProposalClosed
-from orchestrator.store.dual_control.state import State
-from orchestrator.store.people import access
-from orchestrator.store.tables import ProposalRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import (
+    apply,
+    errors,
+    requests,
+    second_person,
+)
+from keyturn.orchestrator.store.dual_control import state as dual_control_state
+from keyturn.orchestrator.store.dual_control.errors import ProposalClosed
+from keyturn.orchestrator.store.dual_control.state import State
+from keyturn.orchestrator.store.people import access
+from keyturn.orchestrator.store.tables import ProposalRow
 
 
 async def confirm(

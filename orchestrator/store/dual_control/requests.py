@@ -6,20 +6,20 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.ids import new_id
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import budget_raise, second_person
-from orchestrator.store.dual_control.budget_raise import Raise
-from orchestrator.store.dual_control.errors import NobodyElseConfirms
-from orchestrator.store.people import access, accounts
-from orchestrator.store.people.access import Change
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.switches import active
-from orchestrator.store.tables import PersonRow, ProposalRow
-from orchestrator.store.tenants import tenants
-from orchestrator.store.tenants.tenants import NewTenant
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import budget_raise, second_person
+from keyturn.orchestrator.store.dual_control.budget_raise import Raise
+from keyturn.orchestrator.store.dual_control.errors import NobodyElseConfirms
+from keyturn.orchestrator.store.people import access, accounts
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
+from keyturn.orchestrator.store.tenants import tenants
+from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 Kind = Literal[
     "switch.clear",

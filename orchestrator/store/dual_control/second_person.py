@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.db import row_codes
-from orchestrator.store.dual_control.errors import NeedsSecondPerson
-from orchestrator.store.tables import PersonRow, ProposalRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.dual_control.errors import NeedsSecondPerson
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
 
 async def check_second(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from orchestrator.store.tables import ProposalRow
+from keyturn.orchestrator.store.tables import ProposalRow
 
 State = Literal["open", "confirmed", "declined", "withdrawn", "void", "expired"]
 

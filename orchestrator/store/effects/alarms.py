@@ -6,11 +6,11 @@ many effects wait for it.
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.ledger.effects import Outcome
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.ledger.effects import Outcome
+from keyturn.orchestrator.store.tables import EffectRow
 
 
 async def sound(

@@ -3,21 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.rules.policy.rules import REPEATED, Verdict, is_stricter, strictest
-from orchestrator.rules.status import OPEN_APPROVALS, UNDOABLE
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import deadlines, request
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals import verdict as approval_verdict
-from orchestrator.store.effects import proof
-from orchestrator.store.effects.context import Case
-from orchestrator.store.ledger import keys, repeats
-from orchestrator.store.ledger.effects import Facts, LeaseAnswer
-from orchestrator.store.ledger.reach import Reach
-from orchestrator.store.releases import releases
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.runs import messages
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.rules.policy.rules import (
+    REPEATED,
+    Verdict,
+    is_stricter,
+    strictest,
+)
+from keyturn.orchestrator.rules.status import OPEN_APPROVALS, UNDOABLE
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import deadlines, request
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals import verdict as approval_verdict
+from keyturn.orchestrator.store.effects import proof
+from keyturn.orchestrator.store.effects.context import Case
+from keyturn.orchestrator.store.ledger import keys, repeats
+from keyturn.orchestrator.store.ledger.effects import Facts, LeaseAnswer
+from keyturn.orchestrator.store.ledger.reach import Reach
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.tables import ApprovalRow
 
 OTHER_FACTS = "the facts of the edit are others than those it was made on"
 DONE_SINCE = "another run's action on the same subject was done since"

@@ -10,17 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import COUNTED_EFFECTS, ENDED_RUNS
-from orchestrator.rules.text import canonical
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects.errors import NoCompensation
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs import start
-from orchestrator.store.runs.start import Fitted, NewRun
-from orchestrator.store.tables import CallRow, EffectRow, NoteRow, RunRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import COUNTED_EFFECTS, ENDED_RUNS
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects.errors import NoCompensation
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs import start
+from keyturn.orchestrator.store.runs.start import Fitted, NewRun
+from keyturn.orchestrator.store.tables import CallRow, EffectRow, NoteRow, RunRow
 
 NOTE = "compensates"
 

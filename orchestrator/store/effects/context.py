@@ -6,31 +6,31 @@ from datetime import datetime
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority import hold as authority_hold
-from orchestrator.rules.authority.switch import Switch, Target, holding
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.policy import amendment
-from orchestrator.rules.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
-from orchestrator.rules.text import canonical
-from orchestrator.store import holds
-from orchestrator.store.approvals import request, siblings
-from orchestrator.store.audit import log
-from orchestrator.store.db import locks
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import keys
-from orchestrator.store.ledger.effects import (
+from keyturn.orchestrator.rules.authority import hold as authority_hold
+from keyturn.orchestrator.rules.authority.switch import Switch, Target, holding
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.policy import amendment
+from keyturn.orchestrator.rules.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.approvals import request, siblings
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.ledger.effects import (
     ENDED,
     CallRef,
     LeaseAnswer,
     free,
     mark_unknown,
 )
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import answers
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.switches import active
-from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import answers
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 
 @dataclass(frozen=True)

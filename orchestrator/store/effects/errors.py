@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NoCompensation(KeyturnError):

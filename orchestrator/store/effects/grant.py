@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 from sqlmodel import col, select
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import LimitExceeded
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.status import OPEN_EFFECTS
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals import request
-from orchestrator.store.effects import restore
-from orchestrator.store.effects.context import Case
-from orchestrator.store.ledger import keys, limits
-from orchestrator.store.ledger.effects import LEASE, Facts, Grant, LeaseAnswer
-from orchestrator.store.ledger.reach import Reach
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, EffectRow
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import LimitExceeded
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.status import OPEN_EFFECTS
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals import request
+from keyturn.orchestrator.store.effects import restore
+from keyturn.orchestrator.store.effects.context import Case
+from keyturn.orchestrator.store.ledger import keys, limits
+from keyturn.orchestrator.store.ledger.effects import LEASE, Facts, Grant, LeaseAnswer
+from keyturn.orchestrator.store.ledger.reach import Reach
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.money.money import format_minor
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import plain_text
-from orchestrator.store.approvals import siblings
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import compensation
-from orchestrator.store.effects.errors import NeedsAnother, NotDone
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.handoffs import REOPENED
-from orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.money.money import format_minor
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.approvals import siblings
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import compensation
+from keyturn.orchestrator.store.effects.errors import NeedsAnother, NotDone
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.handoffs import REOPENED
+from keyturn.orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
 
 _INNER_QUOTES = str.maketrans("“”", "''")
 

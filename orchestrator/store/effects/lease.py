@@ -5,19 +5,19 @@ from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.rules.policy.rules import is_stricter
-from orchestrator.rules.status import CallStatus
-from orchestrator.store import holds
-from orchestrator.store.approvals import conflicts, siblings
-from orchestrator.store.db import locks
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import compensation, context, proof, restore
-from orchestrator.store.effects.authorize import Judging
-from orchestrator.store.effects.context import Case
-from orchestrator.store.effects.grant import Granting, granted
-from orchestrator.store.integrity import forgery
-from orchestrator.store.ledger import keys, repeats
-from orchestrator.store.ledger.effects import (
+from keyturn.orchestrator.rules.policy.rules import is_stricter
+from keyturn.orchestrator.rules.status import CallStatus
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.approvals import conflicts, siblings
+from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import compensation, context, proof, restore
+from keyturn.orchestrator.store.effects.authorize import Judging
+from keyturn.orchestrator.store.effects.context import Case
+from keyturn.orchestrator.store.effects.grant import Granting, granted
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.ledger import keys, repeats
+from keyturn.orchestrator.store.ledger.effects import (
     ENDED,
     LEASE,
     CallRef,
@@ -26,9 +26,9 @@ from orchestrator.store.ledger.effects import (
     facts_of,
     is_honoured,
 )
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.runs import messages
-from orchestrator.store.tables import ApprovalRow, EffectRow
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow
 
 # PostgreSQL's, by the SQL standard's class of broken constraints.
 UNIQUE_VIOLATION = "23505"

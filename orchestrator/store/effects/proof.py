@@ -5,16 +5,16 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.binding import Grounds, Verifier
-from orchestrator.rules.contract.release import ToolSpec
-from orchestrator.rules.policy.rules import APPROVER_RANK, Verdict
-from orchestrator.store import holds
-from orchestrator.store.approvals import assignment, conflicts, eligibility
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import forgery
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.binding import Grounds, Verifier
+from keyturn.orchestrator.rules.contract.release import ToolSpec
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Verdict
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.approvals import assignment, conflicts, eligibility
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

@@ -4,15 +4,15 @@ The run's own loop does it, on the effect worker: here it is only asked for, by 
 doorbell.
 """
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import outbox
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects.errors import NoLookUp, NotUnknown
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects.errors import NoLookUp, NotUnknown
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import EffectRow
 
 
 async def ask(store: Store, key: str, *, by: str) -> EffectRow:

@@ -2,15 +2,15 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.store import outbox
-from orchestrator.store.approvals import siblings
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import compensation, errors, late_failure, send
-from orchestrator.store.effects.errors import NotSettled, NotUnknown
-from orchestrator.store.ledger.outcome import Meaning
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import EffectRow, RunRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.approvals import siblings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import compensation, errors, late_failure, send
+from keyturn.orchestrator.store.effects.errors import NotSettled, NotUnknown
+from keyturn.orchestrator.store.ledger.outcome import Meaning
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import EffectRow, RunRow
 
 
 class Resolution(BaseModel):

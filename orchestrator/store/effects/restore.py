@@ -8,15 +8,15 @@ from datetime import timedelta
 
 from sqlmodel import col, select
 
-from orchestrator.rules.policy import stakes
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import request
-from orchestrator.store.db import locks
-from orchestrator.store.effects import proof
-from orchestrator.store.effects.context import Case
-from orchestrator.store.ledger.effects import LeaseAnswer
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import ApprovalRow, DraftRow
+from keyturn.orchestrator.rules.policy import stakes
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import request
+from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.effects import proof
+from keyturn.orchestrator.store.effects.context import Case
+from keyturn.orchestrator.store.ledger.effects import LeaseAnswer
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import ApprovalRow, DraftRow
 
 # Whoever it goes back to has this long at least.
 SHORTEST = timedelta(minutes=5)

@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.switch import holding
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
-from orchestrator.rules.text import storable
-from orchestrator.store import outbox
-from orchestrator.store.approvals import request, siblings
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import alarms, compensation
-from orchestrator.store.ledger import outcome as ledger_outcome
-from orchestrator.store.ledger.effects import (
+from keyturn.orchestrator.rules.authority.switch import holding
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
+from keyturn.orchestrator.rules.text import storable
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.approvals import request, siblings
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import alarms, compensation
+from keyturn.orchestrator.store.ledger import outcome as ledger_outcome
+from keyturn.orchestrator.store.ledger.effects import (
     LEASE,
     Grant,
     Outcome,
@@ -25,12 +25,12 @@ from orchestrator.store.ledger.effects import (
     is_honoured,
     mark_unknown,
 )
-from orchestrator.store.ledger.outcome import Meaning
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import answers
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.switches import active
-from orchestrator.store.tables import CallRow, EffectRow, RunRow
+from keyturn.orchestrator.store.ledger.outcome import Meaning
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import answers
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
 
 # After a time-out a provider may go on for a while before its books show it.
 SETTLED = timedelta(seconds=15)

@@ -4,21 +4,21 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.policy import stakes
-from orchestrator.rules.policy.rules import APPROVER_RANK
-from orchestrator.rules.status import ENDED_RUNS, UNDOABLE
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals import request, siblings
-from orchestrator.store.approvals.errors import MayNotDecide
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import proof, restore
-from orchestrator.store.effects.errors import TooLate
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.policy import stakes
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+from keyturn.orchestrator.rules.status import ENDED_RUNS, UNDOABLE
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals import request, siblings
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import proof, restore
+from keyturn.orchestrator.store.effects.errors import TooLate
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 
 
 async def undo(store: Store, person: Person, approval: str, reason: str) -> ApprovalRow:

@@ -1,6 +1,6 @@
 """What keeps an incident from being closed."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class MayNotClose(KeyturnError):

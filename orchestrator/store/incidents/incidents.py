@@ -9,13 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules import ids
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.text import plain_text, scrub
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.text import plain_text, scrub
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     EffectRow,
     IncidentRow,
@@ -27,7 +27,7 @@ Severity = Literal["low", "high", "critical"]
 State = Literal["open", "closed"]
 
 LONGEST_TITLE = 300
-# Who closes incidents: as `approvals.auth.permissions` has it.
+# Who closes incidents: as `keyturn.approvals.auth.permissions` has it.
 CLOSERS = ("operator", "admin")
 SYSTEM = "system"
 

@@ -9,14 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.rules import ids
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.money.reconciliation import Entry
-from orchestrator.rules.status import EffectStatus
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import EffectRow, MatchingRow
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.money.reconciliation import Entry
+from keyturn.orchestrator.rules.status import EffectStatus
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import EffectRow, MatchingRow
 
 Status = Literal["asked", "running", "matched", "failed"]
 SideState = Literal["not_configured", "matched", "away", "unusable"]

@@ -8,13 +8,13 @@ from contextlib import suppress
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.store.db import vouched_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.errors import ForgedRow
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import ApprovalRow, RunRow
+from keyturn.orchestrator.store.db import vouched_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 
 async def tell(store: Store, run: str, words: str) -> None:

@@ -7,13 +7,13 @@ from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.store.audit import chain
-from orchestrator.store.db.audit_entries import ROWS
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import plausibility
-from orchestrator.store.integrity.discrepancies import MOST_SHOWN, Discrepancies
-from orchestrator.store.integrity.row_statements import Said
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.store.audit import chain
+from keyturn.orchestrator.store.db.audit_entries import ROWS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import plausibility
+from keyturn.orchestrator.store.integrity.discrepancies import MOST_SHOWN, Discrepancies
+from keyturn.orchestrator.store.integrity.row_statements import Said
+from keyturn.orchestrator.store.tables import AuditRow
 
 # What an upgrade writes into a log whose entries carry no digests yet.
 DIGESTS_BEGIN = "audit.digests_begin"

@@ -18,9 +18,9 @@ from typing import Any, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.audit import chain
-from orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.store.audit import chain
+from keyturn.orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
+from keyturn.orchestrator.store.tables import AuditRow
 
 # Two transactions of 2 s each, and a commit that waits for its disk.
 TOLERANCE = timedelta(seconds=10)

@@ -9,13 +9,13 @@ from typing import cast
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.digests import BY_TABLE, Digested, Kept, Key
-from orchestrator.store.integrity.log_walk import LogWalk
-from orchestrator.store.integrity.row_statements import AT_ONCE
-from orchestrator.store.tables import DecisionRow
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.digests import BY_TABLE, Digested, Kept, Key
+from keyturn.orchestrator.store.integrity.log_walk import LogWalk
+from keyturn.orchestrator.store.integrity.row_statements import AT_ONCE
+from keyturn.orchestrator.store.tables import DecisionRow
 
 
 class RowCheck:

@@ -10,14 +10,14 @@ from itertools import pairwise
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.audit import chain
-from orchestrator.store.db.database import Store
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident, Severity
-from orchestrator.store.integrity import plausibility
-from orchestrator.store.integrity.plausibility import CLOCK_SET_BACK, Judge
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.audit import chain
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
+from keyturn.orchestrator.store.integrity import plausibility
+from keyturn.orchestrator.store.integrity.plausibility import CLOCK_SET_BACK, Judge
+from keyturn.orchestrator.store.tables import AuditRow
 
 SEALER = "audit-sealer"
 REFUSED = "audit entries are not sealed"

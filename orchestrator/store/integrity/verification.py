@@ -7,14 +7,14 @@ differs is read again, entries and rows in one, before it is reported: others go
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.digests import KEPT
-from orchestrator.store.integrity.discrepancies import Discrepancy
-from orchestrator.store.integrity.log_walk import LogWalk, Progress
-from orchestrator.store.integrity.row_check import RowCheck
-from orchestrator.store.integrity.row_statements import Said
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.digests import KEPT
+from keyturn.orchestrator.store.integrity.discrepancies import Discrepancy
+from keyturn.orchestrator.store.integrity.log_walk import LogWalk, Progress
+from keyturn.orchestrator.store.integrity.row_check import RowCheck
+from keyturn.orchestrator.store.integrity.row_statements import Said
 
 
 class Finding(BaseModel):

@@ -13,10 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.rules.money.budget import TURNS_PER_STEP
-from orchestrator.rules.status import OPEN_EFFECTS
-from orchestrator.rules.text import scrub
-from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow, StepRow
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.status import OPEN_EFFECTS
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    EffectRow,
+    RunRow,
+    StepRow,
+)
 
 NOT_SENT = "This message was not sent: "
 

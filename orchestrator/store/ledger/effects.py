@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import storable
-from orchestrator.store.audit import log
-from orchestrator.store.db import digests
-from orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import storable
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 # A holder that has not begun to send within this is taken for dead.
 LEASE = timedelta(seconds=5)

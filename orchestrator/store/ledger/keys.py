@@ -1,6 +1,6 @@
 """Keys of calls, effects and approvals: one for each revision of a call."""
 
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.tables import (
     CallRow,
 )
 

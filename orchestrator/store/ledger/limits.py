@@ -10,16 +10,16 @@ from sqlalchemy import case, exists
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, not_, or_, select
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import LimitExceeded
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money, format_minor
-from orchestrator.rules.policy.rules import Counted, Earlier, length
-from orchestrator.rules.status import OPEN_EFFECTS
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import reach, repeats
-from orchestrator.store.ledger.reach import Reach
-from orchestrator.store.tables import DecisionRow, EffectRow
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import LimitExceeded
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money, format_minor
+from keyturn.orchestrator.rules.policy.rules import Counted, Earlier, length
+from keyturn.orchestrator.rules.status import OPEN_EFFECTS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import reach, repeats
+from keyturn.orchestrator.store.ledger.reach import Reach
+from keyturn.orchestrator.store.tables import DecisionRow, EffectRow
 
 DEFAULT_WINDOW = timedelta(days=1)
 # More of what counted before is only said to be there.

@@ -4,10 +4,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import EffectStatus
-from orchestrator.store.db import open_rows
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import EffectStatus
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.tables import EffectRow
 
 
 class Filter(BaseModel):

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.store.ledger.effects import Grant, Outcome, is_honoured
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.store.ledger.effects import Grant, Outcome, is_honoured
+from keyturn.orchestrator.store.tables import EffectRow
 
 # What cannot be sent is tried for so long; a mail server may put mail off for a while.
 TRY_FOR = timedelta(hours=1)

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.text import folded_name
-from orchestrator.store.tables import EffectRow, RunRow
-from orchestrator.store.tenants import tenants
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.text import folded_name
+from keyturn.orchestrator.store.tables import EffectRow, RunRow
+from keyturn.orchestrator.store.tenants import tenants
 
 # No service is declared, or the service keeps no tenants apart: it meets every other.
 ANY = ""

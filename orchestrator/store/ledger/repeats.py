@@ -7,9 +7,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger.reach import Reach
-from orchestrator.store.tables import EffectRow, MeterRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger.reach import Reach
+from keyturn.orchestrator.store.tables import EffectRow, MeterRow
 
 
 async def lock_history(

@@ -1,1 +1,1 @@
-"""The schema's history; `orchestrator.store.migrate` runs it."""
+"""The schema's history; `keyturn.orchestrator.store.migrate` runs it."""

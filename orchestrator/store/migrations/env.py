@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from orchestrator.store.migrations import target
+from keyturn.orchestrator.store.migrations import target
 
 # `migrate` has begun the one transaction that everything here happens in, and commits.
 context.configure(

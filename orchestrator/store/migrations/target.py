@@ -6,8 +6,8 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import JSON, MetaData
 from sqlmodel import AutoString
 
-from orchestrator.store import tables
-from orchestrator.store.tables.types import Scrubbed, ScrubbedJson, Utc
+from keyturn.orchestrator.store import tables
+from keyturn.orchestrator.store.tables.types import Scrubbed, ScrubbedJson, Utc
 
 # The import of `tables` declares them all.
 METADATA: MetaData = tables.RunRow.metadata

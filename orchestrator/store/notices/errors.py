@@ -1,6 +1,6 @@
 """What keeps a notice from being sent again."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NotDead(KeyturnError):

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.notice import (
+from keyturn.orchestrator.rules.notice import (
     AccountKind,
     NoticeKind,
 )
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import AuditRow, NoticeRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import AuditRow, NoticeRow
 
 Channel = Literal["mail", "webhook"]
 

@@ -14,19 +14,19 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, or_, select, update
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.notice import (
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.notice import (
     ACCOUNT_KINDS,
     KINDS,
     MAILED_BY_DEFAULT,
     NoticeKind,
 )
-from orchestrator.rules.text import scrub
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices.errors import NotDead
-from orchestrator.store.notices.fan_out import Channel
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import NoticeRow
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices.errors import NotDead
+from keyturn.orchestrator.store.notices.fan_out import Channel
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import NoticeRow
 
 State = Literal["due", "sent", "dead"]
 

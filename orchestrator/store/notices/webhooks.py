@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.ids import new_id
-from orchestrator.rules.notice import NoticeKind
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import queue
-from orchestrator.store.tables import WebhookRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.rules.notice import NoticeKind
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import queue
+from keyturn.orchestrator.store.tables import WebhookRow
 
 # After a rotation both secrets sign for a day, as Standard Webhooks has it.
 BOTH_FOR = timedelta(days=1)

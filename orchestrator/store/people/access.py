@@ -12,15 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
-from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.rules.policy.rules import APPROVER_RANK, Role
-from orchestrator.store.approvals import reassignment
-from orchestrator.store.db import row_codes
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts, revocation
-from orchestrator.store.people.accounts import DECIDERS, NEW_FOR
-from orchestrator.store.people.errors import LastAdmin, OwnAccess, WouldWiden
-from orchestrator.store.tables import PersonRow, SessionRow
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from keyturn.orchestrator.store.approvals import reassignment
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts, revocation
+from keyturn.orchestrator.store.people.accounts import DECIDERS, NEW_FOR
+from keyturn.orchestrator.store.people.errors import LastAdmin, OwnAccess, WouldWiden
+from keyturn.orchestrator.store.tables import PersonRow, SessionRow
 
 # Roles that have nothing, and approve nothing, that the named role does not.
 WITHIN: Mapping[str, frozenset[str]] = {

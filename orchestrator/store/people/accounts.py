@@ -8,18 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from sqlmodel import col, delete, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.ids import new_id
-from orchestrator.rules.notice import Origin
-from orchestrator.rules.policy.rules import APPROVER_RANK, Role
-from orchestrator.store.audit import log
-from orchestrator.store.db import row_count
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.roles import ACCOUNT
-from orchestrator.store.db.row_count import Total
-from orchestrator.store.people import revocation
-from orchestrator.store.people.errors import EmailTaken, PasswordChanged
-from orchestrator.store.tables import PersonRow, SessionRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.rules.notice import Origin
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import row_count
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.roles import ACCOUNT
+from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.people import revocation
+from keyturn.orchestrator.store.people.errors import EmailTaken, PasswordChanged
+from keyturn.orchestrator.store.tables import PersonRow, SessionRow
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from orchestrator.rules.errors import (
+from keyturn.orchestrator.rules.errors import (
     KeyturnError,
 )
-from orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.store.tables import PersonRow
 
 
 class OwnAccess(KeyturnError):

@@ -3,11 +3,11 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import forgery
-from orchestrator.store.people import accounts
-from orchestrator.store.people.errors import NoAccountFor, Why
-from orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.people.errors import NoAccountFor, Why
+from keyturn.orchestrator.store.tables import PersonRow
 
 
 async def find(

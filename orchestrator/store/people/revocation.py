@@ -6,9 +6,9 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.store.audit import log
-from orchestrator.store.people import token_lifetime
-from orchestrator.store.tables import PersonRow, TokenRow
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.people import token_lifetime
+from keyturn.orchestrator.store.tables import PersonRow, TokenRow
 
 Because = Literal[
     "revoked by hand",

@@ -13,16 +13,16 @@ from sqlalchemy import CursorResult
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
-from orchestrator.rules.errors import NotFound, StoreUnavailable
-from orchestrator.rules.ids import new_id
-from orchestrator.rules.notice import Origin
-from orchestrator.store.audit import log
-from orchestrator.store.db import row_codes
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import forgery
-from orchestrator.store.people import revocation
-from orchestrator.store.people.errors import AccountChanged
-from orchestrator.store.tables import PersonRow, SessionRow
+from keyturn.orchestrator.rules.errors import NotFound, StoreUnavailable
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.rules.notice import Origin
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.people import revocation
+from keyturn.orchestrator.store.people.errors import AccountChanged
+from keyturn.orchestrator.store.tables import PersonRow, SessionRow
 
 IDLE = timedelta(hours=8)
 LONGEST = timedelta(days=7)

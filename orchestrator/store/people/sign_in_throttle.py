@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.people.errors import TooManyAttempts
-from orchestrator.store.tables import SignInAttemptRow
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people.errors import TooManyAttempts
+from keyturn.orchestrator.store.tables import SignInAttemptRow
 
 WINDOW = timedelta(minutes=5)
 # Nobody is made to wait for longer; who would have to is asked to come again.

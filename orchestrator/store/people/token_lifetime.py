@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from orchestrator.store.tables import TokenRow
+from keyturn.orchestrator.store.tables import TokenRow
 
 # A token's scope that stands for all that its owner may do.
 EVERYTHING = "*"

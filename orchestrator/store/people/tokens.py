@@ -11,25 +11,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import (
+from keyturn.orchestrator.rules.errors import (
     InvalidValue,
     NotFound,
     StoreUnavailable,
 )
-from orchestrator.rules.ids import new_id
-from orchestrator.rules.notice import Origin
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import forgery
-from orchestrator.store.people import accounts, revocation, token_lifetime
-from orchestrator.store.people.errors import (
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.rules.notice import Origin
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import forgery
+from keyturn.orchestrator.store.people import accounts, revocation, token_lifetime
+from keyturn.orchestrator.store.people.errors import (
     AccountChanged,
     OpensNothing,
     WiderThanItsToken,
 )
-from orchestrator.store.people.sessions import Method
-from orchestrator.store.people.token_lifetime import EVERYTHING, MOST_DAYS_DECIDING
-from orchestrator.store.tables import PersonRow, SessionRow, TokenRow
-from orchestrator.store.tenants import tenants as tenants_tenants
+from keyturn.orchestrator.store.people.sessions import Method
+from keyturn.orchestrator.store.people.token_lifetime import (
+    EVERYTHING,
+    MOST_DAYS_DECIDING,
+)
+from keyturn.orchestrator.store.tables import PersonRow, SessionRow, TokenRow
+from keyturn.orchestrator.store.tenants import tenants as tenants_tenants
 
 PREFIX = "kt_"
 # How old a last use may be before it is written again: reading stays reading.

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.store.releases.errors import GuardLost, HistoryLost
-from orchestrator.store.tables import EffectRow, ReleaseRow
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.store.releases.errors import GuardLost, HistoryLost
+from keyturn.orchestrator.store.tables import EffectRow, ReleaseRow
 
 
 async def check(session: AsyncSession, fresh: Release, live: ReleaseRow | None) -> None:

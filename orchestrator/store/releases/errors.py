@@ -1,6 +1,6 @@
 """What keeps a release from going live."""
 
-from orchestrator.rules.errors import ContractError, KeyturnError
+from keyturn.orchestrator.rules.errors import ContractError, KeyturnError
 
 
 class GuardLost(ContractError):

@@ -6,15 +6,15 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, tuple_
 
-from orchestrator.rules.authority.binding import Live, Signer
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.rules.text import canonical
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import continuity
-from orchestrator.store.releases.errors import ReleaseChanged
-from orchestrator.store.tables import ReleaseRow
+from keyturn.orchestrator.rules.authority.binding import Live, Signer
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import continuity
+from keyturn.orchestrator.store.releases.errors import ReleaseChanged
+from keyturn.orchestrator.store.tables import ReleaseRow
 
 _CACHE_SIZE = 64
 # A release never changes under its hash, so a process may keep what it has parsed.

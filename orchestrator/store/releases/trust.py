@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.rules.contract.release import Release
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ReleaseRow, RunRow
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ReleaseRow, RunRow
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.status import CallStatus
-from orchestrator.rules.text import scrub
-from orchestrator.rules.text import storable as text_storable
-from orchestrator.store.audit import log
-from orchestrator.store.ledger import keys
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.status import CallStatus
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import storable as text_storable
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.tables import (
     CallRow,
 )
 

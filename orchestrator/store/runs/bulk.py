@@ -14,17 +14,17 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules import ids
-from orchestrator.rules.errors import NotFound
-from orchestrator.store import holds
-from orchestrator.store.audit import log
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import bulk_scope
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.errors import BulkEnded
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.tables import BulkRow, OutboxRow, RunRow
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import bulk_scope
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.errors import BulkEnded
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.tables import BulkRow, OutboxRow, RunRow
 
 Verb = Literal["pause", "resume", "cancel"]
 State = Literal["running", "done", "stopped"]

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col, select
 
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.tables import BulkRow, RunRow
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.tables import BulkRow, RunRow
 
 # Asked at each look at a run; to build it takes longer than to ask it.
 _OPEN = (

@@ -6,22 +6,22 @@ from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.switch import Switch, Target, covering
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import ENDED_RUNS, CallStatus
-from orchestrator.rules.text import storable
-from orchestrator.store import holds
-from orchestrator.store.audit import log
-from orchestrator.store.db import digests
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import bulk_scope
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.switches import active
-from orchestrator.store.tables import CallRow, EffectRow, RunRow
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Switch, Target, covering
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import ENDED_RUNS, CallStatus
+from keyturn.orchestrator.rules.text import storable
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import bulk_scope
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
 
 
 @dataclass(frozen=True)

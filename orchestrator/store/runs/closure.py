@@ -5,11 +5,11 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
-from orchestrator.rules.status import (
+from keyturn.orchestrator.rules.status import (
     OPEN_APPROVALS,
 )
-from orchestrator.store.db import digests
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
 )
 

@@ -1,11 +1,11 @@
 """Pausing, resuming and cancelling one run."""
 
-from orchestrator.store import holds, outbox
-from orchestrator.store.db import overstayed
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import bulk_scope
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store import holds, outbox
+from keyturn.orchestrator.store.db import overstayed
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import bulk_scope
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import (
     RunRow,
 )
 

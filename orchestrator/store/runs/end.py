@@ -7,22 +7,22 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.switch import Target, holding
-from orchestrator.rules.status import (
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.status import (
     ENDED_RUNS,
     IN_TEMPORAL,
 )
-from orchestrator.rules.text import storable
-from orchestrator.store import holds
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import effects
-from orchestrator.store.runs import closure
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.errors import NoSuchEnd
-from orchestrator.store.switches import active
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.text import storable
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import effects
+from keyturn.orchestrator.store.runs import closure
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.errors import NoSuchEnd
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import (
     CallRow,
     CustomerMessageRow,
     EffectRow,

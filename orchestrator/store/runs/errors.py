@@ -1,6 +1,6 @@
 """What keeps a run from being started, changed or ended."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NotHandedOff(KeyturnError):

@@ -10,15 +10,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.status import ENDED_RUNS, IN_TEMPORAL
-from orchestrator.rules.text import scrub
-from orchestrator.store.audit import log
-from orchestrator.store.db import counters
-from orchestrator.store.db.database import Store
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import RunRow
+from keyturn.orchestrator.rules.status import ENDED_RUNS, IN_TEMPORAL
+from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import counters
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import RunRow
 
 # An author's own `run`, beside the turns and calls that are named by number.
 WORKFLOW = "the workflow's own code"

@@ -5,13 +5,13 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.text import plain_text
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.errors import InOtherHands, NotHandedOff
-from orchestrator.store.tables import NoteRow, RunRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.errors import InOtherHands, NotHandedOff
+from keyturn.orchestrator.store.tables import NoteRow, RunRow
 
 TAKEN = "taken"
 DONE_OUTSIDE = "done_outside"

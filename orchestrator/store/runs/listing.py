@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.status import (
+from keyturn.orchestrator.rules.status import (
     RunStatus,
 )
-from orchestrator.store.db import open_rows, row_count
-from orchestrator.store.db.row_count import Total
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.db import open_rows, row_count
+from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     RunRow,
 )

@@ -4,16 +4,16 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.status import (
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import (
     ENDED_RUNS,
 )
-from orchestrator.store import holds, outbox
-from orchestrator.store.audit import log
-from orchestrator.store.runs import bulk_scope, closure
-from orchestrator.store.runs.errors import RunEnded
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store import holds, outbox
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.runs import bulk_scope, closure
+from keyturn.orchestrator.store.runs.errors import RunEnded
+from keyturn.orchestrator.store.tables import (
     RunRow,
 )
 

@@ -6,13 +6,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
-from orchestrator.rules.text import plain_text
-from orchestrator.store import outbox
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import closure
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.errors import ExternalIdReused
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import closure
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.errors import ExternalIdReused
+from keyturn.orchestrator.store.tables import (
     CallRow,
     CustomerMessageRow,
     RunRow,

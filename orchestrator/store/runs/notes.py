@@ -1,9 +1,9 @@
 """Notes that people add to a run."""
 
-from orchestrator.rules.text import plain_text
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.text import plain_text
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import (
     NoteRow,
 )
 

@@ -7,20 +7,20 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.money.budget import TURNS_PER_STEP
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import outbox
-from orchestrator.store.audit import log
-from orchestrator.store.db import locks
-from orchestrator.store.db.database import Store
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.switches import active
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
     CallRow,

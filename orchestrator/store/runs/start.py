@@ -9,22 +9,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules import ids
-from orchestrator.rules.authority.switch import Target, holding
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.rules.text import canonical, plain_text, schema
-from orchestrator.store import outbox
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.runs.errors import ExternalIdReused, NotStarted
-from orchestrator.store.switches import active
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.rules.text import canonical, plain_text, schema
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs.errors import ExternalIdReused, NotStarted
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import (
     RunRow,
 )
-from orchestrator.store.tenants import sources, tenants
-from orchestrator.store.tenants.sources import Origin
+from keyturn.orchestrator.store.tenants import sources, tenants
+from keyturn.orchestrator.store.tenants.sources import Origin
 
 
 class NewRun(BaseModel):

@@ -8,14 +8,14 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.status import (
+from keyturn.orchestrator.rules.status import (
     COMPENSATE,
     ENDED_RUNS,
 )
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import (
     AttemptRow,
     AuditRow,
     RunRow,

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.switch import Scope, Switch, Target
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.tables import SwitchRow
+from keyturn.orchestrator.rules.authority.switch import Scope, Switch, Target
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.tables import SwitchRow
 
 # Asked several times in every turn; to build it takes longer than to ask it.
 _NOT_CLEARED = (

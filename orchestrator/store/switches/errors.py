@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from orchestrator.rules.errors import KeyturnError, StoreUnavailable
+from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
 
 ANYWAY = "Set it all the same with --anyway (`anyway: true`, or the box on the page)."
 

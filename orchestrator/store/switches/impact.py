@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.authority.switch import Scope
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.switches import active as switch_active
-from orchestrator.store.switches import unknown_names
-from orchestrator.store.tables import EffectRow, RunRow
+from keyturn.orchestrator.rules.authority.switch import Scope
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.switches import active as switch_active
+from keyturn.orchestrator.store.switches import unknown_names
+from keyturn.orchestrator.store.tables import EffectRow, RunRow
 
 
 class Impact(BaseModel):

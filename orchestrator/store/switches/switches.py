@@ -7,18 +7,18 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.switch import Scope, Switch, is_looser
-from orchestrator.rules.errors import NotFound, StoreUnavailable
-from orchestrator.store import holds
-from orchestrator.store.audit import log
-from orchestrator.store.db import lock_holder, overstayed
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import effects
-from orchestrator.store.switches import active as switch_active
-from orchestrator.store.switches import impact
-from orchestrator.store.switches.errors import NotSet, WouldLoosen
-from orchestrator.store.tables import SwitchRow
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Scope, Switch, is_looser
+from keyturn.orchestrator.rules.errors import NotFound, StoreUnavailable
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import lock_holder, overstayed
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import effects
+from keyturn.orchestrator.store.switches import active as switch_active
+from keyturn.orchestrator.store.switches import impact
+from keyturn.orchestrator.store.switches.errors import NotSet, WouldLoosen
+from keyturn.orchestrator.store.tables import SwitchRow
 
 SYSTEM = "system"
 RAN_OUT = "its time ran out"

@@ -12,14 +12,14 @@ from difflib import get_close_matches
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.authority.switch import Mode, Scope
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.switches.errors import UnknownNames
-from orchestrator.store.tables import RunRow, ServedRow
-from orchestrator.store.tenants import tenants
+from keyturn.orchestrator.rules.authority.switch import Mode, Scope
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.switches.errors import UnknownNames
+from keyturn.orchestrator.store.tables import RunRow, ServedRow
+from keyturn.orchestrator.store.tenants import tenants
 
 # What a worker said of its providers holds for so long; it says it every minute.
 SERVED_FOR = timedelta(minutes=10)
@@ -203,13 +203,13 @@ async def _why_not_asked(
 
 
 def _unpriced(targets: Collection[str]) -> set[str]:
-    from orchestrator.rules.money import price_list  # noqa: PLC0415 see above
+    from keyturn.orchestrator.rules.money import price_list  # noqa: PLC0415 see above
 
     return price_list.unpriced(targets)
 
 
 def _listed(providers: Collection[str]) -> set[str]:
-    from orchestrator.rules.money import price_list  # noqa: PLC0415 see above
+    from keyturn.orchestrator.rules.money import price_list  # noqa: PLC0415 see above
 
     return {target for one in providers for target in price_list.listed(one)}
 

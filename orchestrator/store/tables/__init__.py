@@ -1,13 +1,13 @@
 """The schema. Texts that are hashed, signed or sent are kept exactly, as text."""
 
-from orchestrator.store.tables.approvals import (
+from keyturn.orchestrator.store.tables.approvals import (
     ApprovalRow,
     DecisionRow,
     DraftRow,
     OpeningRow,
 )
-from orchestrator.store.tables.budgets import AttemptRow, CounterRow, MeterRow
-from orchestrator.store.tables.columns import (
+from keyturn.orchestrator.store.tables.budgets import AttemptRow, CounterRow, MeterRow
+from keyturn.orchestrator.store.tables.columns import (
     DEAD,
     HELD_RUN,
     IN_HANDS,
@@ -28,7 +28,7 @@ from orchestrator.store.tables.columns import (
     WAITING,
     new_stamp,
 )
-from orchestrator.store.tables.controls import (
+from keyturn.orchestrator.store.tables.controls import (
     IncidentRow,
     MatchingRow,
     NoticeRow,
@@ -36,8 +36,8 @@ from orchestrator.store.tables.controls import (
     SwitchRow,
     WebhookRow,
 )
-from orchestrator.store.tables.effects import EffectRow, OutboxRow
-from orchestrator.store.tables.people import (
+from keyturn.orchestrator.store.tables.effects import EffectRow, OutboxRow
+from keyturn.orchestrator.store.tables.people import (
     PersonRow,
     SessionRow,
     SignInAttemptRow,
@@ -45,13 +45,13 @@ from orchestrator.store.tables.people import (
     TenantRow,
     TokenRow,
 )
-from orchestrator.store.tables.record import (
+from keyturn.orchestrator.store.tables.record import (
     AuditRow,
     IdempotencyRow,
     LeaseRow,
     ServedRow,
 )
-from orchestrator.store.tables.runs import (
+from keyturn.orchestrator.store.tables.runs import (
     BulkRow,
     CallRow,
     CustomerMessageRow,

@@ -10,8 +10,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.columns import TO_ASSIGN, TO_WARN, WAITING
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.columns import TO_ASSIGN, TO_WARN, WAITING
 
 
 class ApprovalRow(SQLModel, table=True):

@@ -8,8 +8,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.columns import OF_A_DAY, OF_A_RUN, SENT
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.columns import OF_A_DAY, OF_A_RUN, SENT
 
 
 class AttemptRow(SQLModel, table=True):

@@ -12,7 +12,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field
 
-from orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson, Utc
+from keyturn.orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson, Utc
 
 # SQLModel types `__tablename__` as a declared attribute; a plain name is its usual form.
 

@@ -9,8 +9,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.columns import DEAD
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.columns import DEAD
 
 
 class SwitchRow(SQLModel, table=True):

@@ -9,8 +9,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.columns import TAKES_BACK, TO_FIND_OUT, UNDER_WAY
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.columns import TAKES_BACK, TO_FIND_OUT, UNDER_WAY
 
 _BUSY = text("status IN ('leased', 'sending', 'unknown')")
 _MAY_HAVE_SENT = text("status IN ('leased', 'sending', 'unknown', 'done')")

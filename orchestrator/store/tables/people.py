@@ -8,8 +8,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.types import Json
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.types import Json
 
 
 class PersonRow(SQLModel, table=True):
@@ -35,7 +35,7 @@ class PersonRow(SQLModel, table=True):
     )
     created_at: datetime = columns.time_column()
     disabled_at: datetime | None = columns.time_column_or_none()
-    # What a process with the key vouches for, see `orchestrator.store.db.row_codes`.
+    # What a process with the key vouches for, see `keyturn.orchestrator.store.db.row_codes`.
     mac: str | None = None
 
 

@@ -8,8 +8,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.columns import UNSEALED
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.columns import UNSEALED
 
 
 class IdempotencyRow(SQLModel, table=True):

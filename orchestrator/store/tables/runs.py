@@ -9,8 +9,8 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from orchestrator.store.tables import columns
-from orchestrator.store.tables.columns import (
+from keyturn.orchestrator.store.tables import columns
+from keyturn.orchestrator.store.tables.columns import (
     HELD,
     HELD_RUN,
     IN_HANDS,
@@ -109,7 +109,7 @@ class RunRow(SQLModel, table=True):
     cost_microusd: int = columns.big_integer(0)
     use_safer_model: bool = False
     # What is tried again because code of ours or of an author failed, by place; see
-    # `orchestrator.store.runs.faults`.
+    # `keyturn.orchestrator.store.runs.faults`.
     failing: dict[str, Any] | None = columns.scrubbed_column()
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, DateTime, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-from orchestrator.rules.text import canonical, scrub
+from keyturn.orchestrator.rules.text import canonical, scrub
 
 # JSON that is only stored and returned; what is hashed or signed is kept as text.
 # PostgreSQL's JSONB would refuse U+0000, which models and customers do send.

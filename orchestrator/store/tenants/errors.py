@@ -1,6 +1,6 @@
 """What keeps a tenant or a source from being used."""
 
-from orchestrator.rules.errors import InvalidValue, KeyturnError
+from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError
 
 
 class SourceTaken(KeyturnError):

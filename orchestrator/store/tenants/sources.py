@@ -3,11 +3,11 @@
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.text import folded_name
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import SourceRow
-from orchestrator.store.tenants.errors import SourceTaken
+from keyturn.orchestrator.rules.text import folded_name
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import SourceRow
+from keyturn.orchestrator.store.tenants.errors import SourceTaken
 
 SYSTEM = "system"
 

@@ -6,11 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.text import folded_name
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import TenantRow
-from orchestrator.store.tenants.errors import TenantDeclared, UndeclaredTenant
+from keyturn.orchestrator.rules.text import folded_name
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import TenantRow
+from keyturn.orchestrator.store.tenants.errors import TenantDeclared, UndeclaredTenant
 
 # There in every installation, without a row.
 DEFAULT = "default"

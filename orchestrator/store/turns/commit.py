@@ -5,33 +5,39 @@ from collections.abc import Sequence
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.authority.switch import Target, holding
-from orchestrator.rules.policy import stakes
-from orchestrator.rules.policy.rules import Verdict, strictest
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import conflicts, request, siblings
-from orchestrator.store.approvals import verdict as approval_verdict
-from orchestrator.store.audit import log
-from orchestrator.store.budgets import settlement
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import corrections, keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import answers, end, faults
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.switches import active
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.policy import stakes
+from keyturn.orchestrator.rules.policy.rules import Verdict, strictest
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import conflicts, request, siblings
+from keyturn.orchestrator.store.approvals import verdict as approval_verdict
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.budgets import settlement
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import corrections, keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import answers, end, faults
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import (
     CallRow,
     CustomerMessageRow,
     MessageRow,
     StepRow,
     TurnRow,
 )
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.errors import EndHeld
-from orchestrator.store.turns.position import Position
-from orchestrator.store.turns.turn import Committed, DraftedCall, Gated, ToResult, Turn
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.errors import EndHeld
+from keyturn.orchestrator.store.turns.position import Position
+from keyturn.orchestrator.store.turns.turn import (
+    Committed,
+    DraftedCall,
+    Gated,
+    ToResult,
+    Turn,
+)
 
 
 async def commit(

@@ -1,6 +1,6 @@
 """What keeps a turn from being committed."""
 
-from orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class EndHeld(KeyturnError):

@@ -9,20 +9,20 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, select
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.switch import Switch
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import NotFound
-from orchestrator.rules.money.budget import TURNS_PER_STEP, Needs
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.store import holds
-from orchestrator.store.budgets import limits, reservations
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import bulk_scope, faults
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.switches import active
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Switch
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP, Needs
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store import holds
+from keyturn.orchestrator.store.budgets import limits, reservations
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import bulk_scope, faults
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.switches import active
+from keyturn.orchestrator.store.tables import (
     CallRow,
     CustomerMessageRow,
     MessageRow,

@@ -9,10 +9,10 @@ from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.rules.money.budget import TURNS_PER_STEP
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import CallRow, MessageRow
-from orchestrator.store.turns.position import first_turn
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import CallRow, MessageRow
+from keyturn.orchestrator.store.turns.position import first_turn
 
 # How many turns are read at once while a window is filled from the end.
 PAGE = 64

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.status import CallStatus
-from orchestrator.store.budgets import settlement
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.status import CallStatus
+from keyturn.orchestrator.store.budgets import settlement
 
 
 class DraftedCall(BaseModel):

@@ -12,9 +12,9 @@ from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
     CallRow,

@@ -9,14 +9,14 @@ from sqlalchemy import select as select_many
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, and_, col, func, select
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.store.approvals import eligibility
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.queue_filter import Place
-from orchestrator.store.db import open_rows, row_count
-from orchestrator.store.db.row_count import Total
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.store.approvals import eligibility
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.queue_filter import Place
+from keyturn.orchestrator.store.db import open_rows, row_count
+from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,
@@ -24,7 +24,7 @@ from orchestrator.store.tables import (
     NoteRow,
     RunRow,
 )
-from orchestrator.store.tables.types import Utc
+from keyturn.orchestrator.store.tables.types import Utc
 
 
 @dataclass(frozen=True)

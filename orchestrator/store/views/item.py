@@ -6,17 +6,17 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.approvals import history, siblings
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals.history import Draft
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import reach
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.approvals import history, siblings
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.history import Draft
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import reach
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     CustomerMessageRow,

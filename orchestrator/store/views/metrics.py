@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, func, select
 
-from orchestrator.store.db import counters as db_counters
-from orchestrator.store.db import open_rows
-from orchestrator.store.db.counters import Count
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import ApprovalRow, EffectRow, OutboxRow, RunRow
+from keyturn.orchestrator.store.db import counters as db_counters
+from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.counters import Count
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow, OutboxRow, RunRow
 
 
 class Figures(BaseModel):

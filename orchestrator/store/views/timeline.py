@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
     CallRow,
@@ -21,7 +21,7 @@ from orchestrator.store.tables import (
     RunRow,
     TurnRow,
 )
-from orchestrator.store.views import item
+from keyturn.orchestrator.store.views import item
 
 # A page of this many turns is read at once; a run may have thousands.
 TURNS_A_PAGE = 50

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
     AuditRow,
@@ -22,7 +22,7 @@ from orchestrator.store.tables import (
     StepRow,
     TurnRow,
 )
-from orchestrator.store.views import timeline
+from keyturn.orchestrator.store.views import timeline
 
 Row = TypeVar("Row", bound=SQLModel)
 

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from activities.connectors.books import HttpMailLog, HttpStatement
-from orchestrator.cli.demo import mailbox
-from orchestrator.cli.demo.books import Books
-from orchestrator.cli.demo.shop import LINES_A_PAGE, build
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.money.reconciliation import BooksAway, BooksUnusable
+from keyturn.activities.connectors.books import HttpMailLog, HttpStatement
+from keyturn.orchestrator.cli.demo import mailbox
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.cli.demo.shop import LINES_A_PAGE, build
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.money.reconciliation import BooksAway, BooksUnusable
 from tests.orchestrator.cli.demo.counter_calls import TOKEN, Asking, client, refund
 from tests.orchestrator.cli.demo.test_shop_process import shop_process
 

@@ -6,24 +6,24 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities import outcome
-from activities.connectors import words
-from activities.connectors.http_service import (
+from keyturn.activities import outcome
+from keyturn.activities.connectors import words
+from keyturn.activities.connectors.http_service import (
     HttpReader,
     HttpWriter,
 )
-from activities.connectors.smtp import SmtpMailer
-from activities.connectors.source import client
-from activities.http_client import LARGEST
-from activities.toolbox import Actor
-from orchestrator.rules.contract.connector import (
+from keyturn.activities.connectors.smtp import SmtpMailer
+from keyturn.activities.connectors.source import client
+from keyturn.activities.http_client import LARGEST
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.rules.contract.connector import (
     Known,
     Mail,
     NotKnown,
     NotRead,
     NotSent,
 )
-from orchestrator.rules.contract.tool import ConnectorNo, ToolError
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo, ToolError
 from tests.activities.connectors.servers import CUT, answer, http_server
 
 HUGE = 653247040368672768

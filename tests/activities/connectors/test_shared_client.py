@@ -15,13 +15,13 @@ import httpx2
 import pytest
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
-from activities import http_client
-from activities.connectors.books import HttpStatement
-from activities.connectors.http_service import HttpReader, HttpWriter
-from activities.connectors.source import client
-from activities.http_client import TooLarge
-from activities.llm.wire import transport
-from activities.toolbox import Actor
+from keyturn.activities import http_client
+from keyturn.activities.connectors.books import HttpStatement
+from keyturn.activities.connectors.http_service import HttpReader, HttpWriter
+from keyturn.activities.connectors.source import client
+from keyturn.activities.http_client import TooLarge
+from keyturn.activities.llm.wire import transport
+from keyturn.activities.toolbox import Actor
 from tests.activities.connectors.servers import Heard, answer, http_server
 
 ROOT = Path(__file__).parents[3]

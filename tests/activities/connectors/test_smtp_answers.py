@@ -6,10 +6,10 @@ from email import message_from_string, policy
 
 import pytest
 
-from activities.connectors.smtp import SmtpMailer
-from activities.toolbox import Actor
-from orchestrator.rules.contract.connector import Known, Mail, NotKnown, NotSent
-from orchestrator.rules.contract.tool import ConnectorNo
+from keyturn.activities.connectors.smtp import SmtpMailer
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.rules.contract.connector import Known, Mail, NotKnown, NotSent
+from keyturn.orchestrator.rules.contract.tool import ConnectorNo
 from tests.activities.connectors.servers import CUT, SILENCE, smtp_server
 
 MAIL = Mail(subject="Your refund", body="Dear Ann,\n.hidden\n\nRegards")

@@ -7,10 +7,15 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from activities.llm.provider import Provider
-from activities.llm.route import build_providers, close_providers
-from activities.llm.simulator import Scenario, SimRequest, SimStep, running_simulator
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.route import build_providers, close_providers
+from keyturn.activities.llm.simulator import (
+    Scenario,
+    SimRequest,
+    SimStep,
+    running_simulator,
+)
+from keyturn.orchestrator.rules.text.transcript import (
     Message,
     ModelReply,
     ModelRequest,

@@ -10,17 +10,25 @@ from email.utils import format_datetime
 
 import pytest
 
-from activities.llm.errors import (
+from keyturn.activities.llm.errors import (
     MalformedReply,
     ProviderError,
     ProviderRejected,
     ProviderUnavailable,
     RateLimited,
 )
-from activities.llm.provider import Provider
-from activities.llm.route import build_providers, close_providers
-from activities.llm.simulator import SimRequest, SimStep, cut, error, raw, say, slow
-from activities.llm.wire.transport import LARGEST_REPLY
+from keyturn.activities.llm.provider import Provider
+from keyturn.activities.llm.route import build_providers, close_providers
+from keyturn.activities.llm.simulator import (
+    SimRequest,
+    SimStep,
+    cut,
+    error,
+    raw,
+    say,
+    slow,
+)
+from keyturn.activities.llm.wire.transport import LARGEST_REPLY
 from tests.activities.llm.questions import SECRET, Desk, request
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.errors import ProviderError, ProviderRejected
-from activities.llm.simulator import SimRequest, SimStep, error, raw, say
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.errors import ProviderError, ProviderRejected
+from keyturn.activities.llm.simulator import SimRequest, SimStep, error, raw, say
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     ToolCall,
     ToolMessage,

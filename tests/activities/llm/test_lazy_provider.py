@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from activities.llm import route
-from activities.llm.errors import ProviderUnavailable
-from activities.llm.lazy_provider import Loading, load_first
-from activities.llm.provider import Provider
-from orchestrator.rules.contract.model import Alias
-from orchestrator.rules.text.transcript import ModelReply, ModelRequest
+from keyturn.activities.llm import route
+from keyturn.activities.llm.errors import ProviderUnavailable
+from keyturn.activities.llm.lazy_provider import Loading, load_first
+from keyturn.activities.llm.provider import Provider
+from keyturn.orchestrator.rules.contract.model import Alias
+from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 REQUEST = ModelRequest(model="m", system="", messages=())
 REPLY = ModelReply(text="yes", stop="end", model="m")

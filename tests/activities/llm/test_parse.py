@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm.anthropic.reply import parse_message
-from activities.llm.errors import MalformedReply
-from activities.llm.openai.reply import parse_chat
-from activities.llm.wire import json_slice
-from activities.llm.wire.past_calls import arguments_object, arguments_text
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text.canonical import parse
-from orchestrator.rules.text.transcript import ModelReply
+from keyturn.activities.llm.anthropic.reply import parse_message
+from keyturn.activities.llm.errors import MalformedReply
+from keyturn.activities.llm.openai.reply import parse_chat
+from keyturn.activities.llm.wire import json_slice
+from keyturn.activities.llm.wire.past_calls import arguments_object, arguments_text
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text.canonical import parse
+from keyturn.orchestrator.rules.text.transcript import ModelReply
 
 Parser = Callable[[bytes | str], ModelReply]
 

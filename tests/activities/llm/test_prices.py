@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.llm.errors import UnknownPrice
-from activities.llm.prices import (
+from keyturn.activities.llm.errors import UnknownPrice
+from keyturn.activities.llm.prices import (
     cost_microusd,
     input_tokens_bound,
     next_input_tokens_bound,
     worst_case_microusd,
 )
-from orchestrator.rules.contract.model import Price
-from orchestrator.rules.text.transcript import (
+from keyturn.orchestrator.rules.contract.model import Price
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     ModelRequest,
     ToolMessage,

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.simulator import (
+from keyturn.activities.llm.simulator import (
     SimRequest,
     blocked,
     call,
@@ -14,9 +14,9 @@ from activities.llm.simulator import (
     say,
     truncate,
 )
-from orchestrator.rules.errors import MalformedJson
-from orchestrator.rules.text.canonical import parse
-from orchestrator.rules.text.transcript import (
+from keyturn.orchestrator.rules.errors import MalformedJson
+from keyturn.orchestrator.rules.text.canonical import parse
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     ToolCall,
     ToolMessage,

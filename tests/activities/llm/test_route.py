@@ -2,8 +2,13 @@
 
 import pytest
 
-from activities.llm.errors import MalformedTarget, NoTarget
-from activities.llm.route import build_providers, close_providers, resolve, split_target
+from keyturn.activities.llm.errors import MalformedTarget, NoTarget
+from keyturn.activities.llm.route import (
+    build_providers,
+    close_providers,
+    resolve,
+    split_target,
+)
 
 
 def test_model_may_hold_slashes():

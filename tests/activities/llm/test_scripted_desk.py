@@ -4,10 +4,10 @@ import json
 
 from pydantic import JsonValue
 
-from activities.llm.simulator.openai_wire import OpenAIReader
-from activities.llm.simulator.request import Json, SimRequest
-from activities.llm.simulator.step import Answer
-from activities.llm.simulator.support import play
+from keyturn.activities.llm.simulator.openai_wire import OpenAIReader
+from keyturn.activities.llm.simulator.request import Json, SimRequest
+from keyturn.activities.llm.simulator.step import Answer
+from keyturn.activities.llm.simulator.support import play
 
 ORDER: Json = {
     "id": "O-1003",

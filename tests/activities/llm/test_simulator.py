@@ -11,8 +11,8 @@ import pytest
 from jsonschema import validate
 from pydantic import BaseModel, Field, JsonValue
 
-from activities.llm.errors import ProviderUnavailable
-from activities.llm.simulator import (
+from keyturn.activities.llm.errors import ProviderUnavailable
+from keyturn.activities.llm.simulator import (
     SimRequest,
     bench,
     call,
@@ -23,9 +23,9 @@ from activities.llm.simulator import (
     say,
     script,
 )
-from activities.llm.simulator.minimal import minimal
-from orchestrator.rules.text.canonical import parse
-from orchestrator.rules.text.transcript import (
+from keyturn.activities.llm.simulator.minimal import minimal
+from keyturn.orchestrator.rules.text.canonical import parse
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ToolCall,
@@ -227,7 +227,13 @@ def test_program_prints_its_address_and_plays_the_scenarios_named():
 
 def test_program_names_a_scenario_that_is_not_there():
     ended = subprocess.run(
-        [sys.executable, "-m", "activities.llm.simulator", "--scenario", "json:nope"],
+        [
+            sys.executable,
+            "-m",
+            "keyturn.activities.llm.simulator",
+            "--scenario",
+            "json:nope",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -239,7 +245,7 @@ def test_program_names_a_scenario_that_is_not_there():
 
 @contextmanager
 def program(*arguments: str) -> Generator[dict[str, str]]:
-    command = [sys.executable, "-m", "activities.llm.simulator", *arguments]
+    command = [sys.executable, "-m", "keyturn.activities.llm.simulator", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout
         try:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from activities.llm.wire.structured import is_strict
+from keyturn.activities.llm.wire.structured import is_strict
 
 
 class Closed(BaseModel):

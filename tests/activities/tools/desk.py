@@ -6,13 +6,13 @@ from typing import TypeVar, cast
 import httpx2
 from pydantic import BaseModel
 
-from activities.connectors.source import CallConnectors, Services
-from activities.toolbox import Actor
-from orchestrator import Mail, Tool, ToolContext
-from orchestrator.cli.demo.books import Books
-from orchestrator.cli.demo.faults import Fault, Faults, Faulty
-from orchestrator.cli.demo.shop import build
-from orchestrator.rules.contract.connector import Mailer, Reader, Writer
+from keyturn import Mail, Tool, ToolContext
+from keyturn.activities.connectors.source import CallConnectors, Services
+from keyturn.activities.toolbox import Actor
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.cli.demo.faults import Fault, Faults, Faulty
+from keyturn.orchestrator.cli.demo.shop import build
+from keyturn.orchestrator.rules.contract.connector import Mailer, Reader, Writer
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

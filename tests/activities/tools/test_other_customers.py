@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from activities.tools import support
-from activities.tools.support.mail import MailFacts, MailReceipt
-from activities.tools.support.orders import Orders
-from activities.tools.support.shop import Customer, Order, Record, order_of
-from orchestrator import Mail, ToolContext, ToolError
-from orchestrator.rules.contract.connector import Mailer, Reader, Writer
+from keyturn import Mail, ToolContext, ToolError
+from keyturn.activities.tools import support
+from keyturn.activities.tools.support.mail import MailFacts, MailReceipt
+from keyturn.activities.tools.support.orders import Orders
+from keyturn.activities.tools.support.shop import Customer, Order, Record, order_of
+from keyturn.orchestrator.rules.contract.connector import Mailer, Reader, Writer
 from tests.activities.tools.desk import Desk, facts, usd, use
 
 THEIRS = "O-1003"

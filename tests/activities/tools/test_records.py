@@ -2,14 +2,14 @@
 
 import pytest
 
-from activities.tools import support
-from activities.tools.support.records import Articles, Changed
-from activities.tools.support.shop import Order
-from orchestrator import ToolError
-from orchestrator.rules.contract.release import spec
-from orchestrator.rules.text.redaction import drop
+from keyturn import ToolError
+from keyturn.activities.tools import support
+from keyturn.activities.tools.support.records import Articles, Changed
+from keyturn.activities.tools.support.shop import Order
+from keyturn.orchestrator.rules.contract.release import spec
+from keyturn.orchestrator.rules.text.redaction import drop
+from keyturn.workflows.support.contracts import SUPPORT
 from tests.activities.tools.desk import Desk, facts, use
-from workflows.support.contracts import SUPPORT
 
 PLACE = {
     "name": "R",

@@ -2,11 +2,11 @@
 
 import pytest
 
-from activities.tools.support import refund_order
-from activities.tools.support.refunds import RefundFacts, RefundReceipt
-from orchestrator import Money, ToolError
-from orchestrator.rules.contract.connector import NotKnown, NotSent
-from orchestrator.rules.contract.release import spec
+from keyturn import Money, ToolError
+from keyturn.activities.tools.support import refund_order
+from keyturn.activities.tools.support.refunds import RefundFacts, RefundReceipt
+from keyturn.orchestrator.rules.contract.connector import NotKnown, NotSent
+from keyturn.orchestrator.rules.contract.release import spec
 from tests.activities.tools.desk import Desk, facts, usd, use
 
 MUG = {"order_id": "O-1001", "amount": usd(10_00), "reason": "The handle is broken."}

@@ -12,13 +12,18 @@ import httpx2
 import pytest
 from sqlmodel import col, select, update
 
-from approvals.api import run_body
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db import request_keys
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.errors import AnswerLost, KeyInUse, KeyLost
-from orchestrator.store.db.request_keys import KEPT_FOR, LEASE, Claim, Kept
-from orchestrator.store.tables import IdempotencyRow, IncidentRow, RunRow, TenantRow
+from keyturn.approvals.api import run_body
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db import request_keys
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.errors import AnswerLost, KeyInUse, KeyLost
+from keyturn.orchestrator.store.db.request_keys import KEPT_FOR, LEASE, Claim, Kept
+from keyturn.orchestrator.store.tables import (
+    IdempotencyRow,
+    IncidentRow,
+    RunRow,
+    TenantRow,
+)
 from tests.approvals.api.test_runs import BODY, RUNS
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
@@ -29,14 +34,14 @@ SAID = {"severity": "low", "title": "Look", "detail": "At this."}
 # What a request does, up to its end: claimed, acted, and killed before it answers.
 DIES = """
 import asyncio, os, signal, sys
-from orchestrator.store import idempotency
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import TenantRow
+from keyturn.orchestrator.store.db import request_keys
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import TenantRow
 
 async def main():
     store = Store(sys.argv[1])
-    claim = await idempotency.claim(store, person="ann", key="k", request="r")
-    async with idempotency.acting() as acting:
+    claim = await request_keys.claim(store, person="ann", key="k", request="r")
+    async with request_keys.acting() as acting:
         acting.claimed(store, claim)
         if sys.argv[2] == "acts":
             async with store.write() as session:

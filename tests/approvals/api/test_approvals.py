@@ -6,8 +6,8 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import OutboxRow, SessionRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import OutboxRow, SessionRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People
 

@@ -10,13 +10,13 @@ from sqlalchemy import make_url, text
 from sqlmodel import select
 from temporalio.client import Client
 
-from approvals.web.app import create_app, finish
-from orchestrator.dispatch.dispatcher import Deliverer
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import OutboxRow
+from keyturn.approvals.web.app import create_app, finish
+from keyturn.orchestrator.dispatch.dispatcher import Deliverer
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import OutboxRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.databases import VOUCHER

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from approvals.api import router as routers
+from keyturn.approvals.api import router as routers
 
 SAID = frozenset({"reason", "text", "words", "evidence", "detail", "title"})
 UNSEEN = ("", " \n", "\u200b", "\u2060\ufeff", "\u3164", "\u2800", "\u00ad", "\u0301")

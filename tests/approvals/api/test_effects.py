@@ -6,10 +6,10 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.tables import EffectRow, OutboxRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.tables import EffectRow, OutboxRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

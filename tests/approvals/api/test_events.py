@@ -13,10 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 from sqlmodel import col, select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.tables import AuditRow, RunRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.tables import AuditRow, RunRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

@@ -2,8 +2,8 @@
 
 import httpx2
 
-from orchestrator.store.runs import end
-from orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.runs import end
+from keyturn.orchestrator.store.runs.end import Ending
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

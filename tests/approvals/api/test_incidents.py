@@ -4,10 +4,10 @@ import httpx2
 import pytest
 from sqlmodel import col, select
 
-from approvals.notify.recipients import Planner
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import fan_out
-from orchestrator.store.tables import AuditRow, NoticeRow
+from keyturn.approvals.notify.recipients import Planner
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import fan_out
+from keyturn.orchestrator.store.tables import AuditRow, NoticeRow
 from tests.approvals.people import People
 
 URL = "/api/v1/incidents"

@@ -11,11 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from approvals.web.app import create_app
-from orchestrator.rules.settings import Settings
-from orchestrator.store.runs import bulk
-from orchestrator.store.tables import RunRow, StepRow
-from orchestrator.store.turns import position
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.runs import bulk
+from keyturn.orchestrator.store.tables import RunRow, StepRow
+from keyturn.orchestrator.store.turns import position
 from tests.approvals.people import People
 from tests.orchestrator.store.desk import Desk, open_desk, refund
 from tests.orchestrator.store.ledger.test_p04_thresholds import ASK, NOTES, SMALL

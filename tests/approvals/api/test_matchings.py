@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from activities.reconciliation import Matcher
-from orchestrator.store.db.database import Store
+from keyturn.activities.reconciliation import Matcher
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.people import People
 
 URL = "/api/v1/matchings"

@@ -5,9 +5,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import tokens
-from orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.people.tokens import NewToken
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People
 

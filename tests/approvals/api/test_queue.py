@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import httpx2
 import pytest
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import access
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import access
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

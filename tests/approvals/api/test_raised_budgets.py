@@ -3,12 +3,12 @@
 import httpx2
 import pytest
 
-from orchestrator.rules.authority import hold
-from orchestrator.rules.money.budget import Needs
-from orchestrator.store.budgets import reservations
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import StepRow
-from orchestrator.store.turns import position
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.store.budgets import reservations
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import StepRow
+from keyturn.orchestrator.store.turns import position
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

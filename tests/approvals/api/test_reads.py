@@ -4,9 +4,9 @@ import httpx2
 import pytest
 from sqlmodel import select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity.sealer import Sealer
-from orchestrator.store.tables import AuditRow, CallRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.store.tables import AuditRow, CallRow
 from tests.approvals import scraper
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People

@@ -3,10 +3,10 @@
 import httpx2
 import pytest
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import bulk as run_bulk
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import bulk as run_bulk
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.runs.listing import Filter
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

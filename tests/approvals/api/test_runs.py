@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from approvals.web.middleware import BodyLimit
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import OutboxRow, RunRow
+from keyturn.approvals.web.middleware import BodyLimit
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import OutboxRow, RunRow
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

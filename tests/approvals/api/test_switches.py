@@ -10,11 +10,11 @@ import httpx2
 import psycopg
 import pytest
 
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import BARRIER, Store
-from orchestrator.store.people import tokens
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import BARRIER, Store
+from keyturn.orchestrator.store.people import tokens
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 from tests.databases import VOUCHER

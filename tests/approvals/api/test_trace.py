@@ -2,14 +2,14 @@
 
 import httpx2
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.budgets import reservations, settlement
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.budgets.reservations import Reservation
-from orchestrator.store.budgets.settlement import Used
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import MessageRow, RunRow, StepRow, TurnRow
-from orchestrator.store.turns import position
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.budgets import reservations, settlement
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.budgets.reservations import Reservation
+from keyturn.orchestrator.store.budgets.settlement import Used
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import MessageRow, RunRow, StepRow, TurnRow
+from keyturn.orchestrator.store.turns import position
 from tests.approvals.desk import Desk
 from tests.approvals.people import People
 

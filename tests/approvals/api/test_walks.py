@@ -7,9 +7,9 @@ import httpx2
 import pytest
 from sqlmodel import SQLModel
 
-from approvals.web.app import build
-from orchestrator.rules.ids import new_id
-from orchestrator.store.tables import (
+from keyturn.approvals.web.app import build
+from keyturn.orchestrator.rules.ids import new_id
+from keyturn.orchestrator.store.tables import (
     AuditRow,
     BulkRow,
     IncidentRow,

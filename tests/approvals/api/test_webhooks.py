@@ -7,12 +7,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import fan_out, queue
-from orchestrator.store.notices.fan_out import Event, NewNotice
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import fan_out, queue
+from keyturn.orchestrator.store.notices.fan_out import Event, NewNotice
 from tests.approvals.desk import Desk
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.people import People

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import get_args
 
-from approvals.auth import accounts
-from orchestrator.rules.authority.switch import Scope, Switch
-from orchestrator.rules.policy.rules import Role
-from orchestrator.store.audit import log
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import webhooks
-from orchestrator.store.notices.webhooks import NewWebhook
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import sessions, tokens
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.runs import end, notes
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import (
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.rules.authority.switch import Scope, Switch
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import webhooks
+from keyturn.orchestrator.store.notices.webhooks import NewWebhook
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import sessions, tokens
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.runs import end, notes
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import (
     BulkRow,
     IncidentRow,
     MatchingRow,

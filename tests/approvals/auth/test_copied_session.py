@@ -10,13 +10,19 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import select
 
-from approvals.auth import accounts
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import access, errors, sessions, token_lifetime, tokens
-from orchestrator.store.people.access import Change
-from orchestrator.store.people.tokens import NewToken
-from orchestrator.store.tables import AuditRow
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import (
+    access,
+    errors,
+    sessions,
+    token_lifetime,
+    tokens,
+)
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.tables import AuditRow
 from tests.approvals.auth.served import served
 from tests.approvals.people import PASSWORD, People
 from tests.databases import both

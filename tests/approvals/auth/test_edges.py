@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
-from approvals.auth.oidc import Flow
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import sessions, tokens
-from orchestrator.store.people.tokens import NewToken
+from keyturn.approvals.auth.oidc import Flow
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import sessions, tokens
+from keyturn.orchestrator.store.people.tokens import NewToken
 from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import PASSWORD, People

@@ -13,16 +13,16 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlmodel import col, select
 
-from approvals.auth import accounts, oidc
-from approvals.auth.oidc import Flow
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings, SettingsError
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import access
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.tables import AuditRow, PersonRow
+from keyturn.approvals.auth import accounts, oidc
+from keyturn.approvals.auth.oidc import Flow
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings, SettingsError
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import access
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.tables import AuditRow, PersonRow
 from tests.approvals.auth import forger
 from tests.approvals.auth.forger import Forger, forging
 from tests.approvals.people import PASSWORD

@@ -11,14 +11,14 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.auth.oidc import Flow
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth.oidc import Flow
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.tables import PersonRow
 from tests.approvals.auth.forger import Forger, forging
 from tests.databases import patient
 from tests.servers import oidc_provider

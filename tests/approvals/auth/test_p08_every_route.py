@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.auth.permissions import (
+from keyturn.approvals.auth.permissions import (
     ALLOWED,
     ROUTES,
     SERVICE,
@@ -22,10 +22,10 @@ from approvals.auth.permissions import (
     WHOLE,
     Action,
 )
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate
 from tests.approvals.auth import estate, routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import ROLES, Estate, Key, World

@@ -7,14 +7,14 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
-from approvals.auth import liveness
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import access, sessions, tokens
-from orchestrator.store.people.access import Change
-from orchestrator.store.people.accounts import NewPerson
+from keyturn.approvals.auth import liveness
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import access, sessions, tokens
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.people.accounts import NewPerson
 from tests.approvals.auth import estate
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.auth.estate import HERE, Key, World

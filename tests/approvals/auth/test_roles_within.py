@@ -2,10 +2,10 @@
 
 from typing import get_args
 
-from approvals.auth.permissions import ALLOWED
-from orchestrator.rules.policy.rules import APPROVER_RANK, Role
-from orchestrator.store.people.access import WITHIN
-from orchestrator.store.people.accounts import DECIDERS
+from keyturn.approvals.auth.permissions import ALLOWED
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Role
+from keyturn.orchestrator.store.people.access import WITHIN
+from keyturn.orchestrator.store.people.accounts import DECIDERS
 
 ROLES = get_args(Role)
 # What takes a second person, or frees what one person holds.

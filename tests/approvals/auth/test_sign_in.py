@@ -8,14 +8,14 @@ from fastapi import FastAPI
 from markupsafe import escape
 from sqlmodel import select
 
-from approvals.auth import accounts, permissions
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import access, tokens
-from orchestrator.store.people.errors import EmailTaken
-from orchestrator.store.tables import AuditRow, SessionRow, TokenRow
+from keyturn.approvals.auth import accounts, permissions
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import access, tokens
+from keyturn.orchestrator.store.people.errors import EmailTaken
+from keyturn.orchestrator.store.tables import AuditRow, SessionRow, TokenRow
 from tests.approvals import scraper
 from tests.approvals.people import PASSWORD, People
 from tests.databases import patient

@@ -13,14 +13,18 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.auth import browser, waiting_room
-from approvals.auth.waiting_room import WaitingRoom
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.people.errors import TooManyAttempts
-from orchestrator.store.people.sign_in_throttle import LONGEST_WAIT, WINDOW, Pace
+from keyturn.approvals.auth import browser, waiting_room
+from keyturn.approvals.auth.waiting_room import WaitingRoom
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people.errors import TooManyAttempts
+from keyturn.orchestrator.store.people.sign_in_throttle import (
+    LONGEST_WAIT,
+    WINDOW,
+    Pace,
+)
 from tests.approvals.auth.served import served
 from tests.approvals.people import PASSWORD, People
 from tests.databases import both

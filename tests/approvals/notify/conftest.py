@@ -10,15 +10,15 @@ import pytest
 from aiosmtpd.smtp import SMTP
 from pydantic import SecretStr
 
-from approvals.notify.mail import Mailer
-from approvals.notify.sender import Sender
-from approvals.notify.webhook import Poster
-from orchestrator.cli.demo.mailbox import Acceptor, Box, Mail
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import webhooks
-from orchestrator.store.notices.webhooks import NewWebhook
-from orchestrator.store.tables import WebhookRow
+from keyturn.approvals.notify.mail import Mailer
+from keyturn.approvals.notify.sender import Sender
+from keyturn.approvals.notify.webhook import Poster
+from keyturn.orchestrator.cli.demo.mailbox import Acceptor, Box, Mail
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import webhooks
+from keyturn.orchestrator.store.notices.webhooks import NewWebhook
+from keyturn.orchestrator.store.tables import WebhookRow
 from tests.approvals.notify.receiver import Receiver
 from tests.databases import patient
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from approvals.notify import address
-from approvals.notify.errors import BadAddress, NotDelivered
-from approvals.notify.webhook import Message, Poster
+from keyturn.approvals.notify import address
+from keyturn.approvals.notify.errors import BadAddress, NotDelivered
+from keyturn.approvals.notify.webhook import Message, Poster
 from tests.approvals.notify.receiver import receiving
 
 SECRET = "whsec_c2VjcmV0"  # noqa: S105 of nobody real

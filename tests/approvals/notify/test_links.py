@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from approvals.auth import dual_control
-from approvals.notify import contents
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices.fan_out import Event
+from keyturn.approvals.auth import dual_control
+from keyturn.approvals.notify import contents
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices.fan_out import Event
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,15 @@ from datetime import timedelta
 
 from aiosmtpd.smtp import SMTP
 
-from approvals.notify.mail import Mailer
-from approvals.notify.recipients import Planner
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.audit import log
-from orchestrator.store.audit.log import Entry
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import fan_out, queue
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import ApprovalRow, PersonRow
+from keyturn.approvals.notify.mail import Mailer
+from keyturn.approvals.notify.recipients import Planner
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.audit.log import Entry
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import fan_out, queue
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import ApprovalRow, PersonRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.conftest import Notifying
 from tests.approvals.people import People

@@ -5,16 +5,16 @@ from datetime import timedelta
 import httpx2
 import pytest
 
-from approvals.auth import accounts
-from orchestrator.cli.demo.mailbox import Mail
-from orchestrator.rules.notice import ACCOUNT_KINDS
-from orchestrator.store.audit import log
-from orchestrator.store.audit.log import Entry
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import queue
-from orchestrator.store.people import access, sessions, tokens
-from orchestrator.store.people.tokens import NewToken
-from orchestrator.store.tables import PersonRow
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.cli.demo.mailbox import Mail
+from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.audit.log import Entry
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import queue
+from keyturn.orchestrator.store.people import access, sessions, tokens
+from keyturn.orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.tables import PersonRow
 from tests.approvals.notify.conftest import Notifying
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.people import PASSWORD, People

@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from approvals.notify.sender import Sender
-from approvals.notify.webhook import Poster
-from orchestrator.store.audit import log
-from orchestrator.store.audit.log import Entry
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import queue, webhooks
-from orchestrator.store.tables import NoticeRow
+from keyturn.approvals.notify.sender import Sender
+from keyturn.approvals.notify.webhook import Poster
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.audit.log import Entry
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import queue, webhooks
+from keyturn.orchestrator.store.tables import NoticeRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.conftest import SETTINGS, Hands, Notifying
 from tests.approvals.notify.receiver import HANG, receiving
@@ -161,9 +161,9 @@ async def test_after_a_rotation_both_secrets_verify(
 
 SEND = """
 import asyncio, sys
-from approvals.notify.sender import Sender
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
+from keyturn.approvals.notify.sender import Sender
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
 
 async def main():
     settings = Settings(secret_key=sys.argv[2], webhook_private=True)

@@ -6,22 +6,22 @@ from datetime import timedelta
 from pydantic import JsonValue
 from sqlmodel import col, update
 
-from approvals.auth import accounts
-from orchestrator import Money
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract.release import of
-from orchestrator.rules.text import canonical, folded_name
-from orchestrator.store.budgets.settlement import Used
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import answers, control, end, listing
-from orchestrator.store.runs import start as run_start
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tables import (
+from keyturn import Money
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract.release import of
+from keyturn.orchestrator.rules.text import canonical, folded_name
+from keyturn.orchestrator.store.budgets.settlement import Used
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import answers, control, end, listing
+from keyturn.orchestrator.store.runs import start as run_start
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
     CallRow,
@@ -30,9 +30,9 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-from orchestrator.store.turns import commit
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.turn import DraftedCall, Turn
+from keyturn.orchestrator.store.turns import commit
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.turn import DraftedCall, Turn
 
 PASSWORD = "correct horse battery"  # noqa: S105 of nobody real
 ROLES = ("agent", "lead", "operator", "developer", "auditor", "admin")
@@ -61,7 +61,7 @@ class Seed:
 async def plant(store: Store) -> Seed:
     """Fill an empty, migrated store."""
     seed = Seed()
-    found = registry.load(["workflows.support"])
+    found = registry.load(["keyturn.workflows.support"])
     release = of(found.contracts["support-ticket"], dict(found.tools), found.aliases)
     await releases.publish(
         store, release, code_version="test", signer=Signer(new_key())

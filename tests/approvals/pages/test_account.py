@@ -6,12 +6,12 @@ import pytest
 from httpx2 import Response
 from sqlmodel import select
 
-from approvals.auth import accounts
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import sessions, tokens
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.tables import PersonRow, ProposalRow, SessionRow
+from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import sessions, tokens
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow, SessionRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import PASSWORD, Seed
 

@@ -1,7 +1,7 @@
 """Like items are decided at once only where each was opened as it stands."""
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import (
     Seed,

@@ -3,9 +3,9 @@
 import pytest
 from sqlmodel import col, update
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import ApprovalRow, CallRow
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed, approvals_of, refund, take_turn
 

@@ -14,30 +14,30 @@ from httpx2 import Response
 from pydantic import SecretStr
 from sqlmodel import SQLModel, col, select
 
-from approvals.auth import accounts
-from approvals.auth.permissions import ROUTES
-from approvals.web.app import create_app
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.money.budget import Needs
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db import request_keys
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import bulk
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.tables import (
+from keyturn.approvals.auth import accounts
+from keyturn.approvals.auth.permissions import ROUTES
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db import request_keys
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import bulk
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.tables import (
     IdempotencyRow,
     ProposalRow,
     SwitchRow,
     TokenRow,
     WebhookRow,
 )
-from orchestrator.store.turns import position
+from keyturn.orchestrator.store.turns import position
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import PASSWORD

@@ -2,11 +2,11 @@
 
 import pytest
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import tokens
-from orchestrator.store.runs import faults
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.faults import Fault
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.runs import faults
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.faults import Fault
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
 

@@ -4,12 +4,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from approvals.web.app import create_app
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import queue, webhooks
-from orchestrator.store.tables import NoticeRow, WebhookRow
+from keyturn.approvals.web.app import create_app
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import queue, webhooks
+from keyturn.orchestrator.store.tables import NoticeRow, WebhookRow
 from tests.approvals.notify.receiver import receiving
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed

@@ -2,10 +2,10 @@
 
 from sqlmodel import select
 
-from orchestrator.store.approvals import edit_drafts
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import DraftRow
+from keyturn.orchestrator.store.approvals import edit_drafts
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import DraftRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
 

@@ -4,17 +4,17 @@ import pytest
 from fastapi import FastAPI
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.approvals import edit_drafts
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db import form_results
-from orchestrator.store.db.database import Store
-from orchestrator.store.runs import bulk as run_bulk
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs import messages
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.approvals import edit_drafts
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db import form_results
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.runs import bulk as run_bulk
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.tables import (
     BulkRow,
     DecisionRow,
     DraftRow,

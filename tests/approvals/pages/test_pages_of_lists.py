@@ -3,10 +3,10 @@
 import re
 from datetime import timedelta
 
-from orchestrator.store.db import row_count
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.db import row_count
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.tables import (
     MeterRow,
     PersonRow,
     ProposalRow,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import tokens
-from orchestrator.store.tables import ApprovalRow, RunRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
 from tests.depth import some

@@ -2,9 +2,9 @@
 
 from sqlmodel import col, select
 
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import (
     approvals_of,

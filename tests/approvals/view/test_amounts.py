@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from approvals.view import amounts
+from keyturn.approvals.view import amounts
 from tests.approvals.pages.conftest import Doors, app, doors, planted, seed, store
 from tests.approvals.pages.seed import Seed
 

@@ -5,12 +5,12 @@ import json
 import pytest
 from sqlmodel import col, select
 
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.ledger import effects
-from orchestrator.store.people import tokens
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger import effects
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import EffectRow
 from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
 

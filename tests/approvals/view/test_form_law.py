@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from approvals.view.form import fill, read, shape, view
-from orchestrator.rules.text import canonical, schema
+from keyturn.approvals.view.form import fill, read, shape, view
+from keyturn.orchestrator.rules.text import canonical, schema
 from tests.approvals.view.test_forms import MONEY, TEXT, WHOLE, sent, through_a_browser
 
 Schema = dict[str, JsonValue]

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue
 
-from approvals.view.form import fill, read, shape, view
-from orchestrator import Money
-from orchestrator.rules.contract.marks import Prose
-from orchestrator.rules.text import canonical
+from keyturn import Money
+from keyturn.approvals.view.form import fill, read, shape, view
+from keyturn.orchestrator.rules.contract.marks import Prose
+from keyturn.orchestrator.rules.text import canonical
 
 
 class Colour(StrEnum):

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import JsonValue
 
-from approvals.view.summary import Action, sentence
-from orchestrator import Money
+from keyturn import Money
+from keyturn.approvals.view.summary import Action, sentence
 from tests.approvals.desk import RELEASE
 
 REFUND = RELEASE.tool("refund_order")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.view.confusables import LOOKS_LIKE
-from approvals.view.untrusted import (
+from keyturn.approvals.view.confusables import LOOKS_LIKE
+from keyturn.approvals.view.untrusted import (
     compared,
     exact,
     foreign,
@@ -22,7 +22,7 @@ from approvals.view.untrusted import (
     told,
     visible,
 )
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical
 
 ALLOWED = {"mark", "span"}
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from approvals.view.wording import browser
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.db.database import Store
-from orchestrator.store.dual_control import requests
-from orchestrator.store.effects import late_failure
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.notices import webhooks
-from orchestrator.store.people.access import Change
-from orchestrator.store.tables import EffectRow, RunRow
+from keyturn.approvals.view.wording import browser
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.dual_control import requests
+from keyturn.orchestrator.store.effects import late_failure
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.notices import webhooks
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.tables import EffectRow, RunRow
 from tests.approvals.pages.conftest import Doors, Visitor
 from tests.approvals.pages.seed import Seed
 

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from approvals.web.admission import Admission
+from keyturn.approvals.web.admission import Admission
 from tests.approvals.people import People
 
 

@@ -6,12 +6,12 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.auth import permissions
-from approvals.web.app import create_app
-from approvals.web.middleware import HEADERS
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.web.app import create_app
+from keyturn.approvals.web.middleware import HEADERS
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.auth import routes
 from tests.approvals.auth.asgi import Answer, ask
 from tests.approvals.people import People

@@ -10,11 +10,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event
 
-from approvals.web.app import create_app
-from approvals.web.shared_work import SharedWork
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db.database import Store
+from keyturn.approvals.web.app import create_app
+from keyturn.approvals.web.shared_work import SharedWork
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals import scraper
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

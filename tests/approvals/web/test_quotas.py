@@ -9,16 +9,16 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from approvals.auth import permissions
-from approvals.web import quotas
-from approvals.web.app import create_app
-from approvals.web.quotas import AT_ONCE, STREAMS_EACH, WAITING, Streams
-from orchestrator.processes.web import RESERVE
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.settings import Settings
-from orchestrator.store.db import postgres
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import sessions
+from keyturn.approvals.auth import permissions
+from keyturn.approvals.web import quotas
+from keyturn.approvals.web.app import create_app
+from keyturn.approvals.web.quotas import AT_ONCE, STREAMS_EACH, WAITING, Streams
+from keyturn.orchestrator.processes.web import RESERVE
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db import postgres
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import sessions
 from tests.approvals.auth.routes import every
 from tests.approvals.auth.served import served
 from tests.approvals.desk import Desk

@@ -3,7 +3,7 @@
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from approvals.web.routing import attach, of_pages
+from keyturn.approvals.web.routing import attach, of_pages
 
 
 async def page() -> None:

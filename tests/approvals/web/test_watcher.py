@@ -9,18 +9,18 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from approvals.auth.liveness import Credential
-from approvals.auth.visitor import NOBODYS
-from approvals.web.app import create_app
-from approvals.web.watcher import Topic, Watcher
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.rules.settings import Settings
-from orchestrator.store import migrate
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import tokens
-from orchestrator.store.people.tokens import NewToken
-from orchestrator.store.views import fingerprints
+from keyturn.approvals.auth.liveness import Credential
+from keyturn.approvals.auth.visitor import NOBODYS
+from keyturn.approvals.web.app import create_app
+from keyturn.approvals.web.watcher import Topic, Watcher
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.views import fingerprints
 from tests.approvals.auth.served import served
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

@@ -1,3 +1,3 @@
 """The support desk on a shop that keeps its tenants apart, as the demo's does."""
 
-TOOLS = "activities.tools.support"
+TOOLS = "keyturn.activities.tools.support"

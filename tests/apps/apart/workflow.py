@@ -1,8 +1,8 @@
 """The support desk: the tool loop."""
 
+from keyturn import AgentWorkflow
+from keyturn.workflows.support.contracts import Resolution, Ticket
 from tests.apps.apart.contracts import APART
-from workflows.agent import AgentWorkflow
-from workflows.support.contracts import Resolution, Ticket
 
 
 class SupportTicket(AgentWorkflow[Ticket, Resolution], contract=APART):

@@ -1,8 +1,8 @@
 """Workflows that ask before or after they act."""
 
+from keyturn.workflows.agent import AgentWorkflow, Ref
 from tests.apps.branching.contracts import BRANCHING, THOROUGH, Kind
 from tests.apps.desk.contracts import Resolution, Ticket
-from workflows.agent import AgentWorkflow, Ref
 
 
 class Branching(AgentWorkflow[Ticket, Resolution], contract=BRANCHING):

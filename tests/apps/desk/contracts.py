@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from orchestrator import Budget, Contract, DataClass, Fallback, Limit, Money, Rule
+from keyturn import Budget, Contract, DataClass, Fallback, Limit, Money, Rule
 
 
 class Ticket(BaseModel):

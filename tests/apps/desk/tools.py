@@ -5,8 +5,8 @@ from typing import Annotated, cast
 
 from pydantic import BaseModel, JsonValue
 
-from orchestrator import Compensate, Mail, Money, ToolContext, ToolError, tool
-from orchestrator.rules.contract.marks import Prose
+from keyturn import Compensate, Mail, Money, ToolContext, ToolError, tool
+from keyturn.orchestrator.rules.contract.marks import Prose
 
 # Tests decide and look at once.
 NO_UNDO = timedelta(0)

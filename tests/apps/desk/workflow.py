@@ -1,7 +1,7 @@
 """The desk's workflow: the default loop."""
 
+from keyturn import AgentWorkflow
 from tests.apps.desk.contracts import DESK, Resolution, Ticket
-from workflows.agent import AgentWorkflow
 
 
 class Desk(AgentWorkflow[Ticket, Resolution], contract=DESK):

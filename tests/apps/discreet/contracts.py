@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from orchestrator import Budget, Contract, DataClass, Rule
+from keyturn import Budget, Contract, DataClass, Rule
 
 Card = Annotated[str, DataClass("pci")]
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from orchestrator import ToolContext, tool
+from keyturn import ToolContext, tool
 from tests.apps.desk.tools import NO_UNDO
 from tests.apps.discreet.contracts import Card, Payment
 

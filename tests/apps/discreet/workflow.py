@@ -1,7 +1,7 @@
 """The tool loop."""
 
+from keyturn import AgentWorkflow
 from tests.apps.discreet.contracts import DISCREET, Resolution, Ticket
-from workflows.agent import AgentWorkflow
 
 
 class Discreet(AgentWorkflow[Ticket, Resolution], contract=DISCREET):

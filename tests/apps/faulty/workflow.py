@@ -1,8 +1,8 @@
 """A workflow whose own code fails after a step that was paid for."""
 
+from keyturn.workflows.agent import AgentWorkflow, Ref
 from tests.apps.desk.contracts import Resolution, Ticket
 from tests.apps.faulty.contracts import FAULTY
-from workflows.agent import AgentWorkflow, Ref
 
 
 class Faulty(AgentWorkflow[Ticket, Resolution], contract=FAULTY):

@@ -1,6 +1,6 @@
 """The contract of a desk that refunds items."""
 
-from orchestrator import Money, Rule
+from keyturn import Money, Rule
 from tests.apps.desk import contracts as desk
 
 PRICED = desk.DESK.model_copy(

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, JsonValue
 
-from orchestrator import Money, ToolContext, ToolError, tool
+from keyturn import Money, ToolContext, ToolError, tool
 from tests.apps.desk.tools import NO_UNDO, Receipt
 
 

@@ -1,8 +1,8 @@
 """The workflow of a desk that refunds items: the default loop."""
 
+from keyturn import AgentWorkflow
 from tests.apps.desk.contracts import Resolution, Ticket
 from tests.apps.priced.contracts import PRICED
-from workflows.agent import AgentWorkflow
 
 
 class Priced(AgentWorkflow[Ticket, Resolution], contract=PRICED):

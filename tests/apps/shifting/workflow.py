@@ -2,9 +2,9 @@
 
 from temporalio import workflow
 
+from keyturn.workflows.agent import AgentWorkflow, Ref
 from tests.apps.desk.contracts import Resolution, Ticket
 from tests.apps.shifting.contracts import DEPLOYED, SHIFTING
-from workflows.agent import AgentWorkflow, Ref
 
 
 class Shifting(AgentWorkflow[Ticket, Resolution], contract=SHIFTING):

@@ -1,8 +1,8 @@
 """The retail desk, unanswered."""
 
 from examples.retail.contracts import Request, Resolution
+from keyturn import AgentWorkflow
 from tests.apps.unanswered_retail.contracts import UNANSWERED
-from workflows.agent import AgentWorkflow
 
 
 class UnansweredDesk(AgentWorkflow[Request, Resolution], contract=UNANSWERED):

@@ -1,3 +1,3 @@
 """The support desk with a contract that lets nothing pass without a person."""
 
-TOOLS = "activities.tools.support"
+TOOLS = "keyturn.activities.tools.support"

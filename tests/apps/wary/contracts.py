@@ -1,7 +1,7 @@
 """Every action of the support desk asks somebody; its model speaks the other format."""
 
-from orchestrator import Rule
-from workflows.support import contracts as shipped
+from keyturn import Rule
+from keyturn.workflows.support import contracts as shipped
 
 ACTIONS = ("refund_order", "email_customer", "change_address", "add_order_note")
 

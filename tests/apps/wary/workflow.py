@@ -1,8 +1,8 @@
 """The wary desk: the tool loop."""
 
+from keyturn import AgentWorkflow
+from keyturn.workflows.support.contracts import Resolution, Ticket
 from tests.apps.wary.contracts import WARY
-from workflows.agent import AgentWorkflow
-from workflows.support.contracts import Resolution, Ticket
 
 
 class WaryTicket(AgentWorkflow[Ticket, Resolution], contract=WARY):

@@ -3,12 +3,12 @@
 import httpx2
 from pydantic import BaseModel
 
-from activities.llm.provider import Provider
 from examples.retail import tools
 from examples.retail.contracts import RETAIL, Request, Resolution
-from orchestrator import Tool, ToolError
-from orchestrator.rules.contract.tool import arguments_schema
-from orchestrator.rules.text.transcript import (
+from keyturn import Tool, ToolError
+from keyturn.activities.llm.provider import Provider
+from keyturn.orchestrator.rules.contract.tool import arguments_schema
+from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
     ModelRequest,

@@ -7,7 +7,7 @@ from typing import NoReturn
 import httpx2
 from pydantic import JsonValue
 
-from orchestrator import ToolContext, ToolError
+from keyturn import ToolContext, ToolError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.examples.retail.shop_process import ROOT
 
-SIMULATOR = "activities.llm.simulator"
+SIMULATOR = "keyturn.activities.llm.simulator"
 SCENARIO = "examples.retail.simulation:play"
 
 

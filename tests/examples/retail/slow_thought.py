@@ -4,8 +4,8 @@ A case that waits for nobody is over as soon as its replies are there: on a busy
 before anybody has found it at work.
 """
 
-from activities.llm.simulator import SimRequest, SimStep, slow
 from examples.retail import simulation
+from keyturn.activities.llm.simulator import SimRequest, SimStep, slow
 
 FIRST_REPLY_S = 3.0
 REPLY_S = 0.5

@@ -6,12 +6,12 @@ from pydantic import JsonValue
 from examples.retail import tools
 from examples.retail.answers import Customer
 from examples.retail.contracts import ALLOWED, ASKS, READS, RETAIL
-from orchestrator import Money, Tool
-from orchestrator.rules.contract.check import check
-from orchestrator.rules.contract.registry import load
-from orchestrator.rules.contract.tool import DATA_CLASS_KEY
-from orchestrator.rules.policy.rules import Action, judge
-from orchestrator.rules.text.redaction import drop
+from keyturn import Money, Tool
+from keyturn.orchestrator.rules.contract.check import check
+from keyturn.orchestrator.rules.contract.registry import load
+from keyturn.orchestrator.rules.contract.tool import DATA_CLASS_KEY
+from keyturn.orchestrator.rules.policy.rules import Action, judge
+from keyturn.orchestrator.rules.text.redaction import drop
 
 TOOLS = {tool.name: tool for tool in vars(tools).values() if isinstance(tool, Tool)}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from activities.llm.simulator import SimRequest
-from activities.llm.simulator.openai_wire import OpenAIReader
-from activities.llm.simulator.step import Answer
 from examples.retail.simulation import play
+from keyturn.activities.llm.simulator import SimRequest
+from keyturn.activities.llm.simulator.openai_wire import OpenAIReader
+from keyturn.activities.llm.simulator.step import Answer
 
 CASE: dict[str, JsonValue] = {
     "id": "case-1",

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from examples.retail import calls, facts, tools
-from orchestrator import Money, ToolContext, ToolError
+from keyturn import Money, ToolContext, ToolError
 from tests.examples.retail.conftest import MARKET
 from tests.examples.retail.connectors import context_for
 from tests.examples.retail.shop_process import shop_process

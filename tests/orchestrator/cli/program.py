@@ -14,13 +14,13 @@ from typing import Any
 
 import httpx2
 
-from orchestrator.processes import payload_keys
-from orchestrator.rules.authority.binding import new_key
+from keyturn.orchestrator.processes import payload_keys
+from keyturn.orchestrator.rules.authority.binding import new_key
 from tests.orchestrator.cli import warm
 from tests.servers import http
 from tests.servers.ports import free_port
 
-COMMAND = (sys.executable, "-P", "-m", "orchestrator.cli")
+COMMAND = (sys.executable, "-P", "-m", "keyturn.orchestrator.cli")
 NOWHERE = "127.0.0.1:1"
 # A machine that runs other tests beside is slow to start a process.
 START_S = 240.0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.database import Store
 from tests.approvals.desk import Desk
 from tests.databases import VOUCHER
 from tests.orchestrator.cli.program import Web, here, serving

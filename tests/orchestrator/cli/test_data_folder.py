@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.dev import data, keys
+from keyturn.orchestrator.cli.dev import data, keys
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import httpx2
 import psutil
 import pytest
 
-from orchestrator.cli.demo.tickets import TICKETS
+from keyturn.orchestrator.cli.demo.tickets import TICKETS
 from tests.orchestrator.cli.program import COMMAND, Keyturn
 
 READY_S = 240.0
@@ -328,7 +328,7 @@ def _name(process: psutil.Process) -> str:
         command = process.cmdline()
     except (psutil.ZombieProcess, psutil.NoSuchProcess):
         return ""
-    for module in ("orchestrator.cli", "orchestrator.cli.demo.world"):
+    for module in ("keyturn.orchestrator.cli", "keyturn.orchestrator.cli.demo.world"):
         if module in command:
             rest = command[command.index(module) + 1 :]
             return "demo.world" if module.endswith("world") else " ".join(rest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import output
+from keyturn.orchestrator.cli import output
 from tests.orchestrator.cli.program import COMMAND, Keyturn, here
 
 SOME_TOKEN = {"KEYTURN_TOKEN": "kt_nobodys"}
@@ -18,9 +18,7 @@ def keyturn(tmp_path: Path) -> Keyturn:
 
 
 def test_help_names_every_command_and_imports_none(keyturn: Keyturn) -> None:
-    loads = (
-        "import sys; from orchestrator.cli import program; program.run(['--help']); "
-    )
+    loads = "import sys; from keyturn.orchestrator.cli import program; program.run(['--help']); "
     heavy = "{'temporalio', 'sqlalchemy', 'fastapi', 'httpx2', 'openai'}"
     code = f"{loads}sys.exit(sorted({heavy} & set(sys.modules)))"
 
@@ -218,7 +216,7 @@ def test_application_of_the_working_folder_is_found(keyturn: Keyturn) -> None:
 def test_status_survives_a_crash_at_the_interpreters_end(tmp_path: Path) -> None:
     crash = "class Bomb:\n def __del__(self, abort=os.abort): abort()\n"
     code = f"import os, sys\n{crash}sys.bomb = Bomb()\n"
-    call = "sys.argv = ['keyturn', 'fly']\nfrom orchestrator.cli import main\nmain()"
+    call = "sys.argv = ['keyturn', 'fly']\nfrom keyturn.orchestrator.cli import main\nmain()"
 
     done = subprocess.run(
         [sys.executable, "-c", code + call],

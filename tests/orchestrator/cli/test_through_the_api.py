@@ -10,10 +10,10 @@ import httpx2
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.contract import registry, release
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.contract import registry, release
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
 from tests.databases import VOUCHER
 from tests.orchestrator.cli.program import Keyturn, Web, here, serving
 
@@ -315,7 +315,7 @@ def _start(keyturn: Keyturn) -> str:
 
 
 async def _register(url: str) -> None:
-    apps = registry.load(["workflows.support"])
+    apps = registry.load(["keyturn.workflows.support"])
     store = Store(url, voucher=VOUCHER)
     for contract in apps.contracts.values():
         made = release.of(contract, apps.tools, apps.aliases)

@@ -28,9 +28,9 @@ from typing import Any
 GOES_ON = frozenset({"serve", "worker"})
 # What they load once they run.
 LATER = (
-    "approvals.web.app",
-    "activities.llm.openai.chat",
-    "activities.llm.anthropic.messages",
+    "keyturn.approvals.web.app",
+    "keyturn.activities.llm.openai.chat",
+    "keyturn.activities.llm.anthropic.messages",
 )
 LOOK_S = 0.02
 # These go on, too, or start processes of their own.
@@ -136,11 +136,11 @@ def _process() -> "subprocess.Popen[str]":
 
 def main() -> None:
     """Fork for each request, until the input ends."""
-    from orchestrator.cli import program  # noqa: PLC0415 for this process alone
+    from keyturn.orchestrator.cli import program  # noqa: PLC0415 for this process alone
 
     for name in program.COMMANDS:
         if name not in COLD:
-            import_module(f"orchestrator.cli.commands.{name}")
+            import_module(program.module_of(name))
     for line in sys.stdin:
         request = json.loads(line)
         if request["ended"]:
@@ -162,7 +162,7 @@ def main() -> None:
 @cache
 def _load_what_goes_on() -> None:
     for name in sorted(GOES_ON):
-        import_module(f"orchestrator.cli.commands.{name}")
+        import_module(f"keyturn.orchestrator.cli.commands.{name}")
     for name in LATER:
         import_module(name)
 
@@ -176,7 +176,7 @@ def _note_end(child: int, ended: str) -> None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    from orchestrator import cli  # noqa: PLC0415 as above
+    from keyturn.orchestrator import cli  # noqa: PLC0415 as above
 
     append = os.O_WRONLY | os.O_APPEND
     modes = (os.O_RDONLY, append, append)

@@ -7,14 +7,14 @@ import httpx2
 import pytest
 from pydantic import BaseModel, JsonValue
 
-from activities.connectors.source import Services
-from activities.toolbox import Actor
-from activities.tools import support
 from examples.retail import tools as retail
-from orchestrator import Tool, ToolContext, ToolError, tool
-from orchestrator.cli.demo.books import Books
-from orchestrator.evals.boundary import Boundary, attack
-from orchestrator.rules.contract.connector import Connectors
+from keyturn import Tool, ToolContext, ToolError, tool
+from keyturn.activities.connectors.source import Services
+from keyturn.activities.toolbox import Actor
+from keyturn.activities.tools import support
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.evals.boundary import Boundary, attack
+from keyturn.orchestrator.rules.contract.connector import Connectors
 from tests.activities.tools.desk import Desk, Ports
 from tests.examples.retail.conftest import MARKET
 from tests.examples.retail.connectors import (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.evals import case
-from orchestrator.evals.case import SuiteError
+from keyturn.orchestrator.evals import case
+from keyturn.orchestrator.evals.case import SuiteError
 
 SHIPPED = Path(__file__).parents[3] / "evals" / "support.jsonl"
 GOOD = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.evals import report, suite
-from orchestrator.evals.suite import CaseResult, SuiteResult
-from orchestrator.processes.exit_status import Away
-from orchestrator.rules.settings import Settings
+from keyturn.orchestrator.evals import report, suite
+from keyturn.orchestrator.evals.suite import CaseResult, SuiteResult
+from keyturn.orchestrator.processes.exit_status import Away
+from keyturn.orchestrator.rules.settings import Settings
 
 SHIPPED = Path(__file__).parents[3] / "evals" / "support.jsonl"
 CASES = [json.loads(line) for line in SHIPPED.read_text().splitlines()]

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from orchestrator.processes.head_in_time import HeadInTime
+from keyturn.orchestrator.processes.head_in_time import HeadInTime
 from tests.servers.ports import free_port
 
 SHORT_S = 1.0

@@ -11,8 +11,8 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from orchestrator.processes.connection import CONVERTER
-from orchestrator.processes.payload_codec import (
+from keyturn.orchestrator.processes.connection import CONVERTER
+from keyturn.orchestrator.processes.payload_codec import (
     ENCODING,
     FORGED,
     UNREADABLE,
@@ -20,7 +20,11 @@ from orchestrator.processes.payload_codec import (
     SealedPayloads,
     UnknownPayloadKey,
 )
-from orchestrator.processes.payload_keys import PayloadKeys, PayloadKeysError, new_keys
+from keyturn.orchestrator.processes.payload_keys import (
+    PayloadKeys,
+    PayloadKeysError,
+    new_keys,
+)
 
 KEY = new_keys()
 JSON = Payload(metadata={"encoding": b"json/plain"}, data=b'{"run": "run-1"}')

@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from orchestrator.cli.demo.mailbox import Acceptor, Box
-from orchestrator.store.db.database import Store
-from orchestrator.store.notices import queue
-from orchestrator.store.tables import NoticeRow
+from keyturn.orchestrator.cli.demo.mailbox import Acceptor, Box
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.notices import queue
+from keyturn.orchestrator.store.tables import NoticeRow
 from tests.approvals.desk import Desk
 from tests.approvals.notify.receiver import HANG, receiving
 from tests.databases import VOUCHER

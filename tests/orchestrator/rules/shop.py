@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from orchestrator import Budget, Contract, Limit, Money, Rule, ToolContext, tool
-from orchestrator.rules.contract.check import check
+from keyturn import Budget, Contract, Limit, Money, Rule, ToolContext, tool
+from keyturn.orchestrator.rules.contract.check import check
 
 
 class Method(StrEnum):

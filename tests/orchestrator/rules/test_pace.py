@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from orchestrator.rules.pace import Bell, Every, Pace, repeat
+from keyturn.orchestrator.rules.pace import Bell, Every, Pace, repeat
 
 NEVER_S = 3600.0
 

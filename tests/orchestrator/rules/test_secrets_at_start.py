@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator.rules import settings
-from orchestrator.rules.settings import SettingsError
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.settings import SettingsError
+from keyturn.orchestrator.rules.text import scrub
 
 KEY = "opal7Q2x-made-up"
 MAIL = "smtps://desk:{}@mail.example:465"

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlmodel import col, select
 
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import accounts
-from orchestrator.store.people.accounts import NewPerson
-from orchestrator.store.tables import AuditRow, PersonRow
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.people.accounts import NewPerson
+from keyturn.orchestrator.store.tables import AuditRow, PersonRow
 from tests.databases import patient
 
 BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)

@@ -12,36 +12,36 @@ from pydantic import JsonValue
 from sqlalchemy import inspect
 from sqlmodel import SQLModel, select
 
-from orchestrator.rules.authority.binding import Signer, Verifier, new_key
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.authority.switch import Switch
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract import release as releasing
-from orchestrator.rules.contract.release import Release
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import decide as approval_decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.db import roles
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import lease as effect_lease
-from orchestrator.store.effects import send as effect_send
-from orchestrator.store.effects.send import Sending
-from orchestrator.store.ledger.effects import (
+from keyturn.orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.authority.switch import Switch
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract import release as releasing
+from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import decide as approval_decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.db import roles
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import lease as effect_lease
+from keyturn.orchestrator.store.effects import send as effect_send
+from keyturn.orchestrator.store.effects.send import Sending
+from keyturn.orchestrator.store.ledger.effects import (
     CallRef,
     Facts,
     Grant,
     LeaseAnswer,
     Outcome,
 )
-from orchestrator.store.releases import releases
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs import start as run_start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.switches import switches
-from orchestrator.store.switches.switches import Barrier
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs import start as run_start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.switches.switches import Barrier
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
     CallRow,
@@ -50,9 +50,9 @@ from orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-from orchestrator.store.turns import commit
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.turn import Committed, DraftedCall, Gated, Turn
+from keyturn.orchestrator.store.turns import commit
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.turn import Committed, DraftedCall, Gated, Turn
 from tests.databases import patient
 from tests.tenancy import declare
 from tests.whole import check_whole, is_chosen

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel
 
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store import migrate, revision, tables
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store import migrate, revision, tables
+from keyturn.orchestrator.store.db.database import Store
 from tests.databases import both
 
 pytestmark = both
@@ -98,7 +98,7 @@ async def test_second_upgrade_keeps_what_is_there(database_url: str) -> None:
 
 
 def test_processes_that_upgrade_at_once_all_succeed(database_url: str) -> None:
-    words = "import asyncio, sys; from orchestrator.store import migrate; "
+    words = "import asyncio, sys; from keyturn.orchestrator.store import migrate; "
     program = f"{words}asyncio.run(migrate.upgrade(sys.argv[1]))"
     command = [sys.executable, "-c", program, database_url]
 

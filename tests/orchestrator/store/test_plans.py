@@ -18,14 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from benchmarks import scale, seed
 from benchmarks.scale import Site
 from benchmarks.seed import Size
-from orchestrator.store.approvals import deadlines, reassignment
-from orchestrator.store.budgets import settlement
-from orchestrator.store.effects import send
-from orchestrator.store.runs import bulk, unfinished
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.switches import switches
-from orchestrator.store.views import fingerprints
+from keyturn.orchestrator.store.approvals import deadlines, reassignment
+from keyturn.orchestrator.store.budgets import settlement
+from keyturn.orchestrator.store.effects import send
+from keyturn.orchestrator.store.runs import bulk, unfinished
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.views import fingerprints
 from tests.servers import postgres
 
 # Of the others the seeded record has no history.

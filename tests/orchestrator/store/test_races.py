@@ -10,14 +10,14 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from orchestrator.rules.policy.rules import Verdict
-from orchestrator.store.approvals import decision, request
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import AlreadyDecided
-from orchestrator.store.effects import undo
-from orchestrator.store.effects.errors import TooLate
-from orchestrator.store.ledger.effects import LeaseAnswer
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.policy.rules import Verdict
+from keyturn.orchestrator.store.approvals import decision, request
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import AlreadyDecided
+from keyturn.orchestrator.store.effects import undo
+from keyturn.orchestrator.store.effects.errors import TooLate
+from keyturn.orchestrator.store.ledger.effects import LeaseAnswer
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

@@ -9,16 +9,16 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection, text
 
-from orchestrator.rules.authority.binding import Signer, Verifier, new_key
-from orchestrator.store import migrate, revision
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.errors import NeedsKeys
-from orchestrator.store.incidents import incidents
-from orchestrator.store.migrate import Keys
-from orchestrator.store.people import tokens
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, ReleaseRow
+from keyturn.orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from keyturn.orchestrator.store import migrate, revision
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.errors import NeedsKeys
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.migrate import Keys
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, ReleaseRow
 from tests.databases import both, patient
 from tests.orchestrator.store.desk import unchanged
 

@@ -1,14 +1,14 @@
 """A scripted model for the support desk; it asks no model and learns nothing.
 
-`python -m activities.llm.simulator --scenario activities.llm.simulator.support:play`.
+`python -m keyturn.activities.llm.simulator --scenario keyturn.activities.llm.simulator.support:play`.
 It follows the ticket's words: what an honest model would do where they are honest, and
 where they are an attack, what a model would do that falls for it.
 """
 
-from activities.llm.simulator.request import SimRequest
-from activities.llm.simulator.step import SimStep
-from activities.llm.simulator.support import attacks, service
-from activities.llm.simulator.support.desk import Desk
+from keyturn.activities.llm.simulator.request import SimRequest
+from keyturn.activities.llm.simulator.step import SimStep
+from keyturn.activities.llm.simulator.support import attacks, service
+from keyturn.activities.llm.simulator.support.desk import Desk
 
 
 def play(request: SimRequest) -> SimStep | None:

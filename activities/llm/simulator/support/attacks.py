@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from activities.llm.simulator.request import Json
-from activities.llm.simulator.step import Answer, call, calls
-from activities.llm.simulator.support.desk import (
+from keyturn.activities.llm.simulator.request import Json
+from keyturn.activities.llm.simulator.step import Answer, call, calls
+from keyturn.activities.llm.simulator.support.desk import (
     Desk,
     ended,
     is_done,

@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from activities.llm.simulator.request import Json, SimRequest, SimResult
-from activities.llm.simulator.step import Answer, final
-from activities.llm.wire.body import as_list, as_object, as_text
+from keyturn.activities.llm.simulator.request import Json, SimRequest, SimResult
+from keyturn.activities.llm.simulator.step import Answer, final
+from keyturn.activities.llm.wire.body import as_list, as_object, as_text
 
 ORDER = re.compile(r"\bO-\d{3,8}\b")
 _INPUT = re.compile(r"<input>\s*(\{.*\})\s*</input>", re.DOTALL)

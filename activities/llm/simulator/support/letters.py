@@ -1,6 +1,6 @@
 """The mails that the scripted desk drafts."""
 
-from activities.llm.simulator.request import Json
+from keyturn.activities.llm.simulator.request import Json
 
 _END = "\n\nKind regards\nThe support team"
 

@@ -2,10 +2,10 @@
 
 import re
 
-from activities.llm.simulator.request import Json, SimResult
-from activities.llm.simulator.step import Answer, call, calls
-from activities.llm.simulator.support import letters
-from activities.llm.simulator.support.desk import (
+from keyturn.activities.llm.simulator.request import Json, SimResult
+from keyturn.activities.llm.simulator.step import Answer, call, calls
+from keyturn.activities.llm.simulator.support import letters
+from keyturn.activities.llm.simulator.support.desk import (
     Desk,
     carried_out,
     ended,
@@ -15,7 +15,7 @@ from activities.llm.simulator.support.desk import (
     shown,
     why_not,
 )
-from activities.llm.wire.body import as_list, as_object, as_text
+from keyturn.activities.llm.wire.body import as_list, as_object, as_text
 
 _ANGRY = r"lawyer|legal action|\bsue\b|speak to a (person|human|manager)|unacceptable"
 _MOVE = r"(new|change|wrong|different)[^.]*\baddress|moved house"

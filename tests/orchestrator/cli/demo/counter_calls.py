@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import httpx2
 
-from orchestrator.cli.demo.books import Books
-from orchestrator.cli.demo.faults import Faults, Faulty
-from orchestrator.cli.demo.shop import build
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.cli.demo.faults import Faults, Faulty
+from keyturn.orchestrator.cli.demo.shop import build
 
 TOKEN = "a write token"  # noqa: S105 a test's own
 STATEMENT = "/statement?since=2020-01-01T00:00:00Z"

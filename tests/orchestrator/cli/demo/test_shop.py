@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.cli.demo.books import Books
-from orchestrator.cli.demo.tickets import TICKETS, DemoTicket
+from keyturn.orchestrator.cli.demo.books import Books
+from keyturn.orchestrator.cli.demo.tickets import TICKETS, DemoTicket
+from keyturn.workflows.support.contracts import Ticket
 from tests.orchestrator.cli.demo.counter_calls import (
     STATEMENT,
     TOKEN,
@@ -14,7 +15,6 @@ from tests.orchestrator.cli.demo.counter_calls import (
     client,
     refund,
 )
-from workflows.support.contracts import Ticket
 
 
 @pytest.fixture

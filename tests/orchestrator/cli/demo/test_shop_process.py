@@ -19,7 +19,7 @@ DONE = [("after", True), ("cut", True), ("before", False), ("busy", False)]
 
 @contextmanager
 def shop_process(folder: Path) -> Generator[tuple[str, "subprocess.Popen[bytes]"]]:
-    command = [sys.executable, "-m", "orchestrator.cli.demo.shop", "--faults"]
+    command = [sys.executable, "-m", "keyturn.orchestrator.cli.demo.shop", "--faults"]
     command += ["--data-dir", str(folder)]
     env = {**os.environ, "SHOP_WRITE_TOKEN": TOKEN}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as shop:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from orchestrator.cli.demo.temporal_ui import build
+from keyturn.orchestrator.cli.demo.temporal_ui import build
 from tests.activities.connectors.servers import Heard, answer, http_server
 
 OWN = "http://127.0.0.1:8233"

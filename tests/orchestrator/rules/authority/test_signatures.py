@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.rules.authority.binding import (
+from keyturn.orchestrator.rules.authority.binding import (
     DecisionKeyError,
     Signer,
     Statement,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from activities.llm import route
-from orchestrator.rules import settings
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract.model import PROVIDERS
-from orchestrator.rules.errors import ContractError
+from keyturn.activities.llm import route
+from keyturn.orchestrator.rules import settings
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract.model import PROVIDERS
+from keyturn.orchestrator.rules.errors import ContractError
 from tests.orchestrator.cli.program import here
 from tests.servers.ports import free_port
 
@@ -23,7 +23,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, RootModel
 
-from orchestrator import Alias, Budget, Contract, Fallback, Money, Rule
+from keyturn import Alias, Budget, Contract, Fallback, Money, Rule
 
 
 class In(BaseModel):
@@ -50,7 +50,7 @@ SHOP = Contract(
 """
 WORKFLOW = '''\
 from {app}.contracts import SHOP, In, Out
-from workflows.agent import AgentWorkflow
+from keyturn import AgentWorkflow
 
 
 class Shop(AgentWorkflow[In, Out], contract=SHOP):
@@ -61,8 +61,8 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
-from orchestrator import Money, ToolContext, tool
-from orchestrator.rules.contract.tool import Compensate
+from keyturn import Money, ToolContext, tool
+from keyturn.orchestrator.rules.contract.tool import Compensate
 from {app}.contracts import In, Out
 
 
@@ -266,8 +266,8 @@ IN_WORKFLOW = {
     "swapped": ("[In, Out]", "[Out, In]", "write AgentWorkflow[In, Out]", "class Shop"),
     "no-contract": (", contract=SHOP", "", "has no contract", "class Shop"),
     "impure-workflow": (
-        "from workflows.agent",
-        "from openai import AsyncOpenAI\nfrom workflows.agent",
+        "from keyturn import AgentWorkflow",
+        "from openai import AsyncOpenAI\nfrom keyturn import AgentWorkflow",
         "reaches the world",
         "from openai import",
     ),

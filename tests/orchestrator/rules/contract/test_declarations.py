@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from orchestrator import (
+from keyturn import (
     Alias,
     Budget,
     Contract,
@@ -19,10 +19,10 @@ from orchestrator import (
     ToolContext,
     tool,
 )
-from orchestrator.rules.contract.contract import Retention
-from orchestrator.rules.contract.marks import Prose
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.policy.rules import Escalation
+from keyturn.orchestrator.rules.contract.contract import Retention
+from keyturn.orchestrator.rules.contract.marks import Prose
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.policy.rules import Escalation
 from tests.orchestrator.rules.shop import Done, Ticket, usd
 
 BUDGET = Budget(cost_usd=Decimal(1), tokens=1, turns=1, owner="t")

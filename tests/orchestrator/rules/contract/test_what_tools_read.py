@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from orchestrator import ToolContext, tool
-from orchestrator.rules.errors import ContractError
+from keyturn import ToolContext, tool
+from keyturn.orchestrator.rules.errors import ContractError
 
 
 class Nothing(BaseModel):

@@ -5,8 +5,8 @@ from babel.core import Locale
 from babel.numbers import get_territory_currencies
 from pydantic import ValidationError
 
-from orchestrator.rules.money.currency import PLACES
-from orchestrator.rules.money.money import Money, format_minor
+from keyturn.orchestrator.rules.money.currency import PLACES
+from keyturn.orchestrator.rules.money.money import Money, format_minor
 
 # As an approver should read 50,000 minor units.
 READ = {

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.rules.contract.connector import mail_name
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.money.reconciliation import (
+from keyturn.orchestrator.rules.contract.connector import mail_name
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.money.reconciliation import (
     BooksUnusable,
     Entry,
     Line,

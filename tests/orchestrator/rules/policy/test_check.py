@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel, Field
 
-from orchestrator import Limit, Money, Rule, ToolContext, tool
-from orchestrator.rules.contract.check import check
-from orchestrator.rules.errors import (
+from keyturn import Limit, Money, Rule, ToolContext, tool
+from keyturn.orchestrator.rules.contract.check import check
+from keyturn.orchestrator.rules.errors import (
     ContractError,
     CurrencyWithoutLimit,
     CurrencyWithoutRule,
@@ -23,8 +23,8 @@ from orchestrator.rules.errors import (
     UnboundedAllow,
     ValueNeverOccurs,
 )
-from orchestrator.rules.money.money import LARGEST_AMOUNT
-from orchestrator.rules.policy.rules import Scalar
+from keyturn.orchestrator.rules.money.money import LARGEST_AMOUNT
+from keyturn.orchestrator.rules.policy.rules import Scalar
 from tests.orchestrator.rules.shop import TOOLS, Done, accept, contract, eur, usd
 
 SMALL = Rule("refund", up_to=usd(20_00), verdict="allow")

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from orchestrator import Limit, Money, Rule
-from orchestrator.rules.contract.check import check
-from orchestrator.rules.contract.release import spec
-from orchestrator.rules.errors import InvalidValue, PolicyError
-from orchestrator.rules.policy.rules import (
+from keyturn import Limit, Money, Rule
+from keyturn.orchestrator.rules.contract.check import check
+from keyturn.orchestrator.rules.contract.release import spec
+from keyturn.orchestrator.rules.errors import InvalidValue, PolicyError
+from keyturn.orchestrator.rules.policy.rules import (
     APPROVER_RANK,
     Action,
     Escalation,
@@ -23,8 +23,8 @@ from orchestrator.rules.policy.rules import (
     judge,
     strictest,
 )
-from orchestrator.rules.policy.table import draw
-from orchestrator.rules.text import schema
+from keyturn.orchestrator.rules.policy.table import draw
+from keyturn.orchestrator.rules.text import schema
 from tests.depth import SEARCHES
 from tests.orchestrator.rules.shop import TOOLS, contract, refund
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from orchestrator import Limit, Rule
-from orchestrator.rules.contract.release import spec
-from orchestrator.rules.policy.rules import Action, judge
-from orchestrator.rules.policy.table import Line, draw
+from keyturn import Limit, Rule
+from keyturn.orchestrator.rules.contract.release import spec
+from keyturn.orchestrator.rules.policy.rules import Action, judge
+from keyturn.orchestrator.rules.policy.table import Line, draw
 from tests.orchestrator.rules.shop import eur, refund, set_note, usd
 
 SMALL = Rule("refund", up_to=usd(20_00), verdict="allow")

@@ -8,12 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
-from orchestrator import Money
-from orchestrator.rules.contract.release import spec
-from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.rules.money.money import LARGEST_AMOUNT
-from orchestrator.rules.text import canonical, schema
-from orchestrator.rules.text.canonical import LARGEST_DEPTH, LARGEST_INTEGER
+from keyturn import Money
+from keyturn.orchestrator.rules.contract.release import spec
+from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.rules.money.money import LARGEST_AMOUNT
+from keyturn.orchestrator.rules.text import canonical, schema
+from keyturn.orchestrator.rules.text.canonical import LARGEST_DEPTH, LARGEST_INTEGER
 from tests.orchestrator.rules.shop import refund
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

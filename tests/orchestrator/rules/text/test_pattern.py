@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from orchestrator.rules.text import pattern
-from orchestrator.rules.text.pattern import InvalidPattern
+from keyturn.orchestrator.rules.text import pattern
+from keyturn.orchestrator.rules.text.pattern import InvalidPattern
 
 PATTERNS = (
     r"^[\p{L} '-]+$",
@@ -92,7 +92,7 @@ def test_pattern_of_another_dialect_is_refused_with_what_to_write(
 def test_catastrophic_patterns_answer_at_once() -> None:
     # In a process of its own: a backtracking engine would hold this one for ever.
     asked = """
-from orchestrator.rules.text import pattern
+from keyturn.orchestrator.rules.text import pattern
 for wanted, text in (
     (r"^([A-Za-z]+[ ]?)+$", "a" * 100_000 + "!"),
     (r"(x+x+)+y", "x" * 100_000),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules.errors import InvalidValue, MalformedJson
-from orchestrator.rules.text import canonical, schema
-from orchestrator.rules.text.schema import InvalidSchema
+from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.rules.text import canonical, schema
+from keyturn.orchestrator.rules.text.schema import InvalidSchema
 
 SUITE = Path(sys.prefix, "share", "json-schema-test-suite", "tests", "draft2020-12")
 

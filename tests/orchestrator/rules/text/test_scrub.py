@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import scrub
 
 SECRET = "made-up-0123456789"  # noqa: S105 no secret: it is made up here
 

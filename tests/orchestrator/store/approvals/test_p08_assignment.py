@@ -5,21 +5,21 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.errors import KeyturnError, NotFound
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.approvals import claims, reassignment
-from orchestrator.store.approvals.errors import (
+from keyturn.orchestrator.rules.errors import KeyturnError, NotFound
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.approvals import claims, reassignment
+from keyturn.orchestrator.store.approvals.errors import (
     AlreadyDecided,
     MayNotAssign,
     MayNotDecide,
     NobodyElse,
 )
-from orchestrator.store.approvals.reassignment import Assigning
-from orchestrator.store.effects import undo
-from orchestrator.store.people import access
-from orchestrator.store.people.access import Change
-from orchestrator.store.tables import ApprovalRow, PersonRow
+from keyturn.orchestrator.store.approvals.reassignment import Assigning
+from keyturn.orchestrator.store.effects import undo
+from keyturn.orchestrator.store.people import access
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.tables import ApprovalRow, PersonRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

@@ -5,12 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.store.approvals import claims, listing
-from orchestrator.store.approvals.errors import AlreadyDecided, Claimed, MayNotDecide
-from orchestrator.store.approvals.queue_filter import Filter
-from orchestrator.store.runs import control
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
+from keyturn.orchestrator.store.approvals import claims, listing
+from keyturn.orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    MayNotDecide,
+)
+from keyturn.orchestrator.store.approvals.queue_filter import Filter
+from keyturn.orchestrator.store.runs import control
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

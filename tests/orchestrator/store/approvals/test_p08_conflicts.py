@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator.store.approvals.errors import MayNotDecide
-from orchestrator.store.runs import messages
-from orchestrator.store.tables import CustomerMessageRow
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.tables import CustomerMessageRow
 from tests.orchestrator.store.desk import Desk, mail, refund
 
 

@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.approvals import claims, decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import AlreadyDecided, Claimed, MayNotDecide
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.approvals import claims, decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import (
+    AlreadyDecided,
+    Claimed,
+    MayNotDecide,
+)
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.orchestrator.store.desk import Desk, person, refund
 
 DAY = timedelta(days=1)

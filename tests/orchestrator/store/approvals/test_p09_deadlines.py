@@ -5,19 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator import Escalation
-from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.approvals import claims, deadlines, extension
-from orchestrator.store.approvals.errors import (
+from keyturn import Escalation
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.approvals import claims, deadlines, extension
+from keyturn.orchestrator.store.approvals.errors import (
     AlreadyDecided,
     Claimed,
     MayNotDecide,
     NoMoreTime,
 )
-from orchestrator.store.effects import undo
-from orchestrator.store.runs import control
-from orchestrator.store.tables import ApprovalRow, AuditRow
+from keyturn.orchestrator.store.effects import undo
+from keyturn.orchestrator.store.runs import control
+from keyturn.orchestrator.store.tables import ApprovalRow, AuditRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator import Escalation
-from orchestrator.rules.errors import ContractError
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.approvals.errors import MayNotDecide
-from orchestrator.store.effects import undo
-from orchestrator.store.effects.errors import TooLate
+from keyturn import Escalation
+from keyturn.orchestrator.rules.errors import ContractError
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide
+from keyturn.orchestrator.store.effects import undo
+from keyturn.orchestrator.store.effects.errors import TooLate
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

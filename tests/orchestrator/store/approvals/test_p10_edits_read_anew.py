@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.release import COMPUTED
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import edit_drafts
-from orchestrator.store.approvals.errors import MayNotDecide, StaleBinding
-from orchestrator.store.effects import undo
-from orchestrator.store.tables import ApprovalRow, DraftRow, EffectRow
+from keyturn.orchestrator.rules.contract.release import COMPUTED
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import edit_drafts
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide, StaleBinding
+from keyturn.orchestrator.store.effects import undo
+from keyturn.orchestrator.store.tables import ApprovalRow, DraftRow, EffectRow
 from tests.orchestrator.store.desk import FACTS, Desk, open_desk, person, refund
 
 OTHER = FACTS.replace("delivered", "returned")

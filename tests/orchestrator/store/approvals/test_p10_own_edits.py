@@ -5,10 +5,10 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, JsonValue
 
-from orchestrator import Money, ToolContext, tool
-from orchestrator.rules.contract.marks import Prose
-from orchestrator.rules.contract.release import spec
-from orchestrator.rules.policy.amendment import is_only_less
+from keyturn import Money, ToolContext, tool
+from keyturn.orchestrator.rules.contract.marks import Prose
+from keyturn.orchestrator.rules.contract.release import spec
+from keyturn.orchestrator.rules.policy.amendment import is_only_less
 
 
 class Pay(BaseModel):

@@ -6,25 +6,25 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.money.budget import TURNS_PER_STEP
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import claims
-from orchestrator.store.approvals.errors import AlreadyDecided, WaitsForOthers
-from orchestrator.store.effects import (
+from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import claims
+from keyturn.orchestrator.store.approvals.errors import AlreadyDecided, WaitsForOthers
+from keyturn.orchestrator.store.effects import (
     compensation,
     late_failure,
     resolution,
     send,
     undo,
 )
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger.effects import Grant, Outcome
-from orchestrator.store.runs import messages
-from orchestrator.store.tables import ApprovalRow, CallRow, OutboxRow, StepRow
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger.effects import Grant, Outcome
+from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, OutboxRow, StepRow
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.orchestrator.store.desk import Desk, mail, note, person, refund
 
 MAIL = 1

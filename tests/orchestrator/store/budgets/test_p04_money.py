@@ -7,19 +7,19 @@ from decimal import Decimal
 
 import pytest
 
-from orchestrator.rules.errors import BudgetExceeded
-from orchestrator.rules.money.budget import Budget, Limit
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.budgets import limits as budget_limits
-from orchestrator.store.budgets import reservations, settlement
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.budgets.reservations import Reservation
-from orchestrator.store.budgets.settlement import Used
-from orchestrator.store.effects import resolution
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import AttemptRow, EffectRow, MeterRow
+from keyturn.orchestrator.rules.errors import BudgetExceeded
+from keyturn.orchestrator.rules.money.budget import Budget, Limit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.budgets import limits as budget_limits
+from keyturn.orchestrator.store.budgets import reservations, settlement
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.budgets.reservations import Reservation
+from keyturn.orchestrator.store.budgets.settlement import Used
+from keyturn.orchestrator.store.effects import resolution
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import AttemptRow, EffectRow, MeterRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, open_desk, refund
 

@@ -7,34 +7,34 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules import ids
-from orchestrator.rules.authority import hold
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import BudgetExceeded, InvalidValue, NotFound
-from orchestrator.rules.money.budget import Needs
-from orchestrator.store.budgets import limits, listing, reservations, settlement
-from orchestrator.store.budgets.limits import Bounds
-from orchestrator.store.budgets.listing import Filter, Meter
-from orchestrator.store.budgets.reservations import Reservation
-from orchestrator.store.dual_control import budget_raise, proposals, requests
-from orchestrator.store.dual_control.budget_raise import Raise
-from orchestrator.store.dual_control.errors import (
+from keyturn.orchestrator.rules import ids
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import BudgetExceeded, InvalidValue, NotFound
+from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.store.budgets import limits, listing, reservations, settlement
+from keyturn.orchestrator.store.budgets.limits import Bounds
+from keyturn.orchestrator.store.budgets.listing import Filter, Meter
+from keyturn.orchestrator.store.budgets.reservations import Reservation
+from keyturn.orchestrator.store.dual_control import budget_raise, proposals, requests
+from keyturn.orchestrator.store.dual_control.budget_raise import Raise
+from keyturn.orchestrator.store.dual_control.errors import (
     HoldsNothing,
     NeedsSecondPerson,
     ProposalClosed,
 )
-from orchestrator.store.runs import control, end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.runs.errors import RunEnded
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.runs import control, end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.runs.errors import RunEnded
+from keyturn.orchestrator.store.tables import (
     AuditRow,
     MeterRow,
     OutboxRow,
     PersonRow,
     ProposalRow,
 )
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.position import Position
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.position import Position
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

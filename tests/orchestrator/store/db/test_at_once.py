@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import pytest
 
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.contract import registry
-from orchestrator.rules.contract import release as releasing
-from orchestrator.store.approvals import edit_drafts, read_receipts
-from orchestrator.store.db.database import Store
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import ApprovalRow, DraftRow, OpeningRow
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.contract import registry
+from keyturn.orchestrator.rules.contract import release as releasing
+from keyturn.orchestrator.store.approvals import edit_drafts, read_receipts
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import ApprovalRow, DraftRow, OpeningRow
 from tests.databases import both, patient
 from tests.orchestrator.store.desk import Desk, person, refund
 

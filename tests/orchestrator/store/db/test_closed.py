@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 from sqlalchemy import QueuePool, event
 
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db.database import Store
 from tests.databases import both
 
 pytestmark = both

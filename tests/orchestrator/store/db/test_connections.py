@@ -9,8 +9,8 @@ import pytest
 from psycopg import OperationalError
 from sqlalchemy import text
 
-from orchestrator.store.db import postgres
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db import postgres
+from keyturn.orchestrator.store.db.database import Store
 
 LEAVE_MS = 10_000
 

@@ -10,22 +10,22 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 from pydantic import JsonValue
 
-from orchestrator.rules.authority.switch import Switch
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import request
-from orchestrator.store.db import overstayed, roles
-from orchestrator.store.db.database import BARRIER, Store
-from orchestrator.store.db.errors import ForgedRow
-from orchestrator.store.db.role_names import WEB, WORKER
-from orchestrator.store.db.row_codes import Voucher
-from orchestrator.store.ledger import keys
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import control, end, messages
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import ApprovalRow, CallRow, RunRow
+from keyturn.orchestrator.rules.authority.switch import Switch
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import request
+from keyturn.orchestrator.store.db import overstayed, roles
+from keyturn.orchestrator.store.db.database import BARRIER, Store
+from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.db.role_names import WEB, WORKER
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import control, end, messages
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 from tests.databases import SECRET, both
 from tests.orchestrator.store.desk import FACTS, Desk, open_desk, refund
 

@@ -7,10 +7,10 @@ from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from orchestrator.store.db import roles
-from orchestrator.store.db.database import Store
-from orchestrator.store.people import tokens
-from orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.store.db import roles
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.people import tokens
+from keyturn.orchestrator.store.tables import ApprovalRow
 from tests.databases import patient
 from tests.orchestrator.store.desk import Desk, note, open_desk, refund
 

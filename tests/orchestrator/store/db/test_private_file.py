@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.store import migrate
-from orchestrator.store.db import sqlite
-from orchestrator.store.db.database import Store
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.db import sqlite
+from keyturn.orchestrator.store.db.database import Store
 
 OTHER = (
     "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=0, "

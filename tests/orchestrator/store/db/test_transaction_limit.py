@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from orchestrator.rules.errors import StoreUnavailable
-from orchestrator.store.db.database import Store
-from orchestrator.store.db.transaction_limit import LEAST, SLOW_S, TurnsAtOnce
+from keyturn.orchestrator.rules.errors import StoreUnavailable
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction_limit import LEAST, SLOW_S, TurnsAtOnce
 from tests.databases import PATIENCE
 
 MANY, MOST = 40, 6

@@ -6,18 +6,21 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.authority.switch import Scope, Switch
-from orchestrator.rules.errors import KeyturnError, NotFound
-from orchestrator.store.dual_control import break_glass, proposals, requests
-from orchestrator.store.dual_control.errors import NeedsSecondPerson, ProposalClosed
-from orchestrator.store.dual_control.requests import LASTS
-from orchestrator.store.incidents import incidents
-from orchestrator.store.people import access
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.switches import active, switches
-from orchestrator.store.switches.errors import WouldLoosen
-from orchestrator.store.tables import PersonRow, ProposalRow, SwitchRow
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.authority.switch import Scope, Switch
+from keyturn.orchestrator.rules.errors import KeyturnError, NotFound
+from keyturn.orchestrator.store.dual_control import break_glass, proposals, requests
+from keyturn.orchestrator.store.dual_control.errors import (
+    NeedsSecondPerson,
+    ProposalClosed,
+)
+from keyturn.orchestrator.store.dual_control.requests import LASTS
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.people import access
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.switches import active, switches
+from keyturn.orchestrator.store.switches.errors import WouldLoosen
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow, SwitchRow
 from tests.databases import both
 from tests.orchestrator.store.accounts import BEGINNING, Accounts
 

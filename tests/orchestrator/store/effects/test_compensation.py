@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical
-from orchestrator.store.effects import compensation, late_failure, resolution
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger.effects import Grant
-from orchestrator.store.runs import end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.tables import RunRow
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.effects import compensation, late_failure, resolution
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger.effects import Grant
+from keyturn.orchestrator.store.runs import end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.tables import RunRow
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk
 

@@ -1,6 +1,6 @@
 """A tool's definite no while facts are read ends the call, unless it is under way."""
 
-from orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical
 from tests.orchestrator.store.desk import Desk, refund
 
 

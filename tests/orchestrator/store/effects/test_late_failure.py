@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.store.effects import late_failure, resolution
-from orchestrator.store.effects.errors import NeedsAnother, NotDone, NotUnknown
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.incidents import incidents
-from orchestrator.store.runs import end, handoffs
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.tables import EffectRow, IncidentRow, RunRow
-from orchestrator.store.views import inbox
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.store.effects import late_failure, resolution
+from keyturn.orchestrator.store.effects.errors import NeedsAnother, NotDone, NotUnknown
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.runs import end, handoffs
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.tables import EffectRow, IncidentRow, RunRow
+from keyturn.orchestrator.store.views import inbox
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

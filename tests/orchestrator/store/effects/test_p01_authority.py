@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.authority.binding import Signer, new_key
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import decide
-from orchestrator.store.approvals.decision import Answer
-from orchestrator.store.approvals.errors import MayNotDecide, StaleBinding
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import control, messages
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.binding import Signer, new_key
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import decide
+from keyturn.orchestrator.store.approvals.decision import Answer
+from keyturn.orchestrator.store.approvals.errors import MayNotDecide, StaleBinding
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import control, messages
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CustomerMessageRow,
     DecisionRow,

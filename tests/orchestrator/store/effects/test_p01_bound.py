@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.authority.binding import Statement
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.approvals import request
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.authority.binding import Statement
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals import request
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
     DecisionRow,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store.ledger import repeats
-from orchestrator.store.ledger.reach import Reach
+from keyturn.orchestrator.store.ledger import repeats
+from keyturn.orchestrator.store.ledger.reach import Reach
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, note, open_desk
 from tests.orchestrator.store.ledger.test_p04_thresholds import (

@@ -13,17 +13,17 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import SQLModel, select
 
-from orchestrator.rules.errors import KeyturnError
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import resolution, undo
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger.effects import Grant
-from orchestrator.store.runs import control
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import (
+from keyturn.orchestrator.rules.errors import KeyturnError
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import resolution, undo
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger.effects import Grant
+from keyturn.orchestrator.store.runs import control
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
     DecisionRow,

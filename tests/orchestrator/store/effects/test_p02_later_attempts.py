@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store.effects import resolution, send
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.effects.send import Recorded
-from orchestrator.store.ledger import outcome
-from orchestrator.store.ledger.effects import Grant, Outcome
-from orchestrator.store.runs import control
-from orchestrator.store.tables import IncidentRow
+from keyturn.orchestrator.store.effects import resolution, send
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.effects.send import Recorded
+from keyturn.orchestrator.store.ledger import outcome
+from keyturn.orchestrator.store.ledger.effects import Grant, Outcome
+from keyturn.orchestrator.store.runs import control
+from keyturn.orchestrator.store.tables import IncidentRow
 from tests.orchestrator.store.desk import Desk, note, open_desk, refund
 
 LEASE_OVER = timedelta(seconds=30)

@@ -26,18 +26,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from orchestrator.rules.errors import KeyturnError, NotFound
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.status import COUNTED_EFFECTS, OPEN_EFFECTS
-from orchestrator.store.db.database import Store
-from orchestrator.store.effects import errors, resolution
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger.effects import Grant, LeaseAnswer
-from orchestrator.store.runs import control, end, messages
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import ApprovalRow, CallRow, DecisionRow, EffectRow
+from keyturn.orchestrator.rules.errors import KeyturnError, NotFound
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.status import COUNTED_EFFECTS, OPEN_EFFECTS
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.effects import errors, resolution
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger.effects import Grant, LeaseAnswer
+from keyturn.orchestrator.store.runs import control, end, messages
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import (
+    ApprovalRow,
+    CallRow,
+    DecisionRow,
+    EffectRow,
+)
 from tests.databases import warm
 from tests.depth import SEARCHES
 from tests.orchestrator.store.desk import Desk, Hands, open_desk, refund

@@ -6,17 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.authority.binding import Verifier
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.approvals.errors import WaitsForOthers
-from orchestrator.store.effects import errors, lease, resolution, send
-from orchestrator.store.effects.errors import NeedsAnother
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.ledger.effects import CallRef, Facts, Outcome
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.runs import control, end, start
-from orchestrator.store.runs.start import NewRun
-from orchestrator.store.tables import EffectRow, IncidentRow, OutboxRow, RunRow
+from keyturn.orchestrator.rules.authority.binding import Verifier
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.approvals.errors import WaitsForOthers
+from keyturn.orchestrator.store.effects import errors, lease, resolution, send
+from keyturn.orchestrator.store.effects.errors import NeedsAnother
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.ledger.effects import CallRef, Facts, Outcome
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.runs import control, end, start
+from keyturn.orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.store.tables import EffectRow, IncidentRow, OutboxRow, RunRow
 from tests.databases import both
 from tests.orchestrator.store.desk import (
     FACTS,
@@ -593,7 +593,7 @@ async def test_p02_the_same_external_id_elsewhere_is_another_run(desk: Desk) -> 
 async def test_p02_with_another_key_nothing_is_granted_and_nothing_lost(
     desk: Desk,
 ) -> None:
-    from orchestrator.rules.authority.binding import new_key  # noqa: PLC0415 one use
+    from keyturn.orchestrator.rules.authority.binding import new_key  # noqa: PLC0415 one use
 
     run = await desk.approved()
     call = await desk.call(run)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.tables import EffectRow, RunRow
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.tables import EffectRow, RunRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, open_desk, refund
 

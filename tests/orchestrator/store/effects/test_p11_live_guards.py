@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.releases import releases
-from orchestrator.store.releases.errors import GuardLost, HistoryLost
-from orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.releases.errors import GuardLost, HistoryLost
+from keyturn.orchestrator.store.tables import EffectRow
 from tests.orchestrator.store.desk import Desk, open_desk, refund, unchanged
 from tests.orchestrator.store.ledger.test_p02_edits_repeat import without
 

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.switches import switches
-from orchestrator.store.tables import ApprovalRow, EffectRow
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.switches import switches
+from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow
 from tests.orchestrator.store.desk import Desk, refund
 
 TWO = Rule("refund", approvers=2)

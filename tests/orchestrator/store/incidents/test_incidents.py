@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.rules.text import canonical
-from orchestrator.store.dual_control import break_glass, requests
-from orchestrator.store.effects import late_failure
-from orchestrator.store.effects.late_failure import Later
-from orchestrator.store.incidents import incidents
-from orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
-from orchestrator.store.incidents.incidents import NewIncident
-from orchestrator.store.people.tokens import NewToken
-from orchestrator.store.tables import IncidentRow, PersonRow
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.dual_control import break_glass, requests
+from keyturn.orchestrator.store.effects import late_failure
+from keyturn.orchestrator.store.effects.late_failure import Later
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
+from keyturn.orchestrator.store.people.tokens import NewToken
+from keyturn.orchestrator.store.tables import IncidentRow, PersonRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
 

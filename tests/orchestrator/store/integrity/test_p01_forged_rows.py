@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from orchestrator.rules.authority.binding import Grounds, Signer, Statement, new_key
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.store.db import errors as db_errors
-from orchestrator.store.db import row_codes
-from orchestrator.store.db.errors import ForgedRow
-from orchestrator.store.dual_control import break_glass, proposals, requests
-from orchestrator.store.people import (
+from keyturn.orchestrator.rules.authority.binding import (
+    Grounds,
+    Signer,
+    Statement,
+    new_key,
+)
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.store.db import errors as db_errors
+from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.dual_control import break_glass, proposals, requests
+from keyturn.orchestrator.store.people import (
     access,
     accounts,
     errors,
@@ -21,9 +26,9 @@ from orchestrator.store.people import (
     sessions,
     tokens,
 )
-from orchestrator.store.people.access import Change
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import (
+from keyturn.orchestrator.store.people.access import Change
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import (
     DecisionRow,
     IncidentRow,
     PersonRow,

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlmodel import col, select
 
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.sealer import Sealer
-from orchestrator.store.tables import AuditRow, IncidentRow
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.store.tables import AuditRow, IncidentRow
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk
 from tests.orchestrator.store.integrity.test_p13_tables import attack, lines, says

@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from orchestrator.rules.authority.binding import Signer, Verifier, new_key
-from orchestrator.store.approvals import lookup as approval_lookup
-from orchestrator.store.audit.log import Entry, record
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.sealer import Sealer
-from orchestrator.store.integrity.verification import Finding
-from orchestrator.store.releases.trust import Trust
-from orchestrator.store.tables import DecisionRow
+from keyturn.orchestrator.rules.authority.binding import Signer, Verifier, new_key
+from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.audit.log import Entry, record
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.store.integrity.verification import Finding
+from keyturn.orchestrator.store.releases.trust import Trust
+from keyturn.orchestrator.store.tables import DecisionRow
 from tests.databases import both, patient
 from tests.orchestrator.store.desk import Desk, note
 

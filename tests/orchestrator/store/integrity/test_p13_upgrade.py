@@ -6,10 +6,10 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection
 
-from orchestrator.store import migrate
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.sealer import Sealer
-from orchestrator.store.integrity.verification import Finding
+from keyturn.orchestrator.store import migrate
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.store.integrity.verification import Finding
 from tests.databases import both, patient
 from tests.orchestrator.store.desk import Desk, open_desk
 from tests.orchestrator.store.integrity.test_p13_tables import attack, lines

@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from sqlalchemy.pool import QueuePool
 
-from approvals.web.verification import Verification
-from orchestrator.store.audit import listing, log
-from orchestrator.store.audit.chain import BATCH
-from orchestrator.store.audit.log import Entry
-from orchestrator.store.db.database import Store
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.sealer import Sealer
+from keyturn.approvals.web.verification import Verification
+from keyturn.orchestrator.store.audit import listing, log
+from keyturn.orchestrator.store.audit.chain import BATCH
+from keyturn.orchestrator.store.audit.log import Entry
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.sealer import Sealer
 from tests.databases import both, patient
 from tests.orchestrator.store.desk import Desk
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import REPEATED, Rule
-from orchestrator.store.approvals import edit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import REPEATED, Rule
+from keyturn.orchestrator.store.approvals import edit
 from tests.orchestrator.store.desk import Desk, open_desk, person, unchanged
 from tests.orchestrator.store.ledger.test_p04_thresholds import (
     ASK,

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.release import Release, ToolSpec
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy import stakes
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import folded_name
-from orchestrator.store.ledger import reach
-from orchestrator.store.runs import start
-from orchestrator.store.runs.start import NewRun
+from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy import stakes
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import folded_name
+from keyturn.orchestrator.store.ledger import reach
+from keyturn.orchestrator.store.runs import start
+from keyturn.orchestrator.store.runs.start import NewRun
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, note, open_desk
 from tests.orchestrator.store.ledger.test_p04_thresholds import (

@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.contract.release import COMPUTED, Release
-from orchestrator.rules.errors import LimitExceeded
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.effects import compensation, late_failure
-from orchestrator.store.ledger import limits
-from orchestrator.store.runs import end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.tables import EffectRow
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.orchestrator.rules.contract.release import COMPUTED, Release
+from keyturn.orchestrator.rules.errors import LimitExceeded
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.effects import compensation, late_failure
+from keyturn.orchestrator.store.ledger import limits
+from keyturn.orchestrator.store.runs import end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.tables import EffectRow
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.orchestrator.store.desk import Desk, open_desk
 from tests.orchestrator.store.effects.test_compensation import BOUNCED, settled
 

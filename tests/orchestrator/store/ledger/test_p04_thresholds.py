@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 from pydantic import JsonValue
 
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
-from orchestrator.rules.text import canonical
-from orchestrator.store.effects import resolution
-from orchestrator.store.effects.resolution import Resolution
-from orchestrator.store.releases import releases
-from orchestrator.store.tables import EffectRow, PersonRow
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.effects import resolution
+from keyturn.orchestrator.store.effects.resolution import Resolution
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.tables import EffectRow, PersonRow
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.orchestrator.store.desk import Desk, note, open_desk, refund
 
 DAY = timedelta(days=1)

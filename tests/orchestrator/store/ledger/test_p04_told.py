@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orchestrator.rules.money.budget import Limit
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.money.budget import Limit
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.policy.rules import Rule
 from tests.orchestrator.store.desk import Desk, open_desk
 from tests.orchestrator.store.ledger.test_p04_thresholds import drafted
 

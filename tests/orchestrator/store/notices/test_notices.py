@@ -7,16 +7,16 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.audit import log
-from orchestrator.store.audit.log import Entry
-from orchestrator.store.integrity import verification
-from orchestrator.store.integrity.sealer import Sealer
-from orchestrator.store.notices import fan_out, queue, webhooks
-from orchestrator.store.notices.errors import NotDead
-from orchestrator.store.notices.fan_out import Event, NewNotice
-from orchestrator.store.notices.webhooks import NewWebhook
-from orchestrator.store.tables import AuditRow, NoticeRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.audit.log import Entry
+from keyturn.orchestrator.store.integrity import verification
+from keyturn.orchestrator.store.integrity.sealer import Sealer
+from keyturn.orchestrator.store.notices import fan_out, queue, webhooks
+from keyturn.orchestrator.store.notices.errors import NotDead
+from keyturn.orchestrator.store.notices.fan_out import Event, NewNotice
+from keyturn.orchestrator.store.notices.webhooks import NewWebhook
+from keyturn.orchestrator.store.tables import AuditRow, NoticeRow
 from tests.orchestrator.store.desk import Desk
 
 TICK = timedelta(seconds=1)

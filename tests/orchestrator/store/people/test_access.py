@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.people import access, sessions, tokens
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.access import Access, Change
-from orchestrator.store.people.errors import LastAdmin, OwnAccess
-from orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.people import access, sessions, tokens
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.access import Access, Change
+from keyturn.orchestrator.store.people.errors import LastAdmin, OwnAccess
+from keyturn.orchestrator.store.tables import PersonRow
 from tests.databases import both
 from tests.orchestrator.store.accounts import Accounts
 

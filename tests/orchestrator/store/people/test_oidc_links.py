@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from orchestrator.store.people import access, oidc_links
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.errors import NoAccountFor
-from orchestrator.store.tables import PersonRow
+from keyturn.orchestrator.store.people import access, oidc_links
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.errors import NoAccountFor
+from keyturn.orchestrator.store.tables import PersonRow
 from tests.databases import both
 from tests.orchestrator.store.accounts import Accounts
 

@@ -5,24 +5,24 @@ from collections.abc import Awaitable
 
 import pytest
 
-from orchestrator.rules.authority.person import Person
-from orchestrator.rules.errors import KeyturnError, NotFound
-from orchestrator.rules.policy.rules import Role
-from orchestrator.store.approvals.eligibility import person_of
-from orchestrator.store.dual_control import break_glass, proposals, requests
-from orchestrator.store.dual_control.errors import (
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.errors import KeyturnError, NotFound
+from keyturn.orchestrator.rules.policy.rules import Role
+from keyturn.orchestrator.store.approvals.eligibility import person_of
+from keyturn.orchestrator.store.dual_control import break_glass, proposals, requests
+from keyturn.orchestrator.store.dual_control.errors import (
     NeedsSecondPerson,
     NobodyElseConfirms,
     ProposalClosed,
 )
-from orchestrator.store.incidents import incidents
-from orchestrator.store.people import access as person_access
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people import sessions
-from orchestrator.store.people.access import Access, Change
-from orchestrator.store.people.accounts import NEW_FOR, NewPerson
-from orchestrator.store.people.errors import EmailTaken, OwnAccess, WouldWiden
-from orchestrator.store.tables import PersonRow, ProposalRow
+from keyturn.orchestrator.store.incidents import incidents
+from keyturn.orchestrator.store.people import access as person_access
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people import sessions
+from keyturn.orchestrator.store.people.access import Access, Change
+from keyturn.orchestrator.store.people.accounts import NEW_FOR, NewPerson
+from keyturn.orchestrator.store.people.errors import EmailTaken, OwnAccess, WouldWiden
+from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 from tests.databases import both
 from tests.orchestrator.store.accounts import Accounts
 

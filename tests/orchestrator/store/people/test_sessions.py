@@ -4,11 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.errors import NotFound
-from orchestrator.store.people import access, sessions
-from orchestrator.store.people import accounts as person_accounts
-from orchestrator.store.people.errors import AccountChanged, PasswordChanged
-from orchestrator.store.people.sessions import OVERLAP, ROTATE_EVERY, Came, SignedOut
+from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.people import access, sessions
+from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.errors import AccountChanged, PasswordChanged
+from keyturn.orchestrator.store.people.sessions import (
+    OVERLAP,
+    ROTATE_EVERY,
+    Came,
+    SignedOut,
+)
 from tests.orchestrator.store.accounts import Accounts
 
 SECOND = timedelta(seconds=1)

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store.people import sign_in_throttle
-from orchestrator.store.people.errors import TooManyAttempts
-from orchestrator.store.people.sign_in_throttle import Pace, Turn
+from keyturn.orchestrator.store.people import sign_in_throttle
+from keyturn.orchestrator.store.people.errors import TooManyAttempts
+from keyturn.orchestrator.store.people.sign_in_throttle import Pace, Turn
 from tests.databases import both
 from tests.orchestrator.store.accounts import Accounts
 

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchestrator.rules.errors import InvalidValue, NotFound
-from orchestrator.store.people import access, token_lifetime, tokens
-from orchestrator.store.people.errors import OpensNothing, WiderThanItsToken
-from orchestrator.store.people.tokens import Issued, NewToken
-from orchestrator.store.tables import TokenRow
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
+from keyturn.orchestrator.store.people import access, token_lifetime, tokens
+from keyturn.orchestrator.store.people.errors import OpensNothing, WiderThanItsToken
+from keyturn.orchestrator.store.people.tokens import Issued, NewToken
+from keyturn.orchestrator.store.tables import TokenRow
 from tests.orchestrator.store.accounts import Accounts
 
 DAY = timedelta(days=1)

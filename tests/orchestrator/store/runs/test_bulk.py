@@ -3,13 +3,13 @@
 import pytest
 from sqlmodel import col, select
 
-from orchestrator.store.runs import bulk as run_bulk
-from orchestrator.store.runs import control, errors
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.bulk import NewBulk, Verb
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.tables import BulkRow, OutboxRow
-from orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.runs import bulk as run_bulk
+from keyturn.orchestrator.store.runs import control, errors
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.bulk import NewBulk, Verb
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.tables import BulkRow, OutboxRow
+from keyturn.orchestrator.store.turns import position as turn_position
 from tests.orchestrator.store.desk import Desk, refund
 
 TWO: dict[Verb, int] = {"pause": 2, "resume": 2, "cancel": 2}

@@ -11,17 +11,17 @@ from itertools import permutations
 
 import pytest
 
-from orchestrator.rules.text import canonical
-from orchestrator.store import holds, outbox
-from orchestrator.store.runs import calls, control, end, messages, stalled
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.switches import active, switches
-from orchestrator.store.tables import IncidentRow
-from orchestrator.store.turns import commit
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.errors import EndHeld
-from orchestrator.store.turns.turn import Committed, DraftedCall, Turn
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store import holds, outbox
+from keyturn.orchestrator.store.runs import calls, control, end, messages, stalled
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.switches import active, switches
+from keyturn.orchestrator.store.tables import IncidentRow
+from keyturn.orchestrator.store.turns import commit
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.errors import EndHeld
+from keyturn.orchestrator.store.turns.turn import Committed, DraftedCall, Turn
 from tests.databases import both
 from tests.depth import some
 from tests.orchestrator.store.desk import Desk, note, refund

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator.rules.money.money import Money
-from orchestrator.rules.text import canonical
-from orchestrator.store.effects import compensation
-from orchestrator.store.releases import releases
-from orchestrator.store.runs import bulk, start
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.runs.bulk import NewBulk
-from orchestrator.store.runs.errors import NotStarted
-from orchestrator.store.runs.listing import Filter
-from orchestrator.store.runs.start import Fitted, NewRun
-from orchestrator.store.turns.turn import DraftedCall
+from keyturn.orchestrator.rules.money.money import Money
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.effects import compensation
+from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.runs import bulk, start
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.runs.bulk import NewBulk
+from keyturn.orchestrator.store.runs.errors import NotStarted
+from keyturn.orchestrator.store.runs.listing import Filter
+from keyturn.orchestrator.store.runs.start import Fitted, NewRun
+from keyturn.orchestrator.store.turns.turn import DraftedCall
 from tests.databases import patient
 from tests.orchestrator.store.desk import Desk, open_desk
 

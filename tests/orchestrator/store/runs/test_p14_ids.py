@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.rules.errors import InvalidValue
-from orchestrator.store.tables import RunRow
+from keyturn.orchestrator.rules.errors import InvalidValue
+from keyturn.orchestrator.store.tables import RunRow
 from tests.orchestrator.store.desk import Desk
 
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.store import outbox
-from orchestrator.store.runs import control, messages
-from orchestrator.store.switches import errors, switches
-from orchestrator.store.tables import AuditRow, EffectRow, OutboxRow
-from orchestrator.store.turns import position
+from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.runs import control, messages
+from keyturn.orchestrator.store.switches import errors, switches
+from keyturn.orchestrator.store.tables import AuditRow, EffectRow, OutboxRow
+from keyturn.orchestrator.store.turns import position
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, note, refund
 

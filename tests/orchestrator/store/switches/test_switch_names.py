@@ -2,12 +2,12 @@
 
 import pytest
 
-from orchestrator.rules.authority.switch import Mode, Scope
-from orchestrator.store.runs import control, end
-from orchestrator.store.runs.end import Ending
-from orchestrator.store.switches import impact, switches, unknown_names
-from orchestrator.store.switches.errors import UnknownNames
-from orchestrator.store.tables import AuditRow
+from keyturn.orchestrator.rules.authority.switch import Mode, Scope
+from keyturn.orchestrator.store.runs import control, end
+from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.switches import impact, switches, unknown_names
+from keyturn.orchestrator.store.switches.errors import UnknownNames
+from keyturn.orchestrator.store.tables import AuditRow
 from tests.orchestrator.store.desk import Desk
 
 

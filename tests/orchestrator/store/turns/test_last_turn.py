@@ -4,16 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.rules.status import ENDED_RUNS
-from orchestrator.rules.text import canonical
-from orchestrator.store.effects import send, undo
-from orchestrator.store.effects.errors import TooLate
-from orchestrator.store.runs import control, end, errors, messages
-from orchestrator.store.runs import lookup as run_lookup
-from orchestrator.store.tables import ApprovalRow
-from orchestrator.store.turns import commit
-from orchestrator.store.turns import position as turn_position
-from orchestrator.store.turns.turn import Committed, Turn
+from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.effects import send, undo
+from keyturn.orchestrator.store.effects.errors import TooLate
+from keyturn.orchestrator.store.runs import control, end, errors, messages
+from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.tables import ApprovalRow
+from keyturn.orchestrator.store.turns import commit
+from keyturn.orchestrator.store.turns import position as turn_position
+from keyturn.orchestrator.store.turns.turn import Committed, Turn
 from tests.orchestrator.store.desk import Desk, person, refund
 
 SOLVED = {"summary": "done", "confidence": 0.9}

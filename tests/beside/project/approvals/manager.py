@@ -1,0 +1,3 @@
+"""Who approves in this project."""
+
+MANAGER = "ann"

@@ -1,0 +1,1 @@
+"""A Keyturn application of this project."""
