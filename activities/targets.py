@@ -25,10 +25,10 @@ def routes(position: Position, providers: Providers) -> list[Route]:
         ]
     except KeyturnError as error:
         raise Fallback("timeout", str(error)) from error
-    allowed = [route for route in found if not off(position, route) is not None]
+    allowed = [route for route in found if off(position, route) is None]
     if not allowed:
-        by = next(filter(None, (off(position, r) for r in found)))
-        raise Held(hold.by_switch(by or ""))
+        by = next(filter(None, (off(position, route) for route in found)), "")
+        raise Held(hold.by_switch(by))
     return allowed
 
 

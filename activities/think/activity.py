@@ -22,13 +22,12 @@ from keyturn.activities.run_tool import RunTool
 from keyturn.activities.think.fallback import Fallback, Held, Rerouted
 from keyturn.activities.toolbox import Toolbox
 from keyturn.orchestrator.rules.authority import hold
-from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.errors import StoreUnavailable
 from keyturn.orchestrator.rules.loop_guard import END_AT, judge_repeat
 from keyturn.orchestrator.rules.money.budget import Needs
-from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 from keyturn.orchestrator.store.budgets import limits, settlement
@@ -137,15 +136,12 @@ class Think:
 
     def _check_held(self, position: Position) -> None:
         run = position.run
-        if run.cancel_reason is not None or run.status in ENDED_RUNS:
-            raise Held("cancel")
-        if run.paused_by is not None:
-            raise Held(hold.by_pause(run.paused_by))
-        target = Target(tenant=run.tenant, workflow=run.workflow)
-        found = holding(position.switches, target)
+        if hold.is_over(run):
+            raise Held(None)
         # What is disabled begins no new actions; the run itself goes on.
-        if found is not None and found.mode == "halt":
-            raise Held(hold.by_switch(found.id))
+        found = hold.held(run, position.switches)
+        if found is not None:
+            raise Held(found)
 
     async def _turn(self, position: Position, *, ends_run: bool) -> ThinkResult:
         if position.run.compensates is not None:
@@ -422,10 +418,10 @@ class Think:
         self,
         wanted: ThinkInput,
         position: Position,
-        by: str,
+        by: Hold | None,
         needs: Needs | None = None,
     ) -> ThinkResult:
-        if by == "cancel":
+        if by is None:
             return ThinkResult(kind="cancelled")
         if await turn_position.stop(self.store, position, by, needs):
             return ThinkResult(kind="stopped")

@@ -1,5 +1,6 @@
 """What ends or interrupts a turn before it has a reply."""
 
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.contract.contract import FallbackKind
 from keyturn.orchestrator.rules.errors import KeyturnError
 from keyturn.orchestrator.rules.money.budget import Needs
@@ -30,10 +31,10 @@ class Fallback(KeyturnError):
 class Held(KeyturnError):
     """A pause, switch or cancellation came while a model was asked."""
 
-    def __init__(self, by: str) -> None:
-        """Name what holds the run, as `stopped_by` will say."""
+    def __init__(self, by: Hold | None) -> None:
+        """Name what holds the run; None: it was cancelled, or has ended."""
         self.by = by
-        super().__init__(f"Stopped by {by}.")
+        super().__init__(f"Stopped by {by or 'cancel'}.")
 
 
 class Unkept(KeyturnError):

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from keyturn.orchestrator.rules.authority.hold import BUDGET, PAUSE, SWITCH
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.tables import SwitchRow
 
@@ -13,20 +14,25 @@ async def words(
     session: AsyncSession, stops: Iterable[str | None]
 ) -> Mapping[str, str]:
     """Return each stop in words, as what follows on “Stopped by”."""
-    found = {one for one in stops if one}
-    paused = {one.removeprefix(PAUSE) for one in found if one.startswith(PAUSE)}
+    found = {one: hold.parse(one) for one in stops if one}
+    held = [one for one in found.values() if one is not None]
+    paused = {one.name for one in held if one.kind == "pause"}
     names = await accounts.names(session, paused) if paused else {}
-    return {one: await _words(session, one, names) for one in found}
+    return {
+        stop: await _words(session, one, names) if one else stop
+        for stop, one in found.items()
+    }
 
 
-async def _words(session: AsyncSession, stop: str, names: Mapping[str, str]) -> str:
-    if stop.startswith(PAUSE):
-        person = stop.removeprefix(PAUSE)
-        return f"a pause of {names.get(person, person)}"
-    if stop.startswith(SWITCH):
-        row = await session.get(SwitchRow, stop.removeprefix(SWITCH))
-        return f"{stop}: {row.reason}" if row else stop
-    if stop.startswith(BUDGET):
-        scope = stop.removeprefix(BUDGET)
-        return f"its budget: {scope} has no room for another turn, until two people raise it"
-    return stop
+async def _words(session: AsyncSession, one: Hold, names: Mapping[str, str]) -> str:
+    match one.kind:
+        case "pause":
+            return f"a pause of {names.get(one.name, one.name)}"
+        case "switch":
+            row = await session.get(SwitchRow, one.name)
+            return f"{one}: {row.reason}" if row else str(one)
+        case "budget":
+            return (
+                f"its budget: {one.name} has no room for another turn, until two "
+                "people raise it"
+            )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, union, update
 
 from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import ENDED_RUNS, RunStatus
 from keyturn.orchestrator.store import outbox
@@ -20,21 +21,20 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow, Step
 LONGEST_USABLE = timedelta(days=7)
 
 
-async def hold_call(  # noqa: PLR0913 what is held by what, and since when
+async def hold_call(
     session: AsyncSession,
     run: RunRow,
     call: CallRow,
-    by: str,
+    by: Hold,
     *,
-    since: datetime,
     now: datetime,
 ) -> None:
     """Record what holds a call of a locked run; the clocks of its approval stop.
 
-    `since` is when that began to hold, which may be before anybody looked.
+    It may have begun to hold before anybody looked (`by.since`).
     """
-    call.held_by, call.held_seen = by, now
-    call.held_at = call.held_at or max(since, call.created_at)
+    call.held_by, call.held_seen = str(by), now
+    call.held_at = call.held_at or max(by.since or now, call.created_at)
     for approval in await _waiting(session, run.id, call):
         if approval.held_at is None:
             began = approval.closed_at or approval.created_at
@@ -61,21 +61,22 @@ async def free_paused(
     session: AsyncSession, runs: Sequence[RunRow], *, now: datetime
 ) -> None:
     """Record that a pause holds no call of these locked runs any more."""
-    held = await of_runs(session, [run.id for run in runs])
+    calls = await of_runs(session, [run.id for run in runs])
     for run in runs:
-        for call in held.get(run.id, ()):
-            if (call.held_by or "").startswith(hold.PAUSE):
+        for call in calls.get(run.id, ()):
+            by = hold.parse(call.held_by)
+            if by is not None and by.kind == "pause":
                 await free_call(session, run, call, now=now)
 
 
 async def hold_step(
-    session: AsyncSession, run: RunRow, step: StepRow | None, by: str, *, now: datetime
+    session: AsyncSession, run: RunRow, step: StepRow | None, by: Hold, *, now: datetime
 ) -> None:
     """Record what keeps a step's next turn, or the run's end, from coming."""
     if step is None:
         stop(run, by, now=now)
         return
-    step.held_by, step.held_seen = by, now
+    step.held_by, step.held_seen = str(by), now
     await settle(session, run, now=now, status="waiting")
 
 
@@ -103,9 +104,9 @@ async def settle(
         await go_on(session, run, status=status or "waiting", now=now)
 
 
-def stop(run: RunRow, by: str, *, now: datetime) -> None:
+def stop(run: RunRow, by: Hold, *, now: datetime) -> None:
     """Mark a run as held as a whole; its clocks stop."""
-    run.status, run.stopped_by = "stopped", by
+    run.status, run.stopped_by = "stopped", str(by)
     run.stopped_at = run.stopped_at or now
 
 
@@ -137,10 +138,10 @@ async def clear(session: AsyncSession, run: str) -> None:
 
 
 async def ring(
-    session: AsyncSession, by: Collection[str], *, now: datetime
+    session: AsyncSession, by: Collection[Hold], *, now: datetime
 ) -> list[str]:
     """Ring every open run of which any of these holds anything; return their ids."""
-    runs = list((await session.execute(_held_by(by))).scalars())
+    runs = list((await session.execute(_held_by({str(one) for one in by}))).scalars())
     for run in runs:
         outbox.add(session, "resume", run, at=now)
     return runs
@@ -198,7 +199,7 @@ async def has_held_siblings(session: AsyncSession, run: str) -> bool:
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def _holds_all(session: AsyncSession, run: str) -> str | None:
+async def _holds_all(session: AsyncSession, run: str) -> Hold | None:
     """Return what holds the first of all that the run could do; None: something is free.
 
     A step whose turn has open calls waits for them; else its next turn is what is held.
@@ -217,7 +218,7 @@ async def _holds_all(session: AsyncSession, run: str) -> str | None:
     found += [
         by for step, by in (await session.execute(steps)).all() if step not in busy
     ]
-    return found[0] if found and all(by is not None for by in found) else None
+    return hold.parse(found[0]) if found and all(found) else None
 
 
 async def _waiting(

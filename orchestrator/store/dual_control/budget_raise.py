@@ -111,7 +111,7 @@ async def held(
 async def of_run(session: AsyncSession, run: str, *, now: datetime) -> list[Held]:
     """Return the budgets that hold steps of a run."""
     query = select(StepRow.held_by).where(
-        col(StepRow.run) == run, col(StepRow.held_by).startswith(hold.BUDGET)
+        col(StepRow.run) == run, col(StepRow.held_by).startswith(hold.prefix("budget"))
     )
     by = {one for one in (await session.execute(query)).scalars() if one}
     return await _all_held(session, sorted(by), now=now)
@@ -125,15 +125,15 @@ async def of_days(
         select(StepRow.held_by)
         .where(
             col(StepRow.held_by).is_not(None),
-            col(StepRow.held_by).startswith(hold.BUDGET),
-            col(StepRow.held_by).not_like(f"{hold.BUDGET}run %"),
+            col(StepRow.held_by).startswith(hold.prefix("budget")),
+            col(StepRow.held_by).not_like(f"{hold.prefix('budget')}run %"),
         )
         .distinct()
         .order_by(col(StepRow.held_by))
         .limit(limit)
     )
     if sees is not None:
-        own = f"{hold.BUDGET}tenant {sees} on "
+        own = f"{hold.prefix('budget')}tenant {sees} on "
         query = query.where(col(StepRow.held_by).startswith(own, autoescape=True))
     by = [one for one in (await session.execute(query)).scalars() if one]
     return await _all_held(session, by, now=now)
@@ -257,7 +257,7 @@ async def _held_steps(
         select(StepRow, RunRow)
         .join(RunRow, col(RunRow.id) == col(StepRow.run))
         .where(
-            col(StepRow.held_by) == hold.by_budget(name),
+            col(StepRow.held_by) == str(hold.by_budget(name)),
             col(StepRow.held_by).is_not(None),
             col(RunRow.status).not_in(ENDED_RUNS),
         )
@@ -269,7 +269,8 @@ async def _held_steps(
 
 async def _count(session: AsyncSession, name: str) -> int:
     query = select(func.count(func.distinct(col(StepRow.run)))).where(
-        col(StepRow.held_by) == hold.by_budget(name), col(StepRow.held_by).is_not(None)
+        col(StepRow.held_by) == str(hold.by_budget(name)),
+        col(StepRow.held_by).is_not(None),
     )
     return (await session.execute(query)).scalar_one()
 
@@ -343,7 +344,7 @@ async def _all_held(
     found: list[Held] = []
     for one in by:
         try:
-            name = one.removeprefix(hold.BUDGET)
+            name = one.removeprefix(hold.prefix("budget"))
             found.append(await held(session, name, sees=None, now=now))
         except (HoldsNothing, errors.RunEnded):
             continue

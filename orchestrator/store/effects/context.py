@@ -7,11 +7,12 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority import hold as authority_hold
-from keyturn.orchestrator.rules.authority.switch import Switch, Target, holding
+from keyturn.orchestrator.rules.authority.hold import Hold
+from keyturn.orchestrator.rules.authority.switch import Switch, Target
 from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.policy import amendment
-from keyturn.orchestrator.rules.status import ENDED_RUNS, OPEN_APPROVALS, CallStatus
+from keyturn.orchestrator.rules.status import OPEN_APPROVALS, CallStatus
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.approvals import request, siblings
@@ -34,18 +35,6 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, R
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What holds a call, as its hold is written, and since when."""
-
-    by: str
-    since: datetime
-
-
-def _standing(switch: Switch) -> Standing:
-    return Standing(authority_hold.by_switch(switch.id), switch.created_at)
-
-
-@dataclass(frozen=True)
 class Case:
     """One call as its transaction found it; `now` was read after the locks."""
 
@@ -59,32 +48,27 @@ class Case:
     switches: list[Switch]
     now: datetime
 
-    def hold(self) -> Standing | None:
-        """Return what everything in its scope stands still for: a pause or a halt."""
-        run = self.run
-        if run.cancel_reason is None and run.paused_by is not None:
-            since = run.stopped_at or self.now
-            return Standing(authority_hold.by_pause(run.paused_by), since)
-        found = holding(self.switches, self.target())
-        return _standing(found) if found and found.mode == "halt" else None
+    def hold(self) -> Hold | None:
+        """Return the pause or halt that holds the call."""
+        return authority_hold.held(self.run, self.switches, self.target())
 
-    def disabled(self) -> Standing | None:
+    def disabled(self) -> Hold | None:
         """Return what keeps this action from beginning, until it is lifted."""
-        found = holding(self.switches, self.target())
-        return _standing(found) if found and found.mode == "disable" else None
+        found = authority_hold.disabling(self.switches, self.target())
+        if found is None:
+            return None
+        return authority_hold.by_switch(found.id, since=found.created_at)
 
     def off(self) -> str | None:
         """Return why the action will never be done, in words for the model."""
-        if self.run.cancel_reason is not None or self.run.status in ENDED_RUNS:
+        if authority_hold.is_over(self.run):
             return "The run was ended; this was not done."
         return None
 
-    async def stand(self, found: Standing) -> LeaseAnswer:
+    async def stand(self, found: Hold) -> LeaseAnswer:
         """Record what holds the call, give back its lease, and wait to be rung."""
-        await holds.hold_call(
-            self.session, self.run, self.call, found.by, since=found.since, now=self.now
-        )
-        await self.free(f"stopped by {found.by}")
+        await holds.hold_call(self.session, self.run, self.call, found, now=self.now)
+        await self.free(f"stopped by {found}")
         return LeaseAnswer(kind="stopped")
 
     async def go_on(self) -> None:

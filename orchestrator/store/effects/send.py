@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from keyturn.orchestrator.rules.authority.switch import holding
+from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import ENDED_RUNS, OPEN_EFFECTS, EffectStatus
 from keyturn.orchestrator.rules.text import storable
@@ -97,9 +97,11 @@ async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
         tool=effect.tool,
         corpora=effect.corpora,
     )
-    found = holding(await active.active(session, now=now), target)
+    set_now = await active.active(session, now=now)
+    off = hold.disabling(set_now, target)
+    found = hold.by_switch(off.id) if off else hold.held(run, set_now, target)
     if found is not None:
-        return f"switch {found.id} holds it"
+        return f"{found} holds it"
     # What it takes back, or speaks of, may have been reopened since the lease.
     return await compensation.why_not(session, run) or await _why_untrue(
         session, run, effect

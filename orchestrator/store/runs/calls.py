@@ -7,10 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
 from keyturn.orchestrator.rules.authority import hold
-from keyturn.orchestrator.rules.authority.switch import Switch, Target, covering
+from keyturn.orchestrator.rules.authority.hold import Hold
+from keyturn.orchestrator.rules.authority.switch import Target
 from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.errors import NotFound
-from keyturn.orchestrator.rules.status import ENDED_RUNS, CallStatus
+from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text import storable
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
@@ -99,13 +100,10 @@ async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
 
 async def _holds(
     session: AsyncSession, store: Store, run: RunRow, spec: ToolSpec
-) -> tuple[Switch | str | None, str | None]:
+) -> tuple[Hold | None, str | None]:
     """Return the pause or halt that holds a call, and why its tool is off."""
-    if run.cancel_reason is not None:
-        # Whatever held it holds it no more: it goes on to its end.
+    if hold.is_over(run):
         return None, None
-    if run.paused_by is not None:
-        return hold.by_pause(run.paused_by), None
     target = Target(
         tenant=run.tenant,
         workflow=run.workflow,
@@ -113,11 +111,11 @@ async def _holds(
         corpora=frozenset(spec.corpora),
     )
     now = await store.now(session)
-    covered = covering(await active.active(session, now=now), target)
-    halts = [one for one in covered if one.mode == "halt"]
+    set_now = await active.active(session, now=now)
     # A read is no action: where no tool or corpus is named, it goes on.
-    off = [one for one in covered if one.mode == "disable" and one.scope.names_tool]
-    return next(iter(halts), None), off[0].reason if off and not halts else None
+    named = [one for one in set_now if one.mode == "halt" or one.scope.names_tool]
+    off = hold.disabling(named, target)
+    return hold.held(run, set_now, target), off.reason if off is not None else None
 
 
 async def stand(store: Store, run: str, turn: int, index: int) -> bool:
@@ -134,13 +132,11 @@ async def stand(store: Store, run: str, turn: int, index: int) -> bool:
         now = await store.now(session)
         spec = (await releases.load(session, row.release)).tool(call.tool)
         found, _ = await _holds(session, store, row, spec)
-        if found is None or row.status in ENDED_RUNS:
+        if found is None:
             await holds.free_call(session, row, call, now=now)
             await holds.settle(session, row, now=now, status="running")
             return False
-        since = found.created_at if isinstance(found, Switch) else row.stopped_at or now
-        by = hold.by_switch(found.id) if isinstance(found, Switch) else found
-        await holds.hold_call(session, row, call, by, since=since, now=now)
+        await holds.hold_call(session, row, call, found, now=now)
         return True
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.authority import hold
-from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.status import (
     ENDED_RUNS,
     IN_TEMPORAL,
@@ -85,19 +85,14 @@ async def _check_end(session: AsyncSession, row: RunRow, ending: Ending) -> None
 
 async def end_held_by(
     session: AsyncSession, row: RunRow, *, now: datetime
-) -> str | None:
+) -> Hold | None:
     """Return the pause or halt that holds a locked run's end, or None.
 
     The transaction shares the barrier: once a halt is set, no run in its scope ends.
     """
-    if row.status in ENDED_RUNS or row.cancel_reason is not None:
+    if hold.is_over(row):
         return None
-    if row.paused_by is not None:
-        return hold.by_pause(row.paused_by)
-    target = Target(tenant=row.tenant, workflow=row.workflow)
-    found = holding(await active.active(session, now=now), target)
-    is_halted = found is not None and found.mode == "halt"
-    return hold.by_switch(found.id) if found is not None and is_halted else None
+    return hold.held(row, await active.active(session, now=now))
 
 
 async def _last_step(session: AsyncSession, run: str) -> StepRow | None:

@@ -199,10 +199,11 @@ async def _waits(  # noqa: PLR0913 a call and what bears on it
 
 def _stands(by: str | None, set_now: Collection[str], *, now: datetime) -> bool:
     """Tell whether a hold holds still; the run is not paused."""
-    if by is None or by.startswith(hold.PAUSE):
+    found = hold.parse(by)
+    if found is None or found.kind == "pause":
         return False
-    if by.startswith(hold.SWITCH):
-        return by.removeprefix(hold.SWITCH) in set_now
+    if found.kind == "switch":
+        return found.name in set_now
     # The budget of a day that is over holds nothing.
-    _, is_of_day, day = by.rpartition(" on ")
+    _, is_of_day, day = found.name.rpartition(" on ")
     return not is_of_day or day >= now.date().isoformat()

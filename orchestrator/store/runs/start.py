@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules import ids
-from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Target
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.errors import InvalidValue
 from keyturn.orchestrator.rules.text import canonical, plain_text, schema
@@ -191,8 +192,8 @@ async def insert(
 
 async def _refuse_held(session: AsyncSession, new: NewRun, *, now: datetime) -> None:
     target = Target(tenant=new.tenant, workflow=new.workflow)
-    found = holding(await active.active(session, now=now), target)
-    if found is not None and found.mode == "disable":
+    found = hold.disabling(await active.active(session, now=now), target)
+    if found is not None:
         raise NotStarted(
             f"Workflow {new.workflow!r} takes no new runs: switch {found.id} disables "
             f"{found.scope}: {found.reason}."

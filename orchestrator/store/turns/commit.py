@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from keyturn.orchestrator.rules.authority.switch import Target, holding
+from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.switch import Target
 from keyturn.orchestrator.rules.policy import stakes
 from keyturn.orchestrator.rules.policy.rules import Verdict, strictest
 from keyturn.orchestrator.rules.status import ENDED_RUNS
@@ -252,10 +253,10 @@ class _Committing:
             tool=tool,
             corpora=frozenset(self._release.tool(tool).corpora),
         )
-        held = holding(self._switches, target)
-        if held is None or held.mode != "disable":
+        off = hold.disabling(self._switches, target)
+        if off is None:
             return []
-        return [Verdict(kind="deny", rule=f"switched off: {held.reason}")]
+        return [Verdict(kind="deny", rule=f"switched off: {off.reason}")]
 
     def _record(self, result: str) -> None:
         turn = self._turn

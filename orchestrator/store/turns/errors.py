@@ -1,5 +1,6 @@
 """What keeps a turn from being committed."""
 
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 
@@ -10,7 +11,7 @@ class EndHeld(KeyturnError):
     and ends the run unless the customer has written meanwhile.
     """
 
-    def __init__(self, by: str) -> None:
+    def __init__(self, by: Hold) -> None:
         """Name what holds the run's end."""
         self.by = by
         super().__init__(f"The run's end is held by {by}.")

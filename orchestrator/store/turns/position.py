@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, select
 
 from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.authority.switch import Switch
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP, Needs
-from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.budgets import limits, reservations
 from keyturn.orchestrator.store.db.database import Store
@@ -182,7 +182,9 @@ async def _out_of_order(
     return None
 
 
-async def stop(store: Store, at: Position, by: str, needs: Needs | None = None) -> bool:
+async def stop(
+    store: Store, at: Position, by: Hold, needs: Needs | None = None
+) -> bool:
     """Record what keeps a step's next turn from coming; False where it no longer does.
 
     A switch lifted, a run resumed or a budget raised between look and commit would ring
@@ -192,12 +194,12 @@ async def stop(store: Store, at: Position, by: str, needs: Needs | None = None) 
         # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
         await store.share_barrier(session)
         row = await run_lookup.get(session, at.run.id, lock=True)
-        if row.status in ENDED_RUNS or row.cancel_reason is not None:
+        if hold.is_over(row):
             return False
         now = await store.now(session)
-        if by.startswith(hold.PAUSE) and row.paused_by is None:
+        if by.kind == "pause" and row.paused_by is None:
             return False
-        if by.startswith(hold.SWITCH) and await _has_eased(session, at, now=now):
+        if by.kind == "switch" and await _has_eased(session, at, now=now):
             return False
         if needs is not None and await _has_room(store, session, at, needs, now=now):
             return False

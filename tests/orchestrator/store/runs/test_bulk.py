@@ -3,6 +3,7 @@
 import pytest
 from sqlmodel import col, select
 
+from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.store.runs import bulk as run_bulk
 from keyturn.orchestrator.store.runs import control, errors
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -48,7 +49,7 @@ async def test_no_model_is_asked_for_a_run_that_a_pause_has_yet_to_reach(
     position = await turn_position.load(desk.store, run=run, step=1, turn=1)
 
     assert position.run.paused_by == "lea"
-    assert await turn_position.stop(desk.store, position, "pause by lea")
+    assert await turn_position.stop(desk.store, position, hold.by_pause("lea"))
 
 
 async def test_a_pause_leaves_others_and_later_runs_alone(desk: Desk) -> None:

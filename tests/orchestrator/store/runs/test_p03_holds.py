@@ -11,6 +11,7 @@ from itertools import permutations
 
 import pytest
 
+from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store import holds, outbox
 from keyturn.orchestrator.store.runs import calls, control, end, messages, stalled
@@ -175,18 +176,18 @@ async def test_p03_lifting_any_of_the_switches_that_keep_models_away_rings(
     await desk.switch("disable", provider="openai", name="one")
     await desk.switch("disable", provider="anthropic", name="two")
     seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
-    assert await turn_position.stop(desk.store, seen, "switch one")
+    assert await turn_position.stop(desk.store, seen, hold.by_switch("one"))
 
     assert await switches.clear(desk.store, "two", by="lea", reason="over") == [run]
     assert run in await heard(desk)
-    assert not await turn_position.stop(desk.store, seen, "switch one")
+    assert not await turn_position.stop(desk.store, seen, hold.by_switch("one"))
 
 
 async def test_p03_another_model_rings_what_waits_for_one(desk: Desk) -> None:
     run = await desk.start()
     await desk.switch("disable", provider="openai")
     seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
-    await turn_position.stop(desk.store, seen, "switch s1")
+    await turn_position.stop(desk.store, seen, hold.by_switch("s1"))
 
     await desk.switch("use_model", name="other", value="anthropic/claude-haiku-4-5")
 
@@ -415,7 +416,7 @@ async def test_p09_what_no_ring_moves_is_one_incident(desk: Desk) -> None:
 async def test_p09_a_run_held_by_a_day_that_is_over_is_found(desk: Desk) -> None:
     run = await desk.start()
     seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
-    by = f"budget workflow desk on {desk.clock().date().isoformat()}"
+    by = hold.by_budget(f"workflow desk on {desk.clock().date().isoformat()}")
     await turn_position.stop(desk.store, seen, by)
     desk.clock.go_on(HOUR)
     held = await stalled.could_go_on(desk.store, run, still=HOUR / 2)

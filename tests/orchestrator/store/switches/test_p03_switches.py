@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.runs import control, messages
 from keyturn.orchestrator.store.switches import errors, switches
@@ -216,7 +217,7 @@ async def test_p03_a_stop_that_is_lifted_meanwhile_is_not_a_stop(desk: Desk) -> 
     seen = await position.load(desk.store, run=run, step=1, turn=1)
     await switches.clear(desk.store, "s1", by="lea", reason="over")
 
-    assert not await position.stop(desk.store, seen, "switch s1")
+    assert not await position.stop(desk.store, seen, hold.by_switch("s1"))
     assert (await desk.run(run)).status != "stopped"
 
 
@@ -229,7 +230,7 @@ async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
         await desk.switch("halt", name=f"s{n}")
         seen = await position.load(desk.store, run=found[n], step=1, turn=1)
         stopped, rung = await asyncio.gather(
-            position.stop(desk.store, seen, f"switch s{n}"),
+            position.stop(desk.store, seen, hold.by_switch(f"s{n}")),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 
