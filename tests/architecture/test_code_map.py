@@ -1,4 +1,4 @@
-"""The pages that lead newcomers through the code name places that exist."""
+"""The pages that lead newcomers through code and decisions name places that exist."""
 
 import ast
 import functools
@@ -11,6 +11,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "explanation"
 CODE_MAP = PAGES / "code-map.md"
 LIFE = PAGES / "life-of-a-ticket.md"
+DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
+SECTIONS = (
+    "Context",
+    "Alternatives considered",
+    "Decision",
+    "Consequences",
+    "Kept by",
+)
 # A module by its path from the root, and what to open in it: `path.py::Class.method`.
 PLACE = re.compile(r"(?P<path>[\w/]+\.py)(?:::(?P<name>[\w.]+))?")
 QUESTION = re.compile(r"^\| .+\? \|", re.MULTILINE)
@@ -56,7 +64,9 @@ def _wrong(place: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("page", [CODE_MAP, LIFE], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [CODE_MAP, LIFE, *DECISIONS], ids=lambda page: page.stem
+)
 def test_each_place_that_a_page_names_exists(page: Path) -> None:
     places = _places(page)
 
@@ -71,6 +81,13 @@ def test_code_map_answers_thirty_questions_with_a_file_each() -> None:
 
     assert len(questions) >= 30
     assert len(answered) == len(questions)
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_each_decision_says_what_was_weighed_and_what_keeps_it(page: Path) -> None:
+    sections = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+
+    assert tuple(sections) == SECTIONS
 
 
 @pytest.mark.parametrize(
