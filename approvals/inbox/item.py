@@ -30,7 +30,6 @@ from keyturn.orchestrator.store.approvals.eligibility import (
     who_agreed,
     why_no_no,
     why_not,
-    why_not_yet,
 )
 from keyturn.orchestrator.store.approvals.history import Draft
 from keyturn.orchestrator.store.ledger import keys
@@ -168,7 +167,7 @@ def view(  # noqa: PLR0913 all that the page shows
         is_open=now_state.is_open,
         may_decide=may_decide,
         may_refuse=permissions.may(person, "approvals.decide")
-        and why_no_no(approval, person) is None,
+        and why_no_no(approval, item.run, person) is None,
         why_not=reason or "",
         waits_for=_waits_for(item),
         speaks_of=siblings.not_settled(item.waits_for),
@@ -238,7 +237,7 @@ def _why_not(item: Item, person: Person, *, now: datetime) -> str | None:
         left = item.approval.needed - len(agreed)
         words, _ = wording.DECISION[mine.decision]
         return f"You answered already ({words.lower()}). It waits for {left} more."
-    reason = why_not(item.approval, item.run, person) or why_not_yet(person, now=now)
+    reason = why_not(item.approval, item.run, person, now=now)
     return None if reason is None else f"You may not decide this: {reason}."
 
 

@@ -13,7 +13,7 @@ from keyturn.approvals.web.page_links import cut
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.clock import system_clock
 from keyturn.orchestrator.store.approvals import claims, queue_filter
-from keyturn.orchestrator.store.approvals.eligibility import why_not, why_not_yet
+from keyturn.orchestrator.store.approvals.eligibility import why_not
 from keyturn.orchestrator.store.approvals.queue_filter import Claim, Place
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.row_count import Total
@@ -217,5 +217,5 @@ def mine(
     """Return whether this person may decide it, and why not."""
     if person.id in one.deciders:
         return "done", ""
-    reason = why_not(one.approval, one.run, person) or why_not_yet(person, now=now)
+    reason = why_not(one.approval, one.run, person, now=now)
     return ("yes", "") if reason is None else ("no", reason)

@@ -1,10 +1,14 @@
 """What keeps a notice from arriving."""
 
+from typing import ClassVar
+
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class BadAddress(KeyturnError):
     """A webhook's address may not be posted to."""
+
+    http_status: ClassVar[int] = 422
 
 
 class NotDelivered(KeyturnError):

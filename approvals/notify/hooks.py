@@ -1,5 +1,7 @@
 """Webhooks as people handle them: added, rotated, tried."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from keyturn.approvals.notify import address
@@ -17,6 +19,8 @@ from keyturn.orchestrator.store.tables import WebhookRow
 
 class NoSecretKey(KeyturnError):
     """Nothing can be signed: this web server has no secret key."""
+
+    http_status: ClassVar[int] = 409
 
 
 class Trial(BaseModel):

@@ -17,7 +17,6 @@ from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
 from keyturn.orchestrator.store.approvals.eligibility import (
     person_of,
     why_not,
-    why_not_yet,
 )
 from keyturn.orchestrator.store.db import row_codes
 from keyturn.orchestrator.store.notices import webhooks
@@ -108,11 +107,7 @@ async def may_decide(
     if row is None or run is None:
         return []
     asked = [(one, person_of(one)) for one in people]
-    return [
-        one
-        for one, person in asked
-        if (why_not(row, run, person) or why_not_yet(person, now=at)) is None
-    ]
+    return [one for one, person in asked if why_not(row, run, person, now=at) is None]
 
 
 async def _able(

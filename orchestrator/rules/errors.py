@@ -1,7 +1,12 @@
 """Conditions that a caller of the rules or the record has to handle."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    # The command line starts without pydantic.
+    from pydantic import JsonValue
 
 # What pydantic's own words leave unclear to whoever did not write the model.
 _WORDS: Final = {
@@ -27,7 +32,21 @@ def in_words(fault: Mapping[str, Any]) -> str:
 
 
 class KeyturnError(Exception):
-    """Any condition that Keyturn names: the text says what, which value, what to do."""
+    """Any condition that Keyturn names: the text says what, which value, what to do.
+
+    `http_status` is what the API answers it with; 500 for what no request leads to.
+    """
+
+    http_status: ClassVar[int] = 500
+
+    def facts(self) -> "dict[str, JsonValue]":
+        """Return what a program reads of it, beside its words."""
+        return {}
+
+
+def written(at: datetime) -> str:
+    """Return a time as bodies of answers write it."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 class ContractError(KeyturnError):
@@ -95,13 +114,19 @@ class LooserVerdict(PolicyError):
 class MalformedJson(KeyturnError):
     """A text is not one strict JSON document."""
 
+    http_status: ClassVar[int] = 400
+
 
 class InvalidValue(KeyturnError):
     """A value does not fit its JSON Schema."""
 
+    http_status: ClassVar[int] = 422
+
 
 class NotFound(KeyturnError):
     """No such object, or none that the asker may see."""
+
+    http_status: ClassVar[int] = 404
 
     def __init__(self, *, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
         """Name the kind of object, the name asked for and the names that exist."""
@@ -110,6 +135,11 @@ class NotFound(KeyturnError):
         self.known = known
         hint = f"; known: {', '.join(known)}" if known else ""
         super().__init__(f"There is no {kind} {name!r}{hint}.")
+
+    def facts(self) -> "dict[str, JsonValue]":
+        """Return what a program reads of it, beside its words."""
+        known: list[JsonValue] = list(self.known)
+        return {"kind": self.kind, "known": known}
 
 
 class BudgetExceeded(KeyturnError):
@@ -146,6 +176,8 @@ class StoreUnavailable(KeyturnError):
 
     `told` says so to whoever asks over the network, without an address of our own.
     """
+
+    http_status: ClassVar[int] = 503
 
     def __init__(self, words: str, *, told: str | None = None) -> None:
         """Take the words for the log and the command line, and those for others."""

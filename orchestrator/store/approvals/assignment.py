@@ -14,8 +14,10 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 
+from keyturn.orchestrator.rules.authority import eligibility
 from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
 from keyturn.orchestrator.rules.text import language
+from keyturn.orchestrator.store.approvals.eligibility import asked_of, person_of
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import row_codes
 from keyturn.orchestrator.store.tables import (
@@ -65,7 +67,6 @@ async def candidates(
     """Return who may decide an approval, leaving out `but`."""
     least = APPROVER_RANK.get(row.role, 99)
     roles = [role for role, rank in APPROVER_RANK.items() if rank >= least]
-    excluded = {*but, *row.not_by, *([run.started_by] if run.started_by else [])}
     query = select(PersonRow).where(
         col(PersonRow.kind) == "person",
         col(PersonRow.disabled_at).is_(None),
@@ -76,13 +77,15 @@ async def candidates(
             col(PersonRow.approves_from) <= now,
         ),
     )
+    # The query only narrows; the rule of everybody who asks says who may.
+    asked = asked_of(row, run)
     found = (await session.execute(query)).scalars()
     return [
         one
         for one in found
-        if one.id not in excluded
+        if one.id not in but
         and row_codes.is_genuine(session, one)
-        and not benefits(run, person=one.id, email=one.email)
+        and eligibility.why_unfit(asked, person_of(one)) is None
     ]
 
 
@@ -114,15 +117,6 @@ def free(row: ApprovalRow) -> None:
     row.claimed_by = row.claimed_name = row.claim_until = None
     # A yes that needs another changes no other column, and pages show it.
     row.stamp = new_stamp()
-
-
-def benefits(run: RunRow, *, person: str, email: str | None) -> bool:
-    """Tell whether a run acts for this person, or writes to them."""
-    if person == run.customer:
-        return True
-    if email is None or run.contact is None:
-        return False
-    return email.casefold() == run.contact.casefold()
 
 
 async def _draw(

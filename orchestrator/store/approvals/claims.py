@@ -96,9 +96,7 @@ async def _check(
     """Raise why this person may not claim: who may decide may."""
     given = await approval_lookup.decisions(session, row.id)
     decision.check_open(row, run, given, now=now)
-    why = eligibility.why_not(row, run, person) or eligibility.why_not_yet(
-        person, now=now
-    )
+    why = eligibility.why_not(row, run, person, now=now)
     if why is not None:
         raise MayNotDecide(f"You cannot claim {row.id}: {why}.")
     if any(one.person == person.id for one in given):

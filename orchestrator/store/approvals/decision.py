@@ -64,7 +64,7 @@ def check(  # noqa: PLR0913 all that a decision is checked against
     if answer.decision == "approve":
         _check_yes(row, run, person, given, now=now)
     else:
-        _raise(row, eligibility.why_no_no(row, person))
+        _raise(row, eligibility.why_no_no(row, run, person))
     _check_binding(row, answer)
     _check_words(row, answer)
 
@@ -77,11 +77,7 @@ def _check_yes(
     *,
     now: datetime,
 ) -> None:
-    _raise(
-        row,
-        eligibility.why_not(row, run, person)
-        or eligibility.why_not_yet(person, now=now),
-    )
+    _raise(row, eligibility.why_not(row, run, person, now=now))
     if any(one.person == person.id for one in given):
         raise AlreadyDecided(row, given)
     if eligibility.is_held_from(row, person.id, now=now):

@@ -12,7 +12,8 @@ from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.policy import amendment, stakes
-from keyturn.orchestrator.rules.policy.rules import REPEATED, Verdict, strictest
+from keyturn.orchestrator.rules.policy.rules import REPEATED, Verdict
+from keyturn.orchestrator.rules.policy.verdict import no_looser
 from keyturn.orchestrator.rules.text import canonical, plain_text, schema
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import (
@@ -55,7 +56,7 @@ class _Weighed:
 
         That it would be done twice is said, whatever rule asks.
         """
-        wanted = strictest(before, self.verdict)
+        wanted = no_looser(before, self.verdict)
         again = {"rule": REPEATED} if self.is_repeated else {}
         return wanted.model_copy(update=again)
 

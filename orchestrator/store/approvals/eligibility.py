@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from keyturn.orchestrator.rules.authority import eligibility
+from keyturn.orchestrator.rules.authority.eligibility import Asked
 from keyturn.orchestrator.rules.authority.person import Person
-from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
-from keyturn.orchestrator.store.approvals import assignment
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     DecisionRow,
@@ -20,58 +20,44 @@ def clock_of(row: ApprovalRow, run: RunRow, *, now: datetime) -> datetime:
     return min([*stood, now])
 
 
-def why_not(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
-    """Return why this person may not decide this, or None where they may."""
-    unfit = why_no_no(row, person)
-    if unfit is not None:
-        return unfit
-    rank = APPROVER_RANK.get(person.role, 0)
-    if rank < APPROVER_RANK.get(row.role, 99):
-        return f"it asks for the role {row.role}; yours is {person.role}"
-    return why_conflicted(row, run, person) or _why_not_assigned(row, person)
+def asked_of(row: ApprovalRow, run: RunRow) -> Asked:
+    """Return what an approval of a run asks of who decides it."""
+    barred = row.barred or {}
+    return Asked(
+        tenant=row.tenant,
+        role=row.role,
+        customer=run.customer,
+        contact=run.contact,
+        started_by=run.started_by,
+        not_by={one: barred.get(one, "steered") for one in row.not_by},
+        is_assigned=row.assigns,
+        assigned_to=row.assigned_to,
+    )
 
 
-def why_no_no(row: ApprovalRow, person: Person) -> str | None:
-    """Return why this person may not even say no to this, or None where they may.
+def why_not(
+    row: ApprovalRow, run: RunRow, person: Person, *, now: datetime | None = None
+) -> str | None:
+    """Return why this person may not decide this, or None where they may.
 
-    No moves nothing: neither role, conflict of interest, a first day, an assignment nor
-    somebody else's claim is in its way.
+    With `now` also why they may not yet, being new.
     """
-    if person.kind != "person":
-        return "a service decides nothing; sign in as a person"
-    if person.tenant not in (None, row.tenant):
-        return "it belongs to another tenant"
-    return None
+    bar = eligibility.why_not(asked_of(row, run), person)
+    if bar is None and now is not None:
+        bar = eligibility.why_not_yet(person, now=now)
+    return bar.words if bar is not None else None
 
 
-# Why somebody of `not_by` does not approve it.
-BARRED = {
-    "edited": "you edited it to more than it was",
-    "picked": "you had it picked again who decides it",
-    "steered": "you wrote into the run, or to an earlier draft, what it was drafted from",
-}
+def why_no_no(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
+    """Return why this person may not even say no to this, or None where they may."""
+    bar = eligibility.why_no_no(asked_of(row, run), person)
+    return bar.words if bar is not None else None
 
 
 def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
-    """Return what of it is this person's own, or None."""
-    if assignment.benefits(run, person=person.id, email=person.email):
-        return "it is for you yourself; somebody else decides it"
-    if person.id == run.started_by:
-        return "you started this run; somebody else decides what it does"
-    if person.id in row.not_by:
-        why = (row.barred or {}).get(person.id, "steered")
-        return f"{BARRED[why]}; it needs another person's yes"
-    return None
-
-
-def why_not_yet(person: Person, *, now: datetime) -> str | None:
-    """Return since when this person, being new, may decide; None where they may."""
-    if person.approves_from is None or person.approves_from <= now:
-        return None
-    return (
-        "you are new to approving: for a day you see and do not decide, until "
-        f"{person.approves_from:%Y-%m-%d %H:%M} UTC"
-    )
+    """Return the person's own interest in this, or None."""
+    bar = eligibility.why_conflicted(asked_of(row, run), person)
+    return bar.words if bar is not None else None
 
 
 def person_of(row: PersonRow, *, session: str = "") -> Person:
@@ -112,14 +98,3 @@ def is_held_from(row: ApprovalRow, person: str, *, now: datetime) -> bool:
 def is_assigned(row: ApprovalRow) -> bool:
     """Tell whether the system picks who decides this."""
     return row.assigns
-
-
-def _why_not_assigned(row: ApprovalRow, person: Person) -> str | None:
-    if not is_assigned(row) or row.assigned_to == person.id:
-        return None
-    if row.assigned_to is None:
-        return (
-            "the system picks who decides it, within seconds, as long as somebody is "
-            "left whom it may pick"
-        )
-    return "the system assigned it to somebody else; a lead can have it pick again"

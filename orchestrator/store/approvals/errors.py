@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import ClassVar
+
+from pydantic import JsonValue
 
 from keyturn.orchestrator.rules.errors import (
     KeyturnError,
+    written,
 )
 from keyturn.orchestrator.store.approvals import siblings
 from keyturn.orchestrator.store.ledger import keys
@@ -18,9 +22,13 @@ from keyturn.orchestrator.store.tables import (
 class NoMoreTime(KeyturnError):
     """The deadline has been extended as often or as far as it may be."""
 
+    http_status: ClassVar[int] = 409
+
 
 class AlreadyDecided(KeyturnError):
     """Somebody was first; the text names who decided what."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow, decisions: Sequence[DecisionRow]) -> None:
         """Name the approval's state and who brought it there."""
@@ -29,9 +37,20 @@ class AlreadyDecided(KeyturnError):
         self.decided_by = tuple(one.person_name for one in decisions)
         super().__init__(_closed_words(row, decisions))
 
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        decided_by: list[JsonValue] = list(self.decided_by)
+        return {
+            "approval": self.approval,
+            "state": self.status,
+            "decided_by": decided_by,
+        }
+
 
 class Claimed(KeyturnError):
     """Somebody else has the item for now; the text names who, and until when."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow) -> None:
         """Name the claim."""
@@ -45,9 +64,20 @@ class Claimed(KeyturnError):
             "why."
         )
 
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        return {
+            "approval": self.approval,
+            "claimed_by": self.claimed_by,
+            "claimed_name": self.claimed_name,
+            "claim_until": written(self.until) if self.until else "",
+        }
+
 
 class DraftOpen(KeyturnError):
     """The person has an unfinished edit of this: which of the two do they mean?"""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow, *, saved_at: datetime) -> None:
         """Name the approval and since when the draft is kept."""
@@ -62,17 +92,25 @@ class DraftOpen(KeyturnError):
 class NoMoreRounds(KeyturnError):
     """A draft was sent back as often as it may be."""
 
+    http_status: ClassVar[int] = 409
+
 
 class StaleBinding(KeyturnError):
     """What the person saw is not what is asked now."""
+
+    http_status: ClassVar[int] = 412
 
 
 class MayNotDecide(KeyturnError):
     """This person is not among those who may decide this."""
 
+    http_status: ClassVar[int] = 403
+
 
 class EditRefused(KeyturnError):
     """The edited action is not allowed by policy."""
+
+    http_status: ClassVar[int] = 422
 
 
 def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:
@@ -86,13 +124,19 @@ def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:
 class MayNotAssign(KeyturnError):
     """This is not this person's to assign, or not to that one."""
 
+    http_status: ClassVar[int] = 403
+
 
 class NobodyElse(KeyturnError):
     """Nobody else is left whom the system could pick; nothing was changed."""
 
+    http_status: ClassVar[int] = 409
+
 
 class WaitsForOthers(KeyturnError):
     """What this message speaks of is not done yet, or said to have failed since."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow, others: Sequence[CallRow]) -> None:
         """Name the actions that it waits for."""
@@ -104,3 +148,8 @@ class WaitsForOthers(KeyturnError):
             f"of {siblings.not_settled(others)}. It can be approved once that is settled; you "
             "can reject it now."
         )
+
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        waits_for: list[JsonValue] = list(self.waits_for)
+        return {"approval": self.approval, "waits_for": waits_for}

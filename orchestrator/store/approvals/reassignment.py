@@ -229,9 +229,7 @@ class _Reassigning:
     async def _target(self, to: str) -> PersonRow:
         target = await _find(self._session, to, tenant=self._person.tenant)
         decider = eligibility.person_of(target)
-        why = eligibility.why_not(
-            self.row, self._run, decider
-        ) or eligibility.why_not_yet(decider, now=self._now)
+        why = eligibility.why_not(self.row, self._run, decider, now=self._now)
         if target.disabled_at is not None:
             why = "the account is closed"
         if any(one.person == target.id for one in self._given):

@@ -1,6 +1,6 @@
-"""The verdict on an action: the strictest of pinned policy, live policy and switches.
+"""The verdict on an action, with what the record says of it: money moved, repetitions.
 
-Whoever judges asks here: a turn that drafts, a person who edits, the lease (P11).
+The rule itself is `rules.policy.verdict`; a draft, an edit and the lease ask here (P11).
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from keyturn.orchestrator.rules.authority.switch import Switch, covering
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.money.money import Money
-from keyturn.orchestrator.rules.policy import stakes
-from keyturn.orchestrator.rules.policy.rules import (
-    NO_AMOUNT,
-    Action,
-    Verdict,
-    judge,
-    strictest,
-)
+from keyturn.orchestrator.rules.policy import stakes, verdict
+from keyturn.orchestrator.rules.policy.rules import NO_AMOUNT, Action, Verdict
 from keyturn.orchestrator.store.ledger import limits, reach, repeats
 from keyturn.orchestrator.store.switches import active as switch_active
 from keyturn.orchestrator.store.tables import RunRow
@@ -85,9 +79,8 @@ async def of(
         mixed=before.is_mixed,
         repeated=await repeats.is_repeated(session, touched),
     )
-    found = strictest(
-        *(judge(release.rules, action) for release in one.releases),
-        *_asked_by(active, one),
+    found = verdict.combine(
+        (release.rules for release in one.releases), action, _covering(active, one)
     )
     if found.kind != "deny" or not before:
         return found
@@ -100,16 +93,11 @@ async def is_repeated(session: AsyncSession, one: Proposed) -> bool:
     return await repeats.is_repeated(session, await one.touched(session))
 
 
-def _asked_by(active: Sequence[Switch], one: Proposed) -> list[Verdict]:
-    spec = one.pinned.tool(one.tool)
+def _covering(active: Sequence[Switch], one: Proposed) -> list[Switch]:
     target = switch_active.tool_targets(
         tenant=one.run.tenant,
         workflow=one.run.workflow,
         tool=one.tool,
-        corpora=spec.corpora,
+        corpora=one.pinned.tool(one.tool).corpora,
     )
-    return [
-        Verdict(kind="ask", approvers=1, rule=f"switch {each.id}: {each.reason}")
-        for each in covering(active, target)
-        if each.mode == "require_approval"
-    ]
+    return covering(active, target)

@@ -1,5 +1,7 @@
 """What the database layer refuses: rows that do not verify, keys in use."""
 
+from typing import ClassVar
+
 from keyturn.orchestrator.rules.errors import KeyturnError
 from keyturn.orchestrator.store.db import vouched_rows
 from keyturn.orchestrator.store.db.vouched_rows import Row
@@ -11,9 +13,13 @@ from keyturn.orchestrator.store.tables import (
 class KeyReused(KeyturnError):
     """An Idempotency-Key came again with another request."""
 
+    http_status: ClassVar[int] = 422
+
 
 class KeyInUse(KeyturnError):
     """The first request with this Idempotency-Key is still being answered."""
+
+    http_status: ClassVar[int] = 409
 
 
 SEND_AGAIN = (
@@ -24,6 +30,8 @@ SEND_AGAIN = (
 
 class AnswerLost(KeyturnError):
     """The first request with this key acted, and nobody knows its answer."""
+
+    http_status: ClassVar[int] = 409
 
 
 class KeyLost(KeyInUse):
@@ -36,6 +44,8 @@ class CannotVouch(KeyturnError):
 
 class ForgedRow(KeyturnError):
     """A row that gives authority was written by something else than Keyturn."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, row: Row | ApprovalRow) -> None:
         """Name the row; what was drafted is one, too, where it shows what is not bound."""

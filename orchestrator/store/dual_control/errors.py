@@ -1,5 +1,9 @@
 """What keeps a loosening from being proposed or confirmed."""
 
+from typing import ClassVar
+
+from pydantic import JsonValue
+
 from keyturn.orchestrator.rules.errors import KeyturnError
 from keyturn.orchestrator.store.dual_control.state import State
 
@@ -7,19 +11,31 @@ from keyturn.orchestrator.store.dual_control.state import State
 class ProposalClosed(KeyturnError):
     """The proposal waits for nobody any more."""
 
+    http_status: ClassVar[int] = 409
+
     def __init__(self, proposal: str, state: State, why: str) -> None:
         """Name the proposal, what became of it, and why."""
         self.proposal, self.state = proposal, state
         super().__init__(f"The proposal {proposal} is {state}: {why}")
 
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        return {"proposal": self.proposal, "state": self.state}
+
 
 class NobodyElseConfirms(KeyturnError):
     """Nobody else manages these people, so nobody could say yes."""
+
+    http_status: ClassVar[int] = 409
 
 
 class HoldsNothing(KeyturnError):
     """No run is held by this budget, so there is nothing to raise it for."""
 
+    http_status: ClassVar[int] = 409
+
 
 class NeedsSecondPerson(KeyturnError):
     """This person cannot be the second one."""
+
+    http_status: ClassVar[int] = 403

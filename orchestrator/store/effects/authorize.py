@@ -7,8 +7,8 @@ from keyturn.orchestrator.rules.policy.rules import (
     REPEATED,
     Verdict,
     is_stricter,
-    strictest,
 )
+from keyturn.orchestrator.rules.policy.verdict import no_looser
 from keyturn.orchestrator.rules.status import OPEN_APPROVALS, UNDOABLE
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.approvals import deadlines, request
@@ -306,7 +306,7 @@ class Judging:
         self.case.close(approval, "void", because)
         await self.case.free(because)
         self.case.call.revision += 1
-        wanted = strictest(proof.asked(approval), verdict)
+        wanted = no_looser(proof.asked(approval), verdict)
         return await self.ask(
             wanted.model_copy(update={"rule": rule or wanted.rule}),
             reason=approval.reason,

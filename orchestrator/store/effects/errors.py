@@ -1,24 +1,35 @@
 """What keeps an effect from being settled, undone or taken back."""
 
 from datetime import datetime
+from typing import ClassVar
 
-from keyturn.orchestrator.rules.errors import KeyturnError
+from pydantic import JsonValue
+
+from keyturn.orchestrator.rules.errors import KeyturnError, written
 
 
 class NoCompensation(KeyturnError):
     """This effect cannot be compensated."""
 
+    http_status: ClassVar[int] = 409
+
 
 class NoLookUp(KeyturnError):
     """Nothing looks this effect up; a person records what happened."""
+
+    http_status: ClassVar[int] = 409
 
 
 class NeedsAnother(KeyturnError):
     """Whoever reported a later failure does not settle it."""
 
+    http_status: ClassVar[int] = 403
+
 
 class NotDone(KeyturnError):
     """Only what was done can fail later."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, key: str, status: str) -> None:
         """Name the effect and its state."""
@@ -26,9 +37,15 @@ class NotDone(KeyturnError):
         self.status = status
         super().__init__(f"Effect {key} is {status}, not done; nothing was changed.")
 
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        return {"effect": self.key, "state": self.status}
+
 
 class NotSettled(KeyturnError):
     """Nobody can know yet that an effect never happened: it may still do so."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, key: str, until: datetime) -> None:
         """Name the effect, and until when it may still be carried out."""
@@ -40,9 +57,15 @@ class NotSettled(KeyturnError):
             "never happened. That it did happen can be recorded at once."
         )
 
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        return {"effect": self.key, "until": written(self.until)}
+
 
 class NotUnknown(KeyturnError):
     """Only an unknown effect is recorded by a person."""
+
+    http_status: ClassVar[int] = 409
 
     def __init__(self, key: str, status: str) -> None:
         """Name the effect and its state."""
@@ -53,6 +76,12 @@ class NotUnknown(KeyturnError):
             "done and failed later is reopened first."
         )
 
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a program reads of it, beside its words."""
+        return {"effect": self.key, "state": self.status}
+
 
 class TooLate(KeyturnError):
     """The effect has begun, or the decision is final; nothing was changed."""
+
+    http_status: ClassVar[int] = 409

@@ -1,16 +1,25 @@
 """Whether signed decisions carry an approval, at the moment of acting (P1)."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from keyturn.orchestrator.rules.authority import eligibility
 from keyturn.orchestrator.rules.authority.binding import Grounds, Verifier
+from keyturn.orchestrator.rules.authority.eligibility import Asked
+from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.contract.release import ToolSpec
 from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Verdict
 from keyturn.orchestrator.store import holds
-from keyturn.orchestrator.store.approvals import assignment, conflicts, eligibility
+from keyturn.orchestrator.store.approvals import conflicts
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.eligibility import (
+    asked_of,
+    person_of,
+    who_agreed,
+)
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.integrity import forgery
 from keyturn.orchestrator.store.people import accounts
@@ -61,13 +70,11 @@ class Prover:
             if untrue is not None:
                 await self._tell(untrue)
                 return untrue
-            why = self._why_void(one, bound) or await self._why_not_by(one)
+            # Who steered is read again: no signature covers `not_by`.
+            why = self._why_void(one, bound) or await self._why_not_by(one, steered)
             if why:
                 return why
-            if one.person in steered:
-                # Read again: `not_by` is a column that no signature covers.
-                return f"{one.person_name} wrote what it was drafted from"
-        agreed = eligibility.who_agreed(self.approval, given)
+        agreed = who_agreed(self.approval, given)
         needed = max(self.approval.needed, self.verdict.approvers)
         if len(agreed) < needed:
             return f"{len(agreed)} of {needed} approvals were given"
@@ -93,8 +100,6 @@ class Prover:
             return "a decision is about something else"
         if one.at > self.approval.answer_by:
             return "a decision came after the deadline"
-        if one.person == self.run.started_by:
-            return f"{one.person_name} started the run"
         return None
 
     def _why_untrue(self, one: DecisionRow) -> str | None:
@@ -122,24 +127,35 @@ class Prover:
             self.session, self.store, self.approval, self.run, why
         )
 
-    async def _why_not_by(self, one: DecisionRow) -> str | None:
-        """Return why this person's yes does not count now: roles are read again."""
-        person = await accounts.account(self.session, one.person)
-        if person is None or person.kind != "person" or person.disabled_at is not None:
+    async def _why_not_by(
+        self, one: DecisionRow, steered: Collection[str]
+    ) -> str | None:
+        """Return why this person's yes does not count now: the account is read again."""
+        account = await accounts.account(self.session, one.person)
+        if account is None or account.disabled_at is not None:
             return f"{one.person_name} has no account that decides"
-        if person.tenant not in (None, self.run.tenant):
-            return f"{one.person_name} belongs to another tenant"
-        if assignment.benefits(self.run, person=person.id, email=person.email):
-            return f"{one.person_name} benefits from it"
-        if person.approves_from is not None and one.at < person.approves_from:
-            return f"{one.person_name} was too new to approve"
+        person = self._with_lower_role(person_of(account), one)
+        bar = eligibility.why_unfit(self._asked(steered), person)
+        bar = bar or eligibility.why_not_yet(person, now=one.at)
+        return f"{one.person_name} {bar.of_them}" if bar is not None else None
+
+    def _asked(self, steered: Collection[str]) -> Asked:
+        """Return what is asked now, by what no row says alone.
+
+        The yes of a person in `not_by` is not counted at all, and whom it was assigned
+        to is signed with the decision.
+        """
+        roles = self.approval.role, self.verdict.role
+        return replace(
+            asked_of(self.approval, self.run),
+            tenant=self.run.tenant,
+            role=max(roles, key=lambda role: APPROVER_RANK.get(role, 99)),
+            not_by=dict.fromkeys(steered, "steered"),
+            is_assigned=False,
+        )
+
+    def _with_lower_role(self, person: Person, one: DecisionRow) -> Person:
+        """Return a person with the lower of the role now and that of the decision."""
         held = approval_lookup.statement(one).grounds
-        ranks = [person.role, *([held.role] if held else [])]
-        rank = min(APPROVER_RANK.get(role, 0) for role in ranks)
-        if rank < max(_rank(self.approval.role), _rank(self.verdict.role)):
-            return f"{one.person_name} has no role that may approve this"
-        return None
-
-
-def _rank(role: str) -> int:
-    return APPROVER_RANK.get(role, 99)
+        roles = [person.role, *([held.role] if held else [])]
+        return person.model_copy(update={"role": min(roles, key=eligibility.rank)})

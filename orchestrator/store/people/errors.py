@@ -1,6 +1,6 @@
 """What keeps somebody from signing in, or an account from being changed."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from keyturn.orchestrator.rules.errors import (
     KeyturnError,
@@ -11,17 +11,25 @@ from keyturn.orchestrator.store.tables import PersonRow
 class OwnAccess(KeyturnError):
     """Somebody would change what they themselves may do."""
 
+    http_status: ClassVar[int] = 403
+
 
 class LastAdmin(KeyturnError):
     """Nobody would be left who manages these accounts."""
+
+    http_status: ClassVar[int] = 409
 
 
 class WouldWiden(KeyturnError):
     """One person alone would give an account more than it has."""
 
+    http_status: ClassVar[int] = 409
+
 
 class TooManyAttempts(KeyturnError):
     """Too many wrong passwords; wait before the next."""
+
+    http_status: ClassVar[int] = 429
 
     def __init__(self, *, retry_after_s: int) -> None:
         """Say how long to wait."""
@@ -47,6 +55,8 @@ class NoAccountFor(KeyturnError):
 class EmailTaken(KeyturnError):
     """Somebody has an account with this address already."""
 
+    http_status: ClassVar[int] = 409
+
 
 class PasswordChanged(KeyturnError):
     """The password that somebody gave as theirs is not theirs any more."""
@@ -55,9 +65,13 @@ class PasswordChanged(KeyturnError):
 class AccountChanged(KeyturnError):
     """A password was replaced, or its account closed, while somebody came in with it."""
 
+    http_status: ClassVar[int] = 409
+
 
 class WiderThanItsToken(KeyturnError):
     """A token would make one that decides, does more or lives longer than itself."""
+
+    http_status: ClassVar[int] = 403
 
 
 class OpensNothing(KeyturnError):

@@ -1,6 +1,7 @@
 """What keeps a switch from being set or lifted."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
 
@@ -9,6 +10,8 @@ ANYWAY = "Set it all the same with --anyway (`anyway: true`, or the box on the p
 
 class UnknownNames(KeyturnError):
     """A switch names what there is not, so it would not do what it says."""
+
+    http_status: ClassVar[int] = 422
 
     def __init__(self, why: Sequence[str]) -> None:
         """Say what of it cannot work, a sentence each."""
@@ -22,3 +25,5 @@ class NotSet(StoreUnavailable):
 
 class WouldLoosen(KeyturnError):
     """The switch would hold less than the one of its name that is set."""
+
+    http_status: ClassVar[int] = 409

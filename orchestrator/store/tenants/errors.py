@@ -1,10 +1,14 @@
 """What keeps a tenant or a source from being used."""
 
+from typing import ClassVar
+
 from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError
 
 
 class SourceTaken(KeyturnError):
     """The source is another account's."""
+
+    http_status: ClassVar[int] = 403
 
 
 class UndeclaredTenant(InvalidValue):
@@ -13,3 +17,5 @@ class UndeclaredTenant(InvalidValue):
 
 class TenantDeclared(KeyturnError):
     """A tenant of this name, or of one that reads like it, is declared already."""
+
+    http_status: ClassVar[int] = 409

@@ -6,9 +6,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority import hold
-from keyturn.orchestrator.rules.authority.switch import Target
+from keyturn.orchestrator.rules.authority.switch import Switch, Target
 from keyturn.orchestrator.rules.policy import stakes
-from keyturn.orchestrator.rules.policy.rules import Verdict, strictest
+from keyturn.orchestrator.rules.policy import verdict as policy_verdict
+from keyturn.orchestrator.rules.policy.rules import Verdict
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.approvals import conflicts, request, siblings
@@ -232,7 +233,7 @@ class _Committing:
         found = await approval_verdict.of(
             self._session, proposed, self._switches, now=self._now
         )
-        return strictest(found, *self._switched_off(proposed.tool))
+        return policy_verdict.of_draft(found, self._disabling(proposed.tool))
 
     def _proposed(self, row: CallRow, call: DraftedCall) -> approval_verdict.Proposed:
         return approval_verdict.Proposed(
@@ -246,17 +247,14 @@ class _Committing:
             takes_back=self._run.compensates,
         )
 
-    def _switched_off(self, tool: str) -> list[Verdict]:
+    def _disabling(self, tool: str) -> Switch | None:
         target = Target(
             tenant=self._run.tenant,
             workflow=self._run.workflow,
             tool=tool,
             corpora=frozenset(self._release.tool(tool).corpora),
         )
-        off = hold.disabling(self._switches, target)
-        if off is None:
-            return []
-        return [Verdict(kind="deny", rule=f"switched off: {off.reason}")]
+        return hold.disabling(self._switches, target)
 
     def _record(self, result: str) -> None:
         turn = self._turn

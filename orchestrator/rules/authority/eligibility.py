@@ -1,0 +1,167 @@
+"""Who may say yes to an action, and why somebody may not (P8).
+
+One rule for everybody who asks: a decision, a claim, an assignment and a page ask it of
+the person who is signed in; the proof asks it once more of the account as it is when the
+effect starts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
+
+Kind = Literal[
+    "service",
+    "tenant",
+    "role",
+    "benefits",
+    "started",
+    "edited",
+    "picked",
+    "steered",
+    "assigned",
+    "new",
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an approval asks of the people who decide it.
+
+    `not_by` says of each person who may not why: `edited`, `picked` or `steered`.
+    """
+
+    tenant: str
+    role: str
+    customer: str
+    contact: str | None
+    started_by: str | None
+    not_by: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_assigned: bool = False
+    assigned_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Why a person may not: `words` tell the person, `of_them` continues their name."""
+
+    kind: Kind
+    words: str
+
+    @property
+    def of_them(self) -> str:
+        """Return the reason as it follows on the person's name."""
+        return _OF_THEM[self.kind]
+
+
+_OF_THEM: Final[Mapping[Kind, str]] = {
+    "service": "has no account that decides",
+    "tenant": "belongs to another tenant",
+    "role": "has no role that may approve this",
+    "benefits": "benefits from it",
+    "started": "started the run",
+    "edited": "edited it to more than it was",
+    "picked": "had it picked again who decides it",
+    "steered": "wrote what it was drafted from",
+    "assigned": "is not whom it was assigned to",
+    "new": "was too new to approve",
+}
+_NOT_BY: Final[Mapping[str, tuple[Kind, str]]] = {
+    "edited": ("edited", "you edited it to more than it was"),
+    "picked": ("picked", "you had it picked again who decides it"),
+    "steered": (
+        "steered",
+        "you wrote into the run, or to an earlier draft, what it was drafted from",
+    ),
+}
+
+
+def why_not(asked: Asked, person: Person) -> Bar | None:
+    """Return why this person may not say yes, or None where they may."""
+    return why_unfit(asked, person) or _why_not_assigned(asked, person)
+
+
+def why_unfit(asked: Asked, person: Person) -> Bar | None:
+    """Return why this person may not say yes, whomever it is assigned to."""
+    return (
+        why_no_no(asked, person)
+        or _why_no_role(asked, person)
+        or why_conflicted(asked, person)
+    )
+
+
+def why_no_no(asked: Asked, person: Person) -> Bar | None:
+    """Return why this person may not even say no, or None where they may.
+
+    A no moves nothing: role, conflict of interest, a first day, an assignment and
+    somebody else's claim do not bar it.
+    """
+    if person.kind != "person":
+        return Bar("service", "a service decides nothing; sign in as a person")
+    if person.tenant not in (None, asked.tenant):
+        return Bar("tenant", "it belongs to another tenant")
+    return None
+
+
+def why_conflicted(asked: Asked, person: Person) -> Bar | None:
+    """Return the person's own interest in it, or None."""
+    if _benefits(asked, person):
+        return Bar("benefits", "it is for you yourself; somebody else decides it")
+    if person.id == asked.started_by:
+        return Bar(
+            "started", "you started this run; somebody else decides what it does"
+        )
+    if person.id in asked.not_by:
+        kind, words = _NOT_BY[asked.not_by[person.id]]
+        return Bar(kind, f"{words}; it needs another person's yes")
+    return None
+
+
+def why_not_yet(person: Person, *, now: datetime) -> Bar | None:
+    """Return until when this person is new and only looks; None where they may decide."""
+    if person.approves_from is None or person.approves_from <= now:
+        return None
+    return Bar(
+        "new",
+        "you are new to approving: for a day you see and do not decide, until "
+        f"{person.approves_from:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _why_no_role(asked: Asked, person: Person) -> Bar | None:
+    # A role that nobody knows is above all roles that are known.
+    if rank(person.role) >= APPROVER_RANK.get(asked.role, 99):
+        return None
+    return Bar("role", f"it asks for the role {asked.role}; yours is {person.role}")
+
+
+def rank(role: str) -> int:
+    """Return how high a role is; 0 for one that decides nothing."""
+    return APPROVER_RANK.get(role, 0)
+
+
+def _benefits(asked: Asked, person: Person) -> bool:
+    """Return whether the run acts for this person, or writes to them."""
+    if person.id == asked.customer:
+        return True
+    if person.email is None or asked.contact is None:
+        return False
+    return person.email.casefold() == asked.contact.casefold()
+
+
+def _why_not_assigned(asked: Asked, person: Person) -> Bar | None:
+    if not asked.is_assigned or asked.assigned_to == person.id:
+        return None
+    if asked.assigned_to is None:
+        return Bar(
+            "assigned",
+            "the system picks who decides it, within seconds, as long as somebody is "
+            "left whom it may pick",
+        )
+    return Bar(
+        "assigned",
+        "the system assigned it to somebody else; a lead can have it pick again",
+    )
