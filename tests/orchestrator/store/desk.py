@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ from keyturn.orchestrator.store.turns import commit
 from keyturn.orchestrator.store.turns import position as turn_position
 from keyturn.orchestrator.store.turns.turn import Committed, DraftedCall, Gated, Turn
 from tests.databases import patient
+from tests.orchestrator.store.clock import Hands
 from tests.tenancy import declare
 from tests.whole import check_whole, is_chosen
 
@@ -61,21 +62,6 @@ FACTS = '{"customer":"c1","order_id":"o1","refunded":0,"status":"delivered"}'
 PEOPLE = {"amy": "agent", "bob": "agent", "lea": "lead", "lou": "lead"}
 WITHIN = timedelta(seconds=10)
 Table = TypeVar("Table", bound=SQLModel)
-
-
-@dataclass
-class Hands:
-    """A clock that a test moves; else it goes on by itself, a millisecond a look."""
-
-    at: datetime = datetime(2030, 1, 1, 12, tzinfo=UTC)
-    step: timedelta = timedelta(milliseconds=1)
-
-    def __call__(self) -> datetime:
-        self.at += self.step
-        return self.at
-
-    def go_on(self, by: timedelta) -> None:
-        self.at += by
 
 
 @dataclass

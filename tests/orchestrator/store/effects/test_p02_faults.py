@@ -33,11 +33,11 @@ from keyturn.orchestrator.store.tables import (
 )
 from tests.databases import warm
 from tests.orchestrator.store.desk import Desk, open_desk, person, refund
+from tests.orchestrator.store.effects.leases import LEASE_OVER
 
 Before = Callable[[Desk], Awaitable[str]]
 Operation = Callable[[Desk, str], Awaitable[object]]
 FOUND = Resolution(happened=True, evidence="books", person="lea", person_name="Lea")
-LEASE_OVER = timedelta(seconds=30)
 # More statements than any operation has.
 MOST = 60
 

@@ -17,8 +17,8 @@ from keyturn.orchestrator.store.ledger.effects import Grant, Outcome
 from keyturn.orchestrator.store.runs import control
 from keyturn.orchestrator.store.tables import IncidentRow
 from tests.orchestrator.store.desk import Desk, note, open_desk, refund
+from tests.orchestrator.store.effects.leases import LEASE_OVER
 
-LEASE_OVER = timedelta(seconds=30)
 WINDOW = timedelta(hours=1)
 
 

@@ -210,3 +210,49 @@ async def because(desk: Desk, run: str) -> list[str | None]:
     """Return why the run's approvals were closed."""
     found = await desk.rows(ApprovalRow, run=run)
     return [one.closed_because for one in found if one.status == "void"]
+
+
+async def test_p11_a_stricter_policy_asks_again_for_what_is_approved(
+    desk: Desk,
+) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+    await desk.decide(run)
+    await desk.go_live(rules=(Rule("refund", approvers=2, role="lead"),))
+
+    answer = await desk.lease(run)
+
+    fresh = await desk.approval(run, "pending")
+    assert answer.kind == "waiting"
+    assert (fresh.needed, fresh.role) == (2, "lead")
+
+
+async def test_p11_a_stricter_policy_asks_again_for_what_waits(desk: Desk) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+    await desk.go_live(rules=(Rule("refund", approvers=2, role="lead"),))
+
+    await desk.lease(run)
+
+    assert (await desk.approval(run, "pending")).needed == 2
+
+
+async def test_p11_a_looser_policy_releases_nothing(desk: Desk) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+    await desk.go_live(rules=(Rule("refund", verdict="allow"),))
+
+    assert (await desk.lease(run)).kind == "waiting"
+
+
+async def test_p11_a_policy_that_denies_closes_what_is_approved(desk: Desk) -> None:
+    run = await desk.start()
+    await desk.draft(run, refund())
+    await desk.decide(run)
+    await desk.go_live(rules=(Rule("set_note", verdict="allow"),))
+
+    answer = await desk.lease(run)
+
+    assert answer.kind == "refused"
+    assert (await desk.approval(run)).status == "void"
+    assert (await desk.call(run)).status == "denied"
