@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev test chaos check eval bench assets docs lock browser clean
-.PHONY: check-format check-lint check-types check-imports check-dependencies check-docs
+.PHONY: check-format check-lint check-types check-imports check-dependencies check-dead-code check-docs
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,7 +35,7 @@ browser: setup
 
 # The checks are independent: `-j 2 -k` runs them side by side and shows every failure.
 check: setup
-	@$(MAKE) --no-print-directory -j 2 -k $(if $(filter output-sync,$(.FEATURES)),-O) check-types check-docs check-lint check-format check-imports check-dependencies
+	@$(MAKE) --no-print-directory -j 2 -k $(if $(filter output-sync,$(.FEATURES)),-O) check-types check-docs check-lint check-format check-imports check-dependencies check-dead-code
 
 check-format:
 	@$(BIN)/ruff format --check . || { echo 'format: run `$(BIN)/ruff format .`'; exit 1; }
@@ -51,6 +51,9 @@ check-imports:
 
 check-dependencies:
 	@$(BIN)/deptry .
+
+check-dead-code:
+	@$(BIN)/python scripts/dead_code.py
 
 check-docs:
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site

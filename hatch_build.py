@@ -20,14 +20,9 @@ STAMP = ".stamp"
 INPUTS = ("package.json", "package-lock.json", ".npmrc")
 FILES = {
     "basecoat-css/dist/basecoat.cdn.min.css": "basecoat.min.css",
-    "basecoat-css/dist/js/all.min.js": "basecoat.min.js",
     "htmx.org/dist/htmx.min.js": "htmx.min.js",
     "htmx.org/dist/ext/hx-sse.min.js": "hx-sse.min.js",
     "tinykeys/dist/tinykeys.module.js": "tinykeys.module.js",
-    "tinykeys/dist/tinykeys.umd.js": "tinykeys.umd.js",
-    "uplot/dist/uPlot.esm.js": "uPlot.esm.js",
-    "uplot/dist/uPlot.iife.min.js": "uPlot.iife.min.js",
-    "uplot/dist/uPlot.min.css": "uPlot.min.css",
 }
 
 

@@ -24,13 +24,6 @@ class RunStart(_Message):
     pause_s: float = 0
 
 
-class OpenCall(_Message):
-    """A call that waited when its loop continued as new; it is looked at first."""
-
-    call: GatedCall
-    looked: bool = True
-
-
 class ActStart(_Message):
     """Which step a loop carries out, and from where.
 

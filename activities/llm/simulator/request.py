@@ -135,11 +135,6 @@ class SimRequest:
         """Return all the tool results so far, in order; `len` is the usual state."""
         return tuple(_results(self.messages))
 
-    @property
-    def last_result(self) -> SimResult | None:
-        """Return the latest tool result, None before the first."""
-        return self.results[-1] if self.results else None
-
     def mentions(self, text: str) -> bool:
         """Tell whether the system text or the user's words contain `text`."""
         return text in self.system or any(text in words for words in self.user_texts)

@@ -72,7 +72,7 @@ async def _check_end(session: AsyncSession, row: RunRow, ending: Ending) -> None
         words = "it was to end as cancelled, and nobody cancelled it"
         raise NoSuchEnd(words, may_have_been=True)
     if ending.outcome == "completed" and row.compensates is not None:
-        query = open_calls(row.id).limit(1)
+        query = _open_calls(row.id).limit(1)
         if (await session.execute(query)).first() is not None:
             raise NoSuchEnd("it was to end while what takes an effect back is open")
     elif ending.outcome == "completed" and ending.step is not None:
@@ -193,6 +193,6 @@ async def _output(
     return step.output if step else None
 
 
-def open_calls(run: str) -> Any:  # noqa: ANN401 a select of calls
+def _open_calls(run: str) -> Any:  # noqa: ANN401 a select of calls
     """Return the query for a run's calls that have no answer yet."""
     return select(CallRow).where(col(CallRow.run) == run, col(CallRow.status) == "open")
