@@ -1,0 +1,69 @@
+"""How modules are named and cut: by noun, in one size, with errors where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.wheel import ROOT, files
+
+LONGEST = 400
+# Nouns that end so, by the house's own list; every other name of the kind is a verb's.
+NOUNS = {"listing", "wording", "routing", "binding"}
+MODULES = [path for path in files() if path.suffix == ".py"]
+STORE = [path for path in MODULES if path.is_relative_to("orchestrator/store")]
+ERRORS = {"KeyturnError", "Exception", "ValueError", "RuntimeError"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_is_a_noun_of_four_hundred_lines_at_most(path: Path) -> None:
+    is_migration = path.is_relative_to("orchestrator/store/migrations/versions")
+    lines = (ROOT / path).read_text().count("\n")
+
+    assert not path.stem.endswith("ing") or path.stem.removeprefix("test_") in NOUNS
+    assert is_migration or lines <= LONGEST
+
+
+@pytest.mark.parametrize("path", STORE, ids=str)
+def test_errors_of_the_record_stand_in_a_rooms_errors(path: Path) -> None:
+    named = [one.name for one in _classes(path) if _is_error(one)]
+
+    assert path.name == "errors.py" or named == []
+
+
+def test_verdicts_are_combined_in_one_module() -> None:
+    combining = {
+        str(path)
+        for path in MODULES
+        if path.parts[0] in ("orchestrator", "activities", "workflows", "approvals")
+        and {"judge", "strictest"} & _called(path)
+    }
+
+    assert combining == {
+        "orchestrator/rules/policy/rules.py",
+        "orchestrator/rules/policy/verdict.py",
+        # These draw and check the rules of a contract; nothing is decided by them.
+        "orchestrator/rules/policy/check.py",
+        "orchestrator/rules/policy/table.py",
+    }
+
+
+def _classes(path: Path) -> list[ast.ClassDef]:
+    tree = ast.parse((ROOT / path).read_text())
+    return [one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)]
+
+
+def _is_error(one: ast.ClassDef) -> bool:
+    bases = {ast.unparse(base).rpartition(".")[2] for base in one.bases}
+    named = {base for base in bases if base.endswith(("Error", "Unavailable", "Value"))}
+    return bool(ERRORS & bases or named)
+
+
+def _called(path: Path) -> set[str]:
+    """Return the functions of rules that a module imports by name and calls."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {
+        one.func.id
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)
+    }
