@@ -6,7 +6,7 @@ from pydantic import BaseModel, JsonValue
 
 from keyturn.activities.toolbox import Toolbox
 from keyturn.orchestrator.rules.contract.tool import ToolError
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.store.effects import compensation
 from keyturn.orchestrator.store.effects.compensation import Wanted
 from keyturn.orchestrator.store.turns.turn import DraftedCall, GaveUp
@@ -37,7 +37,7 @@ def gave_up(wanted: Wanted) -> GaveUp | None:
         return None
     return GaveUp(
         reason=f"{call.tool}, which takes back {wanted.effect.key}, was {call.status}",
-        left=call.result or "",
+        left=model_notices.for_people(call.result or ""),
     )
 
 

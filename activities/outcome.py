@@ -4,6 +4,7 @@ The class of an exception alone does not say it: a tool that stumbles over an em
 answer has acted all the same, and one that broke off while it connected has not.
 """
 
+from keyturn.activities.toolbox import notice_of
 from keyturn.orchestrator.rules.contract.connector import (
     Deed,
     Deeds,
@@ -13,6 +14,7 @@ from keyturn.orchestrator.rules.contract.connector import (
     NotSent,
 )
 from keyturn.orchestrator.rules.contract.tool import ConnectorNo, ToolError
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store.ledger.effects import Outcome
 
 # After these nobody may say that nothing was done.
@@ -50,10 +52,11 @@ def _after_acting(deed: Deed, error: Exception, words: str) -> Outcome:
     Where there was no document, the tool knows no more than the connector does.
     """
     if not deed.has_document:
-        return Outcome(kind="done", words=f"It was done. {deed.words}".strip())
+        told = model_notices.call_done(words=deed.words)
+        return Outcome(kind="done", words=told.words, told=told)
     if isinstance(error, ToolError) and not _came_of_connector(error):
         # The tool read the answer: a service may say a no inside a success.
-        return Outcome(kind="failed", words=words)
+        return Outcome(kind="failed", words=words, told=notice_of(error))
     return Outcome(
         kind="unknown", words=f"it was answered, and the tool cannot read that: {words}"
     )
@@ -76,7 +79,7 @@ def _came_of_connector(error: BaseException | None) -> bool:
 def _of_class(deed: Deed | None, error: Exception, words: str) -> Outcome:
     match error:
         case ToolError():
-            return Outcome(kind="failed", words=words)
+            return Outcome(kind="failed", words=words, told=notice_of(error))
         case NotSent():
             return Outcome(
                 kind="not_sent",

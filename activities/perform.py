@@ -13,12 +13,13 @@ from keyturn.activities import outcome
 from keyturn.activities.guard import OUTAGES, Guard, again, fault
 from keyturn.activities.interface import ActResult, CallInput
 from keyturn.activities.retry import keep_trying
-from keyturn.activities.toolbox import Toolbox, told
+from keyturn.activities.toolbox import Toolbox, notice_of, told
 from keyturn.activities.watch import Watch
 from keyturn.orchestrator.rules.contract.connector import Deeds
 from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.errors import StoreUnavailable
 from keyturn.orchestrator.rules.status import EffectStatus
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects import lease, send
 from keyturn.orchestrator.store.effects.send import Recorded
@@ -98,12 +99,12 @@ class Perform:
 
     async def _crash(self, wanted: CallInput) -> LeaseAnswer:
         view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
-        words = f"{view.call.tool} was not done: it fails now; reference {view.id}."
+        notice = model_notices.call_crashed(tool=view.call.tool, call=view.id)
         return await lease.give_up(
             self.store,
             _ref(wanted),
             revision=view.call.revision,
-            words=words,
+            told=notice,
             status="crashed",
         )
 
@@ -145,7 +146,7 @@ class Perform:
             facts = await self._facts(view)
         except ToolError as error:
             return await lease.give_up(
-                self.store, ref, revision=view.call.revision, words=str(error)
+                self.store, ref, revision=view.call.revision, told=notice_of(error)
             )
         return await lease.lease(self.store, self.trust, ref, facts, holder=holder)
 
@@ -277,8 +278,8 @@ class Perform:
         self, view: CallView, found: dict[str, JsonValue] | None
     ) -> Outcome:
         if found is None:
-            words = "It did not happen; nothing was changed."
-            return Outcome(kind="failed", words=words)
+            absent = model_notices.call_absent()
+            return Outcome(kind="failed", words=absent.words, told=absent)
         words, receipt = await told(found, view.release, view.call.tool)
         return Outcome(kind="done", words=words, receipt=receipt)
 

@@ -10,7 +10,13 @@ from pydantic import JsonValue
 from keyturn.activities import document
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
-from keyturn.orchestrator.rules.text import canonical, plain_text, schema
+from keyturn.orchestrator.rules.text import (
+    canonical,
+    model_notices,
+    plain_text,
+    schema,
+)
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.rules.text.transcript import (
     MAX_CALLS_PER_TURN,
     AssistantMessage,
@@ -64,17 +70,14 @@ def check(
     Temporal's history (P5).
     """
     if reply.stop == "length":
-        return _tell(
-            reply,
-            f"Your reply was cut at {release.max_output_tokens} tokens. Be shorter.",
-        )
+        tokens = release.max_output_tokens
+        return _tell(reply, model_notices.reply_cut(tokens=tokens))
     if is_ask and reply.calls:
-        return _tell(reply, "There are no tools here. Answer with the document alone.")
+        return _tell(reply, model_notices.reply_no_tools())
     if len(reply.calls) > MAX_CALLS_PER_TURN:
+        count = len(reply.calls)
         return _tell(
-            reply,
-            f"You asked for {len(reply.calls)} calls; ask for at most "
-            f"{MAX_CALLS_PER_TURN} at once.",
+            reply, model_notices.reply_many_calls(count=count, most=MAX_CALLS_PER_TURN)
         )
     if reply.calls:
         return _check_calls(reply, release)
@@ -83,9 +86,7 @@ def check(
         size = len(canonical.encode(checked.output))
         if size > MOST_ASKED_BYTES:
             return _tell(
-                reply,
-                f"Your answer is {size} bytes long; at most {MOST_ASKED_BYTES} are "
-                "taken. Be shorter.",
+                reply, model_notices.reply_long(size=size, most=MOST_ASKED_BYTES)
             )
     return checked
 
@@ -106,27 +107,29 @@ async def check_aside(
 
 def _check_calls(reply: ModelReply, release: Release) -> Checked | Invalid:
     found: list[CheckedCall] = []
-    wrong: dict[int, str] = {}
+    wrong: dict[int, ModelNotice] = {}
     for index, call in enumerate(reply.calls):
         try:
-            found.append(_check_call(call, release))
+            checked = _check_call(call, release)
         except (InvalidValue, MalformedJson) as error:
-            wrong[index] = str(error)
+            checked = model_notices.reply_arguments(why=str(error))
+        if isinstance(checked, ModelNotice):
+            wrong[index] = checked
+        else:
+            found.append(checked)
     if wrong:
         return _tell_calls(reply, wrong)
     return Checked(text=reply.text, calls=tuple(found))
 
 
-def _check_call(call: ToolCall, release: Release) -> CheckedCall:
+def _check_call(call: ToolCall, release: Release) -> CheckedCall | ModelNotice:
     known = {tool.name: tool for tool in release.tools}
     if call.name not in known:
-        raise InvalidValue(
-            f"There is no tool {call.name!r}; there are: {', '.join(known) or 'none'}."
-        )
+        return model_notices.reply_unknown_tool(tool=call.name, known=tuple(known))
     # Providers send nothing at all where a tool takes no arguments.
     arguments = canonical.parse(call.arguments.strip() or "{}")
     if not isinstance(arguments, dict):
-        raise InvalidValue("The arguments must be one JSON object.")
+        return model_notices.reply_no_object()
     schema.check_arguments(arguments, known[call.name].parameters)
     plain_text.refuse_control_characters(arguments)
     return CheckedCall(call.name, call.id, canonical.text(arguments))
@@ -139,32 +142,29 @@ def _check_output(
         output = document.read(reply.text)
         schema.check(output, output_schema)
     except (InvalidValue, MalformedJson) as error:
-        return _tell(
-            reply,
-            f"Your answer must be one JSON document of the required schema: {error}",
-        )
+        return _tell(reply, model_notices.reply_document(why=str(error)))
     return Checked(text=reply.text, output=cast("dict[str, JsonValue]", output))
 
 
-def _tell(reply: ModelReply, why: str) -> Invalid:
+def _tell(reply: ModelReply, why: ModelNotice) -> Invalid:
     if reply.calls:
         return _tell_calls(reply, dict.fromkeys(range(len(reply.calls)), why))
-    said = AssistantMessage(text=reply.text or "(nothing)")
-    return Invalid(why, (said, UserMessage(text=why)))
+    said = AssistantMessage(text=reply.text or model_notices.nothing_said())
+    return Invalid(why.words, (said, UserMessage(text=why.text)))
 
 
-def _tell_calls(reply: ModelReply, wrong: Mapping[int, str]) -> Invalid:
+def _tell_calls(reply: ModelReply, wrong: Mapping[int, ModelNotice]) -> Invalid:
     # Their own ids may repeat, and arguments that are no JSON would be refused back.
     calls = tuple(
         ToolCall(id=f"repair_{index}", name=call.name, arguments=_sendable(call))
         for index, call in enumerate(reply.calls)
     )
-    other = "Not carried out: another call of the same reply was wrong. Send all again."
+    other = model_notices.reply_sibling()
     answers = tuple(
-        ToolMessage(call_id=call.id, text=wrong.get(index, other), is_error=True)
+        ToolMessage(call_id=call.id, text=wrong.get(index, other).text, is_error=True)
         for index, call in enumerate(calls)
     )
-    why = "; ".join(wrong.values())
+    why = "; ".join(one.words for one in wrong.values())
     return Invalid(why, (AssistantMessage(text=reply.text, calls=calls), *answers))
 
 

@@ -9,10 +9,11 @@ from temporalio import activity
 
 from keyturn.activities.guard import Guard
 from keyturn.activities.interface import CallInput, ReadResult
-from keyturn.activities.toolbox import Toolbox, told
+from keyturn.activities.toolbox import Toolbox, notice_of, told
 from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.status import CallStatus
-from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import Told, ToolData
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import calls, faults
 from keyturn.orchestrator.store.runs.calls import CallView
@@ -48,8 +49,8 @@ class RunTool:
 
     async def _give_up(self, wanted: CallInput) -> ReadResult:
         """Record a read that fails for good: the fallback for tools is taken."""
-        words = f"It cannot be read now; reference {_name(wanted)}."
-        await self._record(wanted, "crashed", words)
+        answer = model_notices.read_crashed(call=_name(wanted))
+        await self._record(wanted, "crashed", answer)
         return ReadResult()
 
     async def _read(self, wanted: CallInput) -> ReadResult:
@@ -62,8 +63,8 @@ class RunTool:
             if await calls.stand(self.store, *place):
                 return ReadResult(kind="stopped")
             view = await calls.load(self.store, *place)
-        status, words = await self._answer(view)
-        await self._record(wanted, status, words)
+        status, answer = await self._answer(view)
+        await self._record(wanted, status, answer)
         return ReadResult()
 
     async def at_once(self, wanted: Sequence[CallInput]) -> frozenset[int]:
@@ -90,28 +91,32 @@ class RunTool:
                 return True
             if view.is_held:
                 return False
-            status, words = await self._answer(view)
-            await self._record(wanted, status, words)
+            status, answer = await self._answer(view)
+            await self._record(wanted, status, answer)
         except Exception:  # noqa: BLE001 its own activity reads again, and records it
             activity.logger.warning("a read is left to its own activity", exc_info=True)
             return False
         return True
 
-    async def _record(self, wanted: CallInput, status: CallStatus, words: str) -> None:
+    async def _record(
+        self, wanted: CallInput, status: CallStatus, answer: Told
+    ) -> None:
         await calls.answer_read(
             self.store,
             wanted.run,
             wanted.turn,
             wanted.index,
             status=status,
-            words=words,
+            answer=answer,
         )
 
-    async def _answer(self, view: CallView) -> tuple[CallStatus, str]:
+    async def _answer(self, view: CallView) -> tuple[CallStatus, Told]:
         if view.off is not None:
-            return "denied", f"{view.call.tool} is switched off: {view.off}."
+            return "denied", model_notices.read_off(
+                tool=view.call.tool, reason=view.off
+            )
         if view.spec.is_action:
-            return "refused", f"{view.call.tool} is an action; it is not run as a read."
+            return "refused", model_notices.read_of_action(tool=view.call.tool)
         context = self.toolbox.context(view.run, view.id)
         try:
             async with asyncio.timeout(TIMEOUT.total_seconds()):
@@ -119,9 +124,9 @@ class RunTool:
                     view.call.tool, view.call.arguments, context
                 )
         except ToolError as error:
-            return "failed", scrub.text(str(error))
+            return "failed", notice_of(error)
         words, _ = await told(result, view.release, view.call.tool)
-        return "done", words
+        return "done", ToolData(words)
 
 
 def _name(wanted: CallInput) -> str:

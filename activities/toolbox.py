@@ -14,7 +14,8 @@ from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
 from keyturn.orchestrator.rules.errors import MalformedJson, in_words
 from keyturn.orchestrator.rules.money.money import Money
-from keyturn.orchestrator.rules.text import canonical, redaction
+from keyturn.orchestrator.rules.text import canonical, model_notices, redaction
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.rules.text.schema import is_small
 from keyturn.orchestrator.store.tables import RunRow
 
@@ -44,6 +45,15 @@ class ConnectorSource(Protocol):
     def __call__(self, actor: Actor) -> Connectors:
         """Return connectors that act for `actor` alone."""
         ...
+
+
+class NotRun(ToolError):
+    """A tool's code is not run, or what it says is not used, in words of ours."""
+
+    def __init__(self, notice: ModelNotice) -> None:
+        """Take what the model is told."""
+        self.notice = notice
+        super().__init__(notice.words)
 
 
 class NoLookUp(RuntimeError):
@@ -127,11 +137,7 @@ class Toolbox:
             if was and is_ is None
         ]
         if lacks:
-            raise ToolError(
-                f"{spec.name} was not done: this worker's code of it has no "
-                f"{' and no '.join(lacks)}, which the run's release has. Start a worker "
-                "with that code."
-            )
+            raise NotRun(model_notices.tool_outdated(tool=spec.name, lacks=lacks))
 
     async def _facts(
         self,
@@ -150,7 +156,8 @@ class Toolbox:
             text = canonical.text(facts)
             canonical.parse(text)
         except MalformedJson as error:
-            raise ToolError(f"The facts of {name} cannot be shown: {error}") from None
+            why = model_notices.tool_facts(tool=name, why=str(error))
+            raise NotRun(why) from None
         return text
 
     async def _money(
@@ -194,11 +201,12 @@ class Toolbox:
         try:
             return tool.input.model_validate(canonical.parse(arguments))
         except (ValidationError, MalformedJson) as error:
-            raise ToolError(f"The arguments do not fit {name}: {error}") from None
+            why = model_notices.tool_arguments(tool=name, why=str(error))
+            raise NotRun(why) from None
 
     def _tool(self, name: str) -> Tool:
         if name not in self.tools:
-            raise ToolError(f"The tool {name!r} is not there any more.")
+            raise NotRun(model_notices.tool_gone(tool=name))
         return self.tools[name]
 
 
@@ -213,17 +221,18 @@ async def _worked_out(working: Awaitable[object], name: str) -> Money | None:
         # Arguments that were given by their place are named by it.
         is_currency = first["loc"][:1] in ((1,), ("currency",))
         said = f"{'currency' if is_currency else 'amount'}={first['input']!r:.60}"
-        raise ToolError(
-            f"{name} was not done: the money that it would move is {said}, which is no "
-            f"amount ({in_words(first)}). Nothing is moved by it; go on without it, or "
-            "give it to a person."
-        ) from None
+        why = model_notices.tool_amount(tool=name, said=said, why=in_words(first))
+        raise NotRun(why) from None
     if found is None or isinstance(found, Money):
         return found
-    raise ToolError(
-        f"{name} was not done: its money function returned {type(found).__name__} "
-        "instead of Money, so nobody knows what it would move. Its owner has to mend it."
-    )
+    raise NotRun(model_notices.tool_no_money(tool=name, kind=type(found).__name__))
+
+
+def notice_of(error: ToolError) -> ModelNotice:
+    """Return a definite no as the model reads it: ours, or a tool's own."""
+    if isinstance(error, NotRun):
+        return error.notice
+    return model_notices.call_failed(words=str(error))
 
 
 async def told(

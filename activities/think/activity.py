@@ -20,7 +20,7 @@ from keyturn.activities.reply import Checked, CheckedCall, Invalid
 from keyturn.activities.retry import keep_trying
 from keyturn.activities.run_tool import RunTool
 from keyturn.activities.think.fallback import Fallback, Held, Rerouted
-from keyturn.activities.toolbox import Toolbox
+from keyturn.activities.toolbox import Toolbox, notice_of
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.contract.release import Release
@@ -28,7 +28,7 @@ from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.errors import StoreUnavailable
 from keyturn.orchestrator.rules.loop_guard import END_AT, judge_repeat
 from keyturn.orchestrator.rules.money.budget import Needs
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 from keyturn.orchestrator.store.budgets import limits, settlement
 from keyturn.orchestrator.store.budgets.settlement import Stored
@@ -377,7 +377,8 @@ class Think:
                     f"{call.tool} was asked for {END_AT} times with the same words",
                 )
             case "warn":
-                return drafted.model_copy(update={"answer": _repeat_words(count)})
+                repeated = model_notices.call_repeated(count=count)
+                return drafted.model_copy(update={"answer": repeated})
             case "go":
                 pass
         if not position.release.tool(call.tool).is_action:
@@ -399,7 +400,7 @@ class Think:
                     never_sees=position.release.never_sees,
                 )
             except ToolError as error:
-                answer = {"answer": str(error), "answer_status": "failed"}
+                answer = {"answer": notice_of(error), "answer_status": "failed"}
                 return drafted.model_copy(update=answer)
             except Exception as error:  # noqa: BLE001 recorded below
                 # Tried again here, and the next turn takes the fallback.
@@ -410,8 +411,8 @@ class Think:
                 )
             else:
                 return drafted.model_copy(update={"preview": preview, "money": money})
-        words = f"{drafted.tool} was not done: its facts cannot be read now."
-        answer = {"answer": words, "answer_status": "crashed"}
+        unreadable = model_notices.call_facts_unreadable(tool=drafted.tool)
+        answer = {"answer": unreadable, "answer_status": "crashed"}
         return drafted.model_copy(update=answer)
 
     async def _stop(
@@ -513,13 +514,6 @@ def _refusal(reply: ModelReply) -> str | None:
     if reply.refusal or reply.stop in ("refusal", "filter"):
         return reply.refusal or reply.text or f"the provider stopped: {reply.stop_raw}"
     return None
-
-
-def _repeat_words(count: int) -> str:
-    return (
-        f"Not carried out: you have asked for exactly this {count} times. Its answer "
-        "stands above; go on from it or finish."
-    )
 
 
 def _parsed(arguments: str) -> JsonValue:

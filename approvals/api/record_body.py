@@ -9,7 +9,7 @@ from keyturn.approvals.api.approval_body import MoneyBody, money_body
 from keyturn.approvals.api.run_body import Usd, usd
 from keyturn.approvals.view import effect_words
 from keyturn.orchestrator.rules.status import CallStatus, EffectStatus, Gate
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.store.budgets import settlement
 from keyturn.orchestrator.store.tables import (
     AttemptRow,
@@ -183,7 +183,7 @@ def turn(row: TurnRow) -> Turn:
 
 def call(row: CallRow) -> Call:
     """Return a call's body."""
-    parsed = {"arguments", "effective", "gate", "status"}
+    parsed = {"arguments", "effective", "gate", "status", "result"}
     return Call(
         **row.model_dump(include=set(Call.model_fields) - parsed),
         id=f"{row.run}:{row.turn}.{row.index}",
@@ -191,6 +191,7 @@ def call(row: CallRow) -> Call:
         effective=canonical.parse(row.effective) if row.effective else None,
         gate=cast("Gate", row.gate),
         status=cast("CallStatus", row.status),
+        result=None if row.result is None else model_notices.for_people(row.result),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from keyturn.approvals.view.facts import parsed
+from keyturn.approvals.view.facts import answered, parsed
 from keyturn.orchestrator.store.tables import CallRow, CustomerMessageRow, MessageRow
 
 
@@ -71,6 +71,6 @@ def _call(call: CallRow, asked: tuple[int, int] | None) -> Entry:
         call=call,
         arguments=parsed(call.arguments),
         edited=parsed(call.effective) if call.effective else None,
-        result=parsed(call.result),
+        result=answered(call.result),
         is_asked=(call.turn, call.index) == asked,
     )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from keyturn.approvals.view import wording
 from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store.approvals import siblings
 from keyturn.orchestrator.store.tables import DecisionRow
 from keyturn.orchestrator.store.views.item import Item
@@ -92,7 +93,7 @@ def _closed(item: Item, stop: str) -> State:
     if status == "expired":
         words = "Nobody answered in time, so it was not done. The model was told so."
         return State(is_open=False, title="Expired", words=words, look="warn")
-    if because == "the customer wrote again":
+    if because == model_notices.customer_wrote():
         return State(
             is_open=False,
             title="The customer wrote again",

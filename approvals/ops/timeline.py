@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from keyturn.approvals.inbox.conversation import words_of
-from keyturn.approvals.view.facts import parsed
+from keyturn.approvals.view.facts import answered, parsed
 from keyturn.orchestrator.store.budgets import settlement
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -91,7 +91,7 @@ def _say(record: Record, at: At) -> None:
 def _do(record: Record, at: At) -> None:
     calls: dict[tuple[int, int], Call] = {}
     for row in record.calls:
-        call = Call(row, parsed(row.effective or row.arguments), parsed(row.result))
+        call = Call(row, parsed(row.effective or row.arguments), answered(row.result))
         calls[row.turn, row.index] = call
         at(row.turn).calls.append(call)
     for approval in record.approvals:

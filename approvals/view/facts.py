@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from keyturn.approvals.view import amounts
 from keyturn.approvals.view.form.shape import Shape, label
 from keyturn.orchestrator.rules.errors import MalformedJson
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 
 # An address or a link: longer than what a narrow column holds unbroken.
 WIDE_WORD = 16
@@ -57,6 +57,11 @@ def parsed(text: str | None) -> JsonValue:
         return canonical.parse(text)
     except MalformedJson:
         return text
+
+
+def answered(text: str | None) -> JsonValue:
+    """Return a call's answer as people read it: data, or words without their code."""
+    return parsed(model_notices.for_people(text)) if text is not None else None
 
 
 def in_order(value: JsonValue, shape: Shape) -> JsonValue:

@@ -163,11 +163,11 @@ class LimitExceeded(KeyturnError):
         self.scope = scope
         self.needed = needed
         self.left = left
+        self.counted = counted
         room = f"leaves {left}" if left is not None else "leaves too little"
         super().__init__(
-            f"The limit of {scope} {room}, but this action moves {needed}. "
-            f"{f'{counted} ' if counted else ''}Nothing was sent; a part of it is not "
-            "what was asked for, so give it to a person."
+            f"The limit of {scope} {room}, but this action moves {needed}; nothing was "
+            "sent."
         )
 
 

@@ -17,7 +17,7 @@ from keyturn.activities.toolbox import Toolbox
 from keyturn.activities.watch import Watch
 from keyturn.orchestrator.rules.contract import registry
 from keyturn.orchestrator.rules.money.money import Money
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.store.ledger import outcome
 from keyturn.orchestrator.store.tables import CallRow, EffectRow, IncidentRow
 from keyturn.orchestrator.store.turns.turn import DraftedCall
@@ -99,7 +99,8 @@ async def test_p02_success_without_a_document_is_done_and_says_so(
 
     effect, call = await became(desk, run)
     assert (result.kind, effect.status, effect.receipt) == ("done", "done", None)
-    assert str(call.result).startswith("It was done. 127.0.0.1 answered 20")
+    done = model_notices.call_done(words="127.0.0.1 answered 20")
+    assert str(call.result).startswith(done.text)
 
 
 async def test_what_is_known_to_be_done_is_watched_no_longer(

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.rules.text.transcript import (
     AssistantMessage,
     Message,
@@ -21,7 +22,7 @@ from keyturn.orchestrator.rules.text.transcript import (
 
 ID_LENGTH: Final = 9
 # Stands between a tool's answer and a user's words, which may not touch there.
-BETWEEN: Final = AssistantMessage(text="(The result is noted.)")
+BETWEEN: Final = AssistantMessage(text=model_notices.result_noted())
 
 _ABOUT_SYSTEM: Final = re.compile(
     r"(?:unsupported|invalid|unknown) role[^.]{0,5}system|system role|role ['\"`]?system|system['\"`]? (?:role|messages?|prompts?) (?:is |are )?"

@@ -15,6 +15,7 @@ from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.status import ANSWERED_NO, OPEN_APPROVALS
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import request
 from keyturn.orchestrator.store.db import locks
@@ -118,25 +119,15 @@ def unlike_drafted(others: Sequence[CallRow]) -> str | None:
     """Return what of the same turn did not come out as the message has it, or None."""
     undone = [one.tool for one in others if one.status not in ("open", "done")]
     if undone:
-        return not_done(undone)
+        return model_notices.siblings_not_done(tools=undone)
     edited = [
         one.tool
         for one in others
         if one.status == "done" and one.effective not in (None, one.arguments)
     ]
     if edited:
-        return f"a person changed {', '.join(edited)} of the same turn"
+        return model_notices.siblings_edited(tools=edited)
     return None
-
-
-def not_done(tools: Sequence[str]) -> str:
-    """Say that these actions were not done."""
-    return f"{', '.join(tools)} of the same turn was not done"
-
-
-def void_words(because: str) -> str:
-    """Return what the model reads of a message that was not sent."""
-    return f"{corrections.NOT_SENT}{because}. Write it again so that it says only what was done."
 
 
 async def void_messages(
@@ -198,7 +189,8 @@ async def _void(
         return
     if row is not None and row.status in OPEN_APPROVALS:
         request.close(session, row, status="void", because=because, now=now)
-    answers.end_call(session, call, "void", void_words(because), now=now)
+    told = model_notices.message_void(because=because)
+    answers.end_call(session, call, "void", told, now=now)
 
 
 async def _open_messages(

@@ -10,7 +10,7 @@ from keyturn.orchestrator.rules.policy.rules import (
 )
 from keyturn.orchestrator.rules.policy.verdict import no_looser
 from keyturn.orchestrator.rules.status import OPEN_APPROVALS, UNDOABLE
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.store.approvals import deadlines, request
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals import verdict as approval_verdict
@@ -71,7 +71,7 @@ class Judging:
         """Answer where the approval does not carry this action; None where it does."""
         is_open = approval.status in OPEN_APPROVALS
         if is_open and await self._has_customer_written(approval):
-            self.case.close(approval, "void", messages.CUSTOMER_WROTE)
+            self.case.close(approval, "void", model_notices.customer_wrote())
         if approval.status == "approved" and self._is_edit_outdated(approval):
             # Nobody's yes is for these facts; what was edited is not lost with it.
             return await self._ask_again(approval, verdict, OTHER_FACTS)
@@ -91,22 +91,21 @@ class Judging:
             case "approved":
                 return await self._approved(approval, verdict)
             case "rejected" | "changes":
-                words = await self.prover(approval, verdict).rejection()
-                if words is None:
-                    words = "This was not done: its decision is not valid."
-                    return await self.case.end("refused", words)
-                return await self.case.end("rejected", words)
+                told = await self.prover(approval, verdict).rejection()
+                if told is None:
+                    invalid = model_notices.call_not_genuine()
+                    return await self.case.end("refused", invalid)
+                return await self.case.end("rejected", told)
             case "expired":
-                return await self.case.end(
-                    "expired", _expired_words(self.case.call.tool)
-                )
+                return await self._expired()
             case _:
                 because = approval.closed_because or approval.status
-                return await self.case.end(
-                    "void",
-                    f"This was not done: {because}. Read what is new and, if it is "
-                    "still right, draft it again.",
-                )
+                told = model_notices.call_void(because=because)
+                return await self.case.end("void", told)
+
+    async def _expired(self) -> LeaseAnswer:
+        told = model_notices.call_expired(tool=self.case.call.tool)
+        return await self.case.end("expired", told)
 
     async def _has_customer_written(self, approval: ApprovalRow) -> bool:
         given = await approval_lookup.decisions(self.case.session, approval.id)
@@ -129,7 +128,7 @@ class Judging:
             self.case.session, approval, now=self.case.now
         ):
             self.case.close(approval, "expired", "nobody answered in time")
-            return await self.case.end("expired", _expired_words(self.case.call.tool))
+            return await self._expired()
         if is_stricter(verdict, proof.asked(approval)):
             # P11: a stricter policy applies to what already waits.
             because = "the policy became stricter"
@@ -233,9 +232,8 @@ class Judging:
     async def _changed(self, approval: ApprovalRow) -> LeaseAnswer:
         because = "the facts changed after it was approved"
         self.case.close(approval, "void", because)
-        return await self.case.end(
-            "void", f"This was not done: {because}. Read them again, then decide."
-        )
+        told = model_notices.call_facts_changed(because=because)
+        return await self.case.end("void", told)
 
     def _moves_what_was_shown(self, approval: ApprovalRow) -> bool:
         """Tell whether the money is as people saw it: code may work it out anew."""
@@ -261,7 +259,7 @@ class Judging:
         """Record a refusal: somebody or something tried to act without authority."""
         self.case.close(approval, "void", why)
         self.case.audit("effect.refused", {"why": why, "approval": approval.id})
-        return await self.case.end("refused", f"This was refused and not done: {why}.")
+        return await self.case.end("refused", model_notices.call_refused(why=why))
 
     async def ask(
         self,
@@ -321,10 +319,3 @@ def _barred(after: ApprovalRow | None, not_by: Sequence[str]) -> dict[str, str]:
         return {}
     edited = {one: "edited" for one in not_by if one not in after.not_by}
     return {**(after.barred or {}), **edited}
-
-
-def _expired_words(tool: str) -> str:
-    return (
-        f"{tool} was not done: nobody with the authority answered in time. Do not "
-        "promise it to the customer."
-    )

@@ -13,7 +13,8 @@ from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.policy import amendment
 from keyturn.orchestrator.rules.status import OPEN_APPROVALS, CallStatus
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.approvals import request, siblings
 from keyturn.orchestrator.store.audit import log
@@ -59,10 +60,10 @@ class Case:
             return None
         return authority_hold.by_switch(found.id, since=found.created_at)
 
-    def off(self) -> str | None:
-        """Return why the action will never be done, in words for the model."""
+    def off(self) -> ModelNotice | None:
+        """Return what the model is told of an action that will never be done."""
         if authority_hold.is_over(self.run):
-            return "The run was ended; this was not done."
+            return model_notices.call_run_ended()
         return None
 
     async def stand(self, found: Hold) -> LeaseAnswer:
@@ -88,11 +89,11 @@ class Case:
             self.session, approval, status=status, because=because, now=self.now
         )
 
-    async def end(self, status: CallStatus, words: str) -> LeaseAnswer:
+    async def end(self, status: CallStatus, told: ModelNotice) -> LeaseAnswer:
         """Give the call its answer; nothing of it was sent, and nothing stays open."""
-        await self.close_open_approval("void", words)
-        await self.free(words)
-        answers.end_call(self.session, self.call, status, words, now=self.now)
+        await self.close_open_approval("void", told.words)
+        await self.free(told.words)
+        answers.end_call(self.session, self.call, status, told, now=self.now)
         await siblings.void_messages(
             self.session, self.release, self.call, now=self.now
         )

@@ -9,6 +9,8 @@ from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.errors import LimitExceeded
 from keyturn.orchestrator.rules.money.budget import Limit
 from keyturn.orchestrator.rules.status import OPEN_EFFECTS
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals import request
 from keyturn.orchestrator.store.effects import restore
@@ -32,7 +34,7 @@ class Granting:
     own: Release | None = None
 
     async def grant(
-        self, approval: ApprovalRow | None, *, busy: str | None
+        self, approval: ApprovalRow | None, *, busy: ModelNotice | None
     ) -> LeaseAnswer:
         """Lease the effect, or say what is in its way; uses the approval up.
 
@@ -51,7 +53,13 @@ class Granting:
                 self.case.session, self.case.store, fresh, await self._limits()
             )
         except LimitExceeded as error:
-            return await self._refuse(str(error), "a limit on money was reached")
+            told = model_notices.call_limited(
+                scope=error.scope,
+                needed=error.needed,
+                left=error.left,
+                counted=error.counted,
+            )
+            return await self._refuse(told, "a limit on money was reached")
         row = self._lease_row(fresh)
         if approval is not None:
             approval.consumed_by = row.key
@@ -61,13 +69,15 @@ class Granting:
         )
         return granted(row)
 
-    async def _refuse(self, words: str, because: str | None = None) -> LeaseAnswer:
-        """End it with these words; where a person's edit is in the way, ask without it."""
-        back = await restore.restore(self.case, words)
+    async def _refuse(
+        self, told: ModelNotice, because: str | None = None
+    ) -> LeaseAnswer:
+        """End it with this notice; where a person's edit is in the way, ask without it."""
+        back = await restore.restore(self.case, told.words)
         if back is not None:
             return back
-        await self.case.close_open_approval("void", because or words)
-        return await self.case.end("refused", words)
+        await self.case.close_open_approval("void", because or told.words)
+        return await self.case.end("refused", told)
 
     async def _limits(self) -> list[Sequence[Limit]]:
         """Return the pinned, the live and our own limits: each must leave room (P11)."""
@@ -125,7 +135,7 @@ class Granting:
             created_at=self.case.now,
         )
 
-    async def busy(self) -> str | None:
+    async def busy(self) -> ModelNotice | None:
         """Return why the subject is not free, or None; asked under its lock.
 
         Asked before policy is: an outcome takes no such lock, and what ends between the
@@ -139,16 +149,15 @@ class Granting:
             col(EffectRow.status).in_(OPEN_EFFECTS),
         )
         other = (await self.case.session.execute(query)).scalars().first()
-        return None if other is None else self._busy_words(other)
+        return None if other is None else self._busy(other)
 
-    def _busy_words(self, other: EffectRow) -> str:
+    def _busy(self, other: EffectRow) -> ModelNotice:
         """Return what stands in the way; another tenant's run is not told of."""
         is_own = other.tenant == self.case.run.tenant
-        by = f" ({other.tool} of run {other.run})" if is_own else ""
-        subject = self.case.call.subject or "the same"
-        return (
-            f"Another action on {subject}{by} is {other.status}; until it is known, "
-            "nothing else is done there."
+        return model_notices.call_busy(
+            subject=self.case.call.subject,
+            by=f"{other.tool} of run {other.run}" if is_own else None,
+            status=other.status,
         )
 
 

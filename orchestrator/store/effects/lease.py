@@ -7,6 +7,8 @@ from sqlalchemy.exc import IntegrityError
 
 from keyturn.orchestrator.rules.policy.rules import is_stricter
 from keyturn.orchestrator.rules.status import CallStatus
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.approvals import conflicts, siblings
 from keyturn.orchestrator.store.db import locks
@@ -59,7 +61,7 @@ async def give_up(
     ref: CallRef,
     *,
     revision: int,
-    words: str,
+    told: ModelNotice,
     status: CallStatus = "failed",
 ) -> LeaseAnswer:
     """End a call whose facts cannot be read: its subject says no, or nobody answers.
@@ -71,7 +73,7 @@ async def give_up(
     async with store.write() as session:
         await store.share_barrier(session)
         found = await context.load(session, store, ref)
-        return await _Leasing(found, "").give_up(words, status, revision=revision)
+        return await _Leasing(found, "").give_up(told, status, revision=revision)
 
 
 def _is_twice(error: IntegrityError) -> bool:
@@ -102,11 +104,12 @@ class _Leasing:
             return LeaseAnswer(kind="busy")
         why = await compensation.why_not(self._case.session, self._case.run)
         if why is not None:
-            return await self._case.end("void", f"This was not done: {why}.")
+            told = model_notices.compensation_void(because=why)
+            return await self._case.end("void", told)
         return await self._authorise(Judging(self._case, trust, facts))
 
     async def give_up(
-        self, words: str, status: CallStatus, *, revision: int
+        self, told: ModelNotice, status: CallStatus, *, revision: int
     ) -> LeaseAnswer:
         found = await self._open()
         if found is not None:
@@ -116,8 +119,8 @@ class _Leasing:
             return self._case.unknown(effect, "it may have been sent before it failed")
         if self._case.call.revision != revision:
             return LeaseAnswer(kind="busy")
-        back = await restore.restore(self._case, words)
-        return back or await self._case.end(status, words)
+        back = await restore.restore(self._case, told.words)
+        return back or await self._case.end(status, told)
 
     async def _open(self) -> LeaseAnswer | None:
         """Answer where the call is not this attempt's turn."""
@@ -192,7 +195,8 @@ class _Leasing:
             if back is not None:
                 return back
             await case.close_open_approval("void", verdict.rule)
-            return await case.end("denied", f"Not allowed: {verdict.words}")
+            told = model_notices.call_denied(why=verdict.words)
+            return await case.end("denied", told)
         if approval is None and verdict.kind == "allow":
             return await self._grant(granting, None, busy)
         if approval is None:
@@ -205,7 +209,7 @@ class _Leasing:
         return found
 
     async def _grant(
-        self, granting: Granting, approval: ApprovalRow | None, busy: str | None
+        self, granting: Granting, approval: ApprovalRow | None, busy: ModelNotice | None
     ) -> LeaseAnswer:
         """Grant it, unless it is disabled: what people said of it lasts until then."""
         disabled = self._case.disabled()
@@ -251,13 +255,16 @@ async def _siblings(case: Case) -> LeaseAnswer | None:
     because = await siblings.why_untrue(case.session, case.call, case.release)
     if because is not None:
         await case.close_open_approval("void", because)
-        return await case.end("void", siblings.void_words(because))
+        told = model_notices.message_void(because=because)
+        return await case.end("void", told)
     if not await siblings.is_early(case.session, case.call, case.release):
         return None
     if await messages.has_customer_written(case.session, case.call):
         # What no person is asked about would keep it unread for as long.
-        await case.close_open_approval("void", messages.CUSTOMER_WROTE)
-        return await case.end("void", siblings.void_words(messages.CUSTOMER_WROTE))
+        because = model_notices.customer_wrote()
+        await case.close_open_approval("void", because)
+        told = model_notices.message_void(because=because)
+        return await case.end("void", told)
     return LeaseAnswer(kind="waiting")
 
 

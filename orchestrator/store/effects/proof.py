@@ -12,6 +12,8 @@ from keyturn.orchestrator.rules.authority.eligibility import Asked
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.contract.release import ToolSpec
 from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Verdict
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.approvals import conflicts
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
@@ -80,7 +82,7 @@ class Prover:
             return f"{len(agreed)} of {needed} approvals were given"
         return None
 
-    async def rejection(self) -> str | None:
+    async def rejection(self) -> ModelNotice | None:
         """Return a rejection as the model reads it; None where it is not genuine."""
         given = await approval_lookup.decisions(self.session, self.approval.id)
         last = next((d for d in reversed(given) if d.decision != "approve"), None)
@@ -90,10 +92,10 @@ class Prover:
         if untrue is not None:
             await self._tell(untrue)
             return None
-        asked = "asked for changes" if last.decision == "change" else "rejected this"
-        follow = "Draft it again accordingly." if last.decision == "change" else ""
-        words = f"It was not done. {last.person_name} {asked}: {last.reason} {follow}"
-        return words.strip()
+        name, reason = last.person_name, last.reason or ""
+        if last.decision == "change":
+            return model_notices.call_changes(person=name, reason=reason)
+        return model_notices.call_rejected(person=name, reason=reason)
 
     def _why_void(self, one: DecisionRow, bound: str) -> str | None:
         if one.decision != "approve" or one.effective != bound:

@@ -3,6 +3,8 @@
 from pydantic import BaseModel, ConfigDict
 
 from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import siblings
 from keyturn.orchestrator.store.db.database import Store
@@ -56,12 +58,20 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             raise NotSettled(key, until)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
-        await send.apply(session, run, effect, Meaning(kind=kind, words=words), now=now)
+        meant = Meaning(kind=kind, words=words, told=_told(found))
+        await send.apply(session, run, effect, meant, now=now)
         effect.evidence, effect.recorded_by = found.evidence, found.person
         if first is not None:
             await siblings.look_again(session, first, now=now)
         outbox.add(session, "wake", run.id, at=now)
         return effect
+
+
+def _told(found: Resolution) -> ModelNotice:
+    name, evidence = found.person_name, found.evidence
+    if found.happened:
+        return model_notices.call_found_done(person=name, evidence=evidence)
+    return model_notices.call_found_not_done(person=name, evidence=evidence)
 
 
 def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:

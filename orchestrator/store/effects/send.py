@@ -288,7 +288,7 @@ async def apply(
             effect.receipt = meant.receipt
             effect.error = words if meant.kind == "failed" else None
     if call is not None and call.status == "open":
-        answers.end_call(session, call, meant.kind, meant.words, now=now)
+        answers.end_call(session, call, meant.kind, meant.answer(), now=now)
         release = await releases.load(session, run.release)
         await siblings.void_messages(session, release, call, now=now)
         await request.show_waiting(session, run)

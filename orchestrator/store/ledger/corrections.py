@@ -15,7 +15,8 @@ from sqlmodel import and_, col, or_, select
 
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import OPEN_EFFECTS
-from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import model_notices, scrub
+from keyturn.orchestrator.rules.text.model_notices import NoticeCode
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -23,8 +24,6 @@ from keyturn.orchestrator.store.tables import (
     RunRow,
     StepRow,
 )
-
-NOT_SENT = "This message was not sent: "
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,11 @@ def _of_later(effects: Mapping[str, EffectRow]) -> list[_News]:
     for one in effects.values():
         if one.later is None:
             continue
-        failed = f"{_which(one)} was done and failed later"
+        failed = model_notices.failed_later(action=_which(one))
         if one.later.get("stayed") is not True:
             found.append(_News(failed, datetime.fromisoformat(one.later["at"])))
             continue
-        stayed = f"{_which(one)} was said to have failed later, and stayed done"
+        stayed = model_notices.stayed_done(action=_which(one))
         since = datetime.fromisoformat(one.later["settled_at"])
         found.append(_News(stayed, since, unlike=failed))
     return found
@@ -144,11 +143,11 @@ async def _of_taking_back(
     found: list[_News] = []
     for key, status, sent_at, ended_at in (await session.execute(query)).all():
         which = _which(effects[str(key)])
-        taken = f"{which} was taken back"
+        taken = model_notices.taken_back(action=which)
         if status != "failed":
             found.append(_News(taken, sent_at))
         elif ended_at is not None:
-            words = f"{which} was said to be taken back, and was not"
+            words = model_notices.not_taken_back(action=which)
             found.append(_News(words, ended_at, unlike=taken))
     return found
 
@@ -168,14 +167,16 @@ async def _done_after_all(
     )
     late = [effects[key] for key in (await session.execute(query)).scalars()]
     return [
-        _News(f"{_which(one)} was said to have failed and was done", one.ended_at)
+        _News(model_notices.done_after_all(action=_which(one)), one.ended_at)
         for one in late
         if one.ended_at is not None
     ]
 
 
 def _which(effect: EffectRow) -> str:
-    return f"{effect.tool} of turn {effect.turn} (its call {effect.index + 1})"
+    return model_notices.earlier_action(
+        tool=effect.tool, turn=effect.turn, index=effect.index
+    )
 
 
 async def _told(session: AsyncSession, call: CallRow) -> list[_Told]:
@@ -191,9 +192,13 @@ async def _told(session: AsyncSession, call: CallRow) -> list[_Told]:
     )
     found: list[_Told] = []
     for turn, result, at in (await session.execute(query)).all():
-        if result is None or at is None or not result.startswith(NOT_SENT):
+        if result is None or at is None or not _is_of_message(result):
             continue
         is_own = first <= turn < call.turn
         is_before = turn < first and step is not None and at <= step.created_at
         found.append(_Told(result, at, is_own, read=is_own or is_before))
     return found
+
+
+def _is_of_message(result: str) -> bool:
+    return model_notices.read(result).code is NoticeCode.MESSAGE_VOID

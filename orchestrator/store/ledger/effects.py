@@ -10,6 +10,7 @@ from sqlmodel import col, update
 from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.rules.text import storable
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import digests
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
@@ -102,7 +103,8 @@ class Outcome(BaseModel):
     `not_sent`: certainly nothing reached the provider. `failed`: it said a definite no.
     `may_repeat`: the answer was lost on its way, so it may be asked for again where the
     provider honours the key. `answered`: somebody was reached who would not do it now.
-    `alarm` names what an operator has to mend.
+    `alarm` names what an operator has to mend. `told` is what the model reads where that
+    is a sentence of ours: else it reads the receipt or the tool's own words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,6 +115,7 @@ class Outcome(BaseModel):
     may_repeat: bool = False
     answered: bool = False
     alarm: str | None = None
+    told: ModelNotice | None = None
 
 
 def facts_of(effect: EffectRow, call: CallRow) -> Facts:

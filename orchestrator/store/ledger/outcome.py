@@ -10,6 +10,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import (
+    ModelNotice,
+    Told,
+    ToolData,
+)
 from keyturn.orchestrator.store.ledger.effects import Grant, Outcome, is_honoured
 from keyturn.orchestrator.store.tables import EffectRow
 
@@ -25,7 +31,8 @@ LONGEST_PAUSE = timedelta(minutes=5)
 class Meaning(BaseModel):
     """What the effect's record says next; `again`: not before `until`.
 
-    `is_unsent`: nothing of this effect has ever reached the provider.
+    `is_unsent`: nothing of this effect has ever reached the provider. `words` are for
+    people; `told` as an outcome's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,12 +42,25 @@ class Meaning(BaseModel):
     receipt: dict[str, JsonValue] | None = None
     until: datetime | None = None
     is_unsent: bool = False
+    told: ModelNotice | None = None
+
+    def answer(self) -> Told:
+        """Return what the model reads once the effect is done or failed."""
+        if self.told is not None:
+            return self.told
+        if self.kind == "done" and self.receipt is not None:
+            return ToolData(self.words)
+        if self.kind == "done":
+            return model_notices.call_done(words=self.words)
+        return model_notices.call_failed(words=self.words)
 
 
 def settled(outcome: Outcome) -> Meaning:
     """Return the meaning of what a look-up or a person found out: just that."""
     kind = "unknown" if outcome.kind == "not_sent" else outcome.kind
-    return Meaning(kind=kind, words=outcome.words, receipt=outcome.receipt)
+    return Meaning(
+        kind=kind, words=outcome.words, receipt=outcome.receipt, told=outcome.told
+    )
 
 
 def meaning(
@@ -99,9 +119,12 @@ def _not_sent(
         again = _again(outcome, since=since, now=now)
         return again.model_copy(update={"is_unsent": True})
     hours = TRY_FOR // timedelta(hours=1)
-    tried = "" if is_over else f" It was tried for {hours} hour, and not sent."
-    words = f"It was not done: {outcome.words}{tried}"
-    return Meaning(kind="failed", words=words, is_unsent=True)
+    told = (
+        model_notices.call_not_sent(why=outcome.words)
+        if is_over
+        else model_notices.call_never_sent(why=outcome.words, hours=hours)
+    )
+    return Meaning(kind="failed", words=told.words, told=told, is_unsent=True)
 
 
 def _may_try(effect: EffectRow, *, is_over: bool, now: datetime) -> bool:

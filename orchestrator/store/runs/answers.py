@@ -1,12 +1,14 @@
 """The answer of a call: what the model reads of it."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.status import CallStatus
-from keyturn.orchestrator.rules.text import scrub
+from keyturn.orchestrator.rules.text import model_notices, scrub
 from keyturn.orchestrator.rules.text import storable as text_storable
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice, Told
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.tables import (
@@ -18,21 +20,32 @@ def end_call(
     session: AsyncSession,
     call: CallRow,
     status: CallStatus,
-    words: str,
+    answer: Told,
     *,
     now: datetime,
 ) -> None:
     """Give a call its answer: what the model reads."""
-    # What was done is data; all else may quote somebody's error.
-    words = words if status == "done" else scrub.text(words)
-    call.status, call.result, call.ended_at = status, text_storable.text(words), now
+    text = stored(answer)
+    call.status, call.result, call.ended_at = status, text, now
     call.held_by = call.held_at = call.held_seen = None
     entry = log.Entry(
         actor=f"run:{call.run}",
         kind=f"call.{status}",
         run=call.run,
         subject=keys.call_id(call),
-        payload={"tool": call.tool, "revision": call.revision, "words": words[:500]},
+        payload={
+            "tool": call.tool,
+            "revision": call.revision,
+            "words": model_notices.for_people(text)[:500],
+        },
     )
     if call.gate != "read":
         log.record(session, entry, at=now)
+
+
+def stored(answer: Told) -> str:
+    """Return an answer's text as its row keeps it."""
+    if isinstance(answer, ModelNotice):
+        # It may quote somebody's error; what a tool returned is data.
+        answer = replace(answer, words=scrub.text(answer.words))
+    return text_storable.text(answer.text)

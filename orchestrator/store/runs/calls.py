@@ -12,14 +12,14 @@ from keyturn.orchestrator.rules.authority.switch import Target
 from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import CallStatus
-from keyturn.orchestrator.rules.text import storable
+from keyturn.orchestrator.rules.text.model_notices import Told
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import digests
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
-from keyturn.orchestrator.store.runs import bulk_scope
+from keyturn.orchestrator.store.runs import answers, bulk_scope
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
@@ -141,7 +141,7 @@ async def stand(store: Store, run: str, turn: int, index: int) -> bool:
 
 
 async def answer_read(  # noqa: PLR0913 which call, and its answer
-    store: Store, run: str, turn: int, index: int, *, status: CallStatus, words: str
+    store: Store, run: str, turn: int, index: int, *, status: CallStatus, answer: Told
 ) -> None:
     """Record a read's answer; a second call changes nothing.
 
@@ -150,13 +150,13 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
     async with store.write(first=True) as session:
         row = await run_lookup.get(session, run, lock=True)
         now = await store.now(session)
-        answer = (
+        change = (
             update(CallRow)
             .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
             .where(col(CallRow.index) == index, col(CallRow.status) == "open")
             .values(
                 status=status,
-                result=storable.text(words),
+                result=answers.stored(answer),
                 ended_at=now,
                 held_by=None,
                 held_at=None,
@@ -164,7 +164,7 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
             )
             .returning(col(CallRow.tool))
         )
-        tool = (await session.execute(answer)).scalar_one_or_none()
+        tool = (await session.execute(change)).scalar_one_or_none()
         if tool is not None:
             digests.changed(session, CallRow, (run, turn, index))
             log.record(session, _answered(row, (turn, index), tool, status), at=now)

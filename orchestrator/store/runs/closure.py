@@ -8,6 +8,7 @@ from sqlmodel import col, update
 from keyturn.orchestrator.rules.status import (
     OPEN_APPROVALS,
 )
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store.db import digests
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -24,7 +25,7 @@ async def cancel_approvals(session: AsyncSession, run: str, *, now: datetime) ->
 async def void_approvals(session: AsyncSession, run: str, *, now: datetime) -> None:
     """Void the open approvals of a run whose customer wrote again."""
     await _close_approvals(
-        session, run, status="void", because="the customer wrote again", now=now
+        session, run, status="void", because=model_notices.customer_wrote(), now=now
     )
 
 

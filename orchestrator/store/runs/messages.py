@@ -18,8 +18,6 @@ from keyturn.orchestrator.store.tables import (
     RunRow,
 )
 
-CUSTOMER_WROTE = "the customer wrote again"
-
 
 async def has_customer_written(
     session: AsyncSession, call: CallRow, *, since: datetime | None = None

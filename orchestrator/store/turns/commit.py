@@ -11,7 +11,7 @@ from keyturn.orchestrator.rules.policy import stakes
 from keyturn.orchestrator.rules.policy import verdict as policy_verdict
 from keyturn.orchestrator.rules.policy.rules import Verdict
 from keyturn.orchestrator.rules.status import ENDED_RUNS
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.store.approvals import conflicts, request, siblings
 from keyturn.orchestrator.store.approvals import verdict as approval_verdict
 from keyturn.orchestrator.store.audit import log
@@ -147,8 +147,8 @@ class _Committing:
         last = spec.audience == "customer" and spec.is_action
         if self._run.status in ENDED_RUNS:
             # An attempt that outlived its run is recorded; nobody is asked, or acts.
-            words = "The run was ended; this was not done."
-            answers.end_call(self._session, row, "refused", words, now=self._now)
+            ended = model_notices.call_run_ended()
+            answers.end_call(self._session, row, "refused", ended, now=self._now)
             return Gated(call.index, "denied", last, None)
         if call.answer is not None:
             answers.end_call(
@@ -163,8 +163,8 @@ class _Committing:
             because = await corrections.undone(self._session, row)
         if because is not None:
             # What it says is not so: it is not asked about, and the model is told.
-            row.gate, words = "denied", siblings.void_words(because)
-            answers.end_call(self._session, row, "void", words, now=self._now)
+            row.gate, void = "denied", model_notices.message_void(because=because)
+            answers.end_call(self._session, row, "void", void, now=self._now)
             return Gated(call.index, "denied", last, None)
         self._waits = any(one.status == "open" for one in others)
         if last and not self._waits:
@@ -199,8 +199,8 @@ class _Committing:
         match verdict.kind:
             case "deny":
                 row.gate = "denied"
-                words = f"Not allowed: {verdict.words} It was not done."
-                answers.end_call(self._session, row, "denied", words, now=self._now)
+                denied = model_notices.call_denied(why=verdict.words)
+                answers.end_call(self._session, row, "denied", denied, now=self._now)
                 return Gated(call.index, "denied", last, None)
             case "allow":
                 return Gated(call.index, "act", last, None)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.status import CallStatus
+from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store.budgets import settlement
 
 
@@ -16,7 +17,7 @@ class DraftedCall(BaseModel):
     """One call of a reply, checked, before policy has judged it.
 
     `preview` and `money` are read for an action; `answer` is set where the call has its
-    answer already (a guard's words) and is not carried out.
+    answer already (a guard's notice) and is not carried out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,7 +28,7 @@ class DraftedCall(BaseModel):
     arguments: str
     preview: str = "{}"
     money: Money | None = None
-    answer: str | None = None
+    answer: ModelNotice | None = None
     answer_status: CallStatus = "denied"
 
 

@@ -8,6 +8,7 @@ from keyturn.activities.llm.simulator.openai_wire import OpenAIReader
 from keyturn.activities.llm.simulator.request import Json, SimRequest
 from keyturn.activities.llm.simulator.step import Answer
 from keyturn.activities.llm.simulator.support import play
+from keyturn.orchestrator.rules.text import model_notices
 
 ORDER: Json = {
     "id": "O-1003",
@@ -24,19 +25,18 @@ DRAFTED: Json = {
     "reason": "The leg is cracked.",
 }
 MAIL: Json = {"subject": "Your refund for O-1003", "body": "We refunded 329.00 USD."}
-SENT_BACK = (
-    "It was not done. Ada asked for changes: Kinder. Draft it again accordingly."
-)
+SENT_BACK = model_notices.call_changes(person="Ada", reason="Kinder.").text
 
 
 def test_a_mail_after_an_edited_refund_tells_the_amount_that_was_paid():
     edited: Json = {**DRAFTED, "amount": {"amount": 15000, "currency": "USD"}}
-    told = f"A person changed the arguments to {json.dumps(edited)}. Result: {{}}"
+    told = model_notices.call_edited(arguments=json.dumps(edited), result="{}").text
+    unsent = model_notices.message_void(because="it was changed").text
 
     letter = _mail_after(
         "The desk chair is broken, please refund it.",
         ("refund_order", DRAFTED, told),
-        ("email_customer", MAIL, "This message was not sent: it was changed."),
+        ("email_customer", MAIL, unsent),
     )
 
     assert "150.00 USD" in letter

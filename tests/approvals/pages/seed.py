@@ -12,6 +12,7 @@ from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from keyturn.orchestrator.rules.contract import registry
 from keyturn.orchestrator.rules.contract.release import of
 from keyturn.orchestrator.rules.text import canonical, folded_name
+from keyturn.orchestrator.rules.text.model_notices import ToolData
 from keyturn.orchestrator.store.budgets.settlement import Used
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.people import accounts as person_accounts
@@ -212,7 +213,7 @@ async def look_up(store: Store, run: str, order: str) -> None:
         result = canonical.text(
             {"order_id": order, "status": "delivered", "note": "gift \u2066wrap\u2069"}
         )
-        answers.end_call(session, row, "done", result, now=row.created_at)
+        answers.end_call(session, row, "done", ToolData(result), now=row.created_at)
 
 
 async def approvals_of(store: Store, run: str) -> list[ApprovalRow]:

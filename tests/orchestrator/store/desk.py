@@ -19,7 +19,7 @@ from keyturn.orchestrator.rules.contract import registry
 from keyturn.orchestrator.rules.contract import release as releasing
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.money.money import Money
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.store.approvals import decide as approval_decide
 from keyturn.orchestrator.store.approvals.decision import Answer
 from keyturn.orchestrator.store.db import roles
@@ -167,7 +167,10 @@ class Desk:
         known = (await self.call(run)).revision if revision is None else revision
         ref = CallRef(run=run, turn=1, index=0)
         return await effect_lease.give_up(
-            self.effects, ref, revision=known, words=words
+            self.effects,
+            ref,
+            revision=known,
+            told=model_notices.call_failed(words=words),
         )
 
     async def granted(self, run: str, **more: Any) -> Grant:

@@ -10,15 +10,15 @@ from pydantic import JsonValue
 from keyturn.activities.llm.simulator.request import Json, SimRequest, SimResult
 from keyturn.activities.llm.simulator.step import Answer, final
 from keyturn.activities.llm.wire.body import as_list, as_object, as_text
+from keyturn.orchestrator.rules.text import model_notices
+from keyturn.orchestrator.rules.text.model_notices import NoticeCode
 
 ORDER = re.compile(r"\bO-\d{3,8}\b")
 _INPUT = re.compile(r"<input>\s*(\{.*\})\s*</input>", re.DOTALL)
 _AMOUNT = re.compile(
     r"\$\s?(\d[\d,]*(?:\.\d\d)?)|(\d[\d,]*(?:\.\d\d)?)\s?(?:USD|dollars|EUR)"
 )
-_CHANGES = "asked for changes"
-_EDITED, _RESULT = "A person changed the arguments to ", ". Result: "
-_VOID = ("This was not done:", "This message was not sent:")
+_DONE = frozenset({NoticeCode.CALL_DONE, NoticeCode.CALL_FOUND_DONE})
 
 Fate = Literal["done", "again", "changes", "no"]
 
@@ -89,34 +89,35 @@ def fate(result: SimResult) -> Fate:
     """
     if is_done(result):
         return "done"
-    if _CHANGES in result.text:
+    code = model_notices.read(result.text).code
+    if code is NoticeCode.CALL_CHANGES:
         return "changes"
-    return "again" if result.text.startswith(_VOID) else "no"
+    return "again" if code in model_notices.VOID else "no"
 
 
 def is_done(result: SimResult) -> bool:
-    """Tell whether it was done: a receipt is JSON, all other answers are words.
+    """Tell whether it was done: a receipt is JSON without a code.
 
-    Chat completions have no mark for an error, so the words alone must do.
+    Chat completions have no mark for an error, so the text alone must do.
     """
-    _, edited, told = result.text.rpartition(_RESULT)
+    answer = model_notices.read(result.text)
+    if answer.code is not None:
+        return answer.code in _DONE
     try:
-        return isinstance(json.loads(told if edited else result.text), dict)
+        return isinstance(json.loads(answer.words), dict)
     except ValueError:
         return False
 
 
 def carried_out(result: SimResult) -> Json:
     """Return the arguments that it was done with, which a person may have edited."""
-    edit, edited, _ = result.text.rpartition(_RESULT)
-    if not edited or not edit.startswith(_EDITED):
-        return result.arguments
-    return as_object(json.loads(edit.removeprefix(_EDITED)))
+    edited = model_notices.read(result.text).arguments
+    return as_object(json.loads(edited)) if edited is not None else result.arguments
 
 
 def why_not(result: SimResult) -> str:
     """Return the reason that a person gave, or the system's own words."""
-    return result.text.partition("rejected this: ")[2].strip() or result.text
+    return model_notices.reason(model_notices.read(result.text))
 
 
 def listed(desk: Desk) -> list[Json]:

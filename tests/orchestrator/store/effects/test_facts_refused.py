@@ -1,6 +1,6 @@
 """A tool's definite no while facts are read ends the call, unless it is under way."""
 
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, model_notices
 from tests.orchestrator.store.desk import Desk, refund
 
 
@@ -11,7 +11,8 @@ async def test_refused_facts_end_the_call_and_void_its_approval(desk: Desk) -> N
     answer = await desk.give_up(run, "All gone.")
 
     call = await desk.call(run)
-    assert (answer.kind, call.status, call.result) == ("failed", "failed", "All gone.")
+    told = model_notices.call_failed(words="All gone.").text
+    assert (answer.kind, call.status, call.result) == ("failed", "failed", told)
     assert (await desk.approval(run)).status == "void"
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store.effects import resolution, send
 from keyturn.orchestrator.store.effects.resolution import Resolution
 from keyturn.orchestrator.store.effects.send import Recorded
@@ -238,7 +239,9 @@ async def test_p02_what_cannot_be_sent_fails_after_its_time_and_says_so(
 
     call = await desk.call(run)
     assert (last.status, last.until) == ("failed", None)
-    assert call.result == (
+    told = model_notices.call_never_sent(why="refused connection", hours=1)
+    assert call.result == told.text
+    assert told.words == (
         "It was not done: refused connection It was tried for 1 hour, and not sent."
     )
 

@@ -7,6 +7,7 @@ import pytest
 from keyturn.orchestrator.rules.money.budget import Limit
 from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.policy.rules import Rule
+from keyturn.orchestrator.rules.text import model_notices
 from tests.orchestrator.store.desk import Desk, open_desk
 from tests.orchestrator.store.ledger.test_p04_thresholds import drafted
 
@@ -29,7 +30,11 @@ async def test_p04_a_denial_says_when_money_counted_and_how_much(capped: Desk) -
     run = await drafted(capped, 20_00, order="o2")
 
     words = (await capped.call(run)).result or ""
-    assert words == (f"Not allowed: {BEYOND}. Counted before: {WHEN}. It was not done.")
+    told = model_notices.call_denied(why=f"{BEYOND}. Counted before: {WHEN}.")
+    assert words == told.text
+    assert told.words == (
+        f"Not allowed: {BEYOND}. Counted before: {WHEN}. It was not done."
+    )
 
 
 async def test_p04_a_denial_at_the_lease_says_so_too(capped: Desk) -> None:

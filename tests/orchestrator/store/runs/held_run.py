@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text.model_notices import ToolData
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.runs import calls, control
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -57,7 +58,9 @@ async def end_sibling(desk: Desk, run: str, sibling: str) -> None:
         await desk.record(grant, "done")
         return
     if not await calls.stand(desk.store, run, 1, 1):
-        await calls.answer_read(desk.store, run, 1, 1, status="done", words="{}")
+        await calls.answer_read(
+            desk.store, run, 1, 1, status="done", answer=ToolData("{}")
+        )
 
 
 async def paused(desk: Desk, run: str) -> bool:

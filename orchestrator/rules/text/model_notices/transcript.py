@@ -1,0 +1,25 @@
+"""What stands around a run's turns in a prompt."""
+
+from keyturn.orchestrator.rules.text.model_notices.codes import NoticeCode, StandIn
+from keyturn.orchestrator.rules.text.model_notices.notice import ModelNotice, notice
+from keyturn.orchestrator.rules.text.model_notices.templates import STAND_INS
+
+
+def house_rules() -> ModelNotice:
+    """Return the rules that hold for every workflow."""
+    return notice(NoticeCode.HOUSE_RULES)
+
+
+def turns_omitted() -> ModelNotice:
+    """Say that the window has no room for the earlier turns."""
+    return notice(NoticeCode.TURNS_OMITTED)
+
+
+def nothing_said() -> str:
+    """Return the model's words where it said none."""
+    return STAND_INS[StandIn.NOTHING_SAID]
+
+
+def result_noted() -> str:
+    """Return the model's words between a result and a message that may not touch."""
+    return STAND_INS[StandIn.RESULT_NOTED]
