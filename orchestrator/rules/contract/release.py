@@ -19,6 +19,7 @@ from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.money.budget import Budget, Limit
 from keyturn.orchestrator.rules.policy.rules import Rule
 from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text.model_notices import VERSION as NOTICES_VERSION
 from keyturn.orchestrator.rules.text.redaction import VERSION as REDACTOR_VERSION
 
 # Marks `money` as worked out by the tool's own code, which only activities hold.
@@ -89,6 +90,8 @@ class Release(BaseModel):
     confidence: str | None
     min_confidence: Decimal
     redactor: str
+    # The sentences that Keyturn itself tells the model; None before they were named.
+    notices: str | None = None
 
     def tool(self, name: str) -> ToolSpec:
         """Return the tool of that name, or raise `NotFound` with those granted."""
@@ -110,7 +113,10 @@ class Release(BaseModel):
 
     def data(self) -> dict[str, JsonValue]:
         """Return the release as JSON, sets in order."""
-        return cast("dict[str, JsonValue]", _ordered(self.model_dump(mode="json")))
+        # A release of before keeps the hash that it was stored under.
+        later = {"notices"} if self.notices is None else set[str]()
+        content = self.model_dump(mode="json", exclude=later)
+        return cast("dict[str, JsonValue]", _ordered(content))
 
     def policy_hash(self) -> str:
         """Return the hash of what decides about actions."""
@@ -137,6 +143,7 @@ def of(
         tools=tuple(spec(tools[name]) for name in contract.tools),
         aliases=tuple(sorted(aliases, key=lambda alias: alias.name)),
         redactor=REDACTOR_VERSION,
+        notices=NOTICES_VERSION,
         **fields,
     )
 
