@@ -152,7 +152,7 @@ class Desk:
         )
         async with self.store.write() as session:
             now = await self.store.now(session)
-            row = await run_lookup.get(session, run.id, lock=True)
+            row = await run_lookup.lock(session, run.id)
             row.status = "waiting"
             call = CallRow(
                 run=run.id,

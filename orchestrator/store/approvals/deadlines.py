@@ -4,11 +4,12 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from keyturn.orchestrator.rules.policy.rules import Verdict
 from keyturn.orchestrator.store.approvals import assignment, request
 from keyturn.orchestrator.store.audit import log
-from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -42,21 +43,20 @@ async def warn(store: Store, *, limit: int = 100) -> int:
     Any process may. The clock of a run that is stopped stands still.
     """
     async with store.read() as session:
-        if not await _due(session, now=await store.now(session), limit=1):
+        due = _due(now=await store.now(session), limit=1)
+        if (await session.execute(due)).first() is None:
             return 0
     async with store.write() as session:
         now = await store.now(session)
-        rows = await _due(session, now=now, limit=limit, lock=True)
+        rows = await locks.due_approvals(session, _due(now=now, limit=limit))
         for row in rows:
             row.warned_at = now
             log.record(session, _warning(row), at=now)
         return len(rows)
 
 
-async def _due(
-    session: AsyncSession, *, now: datetime, limit: int, lock: bool = False
-) -> list[ApprovalRow]:
-    query = (
+def _due(*, now: datetime, limit: int) -> SelectOfScalar[ApprovalRow]:
+    return (
         select(ApprovalRow)
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
         .where(
@@ -71,9 +71,6 @@ async def _due(
         .order_by(col(ApprovalRow.warn_at))
         .limit(limit)
     )
-    if lock:
-        query = query.with_for_update(skip_locked=True, of=ApprovalRow)
-    return list((await session.execute(query)).scalars())
 
 
 def _warning(row: ApprovalRow) -> log.Entry:

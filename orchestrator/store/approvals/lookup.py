@@ -12,6 +12,7 @@ from keyturn.orchestrator.rules.authority.binding import (
     Statement,
 )
 from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -73,15 +74,14 @@ def statement(row: DecisionRow) -> Statement:
 async def lock(
     session: AsyncSession, approval: str, *, tenant: str | None
 ) -> tuple[ApprovalRow, RunRow, CallRow]:
-    """Return an approval with its run and call, locked in that order of run first.
+    """Lock an approval's run, the approval and its call, in this order; return them.
 
     Raises `NotFound`, also for another tenant's.
     """
     found = await get(session, approval, tenant=tenant)
-    run = await run_lookup.get(session, found.run, lock=True)
-    await session.refresh(found, with_for_update=True)
-    key = (found.run, found.turn, found.index)
-    call = await session.get(CallRow, key, with_for_update=True)
+    run = await run_lookup.lock(session, found.run)
+    await locks.refresh_approval(session, found)
+    call = await locks.call(session, found.run, found.turn, found.index)
     if call is None:
         raise NotFound(kind="call", name=f"{found.run}:{found.turn}.{found.index}")
     return found, run, call

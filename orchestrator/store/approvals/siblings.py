@@ -22,7 +22,7 @@ from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.ledger import corrections, effects, keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers
-from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
+from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 
 
 def not_settled(others: Sequence[CallRow]) -> str:
@@ -154,9 +154,7 @@ async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> N
     release = await releases.load(session, run.release)
     for call in await _open_messages(session, release, run.id):
         because = await why_untrue(session, call, release)
-        effect = await session.get(
-            EffectRow, keys.effect_key(call), with_for_update=True
-        )
+        effect = await locks.effect(session, keys.effect_key(call))
         if because is None or (effect is not None and effect.sending_at is not None):
             continue
         if effect is not None:
@@ -170,7 +168,7 @@ async def is_answered(session: AsyncSession, call: CallRow) -> bool:
 
     Its model reads that at once, whatever the message waits for.
     """
-    row = await locks.latest(session, call, lock=True)
+    row = await locks.latest_approval(session, call)
     return row is not None and row.status not in OPEN_APPROVALS
 
 
@@ -184,7 +182,7 @@ async def look_again(session: AsyncSession, run: RunRow, *, now: datetime) -> No
 async def _void(
     session: AsyncSession, call: CallRow, because: str, *, now: datetime
 ) -> None:
-    row = await locks.latest(session, call, lock=True)
+    row = await locks.latest_approval(session, call)
     if row is not None and row.status in ANSWERED_NO:
         return
     if row is not None and row.status in OPEN_APPROVALS:
@@ -203,5 +201,5 @@ async def _open_messages(
     )
     if turn is not None:
         query = query.where(col(CallRow.turn) == turn)
-    found = (await session.execute(query.with_for_update())).scalars()
+    found = await locks.calls(session, query)
     return [one for one in found if speaks(release, one.tool)]

@@ -10,7 +10,7 @@ from sqlmodel import and_, col, or_, select, update
 
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.budgets.reservations import Reservation
-from keyturn.orchestrator.store.db import counters, open_rows
+from keyturn.orchestrator.store.db import counters, locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import AttemptRow, MeterRow, RunRow
@@ -123,7 +123,7 @@ async def charge_lost(store: Store, attempts: Sequence[str]) -> None:
 
 async def _charge_lost(store: Store, attempt: str) -> bool:
     async with store.write() as session:
-        await _lock_run(session, attempt)
+        await locks.run_of_attempt(session, attempt)
         row = await session.get(AttemptRow, attempt)
         if row is None:
             return False
@@ -148,7 +148,7 @@ async def note(store: Store, attempt: str, words: str) -> None:
 async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) -> None:
     """Settle an attempt that failed: what it used, why, and a count of its kind."""
     async with store.write(first=True) as session:
-        await _lock_run(session, attempt)
+        await locks.run_of_attempt(session, attempt)
         await settle_in(session, store, attempt, used)
         row = await session.get(AttemptRow, attempt, populate_existing=True)
         if row is None or row.failure is not None:
@@ -217,7 +217,7 @@ async def _count_failure(
 async def settle(store: Store, attempt: str, used: Used | None) -> None:
     """Replace what an attempt holds by what it used; a second call changes nothing."""
     async with store.write(first=True) as session:
-        await _lock_run(session, attempt)
+        await locks.run_of_attempt(session, attempt)
         await settle_in(session, store, attempt, used)
 
 
@@ -272,13 +272,6 @@ def _charge(row: AttemptRow, *, now: datetime) -> dict[str, Any]:
         "failure": LOST,
         "error": LOST_WORDS,
     }
-
-
-async def _lock_run(session: AsyncSession, attempt: str) -> None:
-    """Lock the run first: the order of locks is the same everywhere."""
-    owner = select(AttemptRow.run).where(col(AttemptRow.id) == attempt)
-    query = select(RunRow.id).where(col(RunRow.id) == owner.scalar_subquery())
-    await session.execute(query.with_for_update(key_share=True))
 
 
 async def _close(

@@ -14,6 +14,7 @@ from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import COUNTED_EFFECTS, ENDED_RUNS
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects.errors import NoCompensation
 from keyturn.orchestrator.store.releases import releases
@@ -125,12 +126,7 @@ async def why_not(session: AsyncSession, run: RunRow) -> str | None:
     """
     if run.compensates is None:
         return None
-    effect = await session.get(
-        EffectRow,
-        run.compensates,
-        with_for_update={"read": True},
-        populate_existing=True,
-    )
+    effect = await locks.share_effect(session, run.compensates)
     known = state(effect) if effect is not None else "missing"
     if known == "done":
         return None
@@ -148,9 +144,7 @@ async def lock_first(session: AsyncSession, run: str) -> RunRow | None:
         .where(col(RunRow.id) == run)
     )
     first = (await session.execute(query)).scalar_one_or_none()
-    return (
-        await run_lookup.get(session, first, lock=True) if first is not None else None
-    )
+    return await run_lookup.lock(session, first) if first is not None else None
 
 
 def state(effect: EffectRow) -> str:
@@ -168,8 +162,8 @@ async def _begin(
     if effect is None:
         raise NotFound(kind="effect", name=key)
     # One asks at a time: whoever comes second finds the run of the first.
-    first = await run_lookup.get(session, effect.run, lock=True)
-    await session.refresh(effect, with_for_update=True)
+    first = await run_lookup.lock(session, effect.run)
+    await locks.refresh_effect(session, effect)
     found = await of_effect(session, key)
     if found is not None:
         return found, False

@@ -79,7 +79,7 @@ class Case:
 
     async def close_open_approval(self, status: str, because: str) -> None:
         """Close the call's approval where it waits or would be used."""
-        approval = await locks.latest(self.session, self.call, lock=True)
+        approval = await locks.latest_approval(self.session, self.call)
         if approval is not None and approval.status in OPEN_APPROVALS:
             self.close(approval, status, because)
 
@@ -151,12 +151,11 @@ async def load(session: AsyncSession, store: Store, ref: CallRef) -> Case:
 
     Raises `NotFound` for a call that there is not.
     """
-    run = await run_lookup.get(session, ref.run, lock=True)
-    key = (ref.run, ref.turn, ref.index)
-    call = await session.get(CallRow, key, with_for_update=True)
+    run = await run_lookup.lock(session, ref.run)
+    call = await locks.call(session, ref.run, ref.turn, ref.index)
     if call is None:
-        raise NotFound(kind="call", name=f"{key[0]}:{key[1]}.{key[2]}")
-    effect = await session.get(EffectRow, keys.effect_key(call), with_for_update=True)
+        raise NotFound(kind="call", name=f"{ref.run}:{ref.turn}.{ref.index}")
+    effect = await locks.effect(session, keys.effect_key(call))
     release = await releases.load(session, run.release)
     now = await store.now(session)
     return Case(

@@ -17,6 +17,7 @@ from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.rules.text import plain_text
 from keyturn.orchestrator.store.approvals import siblings
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects import compensation
 from keyturn.orchestrator.store.effects.errors import NeedsAnother, NotDone
@@ -65,8 +66,8 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
         if effect is None:
             raise NotFound(kind="effect", name=key)
         first = await compensation.lock_first(session, effect.run)
-        run = await run_lookup.get(session, effect.run, lock=True)
-        await session.refresh(effect, with_for_update=True)
+        run = await run_lookup.lock(session, effect.run)
+        await locks.refresh_effect(session, effect)
         source = _source(effect, later.how)
         if await incidents.of_source(session, source) is not None:
             # The statement says so every day; a person has it, or has settled it.

@@ -187,7 +187,7 @@ class _Leasing:
         await repeats.lock_history(
             case.session, case.store, touched, has_money=facts.money is not None
         )
-        approval = await locks.latest(case.session, case.call, lock=True)
+        approval = await locks.latest_approval(case.session, case.call)
         busy = await granting.busy()
         verdict = await judging.verdict()
         if verdict.kind == "deny":

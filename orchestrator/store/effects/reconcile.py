@@ -8,6 +8,7 @@ from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects.errors import NoLookUp, NotUnknown
 from keyturn.orchestrator.store.releases import releases
@@ -21,8 +22,8 @@ async def ask(store: Store, key: str, *, by: str) -> EffectRow:
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
-        run = await run_lookup.get(session, effect.run, lock=True)
-        await session.refresh(effect, with_for_update=True)
+        run = await run_lookup.lock(session, effect.run)
+        await locks.refresh_effect(session, effect)
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
         release = await releases.load(session, run.release)

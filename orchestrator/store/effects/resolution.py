@@ -7,6 +7,7 @@ from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import siblings
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects import compensation, errors, late_failure, send
 from keyturn.orchestrator.store.effects.errors import NotSettled, NotUnknown
@@ -38,8 +39,8 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         if effect is None:
             raise NotFound(kind="effect", name=key)
         first = await compensation.lock_first(session, effect.run)
-        run = await run_lookup.get(session, effect.run, lock=True)
-        await session.refresh(effect, with_for_update=True)
+        run = await run_lookup.lock(session, effect.run)
+        await locks.refresh_effect(session, effect)
         now = await store.now(session)
         if not found.happened:
             _refuse_own(run, effect, found.person)

@@ -24,7 +24,7 @@ SHORTEST = timedelta(minutes=5)
 
 async def restore(case: Case, why: str) -> LeaseAnswer | None:
     """Ask again for what a person's edit replaced; None where it replaced nothing."""
-    edited = await locks.latest(case.session, case.call, lock=True)
+    edited = await locks.latest_approval(case.session, case.call)
     if edited is None or edited.edited_by is None:
         return None
     if edited.status not in ("pending", "approved"):

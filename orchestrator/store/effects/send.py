@@ -13,7 +13,7 @@ from keyturn.orchestrator.rules.status import ENDED_RUNS, OPEN_EFFECTS, EffectSt
 from keyturn.orchestrator.rules.text import storable
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import request, siblings
-from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects import alarms, compensation
 from keyturn.orchestrator.store.ledger import outcome as ledger_outcome
@@ -57,8 +57,8 @@ async def begin(
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
             return Sending(may_send=False, why="there is no such effect")
-        run = await run_lookup.get(session, effect.run, lock=True)
-        await session.refresh(effect, with_for_update=True)
+        run = await run_lookup.lock(session, effect.run)
+        await locks.refresh_effect(session, effect)
         now = await store.now(session)
         why = await _why_not_send(session, run, effect, grant, holder=holder, now=now)
         if why:
@@ -142,8 +142,8 @@ async def record(
         if effect is None:
             raise NotFound(kind="effect", name=grant.key)
         first = await compensation.lock_first(session, effect.run)
-        run = await run_lookup.get(session, effect.run, lock=True)
-        await session.refresh(effect, with_for_update=True)
+        run = await run_lookup.lock(session, effect.run)
+        await locks.refresh_effect(session, effect)
         now = await store.now(session)
         _keep_receipt(session, effect, outcome, now=now)
         if not _is_news(effect, grant, outcome):
@@ -225,8 +225,8 @@ async def _give_to_people(store: Store, key: str) -> bool:
         effect = await session.get(EffectRow, key)
         if effect is None:
             return False
-        run = await run_lookup.get(session, effect.run, lock=True)
-        await session.refresh(effect, with_for_update=True)
+        run = await run_lookup.lock(session, effect.run)
+        await locks.refresh_effect(session, effect)
         now = await store.now(session)
         if effect.status not in ("leased", "sending") or effect.lease_until >= now:
             # Its outcome came since it was read.
@@ -268,9 +268,7 @@ async def apply(
     now: datetime,
 ) -> None:
     """Write an attempt's outcome into the effect, its call and its run."""
-    call = await session.get(
-        CallRow, (effect.run, effect.turn, effect.index), with_for_update=True
-    )
+    call = await locks.call(session, effect.run, effect.turn, effect.index)
     words = storable.text(meant.words)
     if meant.is_unsent:
         effect.sending_at = None

@@ -18,7 +18,7 @@ from keyturn.orchestrator.rules import ids
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
-from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import bulk_scope
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -180,9 +180,7 @@ async def _batch(
         col(RunRow.id).not_in(bulk.but),
     )
     query = query.order_by(col(RunRow.id)).limit(size)
-    rows = list(
-        (await session.execute(query.with_for_update(key_share=True))).scalars()
-    )
+    rows = await locks.runs(session, query)
     if rows:
         acted_on = await _ACTS[verb](session, bulk, rows, now)
         _record(session, bulk, acted_on, now=now)

@@ -1,7 +1,7 @@
 """What stands over runs that it has not reached yet: a pause or cancel by filter.
 
 Both hold from their commit on, before each run's own row says so: whoever looks at a run
-with its row locked (`lookup.get`) finds it marked, and marks it.
+with its row locked (`lookup.lock`) finds it marked, and marks it.
 """
 
 from collections.abc import Sequence

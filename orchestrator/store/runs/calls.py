@@ -15,7 +15,7 @@ from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text.model_notices import Told
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
-from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.db import digests, locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
@@ -125,8 +125,8 @@ async def stand(store: Store, run: str, turn: int, index: int) -> bool:
     """
     async with store.write() as session:
         await store.share_barrier(session)
-        row = await run_lookup.get(session, run, lock=True)
-        call = await session.get(CallRow, (run, turn, index), with_for_update=True)
+        row = await run_lookup.lock(session, run)
+        call = await locks.call(session, run, turn, index)
         if call is None or call.status != "open":
             return False
         now = await store.now(session)
@@ -148,7 +148,7 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
     Where all that is left of the run is held, it is stopped from now on.
     """
     async with store.write(first=True) as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         now = await store.now(session)
         change = (
             update(CallRow)

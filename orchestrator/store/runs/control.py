@@ -21,7 +21,7 @@ async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     async with store.write() as session:
         await store.raise_barrier(session)
         resumes = await bulk_scope.spare(session, run, verb="resume")
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
         now = await store.now(session)
         # One that many are being resumed with is paused no more: this pause is its own.
@@ -39,7 +39,7 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     """
     async with store.write() as session:
         await bulk_scope.spare(session, run, verb="pause")
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
         now = await store.now(session)
         if row.paused_by is not None or row.stopped_by is not None:
@@ -65,7 +65,7 @@ async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
 async def _cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     async with store.write() as session:
         await store.raise_barrier(session)
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
         now = await store.now(session)
         if row.cancel_reason is None:

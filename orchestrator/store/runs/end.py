@@ -16,6 +16,7 @@ from keyturn.orchestrator.rules.status import (
 from keyturn.orchestrator.rules.text import storable
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.ledger import effects
 from keyturn.orchestrator.store.runs import closure
@@ -53,7 +54,7 @@ async def finish(store: Store, run: str, ending: Ending) -> bool:
     """
     async with store.write(first=True) as session:
         await store.share_barrier(session)
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         await _check_end(session, row, ending)
         now = await store.now(session)
         step = await _last_step(session, run)
@@ -166,19 +167,11 @@ async def _failed_later_or_free(
     session: AsyncSession, run: str, *, now: datetime
 ) -> EffectRow | None:
     """Return what failed later, if anything; give back leases that nobody will use."""
-    query = (
-        select(EffectRow)
-        .where(
-            col(EffectRow.run) == run,
-            or_(
-                col(EffectRow.reopened_at).is_not(None),
-                col(EffectRow.status) == "leased",
-            ),
-        )
-        .order_by(col(EffectRow.key))
-        .with_for_update()
+    query = select(EffectRow).where(
+        col(EffectRow.run) == run,
+        or_(col(EffectRow.reopened_at).is_not(None), col(EffectRow.status) == "leased"),
     )
-    found = list((await session.execute(query)).scalars())
+    found = await locks.effects(session, query)
     for effect in found:
         await effects.free(session, effect, why="the run was ended", now=now)
     return next((one for one in found if one.reopened_at is not None), None)

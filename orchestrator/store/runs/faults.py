@@ -71,7 +71,7 @@ async def note(
     Raises `NotFound` for a run that is not there.
     """
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         now = await store.now(session)
         known = (row.failing or {}).get(fault.place)
         before = Failing.model_validate(known) if known else None
@@ -124,7 +124,7 @@ async def give_up(
     run's incident, once.
     """
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         found = Failing.model_validate((row.failing or {})[place])
         _put(row, found.model_copy(update={"given_up": True}))
         if ends_run and row.status not in ENDED_RUNS and row.handed_off is None:
@@ -160,7 +160,7 @@ async def open_incident(
 async def alarm(store: Store, run: str, place: str) -> None:
     """Open the run's incident, and let it run on."""
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         if known := (row.failing or {}).get(place):
             await open_incident(session, store, row, Failing.model_validate(known))
 
@@ -168,7 +168,7 @@ async def alarm(store: Store, run: str, place: str) -> None:
 async def heal(store: Store, run: str, place: str) -> None:
     """Take a place's failure back: it went on."""
     async with store.write() as session:
-        healed(await run_lookup.get(session, run, lock=True), place)
+        healed(await run_lookup.lock(session, run), place)
 
 
 def healed(row: RunRow, *places: str) -> None:

@@ -47,7 +47,7 @@ async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow
 
 async def _open(session: AsyncSession, run: str) -> RunRow:
     """Return the locked run where it is handed off and not yet settled."""
-    row = await run_lookup.get(session, run, lock=True)
+    row = await run_lookup.lock(session, run)
     if row.status != "handed_off":
         raise NotHandedOff(
             f"Run {run} is {row.status}; only a run that was handed off is taken over "

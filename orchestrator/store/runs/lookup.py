@@ -1,4 +1,4 @@
-"""A run by its id, read or locked; a lock takes on what a bulk action set."""
+"""A run by its id, read or locked; the lock also takes on what a bulk action set."""
 
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from keyturn.orchestrator.rules.status import (
 )
 from keyturn.orchestrator.store import holds, outbox
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.runs import bulk_scope, closure
 from keyturn.orchestrator.store.runs.errors import RunEnded
 from keyturn.orchestrator.store.tables import (
@@ -18,16 +19,20 @@ from keyturn.orchestrator.store.tables import (
 )
 
 
-async def get(session: AsyncSession, run: str, *, lock: bool = False) -> RunRow:
-    """Return the run, or raise `NotFound`.
-
-    The lock lets others add rows that refer to the run: its key never changes.
-    """
-    how = {"key_share": True} if lock else None
-    row = await session.get(RunRow, run, with_for_update=how)
+async def get(session: AsyncSession, run: str) -> RunRow:
+    """Return the run, or raise `NotFound`."""
+    row = await session.get(RunRow, run)
     if row is None:
         raise NotFound(kind="run", name=run)
-    if lock and row.status not in ENDED_RUNS:
+    return row
+
+
+async def lock(session: AsyncSession, run: str) -> RunRow:
+    """Lock the run and mark it with what a bulk action set; raises `NotFound`."""
+    row = await locks.run(session, run)
+    if row is None:
+        raise NotFound(kind="run", name=run)
+    if row.status not in ENDED_RUNS:
         await _stand_under(session, row)
     return row
 

@@ -49,7 +49,7 @@ async def customer_wrote(
     plain_text.check({"text": text, "external_id": external_id})
     try:
         async with store.write() as session:
-            row = await run_lookup.get(session, run, lock=True)
+            row = await run_lookup.lock(session, run)
             run_lookup.must_be_open(row)
             now = await store.now(session)
             session.add(

@@ -12,7 +12,7 @@ from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.audit import log
-from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db import revisions
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
@@ -60,7 +60,7 @@ async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang
     use any more: "deaf".
     """
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         now = await store.now(session)
         since = await _moved_at(session, row)
         times, last = await _rings(session, run, since)
@@ -180,7 +180,7 @@ async def _waits(  # noqa: PLR0913 a call and what bears on it
     effect = await session.get(EffectRow, keys.effect_key(call))
     if effect is not None and effect.status == "unknown":
         return True
-    approval = await locks.latest(session, call)
+    approval = await revisions.latest_approval(session, call)
     if approval is not None and approval.status == "pending":
         return approval.answer_by > now
     undo = approval.undo_until if approval is not None else None

@@ -94,7 +94,7 @@ async def note_restart(store: Store, run: str, *, why: str) -> bool:
     One that is lost again and again is started ever more slowly.
     """
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         now = await store.now(session)
         before = select(func.count(), func.max(col(AuditRow.at))).where(
             col(AuditRow.run) == run, col(AuditRow.kind) == RESTARTED

@@ -7,12 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority.switch import Scope
-from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.switches import active as switch_active
 from keyturn.orchestrator.store.switches import unknown_names
 from keyturn.orchestrator.store.tables import EffectRow, RunRow
+
+_UNDER_WAY = select(EffectRow).where(open_rows.under_way())
 
 
 class Impact(BaseModel):
@@ -28,7 +30,8 @@ class Impact(BaseModel):
 async def impact(store: Store, scope: Scope) -> Impact:
     """Return what a switch of this scope would hold now."""
     async with store.read() as session:
-        effects = await covered_effects(session, scope)
+        found = (await session.execute(_UNDER_WAY)).scalars()
+        effects = [row for row in found if _covers(scope, row)]
         return Impact(
             runs=await _open_runs(session, scope, now=await store.now(session)),
             leased=tuple(e.key for e in effects if e.sending_at is None),
@@ -36,14 +39,9 @@ async def impact(store: Store, scope: Scope) -> Impact:
         )
 
 
-async def covered_effects(
-    session: AsyncSession, scope: Scope, *, lock: bool = False
-) -> list[EffectRow]:
-    """Return the effects in scope that are leased or being sent."""
-    query = select(EffectRow).where(open_rows.under_way())
-    if lock:
-        query = query.order_by(col(EffectRow.key)).with_for_update()
-    rows = (await session.execute(query)).scalars()
+async def lock_effects(session: AsyncSession, scope: Scope) -> list[EffectRow]:
+    """Lock the effects in scope that are leased or being sent, and return them."""
+    rows = await locks.effects_in_scope(session, _UNDER_WAY)
     return [row for row in rows if _covers(scope, row)]
 
 

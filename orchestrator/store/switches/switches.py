@@ -250,7 +250,7 @@ async def _sweep(
     if switch.mode == "use_model":
         return revoked, sending
     why = f"revoked by switch {switch.id}: {switch.reason}"
-    for effect in await impact.covered_effects(session, switch.scope, lock=True):
+    for effect in await impact.lock_effects(session, switch.scope):
         if effect.sending_at is not None:
             sending.append(effect.key)
         else:

@@ -73,7 +73,7 @@ class _Committing:
         turn, session = self._turn, self._session
         if turn.ends_run and turn.output is not None:
             await self._store.share_barrier(session)
-        self._run = await run_lookup.get(session, turn.run, lock=True)
+        self._run = await run_lookup.lock(session, turn.run)
         self._now = await self._store.now(session)
         if turn.attempt is not None:
             await settlement.settle_in(

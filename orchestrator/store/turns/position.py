@@ -66,7 +66,7 @@ async def begin_step(
         async with store.write() as session:
             if await session.get(StepRow, (step.run, step.step)) is not None:
                 return
-            run = await run_lookup.get(session, step.run, lock=True)
+            run = await run_lookup.lock(session, step.run)
             release = await releases.load(session, run.release)
             now = await store.now(session)
             step.created_at = now
@@ -193,7 +193,7 @@ async def stop(
     async with store.write() as session:
         # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
         await store.share_barrier(session)
-        row = await run_lookup.get(session, at.run.id, lock=True)
+        row = await run_lookup.lock(session, at.run.id)
         if hold.is_over(row):
             return False
         now = await store.now(session)
@@ -247,7 +247,7 @@ async def _has_eased(session: AsyncSession, at: Position, *, now: datetime) -> b
 async def go_on(store: Store, run: str, step: int) -> None:
     """Mark a run that was held, or waits to be picked up, as running."""
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         if row.paused_by is not None:
             return
         known = await session.get(StepRow, (run, step), with_for_update=True)
@@ -260,7 +260,7 @@ async def go_on(store: Store, run: str, step: int) -> None:
 async def use_safer_model(store: Store, run: str) -> bool:
     """Move a run to its contract's safer model; False where it has it already."""
     async with store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         if row.use_safer_model:
             return False
         row.use_safer_model = True

@@ -25,7 +25,7 @@ async def effect(store: Store) -> EffectRow:
     async with store.write() as session:
         row = (await session.execute(query)).scalars().first()
         assert row is not None
-        run = await run_lookup.get(session, row.run, lock=True)
+        run = await run_lookup.lock(session, row.run)
         now = await store.now(session)
         effects.mark_unknown(session, run, row, error=FOREIGN, now=now)
         return row

@@ -221,7 +221,7 @@ async def test_p09_a_cancel_that_is_stopped_leaves_no_run_half_cancelled(
     await desk.draft(run, refund())
     bulk = await _ask(desk, "cancel", workflow="desk")
     async with desk.store.write() as session:
-        await run_lookup.get(session, run, lock=True)
+        await run_lookup.lock(session, run)
 
     await run_bulk.stop(desk.store, bulk.id, by="lou", tenant=None)
 

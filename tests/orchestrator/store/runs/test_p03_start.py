@@ -84,7 +84,7 @@ async def test_p03_asking_for_a_compensation_locks_in_order(desk: Desk) -> None:
             compensation.ask(desk.store, key, by="lou", by_name="Lou", reason="so")
         )
         await asyncio.sleep(A_WHILE_S)
-        await run_lookup.get(session, first, lock=True)
+        await run_lookup.lock(session, first)
 
     _, is_new = await asking
     assert is_new

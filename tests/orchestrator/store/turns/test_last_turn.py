@@ -192,7 +192,7 @@ async def test_what_takes_back_does_not_end_while_it_is_open(desk: Desk) -> None
     run = await desk.start()
     await desk.draft(run, refund())
     async with desk.store.write() as session:
-        row = await run_lookup.get(session, run, lock=True)
+        row = await run_lookup.lock(session, run)
         row.compensates = "run-0:1.0.0"
 
     with pytest.raises(
