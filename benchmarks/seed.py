@@ -28,6 +28,7 @@ from benchmarks.report import progress
 from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from keyturn.orchestrator.rules.contract import registry
 from keyturn.orchestrator.rules.contract import release as releasing
+from keyturn.orchestrator.rules.status import ApprovalStatus, EffectStatus, RunStatus
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.releases import releases
@@ -249,7 +250,8 @@ def _open(size: Size, release: str) -> Iterator[tuple[str, Insert]]:
             ended_at="now() - g * INTERVAL '1 minute'",
         ),
     )
-    for turn, status in ((1, "unknown"), (2, "sending")):
+    begun: tuple[EffectStatus, ...] = ("unknown", "sending")
+    for turn, status in enumerate(begun, start=1):
         yield (
             f"{status} effects",
             _copies(
@@ -307,7 +309,7 @@ ARGUMENTS = canonical.text(
 )
 
 
-def _run(release: str, *, status: str) -> RunRow:
+def _run(release: str, *, status: RunStatus) -> RunRow:
     return RunRow(
         id="", workflow=WORKFLOW, tenant=TENANT, customer="", status=status,
         release=release, input=canonical.text({"customer": "c1", "text": "hello"}),
@@ -327,7 +329,7 @@ def _call() -> CallRow:
     )  # fmt: skip
 
 
-def _approval(release: str, *, status: str, run: str) -> ApprovalRow:
+def _approval(release: str, *, status: ApprovalStatus, run: str) -> ApprovalRow:
     verdict = {"kind": "ask", "approvers": 1, "role": "agent", "rule": "pay: ask 1"}
     return ApprovalRow(
         id="", run=run, turn=1, index=0, tenant=TENANT, workflow=WORKFLOW, customer="",
@@ -346,7 +348,7 @@ def _decision() -> DecisionRow:
     )  # fmt: skip
 
 
-def _effect(*, status: str, run: str) -> EffectRow:
+def _effect(*, status: EffectStatus, run: str) -> EffectRow:
     return EffectRow(
         key="", run=run, turn=1, index=0, revision=0, tenant=TENANT, workflow=WORKFLOW,
         customer="c", customer_key="c", tool=TOOL, corpora=[], status=status, arguments=ARGUMENTS,

@@ -120,7 +120,7 @@ def body(
     return Approval(
         **_same(row),
         call=f"{row.run}:{row.turn}.{row.index}",
-        status=cast("ApprovalStatus", row.status),
+        status=row.status,
         arguments=_object(row.arguments),
         effective=_object(row.effective) if row.effective else None,
         preview=canonical.parse(row.preview) if row.preview is not None else None,

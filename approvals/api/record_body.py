@@ -1,7 +1,6 @@
 """The rows of a run's record as the API shows them."""
 
 from datetime import datetime
-from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -189,8 +188,8 @@ def call(row: CallRow) -> Call:
         id=f"{row.run}:{row.turn}.{row.index}",
         arguments=canonical.parse(row.arguments),
         effective=canonical.parse(row.effective) if row.effective else None,
-        gate=cast("Gate", row.gate),
-        status=cast("CallStatus", row.status),
+        gate=row.gate,
+        status=row.status,
         result=None if row.result is None else model_notices.for_people(row.result),
     )
 
@@ -213,7 +212,7 @@ def effect(row: EffectRow, *, is_operator: bool) -> Effect:
     return Effect(
         **row.model_dump(include=set(Effect.model_fields) - parsed),
         call=f"{row.run}:{row.turn}.{row.index}",
-        status=cast("EffectStatus", row.status),
+        status=row.status,
         error=effect_words.error(row, is_operator=is_operator),
         arguments=canonical.parse(row.arguments),
         preview=canonical.parse(row.preview),

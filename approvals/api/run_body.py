@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -98,7 +98,7 @@ def body(
         workflow=row.workflow,
         tenant=row.tenant,
         customer=row.customer,
-        status=cast("RunStatus", row.status),
+        status=row.status,
         stopped_by=row.stopped_by,
         stopped_words=held.get(row.stopped_by or ""),
         held_calls=[_held(one, held) for one in calls],

@@ -14,8 +14,12 @@ class Effect(Protocol):
     """What is looked at of an effect."""
 
     key: str
-    status: str
     error: str | None
+
+    @property
+    def status(self) -> str:
+        """Return one of `EffectStatus`."""
+        ...
 
 
 def error(effect: Effect, *, is_operator: bool) -> str | None:

@@ -36,7 +36,6 @@ EFFECT = {
     "done": ("Done", "good"),
     "failed": ("Failed, nothing changed", "bad"),
     "unknown": ("Unknown: find out", "warn"),
-    "undone": ("Undone", "calm"),
     "refused": ("Refused, not sent", "calm"),
 }
 CALL = {

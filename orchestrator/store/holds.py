@@ -15,6 +15,7 @@ from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import ENDED_RUNS, RunStatus
 from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
 
 # P9: no decision holds longer than a week, whatever pauses there were.
@@ -106,7 +107,8 @@ async def settle(
 
 def stop(run: RunRow, by: Hold, *, now: datetime) -> None:
     """Mark a run as held as a whole; its clocks stop."""
-    run.status, run.stopped_by = "stopped", str(by)
+    run_status.move(run, "stopped")
+    run.stopped_by = str(by)
     run.stopped_at = run.stopped_at or now
 
 
@@ -122,7 +124,7 @@ async def go_on(
     if run.stopped_at is not None:
         await _move_all(session, run, since=run.stopped_at, now=now)
     run.stopped_at = run.stopped_by = None
-    run.status = status
+    run_status.move(run, status)
 
 
 async def clear(session: AsyncSession, run: str) -> None:

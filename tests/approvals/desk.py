@@ -12,6 +12,7 @@ from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from keyturn.orchestrator.rules.contract.marks import Prose
 from keyturn.orchestrator.rules.contract.release import Release, of
 from keyturn.orchestrator.rules.policy.rules import Verdict
+from keyturn.orchestrator.rules.status import EffectStatus
 from keyturn.orchestrator.rules.text import canonical, folded_name
 from keyturn.orchestrator.store.approvals import request
 from keyturn.orchestrator.store.db.database import Store
@@ -181,7 +182,7 @@ class Desk:
             )
 
     async def effect(
-        self, run: RunRow, *, status: str = "unknown", index: int = 0
+        self, run: RunRow, *, status: EffectStatus = "unknown", index: int = 0
     ) -> EffectRow:
         """An effect of a call that `approval` made."""
         async with self.store.write() as session:

@@ -1,7 +1,7 @@
 """What is done in one place only: the store's code is read, not run."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from keyturn.orchestrator.store.db import row_codes
 
 STORE = Path(store.__path__[0])
 LOCKS = STORE / "db" / "locks.py"
-LOCKED_ROWS = {"RunRow", "CallRow", "ApprovalRow", "EffectRow"}
+STATUS = STORE / "status"
+FOUR_ROWS = {"RunRow", "CallRow", "ApprovalRow", "EffectRow"}
 SQL_LOCKS = ("FOR UPDATE", "FOR NO KEY UPDATE", "FOR SHARE", "FOR KEY SHARE")
 MODULES = sorted(STORE.rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -36,7 +37,7 @@ def test_locks_takes_a_row_lock_on_each_of_the_four() -> None:
 
     locking = [one for one in functions(code) if any(lock_sites(one))]
 
-    assert set[str]().union(*map(row_names, locking)) >= LOCKED_ROWS
+    assert set[str]().union(*map(row_names, locking)) >= FOUR_ROWS
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,127 @@ def test_a_row_lock_on_another_table_is_none_of_them(code: str) -> None:
     assert lock_faults(STORE / "runs" / "calls.py", code) == []
 
 
+def test_only_the_status_room_writes_the_status_of_the_four() -> None:
+    faults = [
+        f"{path.relative_to(STORE)}:{fault}"
+        for path in MODULES
+        if path.parent != STATUS
+        for fault in status_faults(path.read_text())
+    ]
+
+    assert faults == []
+
+
+@pytest.mark.parametrize("noun", ["run", "call", "approval", "effect"])
+def test_the_status_room_has_a_module_for_each_noun(noun: str) -> None:
+    code = (STATUS / f"{noun}.py").read_text()
+
+    assert any(f"{noun.title()}Row" in fault for fault in status_faults(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(row: RunRow):\n    row.status = 'waiting'",
+        "def f(row):\n    row.status = 'waiting'",
+        "def f(self):\n    self._run.status, self.call.gate = 'waiting', 'wait'",
+        "def f(self):\n    self.case.run.status: str = 'waiting'",
+        "def f(session, key):\n    row = lookup.get(key)\n    row.status = 'done'",
+        "QUERY = update(ApprovalRow).values(status='void', closed_because='x')",
+        "def f(done):\n    query = update(CallRow)\n    return query.values({'status': done})",
+        "def f():\n    return EffectRow(key='k', status='leased')",
+        "def f(row: EffectRow, to):\n    setattr(row, 'status', to)",
+        "def f(row: IncidentRow, run: RunRow):\n    run.status = row.status = 'closed'",
+    ],
+)
+def test_a_status_written_elsewhere_is_found(code: str) -> None:
+    assert status_faults(code) != []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(row: IncidentRow):\n    row.status = 'closed'",
+        "def f(session, key):\n    row = session.get(IncidentRow, key)\n"
+        "    row.status = 'closed'",
+        "def f(row: RunRow):\n    return row.status",
+        "def f():\n    return update(AttemptRow).values(status='freed')",
+        "class Error:\n    def __init__(self, status):\n        self.status = status",
+    ],
+)
+def test_another_status_is_none_of_them(code: str) -> None:
+    assert status_faults(code) == []
+
+
+def status_faults(code: str) -> list[str]:
+    """Return where a module writes the status of one of the four, or of no known row."""
+    module = ast.parse(code)
+    return [
+        f"{line} writes the status of {sorted(rows) or 'no known row'}"
+        for line, rows in rows_whose_status_is_written(module)
+        if not rows or rows & FOUR_ROWS
+    ]
+
+
+def rows_whose_status_is_written(module: ast.Module) -> Iterator[tuple[int, set[str]]]:
+    for scope in (*functions(module), module):
+        own = list(own_nodes(scope))
+        for node in own:
+            for target in written_statuses(node):
+                yield target.lineno, rows_of_target(module, scope, target)
+            if isinstance(node, ast.Call) and gives_status(node):
+                yield node.lineno, rows_given(node, own)
+
+
+def own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a function consists of, without the functions in it."""
+    for node in ast.iter_child_nodes(scope):
+        yield node
+        if not isinstance(node, Function):
+            yield from own_nodes(node)
+
+
+def written_statuses(node: ast.AST) -> list[ast.Attribute]:
+    if not isinstance(node, ast.Attribute) or node.attr != "status":
+        return []
+    is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
+    return [node] if isinstance(node.ctx, ast.Store) and not is_own else []
+
+
+def rows_of_target(
+    module: ast.Module, scope: ast.AST, target: ast.Attribute
+) -> set[str]:
+    if isinstance(target.value, ast.Name) and isinstance(scope, Function):
+        return rows_of_variable(module, scope, target.value.id)
+    return set()
+
+
+def gives_status(node: ast.Call) -> bool:
+    """Tell whether a call makes a row with a status, or an update of one."""
+    is_values = isinstance(node.func, ast.Attribute) and node.func.attr == "values"
+    is_row = isinstance(node.func, ast.Name) and node.func.id in FOUR_ROWS
+    is_set = isinstance(node.func, ast.Name) and node.func.id == "setattr"
+    named = [one.arg for one in node.keywords]
+    texts_in = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
+    return (
+        (is_row and "status" in named)
+        or (is_values and ("status" in named or "status" in texts_in))
+        or (is_set and "status" in texts_in)
+    )
+
+
+def rows_given(node: ast.Call, scope: Iterable[ast.AST]) -> set[str]:
+    """Return the rows that such a call is of: its own, or those updated beside it."""
+    updates = [
+        one
+        for one in scope
+        if isinstance(one, ast.Call)
+        and isinstance(one.func, ast.Name)
+        and one.func.id in ("update", "insert")
+    ]
+    return row_names(node) or set[str]().union(*map(row_names, updates))
+
+
 def lock_faults(path: Path, code: str) -> list[str]:
     """Return the row locks of a module whose table is one of the four, or not clear.
 
@@ -98,14 +220,14 @@ def lock_faults(path: Path, code: str) -> list[str]:
             f"{one.lineno} {one.name} locks {sorted(rows)}"
             for one in functions(module)
             for rows in rows_locked_in(path, module, one)
-            if not rows or rows & LOCKED_ROWS
+            if not rows or rows & FOUR_ROWS
         ),
     ]
 
 
 def renamed(module: ast.Module) -> list[ast.alias]:
     aliases = [one for one in ast.walk(module) if isinstance(one, ast.alias)]
-    return [one for one in aliases if one.asname and one.name in LOCKED_ROWS]
+    return [one for one in aliases if one.asname and one.name in FOUR_ROWS]
 
 
 def rows_locked_in(

@@ -22,7 +22,7 @@ Kind = Literal["missing", "stranger", "amount", "tenant", "twice", "unsent", "la
 Side = Literal["statement", "mail"]
 
 # These say that nothing was done; a line of money moved contradicts them.
-_NOT_DONE: frozenset[EffectStatus] = frozenset({"failed", "refused", "undone"})
+_NOT_DONE: frozenset[EffectStatus] = frozenset({"failed", "refused"})
 
 
 class Line(BaseModel):

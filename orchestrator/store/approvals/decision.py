@@ -26,6 +26,7 @@ from keyturn.orchestrator.store.approvals.errors import (
     StaleBinding,
 )
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.status import approval as approval_status
 from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
 
 # P9: the decision holds a day, and nothing outlives a week (`holds.LONGEST_USABLE`).
@@ -158,11 +159,12 @@ async def conclude(  # noqa: PLR0913 what a decision settles
             if eligibility.is_assigned(row):
                 await assignment.pick(session, row, run, but=people, now=now)
             return
-        row.status = "approved"
+        approval_status.move(row, "approved")
         usable = max(now, row.undo_until or now) + USABLE_FOR
         row.usable_until = min(usable, now + holds.LONGEST_USABLE)
     else:
-        row.status = "rejected" if answer.decision == "reject" else "changes"
+        refused = answer.decision == "reject"
+        approval_status.move(row, "rejected" if refused else "changes")
     row.closed_at = now
     outbox.add(session, "decision", row.run, at=now, approval=row.id)
 

@@ -10,10 +10,13 @@ from keyturn.orchestrator.rules.authority.binding import Binding
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.policy.rules import Verdict
+from keyturn.orchestrator.rules.status import ApprovalStatus
 from keyturn.orchestrator.rules.text import canonical, language
 from keyturn.orchestrator.rules.text import storable as text_storable
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.status import approval as approval_status
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -69,7 +72,6 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
     redraft_of, sent_back = await _thread(session, call)
     row = ApprovalRow(
         id=keys.approval_id(call),
-        status="waiting" if waits else "pending",
         run=run.id,
         turn=call.turn,
         index=call.index,
@@ -116,16 +118,23 @@ def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
     (`keyturn.orchestrator.store.approvals.reassignment.Assigning`): a worker may not.
     """
     verdict = Verdict.model_validate(row.verdict)
-    row.status, row.answer_by = "pending", now + verdict.within
+    approval_status.move(row, "pending")
+    row.answer_by = now + verdict.within
     warn_later(row, now=now)
     log.record(session, entry_of("approval.asked", row), at=now)
 
 
 def close(
-    session: AsyncSession, row: ApprovalRow, *, status: str, because: str, now: datetime
+    session: AsyncSession,
+    row: ApprovalRow,
+    *,
+    status: ApprovalStatus,
+    because: str,
+    now: datetime,
 ) -> None:
     """End an approval without a decision, and say why."""
-    row.status, row.closed_because, row.closed_at = status, because, now
+    approval_status.move(row, status)
+    row.closed_because, row.closed_at = because, now
     log.record(session, entry_of(f"approval.{status}", row, because), at=now)
 
 
@@ -143,7 +152,7 @@ async def show_waiting(session: AsyncSession, run: RunRow) -> None:
         col(ApprovalRow.run) == run.id, col(ApprovalRow.status) == "pending"
     )
     if (await session.execute(query.limit(1))).first() is not None:
-        run.status = "waiting"
+        run_status.move(run, "waiting")
 
 
 async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int]:

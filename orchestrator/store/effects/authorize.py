@@ -22,6 +22,7 @@ from keyturn.orchestrator.store.ledger.reach import Reach
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.releases.trust import Trust
 from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow
 
 OTHER_FACTS = "the facts of the edit are others than those it was made on"
@@ -76,7 +77,7 @@ class Judging:
             # Nobody's yes is for these facts; what was edited is not lost with it.
             return await self._ask_again(approval, verdict, OTHER_FACTS)
         if approval.status in UNDOABLE and self._may_be_undone(approval):
-            self.case.run.status = "waiting"
+            run_status.move(self.case.run, "waiting")
             return LeaseAnswer(kind="not_before", until=approval.undo_until)
         return await self._settled(approval, verdict)
 
@@ -133,7 +134,7 @@ class Judging:
             # P11: a stricter policy applies to what already waits.
             because = "the policy became stricter"
             return await self._ask_again(approval, verdict, because)
-        self.case.run.status = "waiting"
+        run_status.move(self.case.run, "waiting")
         return LeaseAnswer(kind="waiting", until=approval.answer_by)
 
     def _give_time(self, approval: ApprovalRow) -> None:
@@ -285,7 +286,8 @@ class Judging:
             barred=_barred(after, not_by),
         )
         row.edited_by = after.edited_by if after is not None else None
-        self.case.call.gate, self.case.run.status = "wait", "waiting"
+        self.case.call.gate = "wait"
+        run_status.move(self.case.run, "waiting")
         return LeaseAnswer(kind="waiting", until=row.answer_by)
 
     async def _ask_again(

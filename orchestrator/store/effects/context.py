@@ -12,7 +12,7 @@ from keyturn.orchestrator.rules.authority.switch import Switch, Target
 from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.policy import amendment
-from keyturn.orchestrator.rules.status import OPEN_APPROVALS, CallStatus
+from keyturn.orchestrator.rules.status import OPEN_APPROVALS, ApprovalStatus, CallStatus
 from keyturn.orchestrator.rules.text import canonical, model_notices
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store import holds
@@ -77,13 +77,15 @@ class Case:
         await holds.free_call(self.session, self.run, self.call, now=self.now)
         await holds.settle(self.session, self.run, now=self.now, status="waiting")
 
-    async def close_open_approval(self, status: str, because: str) -> None:
+    async def close_open_approval(self, status: ApprovalStatus, because: str) -> None:
         """Close the call's approval where it waits or would be used."""
         approval = await locks.latest_approval(self.session, self.call)
         if approval is not None and approval.status in OPEN_APPROVALS:
             self.close(approval, status, because)
 
-    def close(self, approval: ApprovalRow, status: str, because: str) -> None:
+    def close(
+        self, approval: ApprovalRow, status: ApprovalStatus, because: str
+    ) -> None:
         """End an approval without a decision, and say why."""
         request.close(
             self.session, approval, status=status, because=because, now=self.now

@@ -19,6 +19,8 @@ from keyturn.orchestrator.store.ledger import keys, limits
 from keyturn.orchestrator.store.ledger.effects import LEASE, Facts, Grant, LeaseAnswer
 from keyturn.orchestrator.store.ledger.reach import Reach
 from keyturn.orchestrator.store.releases import releases
+from keyturn.orchestrator.store.status import effect as effect_status
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow
 
 
@@ -63,7 +65,8 @@ class Granting:
         row = self._lease_row(fresh)
         if approval is not None:
             approval.consumed_by = row.key
-        self.case.call.gate, self.case.run.status = "act", "running"
+        self.case.call.gate = "act"
+        run_status.move(self.case.run, "running")
         self.case.audit(
             "effect.leased", {"binding": row.binding, "approval": row.approval}
         )
@@ -93,7 +96,8 @@ class Granting:
             return fresh
         fresh.attempt = effect.attempt + 1
         fresh.put_off_since = effect.put_off_since
-        for name, value in fresh.model_dump().items():
+        effect_status.move(effect, fresh.status)
+        for name, value in fresh.model_dump(exclude={"status"}).items():
             setattr(effect, name, value)
         return effect
 
@@ -118,7 +122,6 @@ class Granting:
             within_tenant=touched.tenant,
             customer_key=touched.customer,
             subject_key=touched.subject,
-            status="leased",
             arguments=self.facts.arguments,
             preview=self.facts.preview,
             binding=request.bind(

@@ -25,6 +25,8 @@ from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.runs.handoffs import REOPENED
+from keyturn.orchestrator.store.status import effect as effect_status
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import EffectRow, IncidentRow, NoteRow, RunRow
 
 _INNER_QUOTES = str.maketrans("“”", "''")
@@ -111,7 +113,8 @@ async def settle(
     effect.reopened_at = None
     effect.evidence, effect.recorded_by = found.evidence, found.person
     if not found.stayed:
-        effect.status, effect.ended_at = "failed", now
+        effect_status.move(effect, "failed")
+        effect.ended_at = now
         effect.error = f"{reason(effect)}; {found.person_name} found: {found.evidence}"
     log.record(
         session,
@@ -138,7 +141,8 @@ async def hand_back(
     if run.status not in ENDED_RUNS:
         return
     was = run.status
-    run.status, run.settled_at = "handed_off", None
+    run_status.move(run, "handed_off")
+    run.settled_at = None
     run.handed_off = {"reason": reason(effect), "detail": None, "was": was}
     said = effect.later or {}
     session.add(

@@ -30,6 +30,7 @@ from keyturn.orchestrator.store.ledger.effects import (
 )
 from keyturn.orchestrator.store.releases.trust import Trust
 from keyturn.orchestrator.store.runs import messages
+from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow
 
 # PostgreSQL's, by the SQL standard's class of broken constraints.
@@ -134,7 +135,7 @@ class _Leasing:
     def _earlier(self) -> LeaseAnswer | None:
         """Answer from what an earlier attempt left."""
         effect = self._case.effect
-        if effect is None or effect.status in ("refused", "undone"):
+        if effect is None or effect.status == "refused":
             return None
         if effect.status == "unknown":
             return LeaseAnswer(kind="unknown")
@@ -173,7 +174,8 @@ class _Leasing:
         why = await _why_not_again(effect, judging)
         if why is not None:
             return self._case.unknown(effect, why)
-        effect.status, effect.attempt = "leased", effect.attempt + 1
+        effect_status.move(effect, "leased")
+        effect.attempt += 1
         effect.holder, effect.lease_until = self._holder, self._case.now + LEASE
         self._case.audit("effect.leased", {"binding": effect.binding, "again": True})
         return granted(effect)

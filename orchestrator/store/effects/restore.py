@@ -16,6 +16,7 @@ from keyturn.orchestrator.store.effects import proof
 from keyturn.orchestrator.store.effects.context import Case
 from keyturn.orchestrator.store.ledger.effects import LeaseAnswer
 from keyturn.orchestrator.store.people import accounts
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, DraftRow
 
 # Whoever it goes back to has this long at least.
@@ -37,7 +38,8 @@ async def restore(case: Case, why: str) -> LeaseAnswer | None:
     await case.free("it is asked about again as it was before the edit")
     fresh = await _ask(case, former)
     await _keep_draft(case, former, fresh, person=edited.edited_by)
-    case.call.gate, case.run.status = "wait", "waiting"
+    case.call.gate = "wait"
+    run_status.move(case.run, "waiting")
     return LeaseAnswer(kind="waiting", until=fresh.answer_by)
 
 

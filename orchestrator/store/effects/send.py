@@ -1,7 +1,6 @@
 """Sending: the last look before the socket, and what came of it (P2, P3)."""
 
 from datetime import datetime, timedelta
-from typing import cast
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,6 +28,7 @@ from keyturn.orchestrator.store.ledger.outcome import Meaning
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers
 from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
 
@@ -69,7 +69,8 @@ async def begin(
             why = "the provider no longer honours its key"
             mark_unknown(session, run, effect, error=why, now=now)
             return Sending(may_send=False, why=why)
-        effect.status, effect.sending_at = "sending", effect.sending_at or now
+        effect_status.move(effect, "sending")
+        effect.sending_at = effect.sending_at or now
         effect.lease_until = now + within + LEASE
         return Sending(may_send=True)
 
@@ -147,7 +148,7 @@ async def record(
         now = await store.now(session)
         _keep_receipt(session, effect, outcome, now=now)
         if not _is_news(effect, grant, outcome):
-            return Recorded(status=cast("EffectStatus", effect.status))
+            return Recorded(status=effect.status)
         is_over = run.status in ENDED_RUNS
         meant = (
             ledger_outcome.settled(outcome)
@@ -172,7 +173,7 @@ async def record(
         effect.recorded_by = recorded_by or effect.recorded_by
         if outcome.alarm is not None:
             await alarms.sound(session, store, effect, outcome)
-        return Recorded(status=cast("EffectStatus", effect.status), until=meant.until)
+        return Recorded(status=effect.status, until=meant.until)
 
 
 def _keep_receipt(
@@ -278,11 +279,13 @@ async def apply(
                 mark_unknown(session, run, effect, error=words, now=now)
             return
         case "again":
-            effect.status, effect.lease_until, effect.error = "leased", now, words
+            effect_status.move(effect, "leased")
+            effect.lease_until, effect.error = now, words
             audit_effect(session, effect, "effect.put_off", at=now)
             return
         case "done" | "failed":
-            effect.status, effect.ended_at = meant.kind, now
+            effect_status.move(effect, meant.kind)
+            effect.ended_at = now
             effect.receipt = meant.receipt
             effect.error = words if meant.kind == "failed" else None
     if call is not None and call.status == "open":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,7 +13,6 @@ from keyturn.orchestrator.rules import ids
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.money.reconciliation import Entry
-from keyturn.orchestrator.rules.status import EffectStatus
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import EffectRow, MatchingRow
@@ -245,7 +244,7 @@ def _entry(row: EffectRow, *, settled: datetime) -> Entry:
         run=row.run,
         tenant=row.tenant,
         tool=row.tool,
-        status=cast("EffectStatus", row.status),
+        status=row.status,
         money=money,
         sent_at=row.sending_at,
         is_settled=(row.ended_at or row.lease_until) <= settled,

@@ -13,6 +13,8 @@ from keyturn.orchestrator.rules.text import storable
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.status import effect as effect_status
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
 # A holder that has not begun to send within this is taken for dead.
@@ -140,10 +142,11 @@ def mark_unknown(
     now: datetime,
 ) -> None:
     """Leave an effect for a person to find out; the model is told nothing."""
-    effect.status, effect.error = "unknown", storable.text(error)
+    effect_status.move(effect, "unknown")
+    effect.error = storable.text(error)
     if run.stopped_by is None and run.status not in ENDED_RUNS:
         # What stopped a run finds it by its status when it is lifted.
-        run.status = "waiting"
+        run_status.move(run, "waiting")
     audit_effect(session, effect, "effect.unknown", at=now)
 
 
@@ -156,7 +159,8 @@ async def free(
     """
     if effect.status != "leased" or effect.sending_at is not None:
         return
-    effect.status, effect.error, effect.ended_at = "refused", why, now
+    effect_status.move(effect, "refused")
+    effect.error, effect.ended_at = why, now
     unused = await session.execute(
         update(ApprovalRow)
         .where(col(ApprovalRow.consumed_by) == effect.key)

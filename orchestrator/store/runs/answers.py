@@ -11,6 +11,7 @@ from keyturn.orchestrator.rules.text import storable as text_storable
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice, Told
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.status import call as call_status
 from keyturn.orchestrator.store.tables import (
     CallRow,
 )
@@ -26,7 +27,8 @@ def end_call(
 ) -> None:
     """Give a call its answer: what the model reads."""
     text = stored(answer)
-    call.status, call.result, call.ended_at = status, text, now
+    call_status.move(call, status)
+    call.result, call.ended_at = text, now
     call.held_by = call.held_at = call.held_seen = None
     entry = log.Entry(
         actor=f"run:{call.run}",

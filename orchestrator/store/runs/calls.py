@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select, update
+from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.authority.hold import Hold
@@ -15,12 +15,13 @@ from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text.model_notices import Told
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
-from keyturn.orchestrator.store.db import digests, locks
+from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers, bulk_scope
 from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.status import call as call_status
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
 
@@ -150,23 +151,10 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
     async with store.write(first=True) as session:
         row = await run_lookup.lock(session, run)
         now = await store.now(session)
-        change = (
-            update(CallRow)
-            .where(col(CallRow.run) == run, col(CallRow.turn) == turn)
-            .where(col(CallRow.index) == index, col(CallRow.status) == "open")
-            .values(
-                status=status,
-                result=answers.stored(answer),
-                ended_at=now,
-                held_by=None,
-                held_at=None,
-                held_seen=None,
-            )
-            .returning(col(CallRow.tool))
+        tool = await call_status.answer(
+            session, (run, turn, index), status, answers.stored(answer), now=now
         )
-        tool = (await session.execute(change)).scalar_one_or_none()
         if tool is not None:
-            digests.changed(session, CallRow, (run, turn, index))
             log.record(session, _answered(row, (turn, index), tool, status), at=now)
         if await holds.has_held_siblings(session, run):
             await holds.settle(session, row, now=now)

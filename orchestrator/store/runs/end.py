@@ -22,6 +22,7 @@ from keyturn.orchestrator.store.ledger import effects
 from keyturn.orchestrator.store.runs import closure
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.runs.errors import NoSuchEnd
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import (
     CallRow,
@@ -120,7 +121,8 @@ async def end(
         words = f"{failed_later.tool} was done and failed later"
         ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
         row.output = await _output(session, row.id, ending)
-    row.status, row.ended_at = ending.outcome, now
+    run_status.move(row, ending.outcome)
+    row.ended_at = now
     row.stopped_by = row.stopped_at = None
     row.failing = _still_failing(row, ending)
     await holds.clear(session, row.id)

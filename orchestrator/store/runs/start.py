@@ -162,7 +162,6 @@ async def insert(
         external_id=new.external_id,
         origin=origin.space if origin else None,
         external_key=origin.key if origin else None,
-        status="queued",
         release=name,
         code_version=await releases.code_version(session, name),
         input=fitted.text,

@@ -15,6 +15,7 @@ from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import lock_holder, overstayed
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.ledger import effects
+from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.switches import active as switch_active
 from keyturn.orchestrator.store.switches import impact
 from keyturn.orchestrator.store.switches.errors import NotSet, WouldLoosen
@@ -257,7 +258,8 @@ async def _sweep(
             revoked.append(effect.key)
         if effect.status == "leased" and effect.sending_at is not None:
             # Its next attempt is revoked; what came of the one before is not known.
-            effect.status, effect.error = "unknown", why
+            effect_status.move(effect, "unknown")
+            effect.error = why
             effects.audit_effect(session, effect, "effect.unknown", at=now)
         await effects.free(session, effect, why=why, now=now)
     return revoked, sending

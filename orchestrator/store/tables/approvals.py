@@ -10,6 +10,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from keyturn.orchestrator.rules.status import ApprovalStatus
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import TO_ASSIGN, TO_WARN, WAITING
 
@@ -53,7 +54,7 @@ class ApprovalRow(SQLModel, table=True):
     customer: str
     tool: str
     subject: str | None = None
-    status: str = "pending"
+    status: ApprovalStatus = columns.word("waiting")
     arguments: str
     effective: str | None = None
     preview: str | None = None

@@ -10,7 +10,7 @@ from sqlalchemy import (
     Integer,
     text,
 )
-from sqlmodel import Field
+from sqlmodel import AutoString, Field
 
 from keyturn.orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson, Utc
 
@@ -51,6 +51,11 @@ def scrubbed_column(*, nullable: bool = True) -> Any:  # noqa: ANN401 as above
 def big_integer(default: Any = ...) -> Any:  # noqa: ANN401 SQLModel fields are untyped
     """Return 64 bits: 32 would end at 2,147 dollars in micro-dollars."""
     return Field(default=default, sa_type=BigInteger)
+
+
+def word(default: Any = ..., *, index: bool = False) -> Any:  # noqa: ANN401 as above
+    """Return a text that is one of a `Literal`'s: SQLModel maps no `Literal` itself."""
+    return Field(default=default, sa_type=AutoString, index=index)
 
 
 HELD = text("held_by IS NOT NULL")

@@ -9,6 +9,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from keyturn.orchestrator.rules.status import EffectStatus
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import TAKES_BACK, TO_FIND_OUT, UNDER_WAY
 
@@ -80,7 +81,7 @@ class EffectRow(SQLModel, table=True):
     within_tenant: str = ""
     customer_key: str
     subject_key: str | None = None
-    status: str
+    status: EffectStatus = columns.word("leased")
     attempt: int = 1
     arguments: str
     preview: str

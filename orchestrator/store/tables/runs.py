@@ -9,6 +9,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from keyturn.orchestrator.rules.status import CallStatus, Gate, RunStatus
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import (
     HELD,
@@ -83,7 +84,7 @@ class RunRow(SQLModel, table=True):
     external_id: str | None = None
     origin: str | None = None
     external_key: str | None = None
-    status: str
+    status: RunStatus = columns.word("queued")
     stopped_by: str | None = None
     stopped_at: datetime | None = columns.time_column_or_none()
     paused_by: str | None = None
@@ -208,10 +209,10 @@ class CallRow(SQLModel, table=True):
     arguments_hash: str
     effective: str | None = None
     revision: int = 0
-    gate: str
+    gate: Gate = columns.word()
     verdict: dict[str, Any] | None = columns.json_column()
     subject: str | None = None
-    status: str = "open"
+    status: CallStatus = columns.word("open")
     result: str | None = None
     held_by: str | None = None
     held_at: datetime | None = columns.time_column_or_none()

@@ -22,6 +22,7 @@ from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers, end, faults
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.runs.end import Ending
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import (
     CallRow,
@@ -312,4 +313,4 @@ class _Committing:
         if self._run.status in ENDED_RUNS or self._run.stopped_by is not None:
             return
         waits = any(call.gate == "wait" and call.until for call in gated)
-        self._run.status = "waiting" if waits else "running"
+        run_status.move(self._run, "waiting" if waits else "running")

@@ -21,6 +21,7 @@ from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import bulk_scope, faults
 from keyturn.orchestrator.store.runs import lookup as run_lookup
+from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import (
     CallRow,
@@ -84,7 +85,7 @@ async def begin_step(
                 )
             )
             if run.status == "queued":
-                run.status = "running"
+                run_status.move(run, "running")
     except IntegrityError:
         # Another attempt recorded the same step first.
         return

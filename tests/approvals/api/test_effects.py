@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from sqlmodel import select
 
+from keyturn.orchestrator.rules.status import EffectStatus
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import end
 from keyturn.orchestrator.store.runs.end import Ending
@@ -17,7 +18,9 @@ BOUNCED = {"how": "reversed", "words": "The bank sent it back.", "reference": "B
 NO = {"happened": False, "evidence": "The bank's letter of Monday."}
 
 
-async def made(desk: Desk, status: str = "done", *, tenant: str = "default") -> str:
+async def made(
+    desk: Desk, status: EffectStatus = "done", *, tenant: str = "default"
+) -> str:
     """Return the URL of an effect whose run has ended."""
     run = await desk.run(tenant=tenant)
     await desk.approval(run)

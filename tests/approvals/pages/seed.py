@@ -11,6 +11,7 @@ from keyturn.approvals.auth import accounts
 from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from keyturn.orchestrator.rules.contract import registry
 from keyturn.orchestrator.rules.contract.release import of
+from keyturn.orchestrator.rules.status import EffectStatus
 from keyturn.orchestrator.rules.text import canonical, folded_name
 from keyturn.orchestrator.rules.text.model_notices import ToolData
 from keyturn.orchestrator.store.budgets.settlement import Used
@@ -342,7 +343,7 @@ async def _paused(store: Store, seed: Seed) -> None:
 
 
 async def _earlier_effect(  # noqa: PLR0917 an effect's own fields
-    store: Store, run: str, status: str, order: str, amount: int, customer: str
+    store: Store, run: str, status: EffectStatus, order: str, amount: int, customer: str
 ) -> str:
     async with store.write() as session:
         now = await store.now(session)

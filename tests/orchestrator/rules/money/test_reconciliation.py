@@ -93,7 +93,6 @@ def test_what_agrees_is_no_difference() -> None:
         pytest.param(
             [line()], [entry(status="refused")], ["unsent"], id="refused-paid"
         ),
-        pytest.param([line()], [entry(status="undone")], ["unsent"], id="undone-paid"),
         pytest.param(
             [line()],
             [entry(status="leased", sent_at=None)],

@@ -87,6 +87,7 @@ async def plant(desk: Desk, store: Store, run: str, **over: Any) -> None:
             "workflow": row.workflow,
             "customer": row.customer,
             "tool": "refund",
+            "status": "pending",
             "arguments": canonical.text(SHOWN),
             "preview": FACTS,
             "amount": 900_00,
