@@ -1,7 +1,5 @@
 """A compensating run's turns: the action drafted from a record, and its end."""
 
-from typing import cast
-
 from pydantic import BaseModel, JsonValue
 
 from keyturn.activities.toolbox import Toolbox
@@ -42,4 +40,4 @@ def gave_up(wanted: Wanted) -> GaveUp | None:
 
 
 def _plain(made: BaseModel) -> JsonValue:
-    return cast("JsonValue", made.model_dump(mode="json"))
+    return made.model_dump(mode="json")

@@ -1,7 +1,6 @@
 """What a model is told, built from the record and nothing else."""
 
 from collections.abc import Iterable
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -75,7 +74,7 @@ def build(
 
 def output_schema(position: Position) -> dict[str, JsonValue]:
     """Return what the step must return: its own schema, else the contract's output."""
-    own = cast("dict[str, JsonValue] | None", position.step.output_schema)
+    own: dict[str, JsonValue] | None = position.step.output_schema
     return own or position.release.output_schema
 
 

@@ -168,7 +168,7 @@ class Toolbox:
             return None
         call = self.parse(name, arguments)
         if isinstance(tool.money, str):
-            return cast("Money", getattr(call, tool.money))
+            return getattr(call, tool.money)
         return await _worked_out(contained(tool.money(call, context)), name)
 
     async def reconcile(

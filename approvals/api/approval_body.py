@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -215,7 +215,7 @@ def _decision(row: DecisionRow) -> Decision:
     return Decision(
         person=row.person,
         person_name=row.person_name,
-        decision=cast("DecisionKind", row.decision),
+        decision=row.decision,
         arguments=_object(row.arguments) if row.arguments else None,
         reason=row.reason,
         at=row.at,

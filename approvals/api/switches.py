@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -268,7 +268,7 @@ def _body(
     return Switch(
         **row.model_dump(exclude={"scope", "mode"}),
         scope=Scope(**row.scope),
-        mode=cast("Mode", row.mode),
+        mode=row.mode,
         author_name=names.get(row.author, row.author),
         sending=list(sending),
         revoked=list(revoked),

@@ -207,9 +207,9 @@ class OpenIdProvider:
             "client_id": self._client_id,
             "access_token": token.get("access_token"),
         }
-        claims = cast("Any", CodeIDToken(found.claims, found.header, options, given))
+        claims: Any = CodeIDToken(found.claims, found.header, options, given)
         claims.validate(leeway=LEEWAY_S)
-        return cast("Mapping[str, Any]", claims)
+        return claims
 
     def _decode(self, encoded: str, keys: KeySet) -> jwt.Token:
         return jwt.decode(encoded, keys, algorithms=ALGORITHMS)

@@ -48,7 +48,7 @@ CONTROLS: dict[Control, Callable[..., Awaitable[RunRow]]] = {
 def _wanted(
     page: PageDep, status: str = "", workflow: str = "", customer: str = ""
 ) -> Filter:
-    known = cast("tuple[str, ...]", get_args(RunStatus))
+    known: tuple[str, ...] = get_args(RunStatus)
     return Filter(
         status=cast("RunStatus", status) if status in known else None,
         workflow=workflow or None,

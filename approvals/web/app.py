@@ -1,7 +1,6 @@
 """The web application: API, pages, sign-in."""
 
 from pathlib import Path
-from typing import cast
 
 from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -51,7 +50,8 @@ def create_app(
 
 async def finish(app: FastAPI) -> None:
     """End what an application does beside its answers, before its parts are closed."""
-    await cast("Parts", app.state.parts).finish()
+    parts: Parts = app.state.parts
+    await parts.finish()
 
 
 def build() -> FastAPI:

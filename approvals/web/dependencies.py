@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import structlog
 from fastapi import Depends, Request
@@ -104,7 +104,7 @@ async def _deliver(deliverer: Deliverer, run: str | None) -> None:
 
 def parts_in(scope: Scope) -> Parts:
     """Return the parts of the process that answers what arrived."""
-    return cast("Parts", scope["app"].state.parts)
+    return scope["app"].state.parts
 
 
 def parts_of(request: Request) -> Parts:

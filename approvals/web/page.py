@@ -221,7 +221,7 @@ def _build() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cast("dict[str, Any]", environment.filters).update(_FILTERS)
+    environment.filters.update(_FILTERS)
     cast("dict[str, Any]", environment.globals)["form_key"] = submission.new_key
     return environment
 

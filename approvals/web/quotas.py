@@ -14,7 +14,7 @@ from contextlib import (
     asynccontextmanager,
 )
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -208,7 +208,7 @@ class _Held:
 async def _count(
     request: Request, name: str, turn: AbstractAsyncContextManager[None]
 ) -> None:
-    held = cast("_Held", request.scope[_HELD])
+    held: _Held = request.scope[_HELD]
     if name not in held.counted:
         await held.until_the_end.enter_async_context(turn)
         held.counted.add(name)

@@ -51,7 +51,7 @@ class Breach:
 
     def __str__(self) -> str:
         """Return it as a test's failure shows it."""
-        asked = canonical.text(cast("JsonValue", dict(self.arguments)))
+        asked = canonical.text(dict(self.arguments))
         return f"{self.tool} ({self.part}) asked with {asked}: {self.what}"
 
 
@@ -133,7 +133,7 @@ async def _try(
 
 def _stolen(own: Arguments, others: Mapping[str, Sequence[str]]) -> Iterator[Arguments]:
     """Yield the arguments with one value of the customer's own taken from others."""
-    whole = cast("JsonValue", dict(own))
+    whole: JsonValue = dict(own)
     for path, value in _strings(whole, ()):
         for other in others.get(value, ()):
             yield cast("Arguments", _replaced(whole, path, other))

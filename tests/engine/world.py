@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -79,7 +78,7 @@ class Ports:
         found = self.world.orders.get(order)
         if found is None:
             raise ToolError(f"There is no order at {path}.")
-        return cast("JsonValue", found)
+        return found
 
     async def post(self, path: str, body: JsonValue) -> JsonValue:
         key = self._key()

@@ -1,7 +1,5 @@
 """The smallest value that a JSON Schema allows, as far as that can be seen."""
 
-from typing import cast
-
 from pydantic import JsonValue
 
 from keyturn.activities.llm.wire.body import as_list, as_object, as_text
@@ -132,11 +130,10 @@ def _object(
     required = [
         name for name in as_list(schema.get("required")) if isinstance(name, str)
     ]
-    made = {
+    return {
         name: _value(as_object(properties.get(name)), whole, depth + 1)
         for name in required
     }
-    return cast("JsonValue", made)
 
 
 def _string(schema: dict[str, JsonValue]) -> str:

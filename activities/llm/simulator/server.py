@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -59,7 +59,7 @@ def _endpoint(
     async def endpoint(request: Request) -> Response:
         data = await request.body()
         try:
-            body = cast("JsonValue", json.loads(data))
+            body: JsonValue = json.loads(data)
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict) or body.get("stream"):

@@ -2,7 +2,6 @@
 
 import json
 import re
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -28,7 +27,7 @@ def decode(body: bytes | str, *, provider: str) -> str:
 def load(text: str, *, provider: str) -> dict[str, JsonValue]:
     """Return the JSON object in `text`; anything else raises `MalformedReply`."""
     try:
-        value = cast("JsonValue", json.loads(text))
+        value: JsonValue = json.loads(text)
     except RecursionError:
         raise MalformedReply(
             provider=provider, why="the body is nested too deep."

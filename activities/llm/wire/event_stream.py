@@ -7,7 +7,6 @@ folded into the one that was asked for.
 import json
 import re
 from collections.abc import Iterator
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -29,7 +28,7 @@ def events(text: str) -> Iterator[dict[str, JsonValue]]:
 
 def _object(data: str) -> dict[str, JsonValue] | None:
     try:
-        value = cast("JsonValue", json.loads(data))
+        value: JsonValue = json.loads(data)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

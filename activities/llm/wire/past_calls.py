@@ -2,7 +2,6 @@
 
 import json
 import math
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -17,10 +16,7 @@ def arguments_object(text: str) -> dict[str, JsonValue]:
     arguments, which would end a run over a mistake that was already repaired.
     """
     try:
-        value = cast(
-            "JsonValue",
-            json.loads(text, parse_constant=_refuse, parse_float=_finite),
-        )
+        value: JsonValue = json.loads(text, parse_constant=_refuse, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return {MALFORMED: text}

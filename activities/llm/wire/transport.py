@@ -181,7 +181,7 @@ def _error_object(response: httpx2.Response) -> dict[str, JsonValue]:
     if response.status_code < 400 and b'"error"' not in response.content:
         return {}
     try:
-        found = cast("JsonValue", json.loads(response.content))
+        found: JsonValue = json.loads(response.content)
     except (ValueError, RecursionError):
         return {}
     # Some gateways answer with a list of one error.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -127,7 +127,7 @@ class _Reader:
         if depth >= DEEPEST:
             return Shape("json")
         required = schema.get("required")
-        must = cast("list[str]", required) if isinstance(required, list) else []
+        must = required if isinstance(required, list) else []
         return Shape(
             "object",
             children=tuple(

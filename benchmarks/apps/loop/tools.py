@@ -1,7 +1,6 @@
 """The loop's tools."""
 
 from datetime import timedelta
-from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
@@ -55,7 +54,7 @@ async def measure(call: Measure, context: ToolContext) -> Reading:
 )
 async def pay(call: Pay, context: ToolContext) -> Paid:
     """Pay through the service `payments`."""
-    body = cast("JsonValue", call.model_dump(mode="json"))
+    body: JsonValue = call.model_dump(mode="json")
     answer = await context.connectors.writer("payments").post("/payments", body)
     return Paid.model_validate(answer)
 

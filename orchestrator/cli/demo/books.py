@@ -57,7 +57,7 @@ class Books:
         """Open or make the file; None keeps the books in memory."""
         self._lock = Lock()
         self._known: set[str] = set()
-        self._seed = cast("dict[str, list[Json]]", json.loads(SEED.read_bytes()))
+        self._seed: dict[str, list[Json]] = json.loads(SEED.read_bytes())
         self._connection = sqlite3.connect(
             path or ":memory:", check_same_thread=False, isolation_level=None
         )

@@ -1,7 +1,6 @@
 """Demo people of each role, with passwords and tokens made once."""
 
 import secrets
-from typing import cast
 
 from pydantic import BaseModel, JsonValue
 
@@ -106,4 +105,4 @@ async def _id(store: Store, email: str) -> str:
 
 
 def _listed(value: JsonValue) -> list[JsonValue]:
-    return cast("list[JsonValue]", value) if isinstance(value, list) else []
+    return value if isinstance(value, list) else []

@@ -126,7 +126,7 @@ def _check_marks(declared: Declared, core: list[dict[str, Any]]) -> None:
             written = model.model_json_schema(mode=declared.mode)
         except (PydanticInvalidForJsonSchema, PydanticUserError):
             continue
-        found = redaction.marks(cast("JsonValue", written))
+        found = redaction.marks(written)
         for name, field in model.model_fields.items():
             lost = {m.name for m in field.metadata if isinstance(m, DataClass)} - found
             if lost and not (field.exclude and declared.mode == "serialization"):

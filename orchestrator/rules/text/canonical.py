@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from typing import cast
 
 import rfc8785
 from pydantic import JsonValue
@@ -33,9 +32,8 @@ def parse(text: str | bytes) -> JsonValue:
     """
     _refuse_many(text)
     try:
-        value = cast(
-            "JsonValue",
-            json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse),
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse
         )
     except RecursionError:
         raise MalformedJson(
@@ -63,7 +61,7 @@ def parse_foreign(text: str | bytes) -> JsonValue:
     `MalformedJson`.
     """
     try:
-        value = cast("JsonValue", json.loads(text, object_pairs_hook=_unique))
+        value: JsonValue = json.loads(text, object_pairs_hook=_unique)
         _check_depth(value)
         mended = mend(value)
         encode(mended)
@@ -92,7 +90,7 @@ def encode(value: JsonValue) -> bytes:
     try:
         if _is_plain(value):
             return _quickly(value)
-        return rfc8785.dumps(cast("dict[str, object]", value))  # pyright: ignore[reportArgumentType] its own type of JSON is invariant
+        return rfc8785.dumps(value)  # pyright: ignore[reportArgumentType] its own type of JSON is invariant
     except RecursionError:
         raise MalformedJson(
             f"The JSON is nested deeper than {LARGEST_DEPTH} levels; flatten it."

@@ -1,7 +1,7 @@
 """Secrets taken out of words before they are stored, logged or shown."""
 
 from collections.abc import Iterable
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import re2  # pyright: ignore[reportMissingTypeStubs] upstream has none
 from pydantic import JsonValue
@@ -48,7 +48,7 @@ class _Form(Protocol):
 
 
 def _form(pattern: str) -> _Form:
-    return cast("_Form", re2.compile(pattern))  # pyright: ignore[reportUnknownMemberType] see above
+    return re2.compile(pattern)  # pyright: ignore[reportUnknownMemberType] see above
 
 
 _known: dict[str, None] = {}

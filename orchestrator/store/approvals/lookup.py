@@ -1,13 +1,11 @@
 """An approval by its id with its decisions, read or locked."""
 
 from collections.abc import Sequence
-from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority.binding import (
-    DecisionKind,
     Grounds,
     Statement,
 )
@@ -65,7 +63,7 @@ def statement(row: DecisionRow) -> Statement:
         effective=row.effective,
         person=row.person,
         session=row.session,
-        decision=cast("DecisionKind", row.decision),
+        decision=row.decision,
         at=row.at,
         grounds=Grounds.model_validate_json(row.grounds) if row.grounds else None,
     )

@@ -37,7 +37,7 @@ async def add(session: AsyncSession, now: Now) -> bool:
     A transaction that changed rows and says nothing gets one entry for them.
     """
     await session.flush()
-    rows = cast("list[AuditRow]", session.info.pop(ENTRIES, []))
+    rows: list[AuditRow] = session.info.pop(ENTRIES, [])
     if digests.WRITTEN in session.info:
         written = await session.run_sync(digests.of_written)
         if written and not rows:

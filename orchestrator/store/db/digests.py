@@ -287,13 +287,13 @@ def _plain(name: str, value: Any) -> JsonValue:  # noqa: ANN401 a column of any 
         return value.astimezone(UTC).isoformat()
     if name == "status":
         return UNDER_WAY.get(value, value)
-    return cast("JsonValue", value)
+    return value
 
 
 def _place(row: object) -> tuple[type[SQLModel], Key]:
     kind = cast("type[SQLModel]", type(row))
     mapper: Mapper[Any] = inspect(kind)
-    return kind, tuple(cast("list[Any]", mapper.primary_key_from_instance(row)))
+    return kind, tuple(mapper.primary_key_from_instance(row))
 
 
 def _is_changed(row: object) -> bool:

@@ -6,7 +6,6 @@ that is not here, and is opened once.
 
 import json
 import secrets
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -29,7 +28,7 @@ async def find(store: Store, *, person: str, kind: str, result: str) -> JsonValu
         row = await session.get(IdempotencyRow, (person, _key(result)))
     if row is None or row.request != kind or row.body is None:
         raise NotFound(kind="result", name=result)
-    return cast("JsonValue", json.loads(row.body))
+    return json.loads(row.body)
 
 
 async def seal(store: Store, *, person: str, kind: str, secret: str) -> tuple[str, str]:

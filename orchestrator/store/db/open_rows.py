@@ -5,7 +5,7 @@ which then reads all that ever was.
 """
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
@@ -93,8 +93,7 @@ def _is(column: Any, value: str) -> ColumnElement[bool]:  # noqa: ANN401 a colum
 
 
 def _one_of(column: Any, values: Iterable[str]) -> ColumnElement[bool]:  # noqa: ANN401 a column
-    named = cast(
-        "BindParameter[str]",
-        bindparam(None, list(values), expanding=True, literal_execute=True),
+    named: BindParameter[str] = bindparam(
+        None, list(values), expanding=True, literal_execute=True
     )
     return col(column).in_(named)

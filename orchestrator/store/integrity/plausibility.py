@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -185,5 +185,5 @@ def _is_of_old_clock(row: AuditRow, set_back: AuditRow | None) -> bool:
 def _of_set_back(row: AuditRow | None) -> tuple[int, int, datetime | None]:
     if row is None:
         return 0, 0, None
-    said = cast("dict[str, Any]", json.loads(row.payload))
+    said: dict[str, Any] = json.loads(row.payload)
     return int(said["after"]), int(said["up_to"]), datetime.fromisoformat(said["was"])

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
 
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -149,7 +148,7 @@ class RowCheck:
         begun = self._walk.begun
         if begun is None:
             return
-        said = cast("dict[str, dict[str, int]]", json.loads(begun.payload))
+        said: dict[str, dict[str, int]] = json.loads(begun.payload)
         known = said["rows_before"].get(kept.table, 0)
         if self.unvouched.get(kept.table, 0) > known:
             self._add(

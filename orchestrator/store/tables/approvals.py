@@ -10,6 +10,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from keyturn.orchestrator.rules.authority.binding import DecisionKind
 from keyturn.orchestrator.rules.status import ApprovalStatus
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import TO_ASSIGN, TO_WARN, WAITING
@@ -113,7 +114,7 @@ class DecisionRow(SQLModel, table=True):
     person: str
     person_name: str
     session: str
-    decision: str
+    decision: DecisionKind = columns.word()
     arguments: str | None = None
     reason: str | None = None
     binding: str

@@ -9,6 +9,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from keyturn.orchestrator.rules.authority.switch import Mode
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import DEAD
 
@@ -20,7 +21,7 @@ class SwitchRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     scope: dict[str, Any] = columns.json_column(nullable=False)
-    mode: str
+    mode: Mode = columns.word()
     value: str | None = None
     reason: str
     author: str

@@ -1,7 +1,7 @@
 """The support desk's tools before a shop in this process, through real connectors."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import httpx2
 from pydantic import BaseModel
@@ -97,4 +97,4 @@ async def facts(tool: Tool, context: ToolContext, **arguments: object) -> BaseMo
 
 def usd(amount: int) -> dict[str, object]:
     """An amount as a model writes it."""
-    return cast("dict[str, object]", {"amount": amount, "currency": "USD"})
+    return {"amount": amount, "currency": "USD"}

@@ -1,7 +1,7 @@
 """The desk's tools."""
 
 from datetime import timedelta
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import BaseModel, JsonValue
 
@@ -56,7 +56,7 @@ async def _facts(call: Refund, context: ToolContext) -> Order:
 
 
 async def _post(path: str, call: BaseModel, context: ToolContext) -> Receipt:
-    body = cast("JsonValue", call.model_dump(mode="json"))
+    body: JsonValue = call.model_dump(mode="json")
     answer = await context.connectors.writer("shop").post(path, body)
     return Receipt.model_validate(answer)
 

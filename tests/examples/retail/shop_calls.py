@@ -51,7 +51,7 @@ def send(
         answer = shop.get(url, params=sent.params, headers=headers)
     else:
         answer = shop.post(url, json=sent.body, headers=headers)
-    return None if answer.is_success else cast("str", answer.json()["error"])
+    return None if answer.is_success else answer.json()["error"]
 
 
 def request_for(name: str, arguments: Arguments) -> Sent:

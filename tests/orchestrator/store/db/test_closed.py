@@ -37,7 +37,7 @@ async def test_what_comes_back_to_a_closed_store_is_closed(tables_url: str):
         async with store.read() as session:
             connection = await session.connection()
             raw = await connection.get_raw_connection()
-            held = cast("object", raw.dbapi_connection)
+            held: object = raw.dbapi_connection
             await store.close()
             assert held not in closed
 
