@@ -1,11 +1,10 @@
 """Editing an item: what the edit changes is shown before it is decided."""
 
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import JsonValue
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.inbox import decide, items, preview
@@ -14,6 +13,7 @@ from keyturn.approvals.inbox.preview import Preview
 from keyturn.approvals.view.form.sent import sent_form
 from keyturn.approvals.web import routing
 from keyturn.approvals.web.page import Page, PageDep
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.store.approvals import edit_drafts
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals.decision import Answer
@@ -90,7 +90,7 @@ async def edit(  # noqa: PLR0913, PLR0917 the form's fields
     answer = Answer(
         decision="approve",
         binding=binding,
-        arguments=cast("dict[str, JsonValue]", found.value),
+        arguments=json_object.of(found.value),
         reason=reason or None,
     )
     try:

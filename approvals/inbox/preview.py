@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -13,7 +12,7 @@ from keyturn.approvals.view.form.fill import Form
 from keyturn.approvals.view.form.read import Reading
 from keyturn.approvals.web.page import Page
 from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, json_object
 from keyturn.orchestrator.store.approvals import edit
 from keyturn.orchestrator.store.approvals.errors import EditRefused
 from keyturn.orchestrator.store.views import item as view_item
@@ -44,7 +43,7 @@ async def of_form(page: Page, approval: str, form: Form) -> tuple[Preview, Readi
     found = read.read(wanted, form, shown=shown)
     if found.errors:
         return Preview(problem=_each(wanted, form, found)), found
-    after = cast("dict[str, JsonValue]", found.value)
+    after = json_object.of(found.value)
     changed = changes(in_order(shown, wanted), in_order(after, wanted))
     if not changed:
         return Preview(), found

@@ -1,11 +1,10 @@
 """A new run: a workflow, and a form made from its contract's input."""
 
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import uuid4
 
 from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import JsonValue
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.view.form import fill, read, shape, view
@@ -13,6 +12,7 @@ from keyturn.approvals.view.form.sent import sent_form
 from keyturn.approvals.web import routing, tenancy
 from keyturn.approvals.web.page import Page, PageDep
 from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import start as run_start
 from keyturn.orchestrator.store.runs.errors import ExternalIdReused, NotStarted
@@ -58,7 +58,7 @@ async def start(  # noqa: PLR0913, PLR0917 the form's fields
         return await _form(page, workflow, form, errors=found.errors, status=422)
     new = NewRun(
         workflow=workflow,
-        input=cast("dict[str, JsonValue]", found.value),
+        input=json_object.of(found.value),
         tenant=await tenancy.of_new(parts.store, person, None),
         source=source or (None if external_id else SOURCE),
         is_own_source=not source,

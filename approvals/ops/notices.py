@@ -2,11 +2,11 @@
 
 import json
 import re
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from fastapi import Depends, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import JsonValue, TypeAdapter
+from pydantic import TypeAdapter
 
 from keyturn.approvals.auth.visitor import require
 from keyturn.approvals.notify import hooks
@@ -18,6 +18,7 @@ from keyturn.approvals.web.page import Page, PageDep
 from keyturn.approvals.web.page_links import cut, turning
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.notice import KINDS, NoticeKind
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.store.db import form_results
 from keyturn.orchestrator.store.notices import queue, webhooks
 from keyturn.orchestrator.store.notices.errors import NotDead
@@ -222,7 +223,7 @@ def _named(plain: str) -> tuple[str, str]:
 async def _trial(page: Page, result: str) -> tuple[str, hooks.Trial]:
     person, store = page.visitor.person, page.parts.store
     found = await form_results.find(store, person=person.id, kind=TRIAL, result=result)
-    kept = cast("dict[str, JsonValue]", found)
+    kept = json_object.of(found)
     return str(kept["webhook"]), TRIALS.validate_python(kept["came"])
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx2
@@ -83,7 +83,7 @@ class Api:
         wanted = {**(query or {}), "limit": page}
         while True:
             answer = self._ask("GET", path, query=wanted)
-            yield from cast("list[Item]", answer.get("items") or [])
+            yield from items_in(answer, "items")
             cursor = answer.get("next")
             if not isinstance(cursor, str):
                 return
@@ -165,3 +165,10 @@ def _object(text: str) -> Item:
     except MalformedJson:
         return {"detail": text[:500]}
     return value if isinstance(value, dict) else {"detail": text[:500]}
+
+
+def items_in(answer: Item, name: str) -> list[Item]:
+    """Return the objects that an answer lists under a name; none where it has none."""
+    found = answer.get(name)
+    listed = found if isinstance(found, list) else []
+    return [one for one in listed if isinstance(one, dict)]

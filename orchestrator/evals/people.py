@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -15,7 +14,7 @@ from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import KeyturnError
 from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
 from keyturn.orchestrator.rules.status import ENDED_RUNS
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.store.approvals import decide as approval_decide
 from keyturn.orchestrator.store.approvals.decision import Answer
 from keyturn.orchestrator.store.runs import messages
@@ -149,5 +148,5 @@ def _state(found: Record) -> tuple[object, ...]:
 def _edited(row: ApprovalRow, decide: Decide) -> dict[str, JsonValue] | None:
     if decide.arguments is None:
         return None
-    shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
+    shown = json_object.parse(row.arguments)
     return shown | decide.arguments

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from keyturn.orchestrator.cli import arguments, output
-from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.api import Api, Item, items_in
 from keyturn.orchestrator.cli.arguments import AsJson, Most, Reason
 from keyturn.orchestrator.processes.exit_status import Ended, Status
 
@@ -189,7 +189,7 @@ def assign(
     body = {"items": items or None, "from": leaver, "to": to, "reason": reason}
     with Api() as api:
         found = api.post("/approvals:assign", body)
-    results = cast("list[Item]", found["items"])
+    results = items_in(found, "items")
     if as_json:
         output.as_json(found)
     else:

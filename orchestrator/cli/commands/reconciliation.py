@@ -1,12 +1,12 @@
 """`keyturn matching`: the ledger against the statement and the mail log."""
 
 import time
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from keyturn.orchestrator.cli import output
-from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.api import Api, Item, items_in
 from keyturn.orchestrator.cli.arguments import AsJson, Most
 from keyturn.orchestrator.processes.exit_status import Away, Ended
 
@@ -85,7 +85,7 @@ def _show(found: Item) -> None:
     output.pairs({"Matching": found["id"], "Status": found["status"]})
     for name, side in _sides(found).items():
         output.line(f"{SIDES[name]}: {_words(side)}")
-        for one in cast("list[Item]", side["differences"]):
+        for one in items_in(side, "differences"):
             output.line(f"  {one['kind']} {one['key']}: {one['words']}")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 import typer
 
 from keyturn.orchestrator.cli import arguments, output
-from keyturn.orchestrator.cli.api import Api, Item
+from keyturn.orchestrator.cli.api import Api, Item, items_in
 from keyturn.orchestrator.cli.arguments import AsJson, Most, Reason
 from keyturn.orchestrator.processes.exit_status import WrongUsage
 
@@ -222,7 +222,7 @@ def _bulk_row(one: Item) -> list[object]:
 
 def _row(run: Item) -> list[object]:
     stopped = f" by {run['stopped_words']}" if run.get("stopped_by") else ""
-    held = cast("list[Item]", run.get("held_calls") or [])
+    held = items_in(run, "held_calls")
     if held and not stopped:
         stopped = f", {held[0]['tool']} held by {held[0]['held_words']}"
     return [
@@ -240,7 +240,7 @@ def _show(run: Item, *, as_json: bool) -> None:
     if as_json:
         output.as_json(run)
         return
-    held = cast("list[Item]", run.get("held_calls") or [])
+    held = items_in(run, "held_calls")
     words = [
         f"{one['tool']} ({one['call']}) by {one['held_words']}, since "
         f"{output.moment(one['held_at'])}"
@@ -253,5 +253,5 @@ def _failing(run: Item) -> list[str]:
     return [
         f"{one['place']} ({one['kind']}), {one['times']} times since "
         f"{output.moment(one['since'])}{', given up' if one['given_up'] else ''}"
-        for one in cast("list[Item]", run.get("failing") or [])
+        for one in items_in(run, "failing")
     ]

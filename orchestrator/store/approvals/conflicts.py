@@ -5,8 +5,6 @@ have it draft what they want. So they are as little to approve that as who start
 or edits an action upward: else one person asks for a higher refund, and grants it.
 """
 
-from typing import cast
-
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -14,7 +12,7 @@ from sqlmodel import col, select
 from keyturn.orchestrator.rules.contract.release import ToolSpec
 from keyturn.orchestrator.rules.policy import amendment
 from keyturn.orchestrator.rules.status import ANSWERED_NO
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -66,4 +64,4 @@ async def _answerers(session: AsyncSession, call: CallRow, spec: ToolSpec) -> li
 
 
 def _as_object(arguments: str) -> dict[str, JsonValue]:
-    return cast("dict[str, JsonValue]", canonical.parse(arguments))
+    return json_object.parse(arguments)

@@ -14,7 +14,7 @@ from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.policy import amendment, stakes
 from keyturn.orchestrator.rules.policy.rules import REPEATED, Verdict
 from keyturn.orchestrator.rules.policy.verdict import no_looser
-from keyturn.orchestrator.rules.text import canonical, plain_text, schema
+from keyturn.orchestrator.rules.text import canonical, json_object, plain_text, schema
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import (
     assignment,
@@ -240,7 +240,7 @@ async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
     plain_text.refuse_control_characters(edited)
     proposed = await _proposed(session, run, call, release, edited)
     verdict = await _judge(session, proposed, now=now)
-    shown = cast("dict[str, JsonValue]", canonical.parse(row.arguments))
+    shown = json_object.parse(row.arguments)
     return _Weighed(
         verdict=verdict,
         is_own=amendment.is_only_less(spec, shown, edited),

@@ -6,12 +6,12 @@ order in which transactions changed a row: by then each holds the locks of its r
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, json_object
 from keyturn.orchestrator.store.db import digests
 from keyturn.orchestrator.store.db.digests import Written
 from keyturn.orchestrator.store.tables import AuditRow
@@ -99,7 +99,7 @@ class _Entry:
     def write(self) -> None:
         """Put the digests into the payload."""
         if self._said:
-            payload = cast("dict[str, JsonValue]", canonical.parse(self.row.payload))
+            payload = json_object.parse(self.row.payload)
             self.row.payload = canonical.text({**payload, ROWS: self._said})
 
 

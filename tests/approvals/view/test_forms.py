@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, JsonValue
 from keyturn import Money
 from keyturn.approvals.view.form import fill, read, shape, view
 from keyturn.orchestrator.rules.contract.marks import Prose
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, json_object
 
 
 class Colour(StrEnum):
@@ -99,7 +99,7 @@ VALUES: Any = st.fixed_dictionaries(
 
 @given(VALUES)
 def test_a_form_gives_back_what_it_was_filled_with(value: dict[str, JsonValue]) -> None:
-    value = cast("dict[str, JsonValue]", canonical.parse(canonical.encode(value)))
+    value = json_object.parse(canonical.encode(value))
 
     form = through_a_browser(fill.fill(SHAPE, value))
     found = read.read(SHAPE, form, shown=value)
