@@ -1,10 +1,11 @@
-"""Who decides what is assigned: drawn by the system, so that nobody picks whom to ask.
+"""Assignment of approvals: the system draws the decider, so nobody chooses whom to ask.
 
-Drawn by lot among at least three, where so many may: by whoever is least busy, or by
-the only one who reads a language, somebody who drafts or starts could foresee the
-choice, and make it. What is asked anew goes back to whom it was assigned before, so
-that no undo, edit or new draft draws again. One at a time: the second person of an
-approval that needs two is drawn once the first has said yes.
+The draw is random, among at least three people where so many are eligible. If the least
+busy person or the only speaker of a language were always picked, somebody who drafts or
+starts runs could foresee the choice and steer it. An approval that is requested again
+goes back to the person it was assigned to before, so that no undo, edit or new draft
+triggers another draw. People are drawn one at a time: the second person of an approval
+that needs two is drawn after the first has said yes.
 """
 
 import secrets
@@ -28,9 +29,9 @@ from keyturn.orchestrator.store.tables import (
     new_stamp,
 )
 
-# Role, language and team matter, as long as so many are left to draw among.
+# Role, language and team narrow the draw only as long as this many people remain.
 DRAWN_AMONG = 3
-# Who has so many more open items than the least busy one is left out of the draw.
+# A person with this many more open items than the least busy one is left out.
 BUSY = 5
 
 
@@ -44,9 +45,9 @@ async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
     reason: str = "picked by the system",
     now: datetime,
 ) -> PersonRow | None:
-    """Assign an approval to whom the system picks, and return them.
+    """Assign an approval to a person whom the system draws, and return them.
 
-    None where nobody is left: then nobody decides it until somebody may.
+    Returns None if nobody is eligible: the approval then waits until somebody is.
     """
     people = await candidates(session, row, run, but=but, now=now)
     before = await _asked_before(session, row)
@@ -64,7 +65,7 @@ async def candidates(
     but: Collection[str] = (),
     now: datetime,
 ) -> list[PersonRow]:
-    """Return who may decide an approval, leaving out `but`."""
+    """Return the people who may decide an approval, except those in `but`."""
     least = APPROVER_RANK.get(row.role, 99)
     roles = [role for role, rank in APPROVER_RANK.items() if rank >= least]
     query = select(PersonRow).where(
@@ -77,7 +78,7 @@ async def candidates(
             col(PersonRow.approves_from) <= now,
         ),
     )
-    # The query only narrows; the rule of everybody who asks says who may.
+    # The query only narrows the accounts; `eligibility` decides who is eligible.
     asked = asked_of(row, run)
     found = (await session.execute(query)).scalars()
     return [
@@ -98,7 +99,7 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
     reason: str,
     now: datetime,
 ) -> None:
-    """Assign an approval to a person, or to nobody; whose claim it was loses it."""
+    """Assign an approval to a person, or to nobody; this ends any claim on it."""
     before, row.assigned_to = row.assigned_to, person.id if person else None
     free(row)
     entry = log.Entry(
@@ -113,9 +114,9 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
 
 
 def free(row: ApprovalRow) -> None:
-    """End whatever claim there is."""
+    """End the approval's claim, if there is one."""
     row.claimed_by = row.claimed_name = row.claim_until = None
-    # A yes that needs another changes no other column, and pages show it.
+    # A yes that needs a second yes changes no other column, and pages show it.
     row.stamp = new_stamp()
 
 
@@ -129,12 +130,12 @@ async def _draw(
     pool.sort(key=lambda one: counts.get(one.id, 0))
     most = counts.get(pool[0].id, 0) + BUSY
     free_ones = [one for one in pool if counts.get(one.id, 0) <= most]
-    # By lot: a rule that can be foreseen is a rule that can be used.
+    # Drawn at random: a predictable rule can be exploited.
     return secrets.choice(max(free_ones, pool[:DRAWN_AMONG], key=len))
 
 
 def _closest(people: Sequence[PersonRow], row: ApprovalRow) -> list[PersonRow]:
-    """Return those who fit best, and enough of the next best to draw among."""
+    """Return the people who fit best, and enough of the next best to draw among."""
     found: list[PersonRow] = []
     for fit in sorted({_fit(one, row) for one in people}):
         if len(found) < DRAWN_AMONG:
@@ -143,7 +144,7 @@ def _closest(people: Sequence[PersonRow], row: ApprovalRow) -> list[PersonRow]:
 
 
 def _fit(person: PersonRow, row: ApprovalRow) -> tuple[int, bool, bool]:
-    """Return a key that is less for the role asked for, its language and its team."""
+    """Return a sort key: lower is a better fit of role, language and team."""
     rank = APPROVER_RANK[person.role]
     is_other_team = bool(person.teams) and row.team not in (None, *person.teams)
     is_foreign = not language.speaks(person.languages, row.language)
@@ -151,7 +152,7 @@ def _fit(person: PersonRow, row: ApprovalRow) -> tuple[int, bool, bool]:
 
 
 async def _asked_before(session: AsyncSession, row: ApprovalRow) -> list[str]:
-    """Return who was asked about this call, or the draft before it, first first."""
+    """Return the people asked about this call or the draft before it, in that order."""
     is_earlier = and_(
         col(ApprovalRow.run) == row.run,
         col(ApprovalRow.turn) == row.turn,

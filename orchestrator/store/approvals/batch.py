@@ -1,4 +1,4 @@
-"""Several like items decided at once; each is bound and answered for itself."""
+"""Several similar items decided in one request, each bound and answered separately."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ from keyturn.orchestrator.store.approvals.decision import Answer
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import ApprovalRow
 
-# More than this nobody has read one by one.
+# Nobody has read more items than this one by one.
 MOST = 20
 
 
 class Bound(BaseModel):
-    """An item as it was shown: its approval and that one's binding."""
+    """An item as it was shown: its approval and the approval's binding."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,10 +40,10 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
     *,
     heeds_drafts: bool = False,
 ) -> list[ApprovalRow | KeyturnError]:
-    """Give the same answer to each item; return what became of each, in their order.
+    """Give the same answer to each item; return the result of each, in the order given.
 
-    Raises `InvalidValue` where the items are not alike, and then nothing is decided:
-    one tool, one rule, at most 20, and none that needs two people.
+    Raises `InvalidValue` if the items are not alike, and then decides nothing. Alike
+    means: one tool, one rule, at most 20, and none that needs two people.
     """
     await _check_alike(store, person, [one.id for one in items])
     return [

@@ -1,7 +1,7 @@
-"""A claim: one person looks at an item, and for five minutes nobody else decides it.
+"""Claims: one person looks at an item, and for five minutes nobody else decides it.
 
-A lease: whoever claims again keeps it, and one that nobody keeps ends by itself. A pause
-of the run does not lengthen it: it says that somebody is there.
+A claim is a lease: claiming again renews it, and a claim that is not renewed expires. A
+pause of the run does not lengthen it: the claim says that a person is present.
 """
 
 from datetime import datetime, timedelta
@@ -35,10 +35,10 @@ async def claim(
     take_over: str | None = None,
     reason: str | None = None,
 ) -> ApprovalRow:
-    """Claim an item for five minutes, or keep the claim; return the approval.
+    """Claim an item for five minutes, or renew the claim; return the approval.
 
-    `take_over` names whose claim the person saw and takes over, which needs a reason:
-    where somebody else has taken it since, that one keeps it. Raises `NotFound`,
+    `take_over` names the holder whom the person saw and replaces, which needs a reason:
+    if somebody else has taken the claim since, that holder keeps it. Raises `NotFound`,
     `AlreadyDecided`, `MayNotDecide`, `Claimed` or `InvalidValue`.
     """
     if take_over is not None and not plain_text.trimmed(reason):
@@ -53,7 +53,7 @@ async def claim(
         if held_from and row.claimed_by != take_over:
             raise Claimed(row)
         if holder(row, now=now) == person.id:
-            # A claim that is only kept shows nothing new to whoever sees the queue.
+            # A renewed claim shows nothing new to people who see the queue.
             flag_modified(row, "stamp")
         _note(session, row, person, reason if held_from else None, now=now)
         row.claimed_by, row.claimed_name = person.id, person.name
@@ -62,9 +62,9 @@ async def claim(
 
 
 async def unclaim(store: Store, person: Person, approval: str) -> ApprovalRow:
-    """Give a claim up; return the approval, unchanged where nobody holds it.
+    """Give up a claim; return the approval, unchanged if nobody holds it.
 
-    Raises `NotFound`, or `Claimed` where somebody else does.
+    Raises `NotFound`, or `Claimed` if another person holds it.
     """
     async with store.write() as session:
         row, _, _ = await approval_lookup.lock(session, approval, tenant=person.tenant)
@@ -80,7 +80,7 @@ async def unclaim(store: Store, person: Person, approval: str) -> ApprovalRow:
 
 
 def holder(row: ApprovalRow, *, now: datetime) -> str | None:
-    """Return who holds an item now."""
+    """Return the person who holds the item now."""
     is_held = row.status == "pending" and eligibility.is_held_from(row, "", now=now)
     return row.claimed_by if is_held else None
 
@@ -93,7 +93,7 @@ async def _check(
     *,
     now: datetime,
 ) -> None:
-    """Raise why this person may not claim: who may decide may."""
+    """Raise the reason why this person may not claim; deciders may claim."""
     given = await approval_lookup.decisions(session, row.id)
     decision.check_open(row, run, given, now=now)
     why = eligibility.why_not(row, run, person, now=now)
@@ -111,7 +111,7 @@ def _note(
     *,
     now: datetime,
 ) -> None:
-    """Record a new claim; one that is only kept says nothing new."""
+    """Record a new claim; a renewed claim is not recorded."""
     if reason is not None:
         payload: dict[str, JsonValue] = {"from": row.claimed_by, "reason": reason}
         _record(session, row, person, "approval.taken_over", payload, now=now)

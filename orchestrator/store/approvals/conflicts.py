@@ -1,8 +1,9 @@
-"""Steering: whose words a model had read when it drafted an action (P8, P10).
+"""Conflicts: people whose words a model had read when it drafted an action (P8, P10).
 
-Who writes into a run as its customer, or tells the model why a draft was not done, can
-have it draft what they want. So they are as little to approve that as who starts a run
-or edits an action upward: else one person asks for a higher refund, and grants it.
+A person who writes into a run as its customer, or who tells the model why a draft was
+not done, can make it draft what they want. Such a person may not approve that draft,
+just like the person who starts a run or who edits an action upward: otherwise one
+person could request a higher refund and also grant it.
 """
 
 from pydantic import JsonValue
@@ -22,10 +23,11 @@ from keyturn.orchestrator.store.tables import (
 
 
 async def steered_by(session: AsyncSession, call: CallRow, spec: ToolSpec) -> list[str]:
-    """Return who does not approve this call, because what they wrote led to it.
+    """Return the people who may not approve this call, because their words led to it.
 
-    Who sent a draft of the same tool back may: where the new one has only less money or
-    other wording. Where no money moves, what was said of another tool bars nobody.
+    A person who sent back a draft of the same tool may approve the new one if it
+    differs only by less money or other wording. If no money moves, words about another
+    tool exclude nobody.
     """
     found = [*await _writers(session, call.run), *await _answerers(session, call, spec)]
     return list(dict.fromkeys(found))
@@ -45,7 +47,7 @@ async def _answerers(session: AsyncSession, call: CallRow, spec: ToolSpec) -> li
         .where(
             col(ApprovalRow.run) == call.run,
             col(ApprovalRow.turn) < call.turn,
-            # What was undone, the model has not read.
+            # The model has not read a decision that was undone.
             col(ApprovalRow.status).in_(ANSWERED_NO),
             col(DecisionRow.decision) != "approve",
         )

@@ -1,4 +1,4 @@
-"""Deadlines: warned of before they come, escalated after."""
+"""Deadlines: people are warned before them, and approvals escalate after them."""
 
 from datetime import datetime
 
@@ -18,9 +18,9 @@ from keyturn.orchestrator.store.tables import (
 
 
 def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
-    """Ask the next role of the chain, with its own time; False where there is none.
+    """Ask the next role of the chain, with its own time; False if there is none.
 
-    Where the rule assigns, the web process picks anew.
+    If the rule assigns, the web process draws a person again.
     """
     chain = Verdict.model_validate(row.verdict).escalate
     if row.level >= len(chain):
@@ -29,7 +29,7 @@ def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
     row.level += 1
     row.role, row.answer_by = step.role, now + step.within
     request.warn_later(row, now=now)
-    # Whoever looks at it may not be of the role that is asked now.
+    # The person who holds the claim may not have the role that is asked now.
     assignment.free(row)
     because = f"nobody answered in time; {step.role} is asked now"
     log.record(session, request.entry_of("approval.escalated", row, because), at=now)
@@ -38,9 +38,9 @@ def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
 
 
 async def warn(store: Store, *, limit: int = 100) -> int:
-    """Tell people of what is about to run out, once each; return how many.
+    """Warn people of approvals that are about to expire, once each; return how many.
 
-    Any process may. The clock of a run that is stopped stands still.
+    Any process may do it. The clock of a stopped run stands still.
     """
     async with store.read() as session:
         due = _due(now=await store.now(session), limit=1)

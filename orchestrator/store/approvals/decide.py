@@ -39,15 +39,15 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
     may_undo: bool = True,
     heeds_draft: bool = False,
 ) -> ApprovalRow:
-    """Commit a decision and what follows from it; return the approval as it is then.
+    """Commit a decision and its consequences; return the approval as it is afterwards.
 
-    Without `may_undo` it takes effect at once, whatever window the tool declares. A page
-    `heeds_draft`: there, a person's own unfinished edit keeps them from approving what
-    was not edited.
+    Without `may_undo` the decision takes effect at once, whichever undo window the tool
+    declares. A page `heeds_draft`: on it, a person's own unfinished edit prevents them
+    from approving the unedited arguments.
 
     Raises `NotFound`, `MayNotDecide`, `AlreadyDecided`, `Claimed`, `StaleBinding`,
-    `DraftOpen`, `WaitsForOthers`, `NoMoreRounds`, `InvalidValue` (an edit that misfits the tool's schema) or
-    `EditRefused`; then nothing is changed.
+    `DraftOpen`, `WaitsForOthers`, `NoMoreRounds`, `InvalidValue` (an edit that does not
+    fit the tool's schema) or `EditRefused`; nothing is changed then.
     """
     async with store.write() as session:
         row, run, call = await approval_lookup.lock(
@@ -78,10 +78,10 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
 async def _check_shown(
     session: AsyncSession, row: ApprovalRow, run: RunRow, call: CallRow
 ) -> None:
-    """Raise `ForgedRow` where what is shown is not what is bound, or not the call's.
+    """Raise `ForgedRow` if what is shown is not what is bound, or not the call's.
 
-    A worker drafts all of it: one that was broken into would show one thing, and have
-    another signed.
+    A worker drafts all of it: a compromised worker could show one thing and have
+    another one signed.
     """
     release = await releases.load(session, run.release)
     bound = Binding(
@@ -93,7 +93,7 @@ async def _check_shown(
         policy=release.policy_hash(),
         preview=canonical.parse(row.preview or "null"),
     )
-    # A subject that the live release alone names is known to the call later.
+    # The call learns later of a subject that only the live release names.
     of_row = (row.tool, row.arguments, row.revision, row.subject or call.subject)
     of_call = (call.tool, keys.effective(call), call.revision, call.subject)
     whose = (row.tenant, row.workflow, row.customer, row.release)
@@ -115,7 +115,7 @@ async def _check_draft(
 async def _check_siblings(
     session: AsyncSession, row: ApprovalRow, run: RunRow, answer: Answer
 ) -> None:
-    """Raise `WaitsForOthers` for a yes to what speaks of actions not yet done."""
+    """Raise `WaitsForOthers` for a yes to a message about actions not done yet."""
     if row.status == "waiting" and answer.decision == "approve":
         release = await releases.load(session, run.release)
         others = await siblings.waits_for(session, row, release)

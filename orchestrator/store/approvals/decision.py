@@ -1,4 +1,4 @@
-"""A decision: checked, signed, and what follows from it."""
+"""A decision: checked and signed, and its consequences."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -29,9 +29,10 @@ from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.status import approval as approval_status
 from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
 
-# P9: the decision holds a day, and nothing outlives a week (`holds.LONGEST_USABLE`).
+# P9: a decision holds for a day, and nothing lasts longer than a week
+# (`holds.LONGEST_USABLE`).
 USABLE_FOR = timedelta(hours=24)
-# So often a draft is sent back; then it is approved or rejected, or edited by a person.
+# A draft is sent back this often; then it is approved, rejected or edited by a person.
 MOST_ROUNDS = 3
 
 
@@ -55,12 +56,14 @@ def check(  # noqa: PLR0913 all that a decision is checked against
     *,
     now: datetime,
 ) -> None:
-    """Raise why this answer decides nothing; return where it does.
+    """Raise the reason why this answer decides nothing, if there is one.
 
-    What guards a yes guards no: whoever may see the item may say no to it.
+    The checks that protect a yes do not apply to a no: everybody who may see the item
+    may reject it.
     """
     if row.status != "waiting" or run.status in ENDED_RUNS:
-        # What waits for other actions has no time to answer yet; no is heard.
+        # An item that waits for other actions has no time to answer yet; a no is
+        # accepted.
         check_open(row, run, given, now=now)
     if answer.decision == "approve":
         _check_yes(row, run, person, given, now=now)
@@ -93,7 +96,7 @@ def _raise(row: ApprovalRow, reason: str | None) -> None:
 def check_open(
     row: ApprovalRow, run: RunRow, given: Sequence[DecisionRow], *, now: datetime
 ) -> None:
-    """Raise `AlreadyDecided` where nothing waits for an answer any more."""
+    """Raise `AlreadyDecided` if the approval no longer waits for an answer."""
     is_late = eligibility.clock_of(row, run, now=now) > row.answer_by
     if row.status != "pending" or run.status in ENDED_RUNS or is_late:
         raise AlreadyDecided(row, given)
@@ -110,7 +113,7 @@ def sign(  # noqa: PLR0913, PLR0917 one decision, whole
     effective: str | None,
     at: datetime,
 ) -> None:
-    """Add a decision with its signature; the item is nobody's claim any more."""
+    """Add a decision with its signature, and end the claim on the item."""
     grounds = Grounds(
         started_by=run.started_by,
         not_by=tuple(sorted(row.not_by)),
@@ -153,7 +156,7 @@ async def conclude(  # noqa: PLR0913 what a decision settles
     *,
     now: datetime,
 ) -> None:
-    """Close the approval where the answers of `people` settle it, and ring the run."""
+    """Close the approval if the answers of `people` settle it, and signal the run."""
     if answer.decision == "approve":
         if len(set(people) - set(row.not_by)) < row.needed:
             if eligibility.is_assigned(row):
@@ -171,7 +174,7 @@ async def conclude(  # noqa: PLR0913 what a decision settles
 
 def _check_binding(row: ApprovalRow, answer: Answer) -> None:
     if row.binding is None and answer.decision != "approve":
-        # Its facts are being read: there is none yet, and no needs none.
+        # Its facts are still being read: there is no binding yet, and a no needs none.
         return
     if row.binding is None:
         raise StaleBinding(

@@ -1,4 +1,4 @@
-"""An approval with other arguments: an edit is a decision too (P10)."""
+"""An approval with other arguments: an edit is a decision, too (P10)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +44,7 @@ class Foresight(BaseModel):
 
 @dataclass(frozen=True)
 class _Weighed:
-    """What policy says of an edit, and whether it is its author's to approve."""
+    """Policy's verdict on an edit, and whether its author may approve it."""
 
     verdict: Verdict
     is_own: bool
@@ -52,9 +52,9 @@ class _Weighed:
     proposed: approval_verdict.Proposed
 
     def asked(self, before: Verdict) -> Verdict:
-        """Return what others are asked, who were asked the verdict `before`.
+        """Return what other people are asked, who were asked the verdict `before`.
 
-        That it would be done twice is said, whatever rule asks.
+        They are told that the action would be repeated, whichever rule asks.
         """
         wanted = no_looser(before, self.verdict)
         again = {"rule": REPEATED} if self.is_repeated else {}
@@ -64,7 +64,7 @@ class _Weighed:
 async def foresee(
     store: Store, person: Person, approval: str, edited: dict[str, JsonValue]
 ) -> Foresight:
-    """Return what approving with these arguments would lead to; nothing is written.
+    """Return what approving with these arguments would lead to; writes nothing.
 
     Raises `NotFound`, `InvalidValue` or `EditRefused` as the edit itself would.
     """
@@ -95,7 +95,7 @@ class Edit:
     def __init__(
         self, session: AsyncSession, store: Store, signer: Signer, person: Person
     ) -> None:
-        """Take who edits, and what signs it."""
+        """Take the editor, and what signs the edit."""
         self._session = session
         self._store = store
         self._signer = signer
@@ -110,9 +110,10 @@ class Edit:
         *,
         now: datetime,
     ) -> ApprovalRow:
-        """Approve as edited, or ask anew where that is not the editor's to approve.
+        """Approve as edited, or request approval again if the editor may not approve.
 
-        Raises `InvalidValue` or `EditRefused`; returns the approval that stands.
+        Raises `InvalidValue` or `EditRefused`; returns the approval that is now in
+        force.
         """
         release = await releases.load(self._session, run.release)
         edited = cast("dict[str, JsonValue]", answer.arguments)
@@ -163,9 +164,9 @@ class Edit:
         *,
         now: datetime,
     ) -> ApprovalRow:
-        """Put the edit to other people, as a revision of its own.
+        """Request other people's approval of the edit, as a revision of its own.
 
-        The web process reaches no service: where the tool reads facts, or works out its
+        The web process reaches no service: if the tool reads facts or computes its
         money, the effect worker does so before anybody can approve this.
         """
         answer, weighed = edit
@@ -190,7 +191,8 @@ class Edit:
             money=weighed.proposed.moves() or (request.shown(row) if own else None),
             reason=row.reason,
             now=now,
-            # Who only lowers it signs it below; whoever raised it before still may not.
+            # An editor who only lowers the money signs below; an earlier editor who
+            # raised it is still barred.
             not_by=row.not_by if own else [*row.not_by, self._person.id],
             barred={
                 **(row.barred or {}),
@@ -200,12 +202,14 @@ class Edit:
         fresh.edited_by = self._person.id
         await self._session.flush()
         if fresh.assigns and row.assigned_to != self._person.id:
-            # Whom the system did not pick says no yes, whatever they made of it.
+            # A person whom the system did not draw cannot say yes, whatever they
+            # edited.
             own = False
         if own and fresh.needed > 1:
             fresh.assigned_to = row.assigned_to
-            # Less money or other wording is the editor's own yes; others add theirs.
-            # It is for the facts as they were: with others it does not count.
+            # Less money or other wording is approved by the editor's own yes; others
+            # add theirs. That yes holds for the facts as they were; it does not count
+            # for other facts.
             decision.sign(
                 self._session,
                 self._signer,
@@ -276,7 +280,7 @@ async def _judge(
 ) -> Verdict:
     is_known = proposed.moves() is not None
     if not is_known and stakes.moves_money(proposed.releases, proposed.tool):
-        # Its money is worked out by code that only the effect worker has.
+        # Its money is computed by code that only the effect worker has.
         return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
     active = await switch_active.active(session, now=now)
     verdict = await approval_verdict.of(session, proposed, active, now=now)
@@ -289,5 +293,5 @@ async def _judge(
 
 
 def _reads_facts(spec: ToolSpec) -> bool:
-    """Tell whether code has to read something anew for other arguments."""
+    """Tell whether code has to read facts again for other arguments."""
     return spec.has_preview or spec.money == COMPUTED

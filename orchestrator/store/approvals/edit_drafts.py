@@ -1,4 +1,4 @@
-"""A person's unfinished edit of an approval; it outlives a conflict."""
+"""A person's unfinished edit of an approval; it survives a conflict."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,13 +16,13 @@ async def save(
     tenant: str | None,
     form: Mapping[str, Sequence[str]],
 ) -> datetime:
-    """Keep a form as it is, right or wrong; return when it was kept.
+    """Store a form as it is, valid or not; return the time at which it was stored.
 
     Raises `NotFound` for an approval that this person may not see.
     """
     async with store.write() as session:
         await approval_lookup.get(session, approval, tenant=tenant)
-        # Two tabs of one person may keep theirs at once; the later one stays.
+        # Two tabs of one person may store drafts at once; the later one wins.
         await store.take_turn(session, f"draft {approval} {person}")
         now = await store.now(session)
         await session.merge(
@@ -38,7 +38,7 @@ async def save(
 
 
 async def use(store: Store, approval: str, *, person: str) -> None:
-    """Mark a person's draft as decided: it is shown no more, and kept until it is done."""
+    """Mark a person's draft as decided: hidden, and kept until the action is done."""
     async with store.write() as session:
         row = await session.get(DraftRow, (approval, person))
         if row is not None:
@@ -46,7 +46,7 @@ async def use(store: Store, approval: str, *, person: str) -> None:
 
 
 async def drop(store: Store, approval: str, *, person: str) -> None:
-    """Forget a person's draft."""
+    """Delete a person's draft."""
     async with store.write() as session:
         row = await session.get(DraftRow, (approval, person))
         if row is not None:

@@ -1,4 +1,4 @@
-"""Who may decide an approval, and why somebody may not (P8)."""
+"""Eligibility: who may decide an approval, and why somebody may not (P8)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,13 +15,13 @@ from keyturn.orchestrator.store.tables import (
 
 
 def clock_of(row: ApprovalRow, run: RunRow, *, now: datetime) -> datetime:
-    """Return the time by an approval's own clock, which stands still while it is held."""
+    """Return the time by an approval's clock, which stands still while it is held."""
     stood = [one for one in (row.held_at, run.stopped_at) if one is not None]
     return min([*stood, now])
 
 
 def asked_of(row: ApprovalRow, run: RunRow) -> Asked:
-    """Return what an approval of a run asks of who decides it."""
+    """Return what an approval of a run requires of its decider."""
     barred = row.barred or {}
     return Asked(
         tenant=row.tenant,
@@ -38,9 +38,9 @@ def asked_of(row: ApprovalRow, run: RunRow) -> Asked:
 def why_not(
     row: ApprovalRow, run: RunRow, person: Person, *, now: datetime | None = None
 ) -> str | None:
-    """Return why this person may not decide this, or None where they may.
+    """Return why this person may not decide this approval, or None if they may.
 
-    With `now` also why they may not yet, being new.
+    With `now`, also the reason if their account is still too new.
     """
     bar = eligibility.why_not(asked_of(row, run), person)
     if bar is None and now is not None:
@@ -49,19 +49,19 @@ def why_not(
 
 
 def why_no_no(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
-    """Return why this person may not even say no to this, or None where they may."""
+    """Return why this person may not even reject this approval, or None if they may."""
     bar = eligibility.why_no_no(asked_of(row, run), person)
     return bar.words if bar is not None else None
 
 
 def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
-    """Return the person's own interest in this, or None."""
+    """Return the person's own interest in this approval, or None."""
     bar = eligibility.why_conflicted(asked_of(row, run), person)
     return bar.words if bar is not None else None
 
 
 def person_of(row: PersonRow, *, session: str = "") -> Person:
-    """Return an account as its session knows it; without one, to ask what it may."""
+    """Return an account as its session knows it; without one, to ask what it may do."""
     return Person(
         id=row.id,
         name=row.name,
@@ -79,15 +79,15 @@ def person_of(row: PersonRow, *, session: str = "") -> Person:
 def who_agreed(row: ApprovalRow, given: Sequence[DecisionRow]) -> set[str]:
     """Return the people whose yes counts.
 
-    Whoever said yes and then had the second person drawn again chose with whom they
-    decide: their own yes is spent.
+    A person who said yes and then had the second person drawn again has chosen with
+    whom they decide: their own yes no longer counts.
     """
     yes = {one.person for one in given if one.decision == "approve"}
     return yes - set(row.not_by)
 
 
 def is_held_from(row: ApprovalRow, person: str, *, now: datetime) -> bool:
-    """Tell whether somebody else's claim keeps this person from deciding."""
+    """Tell whether another person's claim prevents this person from deciding."""
     return (
         row.claimed_by not in (None, person)
         and row.claim_until is not None
@@ -96,5 +96,5 @@ def is_held_from(row: ApprovalRow, person: str, *, now: datetime) -> bool:
 
 
 def is_assigned(row: ApprovalRow) -> bool:
-    """Tell whether the system picks who decides this."""
+    """Tell whether the system draws the decider of this approval."""
     return row.assigns

@@ -1,4 +1,4 @@
-"""What keeps an approval from being decided, assigned or extended."""
+"""Errors of deciding, assigning and extending an approval."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,25 +20,25 @@ from keyturn.orchestrator.store.tables import (
 
 
 class NoMoreTime(KeyturnError):
-    """The deadline has been extended as often or as far as it may be."""
+    """The deadline has been extended as often or as far as allowed."""
 
     http_status: ClassVar[int] = 409
 
 
 class AlreadyDecided(KeyturnError):
-    """Somebody was first; the text names who decided what."""
+    """Somebody else decided first; the text names who decided what."""
 
     http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow, decisions: Sequence[DecisionRow]) -> None:
-        """Name the approval's state and who brought it there."""
+        """Name the approval's state and the person who brought it there."""
         self.approval = row.id
         self.status = row.status
         self.decided_by = tuple(one.person_name for one in decisions)
         super().__init__(_closed_words(row, decisions))
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         decided_by: list[JsonValue] = list(self.decided_by)
         return {
             "approval": self.approval,
@@ -48,7 +48,7 @@ class AlreadyDecided(KeyturnError):
 
 
 class Claimed(KeyturnError):
-    """Somebody else has the item for now; the text names who, and until when."""
+    """Somebody else has claimed the item; the text names who, and until when."""
 
     http_status: ClassVar[int] = 409
 
@@ -65,7 +65,7 @@ class Claimed(KeyturnError):
         )
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         return {
             "approval": self.approval,
             "claimed_by": self.claimed_by,
@@ -80,7 +80,7 @@ class DraftOpen(KeyturnError):
     http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow, *, saved_at: datetime) -> None:
-        """Name the approval and since when the draft is kept."""
+        """Name the approval and the time since when the draft is stored."""
         self.approval = row.id
         super().__init__(
             f"{row.id} has an edit of yours, kept {saved_at:%Y-%m-%d %H:%M} UTC and not "
@@ -90,7 +90,7 @@ class DraftOpen(KeyturnError):
 
 
 class NoMoreRounds(KeyturnError):
-    """A draft was sent back as often as it may be."""
+    """A draft was sent back as often as allowed."""
 
     http_status: ClassVar[int] = 409
 
@@ -102,7 +102,7 @@ class StaleBinding(KeyturnError):
 
 
 class MayNotDecide(KeyturnError):
-    """This person is not among those who may decide this."""
+    """This person is not among those who may decide this approval."""
 
     http_status: ClassVar[int] = 403
 
@@ -122,24 +122,24 @@ def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:
 
 
 class MayNotAssign(KeyturnError):
-    """This is not this person's to assign, or not to that one."""
+    """This person may not assign the approval, or not to that person."""
 
     http_status: ClassVar[int] = 403
 
 
 class NobodyElse(KeyturnError):
-    """Nobody else is left whom the system could pick; nothing was changed."""
+    """Nobody else is left for the system to draw; nothing was changed."""
 
     http_status: ClassVar[int] = 409
 
 
 class WaitsForOthers(KeyturnError):
-    """What this message speaks of is not done yet, or said to have failed since."""
+    """The actions that this message describes are not done, or were reported failed."""
 
     http_status: ClassVar[int] = 409
 
     def __init__(self, row: ApprovalRow, others: Sequence[CallRow]) -> None:
-        """Name the actions that it waits for."""
+        """Name the actions that the message waits for."""
         self.approval = row.id
         self.waits_for = tuple(keys.call_id(one) for one in others)
         named = ", ".join(f"{one.tool} ({keys.call_id(one)})" for one in others)
@@ -150,6 +150,6 @@ class WaitsForOthers(KeyturnError):
         )
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         waits_for: list[JsonValue] = list(self.waits_for)
         return {"approval": self.approval, "waits_for": waits_for}

@@ -1,4 +1,4 @@
-"""More time to answer, given by a lead."""
+"""Extensions: a lead gives people more time to answer."""
 
 from datetime import datetime, timedelta
 
@@ -16,17 +16,17 @@ from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 MOST_EXTENSIONS = 3
-# From when it was asked; a pause moves a deadline further, a person does not.
+# Counted from the request; a pause may move a deadline further, a person may not.
 FURTHEST = holds.LONGEST_USABLE
 
 
 async def extend(
     store: Store, person: Person, approval: str, *, until: datetime, reason: str
 ) -> ApprovalRow:
-    """Give people more time to answer, up to a week from the asking; return it.
+    """Give people more time to answer, up to a week from the request; return it.
 
-    Raises `NotFound`, `MayNotDecide`, `AlreadyDecided` (also where it is late already),
-    `NoMoreTime`, or `InvalidValue` where `until` is no later than now.
+    Raises `NotFound`, `MayNotDecide`, `AlreadyDecided` (also if the deadline has
+    passed), `NoMoreTime`, or `InvalidValue` if `until` is not later than now.
     """
     async with store.write() as session:
         row, run, _ = await approval_lookup.lock(
@@ -46,10 +46,10 @@ async def extend(
 async def extend_by(
     store: Store, person: Person, approval: str, *, by: timedelta, reason: str
 ) -> ApprovalRow:
-    """Give people so much more time; as `extend`."""
+    """Give people this much more time; otherwise like `extend`."""
     async with store.read() as session:
         row = await approval_lookup.get(session, approval, tenant=person.tenant)
-    # Two who extend at once mean the same: the second adds nothing to the first.
+    # Two people who extend at once mean the same: the second adds nothing to the first.
     return await extend(
         store, person, approval, until=row.answer_by + by, reason=reason
     )

@@ -1,4 +1,4 @@
-"""The thread of an approval: its call's revisions and redrafts, from the first draft."""
+"""An approval's history: its call's revisions and redrafts, from the first draft."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
 
 @dataclass(frozen=True)
 class Draft:
-    """One draft of a thread, with what people answered to it."""
+    """One draft of a thread, with people's answers to it."""
 
     approval: ApprovalRow
     decisions: list[DecisionRow]
 
 
 async def of(session: AsyncSession, approval: ApprovalRow) -> list[Draft]:
-    """Return all drafts of the approval's thread, first first, itself among them."""
+    """Return all drafts of the approval's thread, oldest first, including itself."""
     query = (
         select(ApprovalRow)
         .where(
@@ -35,7 +35,7 @@ async def of(session: AsyncSession, approval: ApprovalRow) -> list[Draft]:
 
 
 def _same_thread(rows: list[ApprovalRow], approval: str) -> list[ApprovalRow]:
-    # A redraft names what it drafts anew; a revision belongs to its call.
+    # A redraft names the approval that it replaces; a revision belongs to its call.
     roots: dict[str, str] = {}
     calls: dict[tuple[int, int], str] = {}
     for row in rows:

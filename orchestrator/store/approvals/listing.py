@@ -20,7 +20,7 @@ async def listing(
     limit: int = 50,
     after: str | None = None,
 ) -> list[ApprovalRow]:
-    """Return approvals, oldest first: who has waited longest comes first."""
+    """Return approvals, the one that has waited longest first."""
     query = select(ApprovalRow).where(*queue_filter.conditions(wanted, now=now))
     query = query.order_by(col(ApprovalRow.id)).limit(limit)
     if after is not None:

@@ -31,7 +31,7 @@ async def get(
 
 
 async def decisions(session: AsyncSession, approval: str) -> list[DecisionRow]:
-    """Return an approval's decisions, first first."""
+    """Return an approval's decisions in the order given."""
     query = (
         select(DecisionRow)
         .where(col(DecisionRow.approval) == approval)
@@ -43,7 +43,7 @@ async def decisions(session: AsyncSession, approval: str) -> list[DecisionRow]:
 async def decisions_of(
     session: AsyncSession, ids: Sequence[str]
 ) -> dict[str, list[DecisionRow]]:
-    """Return the decisions of many approvals, by approval, first first."""
+    """Return the decisions of many approvals, by approval, in the order given."""
     query = (
         select(DecisionRow)
         .where(col(DecisionRow.approval).in_(ids))
@@ -56,7 +56,7 @@ async def decisions_of(
 
 
 def statement(row: DecisionRow) -> Statement:
-    """Return what a decision's signature must cover."""
+    """Return the statement that a decision's signature must cover."""
     return Statement(
         approval=row.approval,
         binding=row.binding,

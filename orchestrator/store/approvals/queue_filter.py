@@ -50,7 +50,7 @@ class Place(BaseModel):
 
     @classmethod
     def of(cls, row: ApprovalRow) -> "Place":
-        """Return the place behind an approval."""
+        """Return the place directly after an approval."""
         return cls(answer_by=row.answer_by, id=row.id)
 
     @classmethod
@@ -62,22 +62,22 @@ class Place(BaseModel):
         return cls(answer_by=_EPOCH + timedelta(microseconds=int(stamp)), id=name)
 
     def __str__(self) -> str:
-        """Return it as a page's cursor carries it."""
+        """Return the place as a page's cursor contains it."""
         return f"{(self.answer_by - _EPOCH) // timedelta(microseconds=1)}.{self.id}"
 
     def behind(self) -> ColumnElement[bool]:
-        """Match what comes after it."""
+        """Match the approvals after this place."""
         here = tuple_(literal(self.answer_by, Utc), literal(self.id))
         return tuple_(col(ApprovalRow.answer_by), col(ApprovalRow.id)) > here
 
 
-# As far as a day of the year 9999; what is longer is no place of ours.
+# Long enough for a day of the year 9999; a longer text is not a place of ours.
 _MICROSECONDS = re.compile(r"[0-9]{1,17}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def conditions(wanted: Filter, *, now: datetime) -> list[ColumnElement[bool]]:
-    """Return what a query for approvals asks for."""
+    """Return the conditions of a query for approvals."""
     names = ("tenant", "tool", "workflow", "team")
     found = [] if wanted.status is None else [_in_state(wanted.status)]
     found += [
@@ -97,7 +97,8 @@ def conditions(wanted: Filter, *, now: datetime) -> list[ColumnElement[bool]]:
 def may_approve(person: Person, *, now: datetime) -> list[ColumnElement[bool]]:
     """Match what this person may approve, in a query that joins the runs.
 
-    As `eligibility.why_not` says, but for the spelling of addresses: ask it, too.
+    Agrees with `eligibility.why_not` except for the spelling of addresses: call that,
+    too.
     """
     is_new = person.approves_from is not None and person.approves_from > now
     if person.kind != "person" or is_new:
@@ -121,7 +122,7 @@ def may_approve(person: Person, *, now: datetime) -> list[ColumnElement[bool]]:
 
 
 def free_for(person: Person, *, now: datetime) -> ColumnElement[bool]:
-    """Match what nobody else holds now."""
+    """Match approvals that no other person holds now."""
     holder, until = col(ApprovalRow.claimed_by), col(ApprovalRow.claim_until)
     return or_(holder.is_(None), holder == person.id, until.is_(None), until <= now)
 
@@ -138,7 +139,7 @@ def _is_assigned() -> ColumnElement[bool]:
 
 
 def _quoted(name: str) -> str:
-    """Return the pattern of a name in a list's JSON."""
+    """Return the pattern that matches a name in a JSON list."""
     text = canonical.text(name)
     for sign in "/%_":
         text = text.replace(sign, f"/{sign}")

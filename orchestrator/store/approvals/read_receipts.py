@@ -1,4 +1,4 @@
-"""Which items a person has opened: what is decided at once was read one by one."""
+"""Read receipts: the items a person has opened, so that a batch was read one by one."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ Bindings = dict[str, str]
 
 
 async def record(store: Store, person: Person, approval: str, binding: str) -> None:
-    """Remember that this session's page of the approval was open with this binding.
+    """Record that this session's page of the approval was open with this binding.
 
-    Raises `NotFound`, or `StaleBinding` where it is not the one that is asked now.
+    Raises `NotFound`, or `StaleBinding` if the binding is not the current one.
     """
     async with store.write() as session:
         row = await approval_lookup.get(session, approval, tenant=person.tenant)
@@ -44,7 +44,7 @@ async def record(store: Store, person: Person, approval: str, binding: str) -> N
 async def of(
     session: AsyncSession, person: Person, approvals_: Sequence[str]
 ) -> set[tuple[str, str]]:
-    """Return which of these the session has opened: the approval and its binding."""
+    """Return which of these the session has opened, as approval and binding."""
     query = select(OpeningRow.approval, OpeningRow.binding).where(
         col(OpeningRow.session) == person.session,
         col(OpeningRow.person) == person.id,
@@ -54,7 +54,7 @@ async def of(
 
 
 async def check(store: Store, person: Person, bound: Bindings) -> None:
-    """Raise `InvalidValue`, naming the first, where an item was not opened as it is."""
+    """Raise `InvalidValue`, naming the first item that was not opened as it is now."""
     async with store.read() as session:
         opened = await of(session, person, list(bound))
     closed = [one for one in bound.items() if one not in opened]

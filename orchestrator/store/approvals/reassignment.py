@@ -1,7 +1,7 @@
-"""Items given to other people: by a lead, or because somebody left.
+"""Reassignment: a lead moves an item to another person, or its assignee has left.
 
-Where the rule assigns, nobody names who decides: a lead has the system pick again, once
-an item, and so gives up deciding it. Whoever was picked before is not picked again.
+If the rule assigns, nobody names the decider: a lead has the system draw again, once
+per item, and may then no longer decide it. Earlier assignees are not drawn again.
 """
 
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from keyturn.orchestrator.store.tables import (
     RunRow,
 )
 
-# More than this of one person's is moved in several calls.
+# A person with more items than this is reassigned in several calls.
 MOST = 200
 
 
 async def reassign(
     store: Store, person: Person, approval: str, *, to: str | None, reason: str
 ) -> ApprovalRow:
-    """Give an item to `to`, an id or address; None: back to its queue.
+    """Assign an item to `to`, an id or address; None returns it to its queue.
 
-    Where the rule assigns, `to` must be None: the system picks somebody else. Whose
-    claim it was loses it. Raises `NotFound`, `AlreadyDecided`, `MayNotAssign` or
+    If the rule assigns, `to` must be None: the system draws another person. Any claim
+    on the item ends. Raises `NotFound`, `AlreadyDecided`, `MayNotAssign` or
     `NobodyElse`.
     """
     async with store.write() as session:
@@ -55,7 +55,7 @@ async def reassign(
 async def reassign_each(
     store: Store, person: Person, items: Sequence[str], *, to: str | None, reason: str
 ) -> list[tuple[str, ApprovalRow | KeyturnError]]:
-    """Reassign many items, each for itself; return what became of each."""
+    """Reassign many items, each separately; return the result of each."""
     found: list[tuple[str, ApprovalRow | KeyturnError]] = []
     for one in items:
         try:
@@ -72,10 +72,10 @@ async def reassign_each(
 async def move_all(
     store: Store, person: Person, leaver: str, *, to: str | None, reason: str
 ) -> list[tuple[str, ApprovalRow | KeyturnError]]:
-    """Give all that `leaver` claimed or was assigned to `to`; return what became of each.
+    """Move all that `leaver` claimed or was assigned to `to`; return each one's result.
 
-    Without `to`, and where the rule assigns, it goes back to the queue or is picked anew.
-    Raises `NotFound` where there is no such person.
+    Without `to`, or if the rule assigns, an item returns to the queue or is drawn
+    again. Raises `NotFound` if there is no such person.
     """
     async with store.read() as session:
         leaving = await _find(session, leaver, tenant=person.tenant)
@@ -90,7 +90,7 @@ async def move_all(
 async def held_by(
     session: AsyncSession, person: str, *, tenant: str | None = None
 ) -> list[str]:
-    """Return the ids of what waits and somebody claimed or was assigned."""
+    """Return the ids of pending approvals that this person claimed or was assigned."""
     query = (
         select(ApprovalRow.id)
         .where(
@@ -109,9 +109,9 @@ async def held_by(
 
 
 async def release_all(store: Store, person: str, *, by: str) -> int:
-    """Take away what somebody holds and may not decide any more; return how much it was.
+    """Release the items that a person may no longer decide; return how many they held.
 
-    Each item on its own: what a crash leaves undone, `mend` does.
+    Each item has its own transaction: after a crash, `mend` does the rest.
     """
     done: set[str] = set()
     while True:
@@ -125,16 +125,17 @@ async def release_all(store: Store, person: str, *, by: str) -> int:
 
 
 class Assigning:
-    """Picks who decides what waits for it, some at a time, and begins again in the end."""
+    """Assigns deciders to waiting approvals in batches, and starts over at the end."""
 
     def __init__(self) -> None:
-        """Begin with the first."""
+        """Start with the first approval."""
         self._after = ""
 
     async def pass_over(self, store: Store) -> int:
-        """Pick for the next ones; return for how many.
+        """Assign the next batch of approvals; return how many were assigned.
 
-        What nobody may decide waits until somebody may, and keeps nothing else waiting.
+        An approval that nobody may decide waits until somebody may, and does not delay
+        the others.
         """
         query = (
             select(ApprovalRow.id)
@@ -149,9 +150,9 @@ class Assigning:
 
 
 async def mend(store: Store) -> int:
-    """Pick anew where whom the system picked may not decide any more; return how many.
+    """Reassign pending approvals whose assignee is no longer eligible; return how many.
 
-    So it is, too, where there was nobody to pick and now there is.
+    Also assigns approvals for which nobody was eligible before and somebody is now.
     """
     async with store.read() as session:
         items = await _adrift(session)
@@ -159,7 +160,7 @@ async def mend(store: Store) -> int:
 
 
 class _Reassigning:
-    """One item, locked, that a lead gives to somebody else."""
+    """One locked item that a lead assigns to another person."""
 
     def __init__(
         self,
@@ -209,7 +210,8 @@ class _Reassigning:
                 f"You cannot have {row.id} picked again: you have decided on it, and "
                 "nobody chooses who is the second."
             )
-        # Who chose that it be drawn again decides nothing of it, and does so once.
+        # A lead who has the item drawn again may not decide it, and may do so only
+        # once.
         row.not_by = [*row.not_by, me]
         row.barred = {**(row.barred or {}), me: "picked"}
         but = {one.person for one in self._given} | await _picked(self._session, row)
@@ -284,15 +286,16 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         if not eligibility.is_assigned(row):
             assignment.give(session, row, None, by=by, reason=reason, now=now)
             return
-        # Whoever takes that away decides nothing that was waiting for them, and a yes
-        # that they gave before is spent: else they could go on until they like the draw.
+        # The person who takes the item away may decide nothing that waited for its
+        # assignee, and their own earlier yes no longer counts: otherwise they could
+        # repeat the draw until they like the result.
         row.not_by = [*row.not_by, by]
         row.barred = {**(row.barred or {}), by: "picked"}
         await _pick_anew(session, row, run, by=by, reason=reason, now=now)
 
 
 async def _mended(store: Store, approval: str) -> bool:
-    """Do `_mend`; an item whose run or call is not there is nobody's."""
+    """Do `_mend`; returns False if the item's run or call does not exist."""
     try:
         return await _mend(store, approval)
     except NotFound:
@@ -337,7 +340,7 @@ async def _pick_anew(  # noqa: PLR0913 of what, by whose order, and why
 
 
 async def _adrift(session: AsyncSession) -> list[str]:
-    """Return what waits for somebody who may not decide it, or for nobody."""
+    """Return pending approvals whose assignee may not decide, or that have none."""
     query = (
         select(ApprovalRow, RunRow)
         .join(RunRow, col(RunRow.id) == col(ApprovalRow.run))
@@ -356,20 +359,20 @@ async def _adrift(session: AsyncSession) -> list[str]:
 
 
 async def _may_decide(session: AsyncSession, row: ApprovalRow, run: RunRow) -> bool:
-    """Tell whether whom it is assigned to may decide it."""
+    """Tell whether the assignee of the approval may decide it."""
     found = await session.get(PersonRow, row.assigned_to) if row.assigned_to else None
     return found is not None and _may_hold(found, row, run)
 
 
 def _may_hold(account: PersonRow, row: ApprovalRow, run: RunRow) -> bool:
-    """Tell whether this account may still decide what it holds."""
+    """Tell whether this account may still decide the approval that it holds."""
     if account.disabled_at is not None:
         return False
     return eligibility.why_not(row, run, eligibility.person_of(account)) is None
 
 
 async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:
-    """Return everybody whom this item was assigned to before."""
+    """Return everybody to whom this item was assigned so far."""
     query = select(AuditRow.payload).where(
         col(AuditRow.run) == row.run,
         col(AuditRow.kind) == "approval.assigned",
@@ -383,7 +386,7 @@ async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:
 
 
 async def _find(session: AsyncSession, who: str, *, tenant: str | None) -> PersonRow:
-    """Return the person of this id or address, or raise `NotFound`."""
+    """Return the person with this id or address, or raise `NotFound`."""
     query = select(PersonRow).where(
         or_(col(PersonRow.id) == who, col(PersonRow.email) == who.strip().lower())
     )

@@ -1,4 +1,4 @@
-"""Requests for approval: made, offered, closed."""
+"""Requests for approval: created, offered, closed."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 LONGEST_LANGUAGE = 35
-# So much of the time to answer passes before people are warned that it runs out.
+# After this share of the time to answer, people are warned that it is running out.
 WARN_AFTER = 0.75
 
 
@@ -66,8 +66,9 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
     """Add a pending approval for this revision of the call, and return it.
 
     Without a preview it waits for `perform` to read the facts before it can be decided.
-    Where the rule assigns, the system picks who decides it. `barred` says why somebody
-    of `not_by` is. One that `waits` for other actions is offered by `offer` alone.
+    If the rule assigns, the system draws the decider. `barred` gives the reason for
+    people in `not_by`. An approval that `waits` for other actions is offered only by
+    `offer`.
     """
     redraft_of, sent_back = await _thread(session, call)
     row = ApprovalRow(
@@ -112,9 +113,9 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
 
 
 def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
-    """Ask people for an approval, who have all of its time from now on.
+    """Offer an approval to people, who have its full time to answer from now on.
 
-    Where the rule assigns, the web process picks who decides it
+    If the rule assigns, the web process draws the decider
     (`keyturn.orchestrator.store.approvals.reassignment.Assigning`): a worker may not.
     """
     verdict = Verdict.model_validate(row.verdict)
@@ -132,20 +133,20 @@ def close(
     because: str,
     now: datetime,
 ) -> None:
-    """End an approval without a decision, and say why."""
+    """Close an approval without a decision, with a reason."""
     approval_status.move(row, status)
     row.closed_because, row.closed_at = because, now
     log.record(session, entry_of(f"approval.{status}", row, because), at=now)
 
 
 def warn_later(row: ApprovalRow, *, now: datetime) -> None:
-    """Have people warned once most of the time that is left from `now` has passed."""
+    """Schedule the warning for when most of the time left from `now` has passed."""
     row.warn_at = now + (row.answer_by - now) * WARN_AFTER
     row.warned_at = None
 
 
 async def show_waiting(session: AsyncSession, run: RunRow) -> None:
-    """Say that a run waits for people where a call of it still does."""
+    """Set a run's status to waiting for people if a call of it still waits for them."""
     if run.status != "running":
         return
     query = select(ApprovalRow.id).where(
@@ -156,10 +157,10 @@ async def show_waiting(session: AsyncSession, run: RunRow) -> None:
 
 
 async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int]:
-    """Return what this drafts anew, and how often it was sent back before.
+    """Return the approval that this redrafts, and how often it was sent back before.
 
     A redraft is the next call of the same tool on the same subject in its run; another
-    revision of the call stays where it stands in its thread.
+    revision of the call keeps its place in its thread.
     """
     query = (
         select(ApprovalRow)
@@ -194,7 +195,7 @@ async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int
 
 
 def _language(run: RunRow) -> str | None:
-    """Return the ticket's language, where its input has a field of that name."""
+    """Return the ticket's language if its input has a field of that name."""
     ticket = canonical.parse(run.input)
     found = ticket.get("language") if isinstance(ticket, dict) else None
     if not isinstance(found, str) or not found.strip():
@@ -203,7 +204,7 @@ def _language(run: RunRow) -> str | None:
 
 
 def entry_of(kind: str, row: ApprovalRow, because: str | None = None) -> log.Entry:
-    """Return the audit entry of something that happened to an approval."""
+    """Return the audit entry of an event of an approval."""
     return log.Entry(
         actor=f"run:{row.run}",
         kind=kind,

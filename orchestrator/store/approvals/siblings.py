@@ -1,10 +1,11 @@
-"""Siblings: a message to the customer and the actions of its turn that it speaks of.
+"""Siblings: a message to the customer, and the actions of its turn that it describes.
 
-It is offered for approval once they are done. Where one of them ends otherwise, the
-message is void at once, and the model drafts it again: nobody writes "we refunded you"
-before the refund, or without it. So it is where what was done, in its turn or before,
-fails later or is taken back, or came out otherwise than its model was told (`untold`).
-While nobody knows whether it stays done, what is drafted waits.
+The message is offered for approval once these actions are done. If one of them ends
+otherwise, the message is void at once, and the model drafts it again: nobody writes "we
+refunded you" before the refund, or without it. The same happens if an action of its
+turn or of an earlier one fails later, is compensated, or had another outcome than the
+model was told (`untold`). While it is unknown whether an action stays done, the draft
+waits.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 
 
 def not_settled(others: Sequence[CallRow]) -> str:
-    """Say how the actions stand that a message waits for."""
+    """Describe the state of the actions that a message waits for."""
     if others and all(one.status == "done" for one in others):
         return "what was done, and is said to have failed since or is being taken back"
     return "what is not done yet"
@@ -41,7 +42,7 @@ def speaks(release: Release, tool: str) -> bool:
 async def of(
     session: AsyncSession, call: CallRow | ApprovalRow, release: Release
 ) -> list[CallRow]:
-    """Return the actions of a message's turn that it may speak of."""
+    """Return the actions of a message's turn that it may describe."""
     query = (
         select(CallRow)
         .where(
@@ -59,7 +60,7 @@ async def of(
 async def waits_for(
     session: AsyncSession, row: ApprovalRow, release: Release
 ) -> list[CallRow]:
-    """Return the actions whose end an approval waits for."""
+    """Return the actions that an approval waits for."""
     if row.status != "waiting":
         return []
     return await _unsettled(session, row, release)
@@ -75,7 +76,7 @@ async def _unsettled(
 async def waiting_for(
     session: AsyncSession, row: ApprovalRow, release: Release
 ) -> list[ApprovalRow]:
-    """Return the messages that wait for an action: of its turn, or of any after it."""
+    """Return the messages that wait for an action, of its turn and of later turns."""
     place = (row.turn, row.index)
     query = (
         select(ApprovalRow)
@@ -99,7 +100,7 @@ async def waiting_for(
 async def is_early(
     session: AsyncSession, call: CallRow | ApprovalRow, release: Release
 ) -> bool:
-    """Tell whether this is a message that speaks of actions that are not settled."""
+    """Tell whether this is a message about actions that are not settled."""
     if not speaks(release, call.tool):
         return False
     return bool(await _unsettled(session, call, release))
@@ -108,7 +109,7 @@ async def is_early(
 async def why_untrue(
     session: AsyncSession, call: CallRow, release: Release
 ) -> str | None:
-    """Return what of a message is not so, or is so no longer; None for all else."""
+    """Return what a message states that is not, or no longer, true; None otherwise."""
     if not speaks(release, call.tool):
         return None
     because = unlike_drafted(await of(session, call, release))
@@ -116,7 +117,7 @@ async def why_untrue(
 
 
 def unlike_drafted(others: Sequence[CallRow]) -> str | None:
-    """Return what of the same turn did not come out as the message has it, or None."""
+    """Return what of this turn had another outcome than the message states, or None."""
     undone = [one.tool for one in others if one.status not in ("open", "done")]
     if undone:
         return model_notices.siblings_not_done(tools=undone)
@@ -133,9 +134,9 @@ def unlike_drafted(others: Sequence[CallRow]) -> str | None:
 async def void_messages(
     session: AsyncSession, release: Release, ended: CallRow, *, now: datetime
 ) -> None:
-    """End the messages of a call's turn where the call did not end as they have it.
+    """Void the messages of a call's turn if the call ended otherwise than they state.
 
-    Called in the transaction that ends it; none of them has begun to be sent.
+    Called in the transaction that ends the call; none of them has begun to be sent.
     """
     if ended.authority == "read_only" or speaks(release, ended.tool):
         return
@@ -147,9 +148,9 @@ async def void_messages(
 
 
 async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
-    """End the messages of a locked run that speak of what is so no longer, and ring it.
+    """Void the messages of a locked run that are no longer true, and signal the run.
 
-    One that may have been sent is left to its outcome.
+    A message that may have been sent keeps its outcome.
     """
     release = await releases.load(session, run.release)
     for call in await _open_messages(session, release, run.id):
@@ -164,16 +165,16 @@ async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> N
 
 
 async def is_answered(session: AsyncSession, call: CallRow) -> bool:
-    """Tell whether what was asked is over: a no, a new message of the customer's, time.
+    """Tell whether the request is settled: a no, a new customer message, or a time-out.
 
-    Its model reads that at once, whatever the message waits for.
+    The model reads that at once, whichever actions the message waits for.
     """
     row = await locks.latest_approval(session, call)
     return row is not None and row.status not in OPEN_APPROVALS
 
 
 async def look_again(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
-    """Do the same, and have the run look at what waits: it may wait no longer."""
+    """Do the same, and have the run check what waits: it may no longer have to wait."""
     await session.flush()
     await void_untrue(session, run, now=now)
     outbox.add(session, "wake", run.id, at=now)

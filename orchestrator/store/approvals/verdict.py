@@ -1,6 +1,7 @@
-"""The verdict on an action, with what the record says of it: money moved, repetitions.
+"""The verdict on an action, with the recorded facts: money moved, repetitions.
 
-The rule itself is `rules.policy.verdict`; a draft, an edit and the lease ask here (P11).
+The rule itself is `rules.policy.verdict`; a draft, an edit and the lease ask here
+(P11).
 """
 
 from collections.abc import Sequence
@@ -24,9 +25,9 @@ from keyturn.orchestrator.store.tables import RunRow
 class Proposed:
     """An action as it would be carried out now.
 
-    `own` is the release of the code that would carry it out, where that knows it.
-    `money` is what it moves, as far as it is known; `key` its effect's; `takes_back`
-    that of the payment which it compensates, as drafted.
+    `own` is the release of the code that would carry it out, if that code knows it.
+    `money` is what the action moves, as far as it is known; `key` is its effect's key;
+    `takes_back` is the key of the payment that it compensates, as drafted.
     """
 
     run: RunRow
@@ -41,21 +42,21 @@ class Proposed:
 
     @property
     def releases(self) -> list[Release]:
-        """Return the releases that judge it."""
+        """Return the releases that judge the action."""
         return [self.pinned, self.live, *([self.own] if self.own else [])]
 
     def moves(self) -> Money | None:
-        """Return what it moves, by either release."""
+        """Return the money that the action moves, by either release."""
         return stakes.money(
             self.pinned, self.live, self.tool, self.arguments, self.money
         )
 
     def subject(self) -> str | None:
-        """Return what it acts on, by either release."""
+        """Return the action's subject, by either release."""
         return stakes.subject(self.releases, self.tool, self.arguments)
 
     async def touched(self, session: AsyncSession) -> reach.Reach:
-        """Return whose money and what subject it touches."""
+        """Return the customer and the subject that the action touches."""
         return await reach.of(
             session, self.run, self.tool, self.releases, subject=self.subject()
         )
@@ -64,7 +65,7 @@ class Proposed:
 async def of(
     session: AsyncSession, one: Proposed, active: Sequence[Switch], *, now: datetime
 ) -> Verdict:
-    """Return what policy and switches say of an action now, and why."""
+    """Return the verdict of policy and switches on an action now, and the reason."""
     money = one.moves()
     if money is None and stakes.moves_money(one.releases, one.tool):
         return NO_AMOUNT

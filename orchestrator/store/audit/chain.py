@@ -1,4 +1,4 @@
-"""The chain over the audit log: how entries are hashed, and read in its order."""
+"""The hash chain over the audit log: how entries are hashed and read in its order."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from keyturn.orchestrator.store.tables import AuditRow
 
 GENESIS = "0" * 64
 BATCH = 500
-# Below every id that a database can hold: also those that somebody else gave.
+# Below every id that a database can hold, including ids that somebody else assigned.
 BELOW_ALL = -(2**31)
 
 
@@ -23,7 +23,7 @@ async def head(session: AsyncSession) -> AuditRow | None:
 
 
 async def latest(session: AsyncSession, *, most: int) -> Sequence[AuditRow]:
-    """Return the entries that were sealed last, the last one first."""
+    """Return the entries that were sealed last, newest first."""
     query = (
         select(AuditRow)
         .where(col(AuditRow.position).is_not(None))
@@ -104,7 +104,7 @@ def why_broken(row: AuditRow, *, position: int, previous: str) -> str | None:
 
 
 def extend(head: AuditRow | None, rows: Sequence[AuditRow]) -> None:
-    """Give each entry its position behind `head`, and the hash of the one before."""
+    """Give each entry its position after `head`, and the hash of the entry before."""
     position = (head.position or 0) if head else 0
     previous = (head.hash or GENESIS) if head else GENESIS
     for row in rows:

@@ -35,7 +35,7 @@ async def listing(
 
 
 async def known_kinds(session: AsyncSession) -> list[str]:
-    """Return the kinds that there are, a step of the index each."""
+    """Return the kinds that exist, with one index step for each."""
     first = select(func.min(col(AuditRow.kind)).label("kind")).cte(recursive=True)
     later = select(func.min(col(AuditRow.kind))).where(
         col(AuditRow.kind) > first.c.kind
@@ -73,12 +73,12 @@ async def audit_rows(
 
 
 async def audit_total(session: AsyncSession, wanted: AuditFilter) -> Total:
-    """Return how many rows of the audit log fit."""
+    """Return how many rows of the audit log match."""
     return await row_count.total(session, *await _of_log(session, wanted))
 
 
 async def _of_log(session: AsyncSession, wanted: AuditFilter) -> list[Any]:
-    """Return a select of rows, newest first, for each kind that is asked for."""
+    """Return a select of rows, newest first, for each requested kind."""
     query = select(AuditRow).order_by(col(AuditRow.id).desc())
     if wanted.tenant is not None:
         query = query.where(col(AuditRow.tenant) == wanted.tenant)

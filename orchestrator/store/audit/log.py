@@ -1,4 +1,4 @@
-"""Entries of the audit log, recorded in the transaction of what they tell."""
+"""Entries of the audit log, recorded in the transaction that they describe."""
 
 from datetime import datetime
 
@@ -41,7 +41,7 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
             tenant=entry.tenant,
             run=entry.run,
             subject=entry.subject,
-            # Reasons of people and words of services: neither may bring a secret in.
+            # People's reasons and services' words: neither may bring in a secret.
             payload=canonical.text(scrub.value(entry.payload)),
             to_notice=entry.kind in (*notice.KINDS, *notice.ACCOUNT_KINDS),
         ),
@@ -56,7 +56,7 @@ async def of_run(
     after: AuditRow | None = None,
     limit: int | None = None,
 ) -> list[AuditRow]:
-    """Return what happened to a run since then, in order of time.
+    """Return what has happened to a run since then, in order of time.
 
     `after` is the last row of the page before.
     """
@@ -73,6 +73,6 @@ async def of_run(
 
 
 async def latest_of_run(session: AsyncSession, run: str) -> datetime | None:
-    """Return when something last happened to a run; None where nothing has."""
+    """Return the time of the last event of a run, or None if there is none."""
     query = select(func.max(col(AuditRow.at))).where(col(AuditRow.run) == run)
     return (await session.execute(query)).scalar_one()

@@ -1,4 +1,4 @@
-"""What a run may spend: its release's limits and what was raised since."""
+"""A run's limits: those of its release, and those that were raised since."""
 
 from datetime import datetime
 
@@ -43,7 +43,7 @@ def bounds(
 
 
 def as_raised(bound: Bounds, meter: MeterRow) -> Bounds:
-    """Return what a scope may use: its contract's bound, or what it was raised to."""
+    """Return what a scope may use: its contract's limit, or the raised one."""
     return Bounds(
         tokens=_more(bound.tokens, meter.raised_tokens),
         cost_microusd=_more(bound.cost_microusd, meter.raised_microusd),
@@ -52,12 +52,12 @@ def as_raised(bound: Bounds, meter: MeterRow) -> Bounds:
 
 
 def _more(bound: int | None, raised: int | None) -> int | None:
-    # No bound of a unit is more than any.
+    # A missing limit of a unit allows more than any limit.
     return None if bound is None else max(bound, raised or 0)
 
 
 def has_room(bound: Bounds, meter: MeterRow, needs: Needs) -> bool:
-    """Tell whether what a run's next turn needs fits what is left of a scope."""
+    """Tell whether what a run's next turn needs fits the rest of a scope."""
     may = as_raised(bound, meter)
     return all(
         limit is None or taken <= limit
@@ -73,7 +73,7 @@ def has_room(bound: Bounds, meter: MeterRow, needs: Needs) -> bool:
 
 
 async def raised_turns(store: Store, run: str) -> int | None:
-    """Return how many turns two people raised a run's budget to, or None."""
+    """Return the number of turns to which two people raised a run's budget, or None."""
     async with store.read() as session:
         row = await session.get(MeterRow, f"run {run}")
         return row.raised_turns if row is not None else None

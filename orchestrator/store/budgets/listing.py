@@ -1,4 +1,4 @@
-"""Budgets as people read them: what each scope may use, holds and has used."""
+"""Budgets as people read them: what each scope may use, has reserved and has used."""
 
 from datetime import datetime
 from typing import Literal
@@ -51,7 +51,7 @@ async def listing(
     limit: int,
     after: str | None = None,
 ) -> list[Meter]:
-    """Return scopes, runs' first, by name; `after` is the last one of a page."""
+    """Return scopes, runs first, by name; `after` is the last one of a page."""
     rows: list[MeterRow] = []
     if wanted.kind in (None, "run") and (after or RUN).startswith(RUN):
         rows += await _of_runs(session, wanted, limit=limit, after=after or "")
@@ -69,7 +69,8 @@ async def _of_runs(
     if wanted.run is not None:
         query = query.where(col(MeterRow.scope) == f"{RUN}{wanted.run}")
     if wanted.tenant is not None:
-        # From the tenant's runs on: of all scopes, its own may be few and far between.
+        # Starts at the tenant's runs: its scopes may be few and far apart among all
+        # scopes.
         query = (
             query.join(RunRow, col(MeterRow.scope) == literal(RUN) + col(RunRow.id))
             .where(col(RunRow.tenant) == wanted.tenant)
@@ -83,7 +84,7 @@ async def _of_runs(
 
 
 def _days(wanted: Filter):  # noqa: ANN202 a select of scopes
-    """Choose the days of a kind, with a tenant its own alone."""
+    """Select the days of a kind; with a tenant, only its own."""
     query = select(MeterRow).where(open_rows.meters_of_days())
     if wanted.kind is not None:
         query = query.where(col(MeterRow.scope).startswith(f"{wanted.kind} "))
@@ -105,7 +106,7 @@ async def _meter(session: AsyncSession, row: MeterRow, *, now: datetime) -> Mete
 
 
 async def _of_run(session: AsyncSession, run: str, *, now: datetime) -> Bounds:
-    """Return what the release that the run is pinned to allows it."""
+    """Return what the run's pinned release allows it."""
     row = await session.get(RunRow, run)
     if row is None:
         return Bounds()
@@ -119,7 +120,7 @@ async def _of_run(session: AsyncSession, run: str, *, now: datetime) -> Bounds:
 async def _of_day(
     session: AsyncSession, kind: Kind, name: str, *, now: datetime
 ) -> Bounds:
-    """Return the least that a live release allows that scope on a day."""
+    """Return the lowest limit that a live release sets for that scope on a day."""
     scope = f"{kind} {name} on {now.date().isoformat()}"
     found = [
         limits.bounds(release.budget, run="", workflow=workflow, tenant=name, now=now)
@@ -143,10 +144,10 @@ async def meters(
     limit: int = MOST_METERS,
     before: str | None = None,
 ) -> list[MeterRow]:
-    """Return what budget scopes hold and have used, runs' own left out, by name.
+    """Return the reserved and used budgets of scopes other than runs, by name.
 
-    With a tenant, its own: a workflow's day is the sum of every tenant's. `before` is
-    the last scope of a page.
+    With a tenant, only its own: a workflow's day is the sum over all tenants. `before`
+    is the last scope of a page.
     """
     query = (
         select(MeterRow)

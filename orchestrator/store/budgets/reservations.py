@@ -1,4 +1,4 @@
-"""Reservations at the worst case, before a model is asked (P4)."""
+"""Reservations of the worst case, before a model is asked (P4)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +15,8 @@ from keyturn.orchestrator.store.budgets.limits import Bounds
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import AttemptRow, MeterRow
 
-# After this a request's holder is taken for dead and its reservation is charged whole.
+# After this time a request's holder counts as dead and its reservation is charged in
+# full.
 ATTEMPT_LEASE = timedelta(minutes=10)
 
 
@@ -36,16 +37,17 @@ class Reservation(BaseModel):
 
 
 async def locked(store: Store, session: AsyncSession, scope: str) -> MeterRow:
-    """Return a scope's row, locked; made where nothing was ever reserved in it."""
+    """Return a scope's row, locked; creates it if nothing was ever reserved there."""
     return (await _locked(session, [scope], is_sqlite=store.is_sqlite))[scope]
 
 
 async def reserve(
     store: Store, wanted: Reservation, scopes: Mapping[str, Bounds]
 ) -> None:
-    """Hold the worst case in every scope, or raise `BudgetExceeded` and hold nothing.
+    """Reserve the worst case in every scope, or raise `BudgetExceeded`.
 
-    The attempt commits as sent: if its holder dies, it is charged at its maximum.
+    If it raises, nothing is reserved. The attempt commits as sent: if its holder dies,
+    it is charged at its maximum.
     """
     async with store.write() as session:
         meters = await _locked(session, sorted(scopes), is_sqlite=store.is_sqlite)
@@ -96,10 +98,10 @@ def _check_room(scope: str, bound: Bounds, meter: MeterRow, want: Reservation) -
 async def _locked(
     session: AsyncSession, scopes: Sequence[str], *, is_sqlite: bool
 ) -> dict[str, MeterRow]:
-    """Return the scopes' rows, locked in the order given; new ones are made first.
+    """Return the scopes' rows, locked in the order given; creates missing rows first.
 
-    Nothing is locked before what is missing is there: who waits for another's new row
-    with a lock in hand would wait for ever.
+    Locks nothing until the missing rows exist: a process that waits for another one's
+    new row while it holds a lock could deadlock.
     """
     if is_sqlite:
         # One writer at a time: there is nobody to wait for.

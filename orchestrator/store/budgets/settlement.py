@@ -1,4 +1,4 @@
-"""Attempts settled after a model answered, failed or was lost (P4)."""
+"""Settlement of attempts after a model answered, failed or was lost (P4)."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.tables import AttemptRow, MeterRow, RunRow
 
 # A request whose sender ended before its answer was stored.
 LOST = "lost"
-# A turn asks no more after so many of them.
+# After this many lost requests a turn asks no more.
 LOST_TRIES = 3
 LOST_WORDS = (
     "its worker ended before the answer was stored: it may be paid for, and is charged "
@@ -73,7 +73,7 @@ class Earlier(BaseModel):
 
 
 async def earlier(store: Store, *, run: str, turn: int) -> Earlier:
-    """Return what was asked for a turn before."""
+    """Return the earlier attempts of a turn."""
     is_usable = and_(
         col(AttemptRow.status) == "settled", col(AttemptRow.failure).is_(None)
     )
@@ -112,10 +112,10 @@ def _stored(row: AttemptRow) -> Stored:
 
 
 async def charge_lost(store: Store, attempts: Sequence[str]) -> None:
-    """Charge requests that were lost with who had sent them, where nobody has.
+    """Charge requests whose sender was lost, unless they have been charged already.
 
-    Whoever asks for a turn is the only one that works for it. A late answer of one that
-    still lives settles it all the same.
+    The process that asks for a turn is the only one that works on it. A late answer
+    from a sender that is still alive settles the request all the same.
     """
     for attempt in attempts:
         await _charge_lost(store, attempt)
@@ -146,7 +146,7 @@ async def note(store: Store, attempt: str, words: str) -> None:
 
 
 async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) -> None:
-    """Settle an attempt that failed: what it used, why, and a count of its kind."""
+    """Settle a failed attempt: its usage, the reason, and a count of its kind."""
     async with store.write(first=True) as session:
         await locks.run_of_attempt(session, attempt)
         await settle_in(session, store, attempt, used)
@@ -160,7 +160,7 @@ async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) 
 
 
 async def pass_over(store: Store, wanted: Reservation, failure: Failure) -> None:
-    """Record a target that could not be asked at all; nothing is held for it."""
+    """Record a target that could not be asked at all; reserves nothing for it."""
     async with store.write() as session:
         now = await store.now(session)
         run = await run_lookup.get(session, wanted.run)
@@ -215,7 +215,7 @@ async def _count_failure(
 
 
 async def settle(store: Store, attempt: str, used: Used | None) -> None:
-    """Replace what an attempt holds by what it used; a second call changes nothing."""
+    """Replace an attempt's reservation by its usage; a second call changes nothing."""
     async with store.write(first=True) as session:
         await locks.run_of_attempt(session, attempt)
         await settle_in(session, store, attempt, used)
@@ -231,7 +231,7 @@ async def settle_in(
 ) -> None:
     """Do `settle` within a transaction that has locked the attempt's run.
 
-    Where that run is at hand as `run`, its figures are added there.
+    If the caller has that run as `run`, its figures are added there.
     """
     now = await store.now(session)
     if used is None:
@@ -242,11 +242,12 @@ async def settle_in(
         "settled_at": now,
         "tokens": used.input_tokens + used.output_tokens,
         "error": used.error,
-        # One that was taken for lost, and answered after all.
+        # An attempt that counted as lost and was answered after all.
         "failure": None,
     }
     if not await _close(session, attempt, outcome, of=run):
-        # Its holder was taken for dead and charged at the maximum; now it is known.
+        # Its holder counted as dead and was charged at the maximum; now the usage is
+        # known.
         await _close(session, attempt, outcome, was="charged", of=run)
 
 
@@ -282,9 +283,9 @@ async def _close(
     was: str = "sent",
     of: RunRow | None = None,
 ) -> bool:
-    """Close an attempt that is in the state `was`, and move its figures; else do nothing.
+    """Close an attempt in the state `was`, and move its figures; else do nothing.
 
-    What it takes back is what it held or, where it was charged, what it was charged.
+    It takes back what the attempt reserved or, if it was charged, the charge.
     """
     close = (
         update(AttemptRow)
