@@ -1,7 +1,7 @@
-"""What keeps the schema from being upgraded."""
+"""Errors of upgrading the schema."""
 
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NeedsKeys(KeyturnError):
-    """There are rows of a version that did not vouch for them, and no key to do it."""
+    """Rows of an earlier version have no codes, and there is no key to add them."""

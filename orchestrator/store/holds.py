@@ -1,7 +1,7 @@
-"""Holds in the record: what stands still, since when, and whom lifting rings.
+"""Holds in the record: what stands still, since when, and which runs lifting signals.
 
-A hold is recorded with what it holds: a call, or the step whose next turn, or whose
-run's end, it keeps. A run is stopped while all that it could do is held.
+A hold is recorded with what it holds: a call, or a step whose next turn, or whose run's
+end, it prevents. A run is stopped while all that it could do is held.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
 
-# P9: no decision holds longer than a week, whatever pauses there were.
+# P9: no decision lasts longer than a week, however many pauses there were.
 LONGEST_USABLE = timedelta(days=7)
 
 
@@ -32,7 +32,7 @@ async def hold_call(
 ) -> None:
     """Record what holds a call of a locked run; the clocks of its approval stop.
 
-    It may have begun to hold before anybody looked (`by.since`).
+    The hold may have begun before it was noticed (`by.since`).
     """
     call.held_by, call.held_seen = str(by), now
     call.held_at = call.held_at or max(by.since or now, call.created_at)
@@ -49,7 +49,7 @@ async def free_call(
     """Record that nothing holds a call of a locked run any more."""
     if call.held_by is None:
         return
-    # From when the run as a whole was stopped, its own clock counts.
+    # Its own clock counts from when the run as a whole was stopped.
     until = min(now, run.stopped_at or now)
     for approval in await _waiting(session, run.id, call):
         if approval.held_at is not None:
@@ -61,7 +61,7 @@ async def free_call(
 async def free_paused(
     session: AsyncSession, runs: Sequence[RunRow], *, now: datetime
 ) -> None:
-    """Record that a pause holds no call of these locked runs any more."""
+    """Record that a pause no longer holds any call of these locked runs."""
     calls = await of_runs(session, [run.id for run in runs])
     for run in runs:
         for call in calls.get(run.id, ()):
@@ -73,7 +73,7 @@ async def free_paused(
 async def hold_step(
     session: AsyncSession, run: RunRow, step: StepRow | None, by: Hold, *, now: datetime
 ) -> None:
-    """Record what keeps a step's next turn, or the run's end, from coming."""
+    """Record what prevents a step's next turn, or the run's end."""
     if step is None:
         stop(run, by, now=now)
         return
@@ -88,9 +88,10 @@ async def settle(
     now: datetime,
     status: RunStatus | None = None,
 ) -> None:
-    """Say whether a locked run is stopped: paused, or all that it could do is held.
+    """Update whether a locked run is stopped: paused, or all that it could do is held.
 
-    One that was stopped goes on as `status`; None leaves one that waits to be picked up.
+    A run that was stopped continues as `status`; None leaves one that waits to be
+    picked up.
     """
     if run.status in ENDED_RUNS:
         return
@@ -117,7 +118,7 @@ async def go_on(
 ) -> None:
     """Mark a run that was held, or waits to be picked up, as `status`.
 
-    The deadlines of what waits move by the time it was held (P9).
+    Open deadlines move by the time the run was held (P9).
     """
     if run.status not in ("stopped", "queued"):
         return
@@ -128,7 +129,7 @@ async def go_on(
 
 
 async def clear(session: AsyncSession, run: str) -> None:
-    """Forget what held a run that ends."""
+    """Clear the holds of a run that ends."""
     for table, nothing in (
         (CallRow, {"held_by": None, "held_at": None, "held_seen": None}),
         (StepRow, {"held_by": None, "held_seen": None, "needs": None}),
@@ -142,7 +143,7 @@ async def clear(session: AsyncSession, run: str) -> None:
 async def ring(
     session: AsyncSession, by: Collection[Hold], *, now: datetime
 ) -> list[str]:
-    """Ring every open run of which any of these holds anything; return their ids."""
+    """Signal every open run in which any of these holds anything; return their ids."""
     runs = list((await session.execute(_held_by({str(one) for one in by}))).scalars())
     for run in runs:
         outbox.add(session, "resume", run, at=now)
@@ -173,7 +174,7 @@ def _held_by(by: Collection[str]):  # noqa: ANN202 an SQL statement
 async def of_runs(
     session: AsyncSession, runs: Collection[str]
 ) -> dict[str, list[CallRow]]:
-    """Return the calls that something holds, in their order, by run."""
+    """Return the held calls, in their order, by run."""
     query = (
         select(CallRow)
         .where(col(CallRow.run).in_(runs), col(CallRow.held_by).is_not(None))
@@ -202,7 +203,7 @@ async def has_held_siblings(session: AsyncSession, run: str) -> bool:
 
 
 async def _holds_all(session: AsyncSession, run: str) -> Hold | None:
-    """Return what holds the first of all that the run could do; None: something is free.
+    """Return what holds the first of all that the run could do; None if any is free.
 
     A step whose turn has open calls waits for them; else its next turn is what is held.
     """
@@ -245,13 +246,13 @@ async def _move_all(
         if approval.held_at is None:
             _move(approval, since=since, until=now)
         else:
-            # Its call is held still: what has passed so far counts once.
+            # Its call is still held: the time that has passed so far counts once.
             _move(approval, since=min(approval.held_at, since), until=now)
             approval.held_at = now
 
 
 def _move(approval: ApprovalRow, *, since: datetime, until: datetime) -> None:
-    # Only the part of its own life counts: what was asked in a pause moves less.
+    # Only time within its own life counts: a request made in a pause moves less.
     began = approval.closed_at or approval.created_at
     held = max(until - max(since, began), timedelta(0))
     if approval.undo_until is not None and approval.undo_until > since:

@@ -75,7 +75,7 @@ class Claimed(KeyturnError):
 
 
 class DraftOpen(KeyturnError):
-    """The person has an unfinished edit of this: which of the two do they mean?"""
+    """The person has an unfinished edit of this; which of the two do they mean?"""
 
     http_status: ClassVar[int] = 409
 

@@ -1,7 +1,8 @@
 """Audit entries of one transaction: collected, and written right before its commit.
 
-So each has the digests of what its transaction wrote, and ids that are given out in the
-order in which transactions changed a row: by then each holds the locks of its rows.
+Each entry therefore has the digests of what its transaction wrote, and ids are assigned
+in the order in which transactions changed a row: at that point each holds the locks of
+its rows.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,9 +19,9 @@ from keyturn.orchestrator.store.tables import AuditRow
 
 # The entries of a transaction, in its session's `info`.
 ENTRIES = "audit entries"
-# What is said of rows in an entry's payload: their digests by name, null for one gone.
+# The rows in an entry's payload: their digests by name, null for a deleted row.
 ROWS = "rows"
-# The kind of an entry that is made for the digests alone.
+# The kind of an entry that exists only to carry digests.
 ROW_CHANGED = "row.changed"
 
 Now = Callable[[AsyncSession], Awaitable[datetime]]
@@ -32,9 +33,9 @@ def collect(session: AsyncSession, row: AuditRow) -> None:
 
 
 async def add(session: AsyncSession, now: Now) -> bool:
-    """Write the transaction's entries; return whether there are any.
+    """Add the transaction's entries to it; return whether there are any.
 
-    A transaction that changed rows and says nothing gets one entry for them.
+    A transaction that changed rows without an entry gets one entry for them.
     """
     await session.flush()
     rows: list[AuditRow] = session.info.pop(ENTRIES, [])
@@ -48,7 +49,7 @@ async def add(session: AsyncSession, now: Now) -> bool:
 
 
 def _spread(written: Sequence[Written], rows: Sequence[AuditRow]) -> None:
-    """Put each row's digest into the entry that speaks of it, or comes closest."""
+    """Put each row's digest into the entry that describes it, or comes closest."""
     entries = [_Entry(row) for row in rows]
     of_runs: dict[str | None, list[_Entry]] = {}
     for entry in entries:
@@ -59,7 +60,8 @@ def _spread(written: Sequence[Written], rows: Sequence[AuditRow]) -> None:
         best = max(fits)
         among[fits.index(best)].take(one)
         for entry, fit in zip(among, fits, strict=True):
-            # Of one row a transaction may say more: that it ended, and began anew.
+            # A transaction may say several things of one row: that it ended, and that
+            # it began again.
             if fit.is_about and fit[:2] == best[:2]:
                 entry.take(one)
     for entry in entries:
@@ -67,7 +69,7 @@ def _spread(written: Sequence[Written], rows: Sequence[AuditRow]) -> None:
 
 
 class _Fit(NamedTuple):
-    """How well an entry speaks of a row; what comes first weighs more."""
+    """How well an entry describes a row; earlier fields weigh more."""
 
     is_of_kind: bool
     is_about: bool
@@ -75,7 +77,7 @@ class _Fit(NamedTuple):
 
 
 class _Entry:
-    """An entry, and the digests that go into it."""
+    """An entry, and the digests that it takes in."""
 
     def __init__(self, row: AuditRow) -> None:
         self.row = row
@@ -83,7 +85,7 @@ class _Entry:
         self._tables: set[str] = set()
 
     def fits(self, one: Written) -> _Fit:
-        """Return how well it speaks of a row."""
+        """Return how well it describes a row."""
         names = (str(one.key[0]), ":".join(map(str, one.key)))
         return _Fit(
             is_of_kind=self.row.kind.startswith(one.kept.kind),

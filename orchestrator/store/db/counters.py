@@ -1,4 +1,4 @@
-"""Counts of what happened, kept as they happen: nobody walks the record for them."""
+"""Counts of events, kept as they happen: nobody scans the record for them."""
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,7 +11,7 @@ from keyturn.orchestrator.store.tables import CounterRow
 ATTEMPTS_FAILED = "model_attempts_failed"
 CODE_ERRORS = "code_errors"
 
-# A model's name comes from a contract or a person; it is bounded all the same.
+# A model's name comes from a contract or a person; it is bounded nevertheless.
 LONGEST = 200
 
 
@@ -29,7 +29,7 @@ class Count(BaseModel):
 async def add(
     session: AsyncSession, store: Store, name: str, *, subject: str, kind: str
 ) -> None:
-    """Count one more, in this transaction; take other locks before this one."""
+    """Add one to a count, in this transaction; take other locks before this one."""
     insert = sqlite.insert if store.is_sqlite else postgresql.insert
     row = {"name": name, "subject": subject[:LONGEST], "kind": kind, "value": 1}
     added = insert(CounterRow).values(row)
@@ -42,6 +42,6 @@ async def add(
 
 
 async def read(session: AsyncSession) -> tuple[Count, ...]:
-    """Return all counts; there are as many as there are kinds of things."""
+    """Return all counts, one for each kind of event."""
     rows = (await session.execute(select(CounterRow))).scalars()
     return tuple(Count(**row.model_dump()) for row in rows)

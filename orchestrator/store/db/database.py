@@ -33,43 +33,44 @@ from keyturn.orchestrator.store.db.transaction_limit import TurnsAtOnce
 # A transaction never waits for the network, so 2 s without an end is a fault.
 TRANSACTION_TIMEOUT = timedelta(seconds=2)
 CLOSE_LOOK_S = 0.005
-# Whoever waits for a connection waits for so many transactions' time at most.
+# A process waits for a connection at most as long as this many transactions take.
 WAITS = 2.5
-# So long a bounded process waits for a turn: to fail and do it all again costs more.
+# How long a bounded process waits for a turn: to fail and repeat everything costs more.
 TURN_WITHIN_S = 20.0
-# Held shared by whoever leases, sends or begins a run, exclusively by a switch (P3).
+# Held shared by processes that lease, send or begin a run, exclusively by a switch
+# (P3).
 BARRIER = 0x4B455954
-# The other kind of such locks, with two numbers, has names of its own.
+# The other kind of advisory lock, with two numbers, has a separate name space.
 TURNS = 0x4B45
 
 
 class Beside(Protocol):
-    """What belongs to each transaction that a request commits; see `idempotency`."""
+    """Takes part in each transaction that a request commits; see `idempotency`."""
 
     async def add(self, session: AsyncSession, store: "Store") -> None:
         """Write into the transaction before it commits."""
         ...
 
     def committed(self) -> None:
-        """Hear that it has committed."""
+        """Learn that the transaction has committed."""
         ...
 
 
 beside: ContextVar[Beside | None] = ContextVar("beside", default=None)
-# Whether what this task asks of the database goes ahead of all else: switches, pauses,
-# and their lifting. It matters where a store has a `reserve`.
+# Whether this task's transactions go ahead of all others: switches, pauses, and lifting
+# them. It matters if a store has a `reserve`.
 ahead: ContextVar[bool] = ContextVar("ahead", default=False)
 
 
 def apart() -> Context:
-    """Return the context of a task that commits nothing of the request it began in."""
+    """Return the context of a task that commits nothing of the present request."""
     context = copy_context()
     context.run(beside.set, None)
     return context
 
 
 class Store:
-    """The record of one installation; safe to share between tasks of one loop."""
+    """The record of one installation; safe to share between tasks of one event loop."""
 
     def __init__(  # noqa: PLR0913 what kinds of processes differ in
         self,
@@ -83,21 +84,21 @@ class Store:
     ) -> None:
         """Take an SQLAlchemy URL of SQLite (aiosqlite) or PostgreSQL (psycopg).
 
-        `voucher` is what the web process and its commands vouch with for the rows that
-        give authority; without one they are read as they are and never written.
+        With `voucher` the web process and its commands vouch for the rows that give
+        authority; without one these rows are read as they are and never written.
 
-        At most `at_once` transactions are under way on PostgreSQL, fewer where they take
-        long, and others wait before they begin; None: as many as there are connections.
-        Of these, `reserve` are for what goes `ahead` alone: all else may be held up, and
-        it is not.
+        At most `at_once` transactions run at a time on PostgreSQL, fewer if they take
+        long, and others wait before they begin; None means as many as there are
+        connections. Of these, `reserve` are only for tasks that go `ahead`, which
+        therefore never wait for the others.
         """
         self.url = url
         self._shown_url = make_url(url).render_as_string(hide_password=True)
         self._clock = clock
-        # Closing waits no longer for a transaction than it may last.
+        # Closing waits for a transaction no longer than it may last.
         self._close_within_s = transaction_timeout.total_seconds()
         self.voucher = voucher
-        # Rung by each commit of this process that adds to the audit log.
+        # Set by each commit of this process that adds to the audit log.
         self.audited = Bell()
         self.engine = _engine(url, transaction_timeout)
         self._is_closed = False
@@ -111,7 +112,7 @@ class Store:
             rest = postgres.KEPT_OPEN + postgres.AT_PEAKS - reserve
             self._turns = TurnsAtOnce(rest, least=rest)
             self._ahead = TurnsAtOnce(reserve, least=reserve)
-            # People wait for these; they are told soon.
+            # People wait for these processes; they get an answer soon.
             self._turn_within_s = WAITS * transaction_timeout.total_seconds()
 
     def _faults(self) -> "_named_faults":
@@ -119,14 +120,14 @@ class Store:
 
     @property
     def is_sqlite(self) -> bool:
-        """Tell which dialect this is."""
+        """Tell whether the database is SQLite."""
         return self.engine.dialect.name == "sqlite"
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """Yield a session that only reads.
 
-        Raises `StoreUnavailable` where the database is away or cannot write.
+        Raises `StoreUnavailable` if the database is unreachable or cannot write.
         """
         with self._faults():
             async with self._turn(self._turn_within_s), self._session() as session:
@@ -138,10 +139,11 @@ class Store:
     ) -> AsyncGenerator[AsyncSession]:
         """Yield a session whose work commits at the end, or not at all.
 
-        On SQLite the write lock is taken at the start, so that what is read stays true;
-        where it is not had within `wait_s`, `StoreUnavailable` is raised. The same where
-        a process has a bound on what goes on at once and no turn comes in that time;
-        `first` is for what ends something that has begun, before all that would begin.
+        On SQLite the write lock is taken at the start, so that what was read stays
+        true; `StoreUnavailable` is raised if the lock is not free within `wait_s`. The
+        same happens if the process bounds its concurrent transactions and no turn is
+        free in that time. With `first`, a transaction that ends something already begun
+        goes before all those that begin something.
         """
         within_s = self._turn_within_s if wait_s is None else wait_s
         turn = self._turn(within_s, first=first)
@@ -197,7 +199,7 @@ class Store:
         )
 
     async def now(self, session: AsyncSession) -> datetime:
-        """Return the time, the database's own on PostgreSQL, read after locks."""
+        """Return the time, on PostgreSQL the database's own, read after locks."""
         if self._clock is not None:
             return self._clock()
         if self.is_sqlite:
@@ -214,9 +216,9 @@ class Store:
             )
 
     async def share_barrier_now(self, session: AsyncSession) -> datetime:
-        """Share the barrier and return the time, read once it is shared.
+        """Share the barrier and return the time, read after the lock.
 
-        One statement: the target list is worked out from left to right.
+        One statement: the target list is evaluated from left to right.
         """
         if self.is_sqlite or self._clock is not None:
             await self.share_barrier(session)
@@ -233,7 +235,7 @@ class Store:
             )
 
     async def take_turn(self, session: AsyncSession, name: str) -> None:
-        """Let one transaction at a time go on under this name, until its commit."""
+        """Let one transaction at a time continue under this name, until its commit."""
         if not self.is_sqlite:
             digest = hashlib.sha256(name.encode()).digest()
             number = int.from_bytes(digest[:4], "big", signed=True)
@@ -243,10 +245,11 @@ class Store:
             )
 
     async def close(self) -> None:
-        """Give the connections back, once nothing uses them any more.
+        """Close the connections once nothing uses them any more.
 
-        A task that was cancelled still gives its own back, and would find no pool. What
-        would only begin is refused: it could end after the loop, with its connection.
+        A cancelled task still returns its own connection and needs the pool for that.
+        Work that would only begin is refused: it could outlive the event loop, and its
+        connection with it.
         """
         self._is_closed = True
         pool = cast("QueuePool", self.engine.pool)
@@ -254,7 +257,8 @@ class Store:
         deadline = clock() + self._close_within_s
         while pool.checkedout() and clock() < deadline:  # noqa: ASYNC110 a pool has no event
             await asyncio.sleep(CLOSE_LOOK_S)
-        # A pool that was disposed of keeps what comes back to it, and closes it never.
+        # A disposed pool keeps connections that are returned to it, and never closes
+        # them.
         event.listen(pool, "checkin", _close_late)
         await self.engine.dispose()
 
@@ -273,26 +277,26 @@ def _close_late(_: object, entry: ConnectionPoolEntry) -> None:
     entry.close()
 
 
-# A standby that cannot write and a transaction that ran out of time are "internal".
+# A standby that cannot write and a transaction that timed out are "internal".
 _FAULTS = (OperationalError, InternalError, OSError, NoConnection)
 
 
 class _named_faults:  # noqa: N801 reads as the with-statement it is used in
-    """Turns a driver's fault into `StoreUnavailable`; broken constraints pass."""
+    """Turns a driver's fault into `StoreUnavailable`; lets broken constraints pass."""
 
     def __init__(self, url: str, *, is_file: bool) -> None:
         self._url = url
         self._is_file = is_file
 
     def __enter__(self) -> None:
-        """Do nothing; the work is at the end."""
+        """Do nothing; the work happens at the end."""
 
     def __exit__(
         self, kind: object, error: BaseException | None, trace: object
     ) -> None:
         """Raise `StoreUnavailable` for a fault of the database itself.
 
-        `InvalidValue` where it is fine and the value is what it cannot hold.
+        Raises `InvalidValue` if the database works but cannot hold the value.
         """
         if isinstance(error, StatementError) and isinstance(error.orig, OverflowError):
             error = error.orig  # a driver's own, before anything was asked
@@ -305,7 +309,8 @@ class _named_faults:  # noqa: N801 reads as the with-statement it is used in
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):
             why = str(getattr(error, "orig", error)).strip()
-            # A server's driver names its host; a file's says what is wrong with it.
+            # A server's driver names its host; a file's driver says what is wrong with
+            # the file.
             shown = f": {why}" if self._is_file else ""
             raise StoreUnavailable(
                 f"The database {self._url} cannot be used now: {why}. Nothing was "

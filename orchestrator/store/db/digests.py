@@ -1,7 +1,8 @@
 """Digests of rows: what the audit log says that the tables hold.
 
-Each transaction that writes one of the rows named here puts a digest of it, as it is at
-the commit, into an audit entry of the same transaction. `store.verification` compares.
+Each transaction that writes one of the rows named here puts a digest of the row, as it
+is at the commit, into an audit entry of the same transaction. `store.verification`
+compares them.
 """
 
 import json
@@ -22,8 +23,9 @@ from keyturn.orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson
 
 # The rows that a transaction wrote, in its session's `info`.
 WRITTEN = "rows written"
-# Of an effect under way the log has an entry for its lease alone: which of the two it is
-# changes right before the request, where nothing is written that need not be.
+# For an effect under way, the log has an entry only for its lease: the change from
+# leased to sending happens right before the request, when nothing unnecessary is
+# written.
 UNDER_WAY = {"leased": "under way", "sending": "under way"}
 
 Key = tuple[Any, ...]
@@ -31,11 +33,12 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Kept:
-    """A table whose rows the log vouches for: by which columns, and since when.
+    """A table that the log vouches for: its digested columns, and the time since when.
 
-    Entries whose kind begins with `kind` speak of them. `run` names the column with the run that a row belongs to; `since` the one with the
-    time at which it was written first. Rows of one that `ends` are deleted without an
-    entry, such as sessions once they have run out.
+    Entries whose kind begins with `kind` describe its rows. `run` names the column with
+    the run that a row belongs to; `since` the one with the time at which it was first
+    written. Rows of a table that `ends` are deleted without an entry, such as expired
+    sessions.
     """
 
     kind: str
@@ -62,7 +65,7 @@ class Kept:
         return tuple(int if isinstance(one.type, Integer) else str for one in columns)
 
     def name(self, key: Sequence[object]) -> str:
-        """Return what the log calls a row: its table and its key."""
+        """Return the log's name of a row: its table and its key."""
         return "/".join([self.table, *map(str, key)])
 
     def select(self) -> Select[*tuple[Any, ...]]:
@@ -72,7 +75,7 @@ class Kept:
         return select(*columns)
 
     def among(self, keys: Iterable[Key]) -> ColumnElement[bool]:
-        """Return the condition that a row's key is one of these."""
+        """Match rows with one of these keys."""
         columns = [getattr(self.row, name) for name in self.key]
         if len(columns) == 1:
             return columns[0].in_([key[0] for key in keys])
@@ -87,7 +90,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Digested:
-    """A row's key, since when there is one, and its digest."""
+    """A row's key, the time since when it exists, and its digest."""
 
     key: Key
     since: datetime
@@ -96,7 +99,7 @@ class Digested:
 
 @dataclass(frozen=True)
 class Written:
-    """A row that a transaction wrote: its run, and its digest, None where it is gone."""
+    """A row that a transaction wrote: its run, and its digest, None if deleted."""
 
     kept: Kept
     key: Key
@@ -105,7 +108,7 @@ class Written:
 
     @property
     def name(self) -> str:
-        """Return what the log calls it."""
+        """Return the log's name of the row."""
         return self.kept.name(self.key)
 
 
@@ -223,7 +226,7 @@ BY_TABLE = {one.table: one for one in KEPT.values()}
 
 
 class Watched(Session):
-    """A session that keeps in its `info` which of these rows it wrote."""
+    """A session that records in its `info` which of these rows it wrote."""
 
 
 @event.listens_for(Watched, "after_flush")
@@ -234,7 +237,7 @@ def _note(session: Session, _: UOWTransaction) -> None:
             written[_place(row)] = row
     for row in session.dirty:
         if _is_changed(row):
-            # One of this transaction's own is as it is in memory.
+            # A row of this transaction is as it is in memory.
             written.setdefault(_place(row), None)
     for row in session.deleted:
         kept = KEPT.get(cast("type[SQLModel]", type(row)))
@@ -243,17 +246,17 @@ def _note(session: Session, _: UOWTransaction) -> None:
 
 
 def changed(session: Any, row: type[SQLModel], *keys: Key) -> None:  # noqa: ANN401 a session of either kind
-    """Note rows that a statement changed, and not the session itself."""
+    """Record rows that a statement changed without the session's objects."""
     written = session.info.setdefault(WRITTEN, {})
     for key in keys:
         written[row, key] = None
 
 
 def of_written(session: Session) -> list[Written]:
-    """Return the digests of what the session wrote and flushed.
+    """Return the digests of the rows that the session wrote and flushed.
 
-    None for a row that is gone. What may have been changed by others since it was read
-    is read again: it is locked by now.
+    None for a deleted row. Rows that others may have changed since they were read are
+    read again: they are locked at this point.
     """
     written: dict[tuple[type[SQLModel], Key], SQLModel | None]
     written = session.info.pop(WRITTEN, {})
@@ -278,7 +281,7 @@ def digest(values: Mapping[str, Any]) -> str:
     try:
         return canonical.digest(said)
     except MalformedJson:
-        # Numbers that JSON does not hold, which databases do.
+        # Numbers that databases hold and JSON does not.
         return canonical.digest(canonical.mend(said))
 
 

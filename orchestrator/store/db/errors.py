@@ -1,4 +1,4 @@
-"""What the database layer refuses: rows that do not verify, keys in use."""
+"""Errors of the database layer: rows that do not verify, keys in use."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from keyturn.orchestrator.store.tables import (
 
 
 class KeyReused(KeyturnError):
-    """An Idempotency-Key came again with another request."""
+    """An Idempotency-Key was sent again with another request."""
 
     http_status: ClassVar[int] = 422
 
@@ -29,13 +29,13 @@ SEND_AGAIN = (
 
 
 class AnswerLost(KeyturnError):
-    """The first request with this key acted, and nobody knows its answer."""
+    """The first request with this key acted, and its answer was lost."""
 
     http_status: ClassVar[int] = 409
 
 
 class KeyLost(KeyInUse):
-    """A process stood still for so long that another one has its request's key."""
+    """The process was suspended so long that another one now has its request's key."""
 
 
 class CannotVouch(KeyturnError):
@@ -43,12 +43,12 @@ class CannotVouch(KeyturnError):
 
 
 class ForgedRow(KeyturnError):
-    """A row that gives authority was written by something else than Keyturn."""
+    """A row that gives authority was not written by Keyturn."""
 
     http_status: ClassVar[int] = 409
 
     def __init__(self, row: Row | ApprovalRow) -> None:
-        """Name the row; what was drafted is one, too, where it shows what is not bound."""
+        """Name the row, which may also be a draft that shows what is not bound."""
         self.table, self.id = vouched_rows.table_of(row), row.id
         super().__init__(
             f"The row {row.id} of the table {self.table} was written by something "

@@ -1,7 +1,7 @@
-"""What a sent form came to, kept for the page that shows it after the redirect.
+"""Results of submitted forms, kept for the page shown after the redirect.
 
-A result belongs to one person and one kind of page. A secret is kept sealed with a key
-that is not here, and is opened once.
+A result belongs to one person and one kind of page. A secret is sealed with a key that
+is not stored here, and is opened once.
 """
 
 import json
@@ -18,12 +18,12 @@ _OPENED = ""
 
 
 async def keep(store: Store, *, person: str, kind: str, result: JsonValue) -> str:
-    """Keep a result; return the id under which its page finds it."""
+    """Store a result; return the id under which its page finds it."""
     return await _add(store, person, kind, json.dumps(result))
 
 
 async def find(store: Store, *, person: str, kind: str, result: str) -> JsonValue:
-    """Return a result of this person's, or raise `NotFound`."""
+    """Find a result of this person, or raise `NotFound`."""
     async with store.read() as session:
         row = await session.get(IdempotencyRow, (person, _key(result)))
     if row is None or row.request != kind or row.body is None:
@@ -32,7 +32,7 @@ async def find(store: Store, *, person: str, kind: str, result: str) -> JsonValu
 
 
 async def seal(store: Store, *, person: str, kind: str, secret: str) -> tuple[str, str]:
-    """Keep a secret sealed; return its id, and the key that opens it once."""
+    """Store a sealed secret; return its id, and the key that opens it once."""
     opener = Sealed.new_key()
     body = Sealed(opener).seal(secret)
     return await _add(store, person, kind, body), opener
@@ -41,7 +41,7 @@ async def seal(store: Store, *, person: str, kind: str, secret: str) -> tuple[st
 async def open_once(
     store: Store, *, person: str, kind: str, result: str, opener: str
 ) -> str | None:
-    """Return a sealed secret and forget it; None where it is no longer there."""
+    """Return a sealed secret and delete it; None if it is no longer there."""
     async with store.write() as session:
         row = await session.get(
             IdempotencyRow, (person, _key(result)), with_for_update=True

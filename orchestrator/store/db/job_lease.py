@@ -31,7 +31,7 @@ async def take(store: Store, job: str, *, holder: str, period: timedelta) -> boo
 async def is_held(
     session: AsyncSession, store: Store, job: str, *, holder: str
 ) -> bool:
-    """Return whether `holder` still has the job, locking its row to the commit."""
+    """Return whether `holder` still has the job, locking its row until the commit."""
     row = await _locked(session, job)
     return (
         row is not None

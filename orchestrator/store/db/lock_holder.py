@@ -1,4 +1,4 @@
-"""Who holds SQLite's write lock, for an operator who has to act on it."""
+"""The process that holds SQLite's write lock, for an operator who has to act."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ LOCKS = Path("/proc/locks")
 
 
 def words(url: str) -> str:
-    """Return a sentence that names the process that writes, or nothing."""
+    """Return a sentence that names the process that writes, or an empty text."""
     holders = pids(url)
     if not holders:
         return ""
@@ -19,7 +19,7 @@ def words(url: str) -> str:
 
 
 def pids(url: str) -> list[int]:
-    """Return the processes that hold the write lock, where Linux tells."""
+    """Return the processes that hold the write lock, if Linux reports them."""
     path = make_url(url).database
     shared = Path(f"{path}-shm") if path else None
     if shared is None or not shared.exists() or not LOCKS.exists():

@@ -1,9 +1,9 @@
 """Row locks on runs, calls, approvals and effects: no other module takes one.
 
-The order of docs/design.md: the barrier of the switches, then the runs, then the budgets
-and the limits, each sorted, then the audit log. What belongs to a run is locked under its
-run, so nobody else holds it meanwhile, in whatever order it is taken. Three kinds of lock
-are taken without the run, and say why that cannot deadlock: `due_approvals`,
+The order of docs/design.md: the barrier of the switches, then the runs, then the
+budgets and the limits, each sorted, then the audit log. Rows that belong to a run are
+locked under their run, in any order: nobody else holds them meanwhile. Three kinds of
+lock are taken without the run, and document why that cannot deadlock: `due_approvals`,
 `effects_in_scope` and `share_effect`.
 """
 
@@ -24,10 +24,11 @@ from keyturn.orchestrator.store.tables import (
 
 
 async def run(session: AsyncSession, run_id: str) -> RunRow | None:
-    """Lock a run; after the barrier, before all that belongs to it.
+    """Lock a run; after the barrier, before everything that belongs to it.
 
-    Others may add rows that refer to the run meanwhile: its key never changes. Callers
-    in the rooms use `runs.lookup.lock`, which also takes on what a bulk action set.
+    Other transactions may add rows that refer to the run meanwhile: its key never
+    changes. Callers in the rooms use `runs.lookup.lock`, which also applies what a bulk
+    action set.
     """
     return await session.get(RunRow, run_id, with_for_update={"key_share": True})
 
@@ -35,13 +36,13 @@ async def run(session: AsyncSession, run_id: str) -> RunRow | None:
 async def runs(
     session: AsyncSession, query: SelectOfScalar[RunRow]
 ) -> Sequence[RunRow]:
-    """Lock the runs that match; `query` sorts them by id, so that no two wait in turn."""
+    """Lock the runs that match; `query` sorts them by id, so that no two deadlock."""
     locked = query.with_for_update(key_share=True)
     return (await session.execute(locked)).scalars().all()
 
 
 async def run_of_attempt(session: AsyncSession, attempt: str) -> None:
-    """Lock the run that asked a model, before the budgets from which it is paid."""
+    """Lock the run that asked a model, before the budgets that pay for it."""
     owner = select(AttemptRow.run).where(col(AttemptRow.id) == attempt)
     query = select(RunRow.id).where(col(RunRow.id) == owner.scalar_subquery())
     await session.execute(query.with_for_update(key_share=True))
@@ -77,7 +78,7 @@ async def due_approvals(
 ) -> Sequence[ApprovalRow]:
     """Lock the approvals that match and that nobody holds.
 
-    Taken without their runs: it waits for no lock, so it closes no circle.
+    Taken without their runs: it waits for no lock, so it closes no cycle.
     """
     locked = query.with_for_update(skip_locked=True, of=ApprovalRow)
     return (await session.execute(locked)).scalars().all()
@@ -96,8 +97,9 @@ async def refresh_effect(session: AsyncSession, row: EffectRow) -> None:
 async def share_effect(session: AsyncSession, key: str) -> EffectRow | None:
     """Keep others from changing an effect, and read it again.
 
-    It is of another run than the one that is locked, which takes it back: who changes
-    such an effect locks both runs first (`effects.compensation.lock_first`).
+    The effect belongs to another run than the locked one, which takes it back: a
+    transaction that changes such an effect locks both runs first
+    (`effects.compensation.lock_first`).
     """
     return await session.get(
         EffectRow, key, with_for_update={"read": True}, populate_existing=True
@@ -116,7 +118,8 @@ async def effects_in_scope(
 ) -> Sequence[EffectRow]:
     """Lock the effects of many runs, by key; under the exclusive barrier of a switch.
 
-    Taken without their runs: whoever leases or sends shares the barrier, and waits.
+    Taken without their runs: a transaction that leases or sends shares the barrier, and
+    so waits.
     """
     return await _sorted(session, query)
 

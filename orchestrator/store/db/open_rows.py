@@ -1,7 +1,7 @@
-"""What is open, as conditions that the partial indexes of `tables` answer.
+"""Conditions for open rows, which the partial indexes of `tables` answer.
 
-Values stand in the statement itself: what a parameter holds proves nothing to a planner,
-which then reads all that ever was.
+Values are written into the statement itself: a parameter proves nothing to a planner,
+which would then scan all rows that ever existed.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ def runs() -> ColumnElement[bool]:
 
 
 def busy_runs() -> ColumnElement[bool]:
-    """Match runs that work, or are to: nothing stops them, and no person is asked."""
+    """Match runs that work or should: nothing stops them, and no person is asked."""
     return _one_of(RunRow.status, ("queued", "running"))
 
 
@@ -44,7 +44,7 @@ def paused_runs() -> ColumnElement[bool]:
 
 
 def handoffs() -> ColumnElement[bool]:
-    """Match runs in the hands of people, not yet settled."""
+    """Match hand-offs that are not settled yet."""
     return and_(_is(RunRow.status, "handed_off"), col(RunRow.settled_at).is_(None))
 
 
@@ -54,7 +54,7 @@ def approvals() -> ColumnElement[bool]:
 
 
 def to_find_out() -> ColumnElement[bool]:
-    """Match effects of which a person has to find out what happened."""
+    """Match effects whose outcome a person has to find out."""
     return or_(
         _is(EffectRow.status, "unknown"), col(EffectRow.reopened_at).is_not(None)
     )
@@ -76,7 +76,7 @@ def meters_of_runs() -> ColumnElement[bool]:
 
 
 def meters_of_days() -> ColumnElement[bool]:
-    """Match the budgets of tenants' and workflows' days."""
+    """Match the daily budgets of tenants and workflows."""
     return and_(
         literal_column("substr(meters.scope, 1, 4) <> 'run '", Boolean),
         literal_column("substr(meters.scope, 1, 6) <> 'limit '", Boolean),
@@ -84,7 +84,7 @@ def meters_of_days() -> ColumnElement[bool]:
 
 
 def deliveries() -> ColumnElement[bool]:
-    """Match what the outbox has still to deliver."""
+    """Match outbox rows that are still to be delivered."""
     return col(OutboxRow.done_at).is_(None)
 
 

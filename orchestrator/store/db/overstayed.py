@@ -1,7 +1,7 @@
-"""Connections that hold others up for longer than any of ours does, ended.
+"""Ends connections that block others for longer than any of ours does.
 
-A transaction of ours lasts two seconds at most. One that goes on, or an advisory lock that
-somebody keeps between transactions, is of a process that hangs or was broken into, and
+A transaction of ours lasts two seconds at most. A longer one, or an advisory lock that
+is held between transactions, belongs to a process that hangs or was compromised, and
 keeps switches, pauses and the sealer waiting.
 """
 
@@ -17,13 +17,13 @@ from keyturn.orchestrator.rules.errors import StoreUnavailable
 from keyturn.orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
 from keyturn.orchestrator.store.db.role_names import WEB
 
-# Five times what a transaction of ours may last.
+# Five times the limit of a transaction of ours.
 LONGEST = timedelta(seconds=10)
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# Of this database, and of accounts that are not the web process's: migrations are the
-# owner's, and take as long as they take.
+# Connections to this database by accounts other than the web process's: migrations are
+# the owner's, and may take as long as they need.
 _OVERSTAYED = text(
     f"""
     SELECT a.pid, a.usename, pg_terminate_backend(a.pid)
@@ -47,12 +47,12 @@ _OVERSTAYED = text(
 
 
 async def end(store: Store, *, longest: timedelta = LONGEST) -> int:
-    """End what has overstayed on PostgreSQL; return how many connections.
+    """End overstayed connections on PostgreSQL; return how many.
 
-    It takes the rights of `pg_signal_backend` and `pg_read_all_stats`; without them, and
-    without our roles, nothing is ended. A lock that is kept while other things are asked
-    would not be seen: `deploy/postgres/roles.sh` lets nobody take one outside of a
-    transaction.
+    It needs the rights of `pg_signal_backend` and `pg_read_all_stats`; without them,
+    and without our roles, nothing is ended. It cannot see a lock that is held while
+    other statements run: `deploy/postgres/roles.sh` allows nobody to take one outside
+    of a transaction.
     """
     if store.is_sqlite:
         return 0
@@ -69,7 +69,7 @@ async def end(store: Store, *, longest: timedelta = LONGEST) -> int:
 
 
 async def with_way_made(store: Store, do: Callable[[], Awaitable[T]]) -> T:
-    """Do what stops something, and once more where what kept it waiting had no right to."""
+    """Run an action that stops something; end what blocks it and repeat it once."""
     try:
         return await do()
     except StoreUnavailable:
@@ -78,5 +78,5 @@ async def with_way_made(store: Store, do: Callable[[], Awaitable[T]]) -> T:
     return await do()
 
 
-# A role that is not there, and a right that is not.
+# A missing role, or a missing right.
 _MAY_NOT = ("42704", "42501")

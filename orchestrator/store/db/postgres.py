@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are opened, and looked at before each use."""
+"""Connections to PostgreSQL: how they are opened, and checked before each use."""
 
 import select
 import time
@@ -12,20 +12,22 @@ from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-# One that lay unused for longer is asked: what lies between may have forgotten it.
+# A connection unused for longer is checked by a query: the network may have dropped it.
 UNUSED_S = 30.0
 GIVEN_BACK = "given back"
-# Of a process: so many connections stay open, and so many more are opened when needed.
+# Per process: this many connections stay open, and this many more are opened when
+# needed.
 KEPT_OPEN, AT_PEAKS = 10, 20
-# All of our queries are of few rows: to start a process beside takes longer than they do.
+# All of our queries return few rows: starting a parallel worker takes longer than they
+# do.
 SETTINGS = "-c timezone=UTC -c max_parallel_workers_per_gather=0"
 
 
 def engine(url: str, *, transaction_timeout: timedelta, wait_s: float) -> AsyncEngine:
-    """Return an engine whose transactions end in time; `wait_s` is for a connection.
+    """Return an engine whose transactions time out; `wait_s` is for a connection.
 
-    A connection is not asked before each use, as `pool_pre_ping` does: that is a
-    transaction and two changes of mode for each of ours. Its socket tells as much.
+    A connection is not queried before each use, as `pool_pre_ping` does: that would add
+    a transaction and two changes of mode to each of ours. Its socket says as much.
     """
     timeout_ms = transaction_timeout // timedelta(milliseconds=1)
     made = create_async_engine(
@@ -57,10 +59,10 @@ def _given_back(_: object, entry: ConnectionPoolEntry) -> None:
 def _look(
     dialect: Dialect, connection: DBAPIConnection, entry: ConnectionPoolEntry
 ) -> None:
-    """Refuse a connection that its server has ended; the pool opens another.
+    """Refuse a connection that its server has ended; the pool opens another one.
 
-    Nothing is asked, so nothing may be answered: a socket that can be read tells of its
-    end, or says what the next answer would be mistaken for.
+    Sends nothing, so no answer is expected: a readable socket means that the connection
+    has ended, or holds data that would be mistaken for the next answer.
     """
     driver: Any = entry.driver_connection
     if driver.closed or _can_be_read(driver.fileno()):
@@ -71,7 +73,7 @@ def _look(
     try:
         dialect.do_ping(connection)
     except Exception as error:
-        # The others of the pool lie as long: none of them is asked one by one.
+        # The pool's other connections were idle as long: none is checked one by one.
         raise InvalidatePoolError("the server no longer answers on it") from error
 
 

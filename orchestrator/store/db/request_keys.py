@@ -1,12 +1,13 @@
-"""Answers kept under a caller's own key, so that a repeated request acts once.
+"""Answers stored under a caller's own key, so that a repeated request acts once.
 
-The first transaction that a request commits writes that it acted into its key's row, so
-that a process may die before the answer is kept: what acted never acts again.
+The first transaction that a request commits also writes into its key's row that the
+request acted. If the process dies before the answer is stored, the request still never
+acts again.
 
-A request holds its key by a claim that it renews while it is being answered, so that the
-key of a process that died is soon free. Each claim has an id of its own, which every
-transaction of its request checks: a process that stood still, and whose key another one
-has by now, or had, commits nothing more.
+A request holds its key by a claim that it renews while it is being answered, so that
+the key of a process that died is soon free. Each claim has an id of its own, which
+every transaction of its request checks: a process that was suspended, and whose key
+another process has claimed since, commits nothing more.
 """
 
 import asyncio
@@ -32,21 +33,21 @@ from keyturn.orchestrator.store.db.errors import (
 )
 from keyturn.orchestrator.store.tables import IdempotencyRow
 
-# A claim that is not renewed for so long died with its process.
+# A claim that is not renewed for this long died with its process.
 LEASE = timedelta(seconds=5)
 RENEW_S = 1.5
 AGAIN_S = 0.3
-# So long a key is remembered, and what a form came to is shown.
+# How long a key and the result of a form are kept.
 KEPT_FOR = timedelta(days=7)
-# So many rows are forgotten in one transaction.
+# This many rows are deleted in one transaction.
 AT_ONCE = 500
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to answer one request: whose key, which key, and which claim to it.
+    """The right to answer one request: its person, its key, and the id of the claim.
 
-    The id never comes again: a key that is freed and claimed anew is another's.
+    The id is never reused: a key that is freed and claimed again has another id.
     """
 
     person: str
@@ -59,7 +60,7 @@ class Acting:
     """One request, from its claim to its answer."""
 
     has_acted: bool = False
-    # However often it acts, it comes to the same.
+    # Repeating it has the same result as doing it once.
     is_repeatable: bool = False
     _claims: list[Claim] = field(default_factory=list[Claim])
     _renewing: list["asyncio.Task[None]"] = field(
@@ -69,20 +70,20 @@ class Acting:
     def claimed(self, store: Store, claim: Claim, *, acts_once: bool = True) -> None:
         """Hold the key until the answer; write into its row that the request acted.
 
-        A request that comes to the same however often it acts writes nothing.
+        Writes nothing for a request whose repetition has the same result.
         """
-        # The claim itself was no deed.
+        # The claim itself does not count as acting.
         self.has_acted = False
         if acts_once:
             self._claims.append(claim)
         else:
             self.is_repeatable = True
-        # What it commits is no deed of the request.
+        # Its commits do not belong to the request.
         task = asyncio.create_task(_renew(store, claim), context=apart())
         self._renewing.append(task)
 
     async def end(self) -> None:
-        """Write and renew nothing more: what goes on beside the request is none of it."""
+        """Write and renew nothing more: later tasks do not belong to the request."""
         self._claims.clear()
         for task in self._renewing:
             task.cancel()
@@ -90,9 +91,9 @@ class Acting:
         self._renewing.clear()
 
     async def add(self, session: AsyncSession, store: Store) -> None:
-        """Write into the transaction which commits now that the request acted.
+        """Write that the request acted into the transaction that is about to commit.
 
-        Raises `KeyLost` where another process has the key by now.
+        Raises `KeyLost` if another process holds the key now.
         """
         if not self._claims:
             return
@@ -109,7 +110,7 @@ class Acting:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Tell whether it is carried out once all the same: no key of its own is used."""
+        """Tell whether the request may be repeated: it is idempotent without a key."""
         return self.is_repeatable and not self._claims
 
     def committed(self) -> None:
@@ -135,7 +136,7 @@ async def _renew(store: Store, claim: Claim) -> None:
 
 
 def comes_to_the_same() -> None:
-    """Say that what the present request acts may be repeated: its own id names it."""
+    """Mark the present request as repeatable: its own id identifies what it does."""
     one = beside.get()
     if isinstance(one, Acting):
         one.is_repeatable = True
@@ -143,10 +144,11 @@ def comes_to_the_same() -> None:
 
 @asynccontextmanager
 async def acting() -> AsyncGenerator[Acting]:
-    """Let what is committed within say that its request acted, once its key is known.
+    """Make commits in this block record that the request acted, once its key is known.
 
-    Where the database is away after that, `AnswerLost` is raised: nobody is told that
-    nothing was changed. What may be repeated is `StoreUnavailable`, in other words.
+    If the database is unreachable after that, `AnswerLost` is raised: nobody is told
+    that nothing was changed. A repeatable request gets `StoreUnavailable` with other
+    words.
     """
     one = Acting()
     token = beside.set(one)
@@ -169,28 +171,28 @@ async def acting() -> AsyncGenerator[Acting]:
 
 @dataclass(frozen=True)
 class Kept:
-    """The answer that the first request got."""
+    """The stored answer that the first request got."""
 
     status: int
     body: str
 
 
 async def claim(store: Store, *, person: str, key: str, request: str) -> Kept | Claim:
-    """Return the first answer, or the claim of a request that is the first.
+    """Return the first answer, or the claim if this request is the first.
 
-    `request` is a digest of all that was asked. Raises `KeyReused`, `KeyInUse`, or
-    `AnswerLost` where the first one acted and died.
+    `request` is a digest of the whole request. Raises `KeyReused`, `KeyInUse`, or
+    `AnswerLost` if the first request acted and died.
     """
     try:
         async with store.write() as session:
             return await _claim(session, store, person, key, request)
     except IntegrityError:
-        # Both asked at once; the other one inserted first.
+        # Two requests came at once; the other one inserted first.
         raise _in_use(key) from None
 
 
 async def answer(store: Store, *, person: str, key: str) -> Kept | None:
-    """Return the first request's answer, or None where it has none yet."""
+    """Return the first request's answer, or None if it has none yet."""
     async with store.read() as session:
         row = await session.get(IdempotencyRow, (person, key))
     if row is None or row.status is None:
@@ -199,7 +201,7 @@ async def answer(store: Store, *, person: str, key: str) -> Kept | None:
 
 
 async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
-    """Keep the answer for whoever repeats the request."""
+    """Store the answer for repetitions of the request."""
     kept = {"status": answer.status, "body": answer.body}
     async with store.write() as session:
         await session.execute(
@@ -208,7 +210,7 @@ async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
 
 
 async def forget(store: Store) -> int:
-    """Delete what was kept for its time, a batch of it; return how many rows."""
+    """Delete a batch of answers whose time is over; return how many rows."""
     async with store.write() as session:
         now = await store.now(session)
         query = (
@@ -216,7 +218,7 @@ async def forget(store: Store) -> int:
             .where(col(IdempotencyRow.created_at) < now - KEPT_FOR)
             .order_by(col(IdempotencyRow.created_at))
             .limit(AT_ONCE)
-            # Several processes forget at once, and none waits for another.
+            # Several processes delete at once, and none waits for another.
             .with_for_update(skip_locked=True)
         )
         old = list((await session.execute(query)).all())
@@ -230,8 +232,8 @@ async def forget(store: Store) -> int:
 async def drop(store: Store, claim: Claim, *, because: Exception | None = None) -> None:
     """Free the key of a request that changed nothing: it may be tried again.
 
-    A refusal says that itself, though it may have recorded that somebody tried; after
-    any other fault the record knows whether something was committed.
+    A refusal says that itself, though it may have recorded the attempt; after any other
+    fault the record knows whether something was committed.
     """
     query = select(IdempotencyRow).where(_held_by(claim)).with_for_update()
     async with store.write() as session:

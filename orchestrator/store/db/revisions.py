@@ -1,4 +1,4 @@
-"""What stands at a call's current revision."""
+"""The approval of a call's current revision."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select

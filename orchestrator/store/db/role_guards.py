@@ -1,7 +1,8 @@
-"""What a worker may change only one way: triggers, where a grant cannot say enough.
+"""Triggers that restrict a worker's changes where a grant is not precise enough.
 
-A grant says which columns; here it says which way. They hold for accounts that have the
-role of a worker and not the web process's: the owner of the tables is left alone.
+A grant says which columns may change; a trigger says how. They apply to accounts that
+have the role of a worker and not that of the web process: the owner of the tables is
+not restricted.
 """
 
 from collections.abc import Iterable
@@ -12,11 +13,11 @@ from keyturn.orchestrator.store.db.role_names import EFFECTS, WEB, WORKER
 
 _NOT_WEB = f"NOT pg_has_role(current_user, '{WEB}', 'USAGE')"
 _HAS = "pg_has_role(current_user, '{}', 'USAGE')"
-# Of both kinds of workers, and of the plain one.
+# Accounts of both kinds of workers, and of the plain one.
 EITHER = f"({_HAS.format(WORKER)} OR {_HAS.format(EFFECTS)}) AND {_NOT_WEB}"
 PLAIN = f"{_HAS.format(WORKER)} AND {_NOT_WEB}"
 
-# What only people do, or the web process for them, is written into the log by it alone.
+# Actions of people, or of the web process for them: only the web process logs these.
 PEOPLES = (
     "^(decision|person|token|session|sign_in|switch|proposal|release|tenant|source|"
     "webhook|bulk)[._]|^approval[.](assigned|claimed|extended)|^incident[.]closed"
@@ -27,7 +28,7 @@ OPEN = "('waiting', 'pending', 'approved')"
 
 @dataclass(frozen=True)
 class Guard:
-    """A row that is refused to an account: when, and in which words."""
+    """A row that is refused to an account: the condition, and the message."""
 
     name: str
     table: str
@@ -37,7 +38,7 @@ class Guard:
     words: str
 
     def statement(self) -> str:
-        """Return the statement that makes the trigger."""
+        """Return the statement that creates the trigger."""
         return (
             f"CREATE OR REPLACE TRIGGER keyturn_{self.name} BEFORE {self.event} "
             f"ON {self.table} FOR EACH ROW WHEN (({self.refused}) AND {self.whose}) "
@@ -144,7 +145,7 @@ GUARDS = (
     ),
 )
 
-# How a guard refuses; what follows needs more than the row itself to tell.
+# The function with which a guard refuses; the others need more than the row itself.
 FUNCTIONS = (
     """
     CREATE OR REPLACE FUNCTION keyturn_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -153,7 +154,7 @@ FUNCTIONS = (
             USING MESSAGE = 'permission denied: ' || TG_ARGV[0];
     END $$
     """,
-    # Its number comes from the sequence: one ahead would be in the way of others'.
+    # Ids come from the sequence: an id ahead of it would collide with others.
     """
     CREATE OR REPLACE FUNCTION keyturn_next_id() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -167,7 +168,7 @@ FUNCTIONS = (
         RETURN NEW;
     END $$
     """,
-    # Who looks first at a run under a pause or cancel of many notes whose it is.
+    # The first to look at a run under a bulk pause or cancel logs it for its author.
     """
     CREATE OR REPLACE FUNCTION keyturn_acts_for() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -180,7 +181,8 @@ FUNCTIONS = (
             USING MESSAGE = 'permission denied: a worker logs what it did itself';
     END $$
     """,
-    # At the commit: what people are asked about is a call of that run, as it stands.
+    # Checked at the commit: the approval is for an existing call of that run, as it
+    # stands.
     """
     CREATE OR REPLACE FUNCTION keyturn_is_drafted() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -210,7 +212,7 @@ _DRAFTED = (
 
 
 def statements() -> Iterable[str]:
-    """Return all statements that put the guards in place, for the owner of the tables."""
+    """Return all statements that create the guards, for the owner of the tables."""
     yield from FUNCTIONS
     for guard in GUARDS:
         yield guard.statement()

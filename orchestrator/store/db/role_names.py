@@ -1,4 +1,4 @@
-"""The names of the roles that our processes have in PostgreSQL."""
+"""The names of our processes' roles in PostgreSQL."""
 
 WEB = "keyturn_web"
 WORKER = "keyturn_worker"

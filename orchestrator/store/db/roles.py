@@ -1,8 +1,8 @@
-"""What each kind of process may do in PostgreSQL: a role for each, with grants.
+"""The rights of each kind of process in PostgreSQL: a role for each, with grants.
 
-A worker reads what customers write and runs the tools of applications, so it is thought of
-as broken into: what it cannot write, it cannot forge. The owner of the tables migrates and
-does nothing else. SQLite has no roles; there the keys alone hold (`vouching`, `binding`).
+A worker reads what customers write and runs the tools of applications, so it is assumed
+to be compromised: what it cannot write, it cannot forge. The owner of the tables only
+migrates. SQLite has no roles; there only the keys protect (`vouching`, `binding`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,17 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from keyturn.orchestrator.store.db import role_guards
 from keyturn.orchestrator.store.db.role_names import EFFECTS, ROLES, WEB, WORKER
 
-# Every column, where no column is named.
+# Every column, if no column is named.
 ALL: tuple[str, ...] = ()
 Columns = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Grants:
-    """What a role may do, by table; `reads` are columns, of all other tables whole.
+    """A role's rights, by table; `reads` are columns, every other table is read whole.
 
-    A column that is locked (`SELECT … FOR UPDATE`) and never written is named in
-    `updates` all the same: PostgreSQL asks for one.
+    A column that is locked (`SELECT … FOR UPDATE`) and never written is still named in
+    `updates`: PostgreSQL requires one.
     """
 
     hidden: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Grants:
     deletes: tuple[str, ...] = ()
 
 
-# Whoever is in a run's account, and what may not be read with it: the password's hash.
+# The readable columns of a run's people; the password's hash is not among them.
 ACCOUNT = (
     "id",
     "name",
@@ -49,7 +49,7 @@ ACCOUNT = (
     "created_at",
     "disabled_at",
 )
-# Secrets, and what people said and read: no worker's business.
+# Secrets, and what people said and read: hidden from workers.
 APART = (
     "sessions",
     "tokens",
@@ -64,7 +64,7 @@ OUTBOX = ("claimed_until", "done_at", "due_at", "last_error", "tries")
 METER = ("held_microusd", "held_tokens", "used_microusd", "used_tokens")
 CLOSING = ("status", "closed_at", "closed_because", "consumed_by", "stamp")
 HELD = ("held_at", "held_by", "held_seen")
-# A pause or cancel of many is written into a run by whoever looks at it first.
+# A bulk pause or cancel is written into a run by the first process that looks at it.
 MARKED = ("stopped_at", "stopped_by", "paused_by", "pause_reason", "cancel_reason")
 
 GRANTS: Mapping[str, Grants] = {
@@ -170,7 +170,7 @@ GRANTS: Mapping[str, Grants] = {
             "calls": (*HELD, "ended_at", "gate", "result", "status", "verdict"),
             "counters": ("value",),
             "customer_messages": ("turn",),
-            # A lease that was never sent is freed where its run ends (`role_guards`).
+            # A lease that was never sent is released when its run ends (`role_guards`).
             "effects": ("status", "ended_at", "error"),
             "matchings": ("status", "statement", "mail", "ended_at"),
             "meters": METER,
@@ -246,7 +246,7 @@ GRANTS: Mapping[str, Grants] = {
 
 
 def as_role(url: str, role: str, *, password: str | None = None) -> str:
-    """Return the address of the same database as this role; SQLite's as it is."""
+    """Return the same database's address for this role; SQLite's is unchanged."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return url
@@ -255,9 +255,9 @@ def as_role(url: str, role: str, *, password: str | None = None) -> str:
 
 
 def grant(connection: Connection) -> list[str]:
-    """Give each role that this server has what it may, and no more; return which it has.
+    """Give each role that this server has exactly its rights; return which roles exist.
 
-    As the owner of the tables, in the transaction of the migration.
+    Called as the owner of the tables, in the transaction of the migration.
     """
     if connection.dialect.name == "sqlite":
         return []
@@ -268,14 +268,14 @@ def grant(connection: Connection) -> list[str]:
             connection.execute(text(statement))
     if len(found) == len(ROLES):
         for statement in role_guards.statements():
-            # As it stands: neither a colon nor a percent sign in it is a parameter.
+            # Taken literally: neither a colon nor a percent sign in it is a parameter.
             as_it_is = connection.execution_options(no_parameters=True)
             as_it_is.exec_driver_sql(statement)
     return found
 
 
 async def why_too_wide(session: AsyncSession, role: str) -> str | None:
-    """Return what the account of this connection may do and `role` may not, or None."""
+    """Return what this connection's account may do and `role` may not, or None."""
     if session.get_bind().dialect.name == "sqlite":
         return None
     forbidden = [
@@ -311,7 +311,7 @@ def _statements(role: str, tables: Iterable[str]) -> Iterable[str]:
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}"
     yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}"
     yield f"GRANT USAGE ON SCHEMA public TO {role}"
-    # They hand out the next number, and say nothing.
+    # Sequences only hand out the next number; they reveal nothing.
     yield f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}"
     for table in tables:
         for privilege in _privileges(grants, table):

@@ -1,8 +1,9 @@
-"""Rows that give authority, vouched for with a key that no worker and no database has.
+"""Codes of rows that give authority, from a key that no worker and no database has.
 
-Whoever writes into the database alone makes an account, a session, a token or a proposal
-that opens nothing: its message authentication code (HMAC-SHA256) is missing or another's.
-What that cannot show is an older row put back as it was; the audit log shows it.
+An attacker who can only write into the database creates an account, a session, a token
+or a proposal that opens nothing: its message authentication code (HMAC-SHA256) is
+missing or another's. The code cannot reveal an older row that was put back unchanged;
+the audit log can.
 """
 
 import hashlib
@@ -28,14 +29,15 @@ from keyturn.orchestrator.store.tables import (
     TokenRow,
 )
 
-# In a session's `info`: what this process vouches with, where it may.
+# In a session's `info`: the voucher of this process, if it may vouch.
 VOUCHER = "voucher"
 
-# In a session's `info` while an upgrade vouches for rows of a version that did not.
+# In a session's `info` while an upgrade vouches for rows of a version without codes.
 FIRST = "first"
 
-# What of a row gives authority, or says whose it is. What changes at each request (when
-# somebody was last seen) is left out, and so is what is shown and opens nothing.
+# The columns of a row that give authority, or name its owner. Columns that change at
+# each request (such as the last sight of a person) are left out, and so are those that
+# are only shown.
 COVERED: Mapping[type[Row], tuple[str, ...]] = {
     PersonRow: (
         "id",
@@ -87,14 +89,14 @@ COVERED: Mapping[type[Row], tuple[str, ...]] = {
 
 
 class Voucher:
-    """Vouches for rows with one key, and knows what an earlier one vouched for."""
+    """Vouches for rows with one key, and recognises codes of an earlier one."""
 
     def __init__(self, key: str, *, before: str | None = None) -> None:
-        """Take `KEYTURN_SECRET_KEY`, and while it is changed the one `before`."""
+        """Take `KEYTURN_SECRET_KEY`, and during its rotation the one `before`."""
         self._keys = [_derived(one) for one in (key, before) if one]
 
     def code(self, row: Row, **instead: Any) -> str:  # noqa: ANN401 columns of the row
-        """Return the code of a row, or of what it is about to be."""
+        """Return the code of a row as it is, or as it is about to be."""
         return _code(self._keys[0], row, instead)
 
     def is_genuine(self, row: Row, **instead: Any) -> bool:  # noqa: ANN401 as above
@@ -107,9 +109,9 @@ class Voucher:
 
 
 def is_genuine(session: AsyncSession, *rows: Row) -> bool:
-    """Tell whether all of these rows are ours; a process without the key takes them so.
+    """Tell whether all of these rows are ours; without the key they count as ours.
 
-    Workers have none: an effect worker relies on what was signed, not on these rows.
+    Workers have no key: an effect worker relies on signatures, not on these rows.
     """
     voucher: Voucher | None = session.info.get(VOUCHER)
     return voucher is None or all(voucher.is_genuine(row) for row in rows)
@@ -124,7 +126,7 @@ def check(session: AsyncSession, *rows: Row) -> None:
 
 @contextmanager
 def for_the_first_time(session: AsyncSession) -> Generator[None]:
-    """Let rows be vouched for in this block that nothing vouched for so far."""
+    """Allow rows without a code to be vouched for in this block."""
     session.info[FIRST] = True
     try:
         yield
@@ -133,10 +135,10 @@ def for_the_first_time(session: AsyncSession) -> Generator[None]:
 
 
 def changed(session: AsyncSession, row: Row, **values: Any) -> dict[str, Any]:  # noqa: ANN401 columns of the row
-    """Return these values with the code of the row as it will be with them.
+    """Return these values with the code that the row will have with them.
 
-    For statements that change a row in place; rows of a session are vouched for as they
-    are flushed.
+    For statements that change a row in place; rows of a session are vouched for when
+    they are flushed.
     """
     return {**values, "mac": _voucher(session.info).code(row, **values)}
 
@@ -156,7 +158,7 @@ def _vouch(session: Session, _: UOWTransaction, __: object) -> None:
     for row in [*session.new, *session.dirty]:
         if isinstance(row, Row) and _changes(row):
             voucher = _voucher(session.info)
-            # Else a change of the rest would vouch for what somebody else wrote.
+            # Otherwise a change of the other columns would vouch for a forged row.
             is_known = inspect(row).pending or FIRST in session.info
             if is_known or voucher.is_genuine(row, **_before(row)):
                 row.mac = voucher.code(row)
@@ -173,13 +175,13 @@ def _changes(row: Row) -> bool:
 
 
 def _takes_away(row: Row) -> bool:
-    """Tell whether it is closed with this: that is never refused, nor vouched for."""
+    """Tell whether this closes the row: closing is never refused, and needs no code."""
     closed = "disabled_at" if isinstance(row, PersonRow) else "revoked_at"
     return closed in _before(row) and getattr(row, closed) is not None
 
 
 def _before(row: Row) -> dict[str, Any]:
-    """Return what the columns held that this session has changed."""
+    """Return the previous values of the columns that this session has changed."""
     attributes, found = inspect(row).attrs, dict[str, Any]()
     for name in (*COVERED[type(row)], "mac"):
         history = attributes[name].history

@@ -1,4 +1,4 @@
-"""How many rows a list has, counted no further than people read."""
+"""The number of rows in a list, counted no further than people read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,22 +7,22 @@ from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import func, select
 
-# Beyond this a total is told as “more than” it: a record of years is not counted.
+# A larger total is shown as “more than” this: a record of years is not counted.
 MOST = 1_000
 
 
 @dataclass(frozen=True)
 class Total:
-    """How many there are; `is_more`: at least one more than `found`."""
+    """A count; `is_more` means at least one more than `found`."""
 
     found: int
     is_more: bool
 
 
 async def total(session: AsyncSession, *lists: Select[Any]) -> Total:
-    """Count the rows of lists, each in its own order, up to `MOST` in all.
+    """Count the rows of lists, each in its own order, up to `MOST` in total.
 
-    The order lets the database read the rows from an index and stop.
+    The order lets the database read the rows from an index and stop early.
     """
     found = 0
     for rows in lists:

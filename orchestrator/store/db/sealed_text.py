@@ -1,4 +1,4 @@
-"""Texts sealed with a key that stands somewhere else than they do."""
+"""Texts sealed with a key that is stored elsewhere."""
 
 import base64
 import binascii
@@ -21,7 +21,7 @@ class Sealed:
 
     @staticmethod
     def new_key() -> str:
-        """Return a key that nobody guesses."""
+        """Return a new random key."""
         return secrets.token_urlsafe(24)
 
     def seal(self, text: str) -> str:
@@ -31,7 +31,7 @@ class Sealed:
         return base64.b64encode(nonce + sealed).decode()
 
     def open(self, sealed: str) -> str | None:
-        """Return the text, or None where another key sealed it or it was changed."""
+        """Return the text, or None if another key sealed it or it was changed."""
         try:
             raw = base64.b64decode(sealed, validate=True)
             plain = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)

@@ -2,7 +2,7 @@
 
 aiosqlite hands every step of every statement to a thread and back, which cost more than
 half of a turn. Nothing here waits: reads never block in WAL mode, and the one lock that
-writers contend for is asked for without waiting and asked for again (`begin`).
+writers contend for is requested without waiting, and requested again (`begin`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# How long a writer waits for the one write lock before it says so.
+# How long a writer waits for the one write lock before it fails.
 BUSY_S = 10.0
 FIRST_PAUSE_S = 0.001
 LONGEST_PAUSE_S = 0.02
@@ -66,25 +66,25 @@ class InlineConnection(aiosqlite.Connection):
 
 
 def keep_private(path: Path) -> None:
-    """Leave the file, made where there is none, to its owner alone.
+    """Restrict the file to its owner; creates it if it does not exist.
 
-    SQLite gives the files that it makes beside it the same mode.
+    SQLite gives the same mode to the files that it creates beside it.
     """
     if str(path) == ":memory:":
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # One that cannot be opened, or is another's, is named when it is connected to.
+    # A file that cannot be opened, or is another user's, is named when connecting.
     with suppress(OSError):
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
-            # Never opened: to close it would drop every lock that this process has on
-            # it (POSIX), and another one would take away the log under its commits.
+            # Never opened here: closing it would drop every lock that this process has
+            # on it (POSIX), and another process would delete the log under its commits.
             path.chmod(0o600)
 
 
 async def connection(path: Path) -> InlineConnection:
-    """Return an open connection to the file at `path`, tuned."""
+    """Return an open, configured connection to the file at `path`."""
     # Its first statements may find the file locked by the process that creates it.
     made = await InlineConnection(lambda: _open(path, wait_s=BUSY_S), 64)
     await made.execute("PRAGMA busy_timeout=0")
@@ -100,7 +100,7 @@ def _open(path: Path, *, wait_s: float) -> sqlite3.Connection:
 
 
 async def begin(session: AsyncSession, *, wait_s: float = BUSY_S) -> None:
-    """Take the write lock, waiting for at most `wait_s` without holding up the loop."""
+    """Take the write lock, waiting for at most `wait_s` without blocking the loop."""
     pause, clock = FIRST_PAUSE_S, asyncio.get_running_loop().time
     deadline = clock() + wait_s
     while True:
@@ -116,5 +116,5 @@ async def begin(session: AsyncSession, *, wait_s: float = BUSY_S) -> None:
 
 
 def is_locked(error: OperationalError) -> bool:
-    """Tell whether another connection holds the lock that was asked for."""
+    """Tell whether another connection holds the requested lock."""
     return "database is locked" in str(error.orig)

@@ -1,4 +1,4 @@
-"""How many transactions of one process are under way at once, and which go first."""
+"""Limit on the concurrent transactions of one process, and their order."""
 
 import asyncio
 import heapq
@@ -6,27 +6,27 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-# A transaction of ours takes milliseconds. One that takes longer than this stood still
-# behind others, of this process or at the database's locks: a quarter of what it has.
+# A transaction of ours takes milliseconds. One that takes longer than this waited for
+# others, of this process or at the database's locks: a quarter of its time limit.
 SLOW_S = 0.5
-# What is left of the bound when one was slow, and the least that is left of it: one that
-# waits for a lock must not keep all others of its process waiting.
+# The share of the bound that remains after a slow transaction, and its minimum: one
+# transaction that waits for a lock must not keep all others of its process waiting.
 LESS = 0.75
 LEAST = 2
 
 
 class TurnsAtOnce:
-    """Lets at most so many go on at once; who ends what has begun goes first.
+    """Bounds the concurrent transactions; those that end something begun go first.
 
-    One event loop works on one transaction at a time, so that more of them are done no
-    sooner: each takes longer, holds its locks for longer, and runs out of its time in
-    the end, when all that it did is done again. That feeds itself. So the bound follows
-    what is seen, as a network's senders do it (additive increase, multiplicative
+    One event loop works on one transaction at a time, so that more concurrent ones
+    finish no sooner: each takes longer, holds its locks for longer, and finally times
+    out, and all its work is repeated. That feeds itself. So the bound adapts to the
+    observed times, like the senders of a network (additive increase, multiplicative
     decrease): each slow transaction lowers it, quick ones raise it again.
     """
 
     def __init__(self, most: int, *, least: int = LEAST) -> None:
-        """Begin with the highest bound; slow ones lower it to `least` and no further."""
+        """Begin with the highest bound; slow transactions lower it, down to `least`."""
         self._most = most
         self._least = min(least, most)
         self._bound = float(most)
@@ -34,12 +34,12 @@ class TurnsAtOnce:
         self._taken = 0
         self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
         self._number = 0
-        # Who has a turn already takes no second one: each would wait for the other's.
+        # A task that has a turn takes no second one: two such tasks could deadlock.
         self._holders = set[asyncio.Task[Any] | None]()
 
     @property
     def bound(self) -> int:
-        """How many go on at once just now."""
+        """The current bound on concurrent transactions."""
         return int(self._bound)
 
     @asynccontextmanager
@@ -58,7 +58,7 @@ class TurnsAtOnce:
         try:
             yield
         finally:
-            # Also where the block is closed by another task than the one that began it.
+            # Also if another task closes the block than the one that began it.
             self._holders.discard(mine)
             self._learn(began)
             self._give_back()
@@ -75,7 +75,7 @@ class TurnsAtOnce:
                 await mine
         except BaseException:
             if mine.done() and not mine.cancelled():
-                # It was given in the moment in which nobody waited any more.
+                # The turn was given at the moment when the waiting task gave up.
                 self._give_back()
             mine.cancel()
             raise
@@ -93,6 +93,6 @@ class TurnsAtOnce:
         if now - began < SLOW_S:
             self._bound = min(self._most, self._bound + 1 / self._bound)
         elif began > self._lowered_at:
-            # Those that stood beside it tell no more than it does.
+            # Transactions that ran beside it carry no further information.
             self._lowered_at = now
             self._bound = max(self._least, self._bound * LESS)

@@ -1,1 +1,1 @@
-"""What one person asks for and another one confirms (P11)."""
+"""Actions that one person requests and another one confirms (P11)."""

@@ -1,6 +1,6 @@
-"""What a confirmed proposal does, each kind of it, in its confirmation's transaction.
+"""Applies a confirmed proposal of each kind, in its confirmation's transaction.
 
-Each function returns why it cannot be done any more, or None.
+Each function returns the reason why it cannot be applied any more, or None.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -138,7 +138,7 @@ _DOING: Mapping[str, Doing] = {
 async def do(
     store: Store, session: AsyncSession, row: ProposalRow, person: Person
 ) -> str | None:
-    """Do what was proposed."""
+    """Apply the proposal."""
     doing = _DOING.get(row.kind)
     if doing is None:
         return f"this version does not know {row.kind!r}."

@@ -1,4 +1,4 @@
-"""What whoever holds the database does without a second person: seen, not prevented."""
+"""Actions with direct database access and no second person: recorded, not prevented."""
 
 from collections.abc import Sequence
 
@@ -23,9 +23,9 @@ from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 
 async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
-    """Lift a switch without a second person; return the runs that were rung.
+    """Lift a switch without a second person; return the runs that were signalled.
 
-    For while nobody else can be reached. It opens an incident, which another person has
+    For when nobody else can be reached. It opens an incident, which another person has
     to read and close.
     """
     async with store.write() as session:
@@ -50,8 +50,8 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
 async def vouch(store: Store, email: str, *, by: str) -> PersonRow | None:
     """Vouch for an account as it stands, which opens a critical incident.
 
-    For one that is as it should be and was written by something that could not vouch for
-    it. None where somebody vouches for it already; raises `NotFound`.
+    For a correct account that was written by something that could not vouch for it.
+    Returns None if the account is vouched for already; raises `NotFound`.
     """
     async with store.write() as session:
         row = await accounts.by_email(session, email)
@@ -88,7 +88,8 @@ async def open_account(
 ) -> tuple[PersonRow, bool]:
     """Open an account without a second person; return whether it opened an incident.
 
-    It does where the account may decide or confirm, but for the first such one.
+    It opens one if the account may decide or confirm, except for the first such
+    account.
     """
     async with store.write() as session:
         is_loud = new.decides and await _has_deciders(session)
@@ -121,7 +122,7 @@ async def declare_tenants(
 ) -> tuple[list[TenantRow], bool]:
     """Declare tenants without a second person; return whether it opened an incident.
 
-    It does where somebody decides already, who could have been asked.
+    It opens one if somebody already decides, who could have been asked.
     """
     async with store.write() as session:
         now = await store.now(session)
@@ -144,8 +145,8 @@ async def issue_token(
 ) -> tuple[Issued, bool]:
     """Make a token that acts as somebody; return whether it opened an incident.
 
-    It does where it acts as a person and they are not the only one here: whoever holds
-    it can do what they may, in their name.
+    It opens one if the token acts as a person and they are not the only one here: its
+    holder can do what they may, in their name.
     """
     async with store.write() as session:
         issued = await tokens.issue_in(session, store, person, new, by=by)
@@ -170,7 +171,7 @@ async def issue_token(
 
 
 async def _asked_for(session: AsyncSession, switch: str) -> set[str]:
-    """Return who asked for a switch to be lifted while nobody had said yes."""
+    """Return who requested that a switch be lifted while nobody had said yes."""
     query = select(ProposalRow).where(
         col(ProposalRow.kind) == "switch.clear", col(ProposalRow.status) == "open"
     )

@@ -24,9 +24,9 @@ from keyturn.orchestrator.store.runs import errors
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import MeterRow, RunRow, StepRow
 
-# A raise is for one emergency; what is needed each day belongs in the contract.
+# A raise is for one emergency; a daily need belongs in the contract.
 MOST_TIMES = 10
-# So many held runs are looked at for the one that needs least.
+# The held run that needs least is looked for among this many.
 LOOKED_AT = 200
 
 UNITS = ("tokens", "cost_microusd", "turns")
@@ -45,17 +45,17 @@ class Raise(BaseModel):
 
 @dataclass(frozen=True)
 class Held:
-    """A scope that holds runs: what it may use, has taken, and what a turn needs."""
+    """A scope that holds runs: its limit, its usage, and what a turn needs."""
 
     scope: str
     tenant: str | None
     run: str | None
     runs: int
-    # By the contract alone, the most of those that the held runs are pinned to.
+    # By the contract alone, the highest limit among the held runs' pinned releases.
     declared: Bounds
     may: Bounds
     taken: Bounds
-    # What the held run that needs least would have taken with its next turn.
+    # The usage after the next turn of the held run that needs least.
     least: Bounds
 
 
@@ -70,9 +70,9 @@ class _Scope:
 async def to_raise(
     session: AsyncSession, wanted: Raise, *, sees: str | None, now: datetime
 ) -> Held:
-    """Return the scope that `wanted` lets go on, or raise why it does not.
+    """Return the scope in which `wanted` lets a run continue, or raise why it does not.
 
-    `sees` is the tenant of whoever asks. Raises `NotFound`, `RunEnded`, `HoldsNothing` or
+    `sees` is the requester's tenant. Raises `NotFound`, `RunEnded`, `HoldsNothing` or
     `InvalidValue`.
     """
     found = await held(session, wanted.scope, sees=sees, now=now)
@@ -89,7 +89,7 @@ async def to_raise(
 async def held(
     session: AsyncSession, name: str, *, sees: str | None, now: datetime
 ) -> Held:
-    """Return a scope that holds runs; raises as `to_raise` does."""
+    """Return a scope that holds runs; raises like `to_raise`."""
     scope = _parsed(name)
     tenant = await _tenant(session, scope, sees=sees)
     if scope.day is not None and scope.day < now.date().isoformat():
@@ -120,7 +120,7 @@ async def of_run(session: AsyncSession, run: str, *, now: datetime) -> list[Held
 async def of_days(
     session: AsyncSession, *, sees: str | None, now: datetime, limit: int
 ) -> list[Held]:
-    """Return the budgets of days that hold runs, with a tenant its own."""
+    """Return the daily budgets that hold runs; with a tenant, only its own."""
     query = (
         select(StepRow.held_by)
         .where(
@@ -149,7 +149,7 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
     by: str,
     proposed_by: str,
 ) -> str | None:
-    """Raise a budget in this transaction and ring what it holds, or return why not."""
+    """Raise a budget in this transaction and signal its runs, or return why not."""
     try:
         _parsed(wanted.scope)
         # Its lock comes first: a run that is being held looks again, or is found here.
@@ -237,14 +237,15 @@ def _parsed(name: str) -> _Scope:
 async def _tenant(
     session: AsyncSession, scope: _Scope, *, sees: str | None
 ) -> str | None:
-    """Return whose budget it is, or raise `NotFound` for what is not one's own."""
+    """Return the budget's tenant, or raise `NotFound` for another tenant's budget."""
     tenant = scope.of if scope.kind == "tenant" else None
     if scope.kind == "run":
         run = await run_lookup.get(session, scope.of)
         tenant = run.tenant
         if sees in (None, tenant) and run.status in ENDED_RUNS:
             raise errors.RunEnded(run.id, run.status)
-    # A workflow's day is every tenant's: for people of the whole installation.
+    # A workflow's day belongs to every tenant: only people of the whole installation
+    # may raise it.
     if sees not in (None, tenant):
         raise NotFound(kind="budget", name=scope.name)
     return tenant
@@ -326,7 +327,7 @@ def _most(found: Sequence[Bounds], unit: str) -> int | None:
 
 
 def _least(taken: Bounds, steps: Sequence[StepRow]) -> Bounds:
-    """Return what would be taken with the next turn of the step that needs least."""
+    """Return the usage after the next turn of the step that needs least."""
     needs = [Needs.model_validate(step.needs) for step in steps if step.needs]
     one = min(
         needs, key=lambda need: (need.microusd, need.tokens), default=Needs(scope="")

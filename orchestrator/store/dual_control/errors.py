@@ -1,4 +1,4 @@
-"""What keeps a loosening from being proposed or confirmed."""
+"""Errors of proposing and confirming a loosening."""
 
 from typing import ClassVar
 
@@ -9,22 +9,22 @@ from keyturn.orchestrator.store.dual_control.state import State
 
 
 class ProposalClosed(KeyturnError):
-    """The proposal waits for nobody any more."""
+    """The proposal is no longer open."""
 
     http_status: ClassVar[int] = 409
 
     def __init__(self, proposal: str, state: State, why: str) -> None:
-        """Name the proposal, what became of it, and why."""
+        """Name the proposal, its outcome, and the reason."""
         self.proposal, self.state = proposal, state
         super().__init__(f"The proposal {proposal} is {state}: {why}")
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         return {"proposal": self.proposal, "state": self.state}
 
 
 class NobodyElseConfirms(KeyturnError):
-    """Nobody else manages these people, so nobody could say yes."""
+    """Nobody else manages these people, so nobody could confirm."""
 
     http_status: ClassVar[int] = 409
 

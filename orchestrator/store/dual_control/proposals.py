@@ -1,7 +1,7 @@
-"""Proposals: a loosening that one person asks for and another one confirms (P11).
+"""Proposals: a loosening that one person requests and another one confirms (P11).
 
-What is proposed happens in the transaction of its confirmation, and is looked at again
-there: a proposal about what has changed since is void.
+A proposal is applied in the transaction of its confirmation, and checked again there:
+it is void if what it is about has changed since.
 """
 
 from collections.abc import Collection
@@ -29,14 +29,14 @@ from keyturn.orchestrator.store.tables import ProposalRow
 async def confirm(
     store: Store, proposal: str, person: Person, *, roles: Collection[str]
 ) -> ProposalRow:
-    """Do what was proposed; `roles` are those that may have proposed it.
+    """Apply a proposal; `roles` are those that may have proposed it.
 
-    Raises `NotFound`, `NeedsSecondPerson`, or `ProposalClosed`, also where this finds that
-    what was proposed fits no longer what is: then the proposal is void.
+    Raises `NotFound`, `NeedsSecondPerson`, or `ProposalClosed`, also if the proposal no
+    longer fits the present state: then it is void.
     """
     async with store.write() as session:
         row, now = await _lock_open(store, session, proposal, person)
-        # First of all accounts, as every change of access locks them.
+        # Locked before all other accounts, as in every change of access.
         await access.lock_admins(session)
         await second_person.check_second(session, row, person, roles, now=now)
         why = await second_person.unfit(session, row, roles) or await apply.do(
@@ -51,7 +51,7 @@ async def confirm(
 async def decline(
     store: Store, proposal: str, person: Person, *, reason: str
 ) -> ProposalRow:
-    """Say no to a proposal; raises as `confirm` does."""
+    """Decline a proposal; raises like `confirm`."""
     async with store.write() as session:
         row, now = await _lock_open(store, session, proposal, person)
         if person.id == row.proposed_by:
@@ -62,7 +62,7 @@ async def decline(
 
 
 async def withdraw(store: Store, proposal: str, person: Person) -> ProposalRow:
-    """Take one's own proposal back; raises as `confirm` does."""
+    """Withdraw one's own proposal; raises like `confirm`."""
     async with store.write() as session:
         row, now = await _lock_open(store, session, proposal, person)
         if person.id != row.proposed_by:
@@ -94,7 +94,7 @@ async def listing(  # noqa: PLR0913 a filter and a page
     before: str | None = None,
     kinds: Collection[str] | None = None,
 ) -> list[ProposalRow]:
-    """Return proposals, newest first, with a tenant its own; `is_open`: what waits.
+    """Return proposals, newest first; with a tenant, its own; `is_open`: open ones.
 
     `kinds`: only these.
     """
@@ -113,7 +113,7 @@ async def listing(  # noqa: PLR0913 a filter and a page
 async def _lock_open(
     store: Store, session: AsyncSession, proposal: str, person: Person
 ) -> tuple[ProposalRow, datetime]:
-    """Return a proposal that waits, locked, and the time read after the lock."""
+    """Return an open proposal, locked, and the time read after the lock."""
     row = await session.get(
         ProposalRow, proposal, with_for_update=True, populate_existing=True
     )

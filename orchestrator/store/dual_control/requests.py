@@ -1,4 +1,4 @@
-"""Proposals as they are asked for: one function for each kind of loosening."""
+"""Requests for a proposal: one function for each kind of loosening."""
 
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -30,7 +30,7 @@ Kind = Literal[
     "budget.raise",
 ]
 
-# So long a proposal waits for its second person.
+# How long a proposal waits for its second person.
 LASTS = timedelta(hours=24)
 ADMIN_ALONE = (
     "`keyturn user add EMAIL --name NAME --role admin` opens an account without one, "
@@ -41,12 +41,12 @@ ADMIN_ALONE = (
 async def to_clear(
     store: Store, switch: str, person: Person, *, reason: str
 ) -> ProposalRow:
-    """Ask for a switch to be lifted; the same switch is asked for once at a time.
+    """Request that a switch be lifted; one open request per switch at a time.
 
-    Raises `NotFound` where it is not set.
+    Raises `NotFound` if it is not set.
     """
     async with store.write() as session:
-        # Two who ask at once find one another's proposal.
+        # Two people who request at once find each other's proposal.
         await store.take_turn(session, f"proposal {switch}")
         now = await store.now(session)
         found = await active.set_now(session, switch, now=now)
@@ -65,7 +65,7 @@ async def to_clear(
 async def to_grant(
     store: Store, account: str, change: Change, person: Person, *, reason: str
 ) -> PersonRow | ProposalRow:
-    """Change an account's access where that gives it nothing more, else ask for it.
+    """Change an account's access if that gives it nothing more, else request it.
 
     Raises `NotFound`, also for another tenant's account, `OwnAccess`, `LastAdmin`, or
     `NobodyElseConfirms`.
@@ -86,7 +86,7 @@ async def to_grant(
                     "wanted": wanted.model_dump(),
                 },
                 person,
-                # Who moves between tenants is a matter of the whole installation.
+                # Moving a person between tenants concerns the whole installation.
                 tenant=row.tenant if wanted.tenant == row.tenant else None,
                 reason=reason,
                 now=now,
@@ -99,7 +99,7 @@ async def to_grant(
 async def to_invite(
     store: Store, new: NewPerson, person: Person, *, reason: str
 ) -> PersonRow | ProposalRow:
-    """Open an account without a password; ask for one that decides or confirms.
+    """Open an account without a password; request one that decides or confirms.
 
     Raises `EmailTaken` or `NobodyElseConfirms`.
     """
@@ -123,9 +123,9 @@ async def to_invite(
 async def to_reset(
     store: Store, account: str, password_hash: str, person: Person, *, reason: str
 ) -> ProposalRow:
-    """Ask for somebody to get a password that `person` chose.
+    """Request that somebody get a password that `person` chose.
 
-    Asked again by the same person, the later password counts. Raises `NotFound`,
+    If the same person requests it again, the later password counts. Raises `NotFound`,
     `OwnAccess`, `InvalidValue` for a service, or `NobodyElseConfirms`.
     """
     async with store.write() as session:
@@ -150,7 +150,7 @@ async def to_reset(
 async def to_declare(
     store: Store, new: NewTenant, person: Person, *, reason: str
 ) -> ProposalRow:
-    """Ask for a tenant to be declared: limits and budgets of its own come with it.
+    """Request that a tenant be declared, with limits and budgets of its own.
 
     Raises `TenantDeclared` or `NobodyElseConfirms`.
     """
@@ -171,10 +171,10 @@ async def to_declare(
 async def to_raise(
     store: Store, wanted: Raise, person: Person, *, reason: str
 ) -> ProposalRow:
-    """Ask for a budget that holds runs to be raised, for its run or its day.
+    """Request that a budget that holds runs be raised, for its run or its day.
 
-    Raises `NotFound`, `RunEnded`, `HoldsNothing`, or `InvalidValue` for amounts that are
-    no raise, let nothing go on, or are too much.
+    Raises `NotFound`, `RunEnded`, `HoldsNothing`, or `InvalidValue` for amounts that
+    are not a raise, release no run, or are too high.
     """
     async with store.write() as session:
         await store.take_turn(session, f"proposal {wanted.scope}")
@@ -209,7 +209,7 @@ async def _propose(  # noqa: PLR0913 a proposal's own fields
     reason: str,
     now: datetime,
 ) -> ProposalRow:
-    """Return the open proposal of this, or make it."""
+    """Return the open proposal of this, or create it."""
     second_person.check_person(person)
     second_person.check_not_new(person.approves_from, now=now)
     same = select(ProposalRow).where(
@@ -217,7 +217,7 @@ async def _propose(  # noqa: PLR0913 a proposal's own fields
         col(ProposalRow.status) == "open",
         col(ProposalRow.ends_at) > now,
     )
-    # Locked, as a password may be put into it: it is not being answered meanwhile.
+    # Locked because a password may be put into it: nobody answers it meanwhile.
     same = same.with_for_update() if kind == "person.password" else same
     for known in (await session.execute(same)).scalars():
         if known.target == target:
@@ -249,7 +249,7 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
     now: datetime,
     alone: str = ADMIN_ALONE,
 ) -> ProposalRow:
-    """Propose what an admin confirms, where there is another one who could."""
+    """Propose what an admin confirms, if there is another admin who could."""
     others = select(PersonRow.id).where(
         col(PersonRow.role) == "admin",
         col(PersonRow.kind) == "person",
@@ -274,7 +274,7 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
 def record(
     session: AsyncSession, kind: str, row: ProposalRow, person: Person, *, now: datetime
 ) -> None:
-    """Record in the audit log what happened to a proposal, and who did it."""
+    """Record an event of a proposal in the audit log, with the person who caused it."""
     entry = log.Entry(
         actor=person.id,
         kind=kind,

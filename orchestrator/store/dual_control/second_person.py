@@ -1,4 +1,4 @@
-"""Who counts as one of the two people that a loosening takes (P11)."""
+"""Who counts as one of the two people of a loosening (P11)."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -19,7 +19,7 @@ async def check_second(
     *,
     now: datetime,
 ) -> None:
-    """Refuse the proposer, and whoever is or became somebody that may not confirm."""
+    """Refuse the proposer, and a person who may not confirm or became such a one."""
     check_person(person)
     if person.id == row.proposed_by:
         raise NeedsSecondPerson(
@@ -38,7 +38,7 @@ async def check_second(
 async def unfit(
     session: AsyncSession, row: ProposalRow, roles: Collection[str]
 ) -> str | None:
-    """Return why the one who proposed it could not propose it now, or None."""
+    """Return the reason why the proposer could not propose it now, or None."""
     proposer = await session.get(
         PersonRow, row.proposed_by, with_for_update={"read": True}
     )
@@ -52,7 +52,7 @@ async def unfit(
 
 
 def check_not_new(approves_from: datetime | None, *, now: datetime) -> None:
-    """Refuse whoever was just opened, raised, or given a password by somebody else."""
+    """Refuse a person just opened, raised, or given a password by somebody else."""
     if approves_from is not None and approves_from > now:
         raise NeedsSecondPerson(
             "Whoever is new here proposes and confirms nothing for a day: you may from "

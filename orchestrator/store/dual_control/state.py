@@ -1,4 +1,4 @@
-"""The state of a proposal, which time alone may change."""
+"""The state of a proposal, which may change by the passing of time alone."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,7 +9,7 @@ State = Literal["open", "confirmed", "declined", "withdrawn", "void", "expired"]
 
 
 def state(row: ProposalRow, *, now: datetime) -> State:
-    """Return what became of a proposal; one that nobody answered ends by itself."""
+    """Return the outcome of a proposal; an unanswered one expires."""
     if row.status == "open" and row.ends_at <= now:
         return "expired"
     return row.status  # pyright: ignore[reportReturnType] written by this module alone

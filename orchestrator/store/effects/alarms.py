@@ -1,7 +1,7 @@
-"""Telling operators what an attempt's outcome has them mend, or look into.
+"""Alarms: an attempt's outcome that operators have to repair or look into.
 
-A login that is refused holds every mail: one incident says so while it is open, however
-many effects wait for it.
+A refused login holds every mail: one incident reports it while it is open, however many
+effects wait for it.
 """
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,7 +16,7 @@ from keyturn.orchestrator.store.tables import EffectRow
 async def sound(
     session: AsyncSession, store: Store, effect: EffectRow, outcome: Outcome
 ) -> None:
-    """Open an incident in this transaction, where none of this alarm is open."""
+    """Open an incident in this transaction, unless one of this alarm is open."""
     begins = f"connector:{outcome.alarm}:"
     if await incidents.is_any_open(session, begins):
         return
@@ -38,9 +38,9 @@ async def sound(
 async def acted_after_all(
     session: AsyncSession, store: Store, effect: EffectRow
 ) -> None:
-    """Open an incident in this transaction: what was settled as not done has a receipt.
+    """Open an incident in this transaction: an effect settled as not done was done.
 
-    Its subject and its money were free meanwhile.
+    A receipt for it arrived. Its subject and its money were free meanwhile.
     """
     new = NewIncident(
         severity="critical",

@@ -1,4 +1,4 @@
-"""Judging: what policy says of a call now, and whether its approval carries it."""
+"""Authorization: policy's verdict on a call now, and whether its approval allows it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,12 +69,12 @@ class Judging:
     async def answer(
         self, approval: ApprovalRow, verdict: Verdict
     ) -> LeaseAnswer | None:
-        """Answer where the approval does not carry this action; None where it does."""
+        """Answer if the approval does not carry this action; None if it does."""
         is_open = approval.status in OPEN_APPROVALS
         if is_open and await self._has_customer_written(approval):
             self.case.close(approval, "void", model_notices.customer_wrote())
         if approval.status == "approved" and self._is_edit_outdated(approval):
-            # Nobody's yes is for these facts; what was edited is not lost with it.
+            # Nobody's yes is for these facts; an edit is not lost with it.
             return await self._ask_again(approval, verdict, OTHER_FACTS)
         if approval.status in UNDOABLE and self._may_be_undone(approval):
             run_status.move(self.case.run, "waiting")
@@ -116,7 +116,7 @@ class Judging:
         )
 
     def _may_be_undone(self, approval: ApprovalRow) -> bool:
-        """Tell whether the time has not come: undo and start contend for this row."""
+        """Tell whether the undo window is open: undo and start contend for this row."""
         until = approval.undo_until
         return until is not None and self.case.now < until
 
@@ -131,20 +131,20 @@ class Judging:
             self.case.close(approval, "expired", "nobody answered in time")
             return await self._expired()
         if is_stricter(verdict, proof.asked(approval)):
-            # P11: a stricter policy applies to what already waits.
+            # P11: a stricter policy applies also to what already waits.
             because = "the policy became stricter"
             return await self._ask_again(approval, verdict, because)
         run_status.move(self.case.run, "waiting")
         return LeaseAnswer(kind="waiting", until=approval.answer_by)
 
     def _give_time(self, approval: ApprovalRow) -> None:
-        """Give people all of its time where it was over before they could answer."""
+        """Give people the full time again if it was over before they could answer."""
         if approval.answer_by <= self.case.now:
             approval.answer_by = self.case.now + proof.asked(approval).within
             request.warn_later(approval, now=self.case.now)
 
     async def _offer(self, approval: ApprovalRow) -> None:
-        """Ask for what waited for its siblings: on the facts that they left."""
+        """Offer an approval that waited for its siblings, on the facts after them."""
         approval.binding = None
         await self._prepare(approval)
         request.offer(self.case.session, approval, now=self.case.now)
@@ -152,7 +152,7 @@ class Judging:
     async def _prepare(self, approval: ApprovalRow) -> bool:
         """Fill in the facts of an edited action, so that it can be decided.
 
-        False where its editor said yes to it with other facts, or other money.
+        Returns False if its editor approved it with other facts, or other money.
         """
         bound = request.bind(
             self.case.run, self.case.call, self.case.release, self.facts.preview
@@ -168,14 +168,14 @@ class Judging:
         return True
 
     def _is_edit_outdated(self, approval: ApprovalRow) -> bool:
-        """Tell whether the facts of an edit are others than it was approved on."""
+        """Tell whether an edit's facts differ from those it was approved on."""
         if approval.edited_by is None:
             return False
         is_same = approval.preview == self.facts.preview
         return not (is_same and self._moves_what_was_shown(approval))
 
     def _not_by(self, approval: ApprovalRow) -> list[str]:
-        """Return who does not approve it anew: its editor, where money rose (P10)."""
+        """Return who may not approve it again: its editor, if the money rose (P10)."""
         found, editor = list(approval.not_by), approval.edited_by
         if editor is None or editor in found or self._moves_no_more_than(approval):
             return found
@@ -198,7 +198,7 @@ class Judging:
         if approval.preview != self.facts.preview:
             return await self._changed(approval)
         if await self._was_done_since(approval):
-            # P2: whoever said yes did not know of it; the next one is shown it.
+            # P2: those who said yes did not know of it; the next approver is shown it.
             return await self._ask_again(approval, verdict, DONE_SINCE, rule=REPEATED)
         bound = approval.effective_binding or approval.binding or ""
         now = request.bind(
@@ -219,7 +219,7 @@ class Judging:
         return None
 
     async def _was_done_since(self, approval: ApprovalRow) -> bool:
-        """Tell whether another run's action on the subject ended after the first yes."""
+        """Tell if another run's action on the subject ended after the first yes."""
         given = await approval_lookup.decisions(self.case.session, approval.id)
         if not given:
             return False
@@ -237,13 +237,13 @@ class Judging:
         return await self.case.end("void", told)
 
     def _moves_what_was_shown(self, approval: ApprovalRow) -> bool:
-        """Tell whether the money is as people saw it: code may work it out anew."""
+        """Tell whether the money is as people saw it: code may compute it again."""
         money = self.facts.money
         shown = approval.amount, approval.currency
         return shown == ((money.amount, money.currency) if money else (None, None))
 
     def prover(self, approval: ApprovalRow, verdict: Verdict) -> proof.Prover:
-        """Return who judges the decisions on this approval."""
+        """Return the prover of this approval's decisions."""
         return proof.Prover(
             session=self.case.session,
             verifier=self.trust.verifier,
@@ -257,7 +257,7 @@ class Judging:
         )
 
     async def _refuse(self, approval: ApprovalRow, why: str) -> LeaseAnswer:
-        """Record a refusal: somebody or something tried to act without authority."""
+        """Record a refusal: a person or a program tried to act without authority."""
         self.case.close(approval, "void", why)
         self.case.audit("effect.refused", {"why": why, "approval": approval.id})
         return await self.case.end("refused", model_notices.call_refused(why=why))
@@ -270,7 +270,7 @@ class Judging:
         not_by: Sequence[str] = (),
         after: ApprovalRow | None = None,
     ) -> LeaseAnswer:
-        """Ask people for this revision of the call."""
+        """Request approval of this revision of the call."""
         await self.case.free("it is asked about")
         row = await request.ask(
             self.case.session,
@@ -298,9 +298,9 @@ class Judging:
         *,
         rule: str | None = None,
     ) -> LeaseAnswer:
-        """Ask for the same action as a new revision; never dropped in silence (P9).
+        """Request the same action as a new revision; never dropped silently (P9).
 
-        `rule` says why, where it is none of the policy's own.
+        `rule` gives the reason if it is not one of the policy's own.
         """
         not_by = self._not_by(approval)
         self.case.close(approval, "void", because)
@@ -316,7 +316,7 @@ class Judging:
 
 
 def _barred(after: ApprovalRow | None, not_by: Sequence[str]) -> dict[str, str]:
-    """Return why people may not approve; who was not barred before had edited it."""
+    """Return why people may not approve; those not barred before had edited it."""
     if after is None:
         return {}
     edited = {one: "edited" for one in not_by if one not in after.not_by}

@@ -1,7 +1,7 @@
-"""Compensating: a done effect is taken back by an action of its own.
+"""Compensation: a done effect is taken back by a separate action.
 
-It has a run of its own, and so a call, a key, limits and an approval of its own. Whoever
-asks for it started that run, and does not approve it.
+The action has a run of its own, and so a call, a key, limits and an approval of its
+own. The person who requests it started that run, and may not approve it.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ NOTE = "compensates"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a compensating run has to take back, and who asked for it, why.
+    """What a compensating run has to take back, who requested it, and why.
 
     `call` is its own action, once it is drafted.
     """
@@ -44,9 +44,9 @@ async def ask(
 ) -> tuple[RunRow, bool]:
     """Return the run that compensates a done effect, and whether it is new.
 
-    At most one an effect; another only where that one ended with nothing sent. Raises
-    `NoCompensation` where its tool declares none, its contract does not grant it, or
-    the effect is not done.
+    At most one per effect; another one only if the first ended with nothing sent.
+    Raises `NoCompensation` if its tool declares none, its contract does not grant it,
+    or the effect is not done.
     """
     try:
         async with store.write() as session:
@@ -80,7 +80,7 @@ async def _latest(session: AsyncSession, key: str) -> RunRow | None:
 async def _came_to_nothing(session: AsyncSession, run: RunRow) -> bool:
     """Tell whether a run ended and nothing of it was sent, or may have been.
 
-    Once it is so, it stays so: nothing of a run that has ended begins to be sent.
+    This never changes again: nothing of a run that has ended begins to be sent.
     """
     if run.status not in ENDED_RUNS:
         return False
@@ -95,7 +95,7 @@ async def _came_to_nothing(session: AsyncSession, run: RunRow) -> bool:
 
 
 async def load(store: Store, run: RunRow) -> Wanted:
-    """Return what a compensating run has to do; raises `NoCompensation`."""
+    """Return the task of a compensating run; raises `NoCompensation`."""
     async with store.read() as session:
         effect = await session.get(EffectRow, run.compensates)
         if effect is None:
@@ -119,10 +119,10 @@ async def load(store: Store, run: RunRow) -> Wanted:
 
 
 async def why_not(session: AsyncSession, run: RunRow) -> str | None:
-    """Return why a compensating run may not act now; None where it may, or is none.
+    """Return why a compensating run may not act now; None if it may, or is not one.
 
-    What it takes back has to be known as done still. Locked: whoever says that it
-    failed comes before this action's start, or after it.
+    The effect it takes back must still be known as done. That effect is locked: a
+    report that it failed comes before this action's start, or after it.
     """
     if run.compensates is None:
         return None
@@ -136,7 +136,7 @@ async def why_not(session: AsyncSession, run: RunRow) -> str | None:
 async def lock_first(session: AsyncSession, run: str) -> RunRow | None:
     """Lock the run whose effect another run takes back, before that one; None: of none.
 
-    What still waits there to tell the customer of that effect ends with it.
+    Messages in it that still wait to tell the customer of that effect end with it.
     """
     query = (
         select(EffectRow.run)
@@ -148,20 +148,20 @@ async def lock_first(session: AsyncSession, run: str) -> RunRow | None:
 
 
 def state(effect: EffectRow) -> str:
-    """Return an effect's status, or `reopened` where it is said to have failed later."""
+    """Return an effect's status, or `reopened` if it was reported failed later."""
     return "reopened" if effect.reopened_at is not None else effect.status
 
 
 async def _begin(
     session: AsyncSession, store: Store, key: str, asked: tuple[str, str, str]
 ) -> tuple[RunRow, bool]:
-    """Begin a run in place of one that came to nothing; see `ask`."""
-    # Before any row is locked: `start.insert` shares it too.
+    """Begin a run in place of one that ended with nothing sent; see `ask`."""
+    # Before any row is locked: `start.insert` shares it, too.
     await store.share_barrier(session)
     effect = await session.get(EffectRow, key)
     if effect is None:
         raise NotFound(kind="effect", name=key)
-    # One asks at a time: whoever comes second finds the run of the first.
+    # One request at a time: the second one finds the run of the first.
     first = await run_lookup.lock(session, effect.run)
     await locks.refresh_effect(session, effect)
     found = await of_effect(session, key)
@@ -205,10 +205,10 @@ async def _start(
         tenant=effect.tenant,
         started_by=by,
     )
-    # The input fitted when the first run began, and no model reads it here.
+    # The input was valid when the first run began, and no model reads it here.
     fitted = Fitted(release=name, text=first.input)
     row = await start.insert(session, store, new, fitted)
-    # Of whom it was done, whatever field a newer release takes for the customer's.
+    # The customer of the done effect, whichever field a newer release takes for it.
     row.customer, row.contact = first.customer, first.contact
     now = await store.now(session)
     session.add(

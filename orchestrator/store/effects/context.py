@@ -1,4 +1,4 @@
-"""A case: one call with its rows locked, and how it is closed without an effect."""
+"""The context of a call: its rows, locked, and how it is closed without an effect."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +54,7 @@ class Case:
         return authority_hold.held(self.run, self.switches, self.target())
 
     def disabled(self) -> Hold | None:
-        """Return what keeps this action from beginning, until it is lifted."""
+        """Return what prevents this action from beginning, until it is lifted."""
         found = authority_hold.disabling(self.switches, self.target())
         if found is None:
             return None
@@ -67,7 +67,7 @@ class Case:
         return None
 
     async def stand(self, found: Hold) -> LeaseAnswer:
-        """Record what holds the call, give back its lease, and wait to be rung."""
+        """Record what holds the call, release its lease, and wait for a signal."""
         await holds.hold_call(self.session, self.run, self.call, found, now=self.now)
         await self.free(f"stopped by {found}")
         return LeaseAnswer(kind="stopped")
@@ -78,7 +78,7 @@ class Case:
         await holds.settle(self.session, self.run, now=self.now, status="waiting")
 
     async def close_open_approval(self, status: ApprovalStatus, because: str) -> None:
-        """Close the call's approval where it waits or would be used."""
+        """Close the call's approval if it is pending or about to be used."""
         approval = await locks.latest_approval(self.session, self.call)
         if approval is not None and approval.status in OPEN_APPROVALS:
             self.close(approval, status, because)
@@ -86,7 +86,7 @@ class Case:
     def close(
         self, approval: ApprovalRow, status: ApprovalStatus, because: str
     ) -> None:
-        """End an approval without a decision, and say why."""
+        """Close an approval without a decision, with a reason."""
         request.close(
             self.session, approval, status=status, because=because, now=self.now
         )
@@ -103,19 +103,19 @@ class Case:
         return LeaseAnswer(kind=ENDED[status])
 
     async def free(self, why: str) -> None:
-        """Give back the call's lease where it was never sent."""
+        """Release the call's lease if it was never sent."""
         if self.effect is not None:
             await free(self.session, self.effect, why=why, now=self.now)
 
     def unknown(self, effect: EffectRow, why: str) -> LeaseAnswer:
-        """Leave the effect for a person to find out."""
+        """Leave the outcome of the effect to a person."""
         mark_unknown(self.session, self.run, effect, error=why, now=self.now)
         return LeaseAnswer(kind="unknown")
 
     def takes_back(self) -> str | None:
-        """Return the payment that this takes back, as the record has it drafted.
+        """Return the payment that this takes back, as recorded in the draft.
 
-        What a person turned into another action counts as one of its own.
+        An action that a person edited into another one counts as one of its own.
         """
         drafted, wanted = self.call.arguments, keys.effective(self.call)
         is_as_drafted = amendment.is_same_but_money(
@@ -124,7 +124,7 @@ class Case:
         return self.run.compensates if is_as_drafted else None
 
     def target(self) -> Target:
-        """Return what switches are matched with."""
+        """Return the target that switches are matched with."""
         return active.tool_targets(
             tenant=self.run.tenant,
             workflow=self.run.workflow,
@@ -133,7 +133,7 @@ class Case:
         )
 
     def audit(self, kind: str, payload: dict[str, JsonValue]) -> None:
-        """Add what happened to the call's action to the audit log."""
+        """Record an event of the call's action in the audit log."""
         log.record(
             self.session,
             log.Entry(
@@ -149,9 +149,9 @@ class Case:
 
 
 async def load(session: AsyncSession, store: Store, ref: CallRef) -> Case:
-    """Lock the run, the call and its effect, and return them with what bears on them.
+    """Lock the run, the call and its effect; return them with what affects them.
 
-    Raises `NotFound` for a call that there is not.
+    Raises `NotFound` if the call does not exist.
     """
     run = await run_lookup.lock(session, ref.run)
     call = await locks.call(session, ref.run, ref.turn, ref.index)

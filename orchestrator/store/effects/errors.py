@@ -1,4 +1,4 @@
-"""What keeps an effect from being settled, undone or taken back."""
+"""Errors of settling, undoing and compensating an effect."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -15,19 +15,19 @@ class NoCompensation(KeyturnError):
 
 
 class NoLookUp(KeyturnError):
-    """Nothing looks this effect up; a person records what happened."""
+    """No tool can look this effect up; a person records what happened."""
 
     http_status: ClassVar[int] = 409
 
 
 class NeedsAnother(KeyturnError):
-    """Whoever reported a later failure does not settle it."""
+    """The person who reported a later failure may not settle it."""
 
     http_status: ClassVar[int] = 403
 
 
 class NotDone(KeyturnError):
-    """Only what was done can fail later."""
+    """Only a done effect can fail later."""
 
     http_status: ClassVar[int] = 409
 
@@ -38,17 +38,17 @@ class NotDone(KeyturnError):
         super().__init__(f"Effect {key} is {status}, not done; nothing was changed.")
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         return {"effect": self.key, "state": self.status}
 
 
 class NotSettled(KeyturnError):
-    """Nobody can know yet that an effect never happened: it may still do so."""
+    """It cannot be known yet that an effect never happened: it may still do so."""
 
     http_status: ClassVar[int] = 409
 
     def __init__(self, key: str, until: datetime) -> None:
-        """Name the effect, and until when it may still be carried out."""
+        """Name the effect, and the time until which it may still be carried out."""
         self.key = key
         self.until = until
         super().__init__(
@@ -58,12 +58,12 @@ class NotSettled(KeyturnError):
         )
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         return {"effect": self.key, "until": written(self.until)}
 
 
 class NotUnknown(KeyturnError):
-    """Only an unknown effect is recorded by a person."""
+    """Only an unknown effect's outcome is recorded by a person."""
 
     http_status: ClassVar[int] = 409
 
@@ -77,7 +77,7 @@ class NotUnknown(KeyturnError):
         )
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         return {"effect": self.key, "state": self.status}
 
 

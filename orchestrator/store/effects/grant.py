@@ -1,4 +1,4 @@
-"""Granting: the effect's record, where its subject is free and its limits have room."""
+"""Granting: the effect's record, if its subject is free and its limits have room."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,15 +32,15 @@ class Granting:
     facts: Facts
     holder: str
     touched: Reach
-    # The release of the worker's own code, whose limits hold as well.
+    # The release of the worker's own code, whose limits apply as well.
     own: Release | None = None
 
     async def grant(
         self, approval: ApprovalRow | None, *, busy: ModelNotice | None
     ) -> LeaseAnswer:
-        """Lease the effect, or say what is in its way; uses the approval up.
+        """Lease the effect, or return what blocks it; uses up the approval.
 
-        `busy` is what `busy` said before policy looked at what is done.
+        `busy` is what `busy` returned before policy looked at what is done.
         """
         if busy is not None:
             return await self._refuse(busy)
@@ -75,7 +75,7 @@ class Granting:
     async def _refuse(
         self, told: ModelNotice, because: str | None = None
     ) -> LeaseAnswer:
-        """End it with this notice; where a person's edit is in the way, ask without it."""
+        """End it with this notice; if a person's edit is the cause, ask without it."""
         back = await restore.restore(self.case, told.words)
         if back is not None:
             return back
@@ -83,13 +83,13 @@ class Granting:
         return await self.case.end("refused", told)
 
     async def _limits(self) -> list[Sequence[Limit]]:
-        """Return the pinned, the live and our own limits: each must leave room (P11)."""
+        """Return the pinned, live and our own limits: each must leave room (P11)."""
         _, live = await releases.live(self.case.session, self.case.run.workflow)
         own = [self.own.limits] if self.own is not None else []
         return [self.case.release.limits, live.limits, *own]
 
     def _lease_row(self, fresh: EffectRow) -> EffectRow:
-        """Add the effect, or lease again what was never sent, as it is proven now."""
+        """Add the effect, or lease again one never sent, as it is proven now."""
         effect = self.case.effect
         if effect is None:
             self.case.session.add(fresh)
@@ -141,8 +141,9 @@ class Granting:
     async def busy(self) -> ModelNotice | None:
         """Return why the subject is not free, or None; asked under its lock.
 
-        Asked before policy is: an outcome takes no such lock, and what ends between the
-        two looks is then seen as open or as done. The other way round it is in neither.
+        Called before policy: an outcome takes no such lock, and an effect that ends
+        between the two checks is then seen as open or as done. In the opposite order it
+        would be seen as neither.
         """
         if self.touched.subject is None:
             return None
@@ -155,7 +156,7 @@ class Granting:
         return None if other is None else self._busy(other)
 
     def _busy(self, other: EffectRow) -> ModelNotice:
-        """Return what stands in the way; another tenant's run is not told of."""
+        """Return what blocks the subject, without revealing another tenant's run."""
         is_own = other.tenant == self.case.run.tenant
         return model_notices.call_busy(
             subject=self.case.call.subject,

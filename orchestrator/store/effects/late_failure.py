@@ -1,8 +1,8 @@
-"""Reopening: an effect was done, and failed at the provider later.
+"""Late failure: an effect was done, and failed at the provider later.
 
-Its state stays what it was: it was done. What is said since is kept beside it, its item
-comes back to people, and its money counts as moved until one of them records, with
-evidence, that it did not stay: a statement that is wrong must free no limit.
+Its status stays done. Later reports are kept beside it, its item returns to people, and
+its money counts as moved until a person records, with evidence, that it did not stay: a
+wrong statement must free no limit.
 """
 
 from datetime import datetime
@@ -48,7 +48,7 @@ class Later(BaseModel):
 
 
 class Finding(BaseModel):
-    """What a person found out about a reopened effect."""
+    """A person's finding about a reopened effect."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,7 +59,7 @@ class Finding(BaseModel):
 
 
 async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
-    """Bring a done effect back to people; return its incident, None where nothing is new.
+    """Return a done effect to people; return its incident, None if nothing is new.
 
     Raises `NotDone` for an effect in another state.
     """
@@ -72,7 +72,8 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
         await locks.refresh_effect(session, effect)
         source = _source(effect, later.how)
         if await incidents.of_source(session, source) is not None:
-            # The statement says so every day; a person has it, or has settled it.
+            # The statement repeats it every day; a person has it already, or has
+            # settled it.
             return None
         if effect.status != "done":
             raise NotDone(key, effect.status)
@@ -99,9 +100,10 @@ async def settle(
 ) -> None:
     """Record whether a reopened effect of a run stayed done; their rows are locked.
 
-    Only now its money is no longer moved, and what waits to tell the customer of it goes
-    on, or is void where its model was told otherwise. Raises `NeedsAnother` for whoever
-    said that it failed: taking money out of the limits takes a second person.
+    Only now its money no longer counts as moved, and a message that waits to tell the
+    customer of it continues, or is void if its model was told otherwise. Raises
+    `NeedsAnother` for the person who reported the failure: taking money out of the
+    limits takes a second person.
     """
     said = effect.later or {}
     if said.get("by") == found.person:
@@ -134,9 +136,9 @@ async def settle(
 async def hand_back(
     session: AsyncSession, run: RunRow, effect: EffectRow, *, now: datetime
 ) -> None:
-    """Put a run that has ended among the hand-offs, for what failed later.
+    """Return an ended run to the hand-offs, because of a later failure.
 
-    One that is open is handed off when it ends; see `end.finish`.
+    An open run is handed off when it ends; see `end.finish`.
     """
     if run.status not in ENDED_RUNS:
         return
@@ -169,7 +171,7 @@ async def hand_back(
 
 
 def reason(effect: EffectRow) -> str:
-    """Return why a run is back in people's hands."""
+    """Return why a run is back with people."""
     how = "failed" if (effect.later or {}).get("how") == "failed" else "was reversed"
     return f"{_what(effect)} was done and {how} later"
 
@@ -197,7 +199,7 @@ def _source(effect: EffectRow, how: str) -> str:
 
 def _incident(effect: EffectRow) -> NewIncident:
     said = effect.later or {}
-    # Its own quotes must not end ours: what stands outside them is read as ours.
+    # Its own quotes must not end ours: text outside of them is read as ours.
     customer = effect.customer.translate(_INNER_QUOTES)
     return NewIncident(
         severity="high",

@@ -33,11 +33,11 @@ from keyturn.orchestrator.store.runs import messages
 from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow
 
-# PostgreSQL's, by the SQL standard's class of broken constraints.
+# PostgreSQL's error class for broken constraints, from the SQL standard.
 UNIQUE_VIOLATION = "23505"
-# What the facts say may change: they wait no longer than this for a transaction.
+# The facts may change: they wait no longer than this for a transaction.
 FRESH_S = 5.0
-# How soon what no genuine release judges is looked at again.
+# How soon a call without a genuine release is checked again.
 LOOK_AGAIN = timedelta(seconds=30)
 
 
@@ -53,7 +53,7 @@ async def lease(
     except IntegrityError as error:
         if not _is_twice(error):
             raise
-        # A unique index spoke: the same subject or call got an effect just now.
+        # A unique index refused: the same subject or call got an effect just now.
         return LeaseAnswer(kind="busy", until=None)
 
 
@@ -65,11 +65,11 @@ async def give_up(
     told: ModelNotice,
     status: CallStatus = "failed",
 ) -> LeaseAnswer:
-    """End a call whose facts cannot be read: its subject says no, or nobody answers.
+    """End a call whose facts cannot be read: its subject refuses, or nobody answers.
 
-    Where an effect of it is under way, that effect's outcome is the answer. Facts of an
-    earlier `revision` than a person's edit since say nothing of what was edited. Where
-    it is the edit whose facts cannot be read, what was edited is asked about again.
+    If an effect of it is under way, that effect's outcome is the answer. Facts of an
+    earlier `revision` than a person's later edit do not apply to the edit. If the
+    edit's own facts cannot be read, approval of what it replaced is requested again.
     """
     async with store.write() as session:
         await store.share_barrier(session)
@@ -78,13 +78,13 @@ async def give_up(
 
 
 def _is_twice(error: IntegrityError) -> bool:
-    """Tell whether a unique index spoke, and no other constraint."""
+    """Tell whether a unique index refused, and no other constraint."""
     state = getattr(error.orig, "sqlstate", None)
     return state == UNIQUE_VIOLATION or "UNIQUE constraint" in str(error.orig)
 
 
 class _Leasing:
-    """One attempt to lease; each step answers, or leaves it to the next."""
+    """One attempt to lease; each step answers, or leaves it to the next one."""
 
     def __init__(self, case: Case, holder: str) -> None:
         self._case = case
@@ -124,7 +124,7 @@ class _Leasing:
         return back or await self._case.end(status, told)
 
     async def _open(self) -> LeaseAnswer | None:
-        """Answer where the call is not this attempt's turn."""
+        """Answer if it is not this attempt's turn."""
         case = self._case
         if case.call.status != "open":
             return LeaseAnswer(kind=ENDED[case.call.status])
@@ -157,7 +157,7 @@ class _Leasing:
         return None if found is None else await self._case.stand(found)
 
     async def _untrusted(self, trust: Trust) -> LeaseAnswer | None:
-        """Hold what a release would judge that nobody put live; people are told."""
+        """Hold a call if nobody put live a release that judges it; people are told."""
         case = self._case
         why = await trust.why_not(case.session, case.run)
         if why is None:
@@ -185,7 +185,7 @@ class _Leasing:
         facts, touched = judging.facts, await judging.touched()
         own = judging.trust.own.get(case.run.workflow)
         granting = Granting(case, facts, self._holder, touched, own)
-        # Two small refunds that are judged at once would each seem to be the first.
+        # Otherwise two small refunds judged at once would each count as the first.
         await repeats.lock_history(
             case.session, case.store, touched, has_money=facts.money is not None
         )
@@ -213,7 +213,7 @@ class _Leasing:
     async def _grant(
         self, granting: Granting, approval: ApprovalRow | None, busy: ModelNotice | None
     ) -> LeaseAnswer:
-        """Grant it, unless it is disabled: what people said of it lasts until then."""
+        """Grant it, unless it is disabled; people's decisions stay valid until then."""
         disabled = self._case.disabled()
         if disabled is not None:
             return await self._case.stand(disabled)
@@ -221,7 +221,7 @@ class _Leasing:
 
 
 async def _guarded(judging: Judging) -> Judging:
-    """Add the subject and the money that only the live release says."""
+    """Add the subject and the money that only the live release names."""
     proposed = await judging.proposed()
     call = judging.case.call
     call.subject = call.subject or proposed.subject()
@@ -247,9 +247,9 @@ async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
 
 
 async def _siblings(case: Case) -> LeaseAnswer | None:
-    """Hold what speaks to the customer until what it speaks of is settled.
+    """Hold a message to the customer until the actions it describes are settled.
 
-    A no of a person's is heard at once, and what the customer wrote since.
+    A person's no applies at once, and so does what the customer wrote since.
     """
     is_message = siblings.speaks(case.release, case.call.tool)
     if not is_message or await siblings.is_answered(case.session, case.call):
@@ -262,7 +262,7 @@ async def _siblings(case: Case) -> LeaseAnswer | None:
     if not await siblings.is_early(case.session, case.call, case.release):
         return None
     if await messages.has_customer_written(case.session, case.call):
-        # What no person is asked about would keep it unread for as long.
+        # Without a person who is asked, the message would stay unread all that time.
         because = model_notices.customer_wrote()
         await case.close_open_approval("void", because)
         told = model_notices.message_void(because=because)

@@ -1,4 +1,4 @@
-"""Whether signed decisions carry an approval, at the moment of acting (P1)."""
+"""Proof that signed decisions carry an approval, at the moment of acting (P1)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -40,9 +40,9 @@ def asked(approval: ApprovalRow) -> Verdict:
 
 @dataclass(frozen=True)
 class Prover:
-    """Judges one approval by what was signed, not by what its row says alone.
+    """Judges one approval by what was signed, not only by what its row says.
 
-    `verdict` is what policy says now: rows that ask for less are not believed.
+    `verdict` is policy's verdict now: rows that require less are not believed.
     """
 
     session: AsyncSession
@@ -56,7 +56,7 @@ class Prover:
     now: datetime
 
     async def has_run_out(self) -> bool:
-        """Tell whether the approval's time is over: its own, or the week of a yes."""
+        """Tell whether the approval has expired: its own time, or the week of a yes."""
         usable_until = self.approval.usable_until
         if usable_until is None or usable_until <= self.now:
             return True
@@ -72,7 +72,7 @@ class Prover:
             if untrue is not None:
                 await self._tell(untrue)
                 return untrue
-            # Who steered is read again: no signature covers `not_by`.
+            # Conflicts are read again: no signature covers `not_by`.
             why = self._why_void(one, bound) or await self._why_not_by(one, steered)
             if why:
                 return why
@@ -83,7 +83,7 @@ class Prover:
         return None
 
     async def rejection(self) -> ModelNotice | None:
-        """Return a rejection as the model reads it; None where it is not genuine."""
+        """Return a rejection as the model reads it; None if it is not genuine."""
         given = await approval_lookup.decisions(self.session, self.approval.id)
         last = next((d for d in reversed(given) if d.decision != "approve"), None)
         if last is None:
@@ -105,11 +105,11 @@ class Prover:
         return None
 
     def _why_untrue(self, one: DecisionRow) -> str | None:
-        """Return what somebody wrote into the record since it was signed, or None."""
+        """Return what was changed in the record since it was signed, or None."""
         said = approval_lookup.statement(one)
         if not self.verifier.is_genuine(said, one.signature):
             return "a decision's signature does not verify"
-        # A version before did not sign them.
+        # An earlier version did not sign them.
         return self._why_groundless(said.person, said.grounds) if said.grounds else None
 
     def _why_groundless(self, person: str, grounds: Grounds) -> str | None:
@@ -132,7 +132,7 @@ class Prover:
     async def _why_not_by(
         self, one: DecisionRow, steered: Collection[str]
     ) -> str | None:
-        """Return why this person's yes does not count now: the account is read again."""
+        """Return why this person's yes does not count now; reads the account again."""
         account = await accounts.account(self.session, one.person)
         if account is None or account.disabled_at is not None:
             return f"{one.person_name} has no account that decides"
@@ -142,10 +142,10 @@ class Prover:
         return f"{one.person_name} {bar.of_them}" if bar is not None else None
 
     def _asked(self, steered: Collection[str]) -> Asked:
-        """Return what is asked now, by what no row says alone.
+        """Return what is required now, by what no row says alone.
 
-        The yes of a person in `not_by` is not counted at all, and whom it was assigned
-        to is signed with the decision.
+        The yes of a person in `not_by` does not count at all, and the assignee is
+        signed with the decision.
         """
         roles = self.approval.role, self.verdict.role
         return replace(
@@ -157,7 +157,7 @@ class Prover:
         )
 
     def _with_lower_role(self, person: Person, one: DecisionRow) -> Person:
-        """Return a person with the lower of the role now and that of the decision."""
+        """Return a person with the lower of their role now and that of the decision."""
         held = approval_lookup.statement(one).grounds
         roles = [person.role, *([held.role] if held else [])]
         return person.model_copy(update={"role": min(roles, key=eligibility.rank)})

@@ -1,7 +1,7 @@
-"""Looking an unknown effect up now, where its tool can.
+"""Looking up an unknown effect now, if its tool can.
 
-The run's own loop does it, on the effect worker: here it is only asked for, by its
-doorbell.
+The run's own loop does it, on the effect worker: here it is only requested, by a signal
+to the run.
 """
 
 from keyturn.orchestrator.rules.errors import NotFound
@@ -17,7 +17,10 @@ from keyturn.orchestrator.store.tables import EffectRow
 
 
 async def ask(store: Store, key: str, *, by: str) -> EffectRow:
-    """Ring the run to look an unknown effect up; raises `NotUnknown` or `NoLookUp`."""
+    """Signal the run to look an unknown effect up.
+
+    Raises `NotUnknown` or `NoLookUp`.
+    """
     async with store.write() as session:
         effect = await session.get(EffectRow, key)
         if effect is None:

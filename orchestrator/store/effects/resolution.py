@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.tables import EffectRow, RunRow
 
 
 class Resolution(BaseModel):
-    """What a person found out about an unknown effect."""
+    """A person's finding about an unknown effect."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,11 +28,11 @@ class Resolution(BaseModel):
 
 
 async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
-    """Record what really happened to an unknown effect, and ring its run.
+    """Record what really happened to an unknown effect, and signal its run.
 
-    Of one that failed later: whether it stayed done. Raises `NotUnknown`, `NotSettled`
-    where it may still happen and is said never to have, or `NeedsAnother` where whoever
-    had it done says so.
+    For an effect that failed later: whether it stayed done. Raises `NotUnknown`,
+    `NotSettled` if it may still happen and is said never to have, or `NeedsAnother` if
+    the person who had it done says so.
     """
     async with store.write() as session:
         effect = await session.get(EffectRow, key)
@@ -76,9 +76,9 @@ def _told(found: Resolution) -> ModelNotice:
 
 
 def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:
-    """Raise `NeedsAnother` for whoever wanted the effect: they may want it twice.
+    """Raise `NeedsAnother` for people who wanted the effect: they may want it twice.
 
-    That it never happened frees its subject and its money, so that it can be drafted,
+    If it never happened, its subject and its money are free, so that it can be drafted,
     and approved by the same person, once more.
     """
     if person in (run.started_by, run.customer, *effect.approvers):

@@ -1,6 +1,6 @@
-"""Restoring: where an edit cannot be done, what was edited is asked about again.
+"""Restoring: if an edit cannot be done, what it replaced is asked about again.
 
-No work is lost with it: the editor's form is kept, and goes to the new approval.
+No work is lost: the editor's form is kept, and moves to the new approval.
 """
 
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, DraftRow
 
-# Whoever it goes back to has this long at least.
+# The person to whom it returns has at least this long.
 SHORTEST = timedelta(minutes=5)
 
 
 async def restore(case: Case, why: str) -> LeaseAnswer | None:
-    """Ask again for what a person's edit replaced; None where it replaced nothing."""
+    """Request again what a person's edit replaced; None if it replaced nothing."""
     edited = await locks.latest_approval(case.session, case.call)
     if edited is None or edited.edited_by is None:
         return None
@@ -63,10 +63,11 @@ async def _former(case: Case, edited: ApprovalRow) -> ApprovalRow | None:
 
 
 def _replacing(revisions: Iterable[ApprovalRow]) -> list[ApprovalRow]:
-    """Return what was asked, each edit after what it replaced.
+    """Return the approvals, each edit after the one that it replaced.
 
-    What is asked about again after an edit that could not be done stands where it stood:
-    else two edits of which neither can be done would give way to one another for ever.
+    An approval that is requested again after a failed edit keeps its place in this
+    order: otherwise two edits, neither of which can be done, would replace each other
+    forever.
     """
     asked: list[ApprovalRow] = []
     for row in revisions:
@@ -77,12 +78,12 @@ def _replacing(revisions: Iterable[ApprovalRow]) -> list[ApprovalRow]:
 
 
 def _is_same(one: ApprovalRow, other: ApprovalRow) -> bool:
-    """Tell whether both ask for the same person's arguments."""
+    """Tell whether both approvals are for the same person's arguments."""
     return (one.arguments, one.edited_by) == (other.arguments, other.edited_by)
 
 
 async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
-    """Ask the same of the same people again, with the time that was left."""
+    """Request the same of the same people again, with the time that was left."""
     call, arguments = case.call, canonical.parse(former.arguments)
     call.revision += 1
     call.effective = former.arguments if former.arguments != call.arguments else None

@@ -1,4 +1,4 @@
-"""Sending: the last look before the socket, and what came of it (P2, P3)."""
+"""Sending: the last check before the socket, and recording the outcome (P2, P3)."""
 
 from datetime import datetime, timedelta
 
@@ -32,7 +32,7 @@ from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.switches import active
 from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
 
-# After a time-out a provider may go on for a while before its books show it.
+# After a time-out a provider may work for a while before its books show it.
 SETTLED = timedelta(seconds=15)
 
 
@@ -103,7 +103,7 @@ async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
     found = hold.by_switch(off.id) if off else hold.held(run, set_now, target)
     if found is not None:
         return f"{found} holds it"
-    # What it takes back, or speaks of, may have been reopened since the lease.
+    # The effect that it takes back or describes may have been reopened since the lease.
     return await compensation.why_not(session, run) or await _why_untrue(
         session, run, effect
     )
@@ -136,7 +136,7 @@ async def record(
 ) -> Recorded:
     """Record an attempt's outcome; a late receipt still confirms an unknown effect.
 
-    With `recorded_by` it is what a look-up found out, which settles the effect.
+    With `recorded_by` it is the result of a look-up, which settles the effect.
     """
     async with store.write(first=True) as session:
         effect = await session.get(EffectRow, grant.key)
@@ -158,7 +158,7 @@ async def record(
             )
         )
         if effect.status != "sending" and meant.kind != "unknown":
-            # Whoever waits for this outcome was told that it is not known.
+            # Readers of this outcome were told that it is unknown.
             outbox.add(session, "wake", run.id, at=now)
         if outcome.kind == "not_sent":
             effect.put_off_since = effect.put_off_since or now
@@ -179,7 +179,7 @@ async def record(
 def _keep_receipt(
     session: AsyncSession, effect: EffectRow, outcome: Outcome, *, now: datetime
 ) -> None:
-    """Keep the receipt of what a person had recorded as done, beside their words."""
+    """Keep the receipt of an effect a person recorded as done, with their words."""
     is_receipt = outcome.kind == "done" and outcome.receipt is not None
     was_sent = effect.status == "done" and effect.sending_at is not None
     if is_receipt and was_sent and effect.receipt is None:
@@ -190,11 +190,12 @@ def _keep_receipt(
 def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
     """Tell whether an attempt's outcome says more than the record does."""
     if effect.later is not None:
-        # It was done, and a person recorded what became of it since.
+        # It was done, and a person has recorded its later outcome.
         return False
     if outcome.kind == "done" and effect.sending_at is not None:
         # All attempts carry one key, so a receipt of any of them is the effect's, even
-        # while another is under way, or after somebody concluded that it never happened.
+        # while another is under way, or after a person concluded that it never
+        # happened.
         return effect.status in (*OPEN_EFFECTS, "failed")
     is_waited_for = effect.status in ("sending", "unknown")
     return is_waited_for and effect.attempt == grant.attempt
@@ -203,8 +204,8 @@ def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
 async def give_to_people(store: Store) -> int:
     """Leave to people what a dead worker was sending for a run that has ended.
 
-    No other attempt follows there, which would find it. Returns how many it were; any
-    process may do it.
+    No other attempt follows there, which would find it. Returns how many there were;
+    any process may do it.
     """
     async with store.read() as session:
         query = (
@@ -230,7 +231,7 @@ async def _give_to_people(store: Store, key: str) -> bool:
         await locks.refresh_effect(session, effect)
         now = await store.now(session)
         if effect.status not in ("leased", "sending") or effect.lease_until >= now:
-            # Its outcome came since it was read.
+            # Its outcome arrived since it was read.
             return False
         why = "the worker died while it was sending, and the run has ended"
         mark_unknown(session, run, effect, error=why, now=now)
@@ -242,8 +243,8 @@ async def absent_until(
 ) -> datetime | None:
     """Return until when a look-up that finds nothing proves nothing; None: it does.
 
-    What was sent last may still be on its way, or be worked on at the provider. `left`
-    is how much longer it is to be waited at least.
+    The last request may still be on its way, or the provider may still work on it.
+    `left` is the minimum time still to wait.
     """
     async with store.read() as session:
         effect = await session.get(EffectRow, key)

@@ -1,4 +1,4 @@
-"""Undo: a decision taken back before its effect has begun."""
+"""Undo: a decision is taken back before its effect has begun."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 
 
 async def undo(store: Store, person: Person, approval: str, reason: str) -> ApprovalRow:
-    """Take a decision back; return the approval that asks anew, as its next revision.
+    """Take a decision back; return the new approval, as its next revision.
 
     The row that `perform` locks to start is locked here: one of the two finds the
     other's work. Raises `NotFound`, `MayNotDecide` or `TooLate`.
@@ -45,7 +45,8 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
         fresh = await _ask_anew(session, row, run, call, release, now=now)
         _record(session, person, row, fresh, reason, now=now)
         await session.flush()
-        # What it speaks of may have come out otherwise while the no stood.
+        # The action it describes may have had another outcome while the no was in
+        # force.
         await siblings.void_untrue(session, run, now=now)
         return fresh
 
@@ -80,9 +81,9 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
     *,
     now: datetime,
 ) -> ApprovalRow:
-    """Ask the same again of the same people, with the time that was left."""
+    """Request the same of the same people again, with the time that was left."""
     call.revision += 1
-    # An edit is taken back with its decision: what was asked is asked again.
+    # An edit is taken back with its decision: the original request is made again.
     call.effective = row.arguments if row.arguments != call.arguments else None
     left = max(row.answer_by - now, restore.SHORTEST)
     asked = {"within": left, "role": row.role}
