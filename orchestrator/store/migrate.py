@@ -1,4 +1,4 @@
-"""The schema of a database, brought up to date."""
+"""Upgrades of a database's schema."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from keyturn.orchestrator.store.tables import ReleaseRow
 
 # Held for the length of an upgrade, so that two processes do not both create.
 UPGRADE_LOCK = 0x4B455955
-# So long a process waits for another's upgrade of the same file.
+# How long a process waits for another one's upgrade of the same file.
 UPGRADE_WAIT_S = 120.0
 
 
-# What was there before this revision carries neither codes nor signatures.
+# Rows from before this revision carry neither codes nor signatures.
 UNSIGNED = (None, "0001")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What an upgrade vouches for old rows with, and signs old releases with."""
+    """The keys with which an upgrade vouches for old rows and signs old releases."""
 
     voucher: Voucher
     signer: Signer
@@ -44,10 +44,10 @@ class Keys:
 async def upgrade(url: str, keys: Keys | None = None) -> list[str]:
     """Bring the database to the newest revision, all of it or nothing.
 
-    Rows of versions before are vouched for and signed once, with `keys`; raises
-    `NeedsKeys` where there are any and none are given. Each role that this server knows
-    gets its grants; returns which. Safe from any number of processes at once: the later
-    ones find the work done.
+    Rows of earlier versions are vouched for and signed once, with `keys`; raises
+    `NeedsKeys` if there are any and no keys are given. Each role that this server knows
+    gets its grants; returns these roles. Safe from any number of processes at once: the
+    later ones find the work done.
     """
     store = Store(url, voucher=keys.voucher if keys else None)
     try:
@@ -67,7 +67,10 @@ async def upgrade(url: str, keys: Keys | None = None) -> list[str]:
 
 
 def config() -> Config:
-    """Return Alembic's settings; the revisions lie in this package, installed or not."""
+    """Return Alembic's settings; the revisions are in this package.
+
+    That holds whether the package is installed or not.
+    """
     settings = Config()
     settings.set_main_option("path_separator", "newline")
     settings.set_main_option(
@@ -79,7 +82,7 @@ def config() -> Config:
 async def _vouch_for_all(
     session: AsyncSession, store: Store, keys: Keys | None
 ) -> None:
-    """Vouch for what a version before wrote: from here on nothing else passes."""
+    """Vouch for rows of an earlier version: from here on, no other rows pass."""
     rows: list[vouched_rows.Row | ReleaseRow] = []
     for table in (*row_codes.COVERED, ReleaseRow):
         rows += (await session.execute(select(table))).scalars()
@@ -105,7 +108,7 @@ async def _vouch_for_all(
 
 
 def _vouched(kinds: Counter[str]) -> NewIncident:
-    """Return what people look through: whoever held the database may have put some in."""
+    """Return the rows for people to review: an intruder may have added some."""
     shown = ", ".join(f"{count} {table}" for table, count in sorted(kinds.items()))
     return NewIncident(
         severity="high",
@@ -120,7 +123,7 @@ def _vouched(kinds: Counter[str]) -> NewIncident:
 
 
 async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
-    """Vouch with the new key for what the one before it vouched for."""
+    """Vouch with the new key for the rows that the previous key vouched for."""
     for table in row_codes.COVERED:
         rows = await session.execute(select(table).with_for_update())
         for row in rows.scalars():
@@ -144,7 +147,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 def advice(revision: str | None) -> str | None:
-    """Return what to do about a database at this revision, or None: it is current."""
+    """Return what to do about a database at this revision, or None if it is current."""
     revisions = ScriptDirectory.from_config(config())
     wanted = revisions.get_current_head()
     if revision == wanted:

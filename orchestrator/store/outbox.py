@@ -1,4 +1,4 @@
-"""The outbox: what must reach Temporal, delivered until the store shows the outcome."""
+"""The outbox: messages for Temporal, delivered until the store shows their outcome."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -24,20 +24,20 @@ from keyturn.orchestrator.store.tables import (
 
 Kind = Literal["start", "decision", "resume", "wake", "cancel"]
 
-# What is unacted for this long is rung again, then ever more slowly: a bell is kept in
-# the workflow's history, and what was lost with it is lost once.
+# A run that has not acted for this long is signalled again, then ever less often: each
+# signal is kept in the workflow's history, and a lost signal is lost only once.
 RING_AGAIN = timedelta(seconds=30)
 SLOWEST = 7
 # How long a delivering process keeps others from delivering the same rows.
 CLAIM = timedelta(seconds=10)
-# Steps beyond these have long ended.
+# Steps before these have long ended.
 LATEST_STEPS = 50
 
 
 class Delivery(BaseModel):
-    """What to deliver to one run: its start, or one bell for all that is new.
+    """What to deliver to one run: its start, or one signal for everything new.
 
-    `doors` are the workflow ids to ring; none: the run has not begun.
+    `doors` are the ids of the workflows to signal; none: the run has not begun.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,9 +65,9 @@ def add(
 async def claim(
     store: Store, *, limit: int = 50, run: str | None = None
 ) -> list[Delivery]:
-    """Return what is due, claimed for 10 s; rows whose outcome shows end instead.
+    """Return the due deliveries, claimed for 10 s; rows with an outcome end instead.
 
-    One bell tells a run all that is new: its rows are delivered together.
+    One signal tells a run everything that is new: its rows are delivered together.
     """
     if run is None and not await _is_any_due(store):
         return []
@@ -83,7 +83,7 @@ async def claim(
 
 
 async def delivered(store: Store, ids: Iterable[int]) -> None:
-    """Note that Temporal accepted these; they are rung again if nobody acts."""
+    """Record that Temporal accepted these; they are sent again if nobody acts."""
     async with store.write(first=True) as session:
         now = await store.now(session)
         for row in await _by_ids(session, ids):
@@ -94,7 +94,7 @@ async def delivered(store: Store, ids: Iterable[int]) -> None:
 
 
 async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
-    """Note why Temporal did not accept these; they are tried again, ever slower."""
+    """Record why Temporal did not accept these; they are retried ever less often."""
     async with store.write() as session:
         now = await store.now(session)
         for row in await _by_ids(session, ids):
@@ -103,7 +103,7 @@ async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
 
 
 async def _is_any_due(store: Store) -> bool:
-    """Tell whether anything waits, without a lock: nothing mostly does."""
+    """Tell whether anything waits, without a lock: mostly nothing does."""
     async with store.read() as session:
         query = _unclaimed(select(OutboxRow.id), now=await store.now(session)).limit(1)
         return (await session.execute(query)).first() is not None
@@ -124,7 +124,7 @@ async def _due(
 
 
 def _unclaimed(query: Select[Any], *, now: datetime) -> Select[Any]:
-    """Narrow a query to what is due and that nobody delivers now."""
+    """Restrict a query to due rows that nobody delivers now."""
     return query.where(
         col(OutboxRow.done_at).is_(None),
         col(OutboxRow.due_at) <= now,
@@ -141,14 +141,14 @@ async def _by_ids(session: AsyncSession, ids: Iterable[int]) -> list[OutboxRow]:
 async def _delivery(
     session: AsyncSession, owner: str, rows: list[OutboxRow], *, now: datetime
 ) -> Delivery | None:
-    """Return what to deliver to a run, or None where no row of it needs to be."""
+    """Return what to deliver to a run, or None if no row of it needs delivery."""
     run = await session.get(RunRow, owner)
     open_rows: list[OutboxRow] = []
     for row in rows:
         if run is None or await _is_acted_on(session, row, run):
             row.done_at = now
         elif row.kind == "decision" and await _is_held(session, row, run):
-            # Whatever holds the run, or the call, rings it when it is lifted.
+            # The hold on the run, or on the call, signals it when it is lifted.
             row.due_at = now + RING_AGAIN
         else:
             open_rows.append(row)
@@ -171,7 +171,7 @@ async def _is_acted_on(session: AsyncSession, row: OutboxRow, run: RunRow) -> bo
         case "start":
             return run.status != "queued"
         case "resume":
-            # Resuming rings again.
+            # Resuming signals again.
             return run.paused_by is not None or await _have_looked(session, row, run)
         case "decision":
             return await _is_decision_done(session, row)
@@ -188,11 +188,11 @@ async def _is_held(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
 
 
 async def _have_looked(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
-    """Tell whether all that was held when the bell was hung has looked since."""
+    """Tell whether everything held when the signal was added has looked since."""
     if run.status == "queued":
         return False
     if run.status == "stopped" and not await _has_begun(session, run.id):
-        # Its end alone can be held, and nothing says when that was looked at last.
+        # Only its end can be held, and nothing records when that was last checked.
         return False
     steps = select(StepRow.run).where(_unseen(StepRow, run.id, row.created_at))
     calls = select(CallRow.run).where(
@@ -227,7 +227,7 @@ async def _is_decision_done(session: AsyncSession, row: OutboxRow) -> bool:
 
 
 async def _doors(session: AsyncSession, rows: Sequence[OutboxRow]) -> tuple[str, ...]:
-    """Return which workflows to ring: the loops that the rows are about."""
+    """Return the workflows to signal: the loops that the rows are about."""
     run = rows[0].run
     if any(row.kind == "start" for row in rows):
         return ()
@@ -248,8 +248,8 @@ async def _open_doors(session: AsyncSession, run: str) -> tuple[str, ...]:
     steps = list((await session.execute(query)).scalars())
     loops = [one for one in steps if one.kind == "act" and one.output is None]
     doors = tuple(f"{run}/act/{one.step}" for one in loops)
-    # A hold of a step may be of the run's end, which the run itself waits with, as it
-    # does where it ends without any step.
+    # A hold of a step may be of the run's end, for which the run itself waits, as it
+    # does if it ends without any step.
     if not loops or any(one.held_by is not None for one in steps):
         doors += (run,)
     return doors

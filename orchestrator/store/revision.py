@@ -1,7 +1,7 @@
-"""Whether the schema of a database is this code's.
+"""Whether the schema of a database matches this code.
 
-Alembic is loaded where it is not: that takes longer than the look, and every process and
-command looks.
+Alembic is only loaded if it does not: loading takes longer than the check, which every
+process and command makes.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ _NUMBERED = "[0-9][0-9][0-9][0-9]_*.py"
 
 
 async def check(url: str) -> str | None:
-    """Return what to do about the schema, or None where it is current."""
+    """Return what to do about the schema, or None if it is current."""
     if _is_missing(url):
         return f"The database has no schema yet: {REMEDY}."
     store = Store(url)
@@ -42,7 +42,7 @@ def newest() -> str:
 
 
 def of(connection: Connection) -> str | None:
-    """Return the revision of a database, or None where it has no schema."""
+    """Return the revision of a database, or None if it has no schema."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     query = text("SELECT version_num FROM alembic_version")

@@ -202,8 +202,7 @@ class Edit:
         fresh.edited_by = self._person.id
         await self._session.flush()
         if fresh.assigns and row.assigned_to != self._person.id:
-            # A person whom the system did not draw cannot say yes, whatever they
-            # edited.
+            # A person whom the system did not draw cannot say yes to any edit.
             own = False
         if own and fresh.needed > 1:
             fresh.assigned_to = row.assigned_to

@@ -61,9 +61,9 @@ class Stored(BaseModel):
 
 
 class Earlier(BaseModel):
-    """What was asked for a turn before: the usable replies, in their order, and the rest.
+    """Earlier attempts of a turn: the usable replies, in their order, and the rest.
 
-    `lost` are requests that have no answer, by number: whoever sent them has ended.
+    `lost` are requests that have no answer, by number: their sender has ended.
     """
 
     model_config = ConfigDict(frozen=True)

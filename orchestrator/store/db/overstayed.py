@@ -22,8 +22,8 @@ LONGEST = timedelta(seconds=10)
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# Connections to this database by accounts other than the web process's: migrations are
-# the owner's, and may take as long as they need.
+# Connections to this database by workers' accounts that are not the web process's, too:
+# migrations are the owner's, and may take as long as they need.
 _OVERSTAYED = text(
     f"""
     SELECT a.pid, a.usename, pg_terminate_backend(a.pid)

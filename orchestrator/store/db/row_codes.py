@@ -175,7 +175,7 @@ def _changes(row: Row) -> bool:
 
 
 def _takes_away(row: Row) -> bool:
-    """Tell whether this closes the row: closing is never refused, and needs no code."""
+    """Tell whether this closes the row: closing is never refused, nor vouched for."""
     closed = "disabled_at" if isinstance(row, PersonRow) else "revoked_at"
     return closed in _before(row) and getattr(row, closed) is not None
 

@@ -1,4 +1,4 @@
-"""Raising a budget that holds runs: checked, told, and done for two people (P4, P11)."""
+"""Raising a budget that holds runs: checked, shown, done for two people (P4, P11)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ _INNER_QUOTES = str.maketrans("“”", "''")
 
 
 class Later(BaseModel):
-    """What is said of a done effect, and by whom: a person's id or `system`.
+    """A report on a done effect, with its author: a person's id or `system`.
 
     `reference` is the statement's.
     """

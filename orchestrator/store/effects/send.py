@@ -158,7 +158,7 @@ async def record(
             )
         )
         if effect.status != "sending" and meant.kind != "unknown":
-            # Readers of this outcome were told that it is unknown.
+            # Those who wait for this outcome were told that it is unknown.
             outbox.add(session, "wake", run.id, at=now)
         if outcome.kind == "not_sent":
             effect.put_off_since = effect.put_off_since or now

@@ -1,1 +1,1 @@
-"""What people have to look into: incidents, forgeries, statements that differ."""
+"""What people have to look into: incidents, forgeries, and statements that differ."""

@@ -1,4 +1,4 @@
-"""What keeps an incident from being closed."""
+"""Errors of closing an incident."""
 
 from typing import ClassVar
 
@@ -6,12 +6,12 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class MayNotClose(KeyturnError):
-    """A critical incident is closed by somebody that it is not about."""
+    """A critical incident may only be closed by a person whom it does not concern."""
 
     http_status: ClassVar[int] = 403
 
 
 class IncidentClosed(KeyturnError):
-    """The incident was closed before."""
+    """The incident is closed already."""
 
     http_status: ClassVar[int] = 409

@@ -1,4 +1,4 @@
-"""Incidents: what a person has to look into, until one says why it may be closed."""
+"""Incidents: what people have to look into, until one says why it may be closed."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,13 +27,13 @@ Severity = Literal["low", "high", "critical"]
 State = Literal["open", "closed"]
 
 LONGEST_TITLE = 300
-# Who closes incidents: as `keyturn.approvals.auth.permissions` has it.
+# The roles that close incidents, as in `keyturn.approvals.auth.permissions`.
 CLOSERS = ("operator", "admin")
 SYSTEM = "system"
 
 
 class NewIncident(BaseModel):
-    """What happened; `source` names it, so that it is opened once and for ever once.
+    """A new incident; `source` names its cause, so that it is opened only once, ever.
 
     `detail` holds figures, references and words for people.
     """
@@ -45,7 +45,7 @@ class NewIncident(BaseModel):
     source: str
     detail: dict[str, JsonValue] = {}
     tenant: str | None = None
-    # The accounts that it is about; who had an effect of it done is added to them.
+    # The accounts it concerns; those who had its effect done are added to them.
     named: tuple[str, ...] = ()
 
 
@@ -54,7 +54,7 @@ async def open_once(
 ) -> tuple[IncidentRow, bool]:
     """Return the incident of this source and whether it is new.
 
-    One that was closed stays closed: what is known is not opened again each day.
+    A closed incident stays closed: a known cause is not opened again each day.
     """
     try:
         async with store.write() as session:
@@ -63,7 +63,7 @@ async def open_once(
                 return found, False
             return await add(session, store, new, by=by), True
     except IntegrityError:
-        # Another process opened the same one first.
+        # Another process opened the same incident first.
         async with store.read() as session:
             found = await of_source(session, new.source)
         if found is None:
@@ -76,8 +76,8 @@ async def open_again(
 ) -> None:
     """Open an incident in a transaction, unless one of its source is open.
 
-    What was closed and happens once more is another one: that it was looked into before
-    says nothing of now.
+    If the cause was closed and happens again, this opens another incident: the earlier
+    investigation says nothing about now.
     """
     found = await of_source(session, new.source)
     if found is not None and found.status == "open":
@@ -96,7 +96,7 @@ async def add(
 ) -> IncidentRow:
     """Open an incident in this transaction; its source must be new.
 
-    Raises `InvalidValue` for words that are no text.
+    Raises `InvalidValue` for words that are not valid text.
     """
     plain_text.refuse_control_characters({"title": new.title, **new.detail})
     now = await store.now(session)
@@ -130,10 +130,10 @@ async def add(
 async def close(
     store: Store, incident: str, *, by: str, reason: str, tenant: str | None
 ) -> IncidentRow:
-    """Close an incident; raises `IncidentClosed` where somebody has.
+    """Close an incident; raises `IncidentClosed` if it is closed already.
 
-    `MayNotClose` where it is critical, for whoever opened it or is named in it, and for
-    services and accounts younger than a day.
+    Raises `MayNotClose` if it is critical, for the person who opened it or is named in
+    it, and for services and accounts younger than a day.
     """
     plain_text.check({"text": reason})
     async with store.write() as session:
@@ -167,10 +167,10 @@ async def close(
 async def why_not_close(
     session: AsyncSession, row: IncidentRow, person: str, *, now: datetime
 ) -> str | None:
-    """Return why this person does not close an incident, or None where they may."""
+    """Return why this person may not close an incident, or None if they may."""
     if row.severity != "critical":
         return None
-    # Whoever says later that its effect failed is not named in it yet.
+    # A person who later reports that the effect failed is not named in it yet.
     about = {*row.named, *await _who_had_it_done(session, row.detail)}
     why = _why_theirs(row, about, person)
     if why is None:
@@ -203,7 +203,7 @@ def _why_unfit(account: PersonRow | None, *, now: datetime) -> str | None:
 async def _who_may(
     session: AsyncSession, row: IncidentRow, about: set[str], *, now: datetime
 ) -> str:
-    """Return who else can close a critical incident, or how there comes to be somebody."""
+    """Return who else can close a critical incident, or how to get such a person."""
     query = select(PersonRow).where(
         col(PersonRow.kind) == "person",
         col(PersonRow.role).in_(CLOSERS),
@@ -229,9 +229,9 @@ async def _who_may(
 async def _who_had_it_done(
     session: AsyncSession, detail: Mapping[str, JsonValue]
 ) -> set[str]:
-    """Return whose doing the effect is that an incident is about, and what is said of it.
+    """Return the people who had an incident's effect done, or reported on it.
 
-    Who approved or edited it, began its run, recorded it, or reported that it failed.
+    These approved or edited it, began its run, recorded it, or reported that it failed.
     """
     key = detail.get("effect")
     effect = await session.get(EffectRow, key) if isinstance(key, str) else None
@@ -246,7 +246,7 @@ async def _who_had_it_done(
 
 
 async def _editors(session: AsyncSession, effect: EffectRow) -> list[str | None]:
-    """Return who edited what was asked, whoever approved it then."""
+    """Return the people who edited the request, in every revision of it."""
     query = select(ApprovalRow.edited_by).where(
         col(ApprovalRow.run) == effect.run,
         col(ApprovalRow.turn) == effect.turn,
@@ -285,7 +285,7 @@ async def listing(
 
 
 async def open_count(session: AsyncSession, *, tenant: str | None) -> int:
-    """Return how many are open."""
+    """Return how many incidents are open."""
     query = (
         select(func.count())
         .select_from(IncidentRow)
@@ -297,7 +297,7 @@ async def open_count(session: AsyncSession, *, tenant: str | None) -> int:
 
 
 async def is_any_open(session: AsyncSession, source_begins: str) -> bool:
-    """Tell whether an incident of such a source is open."""
+    """Tell whether an incident is open with a source that begins like this."""
     query = (
         select(IncidentRow.id)
         .where(

@@ -1,4 +1,4 @@
-"""Matchings in the record: asked for, done by one worker at a time, and what they saw."""
+"""Matchings in the record: requested, run by one worker at a time; their findings."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -21,9 +21,9 @@ Status = Literal["asked", "running", "matched", "failed"]
 SideState = Literal["not_configured", "matched", "away", "unusable"]
 
 EVERY = timedelta(days=1)
-# Where the books could not be read, they are tried again this much later.
+# If the books could not be read, they are tried again this much later.
 AGAIN = timedelta(minutes=15)
-# How far back each matching looks; farther, where none has succeeded since.
+# How far back each matching looks; farther if none has succeeded since.
 LOOK_BACK = timedelta(days=7)
 # PostgreSQL and SQLite take some thousands of parameters.
 AT_ONCE = 500
@@ -57,7 +57,7 @@ class Side(BaseModel):
 
 
 async def ask(store: Store, *, by: str) -> MatchingRow:
-    """Ask for a matching; one that waits or runs is returned instead."""
+    """Request a matching; returns one that already waits or runs instead."""
     async with store.write() as session:
         found = await _open(session)
         if found is not None:
@@ -79,7 +79,7 @@ async def ask(store: Store, *, by: str) -> MatchingRow:
 
 
 async def is_due(store: Store, *, daily: bool) -> bool:
-    """Tell whether there is a matching to do: asked for, or the day's."""
+    """Tell whether a matching is to be done: a requested one, or the daily one."""
     async with store.read() as session:
         if await _open(session) is not None:
             return True
@@ -93,7 +93,8 @@ async def is_due(store: Store, *, daily: bool) -> bool:
 async def begin(store: Store) -> MatchingRow:
     """Return the matching to do now, marked as running, with its window.
 
-    One that its worker died over is done again. Only who has the job's lease may.
+    A matching during which its worker died is done again. Only the holder of the job's
+    lease may call this.
     """
     async with store.write() as session:
         now = await store.now(session)
@@ -114,7 +115,7 @@ async def begin(store: Store) -> MatchingRow:
 
 
 async def end(store: Store, matching: str, statement: Side, mail: Side) -> MatchingRow:
-    """Record what a matching saw."""
+    """Record the findings of a matching."""
     states = {statement.state, mail.state}
     is_good = "matched" in states and states <= {"matched", "not_configured"}
     async with store.write() as session:
@@ -173,7 +174,7 @@ async def listing(
 async def entries(
     store: Store, keys: Iterable[str], *, settled: datetime
 ) -> dict[str, Entry]:
-    """Return the effects of these keys, by key; what ended by `settled` is settled."""
+    """Return the effects with these keys, by key; one ended by `settled` is settled."""
     wanted = list(dict.fromkeys(keys))
     found: dict[str, Entry] = {}
     for start in range(0, len(wanted), AT_ONCE):
@@ -186,7 +187,7 @@ async def entries(
 async def moved_since(
     store: Store, since: datetime, *, settled: datetime
 ) -> list[Entry]:
-    """Return what moved money since then and is done for long enough to be in the books."""
+    """Return effects that moved money since then, old enough to be in the books."""
     is_done = and_(
         col(EffectRow.status) == "done",
         col(EffectRow.amount).is_not(None),

@@ -1,4 +1,4 @@
-"""What the audit log and the tables disagree on, as `verification` finds it."""
+"""Discrepancies between the audit log and the tables, as `verification` finds them."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ class Discrepancy(BaseModel):
 
     @property
     def line(self) -> str:
-        """Return all of it in one line."""
+        """Return the whole discrepancy in one line."""
         return (
             f"{self.id}: {self.what}; the log says {self.log}, the table {self.table}. "
             f"{self.remedy}"
@@ -29,13 +29,13 @@ class Discrepancy(BaseModel):
 
 @dataclass
 class Discrepancies:
-    """The first thousand discrepancies, and how many there are."""
+    """The first thousand discrepancies, and their total number."""
 
     shown: list[Discrepancy] = field(default_factory=list[Discrepancy])
     count: int = 0
 
     def add(self, what: str, place: str, log: str, table: str, remedy: str) -> None:
-        """Add one."""
+        """Add a discrepancy."""
         self.count += 1
         if len(self.shown) < MOST_SHOWN:
             self.shown.append(

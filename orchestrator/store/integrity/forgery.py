@@ -1,6 +1,6 @@
-"""Signs that somebody else than Keyturn writes into Temporal, or into the database.
+"""Signs that something other than Keyturn writes into Temporal, or into the database.
 
-Each is told to people by a critical incident, once a run or row.
+Each opens a critical incident for people, once per run or row.
 """
 
 from contextlib import suppress
@@ -18,7 +18,7 @@ from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 
 async def tell(store: Store, run: str, words: str) -> None:
-    """Open the critical incident of a run whose execution was meddled with."""
+    """Open the critical incident of a run with a tampered execution."""
     async with store.read() as session:
         row = await run_lookup.get(session, run)
     found = NewIncident(
@@ -38,7 +38,7 @@ async def tell(store: Store, run: str, words: str) -> None:
 
 
 async def tell_elsewhere(store: Store, run: str, queue: str) -> None:
-    """Open the one incident of executions that stand on another task queue."""
+    """Open the one incident of executions that are on another task queue."""
     found = NewIncident(
         severity="high",
         title="Executions of runs stand on another task queue",
@@ -65,7 +65,7 @@ async def are_ours(store: Store, *rows: vouched_rows.Row) -> bool:
 
 
 async def tell_row(store: Store, error: ForgedRow) -> None:
-    """Open the critical incident of a row that something else than Keyturn wrote."""
+    """Open the critical incident of a row that was not written by Keyturn."""
     found = NewIncident(
         severity="critical",
         title=f"The row {error.id} of {error.table} was not written by Keyturn",
@@ -81,7 +81,7 @@ async def tell_row(store: Store, error: ForgedRow) -> None:
             "account that is as it should be is vouched for by `keyturn user vouch`.",
         },
     )
-    # Where another process opens the same one first, it is open.
+    # If another process opens the same one first, it is open.
     with suppress(IntegrityError):
         async with store.write() as session:
             await incidents.open_again(session, store, found, by=incidents.SYSTEM)
@@ -90,9 +90,9 @@ async def tell_row(store: Store, error: ForgedRow) -> None:
 async def tell_decision(
     session: AsyncSession, store: Store, approval: ApprovalRow, run: RunRow, why: str
 ) -> None:
-    """Open the critical incident of a decision that the record does not bear out.
+    """Open the critical incident of a decision that the record does not confirm.
 
-    In the transaction that refuses what was decided.
+    Called in the transaction that refuses the decision.
     """
     found = NewIncident(
         severity="critical",
@@ -114,7 +114,7 @@ async def tell_decision(
 async def tell_release(
     session: AsyncSession, store: Store, workflow: str, why: str
 ) -> None:
-    """Open the critical incident of a release that nobody put live, in a transaction."""
+    """Open, in a transaction, the critical incident of a release nobody put live."""
     found = NewIncident(
         severity="critical",
         title=f"A release of {workflow} is not what was put live",

@@ -1,4 +1,4 @@
-"""A walk of the whole audit log: whether it is whole, and what it says of rows."""
+"""A walk through the whole audit log: whether it is intact, what it says of rows."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from keyturn.orchestrator.store.integrity.discrepancies import MOST_SHOWN, Discr
 from keyturn.orchestrator.store.integrity.row_statements import Said
 from keyturn.orchestrator.store.tables import AuditRow
 
-# What an upgrade writes into a log whose entries carry no digests yet.
+# The entry that an upgrade writes into a log whose entries carry no digests yet.
 DIGESTS_BEGIN = "audit.digests_begin"
 # Entries of these kinds report a row that their own transaction wrote.
 REPORTS_A_ROW = frozenset(
@@ -36,14 +36,14 @@ REPORTS_A_ROW = frozenset(
         "turn",
     }
 )
-# So many entries may have been given their ids earlier, and be committed later.
+# This many entries may have got their ids earlier and commit later.
 RACING = 1_000
-# Called with what is read and how many of it were.
+# Called with the phase and the number of entries read.
 Progress = Callable[[str, int], None]
 
 
 class LogWalk:
-    """Reads the log in its order, and goes on from where it was."""
+    """Reads the log in its order, and continues from its last position."""
 
     def __init__(
         self, store: Store, said: Said, checkpoint: str | None, progress: Progress
@@ -66,7 +66,7 @@ class LogWalk:
 
     @property
     def broken(self) -> tuple[int, str] | None:
-        """Return where the chain breaks first, and why."""
+        """Return the first break of the chain, and the reason."""
         lost = (self.position, "the published checkpoint is not in the log")
         return self._broken or (None if self._seen else lost)
 
@@ -76,7 +76,7 @@ class LogWalk:
         return self._undigested if self.begun else 0
 
     async def log(self) -> None:
-        """Read all that is sealed, then what is not."""
+        """Read all sealed entries, then the unsealed ones."""
         await self.catch_up()
         async with self._store.read() as session:
             self.unsealed = await chain.count_unsealed(session)
@@ -94,7 +94,7 @@ class LogWalk:
         while True:
             async with self._store.read() as session:
                 rows = await chain.sealed(session, after=self.position)
-            # Others are answered while a page is hashed.
+            # Other tasks run while a page is hashed.
             await asyncio.to_thread(self._take_sealed, rows)
             if len(rows) < chain.BATCH:
                 break
@@ -109,7 +109,7 @@ class LogWalk:
                 break
 
     async def take_rest(self, session: AsyncSession) -> None:
-        """Read what was written since, all of it, as this transaction sees it."""
+        """Read everything written since, as this transaction sees it."""
         while rows := await chain.sealed(session, after=self.position):
             self._take_sealed(rows)
         after = self._newest - RACING
@@ -118,7 +118,7 @@ class LogWalk:
             after = chain.id_of(rows[-1])
 
     async def look_for_refused(self) -> None:
-        """Report what the sealer leaves out."""
+        """Report the entries that the sealer leaves out."""
         for row, why in await plausibility.refused(self._store):
             self.findings.add(
                 f"the sealer leaves it out: {why}",
@@ -129,9 +129,9 @@ class LogWalk:
             )
 
     async def look_for_holes(self) -> None:
-        """Report ids that are missing: SQLite gives out each, and none twice.
+        """Report missing ids: SQLite assigns each id, and none twice.
 
-        PostgreSQL leaves out those of transactions that were rolled back.
+        PostgreSQL leaves out the ids of transactions that were rolled back.
         """
         after, expected = chain.BELOW_ALL, 1
         while self._store.is_sqlite:
@@ -203,7 +203,7 @@ class LogWalk:
         self._first_undigested = self._first_undigested or row.id
 
     def _once(self, row: AuditRow, what: str, why: str, remedy: str) -> None:
-        # What is not sealed is read again and again.
+        # Unsealed entries are read again and again.
         if row.id in self._reported:
             return
         if len(self._reported) < MOST_SHOWN:

@@ -1,12 +1,12 @@
-"""Whether an unsealed entry can have come as it stands, by its time and its id.
+"""Whether an unsealed entry's time and id are plausible.
 
 The time of an honest entry is read in its transaction, which lasts two seconds at most,
-and its id is given out right before the commit. So what is sealed now is not dated
-before what was sealed already by more than that, nor after now, and its id is not below
-that of an entry from longer ago. That holds after a crash, an outage of the sealer and
-in a restored backup: then others are not sealed either. Where the clock is set back,
-the sealer records it: what waited then is taken whatever its time is, and the log's
-time goes on from there.
+and its id is assigned right before the commit. So an entry sealed now is not dated
+before those sealed already by more than that, nor after now, and its id is not below
+that of an entry from longer ago. This also holds after a crash, an outage of the sealer
+and in a restored backup: the entries before are not sealed then, either. If the clock
+is set back, the sealer records it: entries that waited then are accepted with any time,
+and the log's time continues from there.
 """
 
 import json
@@ -24,21 +24,21 @@ from keyturn.orchestrator.store.tables import AuditRow
 
 # Two transactions of 2 s each, and a commit that waits for its disk.
 TOLERANCE = timedelta(seconds=10)
-# Less than that: what is dated ahead must not make others look dated back.
+# Less than the tolerance: an entry dated ahead must not make others look dated back.
 AHEAD = timedelta(seconds=2)
 CLOCK_SET_BACK = "clock.set_back"
-# So many of the latest entries tell how far the log's time has come.
+# The log's time is taken from this many of the latest entries.
 LOOK_BACK = 50
-# Refused entries are read with each look: of very many, a part at a time.
+# Refused entries are read at each check: if there are very many, a part at a time.
 MOST_PAGES = 10
 
 
 @dataclass
 class Judge:
-    """Tells of entries, in the order of their ids, why the sealer leaves them out.
+    """Decides of entries, in the order of their ids, why the sealer leaves them out.
 
-    `reached` is how far the log's time has come, `highest` how far its ids; `set_back`
-    is the last record of a clock that was set back.
+    `reached` is the log's latest time, `highest` its highest id; `set_back` is the last
+    record of a clock that was set back.
     """
 
     now: datetime
@@ -46,7 +46,7 @@ class Judge:
     reached: datetime | None
     set_back: AuditRow | None
     highest: int
-    # On SQLite transactions follow each other: none is under way beside the one asked.
+    # On SQLite transactions follow each other: none runs beside the one that is judged.
     is_sqlite: bool
     # The times of the sealed entries with the next higher ids.
     _following: dict[int, datetime] = field(default_factory=dict[int, datetime])
@@ -68,11 +68,11 @@ class Judge:
         return rows
 
     def restart(self, row: AuditRow) -> None:
-        """Note a record of the clock that was set back: time goes on from there."""
+        """Note a record of a clock set back: the log's time continues from there."""
         self.set_back, self.head, self.reached = row, row, row.at
 
     def why_refused(self, row: AuditRow) -> str | None:
-        """Return why an entry is not sealed, or None where it is, now or soon."""
+        """Return why an entry is not sealed, or None if it is, now or soon."""
         if row.kind == CLOCK_SET_BACK:
             return f"{row.kind!r} is what the sealer alone writes, and seals at once"
         if _waited(row, self.set_back):
@@ -96,7 +96,7 @@ class Judge:
         return None
 
     def is_early(self, row: AuditRow) -> bool:
-        """Tell whether others, from before a leap of the clock, may still commit."""
+        """Tell whether other entries, from before a clock leap, may still commit."""
         if self.is_sqlite or self.reached is None or _waited(row, self.set_back):
             return False
         is_leap = row.at > self.reached + TOLERANCE
@@ -104,7 +104,7 @@ class Judge:
 
 
 async def judge(session: AsyncSession, store: Store) -> Judge:
-    """Return who judges entries by what is sealed."""
+    """Return the judge of entries, from what is sealed."""
     latest = await chain.latest(session, most=LOOK_BACK)
     set_back = await _set_back(session)
     now = await store.now(session)
@@ -138,7 +138,7 @@ async def refused(store: Store) -> list[tuple[AuditRow, str]]:
 
 
 async def _set_back(session: AsyncSession) -> AuditRow | None:
-    """Return the last record of a set clock that is sealed; others count for nothing."""
+    """Return the last sealed record of a clock set back; unsealed ones do not count."""
     query = (
         select(AuditRow)
         .where(
@@ -151,7 +151,7 @@ async def _set_back(session: AsyncSession) -> AuditRow | None:
 
 
 async def _time_after(session: AsyncSession, entry: int) -> datetime:
-    """Return the time of the sealed entry with the next higher id; there is one."""
+    """Return the time of the sealed entry with the next higher id; one must exist."""
     query = (
         select(AuditRow.at)
         .where(col(AuditRow.id) > entry, col(AuditRow.position).is_not(None))
@@ -162,7 +162,7 @@ async def _time_after(session: AsyncSession, entry: int) -> datetime:
 
 
 def _tells_time(row: AuditRow, set_back: AuditRow | None, *, now: datetime) -> bool:
-    """Tell whether the log's time has come to this sealed entry's."""
+    """Tell whether this sealed entry may define the log's time."""
     if set_back is None:
         return True
     is_since = (row.position or 0) >= (set_back.position or 0)
@@ -177,7 +177,7 @@ def _waited(row: AuditRow, set_back: AuditRow | None) -> bool:
 
 
 def _is_of_old_clock(row: AuditRow, set_back: AuditRow | None) -> bool:
-    """Tell whether its time is one that was before the clock was set back."""
+    """Tell whether its time is from before the clock was set back."""
     _, _, was = _of_set_back(set_back)
     return was is not None and row.at <= was + TOLERANCE
 

@@ -1,4 +1,4 @@
-"""Whether each row is as the audit log says, and each is there that it speaks of."""
+"""Whether each row matches the audit log, and each row that the log names exists."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from keyturn.orchestrator.store.tables import DecisionRow
 
 
 class RowCheck:
-    """Compares rows with what a walk of the log found."""
+    """Compares rows with the result of a walk through the log."""
 
     def __init__(self, store: Store, walk: LogWalk, verifier: Verifier | None) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class RowCheck:
         self._check_older(kept)
 
     async def look_for_the_missing(self) -> None:
-        """Report rows that the log speaks of and no table has."""
+        """Report rows that the log names and no table has."""
         after = ""
         while names := self._said.unfound(after=after):
             by_table: dict[str, list[Key]] = {}
@@ -80,7 +80,7 @@ class RowCheck:
             query = query.where(tuple_(*columns) > tuple_(*after))
         async with self._store.read() as session:
             rows = (await session.execute(query)).all()
-        # Others are answered while a page is hashed.
+        # Other tasks run while a page is hashed.
         page = await asyncio.to_thread(lambda: [kept.read(row) for row in rows])
         if kept.row is not DecisionRow or self._verifier is None:
             return page, ()
@@ -126,7 +126,7 @@ class RowCheck:
                 f"Nothing of ours wrote it, or its entry was deleted. {keep}",
             )
         else:
-            # It is there, and reported here.
+            # The row exists, and is reported here.
             self._said.found([name])
             self._add(
                 "the row is not as its last entry has it",
@@ -144,7 +144,7 @@ class RowCheck:
         return begun is not None and row.since <= begun.at
 
     def _check_older(self, kept: Kept) -> None:
-        """Report more rows from before the digests than there were when they began."""
+        """Report rows from before the digests, if more than when digests began."""
         begun = self._walk.begun
         if begun is None:
             return
@@ -188,7 +188,7 @@ class RowCheck:
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncGenerator[AsyncSession]:
-        """Yield a session all of whose reads see the database at one moment."""
+        """Yield a session whose reads all see the database at one moment."""
         async with self._store.read() as session:
             if self._store.is_sqlite:
                 await session.execute(text("BEGIN"))
@@ -200,7 +200,7 @@ class RowCheck:
 
 
 def _place(name: str) -> tuple[Kept | None, Key | None]:
-    """Return the table and the key that a name in the log is of."""
+    """Return the table and the key that a name in the log stands for."""
     table, _, rest = name.partition("/")
     kept = BY_TABLE.get(table)
     if kept is None:

@@ -1,4 +1,4 @@
-"""What a walk of the audit log found to be said of rows, kept in a file beside memory."""
+"""What a walk through the audit log says of rows, kept in a file to save memory."""
 
 import sqlite3
 from collections.abc import Collection, Iterable
@@ -6,7 +6,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import Self
 
-# SQLite takes fewer parameters in older versions.
+# Older versions of SQLite take fewer parameters.
 AT_ONCE = 500
 
 
@@ -14,8 +14,8 @@ class Said:
     """The latest digest of each row by its name, and whether the row was found."""
 
     def __init__(self) -> None:
-        """Open a file of SQLite's own, which goes when this is closed."""
-        # A page at a time is taken in by a thread, one after the other.
+        """Open a private temporary file of SQLite, which is deleted on closing."""
+        # A thread takes in a page at a time, one after the other.
         self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._file.execute("PRAGMA synchronous=OFF")
         self._file.execute("PRAGMA journal_mode=OFF")
@@ -34,11 +34,11 @@ class Said:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close and forget."""
+        """Close and delete the file."""
         self._file.close()
 
     def take(self, said: Iterable[tuple[str, str | None, int]]) -> None:
-        """Keep names with digests and entries' ids; later ones replace earlier ones."""
+        """Store names with digests and entries' ids; later ones replace earlier."""
         self._file.execute("BEGIN")
         self._file.executemany(
             "INSERT INTO said (name, digest, entry) VALUES (?, ?, ?) ON CONFLICT (name) "
@@ -55,7 +55,7 @@ class Said:
             return {name: (digest, entry) for name, digest, entry in rows}
 
     def found(self, names: Collection[str]) -> None:
-        """Note that these rows are as they should be."""
+        """Mark these rows as correct."""
         self._file.execute("BEGIN")
         self._file.executemany(
             "UPDATE said SET found = 1 WHERE name = ?", [(name,) for name in names]
@@ -63,7 +63,7 @@ class Said:
         self._file.execute("COMMIT")
 
     def unfound(self, *, after: str) -> list[str]:
-        """Return a page of names whose rows there should be and were not found."""
+        """Return a page of names whose rows should exist and were not found."""
         query = (
             "SELECT name FROM said WHERE found = 0 AND digest IS NOT NULL AND name > ? "
             "ORDER BY name LIMIT ?"

@@ -1,6 +1,6 @@
-"""The sealer: chains entries as they come, and leaves out what cannot have come so.
+"""The sealer: chains committed entries, and leaves out those that are not plausible.
 
-What it refuses stays unsealed, is told in one critical incident, and is reported by
+Refused entries stay unsealed, are reported in one critical incident, and by
 `store.verification`. `store.plausible` says what is refused.
 """
 
@@ -27,17 +27,18 @@ SET_BACK = "the database's clock was set back"
 
 @dataclass
 class Sealer:
-    """Chains what is committed; remembers what it sealed last, and looks for it."""
+    """Chains committed entries; remembers what it sealed last, and checks for it."""
 
     store: Store
     _last: tuple[int, str] | None = None
-    # Where the next look begins: behind refused entries, where there are very many.
+    # Where the next check begins: after refused entries, if there are very many.
     _after: int = chain.BELOW_ALL
 
     async def seal(self) -> int:
-        """Chain what is committed and not yet chained; return how many entries.
+        """Chain the committed entries that are not chained yet; return how many.
 
-        At most 500 of them. Any process may: one at a time does, others wait for it.
+        At most 500 of them. Any process may call it: one at a time does the work,
+        others wait.
         """
         async with self.store.read() as session:
             changed = await self._why_changed(session)
@@ -73,7 +74,7 @@ class Sealer:
         judging: Judge,
         refused: list[tuple[AuditRow, str]],
     ) -> list[AuditRow]:
-        """Return what can be sealed, and add to `refused` what is not."""
+        """Return the entries that can be sealed, and add the others to `refused`."""
         chosen: list[AuditRow] = []
         after = self._after
         for _ in range(plausibility.MOST_PAGES):
@@ -151,9 +152,10 @@ class Sealer:
 
 
 def _before_a_leap(rows: list[AuditRow]) -> list[AuditRow]:
-    """Leave a late leap of the clock to the next batch, with what came beside it.
+    """Leave a late leap of the clock, and entries beside it, to the next batch.
 
-    What began before it has a higher id, and would look dated back there.
+    Transactions that began before the leap have higher ids, and would look dated back
+    there.
     """
     late = rows[-plausibility.LOOK_BACK :]
     for place, (row, following) in enumerate(pairwise(late), start=1):
@@ -163,7 +165,7 @@ def _before_a_leap(rows: list[AuditRow]) -> list[AuditRow]:
 
 
 async def _record_set_back(session: AsyncSession, judging: Judge) -> AuditRow:
-    """Add the entry from which on the log's time goes on; what waits is named in it."""
+    """Add the entry from which the log's time continues; it names what waits."""
     was = judging.reached or judging.now
     newest = select(AuditRow.id).order_by(col(AuditRow.id).desc()).limit(1)
     sealed = newest.where(col(AuditRow.position).is_not(None))

@@ -1,8 +1,9 @@
-"""Whether the audit log is whole, and the tables hold what it says (P13).
+"""Whether the audit log is intact, and the tables hold what it says (P13).
 
-Both ways: each row that an entry speaks of is there and as its latest entry says, and
-each row has an entry. Entries and rows are read by pages in short transactions; what
-differs is read again, entries and rows in one, before it is reported: others go on.
+Checked in both directions: each row that an entry describes exists and matches its
+latest entry, and each row has an entry. Entries and rows are read by pages in short
+transactions; a difference is read again, entries and rows in one transaction, before it
+is reported: other processes keep writing.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -18,9 +19,9 @@ from keyturn.orchestrator.store.integrity.row_statements import Said
 
 
 class Finding(BaseModel):
-    """What `verify` saw: the chain with its first break, and what the tables say.
+    """The result of `verify`: the chain with its first break, and the discrepancies.
 
-    At most 1,000 `discrepancies` of `found`. `signatures` is how many were checked, None
+    At most 1,000 `discrepancies` of `found`. `signatures` is the number checked, None
     without a key. `undigested` entries and `unvouched` rows are older than the digests.
     """
 
@@ -40,12 +41,12 @@ class Finding(BaseModel):
 
     @property
     def is_intact(self) -> bool:
-        """Tell whether nothing was found."""
+        """Tell whether no discrepancy was found."""
         return self.broken_at is None and not self.found
 
 
 def keys(settings: Settings) -> Verifier | None:
-    """Return what checks signatures of decisions, or None without a decision key."""
+    """Return the verifier of decisions' signatures, or None without a decision key."""
     if settings.decision_key is None:
         return None
     former = settings.former_decision_keys
@@ -78,7 +79,7 @@ async def verify(
 
 
 def _unheard(_what: str, _count: int) -> None:
-    """Tell nobody how far it is."""
+    """Report no progress."""
 
 
 def _finding(walk: LogWalk, rows: RowCheck) -> Finding:

@@ -1,7 +1,8 @@
-"""What came out otherwise than a model was told, so that its message would be untrue.
+"""Outcomes that differ from what a model was told, so that its message would be untrue.
 
-A model is told in the place of a message that was not sent because of it. When a message
-was drafted says nothing: its model may have read before what came between.
+A model is told of them in place of a message that was not sent for this reason. The
+time at which a message was drafted proves nothing: its model may have read before the
+change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from keyturn.orchestrator.store.tables import (
 
 @dataclass(frozen=True)
 class _News:
-    """What is so, and since when; `unlike`: only for who was told this before."""
+    """What is true now, and since when; `unlike`: only if this was told before."""
 
     words: str
     at: datetime
@@ -37,7 +38,7 @@ class _News:
 
 @dataclass(frozen=True)
 class _Told:
-    """What stood in the place of a message; `read`: by this message's model, too."""
+    """What was told in place of a message; `read`: also by this message's model."""
 
     result: str
     at: datetime
@@ -45,12 +46,12 @@ class _Told:
     read: bool
 
     def says(self, words: str) -> bool:
-        # What a call answers is scrubbed, and may have lost a part of a tool's name.
+        # A call's answer is scrubbed, and may have lost a part of a tool's name.
         return scrub.text(words) in self.result
 
 
 async def undone(session: AsyncSession, call: CallRow) -> str | None:
-    """Return what came out otherwise than a message's model was told, or None."""
+    """Return what differs from what a message's model was told, or None."""
     query = select(EffectRow).where(
         col(EffectRow.run) == call.run, col(EffectRow.turn) <= call.turn
     )
@@ -74,9 +75,9 @@ def _is_untold(news: _News, told: Sequence[_Told]) -> bool:
 async def unsettled(
     session: AsyncSession, call: CallRow | ApprovalRow
 ) -> list[CallRow]:
-    """Return what was done, in a call's turn or before, and may not stay so.
+    """Return what was done, in a call's turn or before, and may not stay done.
 
-    It is said to have failed since, or is being taken back; nobody knows yet.
+    It was reported failed since, or is being compensated; the outcome is not known yet.
     """
     takes = aliased(EffectRow)
     taken_back = (
@@ -115,7 +116,7 @@ def _of_effect() -> ColumnElement[bool]:
 
 
 def _of_later(effects: Mapping[str, EffectRow]) -> list[_News]:
-    """Return what failed later, and what was said to have and stayed done."""
+    """Return what failed later, and what was reported failed and stayed done."""
     found: list[_News] = []
     for one in effects.values():
         if one.later is None:
@@ -133,7 +134,7 @@ def _of_later(effects: Mapping[str, EffectRow]) -> list[_News]:
 async def _of_taking_back(
     session: AsyncSession, effects: Mapping[str, EffectRow]
 ) -> list[_News]:
-    """Return what was taken back, or may have been, and what was not after all."""
+    """Return what was compensated, or may have been, and what was not after all."""
     takes = aliased(EffectRow)
     query = (
         select(RunRow.compensates, takes.status, takes.sending_at, takes.ended_at)
@@ -155,7 +156,7 @@ async def _of_taking_back(
 async def _done_after_all(
     session: AsyncSession, effects: Mapping[str, EffectRow]
 ) -> list[_News]:
-    """Return what its model reads of as failed and a late receipt says was done."""
+    """Return what its model read as failed and a late receipt says was done."""
     query = (
         select(EffectRow.key)
         .join(CallRow, _of_effect())
@@ -180,10 +181,10 @@ def _which(effect: EffectRow) -> str:
 
 
 async def _told(session: AsyncSession, call: CallRow) -> list[_Told]:
-    """Return what models of a run read of earlier messages that were not sent.
+    """Return what a run's models read in place of earlier messages that were not sent.
 
-    A step reads what was there when it began, and its own; not what is told to another
-    that goes on beside it.
+    A step reads what existed when it began, and its own; not what another step that
+    runs at the same time is told.
     """
     first = call.turn - (call.turn - 1) % TURNS_PER_STEP
     step = await session.get(StepRow, (call.run, (call.turn - 1) // TURNS_PER_STEP + 1))

@@ -1,4 +1,4 @@
-"""What the effect ledger says and is told (P1, P2)."""
+"""The effect ledger's answers and inputs (P1, P2)."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
 
-# A holder that has not begun to send within this is taken for dead.
+# A holder that has not begun to send within this time counts as dead.
 LEASE = timedelta(seconds=5)
 
 AnswerKind = Literal[
@@ -39,7 +39,7 @@ AnswerKind = Literal[
 
 
 class Facts(BaseModel):
-    """What `perform` read just before: for which arguments, the facts and the money.
+    """Facts that `perform` read just before: the arguments, the facts and the money.
 
     `preview` is canonical JSON: what an approver sees and relies on.
     """
@@ -53,7 +53,7 @@ class Facts(BaseModel):
 
 
 class Grant(BaseModel):
-    """An effect that is leased to this holder: what to do, exactly.
+    """An effect leased to this holder: exactly what to do.
 
     `again`: an earlier attempt may have reached the provider.
     """
@@ -67,7 +67,7 @@ class Grant(BaseModel):
 
 
 class LeaseAnswer(BaseModel):
-    """What the ledger says: a grant, or why not and until when."""
+    """The ledger's answer: a grant, or why not and until when."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -77,7 +77,7 @@ class LeaseAnswer(BaseModel):
 
 
 class CallRef(BaseModel):
-    """Which call of which run."""
+    """A call and its run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,7 +86,7 @@ class CallRef(BaseModel):
     index: int
 
 
-# The ledger's answer for a call that has its own already.
+# The ledger's answer for a call that has its own answer already.
 ENDED: dict[str, AnswerKind] = {
     "done": "done",
     "failed": "failed",
@@ -100,13 +100,14 @@ ENDED: dict[str, AnswerKind] = {
 
 
 class Outcome(BaseModel):
-    """What is known of an attempt to send; what it means is for `store.attempted`.
+    """What is known of an attempt to send; `store.attempted` interprets it.
 
-    `not_sent`: certainly nothing reached the provider. `failed`: it said a definite no.
-    `may_repeat`: the answer was lost on its way, so it may be asked for again where the
-    provider honours the key. `answered`: somebody was reached who would not do it now.
-    `alarm` names what an operator has to mend. `told` is what the model reads where that
-    is a sentence of ours: else it reads the receipt or the tool's own words.
+    `not_sent`: certainly nothing reached the provider. `failed`: the provider refused
+    definitely. `may_repeat`: the answer was lost on its way, so it may be requested
+    again if the provider honours the key. `answered`: something was reached that would
+    not do it now. `alarm` names what an operator has to repair. `told` is what the
+    model reads if that is a sentence of ours: else it reads the receipt or the tool's
+    own words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -141,11 +142,11 @@ def mark_unknown(
     error: str,
     now: datetime,
 ) -> None:
-    """Leave an effect for a person to find out; the model is told nothing."""
+    """Leave an effect's outcome to a person; the model is told nothing."""
     effect_status.move(effect, "unknown")
     effect.error = storable.text(error)
     if run.stopped_by is None and run.status not in ENDED_RUNS:
-        # What stopped a run finds it by its status when it is lifted.
+        # The hold that stopped a run finds the effect by its status when it is lifted.
         run_status.move(run, "waiting")
     audit_effect(session, effect, "effect.unknown", at=now)
 
@@ -153,7 +154,7 @@ def mark_unknown(
 async def free(
     session: AsyncSession, effect: EffectRow, *, why: str, now: datetime
 ) -> None:
-    """Give back a lease that was never sent: its subject, money and approval.
+    """Release a lease that was never sent: its subject, money and approval.
 
     An effect that an earlier attempt may have sent keeps all of them.
     """
@@ -179,7 +180,7 @@ def is_honoured(effect: EffectRow, *, now: datetime) -> bool:
 def audit_effect(
     session: AsyncSession, effect: EffectRow, kind: str, *, at: datetime
 ) -> None:
-    """Add what happened to an effect to the audit log."""
+    """Record an event of an effect in the audit log."""
     log.record(
         session,
         log.Entry(

@@ -1,4 +1,4 @@
-"""Money moved, as the ledger knows it, and the limits on it."""
+"""Money moved, according to the ledger, and the limits on it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from keyturn.orchestrator.store.ledger.reach import Reach
 from keyturn.orchestrator.store.tables import DecisionRow, EffectRow
 
 DEFAULT_WINDOW = timedelta(days=1)
-# More of what counted before is only said to be there.
+# Beyond this number, earlier effects are only mentioned.
 LONGEST_TOLD = 5
 
 
@@ -38,15 +38,15 @@ class Before(BaseModel):
     is_mixed: bool = False
 
     def __bool__(self) -> bool:
-        """Tell whether anything has moved."""
+        """Tell whether any money has moved."""
         return self.amount > 0 or self.is_mixed
 
 
 @dataclass(frozen=True)
 class Counting:
-    """What is counted before an action: all that it touches, but its own effect `but`.
+    """What counts before an action: everything it touches, except its own effect `but`.
 
-    A payment that is done is left out for the action that takes it back.
+    A done payment is left out for the action that takes it back.
     """
 
     touched: Reach
@@ -55,9 +55,10 @@ class Counting:
     takes_back: str | None = None
 
     def conditions(self, now: datetime) -> list[Any]:
-        """Match what is reserved, sent or done within the longest window.
+        """Match effects reserved, sent or done within the longest window.
 
-        That of the releases' limits per customer and subject; one day without any.
+        The longest window of the releases' limits per customer and subject; one day
+        without any.
         """
         windows = [
             one.within
@@ -95,10 +96,10 @@ async def before(
 async def told(
     session: AsyncSession, counting: Counting, *, tenant: str, now: datetime
 ) -> Counted:
-    """Return what counted before, as whoever acts for the customer may know it.
+    """Return what counted before, as far as the customer's agent may know it.
 
-    Neither another customer's money on the same subject nor another tenant's is told;
-    that there is some is.
+    Another customer's money on the same subject and another tenant's are not revealed,
+    only that some exists.
     """
     conditions = counting.conditions(now)
     own = [*counting.touched.same_customer(), col(EffectRow.tenant) == tenant]
@@ -108,7 +109,7 @@ async def told(
 async def _counted(
     session: AsyncSession, conditions: Sequence[Any], own: Sequence[Any]
 ) -> Counted:
-    """Return the latest of what counts and is one's own, and whether there is more."""
+    """Return the latest counted effects of one's own, and whether there are more."""
     query = (
         select(EffectRow)
         .where(*conditions, *own)
@@ -138,8 +139,8 @@ async def _by_currency(
 ) -> dict[str, int]:
     """Return what moved, by currency.
 
-    A payment and what takes it back count once, as the greater of the two: where both
-    are counted here, in one currency, and the payment is known to be done.
+    A payment and what takes it back count once, as the greater of the two, if both are
+    counted here, in one currency, and the payment is known to be done.
     """
     amount = func.sum(col(EffectRow.amount))
     query = select(EffectRow.currency, amount).where(*conditions)
@@ -170,9 +171,9 @@ async def _by_currency(
 
 
 def _may_be_taken_back() -> list[Any]:
-    """Match what is known to be done, and takes nothing back itself.
+    """Match effects known to be done that take nothing back themselves.
 
-    Else a chain of payments that take one another back would count as one.
+    Otherwise a chain of payments that take one another back would count as one.
     """
     return [
         col(EffectRow.status) == "done",
@@ -195,7 +196,7 @@ async def check_limits(
     effect: EffectRow,
     limits: Iterable[Sequence[Limit]],
 ) -> None:
-    """Raise `LimitExceeded` where `effect` does not fit; locks each scope first.
+    """Raise `LimitExceeded` if `effect` does not fit; locks each scope first.
 
     Each of the sequences must leave room: those of one release and of another.
     """
@@ -227,7 +228,7 @@ async def check_limits(
 async def _counts_for(
     session: AsyncSession, effect: EffectRow, others: Sequence[Any]
 ) -> int:
-    """Return what an effect adds: where it takes back what counts, only the rest."""
+    """Return what an effect adds; if it takes back what counts, only the rest."""
     amount = effect.amount or 0
     if effect.compensates is None or effect.currency is None:
         return amount
@@ -258,7 +259,7 @@ async def _exceeded(
 
 
 def _words(limit: Limit) -> str:
-    """Return a limit as a model reads it: neither a person's id nor another's order."""
+    """Return a limit as a model reads it, without a person's id or another's order."""
     whose = {
         "run": "this run",
         "subject": "what it acts on",
@@ -271,7 +272,7 @@ def _words(limit: Limit) -> str:
 
 
 def _left(limit: Limit, moved: int) -> str | None:
-    """Return what is left; None where that would tell of other tenants."""
+    """Return what is left; None if that would reveal other tenants' money."""
     if limit.per in ("workflow", "approver"):
         return None
     return format_minor(max(0, limit.money.amount - moved), limit.money.currency)
@@ -311,7 +312,7 @@ def _scopes(effect: EffectRow, limit: Limit) -> list[tuple[str, list[Any]]]:
 
 
 def _approved_by(person: str) -> Any:  # noqa: ANN401 an SQL condition
-    """Match what carries this person's yes."""
+    """Match effects with this person's yes."""
     return exists().where(
         col(DecisionRow.approval) == col(EffectRow.approval),
         col(DecisionRow.person) == person,
@@ -325,10 +326,10 @@ async def _sum(session: AsyncSession, conditions: Sequence[Any]) -> int:
 
 
 def _counts(since: datetime) -> Any:  # noqa: ANN401 an SQL condition
-    """Match money that moved since, as of its recorded outcome, or that still may.
+    """Match money that moved since, by its recorded outcome, or that still may move.
 
-    What is not yet certain counts however old it is, and so does what is recorded as
-    done late: when it really moved is not known.
+    An uncertain effect counts however old it is, and so does one recorded as done late:
+    the time at which it really moved is not known.
     """
     return or_(
         col(EffectRow.status).in_(OPEN_EFFECTS),

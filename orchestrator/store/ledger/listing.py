@@ -44,7 +44,7 @@ async def listing(
 
 
 class Place(BaseModel):
-    """Where a page of effects begins: behind this one, in which of the two parts."""
+    """Where a page of effects begins: after this one, in which of the two parts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class Place(BaseModel):
 
     @classmethod
     def of(cls, row: EffectRow) -> "Place":
-        """Return the place behind an effect."""
+        """Return the place directly after an effect."""
         waits = row.status == "unknown" or row.reopened_at is not None
         return cls(key=row.key, to_find_out=waits)
 
@@ -73,7 +73,7 @@ async def sending(session: AsyncSession, *, tenant: str | None) -> list[EffectRo
 async def effects_page(
     session: AsyncSession, *, tenant: str | None, limit: int, after: Place | None
 ) -> list[EffectRow]:
-    """Return effects: those to find out about first, then the others, newest first."""
+    """Return effects: those with an unknown outcome, then others, newest first."""
     first = open_rows.to_find_out()
     found: list[EffectRow] = []
     if after is None or after.to_find_out:

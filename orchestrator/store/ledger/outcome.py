@@ -1,8 +1,8 @@
-"""What an attempt's outcome means for its effect: settled, tried again, or unknown (P2).
+"""What an attempt's outcome means for its effect: settled, tried again, unknown (P2).
 
 Once an attempt may have reached the provider, no answer to a later one settles the
-effect but a receipt: a refusal says that this attempt did nothing, and nothing of the
-earlier one.
+effect except a receipt: a refusal says that this attempt did nothing, and nothing about
+the earlier one.
 """
 
 from datetime import datetime, timedelta
@@ -19,11 +19,11 @@ from keyturn.orchestrator.rules.text.model_notices import (
 from keyturn.orchestrator.store.ledger.effects import Grant, Outcome, is_honoured
 from keyturn.orchestrator.store.tables import EffectRow
 
-# What cannot be sent is tried for so long; a mail server may put mail off for a while.
+# How long an unsendable effect is tried; a mail server may defer mail for a while.
 TRY_FOR = timedelta(hours=1)
-# An answer that was lost is asked for again so long, within the provider's window.
+# How long a lost answer is requested again, within the provider's window.
 REPEAT_FOR = timedelta(minutes=2)
-# Between two tries passes as much time as has passed since the first.
+# The pause between two tries is as long as the time since the first one.
 SHORTEST_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -56,7 +56,7 @@ class Meaning(BaseModel):
 
 
 def settled(outcome: Outcome) -> Meaning:
-    """Return the meaning of what a look-up or a person found out: just that."""
+    """Return the meaning of the result of a look-up or a person, without retries."""
     kind = "unknown" if outcome.kind == "not_sent" else outcome.kind
     return Meaning(
         kind=kind, words=outcome.words, receipt=outcome.receipt, told=outcome.told

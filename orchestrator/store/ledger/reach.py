@@ -1,7 +1,7 @@
-"""Whose money and what subject an action touches, as its provider knows them.
+"""The customer and the subject that an action touches, as its provider knows them.
 
-A limit, "already done" and "one open effect a subject" hold for a service's customer and
-subject, whatever a caller calls the tenant, and however either is spelled.
+A limit, "already done" and "one open effect a subject" hold for a service's customer
+and subject, whatever a caller names the tenant, and however either is spelled.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ from keyturn.orchestrator.rules.text import folded_name
 from keyturn.orchestrator.store.tables import EffectRow, RunRow
 from keyturn.orchestrator.store.tenants import tenants
 
-# No service is declared, or the service keeps no tenants apart: it meets every other.
+# No service is declared, or the service does not separate tenants: it meets every
+# other.
 ANY = ""
 
 
@@ -24,7 +25,7 @@ ANY = ""
 class Reach:
     """What one action touches; customer and subject are folded.
 
-    `service` and `tenant` are `ANY` where the releases do not set them apart.
+    `service` and `tenant` are `ANY` if the releases do not separate them.
     """
 
     service: str
@@ -39,7 +40,7 @@ class Reach:
     def same_subject(self) -> list[Any]:
         """Match the effects on the same subject of the same service.
 
-        Actions without a subject are one another's where their customer is the same.
+        Actions without a subject share one if their customer is the same.
         """
         same = [*self._same_place(), col(EffectRow.subject_key) == self.subject]
         if self.subject is None:
@@ -47,9 +48,10 @@ class Reach:
         return same
 
     def locks(self) -> dict[str, str]:
-        """Return what to lock before either is read, by what it is a lock of.
+        """Return what to lock before either is read, by the kind of lock.
 
-        Without service and tenant: one that is not set apart meets those that are.
+        Without service and tenant: an action that is not separated meets those that
+        are.
         """
         subject = (
             f"limit subject {self.subject}"
@@ -77,7 +79,7 @@ async def of(
     *,
     subject: str | None,
 ) -> Reach:
-    """Return what a call touches; each of the releases has to set it apart."""
+    """Return what a call touches; each of the releases has to separate it."""
     granting = [one for one in releases if any(t.name == tool for t in one.tools)]
     services = {one.tool(tool).service or ANY for one in granting}
     service = services.pop() if len(services) == 1 else ANY
@@ -104,7 +106,7 @@ def of_effect(effect: EffectRow) -> Reach:
 
 
 def key_of(subject: str | None) -> str | None:
-    """Return a subject's id in one spelling: a service knows it by no field of ours."""
+    """Return a subject's id in one spelling; a service does not know our fields."""
     if subject is None:
         return None
     return folded_name.fold(subject.partition("=")[2])

@@ -59,7 +59,10 @@ async def was_done_since(
 
 
 async def lock(session: AsyncSession, scopes: Sequence[str], *, store: Store) -> None:
-    """Lock rows of the meters' table that stand for these limits; SQLite has one writer."""
+    """Lock the rows of the meters' table that stand for these limits.
+
+    SQLite needs no such lock: it has one writer.
+    """
     if store.is_sqlite:
         return
     rows = [

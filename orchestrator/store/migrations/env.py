@@ -1,10 +1,10 @@
-"""Where Alembic enters: runs on the connection that `migrate` hands over."""
+"""Alembic's entry point: runs on the connection that `migrate` passes."""
 
 from alembic import context
 
 from keyturn.orchestrator.store.migrations import target
 
-# `migrate` has begun the one transaction that everything here happens in, and commits.
+# `migrate` has begun the one transaction in which everything here happens, and commits.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=target.METADATA,

@@ -1,4 +1,4 @@
-"""What the migrations lead to, and how its types are written down."""
+"""The schema that the migrations lead to, and how its types are written."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""Notices to people and webhooks: fanned out from the log, queued, retried."""
+"""Notices to people and webhooks: created from the log, queued, retried."""

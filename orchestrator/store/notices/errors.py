@@ -1,4 +1,4 @@
-"""What keeps a notice from being sent again."""
+"""Errors of sending a notice again."""
 
 from typing import ClassVar
 
@@ -6,6 +6,6 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NotDead(KeyturnError):
-    """Only a dead letter is sent again by hand."""
+    """Only a dead letter may be sent again by hand."""
 
     http_status: ClassVar[int] = 409

@@ -1,4 +1,4 @@
-"""Notices made from the audit log, once for each entry."""
+"""Notices created from the audit log, once for each entry."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ Channel = Literal["mail", "webhook"]
 
 
 class Event(BaseModel):
-    """Something of the audit log that people or programs are told of."""
+    """An event of the audit log that people or programs are told of."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,9 +53,9 @@ Plan = Callable[[AsyncSession, Sequence[Event]], Awaitable[list[NewNotice]]]
 
 
 async def fan_out(store: Store, plan: Plan, *, limit: int = 100) -> int:
-    """Make the notices of what has happened, as `plan` says; return of how many events.
+    """Create the notices of new events, as `plan` says; return the number of events.
 
-    Any process may; each event is worked out by one.
+    Any process may do it; each event is handled by one.
     """
     waiting = select(AuditRow.id).where(col(AuditRow.to_notice)).limit(1)
     async with store.read() as session:

@@ -1,9 +1,10 @@
-"""Notices: made from the audit log, sent until accepted or given up.
+"""Notices: created from the audit log, sent until accepted or given up.
 
-What happened is marked on its audit row, in the transaction that it belongs to; whom to
-tell is worked out later, by whoever sends. So a decision never waits for a notice, and
-no notice is lost with a process: the mark is taken off in the transaction that adds the
-notices. No cursor over ids: rows commit out of order.
+An event is marked on its audit row, in the transaction that it belongs to; its
+recipients are determined later, by the process that sends. So a decision never waits
+for a notice, and no notice is lost with a process: the mark is removed in the
+transaction that adds the notices. There is no cursor over ids: rows commit out of
+order.
 """
 
 from collections.abc import Collection
@@ -43,10 +44,10 @@ WAITS = (
     timedelta(hours=24),
 )
 MOST_TRIES = len(WAITS) + 1
-# Longer than any send may take, so that nobody else sends it meanwhile.
+# Longer than any send may take, so that no other process sends it meanwhile.
 CLAIM = timedelta(seconds=60)
-# At most one mail a person in this time; it lists all that waits for them. What was done
-# to their own account has a mail of its own, at once.
+# At most one mail per person in this time; it lists all that waits for them. An event
+# of their own account has a mail of its own, at once.
 MAIL_EVERY = timedelta(minutes=5)
 LARGEST_MAIL = 50
 LARGEST_LOOK = 200
@@ -71,16 +72,16 @@ class Batch(BaseModel):
 async def claim(
     store: Store, *, busy: Collection[str] = (), limit: int = 20
 ) -> list[Batch]:
-    """Return what is due, claimed for a minute; nothing to those who are `busy`.
+    """Return the due notices, claimed for a minute; none for `busy` recipients.
 
-    One slow recipient so delays nobody else.
+    So one slow recipient delays nobody else.
     """
     async with store.read() as session:
         if not await _due(session, busy, now=await store.now(session), most=1):
             return []
     async with store.write() as session:
         now = await store.now(session)
-        # By recipient, whoever has waited longest first.
+        # By recipient, the one that has waited longest first.
         waiting: dict[tuple[str, str], list[NoticeRow]] = {}
         for row in await _due(session, busy, now=now):
             waiting.setdefault((row.channel, row.target), []).append(row)
@@ -98,7 +99,7 @@ async def claim(
 
 
 async def sent(store: Store, ids: Collection[int], *, why: str | None = None) -> None:
-    """Note that these arrived; with `why`, that they need not be sent any more."""
+    """Mark these as arrived; with `why`, as no longer necessary."""
     async with store.write() as session:
         now = await store.now(session)
         for row in await _by_ids(session, ids):
@@ -109,7 +110,7 @@ async def sent(store: Store, ids: Collection[int], *, why: str | None = None) ->
 async def failed(
     store: Store, ids: Collection[int], *, error: str, for_good: bool = False
 ) -> None:
-    """Note why these did not arrive; they are tried again, or are dead letters now."""
+    """Record why these did not arrive; they are retried, or dead letters now."""
     async with store.write() as session:
         now = await store.now(session)
         for row in await _by_ids(session, ids):
@@ -127,7 +128,7 @@ async def retry(
 ) -> int:
     """Send a dead letter again, or all of a recipient; return how many.
 
-    Raises `NotFound`, or `NotDead` for one that is on its way or has arrived.
+    Raises `NotFound`, or `NotDead` for a notice that is on its way or has arrived.
     """
     async with store.write() as session:
         now = await store.now(session)
@@ -208,7 +209,7 @@ async def mailed_about(
 async def choose_mail(
     store: Store, person: str, kinds: Collection[NoticeKind] | None
 ) -> None:
-    """Set what a person is mailed about; None for what is usual."""
+    """Set what a person is mailed about; None for the default."""
     async with store.write() as session:
         row = await accounts.get(session, person)
         row.mail_about = None if kinds is None else [k for k in KINDS if k in kinds]
@@ -217,7 +218,7 @@ async def choose_mail(
 async def give_up(
     session: AsyncSession, target: str, *, error: str, now: datetime
 ) -> None:
-    """Make dead letters of all that is on its way to a recipient."""
+    """Turn everything on its way to a recipient into dead letters."""
     await session.execute(
         update(NoticeRow)
         .where(col(NoticeRow.target) == target, col(NoticeRow.done_at).is_(None))
@@ -227,12 +228,12 @@ async def give_up(
 
 
 async def drop(session: AsyncSession, target: str) -> None:
-    """Forget all that went or would go to a recipient that is no more."""
+    """Delete all notices of a recipient that no longer exists."""
     await session.execute(delete(NoticeRow).where(col(NoticeRow.target) == target))
 
 
 async def forget(store: Store) -> int:
-    """Delete what arrived long ago; return how many. Dead letters stay."""
+    """Delete notices that arrived long ago; return how many. Dead letters stay."""
     async with store.write() as session:
         limit = await store.now(session) - KEPT_FOR
         old = select(NoticeRow.id).where(col(NoticeRow.done_at) < limit).limit(500)
@@ -253,7 +254,7 @@ async def _due(
     now: datetime,
     most: int | None = None,
 ) -> list[NoticeRow]:
-    """Return what is due, locked; with `most`, only looked at."""
+    """Return the due notices, locked; with `most`, only read."""
     query = (
         select(NoticeRow)
         .where(col(NoticeRow.done_at).is_(None), col(NoticeRow.dead_at).is_(None))
@@ -297,7 +298,7 @@ async def _chosen(
 
 
 def _is_given_up(row: NoticeRow, *, now: datetime) -> bool:
-    """End one whose senders died each time, before they could say why it failed."""
+    """End a notice whose senders died each time before they could say why it failed."""
     if row.tries < MOST_TRIES:
         return False
     row.dead_at = now

@@ -19,7 +19,7 @@ from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.notices import queue
 from keyturn.orchestrator.store.tables import WebhookRow
 
-# After a rotation both secrets sign for a day, as Standard Webhooks has it.
+# After a rotation both secrets sign for a day, as Standard Webhooks specifies.
 BOTH_FOR = timedelta(days=1)
 PREFIX = "whsec_"
 
@@ -81,7 +81,7 @@ async def listing(
 
 
 async def enabled(session: AsyncSession) -> list[WebhookRow]:
-    """Return the webhooks that are posted to."""
+    """Return the webhooks to which notices are posted."""
     query = select(WebhookRow).where(col(WebhookRow.disabled_at).is_(None))
     return list((await session.execute(query)).scalars())
 
@@ -124,7 +124,7 @@ async def enable(
 
 
 async def disable(store: Store, webhook: str, *, because: str) -> None:
-    """Post to a webhook no more; what was on its way there is a dead letter."""
+    """Stop posting to a webhook; notices on their way there become dead letters."""
     async with store.write() as session:
         row = await session.get(WebhookRow, webhook)
         if row is None or row.disabled_at is not None:
@@ -161,7 +161,7 @@ def _record(
             tenant=row.tenant,
             subject=row.id,
             payload={
-                # A path may hold a receiver's own secret.
+                # A path may contain a receiver's own secret.
                 "host": urlsplit(row.url).netloc,
                 "events": list(row.events),
                 "with_arguments": row.with_arguments,

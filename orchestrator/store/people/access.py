@@ -1,7 +1,7 @@
-"""What an account may do and whose data it sees: given, changed and taken away.
+"""An account's rights and visible tenant: given, changed and taken away.
 
-`grant` is the one function through which all of it goes: taking away is one person's
-act, giving more is two people's (P11).
+All changes go through the one function `grant`: taking away is one person's act, giving
+more takes two people (P11).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from keyturn.orchestrator.store.people.accounts import DECIDERS, NEW_FOR
 from keyturn.orchestrator.store.people.errors import LastAdmin, OwnAccess, WouldWiden
 from keyturn.orchestrator.store.tables import PersonRow, SessionRow
 
-# Roles that have nothing, and approve nothing, that the named role does not.
+# Roles that have and approve nothing beyond what the named role has and approves.
 WITHIN: Mapping[str, frozenset[str]] = {
     "agent": frozenset({"developer"}),
     "lead": frozenset({"agent", "developer"}),
@@ -44,7 +44,7 @@ class Access(BaseModel):
 
 
 class Change(BaseModel):
-    """What of an account's access is to be another; what was not set stays as it is."""
+    """A change of an account's access; a field that is not set stays as it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,14 +59,14 @@ class Change(BaseModel):
 
 
 def of(row: PersonRow) -> Access:
-    """Return what an account may do now."""
+    """Return an account's present access."""
     return Access.model_validate(
         {"role": row.role, "tenant": row.tenant, "is_open": row.disabled_at is None}
     )
 
 
 def is_more(before: Access, wanted: Access) -> bool:
-    """Tell whether an account would have anything that it has not."""
+    """Tell whether an account would gain anything."""
     role = wanted.role not in {before.role, *WITHIN[before.role]}
     tenant = before.tenant is not None and wanted.tenant != before.tenant
     return role or tenant or (wanted.is_open and not before.is_open)
@@ -80,10 +80,10 @@ async def change(
     by: str,
     managed: str | None = None,
 ) -> PersonRow:
-    """Take away some of what somebody may do; `by` manages the people of `managed`.
+    """Take away some of an account's rights; `by` manages the people of `managed`.
 
     Raises `NotFound` (also for another tenant's people), `OwnAccess`, `LastAdmin`, or
-    `WouldWiden`: more is asked for through `requests.to_grant`.
+    `WouldWiden`: more is requested through `requests.to_grant`.
     """
     async with store.write() as session:
         row = await lock(session, person, managed=managed)
@@ -102,11 +102,11 @@ async def grant(  # noqa: PLR0913 who gives what to whom, when
     at: datetime,
     proposed_by: str | None = None,
 ) -> None:
-    """Give an account this access, and record it; every change of it comes through here.
+    """Give an account this access, and record it; every change of it goes through here.
 
     The row is locked (`lock`). More than it had takes two people: `by` and another one
-    who proposed it, else this raises `WouldWiden`. `accounts.add` opens an account with a
-    role: for people of the web through `requests.to_invite`.
+    who proposed it, else this raises `WouldWiden`. `accounts.add` opens an account with
+    a role: for people of the web through `requests.to_invite`.
     """
     before = of(row)
     if wanted == before:
@@ -138,16 +138,17 @@ async def grant(  # noqa: PLR0913 who gives what to whom, when
 async def disable(
     store: Store, person: str, *, by: str, managed: str | None = None
 ) -> PersonRow:
-    """Close an account: its sessions end and its tokens open nothing any more."""
+    """Close an account: its sessions end and its tokens no longer open anything."""
     return await change(store, person, Change(is_open=False), by=by, managed=managed)
 
 
 async def remove_password(
     store: Store, person: str, *, by: str, managed: str | None = None
 ) -> PersonRow:
-    """Take somebody else's password away; their sessions and tokens end.
+    """Remove another person's password; their sessions and tokens end.
 
-    Whoever proves the address through OIDC comes in then, and decides a day later.
+    A person who proves the address through OIDC can sign in then, and decides a day
+    later.
     """
     async with store.write() as session:
         row = await lock(session, person, managed=managed)
@@ -167,10 +168,10 @@ async def reset_password(  # noqa: PLR0913 who gives what to whom, when
     at: datetime,
     proposed_by: str | None,
 ) -> None:
-    """Give somebody a password that another person chose; sessions and tokens end.
+    """Give a person a password that another person chose; sessions and tokens end.
 
-    Whoever chose it could come in as them: it takes two people, and they decide nothing
-    for a day, time for the person, or a reader of the log, to object.
+    The person who chose it could sign in as them: it takes two people, and they decide
+    nothing for a day, so that the person, or a reader of the log, has time to object.
     """
     check_password_of(row, by=by)
     _check_two(row, by, proposed_by)
@@ -179,7 +180,7 @@ async def reset_password(  # noqa: PLR0913 who gives what to whom, when
 
 
 def check_password_of(row: PersonRow, *, by: str) -> None:
-    """Refuse a service, which has none, and one's own password."""
+    """Refuse a service, which has no password, and one's own password."""
     if row.kind != "person":
         raise InvalidValue(f"{row.name} is a service: it has tokens, no password")
     if row.id == by:
@@ -187,7 +188,7 @@ def check_password_of(row: PersonRow, *, by: str) -> None:
 
 
 async def lock(session: AsyncSession, person: str, *, managed: str | None) -> PersonRow:
-    """Return the account of this tenant's people, locked, or raise `NotFound`.
+    """Return the locked account of a person of this tenant, or raise `NotFound`.
 
     Every admin's row is locked before it, in order: two admins who close each other's
     account do it one after the other, and the second is refused.
@@ -207,14 +208,14 @@ async def lock_admins(session: AsyncSession) -> Sequence[PersonRow]:
 
 
 async def end_sessions(session: AsyncSession, person: str) -> None:
-    """End whatever browser is signed in as somebody."""
+    """End every browser session of a person."""
     await session.execute(delete(SessionRow).where(col(SessionRow.person) == person))
 
 
 async def hand_over(store: Store, row: PersonRow, *, by: str) -> None:
-    """Give what somebody holds and may not decide any more to others.
+    """Give what a person holds and may no longer decide to others.
 
-    Where this process dies before it, the sweep does it.
+    If this process dies before it, the sweep does it.
     """
     await reassignment.release_all(store, row.id, by=by)
 
@@ -227,7 +228,7 @@ async def _begin_anew(
     by: str,
     at: datetime,
 ) -> None:
-    """End all that opens an account, and let it decide nothing for a day."""
+    """End everything that opens an account, and bar it from deciding for a day."""
     row.approves_from = at + NEW_FOR
     await end_sessions(session, row.id)
     await revocation.all_of(session, row.id, by=by, at=at, because=because)
@@ -244,7 +245,7 @@ def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
 
 
 async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) -> None:
-    """Raise `LastAdmin` where nobody else could undo what is about to be done."""
+    """Raise `LastAdmin` if nobody else could reverse the pending change."""
     if row.disabled_at is not None or row.role != "admin" or row.kind != "person":
         return
     if wanted.is_open and wanted.role == "admin" and wanted.tenant == row.tenant:
@@ -266,7 +267,7 @@ async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) 
 
 
 def _is_new_to(before: Access, wanted: Access) -> bool:
-    """Tell whether somebody will decide what they could not decide before."""
+    """Tell whether a person will decide what they could not decide before."""
     rank, old = (APPROVER_RANK.get(one.role, 0) for one in (wanted, before))
     confirms = wanted.role == "operator" and before.role not in ("operator", "admin")
     has_more = wanted.tenant != before.tenant or not before.is_open

@@ -1,4 +1,4 @@
-"""People and services: who may sign in, and as what."""
+"""People and services: who may sign in, and in which role."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -24,14 +24,14 @@ from keyturn.orchestrator.store.tables import PersonRow, SessionRow
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,60}$")]
 
-# Who decides: approvers, and those who confirm what another person would loosen.
+# Who decides: approvers, and those who confirm another person's loosening.
 DECIDERS = frozenset({*APPROVER_RANK, "operator"})
-# So long whoever is new to approving sees how it is done, and does not decide.
+# How long a new approver sees how it is done, and does not decide.
 NEW_FOR = timedelta(days=1)
 
 
 class NewPerson(BaseModel):
-    """An account to open; `tenant` None sees every tenant. A service decides nothing."""
+    """An account to open; `tenant` None sees all tenants. A service decides nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +50,7 @@ class NewPerson(BaseModel):
 
 
 class Profile(BaseModel):
-    """What is known of somebody that gives no authority; None leaves it as it is."""
+    """Facts about a person that give no authority; None leaves a fact as it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,9 +64,9 @@ async def add(
 ) -> PersonRow:
     """Open an account and return it; raises `EmailTaken`.
 
-    For whoever holds the database; people of the web ask through
-    `requests.to_invite`. Who is new to approving decides a day later, but for the
-    first one of all.
+    For people with direct database access; people of the web ask through
+    `requests.to_invite`. A new approver decides a day later, except for the first one
+    of all.
     """
     async with store.write() as session:
         return await insert(session, store, new, password_hash=password_hash, by=by)
@@ -80,7 +80,7 @@ async def insert(
     password_hash: str | None,
     by: str,
 ) -> PersonRow:
-    """Open an account in this transaction; raises `EmailTaken`, and then adds nothing."""
+    """Open an account in this transaction; raises `EmailTaken`, then adds nothing."""
     await check_address(session, store, new.email)
     now = await store.now(session)
     row = PersonRow(
@@ -103,7 +103,7 @@ async def insert(
 
 
 async def check_address(session: AsyncSession, store: Store, address: str) -> None:
-    """Raise `EmailTaken`, or keep the address from others until the commit."""
+    """Raise `EmailTaken`, or reserve the address until the commit."""
     email = _normal(address)
     await store.take_turn(session, f"address {email}")
     if await by_email(session, email) is not None:
@@ -114,7 +114,7 @@ async def check_address(session: AsyncSession, store: Store, address: str) -> No
 
 
 async def waive_first_day(store: Store, person: str, *, by: str) -> None:
-    """Let somebody decide at once: for demo and test people, never over HTTP."""
+    """Let a person decide at once: for demo and test people, never over HTTP."""
     async with store.write() as session:
         row = await get(session, person)
         await session.refresh(row, with_for_update=True)
@@ -124,7 +124,7 @@ async def waive_first_day(store: Store, person: str, *, by: str) -> None:
 async def waive(
     session: AsyncSession, row: PersonRow, *, by: str, at: datetime
 ) -> None:
-    """Let somebody decide at once, in this transaction."""
+    """Let a person decide at once, in this transaction."""
     if row.approves_from is None:
         return
     row.approves_from = None
@@ -141,9 +141,9 @@ async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it 
     instead_of: str | None = None,
     origin: Origin | None = None,
 ) -> None:
-    """Set a password and end every session and token of before, but the session `keep`.
+    """Set a password; end all earlier sessions and tokens except the session `keep`.
 
-    Raises `PasswordChanged` where it is to be `instead_of` another than there is.
+    Raises `PasswordChanged` if the present password is not `instead_of`.
     """
     async with store.write() as session:
         row = await get(session, person)
@@ -169,10 +169,10 @@ async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it 
 async def describe(
     store: Store, person: str, profile: Profile, *, by: str, tenant: str | None = None
 ) -> PersonRow:
-    """Change what is known of somebody that gives no authority; raises `NotFound`."""
+    """Change facts about a person that give no authority; raises `NotFound`."""
     async with store.write() as session:
         row = await get(session, person, tenant=tenant)
-        # What is vouched for is the whole row: nobody changes another part meanwhile.
+        # The whole row is vouched for: nobody changes another part meanwhile.
         await session.refresh(row, with_for_update=True)
         changed = {
             name: value
@@ -204,7 +204,7 @@ async def account(session: AsyncSession, person: str) -> PersonRow | None:
 
 
 async def by_email(session: AsyncSession, email: str) -> PersonRow | None:
-    """Return the account of an address, or None."""
+    """Return the account with this address, or None."""
     query = select(PersonRow).where(col(PersonRow.email) == _normal(email))
     return (await session.execute(query)).scalar_one_or_none()
 
@@ -216,7 +216,7 @@ async def listing(
     limit: int = 1_000,
     after: str | None = None,
 ) -> list[PersonRow]:
-    """Return accounts by id, oldest first; with `tenant` that tenant's alone."""
+    """Return accounts by id, oldest first; with `tenant`, only that tenant's."""
     query = select(PersonRow).order_by(col(PersonRow.id)).limit(limit)
     if tenant is not None:
         query = query.where(col(PersonRow.tenant) == tenant)
@@ -226,7 +226,7 @@ async def listing(
 
 
 async def total(session: AsyncSession, *, tenant: str | None) -> Total:
-    """Return how many accounts there are; with `tenant` that tenant's alone."""
+    """Return how many accounts there are; with `tenant`, only that tenant's."""
     query = select(PersonRow.id).order_by(col(PersonRow.id))
     if tenant is not None:
         query = query.where(col(PersonRow.tenant) == tenant)
@@ -234,7 +234,7 @@ async def total(session: AsyncSession, *, tenant: str | None) -> Total:
 
 
 async def names(session: AsyncSession, ids: set[str]) -> dict[str, str]:
-    """Return the names of these people; ids that are nobody's are left out."""
+    """Return the names of these people, without unknown ids."""
     query = select(PersonRow.id, PersonRow.name).where(col(PersonRow.id).in_(ids))
     rows = (await session.execute(query)).all()
     return {row.id: row.name for row in rows}
@@ -262,9 +262,9 @@ async def record_failed_sign_in(
     how: str = "password",
     why: str | None = None,
 ) -> None:
-    """Write to the audit log that somebody could not sign in, and from where.
+    """Record in the audit log that a sign-in failed, and from where.
 
-    What was typed stays out of it: people type passwords into the wrong field.
+    The typed text is not recorded: people type passwords into the wrong field.
     """
     if why is None and row is None:
         why = "unknown"
@@ -290,7 +290,7 @@ def record(
     at: datetime,
     **payload: JsonValue,
 ) -> None:
-    """Write to the audit log what was done to an account."""
+    """Record an event of an account in the audit log."""
     entry = log.Entry(
         actor=by,
         kind=kind,

@@ -1,4 +1,4 @@
-"""What keeps somebody from signing in, or an account from being changed."""
+"""Errors of signing in, and of changing an account."""
 
 from typing import ClassVar, Literal
 
@@ -9,7 +9,7 @@ from keyturn.orchestrator.store.tables import PersonRow
 
 
 class OwnAccess(KeyturnError):
-    """Somebody would change what they themselves may do."""
+    """A person tried to change what they themselves may do."""
 
     http_status: ClassVar[int] = 403
 
@@ -43,27 +43,27 @@ Why = Literal["closed", "unverified", "unknown", "password", "taken"]
 
 
 class NoAccountFor(KeyturnError):
-    """Nobody's account belongs to this identity; `why` names the reason."""
+    """No account belongs to this identity; `why` names the reason."""
 
     def __init__(self, why: Why, row: PersonRow | None = None) -> None:
-        """Take the reason, and the account that it is about, if one."""
+        """Take the reason, and the account that it is about, if any."""
         super().__init__(why)
         self.why: Why = why
         self.row = row
 
 
 class EmailTaken(KeyturnError):
-    """Somebody has an account with this address already."""
+    """An account with this address exists already."""
 
     http_status: ClassVar[int] = 409
 
 
 class PasswordChanged(KeyturnError):
-    """The password that somebody gave as theirs is not theirs any more."""
+    """The password that the person gave is no longer theirs."""
 
 
 class AccountChanged(KeyturnError):
-    """A password was replaced, or its account closed, while somebody came in with it."""
+    """A password was replaced, or its account closed, during its sign-in."""
 
     http_status: ClassVar[int] = 409
 
@@ -75,4 +75,4 @@ class WiderThanItsToken(KeyturnError):
 
 
 class OpensNothing(KeyturnError):
-    """A token that opens nothing: unknown, revoked, or over; the message says which."""
+    """The token opens nothing: unknown, revoked, or expired; the message says which."""

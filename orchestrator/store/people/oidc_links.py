@@ -1,4 +1,4 @@
-"""Accounts found by who somebody is at an OpenID provider."""
+"""Accounts found by a person's identity at an OpenID provider."""
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -15,9 +15,10 @@ async def find(
 ) -> PersonRow:
     """Return the account of an identity, linked the first time; or `NoAccountFor`.
 
-    The first time by the address, where the provider verified it (else None), and only
-    to an account that was invited and is nobody's yet: one with a password or another
-    identity is somebody's, and an address alone does not take it over.
+    The first time it is found by the address, if the provider verified it (else None),
+    and only if the account was invited and is not in use yet: an account with a
+    password or another identity belongs to a person, and an address alone does not take
+    it over.
     """
     async with store.write() as session:
         query = select(PersonRow).where(
@@ -48,7 +49,7 @@ async def _invited(session: AsyncSession, email: str | None) -> PersonRow:
         raise NoAccountFor("unknown")
     why = _not_open_to_it(row)
     if why is not None:
-        # What it says is read after this transaction, which changes nothing.
+        # Its attributes are read after this transaction, which changes nothing.
         session.expunge(row)
         raise NoAccountFor(why, row)
     return row

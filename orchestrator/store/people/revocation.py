@@ -1,4 +1,4 @@
-"""Tokens revoked: one, or all of a person's, with those that were made with them."""
+"""Revocation of tokens: one, or all of a person's, with those made with them."""
 
 from datetime import datetime
 from typing import Literal
@@ -25,8 +25,8 @@ async def all_of(
 ) -> int:
     """Revoke a person's tokens and all that were made with them; return how many.
 
-    Of those, the ones that still opened something are counted. What was made with a
-    person's token may be a service's; a service's other tokens stay.
+    Counts only those that still opened something. A token made with a person's token
+    may be a service's; a service's other tokens stay.
     """
     rows = await _of(session, person, is_locked=True)
     live = [one for one in rows if await _is_live(session, one, now=at)]
@@ -69,7 +69,7 @@ def record(
     at: datetime,
     **more: str,
 ) -> None:
-    """Write to the audit log what became of a token."""
+    """Record an event of a token in the audit log."""
     entry = log.Entry(
         actor=by,
         kind=kind,
@@ -100,7 +100,7 @@ async def _of(session: AsyncSession, person: str, *, is_locked: bool) -> list[To
 async def _made_with(
     session: AsyncSession, tokens: set[str], *, is_locked: bool
 ) -> list[TokenRow]:
-    """Return every token made with these, and with those, and so on."""
+    """Return every token made with these, directly or indirectly."""
     found: list[TokenRow] = []
     while tokens:
         query = select(TokenRow).where(col(TokenRow.parent).in_(tokens))

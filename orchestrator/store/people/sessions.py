@@ -1,4 +1,4 @@
-"""Signed-in browsers, known by the hash of their cookie."""
+"""Signed-in browsers, identified by the hash of their cookie."""
 
 import hashlib
 import secrets
@@ -26,20 +26,20 @@ from keyturn.orchestrator.store.tables import PersonRow, SessionRow
 
 IDLE = timedelta(hours=8)
 LONGEST = timedelta(days=7)
-# How old a last sight may be before it is written again: reading stays reading.
+# The last sight is written again when it is this old: so reading rarely writes.
 SEEN_EVERY = timedelta(minutes=1)
-# How long one cookie is used; one that was copied is worth no more than that.
+# How long one cookie is used; a copied one is worth no more than that.
 ROTATE_EVERY = timedelta(hours=1)
-# A page's requests run side by side: the cookie before is still on its way for so long.
+# A page's requests run side by side: the previous cookie is valid for this long.
 OVERLAP = timedelta(minutes=1)
-# So long it waits for the database; then it is left for the next request.
+# How long it waits for the database; then it is left to the next request.
 NOTED_WAIT_S = 0.2
 
 Method = Literal["password", "oidc"]
 
 
 class Came(BaseModel):
-    """How and from where somebody signed in, as the list of their sessions shows it."""
+    """How and from where a person signed in, as the list of their sessions shows it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class Came(BaseModel):
 
 @dataclass(frozen=True)
 class Opened:
-    """A new session; `cookie` is shown to the browser and kept nowhere."""
+    """A new session; `cookie` is given to the browser and not stored."""
 
     cookie: str
     row: SessionRow
@@ -58,7 +58,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Found:
-    """Whose session a cookie is; `cookie` is the one to use from now on, where new."""
+    """The person of a cookie's session; `cookie` is the next one to use, if new."""
 
     person: PersonRow
     row: SessionRow
@@ -82,8 +82,8 @@ async def begin(
 ) -> Opened:
     """Open a session and end the one that the browser had before.
 
-    `person` is the account as its password was checked: raises `AccountChanged` where
-    it has another one since, or is closed.
+    `person` is the account as its password was checked: raises `AccountChanged` if the
+    password has changed since, or the account is closed.
     """
     came = came or Came()
     cookie = secrets.token_urlsafe(32)
@@ -113,13 +113,13 @@ async def begin(
 
 
 async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | None:
-    """Return whose session a cookie is, or None where it has ended.
+    """Return the person of a cookie's session, or None if it has ended.
 
     `unasked`: a page sent it by itself, so nobody need be there; the session goes idle.
 
-    Now and then the cookie is replaced: `Found.cookie` is then to be given to the
-    browser. The old one is good until the new one was seen, and a minute longer; one
-    that comes back later was copied, and ends the session.
+    The cookie is replaced from time to time: `Found.cookie` is then to be given to the
+    browser. The old one is valid until the new one was seen, and a minute longer; a
+    cookie that returns later was copied, and ends the session.
     """
     async with store.read() as session:
         query = select(SessionRow).where(_known_by(cookie))
@@ -147,7 +147,7 @@ async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | N
 
 
 async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
-    """Return whose sessions these are, without those that ended; no sight of them."""
+    """Return the people of these live sessions; does not count as a sight of them."""
     query = (
         select(SessionRow, PersonRow)
         .join(PersonRow, col(SessionRow.person) == col(PersonRow.id))
@@ -164,7 +164,7 @@ async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
 
 
 async def end(store: Store, session_id: str, *, by: str) -> None:
-    """End one of somebody's own sessions; raises `NotFound`, also for another's."""
+    """End one of a person's own sessions; raises `NotFound`, also for another's."""
     async with store.write() as session:
         row = await session.get(SessionRow, session_id)
         if row is None or row.person != by:
@@ -180,7 +180,7 @@ async def end_all(
     but: str | None = None,
     origin: Origin | None = None,
 ) -> SignedOut:
-    """Sign somebody out everywhere: end all sessions but one, and every token."""
+    """Sign a person out everywhere: end all sessions but one, and every token."""
     async with store.write() as session:
         now = await store.now(session)
         rows = [one for one in await _of(session, person) if one.id != but]
@@ -203,7 +203,7 @@ async def end_all(
 
 
 async def listing(store: Store, person: str) -> list[SessionRow]:
-    """Return somebody's sessions that live, latest seen first."""
+    """Return a person's live sessions, latest seen first."""
     async with store.read() as session:
         now = await store.now(session)
         found = [one for one in await _of(session, person) if not _is_over(one, now)]
@@ -211,7 +211,8 @@ async def listing(store: Store, person: str) -> list[SessionRow]:
 
 
 async def _refuse_changed(session: AsyncSession, person: PersonRow) -> None:
-    # Locked: whoever replaces the password ends this session, or comes before it.
+    # Locked: a transaction that replaces the password ends this session, or comes
+    # before it.
     row = await session.get(PersonRow, person.id, with_for_update={"read": True})
     is_same = row is not None and row.password_hash == person.password_hash
     if row is None or row.disabled_at is not None or not is_same:
@@ -227,7 +228,7 @@ def _is_over(row: SessionRow, now: datetime) -> bool:
 def _is_to_rotate(row: SessionRow, now: datetime, *, is_old: bool) -> bool:
     """Tell whether this request gets a new cookie.
 
-    Whoever still sends the old one after the overlap never got the new one.
+    A browser that still sends the old one after the overlap never got the new one.
     """
     return now - row.rotated_at > (OVERLAP if is_old else ROTATE_EVERY)
 
@@ -235,9 +236,9 @@ def _is_to_rotate(row: SessionRow, now: datetime, *, is_old: bool) -> bool:
 async def _rotate(
     store: Store, row: SessionRow, *, sent: str, now: datetime, seen_at: datetime
 ) -> str | None:
-    """Return a new cookie; None where another request was first.
+    """Return a new cookie; None if another request was first.
 
-    The old one is what the browser surely has: the one that it sent.
+    The old cookie is what the browser surely has: the one that it sent.
     """
     cookie = secrets.token_urlsafe(32)
     values = {
@@ -255,7 +256,7 @@ async def _update(store: Store, row: SessionRow, **values: Any) -> bool:  # noqa
     changed = update(SessionRow).where(
         col(SessionRow.id) == row.id, col(SessionRow.hash) == row.hash
     )
-    # Whoever holds the database back must not keep people from reading.
+    # A process that blocks the database must not keep people from reading.
     with suppress(StoreUnavailable):
         async with store.write(wait_s=NOTED_WAIT_S) as session:
             vouched = row_codes.changed(session, row, **values)

@@ -1,6 +1,6 @@
-"""Attempts to sign in, counted in the record: every web process counts the same.
+"""Sign-in attempts, counted in the record: every web process counts the same.
 
-Two ways: `take` refuses what comes on top, `queue` only slows it down.
+There are two ways: `take` refuses excess attempts, `queue` only slows them down.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from keyturn.orchestrator.store.people.errors import TooManyAttempts
 from keyturn.orchestrator.store.tables import SignInAttemptRow
 
 WINDOW = timedelta(minutes=5)
-# Nobody is made to wait for longer; who would have to is asked to come again.
+# Nobody waits for longer; a person who would have to is asked to come again.
 LONGEST_WAIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How attempts under one key are slowed, by how many there were in the window.
+    """How attempts under one key are slowed, by their number in the window.
 
-    The first `free` go at once; each one after them keeps the next of `gaps_s`, the last
-    one again and again. With `in_turn` that is the time since the attempt before it was
-    looked at, so that they come one after another, however many are sent at once; else
-    the time since it came, side by side with others.
+    The first `free` go at once; each one after them waits for the next of `gaps_s`, the
+    last one repeatedly. With `in_turn` that is the time since the attempt before was
+    checked, so that they come one after another, however many are sent at once; else
+    the time since it arrived, in parallel with others.
     """
 
     free: int
@@ -37,7 +37,7 @@ class Pace:
     in_turn: bool
 
     def start(self, earlier: list[datetime], *, now: datetime) -> datetime:
-        """Return when the next attempt may be looked at; `earlier` is in order."""
+        """Return when the next attempt may be checked; `earlier` is in order."""
         late = len(earlier) - self.free
         if late < 0:
             return now
@@ -47,18 +47,18 @@ class Pace:
 
 @dataclass(frozen=True)
 class Turn:
-    """An attempt that was counted: its rows, for `forgive`, and how long it waits."""
+    """A counted attempt: its rows, for `forgive`, and how long it waits."""
 
     taken: list[int]
     wait_s: float
 
 
 async def queue(store: Store, paces: Mapping[str, Pace]) -> Turn:
-    """Count one attempt under each of these keys; return when to look at its password.
+    """Count one attempt under each of these keys; return when to check its password.
 
     The caller waits, and holds nothing of the database meanwhile. Raises
-    `TooManyAttempts`, and then counts nothing, where that would take more than ten
-    seconds: with `in_turn` so few wait at once, in all processes together.
+    `TooManyAttempts`, and then counts nothing, if that would take more than ten
+    seconds: with `in_turn` only few wait at once, in all processes together.
     """
     async with store.write() as session:
         for key in sorted(paces):
@@ -80,7 +80,7 @@ async def queue(store: Store, paces: Mapping[str, Pace]) -> Turn:
 
 
 async def take(store: Store, allowed: Mapping[str, int]) -> list[int]:
-    """Count one attempt under each of these keys, before its password is looked at.
+    """Count one attempt under each of these keys, before its password is checked.
 
     `allowed` says how many each key has within the window. Returns the attempt's rows,
     for `forgive`; raises `TooManyAttempts`, and then counts nothing. Counting first
@@ -102,14 +102,14 @@ async def take(store: Store, allowed: Mapping[str, int]) -> list[int]:
 
 
 async def forgive(store: Store, taken: list[int], key: str) -> None:
-    """Take back an attempt that was right, and all earlier ones under this key."""
+    """Remove a successful attempt, and all earlier ones under this key."""
     right = col(SignInAttemptRow.id).in_(taken) | (col(SignInAttemptRow.key) == key)
     async with store.write() as session:
         await session.execute(delete(SignInAttemptRow).where(right))
 
 
 def key(kind: str, *parts: str) -> str:
-    """Return a key that does not tell what was typed: it may be a password."""
+    """Return a key that does not reveal what was typed: it may be a password."""
     hashed = hashlib.sha256("\n".join(parts).encode(errors="replace")).hexdigest()
     return f"{kind}:{hashed}"
 

@@ -1,4 +1,4 @@
-"""How long a token lives: one that decides ends within days, whatever it was made for."""
+"""How long a token lives: one that decides ends within days, for any purpose."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -7,8 +7,8 @@ from keyturn.orchestrator.store.tables import TokenRow
 
 # A token's scope that stands for all that its owner may do.
 EVERYTHING = "*"
-# Scopes that let an effect happen, loosen a guard, say what became of money, confirm what
-# another person asked for, or give authority and data to somebody.
+# Scopes that let an effect happen, loosen a guard, say what became of money, confirm
+# another person's request, or give authority and data to somebody.
 DECIDING = frozenset(
     {
         EVERYTHING,
@@ -29,15 +29,15 @@ LONGEST_DECIDING = timedelta(days=MOST_DAYS_DECIDING)
 
 
 def deciding(scopes: Collection[str], *, kind: str) -> list[str]:
-    """Return which of the scopes decide; of a service none does, whatever they say."""
+    """Return which of the scopes decide; none of a service's scopes decides."""
     return sorted(DECIDING.intersection(scopes)) if kind == "person" else []
 
 
 def ends_at(row: TokenRow, *, kind: str) -> datetime | None:
-    """Return when a token ends, or None: its own end, or 7 days where it decides.
+    """Return when a token ends, or None: its own end, or 7 days if it decides.
 
-    `kind` is its owner's. Tokens that were made before there was a longest life have a
-    later end in the record, or none.
+    `kind` is its owner's. Tokens made before there was a maximum lifetime have a later
+    end in the record, or none.
     """
     if not deciding(row.scopes, kind=kind):
         return row.ends_at

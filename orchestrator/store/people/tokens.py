@@ -1,4 +1,4 @@
-"""API tokens, known by their hash; each acts as its owner, within its scopes."""
+"""API tokens, identified by their hash; each acts as its owner, within its scopes."""
 
 import hashlib
 import secrets
@@ -35,9 +35,9 @@ from keyturn.orchestrator.store.tables import PersonRow, SessionRow, TokenRow
 from keyturn.orchestrator.store.tenants import tenants as tenants_tenants
 
 PREFIX = "kt_"
-# How old a last use may be before it is written again: reading stays reading.
+# The last use is written again when it is this old: so reading rarely writes.
 USED_EVERY = timedelta(minutes=1)
-# So long it waits for the database; then it is left for the next request.
+# How long it waits for the database; then it is left to the next request.
 USED_WAIT_S = 0.2
 UNKNOWN = (
     "This token opens nothing: it is unknown. Send `Authorization: Bearer kt_…` with a "
@@ -47,10 +47,11 @@ ANOTHER = "Make another one at /settings, or ask an admin for a service's."
 
 
 class NewToken(BaseModel):
-    """A token to make; `scopes` are actions of the permission table, none opens nothing.
+    """A token to make; `scopes` are actions of the permission table; none: no rights.
 
-    Without `ends_in` one that decides ends in 7 days, another one never. `tenants` are those that a service's token starts runs for; none: its account's, or
-    the only one that is declared.
+    Without `ends_in` a token that decides ends in 7 days, another one never. `tenants`
+    are those that a service's token starts runs for; none: its account's, or the only
+    declared one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +65,7 @@ class NewToken(BaseModel):
 
 @dataclass(frozen=True)
 class Issued:
-    """A new token; `plain` is shown once and kept nowhere."""
+    """A new token; `plain` is shown once and not stored."""
 
     plain: str
     row: TokenRow
@@ -74,8 +75,8 @@ class Issued:
 class Proven:
     """A session whose person has just proven, by `method`, who they are.
 
-    `password_hash` is the account's as it was then; both must still be so when what it
-    was asked for is done.
+    `password_hash` is the account's as it was then; both must still be valid when the
+    requested action is done.
     """
 
     person: str
@@ -95,13 +96,13 @@ async def issue(  # noqa: PLR0913 what for, who asks and what shows that
 ) -> Issued:
     """Make a token of this person's.
 
-    `made_with` is the token that asks for it, if one does: the new one is revoked with
+    `made_with` is the token that requests it, if one does: the new one is revoked with
     it, decides nothing, does no more and lives no longer. Raises `NotFound`,
     `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot be bound to
     and for a token that would decide for longer than 7 days.
 
-    `proven` is the session that asks: raises `AccountChanged` where it has ended since,
-    or its person has another password.
+    `proven` is the session that requests it: raises `AccountChanged` if it has ended
+    since, or its person has another password.
     """
     async with store.write() as session:
         return await issue_in(
@@ -119,7 +120,7 @@ async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
     made_with: str | None = None,
     proven: Proven | None = None,
 ) -> Issued:
-    """Make a token in this transaction; as `issue`."""
+    """Make a token in this transaction; otherwise like `issue`."""
     if proven is not None:
         await _refuse_changed(session, proven)
     plain = PREFIX + secrets.token_urlsafe(32)
@@ -160,7 +161,7 @@ async def create(
 
 
 async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
-    """Return whose token this is, or None where it opens nothing (any more)."""
+    """Return the person of this token, or None if it opens nothing (any more)."""
     try:
         return await use(store, plain)
     except OpensNothing:
@@ -168,7 +169,7 @@ async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:
 
 
 async def use(store: Store, plain: str) -> tuple[PersonRow, TokenRow]:
-    """Return whose token this is, or raise `OpensNothing`, which says why."""
+    """Return the person of this token, or raise `OpensNothing`, which says why."""
     if not plain.startswith(PREFIX):
         raise OpensNothing(UNKNOWN)
     query = select(TokenRow).where(col(TokenRow.hash) == _hash(plain))
@@ -186,7 +187,7 @@ async def use(store: Store, plain: str) -> tuple[PersonRow, TokenRow]:
 
 
 async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
-    """Return whose tokens have these ids, without those that open nothing any more."""
+    """Return the owners of the tokens with these ids, except those opening nothing."""
     query = (
         select(TokenRow, PersonRow)
         .join(PersonRow, col(TokenRow.person) == col(PersonRow.id))
@@ -194,7 +195,7 @@ async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
     )
     async with store.read() as session:
         now = await store.now(session)
-        # As long as these are held, the session has each person, and asks nothing more.
+        # As long as these are held, the session has each person, and queries no more.
         both = (await session.execute(query)).all()
         found = {row.id: await _owner(session, row, now=now) for row, _ in both}
     return {
@@ -210,7 +211,7 @@ async def revoke(
 ) -> TokenRow:
     """Close a token and all that were made with it; return it.
 
-    Raises `NotFound`, also where it is not `person`'s.
+    Raises `NotFound`, also if it is not `person`'s.
     """
     async with store.write() as session:
         row = await session.get(TokenRow, token, with_for_update=True)
@@ -251,7 +252,7 @@ async def _owner(
 
 
 async def _why_closed(session: AsyncSession, row: TokenRow | None) -> str:
-    """Return the words for whoever sent a token that opens nothing."""
+    """Return the message for the sender of a token that opens nothing."""
     person = await session.get(PersonRow, row.person) if row is not None else None
     if row is None or person is None:
         return UNKNOWN
@@ -285,7 +286,7 @@ def _end(new: NewToken, owner: PersonRow, *, now: datetime) -> datetime | None:
 
 
 def check_life(new: NewToken, *, kind: str) -> None:
-    """Raise `InvalidValue` where a token would decide for longer than 7 days.
+    """Raise `InvalidValue` if a token would decide for longer than 7 days.
 
     `kind` is its owner's.
     """
@@ -299,7 +300,7 @@ def check_life(new: NewToken, *, kind: str) -> None:
 
 
 async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> list[str]:
-    """Return what a service's token is bound to: at least one tenant."""
+    """Return the tenants that a service's token is bound to: at least one."""
     if owner.kind != "service":
         if new.tenants:
             raise InvalidValue(
@@ -326,8 +327,8 @@ async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> li
 
 
 async def _refuse_changed(session: AsyncSession, proven: Proven) -> None:
-    # Locked: who changes the password or ends the session finds the new token, or
-    # comes before this.
+    # Locked: a transaction that changes the password or ends the session finds the new
+    # token, or comes before this.
     person = await session.get(
         PersonRow, proven.person, with_for_update={"read": True}, populate_existing=True
     )
@@ -349,7 +350,8 @@ async def _refuse_wider(session: AsyncSession, row: TokenRow, owner: PersonRow) 
             f"A token makes none that may do {', '.join(decides)}: sign in at /settings "
             "and make it there, where your password is asked for."
         )
-    # Locked: whoever revokes it now also finds the new one, or comes before it.
+    # Locked: a transaction that revokes it now also finds the new one, or comes before
+    # it.
     parent = await session.get(
         TokenRow, row.parent, with_for_update=True, populate_existing=True
     )
@@ -371,12 +373,12 @@ async def _refuse_wider(session: AsyncSession, row: TokenRow, owner: PersonRow) 
 
 
 def beyond(wanted: Collection[str], given: Collection[str]) -> set[str]:
-    """Return which of the wanted scopes are not among the given."""
+    """Return the wanted scopes that are not among the given ones."""
     return set() if EVERYTHING in given else set(wanted) - set(given)
 
 
 async def _use(store: Store, token: str, *, now: datetime) -> None:
-    # Whoever holds the database back must not hold a kill switch back with this.
+    # A process that blocks the database must not hold back a kill switch with this.
     with suppress(StoreUnavailable):
         async with store.write(wait_s=USED_WAIT_S) as session:
             row = await session.get(TokenRow, token)

@@ -1,4 +1,4 @@
-"""Continuity: a release that goes live keeps the guards and the history of its tools."""
+"""Continuity: a release that goes live keeps its tools' guards and history."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from keyturn.orchestrator.store.tables import EffectRow, ReleaseRow
 
 
 async def check(session: AsyncSession, fresh: Release, live: ReleaseRow | None) -> None:
-    """Raise `GuardLost` or `HistoryLost` where a release may not go live."""
+    """Raise `GuardLost` or `HistoryLost` if a release may not go live."""
     before = {} if live is None else _tools(live.content)
     for spec in fresh.tools:
         if spec.name in before:

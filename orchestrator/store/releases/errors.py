@@ -1,4 +1,4 @@
-"""What keeps a release from going live."""
+"""Errors of putting a release live."""
 
 from keyturn.orchestrator.rules.errors import ContractError, KeyturnError
 
@@ -12,4 +12,4 @@ class HistoryLost(ContractError):
 
 
 class ReleaseChanged(KeyturnError):
-    """A release's content is not what its hash names."""
+    """A release's content does not match its hash."""

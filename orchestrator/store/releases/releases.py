@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.releases.errors import ReleaseChanged
 from keyturn.orchestrator.store.tables import ReleaseRow
 
 _CACHE_SIZE = 64
-# A release never changes under its hash, so a process may keep what it has parsed.
+# A release never changes under its hash, so a process may keep parsed ones.
 _parsed: OrderedDict[str, Release] = OrderedDict()
 
 
@@ -29,9 +29,9 @@ async def publish(
     signer: Signer,
     by: str = "system",
 ) -> str:
-    """Store a release and put it live, signed, unless it is so already; return its hash.
+    """Store a release and put it live, signed, unless it is live; return its hash.
 
-    Raises `GuardLost` or `HistoryLost` where its tools would lose what holds them.
+    Raises `GuardLost` or `HistoryLost` if its tools would lose their guards or history.
     """
     name = release.hash()
     async with store.write() as session:
@@ -57,7 +57,7 @@ async def publish(
             and _has_signed(signer, live)
             and live.live_since is not None
         ):
-            # A clock that was set back puts nothing before what is live.
+            # A clock that was set back puts nothing before the live release.
             now = max(now, live.live_since + timedelta(microseconds=1))
         row.live_since, row.live_by = now, by
         sign(row, signer)
@@ -117,7 +117,7 @@ async def code_version(session: AsyncSession, name: str) -> str:
 
 
 async def live(session: AsyncSession, workflow: str) -> tuple[str, Release]:
-    """Return the hash and release that new runs of a workflow take."""
+    """Return the hash and release that new runs of a workflow use."""
     row = await live_row(session, workflow)
     if row is None:
         known = tuple(name for name, _ in await all_live(session))
@@ -170,7 +170,7 @@ async def listing(
 
 
 async def live_hashes(session: AsyncSession) -> frozenset[str]:
-    """Return the hashes that new runs take."""
+    """Return the hashes that new runs use."""
     names = select(ReleaseRow.workflow).distinct()
     rows = [
         await live_row(session, name)
@@ -180,7 +180,10 @@ async def live_hashes(session: AsyncSession) -> frozenset[str]:
 
 
 async def _take_back_later(session: AsyncSession, row: ReleaseRow) -> None:
-    """Have nothing be live after what goes live now; only a forger dates it ahead."""
+    """Let no release be live after the one that goes live now.
+
+    Only a forger dates one ahead.
+    """
     later = select(ReleaseRow).where(
         col(ReleaseRow.workflow) == row.workflow,
         col(ReleaseRow.hash) != row.hash,
@@ -196,7 +199,7 @@ def _has_signed(signer: Signer, row: ReleaseRow) -> bool:
 
 
 async def live_row(session: AsyncSession, workflow: str) -> ReleaseRow | None:
-    """Return the row of the release that new runs of a workflow take, as it stands."""
+    """Return the row of the release that new runs of a workflow use, as stored."""
     query = (
         select(ReleaseRow)
         .where(col(ReleaseRow.workflow) == workflow)

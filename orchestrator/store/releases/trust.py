@@ -1,7 +1,7 @@
-"""What an effect worker believes: what was signed, and its own code's contracts.
+"""What an effect worker trusts: signed releases, and its own code's contracts.
 
-The database's word alone starts nothing: a release shapes an action where a process with
-the decision key put it live, and what this worker's code is stricter in counts (P11).
+The database alone starts nothing: a release shapes an action only if a process with the
+decision key put it live, and stricter rules of this worker's code count, too (P11).
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from keyturn.orchestrator.store.tables import ReleaseRow, RunRow
 
 @dataclass(frozen=True)
 class Trust:
-    """Checks signatures; `own` are the releases of the worker's own code, by workflow."""
+    """Checks signatures; `own` are the releases of the worker's code, by workflow."""
 
     verifier: Verifier
     own: Mapping[str, Release] = field(default_factory=dict[str, Release])
-    # A release never changes under its hash, and what was signed stays so.
+    # A release never changes under its hash, and what was signed stays signed.
     _pinned: set[str] = field(default_factory=set[str])
     _signed: set[tuple[bytes, str]] = field(default_factory=set[tuple[bytes, str]])
 

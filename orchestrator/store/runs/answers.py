@@ -48,6 +48,6 @@ def end_call(
 def stored(answer: Told) -> str:
     """Return an answer's text as its row keeps it."""
     if isinstance(answer, ModelNotice):
-        # It may quote somebody's error; what a tool returned is data.
+        # It may quote another program's error; a tool's result is data.
         answer = replace(answer, words=scrub.text(answer.words))
     return text_storable.text(answer.text)

@@ -1,8 +1,9 @@
-"""All runs that match, paused, resumed or cancelled: one fact, worked off in batches.
+"""All matching runs are paused, resumed or cancelled: one fact, applied in batches.
 
 Setting it is one short transaction, under one barrier, however many runs there are. A
-pause or cancel holds from then on (`standing`); batches write it into the runs' own rows
-beside other work. A resume rings its runs at the pace at which they are heard.
+pause or cancel holds from then on (`standing`); batches write it into the runs' own
+rows beside other work. A resume signals its runs at the pace at which signals are
+delivered.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -28,11 +29,12 @@ from keyturn.orchestrator.store.tables import BulkRow, OutboxRow, RunRow
 
 Verb = Literal["pause", "resume", "cancel"]
 State = Literal["running", "done", "stopped"]
-# A batch's transaction stays short of the time that a transaction may take.
+# A batch's transaction stays below the time that a transaction may take.
 BATCH: Mapping[Verb, int] = {"pause": 1_000, "resume": 200, "cancel": 200}
-# Bells wait while so many are unheard: a decision's own is not kept behind thousands.
+# Signals wait while this many are undelivered: a decision's own is not kept behind
+# thousands.
 MOST_UNHEARD = 400
-# What was rung so often has nobody who hears it: it holds up no other.
+# A signal sent this often has no receiver: it must not delay the others.
 UNHEARD_TRIES = 3
 SYSTEM = "system"
 _FIRST = (
@@ -44,7 +46,7 @@ _FIRST = (
 
 
 class NewBulk(BaseModel):
-    """What to do with which runs; `by_tenant` is the tenant of whoever asks for it."""
+    """What to do with which runs; `by_tenant` is the requester's tenant."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,9 +58,9 @@ class NewBulk(BaseModel):
 
 
 async def begin(store: Store, new: NewBulk) -> BulkRow:
-    """Set it: from now on a pause or cancel holds for each run that matches and is open.
+    """Set it: a pause or cancel now holds for each open run that matches.
 
-    Runs that begin later are not held: to hold those, too, is a switch's work.
+    Runs that begin later are not held: to hold those, too, is a switch's task.
     """
     async with store.read() as session:
         total = await _count(session, new)
@@ -80,7 +82,7 @@ async def begin(store: Store, new: NewBulk) -> BulkRow:
 
 
 async def stop(store: Store, bulk: str, *, by: str, tenant: str | None) -> BulkRow:
-    """Let it reach no more runs; those that it reached stay as they are.
+    """Stop it: it reaches no more runs, and those that it reached stay as they are.
 
     Raises `NotFound`, also for another tenant's, or `BulkEnded`.
     """
@@ -98,7 +100,7 @@ async def stop(store: Store, bulk: str, *, by: str, tenant: str | None) -> BulkR
 
 
 async def get(session: AsyncSession, bulk: str, *, tenant: str | None) -> BulkRow:
-    """Return it, or raise `NotFound`, also for another tenant's."""
+    """Return the bulk action, or raise `NotFound`, also for another tenant's."""
     row = await session.get(BulkRow, bulk)
     if row is None or tenant not in (None, row.by_tenant):
         raise NotFound(kind="bulk", name=bulk)
@@ -108,7 +110,7 @@ async def get(session: AsyncSession, bulk: str, *, tenant: str | None) -> BulkRo
 async def listing(
     session: AsyncSession, *, tenant: str | None, limit: int, before: str | None = None
 ) -> list[BulkRow]:
-    """Return them, newest first; `before` is the last id of the page before."""
+    """Return bulk actions, newest first; `before` is the last id of the page before."""
     query = select(BulkRow).order_by(col(BulkRow.id).desc()).limit(limit)
     if tenant is not None:
         query = query.where(col(BulkRow.by_tenant) == tenant)
@@ -120,7 +122,7 @@ async def listing(
 async def at_hand(
     session: AsyncSession, *, tenant: str | None, ended: int
 ) -> list[BulkRow]:
-    """Return all that go on and then the latest of those that ended, newest first."""
+    """Return all running ones and then the latest of those that ended, newest first."""
     query = select(BulkRow).order_by(col(BulkRow.id).desc())
     if tenant is not None:
         query = query.where(col(BulkRow.by_tenant) == tenant)
@@ -132,7 +134,7 @@ async def at_hand(
 
 
 def state(row: BulkRow) -> State:
-    """Tell whether it goes on, has reached all, or was stopped."""
+    """Tell whether it is running, has reached all runs, or was stopped."""
     if row.ended_at is None:
         return "running"
     return "done" if row.stopped_by is None else "stopped"
@@ -144,17 +146,18 @@ async def work(
     sizes: Mapping[Verb, int] = BATCH,
     most_unheard: int = MOST_UNHEARD,
 ) -> bool:
-    """Do a batch of what was asked for first; tell whether there is more to do now.
+    """Do a batch of the oldest bulk action; tell whether there is more to do now.
 
-    Any process may; one at a time does. What a crash interrupts is done again.
+    Any process may do it; one at a time does. A batch interrupted by a crash is done
+    again.
     """
     async with store.read() as session:
         first = (await session.execute(_FIRST)).scalar_one_or_none()
     if first is None:
         return False
     async with store.write() as session:
-        # By its name: whoever skipped the first that is locked would do the second
-        # before it, and what was asked for last would not hold.
+        # By its name: a process that skipped the first because it is locked would do
+        # the second before it, and the latest request would not hold.
         locked = (
             select(BulkRow)
             .where(col(BulkRow.id) == first, col(BulkRow.ended_at).is_(None))
@@ -215,7 +218,7 @@ async def _resume(
 async def _cancel(
     session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
 ) -> Sequence[RunRow]:
-    # Those that somebody looked at since are cancelled, and recorded so.
+    # Runs that somebody looked at since are cancelled already, and recorded as such.
     left = [row for row in rows if row.cancel_reason is None]
     for row in left:
         await run_lookup.mark_cancelled(session, row, reason=bulk.reason, at=now)
@@ -245,7 +248,7 @@ async def _ring(
 
 
 async def _unheard(session: AsyncSession) -> int:
-    """Return how many bells of ours are on their way; those that nobody hears aside."""
+    """Return how many signals of ours are on their way and can be received."""
     few = (
         select(OutboxRow.id)
         .where(
@@ -280,12 +283,12 @@ def _candidates(verb: Verb, wanted: Filter) -> Any:  # noqa: ANN401 a select of 
 
 
 async def _replace(session: AsyncSession, new: NewBulk, *, now: datetime) -> None:
-    """End what is under way for the same runs: what is asked for last holds."""
+    """End what is in progress for the same runs: the latest request holds."""
     same = select(BulkRow).where(
         col(BulkRow.ended_at).is_(None), col(BulkRow.verb) != "cancel"
     )
     for name in bulk_scope.FIELDS:
-        # `IS NULL` where nothing is asked, so that the filters are alike.
+        # `IS NULL` for a filter that is not set, so that the filters are alike.
         same = same.where(getattr(BulkRow, name) == getattr(new.filter, name))
     for row in (await session.execute(same.with_for_update())).scalars():
         row.ended_at, row.stopped_by = now, new.by

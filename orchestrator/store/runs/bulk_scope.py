@@ -1,7 +1,7 @@
-"""What stands over runs that it has not reached yet: a pause or cancel by filter.
+"""Bulk pauses and cancels that apply to runs which they have not reached yet.
 
-Both hold from their commit on, before each run's own row says so: whoever looks at a run
-with its row locked (`lookup.lock`) finds it marked, and marks it.
+Both hold from their commit on, before each run's own row says so: a transaction that
+looks at a run with its row locked (`lookup.lock`) finds it marked, and marks it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store.tables import BulkRow, RunRow
 
-# Asked at each look at a run; to build it takes longer than to ask it.
+# Queried at each look at a run; building it takes longer than running it.
 _OPEN = (
     select(BulkRow)
     .where(col(BulkRow.ended_at).is_(None), col(BulkRow.verb) != "resume")
@@ -23,13 +23,13 @@ FIELDS = ("workflow", "status", "tenant", "customer")
 
 
 async def over(session: AsyncSession, run: RunRow) -> Sequence[BulkRow]:
-    """Return what stands over a run that is open, oldest first."""
+    """Return what applies to an open run, oldest first."""
     rows = (await session.execute(_OPEN)).scalars()
     return [one for one in rows if covers(one, run)]
 
 
 async def show(session: AsyncSession, run: RunRow) -> None:
-    """Let a run that is only read show what stands over it; nothing is written."""
+    """Show on a run that is only read what applies to it; nothing is written."""
     if run.status in ENDED_RUNS:
         return
     for bulk in await over(session, run):
@@ -40,22 +40,22 @@ async def show(session: AsyncSession, run: RunRow) -> None:
 
 
 def covers(bulk: BulkRow, run: RunRow) -> bool:
-    """Tell whether the run is one that this has still to reach."""
+    """Tell whether this has still to reach the run."""
     return _is_ahead(bulk, run.id) and matches(bulk, run)
 
 
 def matches(bulk: BulkRow, run: RunRow) -> bool:
-    """Tell whether the run is one of those that this was asked for."""
+    """Tell whether the run is one of those that this was requested for."""
     return run.created_at <= bulk.created_at and all(
         getattr(bulk, name) in (None, getattr(run, name)) for name in FIELDS
     )
 
 
 async def spare(session: AsyncSession, run: str, *, verb: str) -> list[BulkRow]:
-    """Keep every pause, or resume, of many from reaching this run; return those.
+    """Keep every bulk pause, or resume, from reaching this run; return those.
 
-    Somebody has it otherwise for this one since, and what is asked for last holds.
-    Called before the run's row is locked: a batch locks its bulk first, then its runs.
+    A person has since set this run otherwise, and the latest request holds. Called
+    before the run's row is locked: a batch locks its bulk first, then its runs.
     """
     query = (
         select(BulkRow)

@@ -30,7 +30,8 @@ from keyturn.orchestrator.store.tables import CallRow, EffectRow, RunRow
 class CallView:
     """A call with its run and release, and what holds it.
 
-    `is_held` tells of a pause or halt; `off` is the reason why its tool is off.
+    `is_held` says whether a pause or halt holds; `off` is the reason why its tool is
+    off.
     """
 
     run: RunRow
@@ -48,11 +49,11 @@ class CallView:
 
     @property
     def arguments(self) -> str:
-        """Return what would be carried out, as canonical JSON."""
+        """Return the arguments that would be carried out, as canonical JSON."""
         return keys.effective(self.call)
 
 
-# Asked for every read and every action; to build it takes longer than to ask it.
+# Queried for every read and every action; building it takes longer than running it.
 _CALL = (
     select(CallRow, RunRow)
     .join(RunRow, col(RunRow.id) == col(CallRow.run))
@@ -113,16 +114,17 @@ async def _holds(
     )
     now = await store.now(session)
     set_now = await active.active(session, now=now)
-    # A read is no action: where no tool or corpus is named, it goes on.
+    # A read is not an action: if no tool or corpus is named, it continues.
     named = [one for one in set_now if one.mode == "halt" or one.scope.names_tool]
     off = hold.disabling(named, target)
     return hold.held(run, set_now, target), off.reason if off is not None else None
 
 
 async def stand(store: Store, run: str, turn: int, index: int) -> bool:
-    """Record what holds a read; False, and that nothing does, where nothing does.
+    """Record what holds a read; if nothing does, record that and return False.
 
-    The look and the record are one transaction: who lifts it finds the call and rings.
+    The check and the record are one transaction: a person who lifts the hold finds the
+    call and signals it.
     """
     async with store.write() as session:
         await store.share_barrier(session)
@@ -146,7 +148,7 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
 ) -> None:
     """Record a read's answer; a second call changes nothing.
 
-    Where all that is left of the run is held, it is stopped from now on.
+    If everything left of the run is held, the run is stopped from now on.
     """
     async with store.write(first=True) as session:
         row = await run_lookup.lock(session, run)

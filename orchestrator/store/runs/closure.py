@@ -1,4 +1,4 @@
-"""Closing the open approvals of a run that ends or goes on otherwise."""
+"""Closing the open approvals of a run that ends or continues otherwise."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from keyturn.orchestrator.store.status import approval as approval_status
 
 
 async def cancel_approvals(session: AsyncSession, run: str, *, now: datetime) -> None:
-    """Close what of a run waits or is not yet begun: it ends."""
+    """Close a run's approvals that wait or have not begun, because the run ends."""
     because = "the run was ended"
     await approval_status.close_unused(
         session, run, "cancelled", because=because, now=now

@@ -24,7 +24,7 @@ async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
         now = await store.now(session)
-        # One that many are being resumed with is paused no more: this pause is its own.
+        # A run in a bulk resume is no longer paused: this pause is its own.
         is_resumed = any(bulk_scope.matches(one, row) for one in resumes)
         if row.paused_by is None or is_resumed:
             run_lookup.mark_paused(row, by=by, reason=reason, at=now)
@@ -33,9 +33,9 @@ async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
 
 
 async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
-    """Let a paused run go on; its deadlines move by the time it was held.
+    """Continue a paused run; its deadlines move by the time it was held.
 
-    One that nothing holds is rung all the same: it looks at what it waits for.
+    A run that nothing holds is signalled all the same: it checks what it waits for.
     """
     async with store.write() as session:
         await bulk_scope.spare(session, run, verb="pause")

@@ -1,4 +1,4 @@
-"""How a run ends, and what an end does in the record."""
+"""How a run ends, and what its end changes in the record."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -50,8 +50,8 @@ class Ending(BaseModel):
 async def finish(store: Store, run: str, ending: Ending) -> bool:
     """Record how a run ended; a second call changes nothing.
 
-    False where a pause or a halt holds its end: lifting it rings the run. Raises
-    `NoSuchEnd` for an end that the record says nothing of.
+    Returns False if a pause or a halt holds its end: lifting it signals the run. Raises
+    `NoSuchEnd` for an end that the record does not confirm.
     """
     async with store.write(first=True) as session:
         await store.share_barrier(session)
@@ -106,11 +106,11 @@ async def _last_step(session: AsyncSession, run: str) -> StepRow | None:
 async def end(
     session: AsyncSession, row: RunRow, ending: Ending, *, now: datetime
 ) -> None:
-    """Record in this transaction how a locked run ended; one that has is let be."""
+    """Record how a locked run ended; does nothing if it has already ended."""
     if row.status in ENDED_RUNS:
         return
     if ending.outcome == "completed" and row.cancel_reason is not None:
-        # The last answer came while somebody cancelled: what they were told holds.
+        # The last answer came during a cancellation: what the people were told holds.
         ending = ending.model_copy(update={"outcome": "cancelled"})
     if ending.outcome == "completed" and await _has_unread(session, row.id):
         words = "the customer wrote again at the very end"
@@ -151,7 +151,7 @@ async def end(
 
 
 def _still_failing(row: RunRow, ending: Ending) -> dict[str, Any] | None:
-    """Return what an ended run shows to have failed: what led to an end that is none."""
+    """Return the failures that an ended run shows: none if it completed."""
     if ending.outcome == "completed":
         return None
     found = (row.failing or {}).items()
@@ -168,7 +168,7 @@ async def _has_unread(session: AsyncSession, run: str) -> bool:
 async def _failed_later_or_free(
     session: AsyncSession, run: str, *, now: datetime
 ) -> EffectRow | None:
-    """Return what failed later, if anything; give back leases that nobody will use."""
+    """Return an effect that failed later, if any; release leases nobody will use."""
     query = select(EffectRow).where(
         col(EffectRow.run) == run,
         or_(col(EffectRow.reopened_at).is_not(None), col(EffectRow.status) == "leased"),
@@ -189,5 +189,5 @@ async def _output(
 
 
 def _open_calls(run: str) -> Any:  # noqa: ANN401 a select of calls
-    """Return the query for a run's calls that have no answer yet."""
+    """Return the query for a run's unanswered calls."""
     return select(CallRow).where(col(CallRow.run) == run, col(CallRow.status) == "open")

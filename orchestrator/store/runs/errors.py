@@ -1,4 +1,4 @@
-"""What keeps a run from being started, changed or ended."""
+"""Errors of starting, changing and ending a run."""
 
 from typing import ClassVar
 
@@ -8,13 +8,13 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NotHandedOff(KeyturnError):
-    """Only a run that was handed off is in a person's hands."""
+    """Only a run that was handed off can be taken over or settled by a person."""
 
     http_status: ClassVar[int] = 409
 
 
 class InOtherHands(KeyturnError):
-    """Somebody else has taken this over, or it is settled."""
+    """Another person has taken this over, or it is settled."""
 
     http_status: ClassVar[int] = 409
 
@@ -37,12 +37,12 @@ class RunEnded(KeyturnError):
         super().__init__(f"Run {run} has ended ({status}); nothing was changed.")
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts that a program reads, in addition to the text."""
         return {"run": self.run, "state": self.status}
 
 
 class ExternalIdReused(KeyturnError):
-    """The external id named something else before."""
+    """The external id already names something else."""
 
     http_status: ClassVar[int] = 409
 
@@ -54,10 +54,10 @@ class NotStarted(KeyturnError):
 
 
 class NoSuchEnd(KeyturnError):
-    """A run was to end in a way that the record says nothing of.
+    """A run was to end in a way that the record does not confirm.
 
-    `may_have_been`: the record may have said so a moment ago, as of a cancel of many that
-    was stopped since.
+    `may_have_been`: the record may have confirmed it a moment ago, for example by a
+    bulk cancel that was stopped since.
     """
 
     def __init__(self, words: str, *, may_have_been: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""What fails by a fault of code, while it is tried again, and how that ends.
+"""Failures caused by faults of code, while they are retried, and how that ends.
 
-A store that is away is no fault of code: that is tried again without end, and is not
-recorded here.
+An unreachable store is not a fault of code: it is retried without end, and not recorded
+here.
 """
 
 from datetime import datetime
@@ -20,14 +20,14 @@ from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import RunRow
 
-# An author's own `run`, beside the turns and calls that are named by number.
+# An author's own `run`, besides the turns and calls that are named by number.
 WORKFLOW = "the workflow's own code"
 ENGINE = IN_TEMPORAL
 LONGEST_WORDS = 2_000
 
 
 class Fault(BaseModel):
-    """One failure: where it was, of which kind, and its words for operators."""
+    """One failure: its place, its kind, and its words for operators."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class Fault(BaseModel):
 
 
 class Failing(BaseModel):
-    """What fails at a place of a run: how often, since when, and how it goes on."""
+    """A failing place of a run: how often, since when, and how it continues."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,13 +51,13 @@ class Failing(BaseModel):
 
     @property
     def told(self) -> str:
-        """Return our own sentence, for people who are no operators and for the model."""
+        """Return our own sentence, for the model and people other than operators."""
         often = "once" if self.times == 1 else f"{self.times} times"
         return f"{self.place} failed {often} ({self.kind})"
 
 
 def of(run: RunRow) -> list[Failing]:
-    """Return what fails in a run, oldest first."""
+    """Return the failing places of a run, oldest first."""
     found = [Failing.model_validate(one) for one in (run.failing or {}).values()]
     return sorted(found, key=lambda one: one.since)
 
@@ -67,8 +67,8 @@ async def note(
 ) -> Failing:
     """Record one more failure at a place; return what is known of it.
 
-    `times` is given where somebody else has counted: what was recorded of so many stands.
-    Raises `NotFound` for a run that is not there.
+    `times` is given if another process has counted: the recorded number of failures is
+    kept. Raises `NotFound` for a run that does not exist.
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
@@ -87,7 +87,7 @@ async def note(
             given_up=bool(before and before.given_up),
         )
         if fault.place == ENGINE and row.status in ENDED_RUNS:
-            # What was seen in Temporal a moment ago is over.
+            # The failure seen in Temporal a moment ago is over.
             return found
         _put(row, found)
         log.record(
@@ -118,7 +118,7 @@ async def note(
 async def give_up(
     store: Store, run: str, place: str, *, ends_run: bool, alarms: bool
 ) -> None:
-    """Record that a place is tried no more.
+    """Record that a place is not retried any more.
 
     `ends_run`: it is left as the reason of the run's fallback. `alarms`: it opens the
     run's incident, once.
@@ -137,7 +137,7 @@ async def give_up(
 async def open_incident(
     session: AsyncSession, store: Store, row: RunRow, found: Failing
 ) -> None:
-    """Open the incident of a run whose code fails, in this transaction, once."""
+    """Open the incident of a run with failing code, in this transaction, once."""
     source = f"code error in {row.id}"
     if await incidents.of_source(session, source) is not None:
         return
@@ -158,7 +158,7 @@ async def open_incident(
 
 
 async def alarm(store: Store, run: str, place: str) -> None:
-    """Open the run's incident, and let it run on."""
+    """Open the run's incident, and let the run continue."""
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
         if known := (row.failing or {}).get(place):
@@ -166,32 +166,32 @@ async def alarm(store: Store, run: str, place: str) -> None:
 
 
 async def heal(store: Store, run: str, place: str) -> None:
-    """Take a place's failure back: it went on."""
+    """Clear a place's failure: it went on."""
     async with store.write() as session:
         healed(await run_lookup.lock(session, run), place)
 
 
 def healed(row: RunRow, *places: str) -> None:
-    """Take places' failures back from a locked run."""
+    """Clear places' failures from a locked run."""
     if row.failing and set(places) & row.failing.keys():
         left = {k: v for k, v in row.failing.items() if k not in places}
         row.failing = left or None
 
 
 def turn_place(turn: int) -> str:
-    """Name a turn as a place."""
+    """Return the place's name of a turn."""
     return f"turn {turn}"
 
 
 def call_place(turn: int, index: int) -> str:
-    """Name a call as a place."""
+    """Return the place's name of a call."""
     return f"call {turn}.{index}"
 
 
 def _put(row: RunRow, found: Failing) -> None:
     kept: dict[str, Any] = dict(row.failing or {})
     kept[found.place] = found.model_dump(mode="json")
-    # A new mapping: a change within one is not seen.
+    # A new mapping: a change within the old one would not be noticed.
     row.failing = kept
 
 

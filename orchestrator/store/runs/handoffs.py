@@ -1,4 +1,4 @@
-"""Runs in the hands of people: taken over by one, settled outside."""
+"""Hand-offs: runs that one person takes over, and that are settled outside."""
 
 from datetime import datetime
 
@@ -20,7 +20,7 @@ DONE_OUTSIDE = "done_outside"
 async def take(store: Store, run: str, person: Person) -> RunRow:
     """Take a hand-off over; a second call of the same person changes nothing.
 
-    Raises `NotHandedOff`, or `InOtherHands` with the name of who was first.
+    Raises `NotHandedOff`, or `InOtherHands` with the name of the person who was first.
     """
     async with store.write() as session:
         row = await _open(session, run)
@@ -35,7 +35,7 @@ async def take(store: Store, run: str, person: Person) -> RunRow:
 
 
 async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow:
-    """Record that a person did outside what the run left; it leaves the queue."""
+    """Record that a person did outside what the run left open; it leaves the queue."""
     text = plain_text.required(text, name="text")
     async with store.write() as session:
         row = await _open(session, run)
@@ -46,7 +46,7 @@ async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow
 
 
 async def _open(session: AsyncSession, run: str) -> RunRow:
-    """Return the locked run where it is handed off and not yet settled."""
+    """Return the locked run if it is handed off and not yet settled."""
     row = await run_lookup.lock(session, run)
     if row.status != "handed_off":
         raise NotHandedOff(
@@ -60,7 +60,7 @@ async def _open(session: AsyncSession, run: str) -> RunRow:
 
 
 async def _latest(session: AsyncSession, run: str, kind: str) -> NoteRow | None:
-    # What was said before it came back is about what was settled then.
+    # Earlier words, from before it came back, are about what was settled then.
     back = (
         select(func.coalesce(func.max(NoteRow.id), 0))
         .where(col(NoteRow.run) == run, col(NoteRow.kind) == REOPENED)
@@ -108,5 +108,5 @@ def _write(  # noqa: PLR0913 who did what with which run
     )
 
 
-# A note of this kind puts a run that ended back among the hand-offs.
+# A note of this kind returns an ended run to the hand-offs.
 REOPENED = "reopened"

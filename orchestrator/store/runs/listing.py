@@ -40,7 +40,7 @@ async def listing(
 
 
 async def total(session: AsyncSession, wanted: Filter) -> Total:
-    """Return how many runs fit."""
+    """Return how many runs match."""
     return await row_count.total(session, _fits(select(RunRow.id), wanted))
 
 
@@ -54,7 +54,7 @@ def _fits(query: Any, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
 async def pending_approvals(
     session: AsyncSession, runs: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return the ids of what waits for people, by run."""
+    """Return the ids of pending approvals, by run."""
     query = (
         select(ApprovalRow.run, ApprovalRow.id)
         .where(col(ApprovalRow.run).in_(runs), open_rows.approvals())

@@ -1,4 +1,4 @@
-"""A run by its id, read or locked; the lock also takes on what a bulk action set."""
+"""A run by its id, read or locked; the lock also applies what a bulk action set."""
 
 from datetime import datetime
 
@@ -38,10 +38,10 @@ async def lock(session: AsyncSession, run: str) -> RunRow:
 
 
 async def _stand_under(session: AsyncSession, row: RunRow) -> None:
-    """Mark a locked run with the pause or cancel by filter that has not reached it."""
+    """Mark a locked run with the bulk pause or cancel that has not reached it yet."""
     for bulk in await bulk_scope.over(session, row):
         if bulk.verb == "cancel" and row.cancel_reason is None:
-            # Whole, for this may be stopped before it reaches the run by itself.
+            # All of it, because it may be stopped before it reaches the run by itself.
             await mark_cancelled(session, row, reason=bulk.reason, at=bulk.created_at)
             record(
                 session, row, "run.cancelled", bulk.by, bulk.reason, at=bulk.created_at
@@ -67,7 +67,7 @@ def mark_paused(row: RunRow, *, by: str, reason: str, at: datetime) -> None:
 async def mark_cancelled(
     session: AsyncSession, row: RunRow, *, reason: str, at: datetime
 ) -> None:
-    """Mark a run as cancelled, close what waits, and ring it."""
+    """Mark a run as cancelled, close what waits, and signal it."""
     row.cancel_reason = reason
     await closure.cancel_approvals(session, row.id, now=at)
     outbox.add(session, "cancel", row.id, at=at)
@@ -88,7 +88,7 @@ def record(  # noqa: PLR0913 one audit row of a run, in one line at the callers
     *,
     at: datetime,
 ) -> None:
-    """Record in the audit log what happened to a run, and who did it."""
+    """Record an event of a run in the audit log, with the person who caused it."""
     log.record(
         session,
         log.Entry(

@@ -24,7 +24,8 @@ async def has_customer_written(
 ) -> bool:
     """Tell whether there is a message that the model had not read when it drafted.
 
-    Or one that came `since` somebody decided, whichever turn is said to have read it.
+    Or one that came `since` somebody decided, whichever turn is recorded to have read
+    it.
     """
     late = [col(CustomerMessageRow.created_at) > since] if since is not None else []
     query = select(CustomerMessageRow.id).where(
@@ -41,9 +42,9 @@ async def has_customer_written(
 async def customer_wrote(
     store: Store, run: str, *, text: str, external_id: str | None, by: str
 ) -> RunRow:
-    """Take in a new message; drafts that wait are void and will be drafted again.
+    """Add a new message; waiting drafts become void and will be drafted again.
 
-    Raises `InvalidValue` for a text that is none, or too long, `ExternalIdReused` for
+    Raises `InvalidValue` for an invalid or too long text, `ExternalIdReused` for
     another text under an external id that came before.
     """
     plain_text.check({"text": text, "external_id": external_id})

@@ -11,7 +11,7 @@ from keyturn.orchestrator.store.tables import (
 async def add_note(  # noqa: PLR0913 who said what of which run
     store: Store, run: str, *, person: str, person_name: str, kind: str, text: str
 ) -> NoteRow:
-    """Add a person's words to a run; `InvalidValue` where nothing is seen."""
+    """Add a person's words to a run; `InvalidValue` if they show nothing."""
     text = plain_text.required(text, name="text")
     async with store.write() as session:
         row = await run_lookup.get(session, run)

@@ -1,4 +1,4 @@
-"""Runs that stand still though there is something that they could do (P9)."""
+"""Runs that stand still though they could continue (P9)."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 RUNG = "run.rung_again"
-# After so many rings since it last moved, people are told.
+# After this many signals since it last moved, people are told.
 RINGS = 3
 RING_AGAIN = timedelta(seconds=30)
 SLOWEST = 8
@@ -40,7 +40,10 @@ Rang = Literal["not", "rung", "deaf"]
 
 
 async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None:
-    """Return what a run could do and has not done for so long; None: it rightly waits."""
+    """Return what a run could do and has not done for this long, or None.
+
+    None means that it waits rightly.
+    """
     async with store.read() as session:
         row = await run_lookup.get(session, run)
         now = await store.now(session)
@@ -53,11 +56,11 @@ async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None
 
 
 async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang:
-    """Ring a run that stands still, ever more slowly; say whether it was rung.
+    """Signal a run that stands still, ever less often; say whether it was signalled.
 
-    Where that did not help three times, an incident is opened, once a run. One that
-    `hears` its bells, for somebody works on its tasks, and still does nothing is of no
-    use any more: "deaf".
+    If that did not help three times, an incident is opened, once per run. A run that
+    `hears` its signals, because a worker works on its tasks, and still does nothing
+    cannot be revived: "deaf".
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
@@ -117,7 +120,7 @@ async def _tell(
 
 
 async def _moved_at(session: AsyncSession, row: RunRow) -> datetime:
-    """Return when anything of a run changed last."""
+    """Return the time of the last change of a run."""
     asked = (
         select(func.max(col(TurnRow.created_at))).where(col(TurnRow.run) == row.id),
         select(func.max(col(CallRow.ended_at)), func.max(col(CallRow.held_seen))).where(
@@ -198,12 +201,12 @@ async def _waits(  # noqa: PLR0913 a call and what bears on it
 
 
 def _stands(by: str | None, set_now: Collection[str], *, now: datetime) -> bool:
-    """Tell whether a hold holds still; the run is not paused."""
+    """Tell whether a hold is still in force; the run is not paused."""
     found = hold.parse(by)
     if found is None or found.kind == "pause":
         return False
     if found.kind == "switch":
         return found.name in set_now
-    # The budget of a day that is over holds nothing.
+    # The budget of a past day holds nothing.
     _, is_of_day, day = found.name.rpartition(" on ")
     return not is_of_day or day >= now.date().isoformat()

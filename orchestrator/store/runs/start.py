@@ -55,7 +55,7 @@ class NewRun(BaseModel):
 
 
 class Fitted(BaseModel):
-    """An input as it is kept, and for which release it was found to fit."""
+    """A stored input, and the release whose schema it was found to fit."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,11 +66,11 @@ class Fitted(BaseModel):
 async def start(store: Store, new: NewRun) -> tuple[RunRow, bool]:
     """Return the run and whether it is new.
 
-    The same source and external id, in any spelling, give the first run, for ever.
-    Raises `ExternalIdReused` where they named another input, workflow or tenant,
-    `SourceTaken` where the source is another account's, `UndeclaredTenant`, `NotFound`
-    for an unknown workflow, `InvalidValue` for an input that misfits its schema or size,
-    `NotStarted` where a switch holds the workflow.
+    The same source and external id, in any spelling, always give the first run. Raises
+    `ExternalIdReused` if they named another input, workflow or tenant, `SourceTaken` if
+    the source belongs to another account, `UndeclaredTenant`, `NotFound` for an unknown
+    workflow, `InvalidValue` for an input that does not fit its schema or size,
+    `NotStarted` if a switch holds the workflow.
     """
     plain_text.check(new.model_dump(exclude={"input", "is_own_source"}))
     found = await _earlier(store, new)
@@ -103,7 +103,7 @@ async def _earlier(store: Store, new: NewRun) -> RunRow | None:
 
 
 def _refuse_another(row: RunRow, new: NewRun) -> None:
-    """Raise `ExternalIdReused` where the first run is for something else."""
+    """Raise `ExternalIdReused` if the first run is for something else."""
     other = [
         word
         for word, is_other in (
@@ -137,15 +137,15 @@ async def insert(
 ) -> RunRow:
     """Add a run to this transaction; raises like `start`.
 
-    It shares the barrier: a switch or pause of many that is set finds the run, or is
-    found. Whoever has locked rows before has shared it before those.
+    It shares the barrier: a switch or bulk pause that is set finds the run, or is
+    found. A transaction that has locked rows before has shared it before those.
     """
     now = await store.share_barrier_now(session)
     name, release = await releases.live(session, new.workflow)
     await tenants.check(session, new.tenant)
     await _refuse_held(session, new, now=now)
     if fitted.release != name:
-        # Another release went live in between; it is rare, and takes what it takes.
+        # Another release went live in between; this is rare, and takes its time.
         _checked(release, new.input)
     customer = _field(new.input, release.customer)
     plain_text.check_id(customer, path=release.customer or "customer")
@@ -200,7 +200,7 @@ async def _refuse_held(session: AsyncSession, new: NewRun, *, now: datetime) -> 
 
 
 def _checked(release: Release, value: Mapping[str, JsonValue]) -> str:
-    """Return the input as it is kept, or raise `InvalidValue`."""
+    """Return the input as it is stored, or raise `InvalidValue`."""
     text = canonical.text(dict(value))
     size = len(text.encode())
     if size > release.max_input_bytes:

@@ -29,9 +29,9 @@ _Columns = tuple[str, str, str | None, dict[str, Any] | None]
 
 
 class OpenRun(BaseModel):
-    """A run that has not ended, and the workflow that carries it out.
+    """A run that has not ended, and the workflow that executes it.
 
-    `failing`: the places of it whose failures are shown.
+    `failing`: the places of it that are shown as failing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,7 +53,7 @@ async def open_runs(
 async def busy_runs(
     store: Store, *, after: str, grace: timedelta, limit: int
 ) -> list[OpenRun]:
-    """Return those of them that wait for no person, no switch and no model, by id."""
+    """Return those of them that wait for no person, switch or model, by id."""
     asking_a_model = select(AttemptRow.run).where(open_rows.sent_attempts())
     async with store.read() as session:
         query = _open(after, await store.now(session) - grace, limit)
@@ -89,9 +89,9 @@ async def _found(session: AsyncSession, query: Select[*_Columns]) -> list[OpenRu
 
 
 async def note_restart(store: Store, run: str, *, why: str) -> bool:
-    """Record that a lost run is started again; False where it should not be.
+    """Record that a lost run is started again; False if it should not be.
 
-    One that is lost again and again is started ever more slowly.
+    A run that is lost repeatedly is started ever less often.
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)

@@ -27,7 +27,7 @@ def move(row: ApprovalRow, to: ApprovalStatus) -> None:
 async def close_unused(
     session: AsyncSession, run: str, to: ApprovalStatus, *, because: str, now: datetime
 ) -> None:
-    """Close what of a locked run is open and what is approved but not yet begun."""
+    """Close a locked run's open approvals, and approved ones that have not begun."""
     query = (
         update(ApprovalRow)
         .where(

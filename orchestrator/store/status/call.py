@@ -34,7 +34,8 @@ async def answer(
 ) -> str | None:
     """End a call of a locked run with its answer; return its tool.
 
-    None where it has one already: then nothing changes. `key` is run, turn and index.
+    None if it has an answer already: then nothing changes. `key` is run, turn and
+    index.
     """
     run, turn, index = key
     query = (

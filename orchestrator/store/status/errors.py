@@ -1,11 +1,11 @@
-"""What keeps a row from getting a status: always a fault of ours, never a user's."""
+"""Errors of changing a status: always a fault of ours, never a user's."""
 
 
 class NoSuchTransition(RuntimeError):
-    """A row was to get a status that may not follow the one it has."""
+    """A row was to get a status that may not follow its present one."""
 
     def __init__(self, noun: str, key: str, was: str, to: str) -> None:
-        """Name the row, its status, and the one that it was to get."""
+        """Name the row, its status, and the status that it was to get."""
         self.noun = noun
         self.key = key
         self.was = was

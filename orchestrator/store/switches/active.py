@@ -10,7 +10,7 @@ from keyturn.orchestrator.rules.authority.switch import Scope, Switch, Target
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store.tables import SwitchRow
 
-# Asked several times in every turn; to build it takes longer than to ask it.
+# Queried several times in every turn; building it takes longer than running it.
 _NOT_CLEARED = (
     select(SwitchRow)
     .where(col(SwitchRow.cleared_at).is_(None))
@@ -33,7 +33,7 @@ async def set_now(session: AsyncSession, switch_id: str, *, now: datetime) -> Sw
 
 
 def is_set(row: SwitchRow, now: datetime) -> bool:
-    """Return whether a switch is neither lifted nor out of time."""
+    """Return whether a switch is neither lifted nor expired."""
     return row.cleared_at is None and (row.until is None or row.until > now)
 
 

@@ -1,4 +1,4 @@
-"""What keeps a switch from being set or lifted."""
+"""Errors of setting and lifting a switch."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -9,21 +9,21 @@ ANYWAY = "Set it all the same with --anyway (`anyway: true`, or the box on the p
 
 
 class UnknownNames(KeyturnError):
-    """A switch names what there is not, so it would not do what it says."""
+    """A switch contains unknown names, so it would not do what it says."""
 
     http_status: ClassVar[int] = 422
 
     def __init__(self, why: Sequence[str]) -> None:
-        """Say what of it cannot work, a sentence each."""
+        """Say what cannot work, one sentence for each."""
         self.why = tuple(why)
         super().__init__(f"The switch was not set. {' '.join(why)} {ANYWAY}")
 
 
 class NotSet(StoreUnavailable):
-    """The switch is not set: the database could not be locked, or is away."""
+    """The switch is not set: the database could not be locked, or is unreachable."""
 
 
 class WouldLoosen(KeyturnError):
-    """The switch would hold less than the one of its name that is set."""
+    """The new switch would hold less than the set switch of the same name."""
 
     http_status: ClassVar[int] = 409

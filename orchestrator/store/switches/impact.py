@@ -57,7 +57,7 @@ def _covers(scope: Scope, row: EffectRow) -> bool:
 
 
 async def _open_runs(session: AsyncSession, scope: Scope, *, now: datetime) -> int:
-    """Count the open runs whose pinned release can do what the scope is about."""
+    """Count the open runs with a pinned release that can do what the scope names."""
     groups = (
         select(RunRow.release, RunRow.workflow, RunRow.tenant, func.count())
         .where(open_rows.runs())

@@ -29,7 +29,7 @@ WAIT_S = 2.0
 
 
 class Barrier(BaseModel):
-    """A switch that is set, what it revoked, and what may still reach a provider."""
+    """A set switch, the leases it revoked, and what may still reach a provider."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,10 +41,10 @@ class Barrier(BaseModel):
 async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> Barrier:
     """Set a switch; when this returns, no effect in its scope begins to send.
 
-    `warnings` are recorded: what of it cannot work, and was set anyway.
+    `warnings` are recorded: what cannot work, and was set anyway.
 
-    Raises `NotSet` where the database cannot be locked within 2 s, and `WouldLoosen`
-    where one of this name is set and holds more: to lift it takes two people (P11).
+    Raises `NotSet` if the database cannot be locked within 2 s, and `WouldLoosen` if
+    one of this name is set and holds more: to lift it takes two people (P11).
     """
     try:
         return await overstayed.with_way_made(
@@ -65,7 +65,7 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
         now = await store.now(session)
         await _check_replaced(session, switch, now=now)
         await _note_ended(session, switch.id, now=now)
-        # One that is set anew may no longer cover what it stopped before.
+        # A switch that is set anew may no longer cover what it stopped before.
         await _ring_held(session, switch, now=now)
         await session.merge(
             SwitchRow(
@@ -86,9 +86,9 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
 
 
 async def clear(store: Store, switch_id: str, *, by: str, reason: str) -> list[str]:
-    """Lift a switch and ring the runs that it stopped; return their ids.
+    """Lift a switch and signal the runs that it stopped; return their ids.
 
-    One person's hand: people lift one through a proposal (`store.proposals`).
+    This is one person's act: people lift one through a proposal (`store.proposals`).
     """
     async with store.write() as session:
         return await lift(store, session, switch_id, by=by, reason=reason)
@@ -103,11 +103,11 @@ async def lift(  # noqa: PLR0913 who lifts what, and why
     reason: str,
     set_at: datetime | None = None,
 ) -> list[str]:
-    """Lift a switch in this transaction; return the runs that were rung.
+    """Lift a switch in this transaction; return the runs that were signalled.
 
-    Raises `NotFound` where it is not set, or was set at another time than `set_at`.
+    Raises `NotFound` if it is not set, or was set at another time than `set_at`.
     """
-    # Whoever looks at it now finds it set and is rung, or finds it lifted.
+    # A run that looks at it now finds it set and is signalled, or finds it lifted.
     await store.raise_barrier(session)
     now = await store.now(session)
     row = await session.get(
@@ -179,7 +179,7 @@ async def history(
     limit: int,
     before: str | None = None,
 ) -> list[SwitchRow]:
-    """Return switches that hold no more, the latest set first; tenants as `listing`.
+    """Return switches no longer in force, the latest set first; tenants as `listing`.
 
     `before` is the last one of a page.
     """
@@ -198,13 +198,13 @@ async def history(
 
 
 def _holds(tenant: str):  # noqa: ANN202 an SQL condition
-    """Choose the switches that hold a tenant, and not another one alone."""
+    """Select the switches that hold a tenant, without those only for another one."""
     named = col(SwitchRow.scope)["tenant"].as_string()
     return or_(named.is_(None), named == tenant)
 
 
 async def release_ended(store: Store) -> int:
-    """Ring the runs whose switch has run out; return how many."""
+    """Signal the runs of expired switches; return how many."""
     async with store.read() as session:
         now = await store.now(session)
         query = select(SwitchRow).where(
@@ -225,7 +225,7 @@ async def release_ended(store: Store) -> int:
 
 
 async def _note_ended(session: AsyncSession, switch_id: str, *, now: datetime) -> None:
-    """Record that a switch ran out before another of its name takes its place."""
+    """Record that a switch expired before another of its name takes its place."""
     row = await session.get(SwitchRow, switch_id)
     if (
         row is not None
@@ -236,7 +236,7 @@ async def _note_ended(session: AsyncSession, switch_id: str, *, now: datetime) -
 
 
 def _end(session: AsyncSession, row: SwitchRow, *, now: datetime) -> None:
-    """Record once that a switch holds no more, for its time ran out."""
+    """Record once that a switch no longer holds, because it expired."""
     row.cleared_at, row.cleared_by, row.clear_reason = now, SYSTEM, RAN_OUT
     entry = _entry("switch.cleared", switch_active.switch_of(row), SYSTEM)
     entry.payload["cleared_because"] = RAN_OUT
@@ -257,7 +257,7 @@ async def _sweep(
         else:
             revoked.append(effect.key)
         if effect.status == "leased" and effect.sending_at is not None:
-            # Its next attempt is revoked; what came of the one before is not known.
+            # Its next attempt is revoked; the outcome of the one before is not known.
             effect_status.move(effect, "unknown")
             effect.error = why
             effects.audit_effect(session, effect, "effect.unknown", at=now)
@@ -268,10 +268,10 @@ async def _sweep(
 async def _ring_held(
     session: AsyncSession, switch: Switch, *, now: datetime
 ) -> list[str]:
-    """Ring what a switch held, or what waits for a model that it may let be asked."""
+    """Signal what a switch held, or what waits for a model that it may now allow."""
     by = {hold.by_switch(switch.id)}
     if _bears_on_models(switch):
-        # Of several that keep a run's models away, one alone is recorded with it.
+        # If several block a run's models, only one of them is recorded with it.
         others = await switch_active.active(session, now=now)
         by |= {hold.by_switch(one.id) for one in others if _bears_on_models(one)}
     return await holds.ring(session, by, now=now)

@@ -1,7 +1,7 @@
-"""The names in a switch, held against what there is.
+"""Checks the names in a switch against those that exist.
 
-A name that is wrong by a letter holds nothing, or sends every run in scope to people,
-and it is found out too late.
+A misspelled name holds nothing, or sends every run in scope to people, and is noticed
+too late.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from keyturn.orchestrator.store.switches.errors import UnknownNames
 from keyturn.orchestrator.store.tables import RunRow, ServedRow
 from keyturn.orchestrator.store.tenants import tenants
 
-# What a worker said of its providers holds for so long; it says it every minute.
+# A worker's report of its providers is valid for this long; it reports every minute.
 SERVED_FOR = timedelta(minutes=10)
 
 
@@ -34,15 +34,15 @@ async def check(  # noqa: PLR0913 all that a switch says
     tenant: str | None,
     anyway: bool,
 ) -> list[str]:
-    """Return what of a switch cannot work as it is, as warnings where set `anyway`.
+    """Return what of a switch cannot work as it is, as warnings if set `anyway`.
 
-    Else raises `UnknownNames`. With `tenant`, of one tenant's people, others are not
+    Else raises `UnknownNames`. With `tenant`, for one tenant's people, others are not
     listed.
     """
     async with store.read() as session:
         used = await in_use(session)
         if not used:
-            # Nothing has ever begun here: there is no list to hold names against.
+            # Nothing has ever begun here: there is no list to check names against.
             return []
         why = await _misfits(session, used, scope, tenant=tenant)
         if mode == "use_model" and value is not None:
@@ -64,9 +64,9 @@ async def in_use(session: AsyncSession) -> list[Release]:
 
 
 def can_use(release: Release, scope: Scope, models: Collection[str]) -> bool:
-    """Tell whether a run of this release can do what a scope is about.
+    """Tell whether a run of this release can do what a scope names.
 
-    `models` are targets that switches put in the place of the release's own.
+    `models` are targets that switches put in place of the release's own.
     """
     if scope.names_tool and scope.names_model:
         return False
@@ -141,7 +141,7 @@ def _names(used: Iterable[Release]) -> dict[str, set[str]]:
 
 
 async def _tenants(session: AsyncSession) -> set[str]:
-    """Return the tenants that are declared, and those of open runs."""
+    """Return the declared tenants, and those of open runs."""
     asked = select(RunRow.tenant).where(col(RunRow.status).not_in(ENDED_RUNS))
     found = (await session.execute(asked.distinct())).scalars()
     return {*await tenants.declared(session), *found}
@@ -154,7 +154,7 @@ async def _why_not_used(
     scope: Scope,
     value: str,
 ) -> list[str]:
-    """Return why runs in scope could not go on with the model `value`."""
+    """Return why runs in scope could not continue with the model `value`."""
     covered = [one for one in used if scope.workflow in (None, one.workflow)]
     provider, slash, model = value.partition("/")
     if slash and not (provider and model):
@@ -167,7 +167,7 @@ async def _why_not_used(
             return [f"There is no model alias {value!r}{of}. {_near(value, names)}"]
     served = await _served(store, session)
     if served is None:
-        # No worker has said lately what it can ask, so this cannot be known here.
+        # No worker has recently reported what it can ask, so this cannot be known here.
         return []
     groups = {_targets(one, value) for one in covered} or {(value,)}
     found = [await _why_not_asked(value, group, served) for group in groups]
@@ -187,7 +187,8 @@ async def _why_not_asked(
         )
     by_hand = {target for row in served.values() for target in row.priced}
     asked = [one for one in reached if one not in by_hand]
-    # Aside: the first look reads the list, which takes longer than a page may wait.
+    # In a thread: the first look reads the list, which takes longer than a page may
+    # wait.
     lack = await asyncio.to_thread(_unpriced, asked) if asked else set[str]()
     if len(asked) < len(reached) or lack < set(asked):
         return None
@@ -199,7 +200,7 @@ async def _why_not_asked(
     )
 
 
-# The list takes half a second to load: who sets no model does not wait for it.
+# The list takes half a second to load: a request without a model does not wait for it.
 
 
 def _unpriced(targets: Collection[str]) -> set[str]:
@@ -226,7 +227,7 @@ async def _served(
 async def serve(
     store: Store, providers: Collection[str], priced: Iterable[str]
 ) -> None:
-    """Note which providers a worker can ask now, and which models it has prices for."""
+    """Record which providers a worker can ask now, and which models have prices."""
     named = list(priced)
     async with store.write() as session:
         now = await store.now(session)
@@ -241,7 +242,7 @@ async def serve(
 
 
 def _near(name: str, known: Collection[str]) -> str:
-    """Return the names that are near, and all that there are."""
+    """Return the similar names, and all that exist."""
     listed = sorted(known)
     shown = ", ".join(listed[:40]) or "none"
     more = f" and {len(listed) - 40} more" if len(listed) > 40 else ""

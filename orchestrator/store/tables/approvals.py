@@ -28,7 +28,7 @@ class ApprovalRow(SQLModel, table=True):
         Index("approvals_by_tool", "tool", "id"),
         Index("approvals_by_team", "team", "id"),
         Index("approvals_by_language", "language", "id"),
-        # Counts, filters and fingerprints of the queue read this index alone.
+        # Counts, filters and fingerprints of the queue read only this index.
         columns.partial_index(
             "approvals_waiting",
             "answer_by",
@@ -71,7 +71,7 @@ class ApprovalRow(SQLModel, table=True):
     effective_binding: str | None = None
     reason: str = ""
     not_by: list[str] = columns.json_column(nullable=False)
-    # Of those, why: `steered` where nothing is said.
+    # The reason for each of those; `steered` if none is given.
     barred: dict[str, str] | None = columns.json_column(nullable=True)
     edited_by: str | None = None
     team: str | None = None
@@ -80,7 +80,7 @@ class ApprovalRow(SQLModel, table=True):
     claimed_name: str | None = None
     claim_until: datetime | None = columns.time_column_or_none()
     assigned_to: str | None = Field(default=None, index=True)
-    # The system picks who decides it; `assigned_to` is whom it picked.
+    # The system draws the decider; `assigned_to` is the person it drew.
     assigns: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     redraft_of: str | None = None
     round: int = 0
@@ -92,7 +92,7 @@ class ApprovalRow(SQLModel, table=True):
     usable_until: datetime | None = columns.time_column_or_none()
     undo_until: datetime | None = columns.time_column_or_none()
     consumed_by: str | None = None
-    # Since when its call is held, so that its clock stands still.
+    # The time since when its call is held, so that its clock stands still.
     held_at: datetime | None = columns.time_column_or_none()
     closed_because: str | None = None
     stamp: int = columns.stamp_column()
@@ -119,14 +119,15 @@ class DecisionRow(SQLModel, table=True):
     reason: str | None = None
     binding: str
     effective: str
-    # What it rested on, as canonical JSON: `binding.Grounds`. Decisions of before have none.
+    # What it rested on, as canonical JSON: `binding.Grounds`. Earlier decisions have
+    # none.
     grounds: str | None = None
     signature: str
     at: datetime = columns.time_column()
 
 
 class DraftRow(SQLModel, table=True):
-    """A person's unfinished edit of an approval; outlives a conflict."""
+    """A person's unfinished edit of an approval; survives a conflict."""
 
     __tablename__ = "drafts"  # pyright: ignore[reportAssignmentType] see above
 
@@ -138,7 +139,7 @@ class DraftRow(SQLModel, table=True):
 
 
 class OpeningRow(SQLModel, table=True):
-    """That a person's page of an approval was open, and which binding it showed."""
+    """Records that a person's page of an approval was open, and with which binding."""
 
     __tablename__ = "openings"  # pyright: ignore[reportAssignmentType] see above
 

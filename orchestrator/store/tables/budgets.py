@@ -16,7 +16,7 @@ class AttemptRow(SQLModel, table=True):
     """One request to a model, reserved before it is sent and settled after.
 
     `saw` are the customer's messages that it was first to send; `reply` is stored
-    before it is judged; `failure` is the kind of what went wrong, `error` its words.
+    before it is judged; `failure` is the kind of failure, `error` its words.
     """
 
     __tablename__ = "attempts"  # pyright: ignore[reportAssignmentType] see above
@@ -49,7 +49,7 @@ class AttemptRow(SQLModel, table=True):
 
 
 class CounterRow(SQLModel, table=True):
-    """How often something happened, by what and of which kind; never counted again."""
+    """How often something happened, by subject and kind; never counted again."""
 
     __tablename__ = "counters"  # pyright: ignore[reportAssignmentType] see above
 
@@ -73,7 +73,7 @@ class MeterRow(SQLModel, table=True):
     held_microusd: int = columns.big_integer(0)
     used_tokens: int = columns.big_integer(0)
     used_microusd: int = columns.big_integer(0)
-    # What two people raised it to; what the contract says counts where that is more.
+    # The limit to which two people raised it; the contract's counts if it is higher.
     raised_tokens: int | None = columns.big_integer(None)
     raised_microusd: int | None = columns.big_integer(None)
     raised_turns: int | None = None

@@ -14,7 +14,8 @@ from sqlmodel import AutoString, Field
 
 from keyturn.orchestrator.store.tables.types import Json, Scrubbed, ScrubbedJson, Utc
 
-# SQLModel types `__tablename__` as a declared attribute; a plain name is its usual form.
+# SQLModel types `__tablename__` as a declared attribute; a plain name is its usual
+# form.
 
 
 def json_column(*, nullable: bool = True) -> Any:  # noqa: ANN401 a column of any JSON
@@ -39,12 +40,12 @@ def time_column_or_none(*, index: bool = False) -> Any:  # noqa: ANN401 as above
 
 
 def error_words() -> Any:  # noqa: ANN401 SQLModel fields are untyped
-    """Return words of an error, which go through the scrubber."""
+    """Return a column for an error's words, which pass through the scrubber."""
     return Field(default=None, sa_column=Column(Scrubbed, nullable=True))
 
 
 def scrubbed_column(*, nullable: bool = True) -> Any:  # noqa: ANN401 as above
-    """Return a column of JSON whose texts go through the scrubber."""
+    """Return a column of JSON whose texts pass through the scrubber."""
     return Field(default=None, sa_column=Column(ScrubbedJson, nullable=nullable))
 
 
@@ -62,12 +63,12 @@ HELD = text("held_by IS NOT NULL")
 
 
 def new_stamp() -> int:
-    """Return a number that each change draws anew: their sum tells of any change."""
+    """Return a random number, new with each change: their sum shows any change."""
     return secrets.randbits(STAMP_BITS)
 
 
 def stamp_column() -> Any:  # noqa: ANN401 SQLModel fields are untyped
-    """Return a column that each change of the row gives another number."""
+    """Return a column that gets another number with each change of the row."""
     column = Column(Integer, nullable=False, default=new_stamp, onupdate=new_stamp)
     return Field(default_factory=new_stamp, sa_column=column)
 
@@ -75,8 +76,9 @@ def stamp_column() -> Any:  # noqa: ANN401 SQLModel fields are untyped
 def partial_index(
     name: str, *columns: str, condition: str, unique: bool = False
 ) -> Index:
-    """Return an index of the rows that fit: it is as large as what they are few of."""
-    # A parameter proves nothing to a planner; queries write the condition as it is here.
+    """Return an index of only the rows that match: it is as small as they are few."""
+    # A parameter proves nothing to a planner; queries write the condition as it is
+    # here.
     where = text(condition)
     return Index(
         name, *columns, unique=unique, sqlite_where=where, postgresql_where=where
@@ -84,7 +86,7 @@ def partial_index(
 
 
 STAMP_BITS = 31
-# What is open: the conditions of partial indexes, word for word in what asks for it.
+# Conditions for open rows: those of partial indexes, literally as in the queries.
 OPEN_RUN = "status IN ('queued', 'running', 'waiting', 'stopped')"
 IN_HANDS = "status = 'handed_off' AND settled_at IS NULL"
 HELD_RUN = "stopped_by IS NOT NULL"
@@ -96,7 +98,7 @@ TO_FIND_OUT = "(status = 'unknown' OR reopened_at IS NOT NULL)"
 TAKES_BACK = "compensates IS NOT NULL"
 STILL_TAKES_BACK = f"{TAKES_BACK} AND let_go_at IS NULL"
 UNDER_WAY = "status IN ('leased', 'sending')"
-# Limits on money lock rows of the meters' table, too; they hold and use nothing.
+# Limits on money lock rows of the meters' table, too; they reserve and use nothing.
 OF_A_RUN = "substr(scope, 1, 4) = 'run '"
 OF_A_DAY = "substr(scope, 1, 4) <> 'run ' AND substr(scope, 1, 6) <> 'limit '"
 SENT = "status = 'sent'"

@@ -69,7 +69,7 @@ class IncidentRow(SQLModel, table=True):
     tenant: str | None = None
     status: str = Field(default="open", index=True)
     opened_by: str
-    # The accounts that it is about: none of them closes it where it is critical.
+    # The accounts it concerns: none of them may close it if it is critical.
     named: list[str] = columns.texts()
     created_at: datetime = columns.time_column()
     closed_at: datetime | None = columns.time_column_or_none()
@@ -94,7 +94,7 @@ class MatchingRow(SQLModel, table=True):
 
 
 class WebhookRow(SQLModel, table=True):
-    """Where notices are posted; the secret that signs them is worked out from `seed`.
+    """Where notices are posted; the signing secret is derived from `seed`.
 
     A copy of this table signs nothing: the key that the secret also needs is not in it.
     """

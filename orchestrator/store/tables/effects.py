@@ -1,4 +1,4 @@
-"""Tables of effects, and of what is to be delivered to Temporal."""
+"""Tables of effects, and of deliveries to Temporal."""
 
 from datetime import datetime
 from typing import Any
@@ -102,13 +102,13 @@ class EffectRow(SQLModel, table=True):
     reopened_at: datetime | None = columns.time_column_or_none(index=True)
     created_at: datetime = columns.time_column()
     sending_at: datetime | None = columns.time_column_or_none()
-    # The first of the tries in which nothing could be sent.
+    # The time of the first of the tries in which nothing could be sent.
     put_off_since: datetime | None = columns.time_column_or_none()
     ended_at: datetime | None = columns.time_column_or_none()
 
 
 class OutboxRow(SQLModel, table=True):
-    """What must reach Temporal; ends when the store shows the outcome."""
+    """A delivery to Temporal; ends when the store shows the outcome."""
 
     __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (Index("outbox_due", "done_at", "due_at"),)

@@ -35,14 +35,15 @@ class PersonRow(SQLModel, table=True):
     )
     created_at: datetime = columns.time_column()
     disabled_at: datetime | None = columns.time_column_or_none()
-    # What a process with the key vouches for, see `keyturn.orchestrator.store.db.row_codes`.
+    # The code by which a process with the key vouches for the row, see
+    # `keyturn.orchestrator.store.db.row_codes`.
     mac: str | None = None
 
 
 class SessionRow(SQLModel, table=True):
     """A signed-in browser, by the hash of its cookie.
 
-    The cookie is replaced now and then: `old_hash` is the one before, good until
+    The cookie is replaced from time to time: `old_hash` is the one before, valid until
     `old_until`, and without an end until the new one was seen once.
     """
 
@@ -100,7 +101,7 @@ class SignInAttemptRow(SQLModel, table=True):
 class TenantRow(SQLModel, table=True):
     """A tenant that runs may be started for, by its name in one spelling.
 
-    `is_rehearsal`: of an evaluation, whose services are doubles made for it alone.
+    `is_rehearsal`: for an evaluation, with services that are doubles made only for it.
     """
 
     __tablename__ = "tenants"  # pyright: ignore[reportAssignmentType] see above
@@ -113,7 +114,7 @@ class TenantRow(SQLModel, table=True):
 
 
 class SourceRow(SQLModel, table=True):
-    """A source of runs, by its name in one spelling, and whose account it is."""
+    """A source of runs, by its name in one spelling, and its account."""
 
     __tablename__ = "sources"  # pyright: ignore[reportAssignmentType] see above
 

@@ -15,8 +15,8 @@ from keyturn.orchestrator.store.tables.columns import UNSEALED
 class IdempotencyRow(SQLModel, table=True):
     """The stored answer to one `Idempotency-Key` of one person.
 
-    `acted_at` is written with what the request did, in the same transaction. `claim`
-    is the id of who answers it: a process that died is followed by another.
+    `acted_at` is written with what the request did, in the same transaction. `claim` is
+    the id of the process that answers it: another one follows a process that died.
     """
 
     __tablename__ = "idempotency"  # pyright: ignore[reportAssignmentType] see above
@@ -35,7 +35,7 @@ class IdempotencyRow(SQLModel, table=True):
 class AuditRow(SQLModel, table=True):
     """One line of the audit log; the sealer chains it by `position` and `hash`.
 
-    `to_notice` is no part of what is chained: someone is still to be told of it.
+    `to_notice` is not part of the chain: people are still to be told of the entry.
     """
 
     __tablename__ = "audit"  # pyright: ignore[reportAssignmentType] see above
@@ -69,18 +69,18 @@ class AuditRow(SQLModel, table=True):
 
 
 class ServedRow(SQLModel, table=True):
-    """A model provider that a worker has a key or an address for, as it said last."""
+    """A model provider that a worker has a key or an address for, as last reported."""
 
     __tablename__ = "served"  # pyright: ignore[reportAssignmentType] see above
 
     provider: str = Field(primary_key=True)
-    # Models that the workers' own settings price, as `provider/model`.
+    # Models with a price in the workers' own settings, as `provider/model`.
     priced: list[str] = columns.texts()
     seen_at: datetime = columns.time_column()
 
 
 class LeaseRow(SQLModel, table=True):
-    """Who does a job that one process at a time does."""
+    """The holder of a job that one process at a time does."""
 
     __tablename__ = "leases"  # pyright: ignore[reportAssignmentType] see above
 

@@ -26,7 +26,7 @@ from keyturn.orchestrator.store.tables.columns import (
 class ReleaseRow(SQLModel, table=True):
     """One release by its hash; `live_since` orders those that went live.
 
-    What is signed is `releases.Live`: a row that somebody inserted shapes nothing.
+    The signature covers `releases.Live`: a forged row has no effect.
     """
 
     __tablename__ = "releases"  # pyright: ignore[reportAssignmentType] see above
@@ -37,7 +37,7 @@ class ReleaseRow(SQLModel, table=True):
     code_version: str
     created_at: datetime = columns.time_column()
     live_since: datetime | None = columns.time_column_or_none()
-    # Who put it live, and the web server's or a deployment's signature under that.
+    # The person who put it live, with the signature of the web server or a deployment.
     live_by: str | None = None
     signature: str | None = None
 
@@ -97,19 +97,19 @@ class RunRow(SQLModel, table=True):
     handed_off: dict[str, Any] | None = columns.scrubbed_column()
     failure: str | None = columns.error_words()
     started_by: str | None = None
-    # The effect that the run takes back: at most one run an effect, but those that ended
-    # with nothing sent, and were let go of when somebody asked again.
+    # The effect that the run takes back: at most one run per effect, except for those
+    # that ended with nothing sent, and were released when somebody asked again.
     compensates: str | None = None
     let_go_at: datetime | None = columns.time_column_or_none()
     created_at: datetime = columns.time_column(index=True)
     ended_at: datetime | None = columns.time_column_or_none()
-    # When a person settled what was handed off; none again where it comes back.
+    # When a person settled the hand-off; none again if the run comes back.
     settled_at: datetime | None = columns.time_column_or_none()
     turns: int = 0
     tokens: int = columns.big_integer(0)
     cost_microusd: int = columns.big_integer(0)
     use_safer_model: bool = False
-    # What is tried again because code of ours or of an author failed, by place; see
+    # What is retried because code of ours or of an author failed, by place; see
     # `keyturn.orchestrator.store.runs.faults`.
     failing: dict[str, Any] | None = columns.scrubbed_column()
 
@@ -117,8 +117,8 @@ class RunRow(SQLModel, table=True):
 class StepRow(SQLModel, table=True):
     """One `ask` or `act` of a run: what it was told and must return.
 
-    `held_by` is what keeps its next turn, or the run's end, from coming; `held_seen`
-    when that was looked at last.
+    `held_by` is what prevents its next turn, or the run's end; `held_seen` is when that
+    was last checked.
     """
 
     __tablename__ = "steps"  # pyright: ignore[reportAssignmentType] see above
@@ -135,7 +135,7 @@ class StepRow(SQLModel, table=True):
     output: dict[str, Any] | None = columns.json_column()
     held_by: str | None = None
     held_seen: datetime | None = columns.time_column_or_none()
-    # Where a budget holds it: what its next turn may need, which had no room.
+    # If a budget holds it: what its next turn may need and had no room for.
     needs: dict[str, Any] | None = columns.json_column()
     created_at: datetime = columns.time_column()
 
@@ -158,7 +158,7 @@ class TurnRow(SQLModel, table=True):
 
 
 class MessageRow(SQLModel, table=True):
-    """One message of a transcript; tool answers stand with their calls."""
+    """One message of a transcript; tool answers are stored with their calls."""
 
     __tablename__ = "messages"  # pyright: ignore[reportAssignmentType] see above
 
@@ -171,7 +171,7 @@ class MessageRow(SQLModel, table=True):
 
 
 class CustomerMessageRow(SQLModel, table=True):
-    """The customer wrote again; `by` brought it, and `turn` is the turn that read it."""
+    """A later message of the customer; `by` brought it, and the turn `turn` read it."""
 
     __tablename__ = "customer_messages"  # pyright: ignore[reportAssignmentType] see above
     __table_args__ = (UniqueConstraint("run", "external_id"),)
@@ -188,9 +188,9 @@ class CustomerMessageRow(SQLModel, table=True):
 class CallRow(SQLModel, table=True):
     """One call of a turn, named `run:turn.index`.
 
-    `arguments` is canonical JSON; `effective` what was done instead, where a person
+    `arguments` is canonical JSON; `effective` is what was done instead, if a person
     edited. `provider_id` is the provider's own id, kept for tracing only. `held_by` is
-    what holds this call, since `held_at`; `held_seen` when it was looked at last.
+    what holds this call, since `held_at`; `held_seen` is when that was last checked.
     """
 
     __tablename__ = "calls"  # pyright: ignore[reportAssignmentType] see above
@@ -236,10 +236,10 @@ class NoteRow(SQLModel, table=True):
 
 
 class BulkRow(SQLModel, table=True):
-    """All runs that match, to pause, resume or cancel: worked off a batch at a time.
+    """A bulk pause, resume or cancel of all matching runs, applied a batch at a time.
 
-    A pause holds from its commit on: until it has ended, whoever looks at a run behind
-    `after` finds it paused. `but` are runs that somebody let go on meanwhile.
+    A pause holds from its commit on: until it has ended, a transaction that looks at a
+    run after `after` finds it paused. `but` are runs that somebody resumed meanwhile.
     """
 
     __tablename__ = "bulks"  # pyright: ignore[reportAssignmentType] see above

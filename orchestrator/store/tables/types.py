@@ -43,13 +43,13 @@ class Utc(TypeDecorator[datetime]):
 
 
 class Scrubbed(TypeDecorator[str]):
-    """Words of an error: no secret, and nothing that a text cannot hold, gets in."""
+    """An error's words, without secrets and characters that a text cannot hold."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Scrub the words on their way in."""
+        """Scrub the words before they are stored."""
         del dialect
         if value is None:
             return None
@@ -57,12 +57,12 @@ class Scrubbed(TypeDecorator[str]):
 
 
 class ScrubbedJson(TypeDecorator[object]):
-    """JSON with words of errors in it, scrubbed like them."""
+    """JSON with an error's words in it, scrubbed like them."""
 
     impl = JSON
     cache_ok = True
 
     def process_bind_param(self, value: object, dialect: Dialect) -> object:
-        """Scrub every text on its way in."""
+        """Scrub every text before it is stored."""
         del dialect
         return scrub.value(cast("JsonValue", value))

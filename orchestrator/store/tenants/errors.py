@@ -1,4 +1,4 @@
-"""What keeps a tenant or a source from being used."""
+"""Errors of using a tenant or a source."""
 
 from typing import ClassVar
 
@@ -6,16 +6,16 @@ from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError
 
 
 class SourceTaken(KeyturnError):
-    """The source is another account's."""
+    """The source belongs to another account."""
 
     http_status: ClassVar[int] = 403
 
 
 class UndeclaredTenant(InvalidValue):
-    """No tenant of this name is declared."""
+    """No tenant with this name is declared."""
 
 
 class TenantDeclared(KeyturnError):
-    """A tenant of this name, or of one that reads like it, is declared already."""
+    """A tenant with this name, or with one that reads like it, is declared already."""
 
     http_status: ClassVar[int] = 409

@@ -13,9 +13,9 @@ SYSTEM = "system"
 
 
 class Origin(BaseModel):
-    """Where a run comes from: an external id is one within it, for ever.
+    """The origin of a run: an external id names one run within it, forever.
 
-    `source` is None where it is the account's own, which nobody else can name.
+    `source` is None if it is the account's own, which nobody else can name.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -27,7 +27,7 @@ class Origin(BaseModel):
 
 
 def of(source: str | None, external_id: str, *, by: str | None, is_own: bool) -> Origin:
-    """Return the origin of what `by` starts, in one spelling."""
+    """Return the origin of the runs that `by` starts, in one spelling."""
     owner, key = by or SYSTEM, folded_name.fold(external_id)
     if is_own or not source:
         return Origin(space=f"account {owner} {source or ''}", key=key, owner=owner)
@@ -36,7 +36,7 @@ def of(source: str | None, external_id: str, *, by: str | None, is_own: bool) ->
 
 
 async def check(session: AsyncSession, origin: Origin) -> None:
-    """Raise `SourceTaken` where the source is another account's."""
+    """Raise `SourceTaken` if the source belongs to another account."""
     if origin.source is None:
         return
     row = await session.get(SourceRow, folded_name.fold(origin.source))
@@ -45,13 +45,13 @@ async def check(session: AsyncSession, origin: Origin) -> None:
 
 
 async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
-    """Make a source that is nobody's the origin's owner's; raises `SourceTaken`."""
+    """Assign an unowned source to the origin's owner; raises `SourceTaken`."""
     if origin.source is None:
         return
     key = folded_name.fold(origin.source)
     row = await session.get(SourceRow, key)
     if row is None:
-        # One at a time claims what is nobody's; later runs of it wait for nothing.
+        # One at a time claims an unowned source; its later runs wait for nothing.
         await store.take_turn(session, f"source {key}")
         row = await session.get(SourceRow, key)
     if row is not None and row.owner != origin.owner:
@@ -62,7 +62,7 @@ async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
 
 
 async def give(store: Store, source: str, owner: str, *, by: str) -> None:
-    """Give a source to an account, whoever had it: for whoever holds the database."""
+    """Assign a source to an account, even if owned: for direct database access."""
     async with store.write() as session:
         key = folded_name.fold(source)
         await store.take_turn(session, f"source {key}")

@@ -1,4 +1,4 @@
-"""Tenants: whom runs may be started for. A caller invents none; they are declared."""
+"""Tenants: runs are started for declared ones only. A caller cannot invent one."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import TenantRow
 from keyturn.orchestrator.store.tenants.errors import TenantDeclared, UndeclaredTenant
 
-# There in every installation, without a row.
+# It exists in every installation, without a row.
 DEFAULT = "default"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
@@ -40,7 +40,7 @@ async def is_declared(session: AsyncSession, name: str) -> bool:
 
 
 async def check(session: AsyncSession, name: str, *, sees_all: bool = False) -> None:
-    """Raise `UndeclaredTenant`; whoever sees all tenants reads which there are."""
+    """Raise `UndeclaredTenant`; people who see all tenants are told which exist."""
     if await is_declared(session, name):
         return
     known = f" Declared: {', '.join(await declared(session))}." if sees_all else ""
@@ -52,7 +52,7 @@ async def check(session: AsyncSession, name: str, *, sees_all: bool = False) -> 
 
 
 async def is_rehearsal(session: AsyncSession, name: str) -> bool:
-    """Tell whether what a tenant's runs reach is a world of its own, of no customers."""
+    """Tell whether a tenant's runs reach only doubles of services, and no customers."""
     if name == DEFAULT:
         return False
     row = await session.get(TenantRow, folded_name.fold(name))
@@ -66,7 +66,7 @@ async def listing(session: AsyncSession) -> list[TenantRow]:
 
 
 async def check_new(session: AsyncSession, store: Store, name: str) -> None:
-    """Raise `TenantDeclared`, or keep the name from others until the commit."""
+    """Raise `TenantDeclared`, or reserve the name until the commit."""
     key = folded_name.fold(name)
     await store.take_turn(session, f"tenant {key}")
     row = await session.get(TenantRow, key, populate_existing=True)
@@ -108,9 +108,9 @@ async def insert(  # noqa: PLR0913 what is declared, by whom, and when
 
 
 async def rehearse(store: Store, name: str, *, by: str) -> None:
-    """Declare a tenant of an evaluation, whose services are doubles of its own.
+    """Declare a tenant of an evaluation, with services that are doubles of its own.
 
-    For composition roots that bring those doubles; nothing reachable by a caller.
+    For composition roots that bring those doubles; callers cannot reach it.
     """
     async with store.write() as session:
         if not await is_declared(session, name):

@@ -1,1 +1,1 @@
-"""One turn of a run: where it stands, what it is told, and its one commit."""
+"""One turn of a run: its position, its input, and its one commit."""

@@ -1,4 +1,4 @@
-"""The one commit of a turn: what a model said, judged, with what it cost."""
+"""The one commit of a turn: what a model said, judged, with its cost."""
 
 from collections.abc import Sequence
 
@@ -132,7 +132,7 @@ class _Committing:
         )
 
     async def _gate_all(self) -> list[Gated]:
-        """Gate the calls: what speaks to the customer after what it speaks of."""
+        """Gate the calls: messages to the customer after the actions they describe."""
         messages = [c for c in self._turn.calls if self._speaks(c)]
         others = [c for c in self._turn.calls if not self._speaks(c)]
         gated = [await self._gate(call) for call in (*others, *messages)]
@@ -147,7 +147,8 @@ class _Committing:
         self._session.add(row)
         last = spec.audience == "customer" and spec.is_action
         if self._run.status in ENDED_RUNS:
-            # An attempt that outlived its run is recorded; nobody is asked, or acts.
+            # An attempt that outlived its run is recorded; it asks nobody, and does not
+            # act.
             ended = model_notices.call_run_ended()
             answers.end_call(self._session, row, "refused", ended, now=self._now)
             return Gated(call.index, "denied", last, None)
@@ -163,7 +164,7 @@ class _Committing:
         if last and because is None:
             because = await corrections.undone(self._session, row)
         if because is not None:
-            # What it says is not so: it is not asked about, and the model is told.
+            # Its statement is untrue: nobody is asked about it, and the model is told.
             row.gate, void = "denied", model_notices.message_void(because=because)
             answers.end_call(self._session, row, "void", void, now=self._now)
             return Gated(call.index, "denied", last, None)

@@ -1,11 +1,11 @@
-"""What keeps a turn from being committed."""
+"""Errors of committing a turn."""
 
 from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class EndHeld(KeyturnError):
-    """A pause or halt came while the last reply was made: nothing was committed.
+    """A pause or halt came during the last reply: nothing was committed.
 
     The reply is paid for and kept; once that is lifted the turn is committed from it,
     and ends the run unless the customer has written meanwhile.

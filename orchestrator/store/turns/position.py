@@ -1,4 +1,4 @@
-"""Steps of a run in the record: how one begins, and where a run stands within it."""
+"""Steps of a run in the record: how one begins, and the run's position within it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from keyturn.orchestrator.store.tables import (
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands before a turn; `result` is set where the turn is committed.
+    """A run's position before a turn; `result` is set if the turn is committed.
 
     `out_of_order`: why this turn cannot be the next one, in words; None: it can.
     """
@@ -72,7 +72,7 @@ async def begin_step(
             now = await store.now(session)
             step.created_at = now
             session.add(step)
-            # The author's code got further than where it failed.
+            # The author's code got further than the place where it failed.
             faults.healed(run, faults.WORKFLOW, faults.ENGINE)
             session.add(
                 MessageRow(
@@ -91,8 +91,8 @@ async def begin_step(
         return
 
 
-# One statement: it is asked in every turn, and once a second while a model is. Built
-# once, for to build it takes longer than to ask it.
+# One statement: it runs in every turn, and once a second while a model is asked. Built
+# once, because building it takes longer than running it.
 _POSITION = (
     select(
         RunRow,
@@ -123,7 +123,7 @@ _POSITION = (
 
 
 async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
-    """Return where the run stands; raises `NotFound` for an unknown run or step."""
+    """Return the run's position; raises `NotFound` for an unknown run or step."""
     place = {"run": run, "step": step, "turn": turn}
     async with store.read() as session:
         found = (await session.execute(_POSITION, place)).one_or_none()
@@ -166,7 +166,8 @@ async def _out_of_order(
     """Return why a turn that is not committed cannot be the next one of its step.
 
     A workflow of ours asks for one turn after the other, and for none before all calls
-    of the one before have ended. What asks otherwise was told something untrue.
+    of the previous one have ended. A workflow that asks otherwise was told something
+    untrue.
     """
     first = first_turn(step)
     if not first <= turn < first + TURNS_PER_STEP:
@@ -186,13 +187,13 @@ async def _out_of_order(
 async def stop(
     store: Store, at: Position, by: Hold, needs: Needs | None = None
 ) -> bool:
-    """Record what keeps a step's next turn from coming; False where it no longer does.
+    """Record what prevents a step's next turn; False if it no longer does.
 
-    A switch lifted, a run resumed or a budget raised between look and commit would ring
-    nobody. `needs` is what a budget had no room for.
+    Without this check, a switch lifted, a run resumed or a budget raised between look
+    and commit would signal nobody. `needs` is what a budget had no room for.
     """
     async with store.write() as session:
-        # Lifting a switch takes the barrier alone: it is lifted before this, or rings.
+        # Lifting a switch only takes the barrier: it is lifted before this, or signals.
         await store.share_barrier(session)
         row = await run_lookup.lock(session, at.run.id)
         if hold.is_over(row):
@@ -216,7 +217,7 @@ async def _has_room(
 ) -> bool:
     """Tell whether a budget has got room since the look, or its day is over.
 
-    Its lock is kept to the commit: who raises it now finds this run held.
+    Its lock is kept until the commit: a person who raises it now finds this run held.
     """
     scopes = limits.bounds(
         at.release.budget,
@@ -234,7 +235,7 @@ async def _has_room(
 async def _has_eased(session: AsyncSession, at: Position, *, now: datetime) -> bool:
     """Tell whether a switch was lifted, or a model offered, since the look.
 
-    Which of several keeps a run's models away is known to nobody: any may matter.
+    Which of several switches blocks a run's models is not known: any may matter.
     """
     seen = {(one.id, one.created_at) for one in at.switches}
     fresh = await active.active(session, now=now)
@@ -259,7 +260,7 @@ async def go_on(store: Store, run: str, step: int) -> None:
 
 
 async def use_safer_model(store: Store, run: str) -> bool:
-    """Move a run to its contract's safer model; False where it has it already."""
+    """Move a run to its contract's safer model; False if it uses it already."""
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
         if row.use_safer_model:

@@ -28,7 +28,7 @@ class PastTurn:
 
     @property
     def said(self) -> str:
-        """Return the first message's text, or nothing."""
+        """Return the first message's text, or an empty text."""
         return self.messages[0].text if self.messages else ""
 
     def add(self, row: MessageRow | CallRow) -> None:
@@ -72,7 +72,7 @@ async def read(
 async def repeats(
     store: Store, *, run: str, step: int, wanted: Sequence[tuple[str, str]]
 ) -> "Counter[tuple[str, str]]":
-    """Return how often each (tool, arguments hash) was asked for before."""
+    """Return how often each (tool, arguments hash) was requested before."""
     base = first_turn(step) - 1
     hashes = [arguments for _, arguments in wanted]
     query = (
@@ -108,7 +108,7 @@ _PAGES = (_of_turns(MessageRow), _of_turns(CallRow))
 async def _page(
     session: AsyncSession, run: str, *, since: int, before: int
 ) -> list[PastTurn]:
-    # A step's turns are numbered without a gap; before the first stands its opening.
+    # A step's turns are numbered without a gap; its opening is before the first one.
     numbers = range(max(since, before - PAGE), before)
     found = {number: PastTurn(number) for number in numbers}
     place = {"run": run, "since": numbers[0], "before": before}

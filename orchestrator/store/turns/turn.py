@@ -1,4 +1,4 @@
-"""A turn as it is committed, and what its commit comes to."""
+"""A turn as it is committed, and the result of its commit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from keyturn.orchestrator.store.budgets import settlement
 class DraftedCall(BaseModel):
     """One call of a reply, checked, before policy has judged it.
 
-    `preview` and `money` are read for an action; `answer` is set where the call has its
+    `preview` and `money` are read for an action; `answer` is set if the call has its
     answer already (a guard's notice) and is not carried out.
     """
 
@@ -42,7 +42,7 @@ class GaveUp(BaseModel):
 
 
 class Turn(BaseModel):
-    """All that one turn commits; one that `ends_run` commits the run's end with it."""
+    """Everything that a turn commits; with `ends_run` also the run's end."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,7 +64,7 @@ class Turn(BaseModel):
 
 @dataclass(frozen=True)
 class Gated:
-    """A committed call with its gate and, where it waits, its deadline."""
+    """A committed call with its gate and, if it waits, its deadline."""
 
     index: int
     gate: Literal["read", "act", "wait", "denied"]
@@ -74,9 +74,9 @@ class Gated:
 
 @dataclass(frozen=True)
 class Committed:
-    """What a turn comes to as it is committed.
+    """The result of a committed turn.
 
-    `is_final`: its output stands as the step's; `ends_run`: the run's end is committed
+    `is_final`: its output is the step's output; `ends_run`: the run's end is committed
     with it.
     """
 

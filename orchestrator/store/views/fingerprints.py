@@ -1,6 +1,6 @@
-"""Fingerprints of what a page shows: a change in one is a reason to look again.
+"""Fingerprints of what a page shows: if one changes, the page should be read again.
 
-No cursor over ids: rows commit out of order, and an id seen is not a row seen.
+There is no cursor over ids: rows commit out of order, and an id seen is not a row seen.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ from keyturn.orchestrator.store.tables import (
     RunRow,
 )
 
-# Every tenant's together, for who sees them all; no tenant has this name.
+# For people who see all tenants together; no tenant has this name.
 ALL = "*"
 
-# Any, whose first column says whose its row is.
+# Any query whose first column names what its row belongs to.
 _Query = Select[*tuple[Any, ...]]
 
 
 async def queue(store: Store, tenants: Sequence[str]) -> Mapping[str, str]:
     """Return the fingerprint of what waits for people, of tenants and of `ALL`.
 
-    The sum of the stamps differs after any change; one index alone is read for it. It
-    is empty where nothing waits.
+    The sum of the stamps differs after any change; only one index is read for it. It is
+    empty if nothing waits.
     """
     query = (
         select_many(
@@ -49,8 +49,8 @@ async def queue(store: Store, tenants: Sequence[str]) -> Mapping[str, str]:
 
 
 async def handoffs(store: Store, tenants: Sequence[str]) -> Mapping[str, str]:
-    """Return the fingerprint of what was handed to people, as `queue` does."""
-    # One of each run's own: joined, the notes of all that ever was would be read.
+    """Return the fingerprint of hand-offs, in the same way as `queue`."""
+    # One subquery per run: a join would read the notes of all runs that ever existed.
     latest = (
         select(func.max(col(NoteRow.id)))
         .where(col(NoteRow.run) == col(RunRow.id))

@@ -1,4 +1,4 @@
-"""The desk's lists: what waits, what was decided, what runs were handed over."""
+"""The inbox lists: what waits, what was decided, which runs were handed over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ async def queue(
     limit: int,
     after: Place | None = None,
 ) -> list[Waiting]:
-    """Return what waits for people and fits, what runs out first first."""
+    """Return the matching approvals that wait for people, earliest deadline first."""
     query = _waiting(select(ApprovalRow, RunRow), conditions)
     query = query.order_by(col(ApprovalRow.answer_by), col(ApprovalRow.id)).limit(limit)
     if after is not None:
@@ -72,9 +72,9 @@ async def queue_length(
     *,
     of_runs: bool,
 ) -> Total:
-    """Return how many wait for people and fit; `of_runs`: a condition asks for runs.
+    """Return how many match and wait; `of_runs`: a condition concerns runs.
 
-    Those are not counted beyond what people read: each has its run looked up.
+    Those are counted only as far as people read: each has its run looked up.
     """
     if of_runs:
         fits = _waiting(select(col(ApprovalRow.id)), conditions)
@@ -87,7 +87,7 @@ async def queue_length(
 async def queue_groups(
     session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
 ) -> list[tuple[str, str, int]]:
-    """Return how many wait and fit of each tool and rule, by their names."""
+    """Return how many match and wait for each tool and rule, by their names."""
     pair = (col(ApprovalRow.tool), col(ApprovalRow.rule))
     query = _waiting(select(*pair, func.count()), conditions)
     query = query.group_by(*pair).order_by(*pair)
@@ -108,7 +108,7 @@ def _waiting(
 
 @dataclass(frozen=True)
 class Names:
-    """What the waiting items can be filtered by."""
+    """The names by which the waiting items can be filtered."""
 
     tools: list[str]
     workflows: list[str]
@@ -117,7 +117,7 @@ class Names:
 
 
 async def queue_names(session: AsyncSession, *, tenant: str | None) -> Names:
-    """Return the names of what waits, each once."""
+    """Return the names in the waiting items, each once."""
     columns = (
         col(ApprovalRow.tool),
         col(ApprovalRow.workflow),
@@ -138,7 +138,7 @@ async def queue_names(session: AsyncSession, *, tenant: str | None) -> Names:
 
 @dataclass(frozen=True)
 class Decided:
-    """One of a person's decisions and what came of it."""
+    """One of a person's decisions and its outcome."""
 
     decision: DecisionRow
     approval: ApprovalRow
@@ -148,7 +148,7 @@ class Decided:
 
 
 async def decided_total(session: AsyncSession, person: str) -> Total:
-    """Return how many decisions a person has given."""
+    """Return how many decisions a person has made."""
     query = select(DecisionRow.id).where(col(DecisionRow.person) == person)
     return await row_count.total(session, query.order_by(col(DecisionRow.id).desc()))
 
@@ -191,7 +191,7 @@ async def decided_by(
 
 
 async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int, int]:
-    """Return how many approvals wait, hand-offs are open and effects are to find out."""
+    """Return how many approvals wait, hand-offs are open and effects are unknown."""
     waiting = _count(ApprovalRow, open_rows.approvals())
     handed = _count(RunRow, open_rows.handoffs())
     unknown = _count(EffectRow, open_rows.to_find_out())

@@ -29,7 +29,7 @@ from keyturn.orchestrator.store.tables import (
     TurnRow,
 )
 
-# So many rows of a run's conversation are shown beside what it asks.
+# How many rows of a run's conversation are shown beside the request.
 LONGEST_TALK = 200
 LATEST = 10
 
@@ -38,7 +38,7 @@ Row = TypeVar("Row", MessageRow, CallRow)
 
 @dataclass(frozen=True)
 class Item:
-    """One approval with all that a person needs to decide it."""
+    """One approval with everything a person needs to decide it."""
 
     approval: ApprovalRow
     run: RunRow
@@ -138,7 +138,7 @@ async def other_runs(session: AsyncSession, run: RunRow) -> list[RunRow]:
 async def customer_messages(
     session: AsyncSession, run: str
 ) -> list[CustomerMessageRow]:
-    """Return what the customer wrote after the start, first first."""
+    """Return what the customer wrote after the start, oldest first."""
     query = (
         select(CustomerMessageRow)
         .where(col(CustomerMessageRow.run) == run)
@@ -148,7 +148,7 @@ async def customer_messages(
 
 
 async def notes(session: AsyncSession, run: str) -> list[NoteRow]:
-    """Return people's notes on a run, first first."""
+    """Return people's notes on a run, oldest first."""
     query = select(NoteRow).where(col(NoteRow.run) == run).order_by(col(NoteRow.id))
     return list((await session.execute(query)).scalars())
 
@@ -165,13 +165,13 @@ async def _rows(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
 
 
 def _successor(drafts: list[Draft], approval: ApprovalRow) -> ApprovalRow | None:
-    """Return the latest draft of the thread, where it is a later one."""
+    """Return the latest draft of the thread, if it is a later one."""
     latest = drafts[-1].approval
     return None if latest.id == approval.id else latest
 
 
 async def _draft(session: AsyncSession, approval: str, person: str) -> DraftRow | None:
-    """Return a person's unfinished edit; one that was decided is none."""
+    """Return a person's unfinished edit; a decided edit does not count."""
     found = await session.get(DraftRow, (approval, person))
     return found if found is not None and found.used_at is None else None
 

@@ -1,6 +1,6 @@
 """Counts for operators: how much is open in each state, and how long it waits.
 
-What has ended is not counted: a scrape would read all that ever was.
+Ended rows are not counted: a scrape would read all rows that ever existed.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow, OutboxRow,
 
 
 class Figures(BaseModel):
-    """What is open now; ages in seconds, 0 where nothing waits."""
+    """What is open now; ages in seconds, 0 if nothing waits."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +34,7 @@ class Figures(BaseModel):
 
 
 async def read(store: Store) -> Figures:
-    """Return the figures of this moment."""
+    """Return the present figures."""
     async with store.read() as session:
         now = await store.now(session)
         pending, waiting = open_rows.approvals(), open_rows.deliveries()

@@ -23,13 +23,13 @@ from keyturn.orchestrator.store.tables import (
 )
 from keyturn.orchestrator.store.views import item
 
-# A page of this many turns is read at once; a run may have thousands.
+# A page reads this many turns at once; a run may have thousands.
 TURNS_A_PAGE = 50
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run and what it left of some turns; `earlier` tells whether there are more."""
+    """A run and its rows of some turns; `earlier` says whether there are more."""
 
     run: RunRow
     turns: list[TurnRow]

@@ -1,4 +1,4 @@
-"""All that a run left in the record, whole."""
+"""Everything that a run left in the record."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
