@@ -83,9 +83,9 @@ class Deliverer:
 
     async def _deliver(self, one: Delivery) -> bool:
         try:
-            if one.doors:
-                for door in one.doors:
-                    await self._ring(one, door)
+            if one.workflow_ids:
+                for workflow_id in one.workflow_ids:
+                    await self._signal(one, workflow_id)
             else:
                 await self.begin(one.run, one.workflow)
         except (RPCError, OSError, RuntimeError) as error:
@@ -93,9 +93,9 @@ class Deliverer:
             return False
         return True
 
-    async def _ring(self, one: Delivery, door: str) -> None:
+    async def _signal(self, one: Delivery, workflow_id: str) -> None:
         try:
-            await self.client.get_workflow_handle(door).signal("ring")
+            await self.client.get_workflow_handle(workflow_id).signal("ring")
         except RPCError as error:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise

@@ -32,7 +32,7 @@ from keyturn.orchestrator.store.switches import switches
 WORK_S = 0.5
 # Whom the system picked seldom loses the right to decide; a run seldom ends while
 # another loop of it sends.
-MEND_EVERY_S = 15.0
+REPAIR_EVERY_S = 15.0
 # How often one of all processes compares the open runs with Temporal.
 COMPARE_EVERY = timedelta(seconds=30)
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class Upkeep:
     compare_every: timedelta = COMPARE_EVERY
     grace: timedelta = lost_runs.GRACE
     suspects: Suspects = field(default_factory=Suspects)
-    mending: Every = field(default_factory=lambda: Every(MEND_EVERY_S))
+    repairing: Every = field(default_factory=lambda: Every(REPAIR_EVERY_S))
     assigning: Assigning = field(default_factory=Assigning)
 
     @functools.cached_property
@@ -71,9 +71,9 @@ class Upkeep:
             lambda: overstayed.end(store),
             self.compare,
         )
-        if self.mending.is_due():
+        if self.repairing.is_due():
             found += await self._each(
-                lambda: reassignment.mend(store),
+                lambda: reassignment.repair(store),
                 lambda: send.give_to_people(store),
                 lambda: request_keys.forget(store),
             )

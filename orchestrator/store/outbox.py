@@ -37,7 +37,7 @@ LATEST_STEPS = 50
 class Delivery(BaseModel):
     """What to deliver to one run: its start, or one signal for everything new.
 
-    `doors` are the ids of the workflows to signal; none: the run has not begun.
+    `workflow_ids` are the ids of the workflows to signal; none: the run has not begun.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,7 +45,7 @@ class Delivery(BaseModel):
     ids: tuple[int, ...]
     run: str
     workflow: str
-    doors: tuple[str, ...]
+    workflow_ids: tuple[str, ...]
 
 
 def add(
@@ -160,7 +160,7 @@ async def _delivery(
         ids=tuple(row.id for row in open_rows if row.id is not None),
         run=run.id,
         workflow=run.workflow if run.compensates is None else COMPENSATE,
-        doors=await _doors(session, open_rows),
+        workflow_ids=await _workflow_ids(session, open_rows),
     )
 
 
@@ -226,7 +226,9 @@ async def _is_decision_done(session: AsyncSession, row: OutboxRow) -> bool:
     return call is None or call.status != "open" or call.revision != approval.revision
 
 
-async def _doors(session: AsyncSession, rows: Sequence[OutboxRow]) -> tuple[str, ...]:
+async def _workflow_ids(
+    session: AsyncSession, rows: Sequence[OutboxRow]
+) -> tuple[str, ...]:
     """Return the workflows to signal: the loops that the rows are about."""
     run = rows[0].run
     if any(row.kind == "start" for row in rows):
@@ -235,10 +237,10 @@ async def _doors(session: AsyncSession, rows: Sequence[OutboxRow]) -> tuple[str,
         asked = [await session.get(ApprovalRow, row.approval) for row in rows]
         steps = {(a.turn - 1) // TURNS_PER_STEP + 1 for a in asked if a is not None}
         return tuple(f"{run}/act/{step}" for step in sorted(steps))
-    return await _open_doors(session, run)
+    return await _open_workflow_ids(session, run)
 
 
-async def _open_doors(session: AsyncSession, run: str) -> tuple[str, ...]:
+async def _open_workflow_ids(session: AsyncSession, run: str) -> tuple[str, ...]:
     query = (
         select(StepRow)
         .where(col(StepRow.run) == run)
@@ -247,9 +249,9 @@ async def _open_doors(session: AsyncSession, run: str) -> tuple[str, ...]:
     )
     steps = list((await session.execute(query)).scalars())
     loops = [one for one in steps if one.kind == "act" and one.output is None]
-    doors = tuple(f"{run}/act/{one.step}" for one in loops)
+    found = tuple(f"{run}/act/{one.step}" for one in loops)
     # A hold of a step may be of the run's end, for which the run itself waits, as it
     # does if it ends without any step.
     if not loops or any(one.held_by is not None for one in steps):
-        doors += (run,)
-    return doors
+        found += (run,)
+    return found

@@ -53,7 +53,7 @@ async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
     before = await _asked_before(session, row)
     again = [one for name in before for one in people if one.id == name]
     picked = again[0] if again else await _draw(session, people, row)
-    give(session, row, picked, by=by, reason=reason, now=now)
+    assign(session, row, picked, by=by, reason=reason, now=now)
     return picked
 
 
@@ -90,7 +90,7 @@ async def candidates(
     ]
 
 
-def give(  # noqa: PLR0913 who gives what to whom, and why
+def assign(  # noqa: PLR0913 who gives what to whom, and why
     session: AsyncSession,
     row: ApprovalRow,
     person: PersonRow | None,
@@ -101,7 +101,7 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
 ) -> None:
     """Assign an approval to a person, or to nobody; this ends any claim on it."""
     before, row.assigned_to = row.assigned_to, person.id if person else None
-    free(row)
+    release_claim(row)
     entry = log.Entry(
         actor=by,
         kind="approval.assigned",
@@ -113,7 +113,7 @@ def give(  # noqa: PLR0913 who gives what to whom, and why
     log.record(session, entry, at=now)
 
 
-def free(row: ApprovalRow) -> None:
+def release_claim(row: ApprovalRow) -> None:
     """End the approval's claim, if there is one."""
     row.claimed_by = row.claimed_name = row.claim_until = None
     # A yes that needs a second yes changes no other column, and pages show it.

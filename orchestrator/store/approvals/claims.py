@@ -75,7 +75,7 @@ async def unclaim(store: Store, person: Person, approval: str) -> ApprovalRow:
             raise Claimed(row)
         if row.claimed_by == person.id:
             _record(session, row, person, "approval.unclaimed", {}, now=now)
-            assignment.free(row)
+            assignment.release_claim(row)
         return row
 
 

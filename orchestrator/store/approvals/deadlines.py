@@ -30,7 +30,7 @@ def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
     row.role, row.answer_by = step.role, now + step.within
     request.warn_later(row, now=now)
     # The person who holds the claim may not have the role that is asked now.
-    assignment.free(row)
+    assignment.release_claim(row)
     because = f"nobody answered in time; {step.role} is asked now"
     log.record(session, request.entry_of("approval.escalated", row, because), at=now)
     row.assigned_to = None

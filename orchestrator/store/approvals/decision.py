@@ -143,7 +143,7 @@ def sign(  # noqa: PLR0913, PLR0917 one decision, whole
             signature=signer.sign(signed),
         )
     )
-    assignment.free(row)
+    assignment.release_claim(row)
     _record(session, person, row, signed, edited=edited, at=at)
 
 

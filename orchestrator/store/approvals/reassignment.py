@@ -146,17 +146,17 @@ class Assigning:
         async with store.read() as session:
             items = list((await session.execute(query)).scalars())
         self._after = items[-1] if len(items) == MOST else ""
-        return sum([await _mended(store, one) for one in items])
+        return sum([await _repaired(store, one) for one in items])
 
 
-async def mend(store: Store) -> int:
+async def repair(store: Store) -> int:
     """Reassign pending approvals whose assignee is no longer eligible; return how many.
 
     Also assigns approvals for which nobody was eligible before and somebody is now.
     """
     async with store.read() as session:
-        items = await _adrift(session)
-    return sum([await _mended(store, one) for one in items])
+        items = await _orphaned(session)
+    return sum([await _repaired(store, one) for one in items])
 
 
 class _Reassigning:
@@ -193,7 +193,7 @@ class _Reassigning:
             await self._pick_again(reason)
             return self.row
         target = await self._target(to) if to is not None else None
-        assignment.give(
+        assignment.assign(
             self._session,
             self.row,
             target,
@@ -279,12 +279,12 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         if account is not None and _may_hold(account, row, run):
             return
         if row.claimed_by == person:
-            assignment.free(row)
+            assignment.release_claim(row)
         if row.status != "pending" or row.assigned_to != person:
             return
         now, reason = await store.now(session), "they may not decide any more"
         if not eligibility.is_assigned(row):
-            assignment.give(session, row, None, by=by, reason=reason, now=now)
+            assignment.assign(session, row, None, by=by, reason=reason, now=now)
             return
         # The person who takes the item away may decide nothing that waited for its
         # assignee, and their own earlier yes no longer counts: otherwise they could
@@ -294,15 +294,15 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         await _pick_anew(session, row, run, by=by, reason=reason, now=now)
 
 
-async def _mended(store: Store, approval: str) -> bool:
-    """Do `_mend`; returns False if the item's run or call does not exist."""
+async def _repaired(store: Store, approval: str) -> bool:
+    """Do `_repair`; returns False if the item's run or call does not exist."""
     try:
-        return await _mend(store, approval)
+        return await _repair(store, approval)
     except NotFound:
         return False
 
 
-async def _mend(store: Store, approval: str) -> bool:
+async def _repair(store: Store, approval: str) -> bool:
     async with store.write() as session:
         row, run, _ = await approval_lookup.lock(session, approval, tenant=None)
         now = await store.now(session)
@@ -312,7 +312,7 @@ async def _mend(store: Store, approval: str) -> bool:
             if row.assigned_to is None:
                 return False
             reason = "they may not decide it any more"
-            assignment.give(session, row, None, by="system", reason=reason, now=now)
+            assignment.assign(session, row, None, by="system", reason=reason, now=now)
             return True
         given = await approval_lookup.decisions(session, row.id)
         but = {one.person for one in given}
@@ -339,7 +339,7 @@ async def _pick_anew(  # noqa: PLR0913 of what, by whose order, and why
     await assignment.pick(session, row, run, but=but, by=by, reason=reason, now=now)
 
 
-async def _adrift(session: AsyncSession) -> list[str]:
+async def _orphaned(session: AsyncSession) -> list[str]:
     """Return pending approvals whose assignee may not decide, or that have none."""
     query = (
         select(ApprovalRow, RunRow)

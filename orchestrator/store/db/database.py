@@ -45,7 +45,7 @@ TURNS = 0x4B45
 
 
 class Beside(Protocol):
-    """Takes part in each transaction that a request commits; see `idempotency`."""
+    """Takes part in each transaction that a request commits; see `db.request_keys`."""
 
     async def add(self, session: AsyncSession, store: "Store") -> None:
         """Write into the transaction before it commits."""

@@ -1,7 +1,7 @@
 """Digests of rows: what the audit log says that the tables hold.
 
 Each transaction that writes one of the rows named here puts a digest of the row, as it
-is at the commit, into an audit entry of the same transaction. `store.verification`
+is at the commit, into an audit entry of the same transaction. `integrity.verification`
 compares them.
 """
 

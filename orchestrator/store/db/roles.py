@@ -2,7 +2,7 @@
 
 A worker reads what customers write and runs the tools of applications, so it is assumed
 to be compromised: what it cannot write, it cannot forge. The owner of the tables only
-migrates. SQLite has no roles; there only the keys protect (`vouching`, `binding`).
+migrates. SQLite has no roles; there only the keys protect (`db.row_codes`, `rules.authority.binding`).
 """
 
 from collections.abc import Iterable, Mapping

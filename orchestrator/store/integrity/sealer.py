@@ -1,7 +1,7 @@
 """The sealer: chains committed entries, and leaves out those that are not plausible.
 
 Refused entries stay unsealed, are reported in one critical incident, and by
-`store.verification`. `store.plausible` says what is refused.
+`integrity.verification`. `integrity.plausibility` says what is refused.
 """
 
 from dataclasses import dataclass

@@ -100,7 +100,7 @@ ENDED: dict[str, AnswerKind] = {
 
 
 class Outcome(BaseModel):
-    """What is known of an attempt to send; `store.attempted` interprets it.
+    """What is known of an attempt to send; `ledger.outcome` interprets it.
 
     `not_sent`: certainly nothing reached the provider. `failed`: the provider refused
     definitely. `may_repeat`: the answer was lost on its way, so it may be requested

@@ -1,7 +1,7 @@
 """All matching runs are paused, resumed or cancelled: one fact, applied in batches.
 
 Setting it is one short transaction, under one barrier, however many runs there are. A
-pause or cancel holds from then on (`standing`); batches write it into the runs' own
+pause or cancel holds from then on (`runs.bulk_scope`); batches write it into the runs' own
 rows beside other work. A resume signals its runs at the pace at which signals are
 delivered.
 """

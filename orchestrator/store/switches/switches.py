@@ -88,7 +88,7 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
 async def clear(store: Store, switch_id: str, *, by: str, reason: str) -> list[str]:
     """Lift a switch and signal the runs that it stopped; return their ids.
 
-    This is one person's act: people lift one through a proposal (`store.proposals`).
+    This is one person's act: people lift one through a proposal (`dual_control.proposals`).
     """
     async with store.write() as session:
         return await lift(store, session, switch_id, by=by, reason=reason)

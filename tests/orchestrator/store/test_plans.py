@@ -69,7 +69,7 @@ def _paths(site: Site) -> Mapping[str, scale.Path_]:
         "deadlines": lambda: deadlines.warn(store),
         "dead attempts": lambda: settlement.charge_dead(store),
         "dead senders": lambda: send.give_to_people(store),
-        "assignments": lambda: reassignment.mend(store),
+        "assignments": lambda: reassignment.repair(store),
         "switches that ran out": lambda: switches.release_ended(store),
         "pause of all that match": lambda: bulk.begin(store, _bulk("none")),
         "a batch of it": lambda: bulk.work(store),

@@ -197,7 +197,7 @@ async def test_p08_a_language_of_ones_own_does_not_choose(desk: Desk) -> None:
     for number in range(20):
         item = await waiting(desk, customer=f"c{number}")
         await desk.tamper(item, language="fi", assigned_to=None)
-        await reassignment.mend(desk.store)
+        await reassignment.repair(desk.store)
         picked.add((await desk.approval(item.run)).assigned_to)
 
     assert len(picked) > 1
@@ -331,10 +331,10 @@ async def test_p09_whom_the_system_picked_and_may_not_decide_is_replaced(
         assert account is not None
         account.role = "auditor"
 
-    assert await reassignment.mend(desk.store) == 1
+    assert await reassignment.repair(desk.store) == 1
 
     assert (await desk.approval(row.run)).assigned_to not in (gone, None)
-    assert await reassignment.mend(desk.store) == 0
+    assert await reassignment.repair(desk.store) == 0
 
 
 async def test_p09_what_nobody_could_be_picked_for_is_given_to_who_comes(
@@ -344,7 +344,7 @@ async def test_p09_what_nobody_could_be_picked_for_is_given_to_who_comes(
     row = await waiting(desk)
     assert row.assigned_to is None
     await hire(desk, "max", "admin")
-    await reassignment.mend(desk.store)
+    await reassignment.repair(desk.store)
 
     assert (await desk.approval(row.run)).assigned_to == "max"
 

@@ -84,7 +84,7 @@ async def heard(desk: Desk) -> set[str]:
 async def doors(desk: Desk, run: str) -> set[str]:
     """Return the workflows that are rung for a run."""
     due = await outbox.claim(desk.store, run=run)
-    return {door for one in due for door in one.doors}
+    return {door for one in due for door in one.workflow_ids}
 
 
 async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed:
