@@ -1,4 +1,4 @@
-"""The tool loop: a child workflow that alone continues as new."""
+"""The tool loop: a child workflow, the only one that continues as new."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 from keyturn.workflows import stubs
 from keyturn.workflows.messages import ActEnd, ActStart, Waiting
 
-# Small histories replay fast after a worker's death; the server suggests far later.
+# Short histories replay fast after a worker's death; the server suggests far later.
 TURNS_PER_EXECUTION = 200
 
 
@@ -28,7 +28,7 @@ class ActLoop:
 
     @workflow.init
     def __init__(self, start: ActStart) -> None:
-        """Begin where the execution before left off."""
+        """Start where the previous execution stopped."""
         self._start = start
         self._turn = start.turn
         self._bells = 0
@@ -37,16 +37,16 @@ class ActLoop:
 
     @workflow.signal(name="ring")
     def ring(self, *ignored: object) -> None:
-        """Hear the doorbell; what happened is read from the store.
+        """Wake the loop, which then reads from the store what happened.
 
-        Whatever a forged signal carries is let fall: it must not fail the workflow.
+        Ignores any payload: a forged signal must not fail the workflow.
         """
         del ignored
         self._bells += 1
 
     @workflow.query(name="waiting")
     def waiting(self) -> Waiting:
-        """Tell what the loop waits for."""
+        """Return what the loop waits for."""
         return Waiting(
             turn=self._turn, calls=tuple(self._waits), until=self._deadline()
         )
@@ -75,7 +75,7 @@ class ActLoop:
             if result.kind == "stopped":
                 await self._another_bell(heard)
             elif result.kind == "calls":
-                # Of a stored turn, what a call waits for may have come and gone.
+                # A stored turn may be old: what a call waits for may have happened.
                 known = None if result.stored else heard
                 await self._settle(result.calls, heard=known)
                 self._turn += 1
@@ -86,7 +86,7 @@ class ActLoop:
         await workflow.wait_condition(lambda: self._bells != heard)
 
     async def _settle(self, calls: tuple[GatedCall, ...], *, heard: int | None) -> None:
-        """Carry out one turn's calls; one that waits never holds up the others."""
+        """Carry out one turn's calls; a call that waits never blocks the others."""
         pending = [call for call in calls if call.gate != "denied"]
         first = [self._begin(call, heard) for call in pending if not call.last]
         last = [self._begin(call, heard, after=first) for call in pending if call.last]
@@ -111,10 +111,10 @@ class ActLoop:
     async def _carry_out(
         self, call: GatedCall, heard: int | None, after: list["asyncio.Task[None]"]
     ) -> None:
-        # What speaks to the customer waits until its turn's other actions have ended.
+        # A message to the customer waits until its turn's other actions have ended.
         await workflow.wait_condition(lambda: all(task.done() for task in after))
         wanted = CallInput(run=self._start.run, turn=self._turn, index=call.index)
-        # After siblings it is looked at once: one that was not done voids it.
+        # After siblings it is checked at once: a sibling that was not done voids it.
         if call.gate == "wait" and heard is not None and not after:
             await self._bell_or(call.index, call.until, heard=heard)
         while True:
@@ -125,14 +125,14 @@ class ActLoop:
             await self._bell_or(call.index, answer.until, heard=before)
 
     async def _look(self, call: GatedCall, wanted: CallInput) -> ActResult | None:
-        """Return what became of an action; None for a read that is answered."""
+        """Return the result of an action; None for a read that is answered."""
         if call.gate == "read":
             read = await stubs.run_tool(wanted)
             return ActResult(kind="stopped") if read.kind == "stopped" else None
         return await stubs.perform(wanted, queue=self._start.effects_queue)
 
     async def _bell_or(self, index: int, until: datetime | None, *, heard: int) -> None:
-        """Wait for another bell than `heard`, or for the time."""
+        """Wait for a signal later than `heard`, or for the time."""
         self._waits[index] = until
         await workflow.wait_condition(
             lambda: (
@@ -142,12 +142,12 @@ class ActLoop:
         del self._waits[index]
 
     async def _until_change(self, tasks: list["asyncio.Task[None]"]) -> None:
-        """Wait until a task ends or the next deadline comes: one timer for all."""
+        """Wait until a task ends or the next deadline passes: one timer for all."""
         done = sum(task.done() for task in tasks)
         deadline, waits = self._deadline(), dict(self._waits)
         left = None if deadline is None else deadline - workflow.now()
         if left is not None and left <= timedelta(0):
-            # It has come: whoever waits for it wakes by its own look at the clock.
+            # This deadline has passed: calls that wait for it wake by the time.
             left = None
         try:
             await workflow.wait_condition(
@@ -159,14 +159,14 @@ class ActLoop:
                 timeout=left,
             )
         except TimeoutError:
-            # The deadline has come; whoever waits for it looks at the clock now.
+            # The deadline has passed; calls that wait for it compare the time now.
             self._alarms += 1
 
     def _deadline(self) -> datetime | None:
         return min((t for t in self._waits.values() if t is not None), default=None)
 
     def _are_waiting(self, calls: list[GatedCall]) -> bool:
-        """Tell whether no activity of these calls is under way."""
+        """Return whether none of these calls has an activity in progress."""
         in_wait = all(call.index in self._waits for call in calls if not call.last)
         return in_wait and bool(self._waits)
 

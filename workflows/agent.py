@@ -1,4 +1,4 @@
-"""`AgentWorkflow`: what an application's workflows inherit."""
+"""`AgentWorkflow`: the base class of an application's workflows."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, cast
@@ -35,7 +35,7 @@ In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=BaseModel)
 Answer = TypeVar("Answer", bound=BaseModel)
 
-# A run of one's own is never cut, so its history must stay within Temporal's bounds.
+# A custom `run` never continues as new, so its history must fit Temporal's limits.
 MOST_ASKS = 200
 
 
@@ -73,18 +73,18 @@ class AgentWorkflow(Generic[In, Out]):
             )
         cls.contract = contract
 
-        # Temporal takes an annotated `self` for an argument of its own.
+        # Temporal would take an annotated `self` for an argument.
         async def execute(self, start: RunStart) -> None:  # noqa: ANN001 # pyright: ignore[reportMissingParameterType, reportUnknownParameterType] see above
             await cast("AgentWorkflow[In, Out]", self)._execute(start)
 
-        # Temporal wants the entry point defined on the class that it registers.
+        # Temporal requires the entry point to be defined on the registered class.
         execute.__qualname__ = f"{cls.__qualname__}.execute"
         execute.__module__ = cls.__module__
         setattr(cls, "execute", workflow.run(cast("Entry", execute)))  # noqa: B010 made here for every subclass
         workflow.defn(cls, name=contract.name)  # pyright: ignore[reportCallIssue, reportArgumentType] the decorator's plain form
 
     def __init__(self) -> None:
-        """Begin with no step taken."""
+        """Start with no step taken."""
         self._bells = 0
         self._step = 0
         self._asks = 0
@@ -94,21 +94,21 @@ class AgentWorkflow(Generic[In, Out]):
 
     @workflow.signal(name="ring")
     def ring(self, *ignored: object) -> None:
-        """Hear the doorbell; what happened is read from the store.
+        """Wake the workflow, which then reads from the store what happened.
 
-        Whatever a forged signal carries is let fall: it must not fail the workflow.
+        Ignores any payload: a forged signal must not fail the workflow.
         """
         del ignored
         self._bells += 1
 
     async def run(self) -> Ref[Out]:
         """Return the reference to the run's output; by default the tool loop's."""
-        # A `run` of one's own that calls this one may have more to do.
+        # A custom `run` that calls this one may have more steps to do.
         is_all = type(self).run is AgentWorkflow[In, Out].run
         return await self._act("act", "", ends_run=is_all)
 
     async def act(self, step: str, *, instructions: str = "") -> Ref[Out]:
-        """Carry out one tool loop as a child workflow and return its output's place."""
+        """Run one tool loop as a child workflow; return the reference to its output."""
         return await self._act(step, instructions, ends_run=False)
 
     async def _act(self, step: str, instructions: str, *, ends_run: bool) -> Ref[Out]:
@@ -124,7 +124,7 @@ class AgentWorkflow(Generic[In, Out]):
                 ends_run=ends_run,
             ),
             id=f"{self._start.run}/act/{number}",
-            # A loop that outlived its lost parent ends: the record is what goes on.
+            # A loop that outlived its lost parent is terminated: the record continues.
             id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
             task_timeout=workflow.info().task_timeout,
         )
@@ -137,7 +137,7 @@ class AgentWorkflow(Generic[In, Out]):
     async def ask(
         self, step: str, answer: type[Answer], *, instructions: str
     ) -> Answer:
-        """Return one structured answer to branch on, at most 16 kB; no tools."""
+        """Return one structured answer to branch on, at most 16 kB; without tools."""
         self._asks += 1
         if self._asks > MOST_ASKS:
             _fail(f"a run asks at most {MOST_ASKS} times")
@@ -154,7 +154,7 @@ class AgentWorkflow(Generic[In, Out]):
         return answer.model_validate(result.value)
 
     async def hand_off(self, reason: str) -> NoReturn:
-        """End the run in the hands of a person, with everything gathered so far."""
+        """End the run by handing it to a person, with everything gathered so far."""
         raise _Ending(ActEnd(kind="hand_off", reason=reason))
 
     async def _think_until_answer(self, number: int, start: StepStart) -> ThinkResult:
@@ -175,7 +175,7 @@ class AgentWorkflow(Generic[In, Out]):
     async def _execute(self, start: RunStart) -> None:
         self._start = start
         if start.pause_s:
-            # Here, before the author's code: a worker with mended code can go on.
+            # The pause precedes the author's code, so that repaired code continues.
             await workflow.sleep(start.pause_s)
         try:
             output = await self.run()
@@ -187,13 +187,13 @@ class AgentWorkflow(Generic[In, Out]):
         except _Ending as ending:
             await self._finish(_finish(start.run, ending.end))
         except (ActivityError, ChildWorkflowError):
-            # A loop that was lost takes its run along, which is started again (P9).
+            # A lost loop fails its run, too, which is then started again (P9).
             raise
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 an author's code; recorded and bounded
             await self._fault(error)
 
     def _check_acted(self, output: Ref[Out]) -> None:
-        """Refuse a hand-made reference: the record would take it for a forged end."""
+        """Refuse a hand-made reference: the record would treat it as a forged end."""
         if output.step not in self._acted:
             raise ContractError(
                 f"`run` returned Ref(step={output.step}), which is no step that this run "
@@ -201,11 +201,11 @@ class AgentWorkflow(Generic[In, Out]):
             )
 
     async def _fault(self, error: BaseException) -> None:
-        """Begin again from the record for a few times, then take the fallback."""
+        """Restart from the record a few times, then take the fallback."""
         answer = await stubs.fault(_fault(self._start.run, error))
         if answer.kind == "again":
-            # A new execution: its author's code may have been mended since, and the
-            # record gives back every step that is done.
+            # A new execution: the author's code may have been repaired, and the record
+            # returns every step that is already done.
             start = RunStart(
                 run=self._start.run,
                 effects_queue=self._start.effects_queue,
@@ -220,7 +220,7 @@ class AgentWorkflow(Generic[In, Out]):
             heard = self._bells
             if (await stubs.finish(how)).kind == "ended":
                 return
-            # A pause or a halt holds the end: lifting it rings.
+            # A pause or a halt delays the end; lifting it sends a signal.
             await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
 
     def _next_step(self) -> int:

@@ -1,4 +1,4 @@
-"""`Compensate`: one action that takes back an effect that was done, under a run's id."""
+"""`Compensate`: one action that reverses an effect that was done, under a run's id."""
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -20,12 +20,12 @@ class Compensate:
     """
 
     def __init__(self) -> None:
-        """Begin with no bell heard."""
+        """Start with no signal received."""
         self._bells = 0
 
     @workflow.signal(name="ring")
     def ring(self, *ignored: object) -> None:
-        """Hear the doorbell; the loop within has its own."""
+        """Wake the workflow; its tool loop receives signals of its own."""
         del ignored
         self._bells += 1
 
@@ -50,7 +50,7 @@ class Compensate:
             heard = self._bells
             if (await stubs.finish(how)).kind == "ended":
                 return
-            # A pause or a halt holds the end: lifting it rings.
+            # A pause or a halt delays the end; lifting it sends a signal.
             await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
 
 

@@ -1,4 +1,4 @@
-"""What workflows are started with and return: references, never contents."""
+"""Inputs and results of workflows: references, never contents."""
 
 from datetime import datetime
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The activities as workflows call them: time-outs and retries, named once."""
+"""The activities as workflows call them; the one place for timeouts and retries."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
         ThinkResult,
     )
 
-# After a SIGKILL the next attempt starts this much later at most.
+# After a SIGKILL the next attempt starts at most this much later.
 HEARTBEAT = timedelta(seconds=5)
 RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=500),
@@ -29,7 +29,7 @@ RETRY = RetryPolicy(
 
 
 async def think(wanted: ThinkInput) -> ThinkResult:
-    """Return one turn's result; retried for as long as the store is away."""
+    """Return one turn's result; retries for as long as the store is unavailable."""
     return await workflow.execute_activity(
         interface.think,
         wanted,
@@ -40,7 +40,7 @@ async def think(wanted: ThinkInput) -> ThinkResult:
 
 
 async def run_tool(wanted: CallInput) -> ReadResult:
-    """Carry out one read; gives up by itself, in words for the model."""
+    """Carry out one read; gives up by itself, with an explanation for the model."""
     return await workflow.execute_activity(
         interface.run_tool,
         wanted,
@@ -50,7 +50,7 @@ async def run_tool(wanted: CallInput) -> ReadResult:
 
 
 async def perform(wanted: CallInput, *, queue: str) -> ActResult:
-    """Carry out one action on the effect worker; never cancelled, never given up."""
+    """Carry out one action on the effect worker; never cancelled, never abandoned."""
     return await workflow.execute_activity(
         interface.perform,
         wanted,
@@ -73,7 +73,7 @@ async def finish(wanted: FinishInput) -> Finished:
 
 
 async def fault(wanted: FaultInput) -> FaultResult:
-    """Record that a workflow's own code failed, and learn whether to begin again."""
+    """Record that a workflow's own code failed; return whether to restart."""
     return await workflow.execute_activity(
         interface.fault,
         wanted,

@@ -1,1 +1,1 @@
-"""Rules: pure code, which reaches no database, no network and no framework."""
+"""Rules: pure code without access to a database, a network or a framework."""

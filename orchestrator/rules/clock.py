@@ -1,14 +1,14 @@
-"""The clock as a port, so that tests can let years pass."""
+"""The clock as a port, so that tests can move time by years."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Whatever tells the time, in UTC."""
+    """A source of the current time, in UTC."""
 
     def __call__(self) -> datetime:
-        """Return the time now, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         ...
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     # The command line starts without pydantic.
     from pydantic import JsonValue
 
-# What pydantic's own words leave unclear to whoever did not write the model.
+# Messages of pydantic that are unclear to readers who did not write the model.
 _WORDS: Final = {
     "missing": "it is missing",
     "extra_forbidden": "there is no such field",
@@ -21,7 +21,7 @@ _WORDS: Final = {
 
 
 def in_words(fault: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, as people read it.
+    """Return a validation fault as people read it.
 
     `fault` is one of a pydantic `ValidationError`'s errors.
     """
@@ -32,33 +32,33 @@ def in_words(fault: Mapping[str, Any]) -> str:
 
 
 class KeyturnError(Exception):
-    """Any condition that Keyturn names: the text says what, which value, what to do.
+    """Any condition that Keyturn names: the message says what, which value, what to do.
 
-    `http_status` is what the API answers it with; 500 for what no request leads to.
+    `http_status` is the API's answer; 500 for conditions that no request causes.
     """
 
     http_status: ClassVar[int] = 500
 
     def facts(self) -> "dict[str, JsonValue]":
-        """Return what a program reads of it, beside its words."""
+        """Return the error's facts for programs, in addition to its message."""
         return {}
 
 
 def written(at: datetime) -> str:
-    """Return a time as bodies of answers write it."""
+    """Return a time in the format of response bodies."""
     return at.isoformat().replace("+00:00", "Z")
 
 
 class ContractError(KeyturnError):
-    """A contract, rule or tool is wrong and must be mended before a worker starts."""
+    """A contract, rule or tool is wrong and must be repaired before a worker starts."""
 
 
 class OptionalField(ContractError):
-    """A tool's subject or money is in a field that may be left out."""
+    """A tool's subject or money is in an optional field."""
 
 
 class PolicyError(ContractError):
-    """The rules of one tool say what their author cannot have meant."""
+    """The rules of one tool contradict any plausible intent of their author."""
 
     def __init__(self, *, contract: str, tool: str, problem: str) -> None:
         """Name the contract, the tool, what is wrong and what to do."""
@@ -68,7 +68,7 @@ class PolicyError(ContractError):
 
 
 class DeadRule(PolicyError):
-    """A rule that never decides, because earlier ones decide all that it matches."""
+    """A rule that never decides, because earlier rules decide all that it matches."""
 
 
 class TwinTiers(PolicyError):
@@ -76,35 +76,35 @@ class TwinTiers(PolicyError):
 
 
 class PolicyGap(PolicyError):
-    """No rule speaks of some arguments, while rules speak of others."""
+    """Rules cover some arguments, and no rule covers others."""
 
 
 class ToolWithoutRule(PolicyError):
-    """An action is granted and no rule speaks of it, so it could never be done."""
+    """An action is granted without any rule, so it could never be done."""
 
 
 class CurrencyWithoutRule(PolicyError):
-    """A currency is spoken of, and less is said of it than of another."""
+    """A currency has rules, and fewer than another currency."""
 
 
 class CurrencyWithoutLimit(PolicyError):
-    """Rules let money in a currency move that no limit names: it would be refused."""
+    """Rules allow money in a currency that no limit names: it would be refused."""
 
 
 class UnboundedAllow(PolicyError):
-    """A rule allows any amount in any currency, and no limit holds it."""
+    """A rule allows any amount in any currency, and no limit bounds it."""
 
 
 class RuleOnOptionalField(PolicyError):
-    """A rule looks at a field that may be left out: leaving it out would dodge it."""
+    """A rule depends on an optional field: leaving it out would evade the rule."""
 
 
 class ValueNeverOccurs(PolicyError):
-    """A rule waits for a value that its field cannot have."""
+    """A rule matches a value that its field cannot have."""
 
 
 class EvadableValue(PolicyError):
-    """A value of a free text is judged more strictly than any other spelling of it."""
+    """One spelling of a free text is judged more strictly than all others."""
 
 
 class LooserVerdict(PolicyError):
@@ -124,12 +124,12 @@ class InvalidValue(KeyturnError):
 
 
 class NotFound(KeyturnError):
-    """No such object, or none that the asker may see."""
+    """No such object, or none that the caller may see."""
 
     http_status: ClassVar[int] = 404
 
     def __init__(self, *, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
-        """Name the kind of object, the name asked for and the names that exist."""
+        """Name the kind of object, the requested name and the existing names."""
         self.kind = kind
         self.name = name
         self.known = known
@@ -137,7 +137,7 @@ class NotFound(KeyturnError):
         super().__init__(f"There is no {kind} {name!r}{hint}.")
 
     def facts(self) -> "dict[str, JsonValue]":
-        """Return what a program reads of it, beside its words."""
+        """Return the error's facts for programs, in addition to its message."""
         known: list[JsonValue] = list(self.known)
         return {"kind": self.kind, "known": known}
 
@@ -146,7 +146,7 @@ class BudgetExceeded(KeyturnError):
     """A model call's worst case does not fit what is left of a budget."""
 
     def __init__(self, *, scope: str, needed: str, left: str) -> None:
-        """Name the scope, and in words what was needed and is left."""
+        """Name the scope, and in words the needed and the remaining amount."""
         self.scope = scope
         super().__init__(
             f"The budget of {scope} has {left} left, but this model call may need {needed}."
@@ -174,12 +174,12 @@ class LimitExceeded(KeyturnError):
 class StoreUnavailable(KeyturnError):
     """The database cannot be reached or cannot write; nothing was started.
 
-    `told` says so to whoever asks over the network, without an address of our own.
+    `told` says so to network callers, without an internal address.
     """
 
     http_status: ClassVar[int] = 503
 
     def __init__(self, words: str, *, told: str | None = None) -> None:
-        """Take the words for the log and the command line, and those for others."""
+        """Take the words for the log and the command line, and those for callers."""
         self.told = told or words
         super().__init__(words)

@@ -1,4 +1,4 @@
-"""A guard against a model that asks for the same call again and again."""
+"""A guard against a model that repeats the same call."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class Fingerprint(BaseModel):
 
 
 def repeats(past: Iterable[Fingerprint], call: Fingerprint) -> int:
-    """Return how often `call` would have been asked for, this time included."""
+    """Return how many times `call` will have been requested, this one included."""
     return Counter(past)[call] + 1
 
 

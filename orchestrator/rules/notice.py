@@ -1,4 +1,4 @@
-"""What people and programs are told of: the kinds of notices."""
+"""The kinds of notices that people and programs receive."""
 
 from typing import Literal, get_args
 
@@ -17,8 +17,8 @@ NoticeKind = Literal[
 ]
 KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 
-# What was done to somebody's own account. They alone are told, by mail and at once,
-# whatever they chose: it may not have been them.
+# What was done to somebody's own account. Only its owner is notified, by mail and at
+# once, regardless of their settings: somebody else may have done it.
 AccountKind = Literal[
     "token.created",
     "person.password_set",
@@ -28,8 +28,8 @@ AccountKind = Literal[
 ]
 ACCOUNT_KINDS: tuple[AccountKind, ...] = get_args(AccountKind)
 
-# What a person is mailed about who chose nothing. What merely waits is not among it:
-# the inbox shows that, and a mail for each is soon a mail that nobody reads.
+# What a person without settings is mailed about. Items that merely wait are not
+# included: the inbox shows them, and one mail for each would soon go unread.
 MAILED_BY_DEFAULT: frozenset[NoticeKind] = frozenset(
     {
         "approval.assigned",

@@ -1,4 +1,4 @@
-"""How often a background job looks: soon while there is work, seldom while idle."""
+"""How often a background job looks for work: often when busy, rarely when idle."""
 
 import asyncio
 import time
@@ -18,15 +18,15 @@ class Pace:
     idle_s: float
 
     def after(self, pause_s: float, *, found: bool) -> float:
-        """Return the pause that follows a look, given the one before it."""
+        """Return the pause that follows a look, given the previous pause."""
         return self.busy_s if found else min(pause_s * 2, self.idle_s)
 
 
 class Bell:
-    """Wakes the jobs of this process that wait for it; remembers nothing."""
+    """Wakes the jobs of this process that wait for it; keeps no state."""
 
     def __init__(self) -> None:
-        """Begin without anybody who waits."""
+        """Start without waiters."""
         self._next = asyncio.Event()
 
     @property
@@ -35,20 +35,20 @@ class Bell:
         return self._next
 
     def ring(self) -> None:
-        """Wake everybody who took the event before now."""
+        """Wake all waiters that took the event before now."""
         self._next.set()
         self._next = asyncio.Event()
 
 
 @dataclass
 class Every:
-    """Says yes once a period, to a job that is done beside a more frequent one."""
+    """Is due once a period, for a job that runs within a more frequent one."""
 
     period_s: float
     _last: float | None = field(default=None, init=False)
 
     def is_due(self) -> bool:
-        """Tell whether a period has passed since this last said yes."""
+        """Return whether a period has passed since this last returned true."""
         now = time.monotonic()
         if self._last is not None and now - self._last < self.period_s:
             return False
@@ -59,10 +59,10 @@ class Every:
 async def repeat(
     look: Callable[[], Awaitable[bool]], *, pace: Pace, bell: Bell | None = None
 ) -> None:
-    """Look for work for ever; `look` returns whether it found any.
+    """Look for work forever; `look` returns whether it found any.
 
     A ring of `bell` ends an idle pause; the look comes `busy_s` later, so that it
-    finds all that came together.
+    finds all work that arrived together.
     """
     pause_s = pace.busy_s
     while True:

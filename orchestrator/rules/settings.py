@@ -17,28 +17,28 @@ from keyturn.orchestrator.rules.errors import KeyturnError, in_words
 from keyturn.orchestrator.rules.text import scrub
 
 PREFIX = "KEYTURN_"
-# Set by tools around Keyturn, not read by it.
+# Set by tools around Keyturn; Keyturn itself does not read it.
 ELSEWHERE = frozenset({"KEYTURN_CHAOS_SEED"})
 
 
 class SettingsError(KeyturnError):
-    """The environment names a setting that is unknown or wrong."""
+    """The environment has an unknown or a wrong setting."""
 
 
-# Most secrets come from a file or a page that is copied: what no secret holds is a slip.
+# Most secrets are copied from a file or a page; no real secret holds these characters.
 _INVISIBLE = {"Cc": "a control character", "Cf": "an invisible character"}
 _QUOTES = "\"'"
-# What examples have where a secret belongs: `<your key>`, `changeme`, `${API_KEY}`.
+# Placeholders that examples have for a secret: `<your key>`, `changeme`, `${API_KEY}`.
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>|\$\{[^{}]*\}|\{\{.*\}\}|change[-_ ]?(?:me|this)|replace[-_ ]?(?:me|this)"
     r"|(?:put|insert|enter|your)[-_ ].*|(?:sk[-_])?(?:\.{3,}|x{3,}|\*{3,})|todo|tbd",
     re.IGNORECASE,
 )
-# These hold a password, if any, in an address.
+# Addresses that may contain a password.
 _ADDRESSES = ("smtp_url", "notice_smtp_url", "database_url")
 
 
-# How pydantic-settings names the field of a setting that it cannot read.
+# The text in which pydantic-settings names a setting that it cannot read.
 _FIELD = re.compile(r'field "(\w+)"')
 _JSON = {
     f"{PREFIX}SERVICES": '{"shop": "https://shop.example"}',
@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _without_last_line_break(cls, value: object) -> object:
-        """Take the line break off that a mounted file ends with; one alone."""
+        """Remove the one line break with which a mounted file ends."""
         if not isinstance(value, str):
             return value
         return value.removesuffix("\n").removesuffix("\r")
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
             if isinstance(secret := getattr(self, name), SecretStr)
         }
         if self.payload_keys is not None:
-            # Each key by itself, too: one alone may be quoted.
+            # Each key separately as well: an error may quote only one.
             entries = self.payload_keys.get_secret_value().split(",")
             found |= {
                 f"{PREFIX}PAYLOAD_KEYS[{number}]": entry.partition(":")[2].strip()
@@ -154,7 +154,7 @@ class Settings(BaseSettings):
         return tuple(name.strip() for name in self.apps.split(",") if name.strip())
 
     def service_urls(self) -> dict[str, str]:
-        """Return every named service, `payments` among them."""
+        """Return every named service, `payments` included."""
         payments = {"payments": self.payments_url} if self.payments_url else {}
         return {**self.services, **payments}
 
@@ -172,7 +172,7 @@ def read() -> Settings:
             f"{name}{shown}: {in_words(first)}. Correct the environment and start again."
         ) from None
     except UnreadableSetting as error:
-        # Its own words name the field; the value may be a secret.
+        # Only the field's name is taken from the message; the value may be a secret.
         field = _FIELD.search(str(error))
         name = f"{PREFIX}{field[1].upper()}" if field else "A setting that is JSON"
         raise SettingsError(
@@ -192,7 +192,7 @@ def current() -> Settings:
 
 
 def _check_secret(name: str, secret: str) -> None:
-    """Refuse a secret that cannot be what its provider gave; its value is not shown."""
+    """Refuse a secret that its provider cannot have issued, without showing it."""
     if _PLACEHOLDER.fullmatch(secret):
         raise SettingsError(
             f"{name} holds a placeholder. Set the secret itself. (Its value is not shown.)"

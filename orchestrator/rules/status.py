@@ -1,4 +1,4 @@
-"""The states that runs, calls, approvals and effects pass through."""
+"""The statuses of runs, calls, approvals and effects."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeVar
@@ -24,7 +24,7 @@ ApprovalStatus = Literal[
     "cancelled",
 ]
 EffectStatus = Literal["leased", "sending", "done", "failed", "unknown", "refused"]
-# `open` until there is an answer for the model; then what became of it.
+# `open` until there is an answer for the model; then the outcome.
 CallStatus = Literal[
     "open",
     "done",
@@ -38,30 +38,30 @@ CallStatus = Literal[
 ]
 Gate = Literal["read", "act", "wait", "denied"]
 
-# The workflow of a run that takes back an effect; no contract has this name.
+# The workflow of a run that reverses an effect; no contract may have this name.
 COMPENSATE = "keyturn.compensate"
 
-# Where a run fails that no code of its workflow sees; it ends with the run.
+# The place of a fault that no code of the workflow sees; it ends with the run.
 IN_TEMPORAL = "the workflow in Temporal"
 
 ENDED_RUNS: frozenset[RunStatus] = frozenset(
     {"completed", "handed_off", "failed", "cancelled"}
 )
-# What still occupies a subject: nothing else may act on it meanwhile.
+# These still occupy a subject: no other effect may act on it meanwhile.
 OPEN_EFFECTS: frozenset[EffectStatus] = frozenset({"leased", "sending", "unknown"})
-# What counts as money moved, or that may have moved.
+# These count as money that moved, or may have moved.
 COUNTED_EFFECTS: frozenset[EffectStatus] = frozenset({*OPEN_EFFECTS, "done"})
-# What may still come to something: `waiting` is asked once what it speaks of is done.
+# These may still lead to an effect: `waiting` is asked once its predecessor is done.
 OPEN_APPROVALS: frozenset[ApprovalStatus] = frozenset(
     {"waiting", "pending", "approved"}
 )
 ANSWERED_NO: frozenset[ApprovalStatus] = frozenset({"rejected", "changes"})
-# A decision of these can be taken back until its effect has begun.
+# A decision with one of these can be undone until its effect has begun.
 UNDOABLE: frozenset[ApprovalStatus] = frozenset({"approved", *ANSWERED_NO})
 
 Status = TypeVar("Status", bound=str)
-# Which statuses may follow one. One that may follow itself is written again with new
-# facts. The page docs/reference/statuses.md says the same; a test compares the two.
+# Which statuses may follow each one. A status that may follow itself is written again
+# with new facts. A test compares this with the page docs/reference/statuses.md.
 Transitions = Mapping[Status, frozenset[Status]]
 
 RUN_TRANSITIONS: Transitions[RunStatus] = {
@@ -69,7 +69,7 @@ RUN_TRANSITIONS: Transitions[RunStatus] = {
     "running": frozenset({"running", "waiting", "stopped", *ENDED_RUNS}),
     "waiting": frozenset({"running", "waiting", "stopped", *ENDED_RUNS}),
     "stopped": frozenset({"queued", "running", "waiting", "stopped", *ENDED_RUNS}),
-    # Something that an ended run did failed later: people settle that.
+    # An effect of an ended run failed later: people resolve that.
     "completed": frozenset({"handed_off"}),
     "handed_off": frozenset({"handed_off"}),
     "failed": frozenset({"handed_off"}),
@@ -101,7 +101,7 @@ APPROVAL_TRANSITIONS: Transitions[ApprovalStatus] = {
     "waiting": frozenset({"pending", *ANSWERED_NO, "void", "cancelled"}),
     "pending": frozenset({"approved", *ANSWERED_NO, "expired", "void", "cancelled"}),
     "approved": frozenset({"void", "cancelled"}),
-    # A decision is undone: it is asked anew, as the call's next revision.
+    # A decision is undone: it is asked again, as the call's next revision.
     "rejected": frozenset({"void"}),
     "changes": frozenset({"void"}),
     "expired": frozenset(),
@@ -109,22 +109,22 @@ APPROVAL_TRANSITIONS: Transitions[ApprovalStatus] = {
     "cancelled": frozenset(),
 }
 EFFECT_TRANSITIONS: Transitions[EffectStatus] = {
-    # A receipt of an earlier attempt may come while the next one is leased.
+    # A receipt of an earlier attempt may arrive while the next one is leased.
     "leased": frozenset({"leased", "sending", "done", "unknown", "refused"}),
     "sending": frozenset({"leased", "done", "failed", "unknown"}),
-    # Its own attempt may say late that nothing was sent.
+    # Its own attempt may report late that nothing was sent.
     "unknown": frozenset({"leased", "done", "failed", "unknown"}),
     # A person found that it did not stay done.
     "done": frozenset({"failed"}),
     # A late receipt: it happened after somebody concluded that it had not.
     "failed": frozenset({"done"}),
-    # Nothing was sent, so what held it back may be over.
+    # Nothing was sent; the reason for refusing it may be over.
     "refused": frozenset({"leased"}),
 }
 
 
 def is_allowed(transitions: Transitions[Status], was: Status, to: Status) -> bool:
-    """Tell whether a row with the one status may get the other."""
+    """Return whether a row may change from the one status to the other."""
     return to in transitions[was]
 
 

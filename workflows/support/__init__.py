@@ -1,3 +1,3 @@
-"""The shipped support desk: contracts and flow here, its tools among the activities."""
+"""The shipped support desk: contracts and flow; its tools are in the activities."""
 
 TOOLS = "keyturn.activities.tools.support"

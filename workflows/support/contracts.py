@@ -1,4 +1,4 @@
-"""What the support desk may read, do and spend, and whom it has to ask."""
+"""What the support desk may read, do and spend, and which approvals it needs."""
 
 from datetime import timedelta
 from decimal import Decimal

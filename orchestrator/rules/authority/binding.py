@@ -1,4 +1,4 @@
-"""What an approval is bound to, and the signature that says who gave it."""
+"""What an approval is bound to, and the signature that proves who gave it."""
 
 import base64
 from datetime import datetime
@@ -41,7 +41,7 @@ class Binding(BaseModel):
 
 
 class Signed(Protocol):
-    """Something with one form in bytes, which a signature is made over."""
+    """A statement with one byte form, over which a signature is made."""
 
     def encode(self) -> bytes:
         """Return the bytes that are signed."""
@@ -106,7 +106,7 @@ class Live(BaseModel):
 
 
 class DecisionKeyError(KeyturnError):
-    """The decision key is missing or of another kind than this process needs."""
+    """The decision key is missing, or of a kind that this process cannot use."""
 
 
 class Signer:
@@ -127,22 +127,23 @@ class Signer:
 
 
 class Verifier:
-    """Checks signatures; takes public halves, or a private key whose half it uses."""
+    """Checks signatures; takes public keys, or a private key for its public half."""
 
     def __init__(self, keys: str) -> None:
         """Take `public:` and 32 bytes in base64, several separated by commas.
 
-        Or a private key. While a key is changed, what was signed with either is genuine.
+        A private key is accepted, too. During a key change, signatures by either key
+        are genuine.
         """
         self._keys = [_public(one.strip()) for one in keys.split(",")]
 
     @property
     def count(self) -> int:
-        """Return how many keys' signatures are taken."""
+        """Return the number of keys whose signatures are accepted."""
         return len(self._keys)
 
     def is_genuine(self, statement: Signed, signature: str) -> bool:
-        """Tell whether the web process signed exactly this."""
+        """Return whether the web process signed exactly this statement."""
         signed = statement.encode()
         try:
             raw = base64.b64decode(signature)

@@ -1,8 +1,7 @@
-"""Who may say yes to an action, and why somebody may not (P8).
+"""Who may approve an action, and why a person may not (P8).
 
-One rule for everybody who asks: a decision, a claim, an assignment and a page ask it of
-the person who is signed in; the proof asks it once more of the account as it is when the
-effect starts.
+One rule for every caller: decisions, claims, assignments and pages check the person who
+is signed in; the proof checks the account again, as it is when the effect starts.
 """
 
 from collections.abc import Mapping
@@ -29,9 +28,9 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Asked:
-    """What an approval asks of the people who decide it.
+    """What an approval requires of the people who decide it.
 
-    `not_by` says of each person who may not why: `edited`, `picked` or `steered`.
+    `not_by` gives the reason for each barred person: `edited`, `picked` or `steered`.
     """
 
     tenant: str
@@ -46,14 +45,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Bar:
-    """Why a person may not: `words` tell the person, `of_them` continues their name."""
+    """Why a person may not: `words` address them, `of_them` follows their name."""
 
     kind: Kind
     words: str
 
     @property
     def of_them(self) -> str:
-        """Return the reason as it follows on the person's name."""
+        """Return the reason in the form that follows the person's name."""
         return _OF_THEM[self.kind]
 
 
@@ -80,12 +79,12 @@ _NOT_BY: Final[Mapping[str, tuple[Kind, str]]] = {
 
 
 def why_not(asked: Asked, person: Person) -> Bar | None:
-    """Return why this person may not say yes, or None where they may."""
+    """Return why this person may not approve, or None where they may."""
     return why_unfit(asked, person) or _why_not_assigned(asked, person)
 
 
 def why_unfit(asked: Asked, person: Person) -> Bar | None:
-    """Return why this person may not say yes, whomever it is assigned to."""
+    """Return why this person may not approve, whoever the assignee is."""
     return (
         why_no_no(asked, person)
         or _why_no_role(asked, person)
@@ -94,10 +93,10 @@ def why_unfit(asked: Asked, person: Person) -> Bar | None:
 
 
 def why_no_no(asked: Asked, person: Person) -> Bar | None:
-    """Return why this person may not even say no, or None where they may.
+    """Return why this person may not even reject, or None where they may.
 
-    A no moves nothing: role, conflict of interest, a first day, an assignment and
-    somebody else's claim do not bar it.
+    A rejection moves nothing: role, conflict of interest, a first day, an assignment
+    and somebody else's claim do not prevent it.
     """
     if person.kind != "person":
         return Bar("service", "a service decides nothing; sign in as a person")
@@ -107,7 +106,7 @@ def why_no_no(asked: Asked, person: Person) -> Bar | None:
 
 
 def why_conflicted(asked: Asked, person: Person) -> Bar | None:
-    """Return the person's own interest in it, or None."""
+    """Return the person's conflict of interest, or None."""
     if _benefits(asked, person):
         return Bar("benefits", "it is for you yourself; somebody else decides it")
     if person.id == asked.started_by:
@@ -121,7 +120,7 @@ def why_conflicted(asked: Asked, person: Person) -> Bar | None:
 
 
 def why_not_yet(person: Person, *, now: datetime) -> Bar | None:
-    """Return until when this person is new and only looks; None where they may decide."""
+    """Return until when a new person may only read; None where they may decide."""
     if person.approves_from is None or person.approves_from <= now:
         return None
     return Bar(
@@ -132,14 +131,14 @@ def why_not_yet(person: Person, *, now: datetime) -> Bar | None:
 
 
 def _why_no_role(asked: Asked, person: Person) -> Bar | None:
-    # A role that nobody knows is above all roles that are known.
+    # An unknown role ranks above all known roles.
     if rank(person.role) >= APPROVER_RANK.get(asked.role, 99):
         return None
     return Bar("role", f"it asks for the role {asked.role}; yours is {person.role}")
 
 
 def rank(role: str) -> int:
-    """Return how high a role is; 0 for one that decides nothing."""
+    """Return a role's rank; 0 for a role that may not decide."""
     return APPROVER_RANK.get(role, 0)
 
 

@@ -1,7 +1,7 @@
-"""Holds: what keeps a run, or one call of it, from going on.
+"""Holds: what keeps a run, or one call of it, from continuing.
 
-The record has a hold as text: `pause by ID`, `switch ID`, `budget SCOPE`. `Hold` is the
-one codec of it, and `held` the one rule.
+The record stores a hold as text: `pause by ID`, `switch ID`, `budget SCOPE`. `Hold` is
+the only codec for it, and `held` the only rule.
 """
 
 from collections.abc import Iterable
@@ -23,9 +23,9 @@ _PREFIXES: Final[dict[Kind, str]] = {
 
 @dataclass(frozen=True)
 class Hold:
-    """What holds: `name` is the person who paused, the switch's id, or the scope.
+    """One hold: `name` is the person who paused, the switch's id, or the scope.
 
-    `since` is when it began to hold, where that is known.
+    `since` is when the hold began, where that is known.
     """
 
     kind: Kind
@@ -33,16 +33,16 @@ class Hold:
     since: datetime | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        """Write the hold as the record has it."""
+        """Return the hold as the record stores it."""
         return f"{_PREFIXES[self.kind]}{self.name}"
 
 
 class RunState(Protocol):
-    """What holds look at in a run."""
+    """The fields of a run that decide about holds."""
 
     @property
     def tenant(self) -> str:
-        """Return whom the run is for."""
+        """Return the run's tenant."""
         ...
 
     @property
@@ -57,22 +57,22 @@ class RunState(Protocol):
 
     @property
     def cancel_reason(self) -> str | None:
-        """Return why the run was cancelled; None while it was not."""
+        """Return why the run was cancelled; None if it was not."""
         ...
 
     @property
     def paused_by(self) -> str | None:
-        """Return who paused the run; None while nobody has."""
+        """Return who paused the run; None if nobody did."""
         ...
 
     @property
     def stopped_at(self) -> datetime | None:
-        """Return since when the run as a whole stands still."""
+        """Return since when the run as a whole is stopped."""
         ...
 
 
 def parse(text: str | None) -> Hold | None:
-    """Return a hold that the record has as text; None for none."""
+    """Return the hold that the record stores as text; None for None."""
     for kind, prefix in _PREFIXES.items():
         if text is not None and text.startswith(prefix):
             return Hold(kind, text.removeprefix(prefix))
@@ -80,7 +80,7 @@ def parse(text: str | None) -> Hold | None:
 
 
 def prefix(kind: Kind) -> str:
-    """Return what each hold of this kind begins with, for queries."""
+    """Return the text that each hold of this kind begins with, for queries."""
     return _PREFIXES[kind]
 
 
@@ -90,7 +90,7 @@ def by_pause(person: str, *, since: datetime | None = None) -> Hold:
 
 
 def by_switch(switch: str, *, since: datetime | None = None) -> Hold:
-    """Return the hold of what a switch covers."""
+    """Return the hold of a target that a switch covers."""
     return Hold("switch", switch, since)
 
 
@@ -104,7 +104,7 @@ def held(
 ) -> Hold | None:
     """Return the pause or halt that holds `target` of a run; by default the run itself.
 
-    Nothing holds a run that was cancelled or has ended: it goes on to its end.
+    Nothing holds a run that was cancelled or has ended: it continues to its end.
     """
     if is_over(run):
         return None
@@ -120,7 +120,7 @@ def held(
 def disabling(switches: Iterable[Switch], target: Target) -> Switch | None:
     """Return the switch that keeps `target` from beginning; None where a halt holds it.
 
-    What is disabled begins nothing new; what has begun goes on.
+    A disable lets nothing new begin; what has begun continues.
     """
     found = covering(switches, target)
     if any(one.mode == "halt" for one in found):
@@ -134,5 +134,5 @@ def is_over(run: RunState) -> bool:
 
 
 def of_run(run: RunState) -> Target:
-    """Return the target that a run as a whole is."""
+    """Return the target for a run as a whole."""
     return Target(tenant=run.tenant, workflow=run.workflow)

@@ -1,4 +1,4 @@
-"""The person who acts, as the session or the token says."""
+"""The acting person, as the session or the token identifies them."""
 
 from datetime import datetime
 

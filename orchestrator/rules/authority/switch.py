@@ -1,4 +1,4 @@
-"""Switches: runtime controls that hold what is running."""
+"""Switches: runtime controls that hold running work."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ class Scope(BaseModel):
     corpus: str | None = None
 
     def covers(self, target: "Target") -> bool:
-        """Tell whether `target` is held by a switch of this scope."""
+        """Return whether a switch of this scope holds `target`."""
         return all(
             wanted is None or wanted in target.values(name)
             for name, wanted in self.model_dump().items()
@@ -32,16 +32,16 @@ class Scope(BaseModel):
 
     @property
     def names_tool(self) -> bool:
-        """Tell whether this is about a tool, or the corpus that tools read."""
+        """Return whether the scope names a tool, or a corpus that tools read."""
         return self.tool is not None or self.corpus is not None
 
     @property
     def names_model(self) -> bool:
-        """Tell whether this is about a model or its provider."""
+        """Return whether the scope names a model or its provider."""
         return self.model is not None or self.provider is not None
 
     def __str__(self) -> str:
-        """Write the scope as a person reads it."""
+        """Return the scope as a person reads it."""
         named = [f"{k} {v}" for k, v in self.model_dump().items() if v is not None]
         return ", ".join(named) or "everything"
 
@@ -59,7 +59,7 @@ class Target(BaseModel):
     corpora: frozenset[str] = frozenset()
 
     def values(self, name: str) -> frozenset[str]:
-        """Return what this target has under a scope's field."""
+        """Return the target's values for a field of a scope."""
         if name == "corpus":
             return self.corpora
         value = {
@@ -95,22 +95,22 @@ class Switch(BaseModel):
 
 
 def holding(switches: Iterable[Switch], target: Target) -> Switch | None:
-    """Return the switch that stops `target`: a halt first, else a disable."""
+    """Return the switch that stops `target`: a halt first, then a disable."""
     stops = [s for s in covering(switches, target) if s.mode in ("halt", "disable")]
     return next((s for s in stops if s.mode == "halt"), stops[0] if stops else None)
 
 
 def covering(switches: Iterable[Switch], target: Target) -> list[Switch]:
-    """Return the switches whose scope covers `target`, in their order."""
+    """Return the switches whose scope covers `target`, in the order given."""
     return [switch for switch in switches if switch.scope.covers(target)]
 
 
-# How much each mode holds; another model holds nothing, so it is not among them.
+# How strict each mode is; `use_model` holds nothing, so it is not in this table.
 _STRICTNESS: Mapping[Mode, int] = {"require_approval": 1, "disable": 2, "halt": 3}
 
 
 def is_looser(new: Switch, old: Switch) -> bool:
-    """Tell whether `new` in the place of `old` lets anything go on that `old` holds."""
+    """Return whether replacing `old` by `new` releases anything that `old` holds."""
     return not (
         _reaches(new.scope, old.scope)
         and _keeps_names(new, old)
@@ -131,10 +131,10 @@ def _reaches(new: Scope, old: Scope) -> bool:
 
 
 def _keeps_names(new: Switch, old: Switch) -> bool:
-    """Tell whether what is disabled because it is named is named still.
+    """Return whether each name that `old` disables is still named by `new`.
 
-    A tool that is disabled by name reads nothing either, and a model is not asked: of
-    all that is disabled, reads and questions go on.
+    A tool that is disabled by name also reads nothing, and a model disabled by name is
+    not asked. Of everything else that is disabled, reads and questions continue.
     """
     if (new.mode, old.mode) != ("disable", "disable"):
         return True

@@ -1,4 +1,4 @@
-"""Importing an application's modules: a mistake in one is one sentence with its line."""
+"""Imports an application's modules; reports a mistake as one sentence with its line."""
 
 import importlib
 import importlib.util
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from keyturn.orchestrator.rules.errors import ContractError, in_words
 
-# Code of Keyturn that runs inside a declaration, and beside a built-in application.
+# Keyturn's own code that runs inside a declaration or next to a built-in application.
 _RULES: Final = frozenset(
     {
         __name__,
@@ -20,12 +20,12 @@ _RULES: Final = frozenset(
         "keyturn.workflows.agent",
     }
 )
-# Faults of one declaration that are told at once.
+# At most this many faults of one declaration are reported at once.
 _MOST_TOLD: Final = 5
 
 
 def load(app: str, module: str) -> ModuleType:
-    """Return a module of `app`; `ContractError` says where it is wrong, and how."""
+    """Return a module of `app`; `ContractError` says where and how it is wrong."""
     try:
         with mistakes_told(module):
             return importlib.import_module(module)
@@ -39,14 +39,14 @@ def load(app: str, module: str) -> ModuleType:
 
 @contextmanager
 def mistakes_told(module: str) -> Generator[None]:
-    """Make a `ContractError` with file and line of whatever code of authors raises.
+    """Turn any exception from authors' code into a `ContractError` with file and line.
 
-    That `module` itself is not there stays a `ModuleNotFoundError`.
+    If `module` itself is missing, that stays a `ModuleNotFoundError`.
     """
     try:
         yield
     except ContractError as error:
-        # Each kind keeps its class; what is added is where to look.
+        # Each kind of error keeps its class; only the place is added.
         error.args = (f"{_where(error, module)}: {error}",)
         raise
     except Exception as error:
@@ -56,7 +56,7 @@ def mistakes_told(module: str) -> Generator[None]:
 
 
 def _ours(app: str) -> str:
-    """Return where an application of ours is, where it was named without `keyturn`."""
+    """Return the path of a built-in application that was named without `keyturn`."""
     ours = f"keyturn.{app}"
     try:
         is_there = importlib.util.find_spec(ours) is not None
@@ -70,7 +70,7 @@ def _is_absent(error: ModuleNotFoundError, module: str) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """Return what is wrong with a declaration, as one sentence."""
+    """Return the fault of a declaration as one sentence."""
     if isinstance(error, ValidationError):
         faults = [_fault(error.title, one) for one in error.errors(include_url=False)]
         more = len(faults) - _MOST_TOLD
@@ -83,7 +83,7 @@ def _words(error: Exception) -> str:
 
 def _fault(title: str, fault: Any) -> str:  # noqa: ANN401 pydantic's own TypedDict
     first, *rest = fault["loc"] or (title,)
-    # An argument that was given by its place is named by it.
+    # A positional argument is named by its position.
     first = f"argument {first + 1}" if isinstance(first, int) else first
     names = ".".join(str(one) for one in (first, *rest))
     return f"{names}={fault['input']!r:.60}: {_in_words(fault)}"

@@ -1,4 +1,4 @@
-"""What is wrong with a contract, found before a worker takes work."""
+"""Checks a contract before a worker takes work."""
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -15,7 +15,7 @@ from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Rule
 
 
 def check(contract: Contract, tools: Mapping[str, Tool]) -> None:
-    """Raise `ContractError`, naming what to mend, where the contract is wrong."""
+    """Raise `ContractError`, naming what to repair, where the contract is wrong."""
     _check_tools(contract, tools)
     _check_confidence(contract)
     _check_services(contract, tools)
@@ -32,7 +32,7 @@ def check(contract: Contract, tools: Mapping[str, Tool]) -> None:
 
 
 def _check_models(contract: Contract, tools: Mapping[str, Tool]) -> None:
-    """Check each model, and that what is never seen is somewhere and never asked for."""
+    """Check each model, and that never-seen data exists and is not asked for."""
     never, where = contract.never_sees, f"Contract {contract.name!r}:"
     carried = model_check.check(Declared(f"{where} input", contract.input), never)
     asked = [Declared(f"{where} output", contract.output, by_model=True)]
@@ -64,7 +64,7 @@ def _check_models(contract: Contract, tools: Mapping[str, Tool]) -> None:
 
 
 def _check_written(declared: Declared, never: frozenset[str]) -> None:
-    # What a model writes cannot hold what it never sees, so nothing is to be followed.
+    # A model's own output cannot hold data that it never sees: nothing to follow.
     both = sorted(model_check.check(declared, frozenset()) & never)
     if both:
         raise ContractError(
@@ -157,7 +157,7 @@ def _check_services(contract: Contract, tools: Mapping[str, Tool]) -> None:
 
 
 def check_agreement(contracts: Iterable[Contract], tools: Mapping[str, Tool]) -> None:
-    """Raise `ContractError` where two contracts differ on what separates tenants."""
+    """Raise `ContractError` where two contracts differ on how tenants are separated."""
     said: dict[str, tuple[str, bool]] = {}
     for contract in contracts:
         for service in sorted({tools[name].service or "" for name in contract.tools}):

@@ -1,4 +1,4 @@
-"""The ports through which a tool reaches the world; none of them is a model's."""
+"""The ports through which tools reach external services; models have none of them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ class Writer(Reader, Protocol):
     """Changes one service, once per effect: its key travels as `Idempotency-Key`."""
 
     async def post(self, path: str, body: JsonValue) -> JsonValue:
-        """Return the service's document; None where it acted and gave none.
+        """Return the service's document; None where it acted and returned none.
 
-        Raises `ToolError` where it said a definite no, `NotSent` and `NotKnown`.
+        Raises `ToolError` for a definite refusal, `NotSent` and `NotKnown`.
         """
         ...
 
@@ -49,7 +49,7 @@ class Mailer(Protocol):
 
 
 class Connectors(Protocol):
-    """What a tool is handed: readers everywhere, writers in `perform` alone."""
+    """The connectors a tool receives: readers everywhere, writers only in `perform`."""
 
     def reader(self, service: str) -> Reader:
         """Return the reader of a configured service."""
@@ -65,14 +65,14 @@ class Connectors(Protocol):
 
 
 def mail_name(key: str) -> str:
-    """Return what an effect's Message-ID has before the @, in every attempt."""
+    """Return the Message-ID's part before the @; all attempts of an effect share it."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def header_value(text: str) -> str:
-    """Return a text as the headers `Keyturn-…` carry it: percent-encoded UTF-8.
+    """Return a text in the form of the `Keyturn-…` headers: percent-encoded UTF-8.
 
-    Visible ASCII but `%` stays as it is; `urllib.parse.unquote` gives the text back.
+    Visible ASCII except `%` stays unchanged; `urllib.parse.unquote` returns the text.
     """
     return quote(text, safe=_STAYS)
 
@@ -81,10 +81,10 @@ _STAYS = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 
 
 class Known(StrEnum):
-    """What an answer says of an effect: it acted, it did not, or nobody knows.
+    """What an answer says about an effect: it acted, it did not, or that is unknown.
 
-    Of what did not act `REFUSED` is for good; `NOT_SENT` is tried again, and so is
-    `MEND`, of which an operator is told.
+    Where nothing was done, `REFUSED` is final; `NOT_SENT` is retried, and so is `MEND`,
+    which also alerts an operator.
     """
 
     ACTED = "acted"
@@ -96,9 +96,9 @@ class Known(StrEnum):
 
 @dataclass
 class Deed:
-    """One write of a call, and what its connector knows of it at this moment.
+    """One write of a call, and what its connector knows about it at this moment.
 
-    `has_document`: it acted, and its answer could be read. `words` are for people.
+    `has_document`: it acted, and its answer was readable. `words` are for people.
     """
 
     known: Known = Known.NOT_KNOWN
@@ -108,39 +108,39 @@ class Deed:
 
 @dataclass
 class Deeds:
-    """What the connectors of one call did, in order.
+    """The writes that the connectors of one call made, in order.
 
-    What is known of it decides, and not which exception came out of the tool.
+    They decide the outcome, not the exception that the tool raised.
     """
 
     all: list[Deed] = field(default_factory=list[Deed])
 
     def begin(self, known: Known = Known.NOT_KNOWN) -> Deed:
-        """Add a write that begins."""
+        """Add a write at its start."""
         deed = Deed(known)
         self.all.append(deed)
         return deed
 
 
 class NotSent(Exception):
-    """Certainly nothing was done: it may be tried again.
+    """Certainly nothing was done: it may be retried.
 
-    `answered`: somebody was reached, and would not do it now. `alarm` says what an
-    operator has to mend.
+    `answered`: the service was reached and declined for now. `alarm` says what an
+    operator has to repair.
     """
 
     def __init__(
         self, words: str, *, answered: bool = False, alarm: str | None = None
     ) -> None:
-        """Take the words for people."""
+        """Take the explanation for people."""
         self.answered = answered
         self.alarm = alarm
         super().__init__(words)
 
 
 class NotKnown(Exception):
-    """It was sent, and no answer says what became of it."""
+    """The request was sent, and no answer says what happened to it."""
 
 
 class NotRead(Exception):
-    """A read broke off; it says nothing of any write."""
+    """A read broke off; this says nothing about any write."""

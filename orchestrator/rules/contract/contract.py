@@ -46,12 +46,12 @@ class Fallback(BaseModel):
     refusal: FallbackAction = "hand_off"
     low_confidence: FallbackAction = "hand_off"
     timeout: FallbackAction = "hand_off"
-    # Another model would find the same tool broken.
+    # Another model would meet the same broken tool.
     tool_failure: Literal["hand_off", "fail"] = "hand_off"
     invalid_output: FallbackAction = "hand_off"
     budget: Literal["hand_off", "stop", "fail"] = "hand_off"
     loop: FallbackAction = "hand_off"
-    # Another model mends no code.
+    # Another model does not repair code.
     code_error: Literal["hand_off", "fail"] = "hand_off"
 
 

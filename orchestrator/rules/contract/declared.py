@@ -1,4 +1,4 @@
-"""Types of what authors declare: nothing is taken for what it was not written as."""
+"""Types for declarations by authors; no value is coerced to another type."""
 
 import sys
 from datetime import timedelta
@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from keyturn.orchestrator.rules.text import plain_text
 
-# Longer than any person waits; a deadline beyond the calendar cannot be written down.
+# Longer than any person waits; a deadline beyond the calendar cannot be stored.
 LONGEST: Final = timedelta(days=36_525)
-# Whose frames are passed over when the line of a declaration is looked for.
+# Frames of these packages are skipped in the search for a declaration's line.
 _OURS: Final = ("keyturn.orchestrator.", "pydantic.", "pydantic_core.")
 
 
 def _length(value: object) -> object:
-    # A release holds it in ISO 8601; a bare number says no unit.
+    # A release stores it in ISO 8601; a bare number has no unit.
     if isinstance(value, timedelta) or (isinstance(value, str) and "P" in value[:2]):
         return value
     raise ValueError(
@@ -31,7 +31,7 @@ def _no_bool(value: object) -> object:
 
 
 def said(text: str) -> str:
-    """Return a text in which something is seen, or raise `ValueError`."""
+    """Return a text with visible characters, or raise `ValueError`."""
     if not plain_text.trimmed(text):
         raise ValueError(
             "it must not be empty; blanks and invisible characters count for nothing"

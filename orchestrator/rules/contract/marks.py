@@ -1,4 +1,4 @@
-"""Marks a text as wording: an edit of it alone is its author's own approval (P10)."""
+"""Marks a text as wording: an author's edit of it alone is their own approval (P10)."""
 
 from dataclasses import dataclass
 

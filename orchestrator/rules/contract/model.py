@@ -1,4 +1,4 @@
-"""Names for models, so that an incident can point them elsewhere."""
+"""Aliases for models, so that an incident can redirect them."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from keyturn.orchestrator.rules.contract.declared import Said, place
 
-# Those that there is an adapter for (`keyturn.activities.llm`).
+# The providers that have an adapter (`keyturn.activities.llm`).
 PROVIDERS = ("anthropic", "openai")
 
 
@@ -38,7 +38,7 @@ def _asked(name: str) -> str:
 
 
 Target = Annotated[str, AfterValidator(_target)]
-# One that a process is told to ask: its provider has an adapter.
+# A target that a process may call: its provider has an adapter.
 AskedTarget = Annotated[str, AfterValidator(_asked)]
 
 

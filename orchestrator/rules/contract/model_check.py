@@ -1,4 +1,4 @@
-"""What is wrong with a declared model, found before any value of it comes."""
+"""Checks a declared model before any value of it arrives."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -19,9 +19,9 @@ Mode = Literal["validation", "serialization"]
 
 @dataclass(frozen=True)
 class Declared:
-    """A model where it is used: `what` begins the sentence about it.
+    """A model and the place that uses it: `what` begins the sentence about it.
 
-    `by_model` tells that a language model writes it: providers then get its schema.
+    `by_model` says that a language model writes it: providers then get its schema.
     """
 
     what: str
@@ -31,15 +31,15 @@ class Declared:
 
     @property
     def name(self) -> str:
-        """Return the place and the class, as a sentence names them."""
+        """Return the place and the class as the subject of a sentence."""
         return f"{self.what} {self.model.__name__}"
 
 
 def check(declared: Declared, never_sees: Collection[str]) -> frozenset[str]:
-    """Return the data classes that a model carries; `ContractError` says what to mend.
+    """Return a model's data classes; `ContractError` says what to repair.
 
-    Checked are its patterns, references, root and recursion, that each mark is in its
-    JSON Schema, and, where something is never seen, that each part can be followed.
+    Checks its patterns, references, root and recursion, that each mark is in its JSON
+    Schema, and, where a data class is never seen, that each part can be followed.
     """
     written = _written(declared)
     try:

@@ -40,7 +40,7 @@ IMPURE = frozenset(
 
 @dataclass(frozen=True)
 class Registry:
-    """What the applications bring, by name."""
+    """Everything that the applications provide, by name."""
 
     contracts: Mapping[str, Contract]
     workflows: Mapping[str, type]
@@ -63,10 +63,10 @@ DEFAULT_ALIASES = (
 def load(
     apps: Iterable[str], *, models: Mapping[str, tuple[str, ...]] | None = None
 ) -> Registry:
-    """Return all that `apps` and the entry points bring, checked.
+    """Return everything that `apps` and the entry points provide, checked.
 
     `models` overrides the targets of aliases. Raises `ContractError`, naming what to
-    mend, for a wrong contract, two of one name, or an impure workflow module.
+    repair, for a wrong contract, a duplicate name, or an impure workflow module.
     """
     contracts: dict[str, Contract] = {}
     workflows: dict[str, type] = {}
@@ -92,7 +92,7 @@ def _at(place: str) -> Generator[None]:
     try:
         yield
     except ContractError as error:
-        # Each kind keeps its class; what is added is where to look.
+        # Each kind of error keeps its class; only the place is added.
         error.args = (f"{place}: {error}",)
         raise
 
@@ -122,7 +122,7 @@ def _load_app(app: str) -> Registry:
 
 
 class _Workflow(Protocol):
-    """What the loader knows of a workflow class: it stands under a contract."""
+    """The part of a workflow class that the loader uses: its contract."""
 
     contract: Contract
 
@@ -159,7 +159,7 @@ def _tools(app: str, module: ModuleType) -> dict[str, Tool]:
 
 
 def _refuse_second(app: str, found: Tool) -> None:
-    """Refuse a tool that took the place of another of its name in one module."""
+    """Refuse a tool that replaced another of the same name in one module."""
     path = found.function.__code__.co_filename
     if not Path(path).is_file():
         return
@@ -264,7 +264,7 @@ def _check(
 
 
 def _is_idle(contract: Contract, aliases: Mapping[str, Alias]) -> bool:
-    """Tell whether a fallback to the safer model would ask the same models again."""
+    """Return whether a fallback to the safer model would ask the same models again."""
     wants = "safer_model" in contract.fallback.model_dump().values()
     normal, safer = (
         aliases[name].targets if name in aliases else (name,)
@@ -286,7 +286,7 @@ def _pure(app: str, module: str) -> ModuleType:
 
 
 def _imports(module: str) -> list[tuple[str, str]]:
-    """Return what a module's text imports, each with its file and line."""
+    """Return each import in a module's source, with its file and line."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         return []

@@ -22,7 +22,7 @@ from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.rules.text.model_notices import VERSION as NOTICES_VERSION
 from keyturn.orchestrator.rules.text.redaction import VERSION as REDACTOR_VERSION
 
-# Marks `money` as worked out by the tool's own code, which only activities hold.
+# Marks `money` as computed by the tool's own code, which only activities have.
 COMPUTED = "()"
 
 
@@ -53,7 +53,7 @@ class ToolSpec(BaseModel):
 
     @property
     def is_action(self) -> bool:
-        """Tell whether a call is an action, which policy judges."""
+        """Return whether a call is an action, which policy judges."""
         return self.authority != "read_only"
 
 
@@ -90,11 +90,11 @@ class Release(BaseModel):
     confidence: str | None
     min_confidence: Decimal
     redactor: str
-    # The sentences that Keyturn itself tells the model; None before they were named.
+    # The sentences that Keyturn tells the model; None in releases before this field.
     notices: str | None = None
 
     def tool(self, name: str) -> ToolSpec:
-        """Return the tool of that name, or raise `NotFound` with those granted."""
+        """Return the tool of that name, or raise `NotFound` with the granted tools."""
         for spec in self.tools:
             if spec.name == name:
                 return spec
@@ -102,7 +102,7 @@ class Release(BaseModel):
         raise NotFound(kind="tool", name=name, known=known)
 
     def targets(self, alias: str) -> tuple[str, ...]:
-        """Return the models of an alias; a name with a slash is its own target."""
+        """Return an alias's models; a name with a slash is its own target."""
         if "/" in alias:
             return (alias,)
         for known in self.aliases:
@@ -112,14 +112,14 @@ class Release(BaseModel):
         raise NotFound(kind="model alias", name=alias, known=names)
 
     def data(self) -> dict[str, JsonValue]:
-        """Return the release as JSON, sets in order."""
-        # A release of before keeps the hash that it was stored under.
+        """Return the release as JSON, with sets sorted."""
+        # An older release keeps the hash under which it was stored.
         later = {"notices"} if self.notices is None else set[str]()
         content = self.model_dump(mode="json", exclude=later)
         return cast("dict[str, JsonValue]", _ordered(content))
 
     def policy_hash(self) -> str:
-        """Return the hash of what decides about actions."""
+        """Return the hash of everything that decides about actions."""
         decides = self.model_dump(mode="json", include={"rules", "limits"})
         return canonical.digest(_ordered(decides))
 
@@ -131,7 +131,7 @@ class Release(BaseModel):
 def of(
     contract: Contract, tools: Mapping[str, Tool], aliases: Iterable[Alias]
 ) -> Release:
-    """Return the release that `contract` makes with these tools and models."""
+    """Return the release of `contract` with these tools and models."""
     shared = set(Release.model_fields) & set(Contract.model_fields) - {"tools"}
     fields = {name: getattr(contract, name) for name in shared}
     for sets in ("never_sees", "separates_tenants"):
@@ -149,7 +149,7 @@ def of(
 
 
 def spec(tool: Tool) -> ToolSpec:
-    """Return what a release keeps of a tool."""
+    """Return the part of a tool that a release stores."""
     return ToolSpec(
         name=tool.name,
         description=tool.description,

@@ -36,13 +36,13 @@ _SERVICE = re.compile(r"[a-z][a-z0-9./_-]{0,62}")
 
 
 class ToolError(KeyturnError):
-    """A definite failure: nothing was changed, and the model is told these words."""
+    """A definite failure: nothing was changed, and the model reads this message."""
 
 
 class ConnectorNo(ToolError):
-    """A connector's own no: it speaks of what was asked of it, and of nothing before.
+    """A connector's refusal: it speaks only of its own request, not of earlier ones.
 
-    A tool that has written already knows no more by it of what it wrote.
+    A tool that has already written learns nothing from it about those writes.
     """
 
 
@@ -50,7 +50,7 @@ class ConnectorNo(ToolError):
 class DataClass:
     """Marks a field's kind of data: `Annotated[str, DataClass("pci")]`.
 
-    The mark travels in the JSON Schema, so that a release can drop the field without
+    The mark is part of the JSON Schema, so that a release can drop the field without
     this code.
     """
 
@@ -68,7 +68,7 @@ class DataClass:
 
 @dataclass(frozen=True)
 class ToolContext:
-    """Whom a call acts for and through what.
+    """The tenant and customer that a call acts for, and its connectors.
 
     `effect_key` is None for a read; `contact` is the customer's address known when the
     run began.
@@ -83,7 +83,7 @@ class ToolContext:
     contact: str | None = None
 
 
-# Long enough to notice a slip of the hand, short enough that nobody waits for it.
+# Long enough to notice a misclick, short enough that nobody waits for it.
 UNDO_FOR = timedelta(seconds=10)
 
 In = TypeVar("In", bound=BaseModel)
@@ -97,7 +97,7 @@ Reconcile = Callable[[Any, ToolContext], Awaitable[BaseModel | None]]
 
 @dataclass(frozen=True)
 class Compensate:
-    """How a done effect is taken back: by which tool, with what arguments.
+    """How a done effect is reversed: by which tool, with which arguments.
 
     `arguments(call, receipt)` makes that tool's own model from what was done; the
     receipt, as JSON, is None where a person recorded that it happened.
@@ -132,7 +132,7 @@ class Tool:
 
     @property
     def is_action(self) -> bool:
-        """Tell whether a call is an action, which policy judges."""
+        """Return whether a call is an action, which policy judges."""
         return self.authority != "read_only"
 
 
@@ -205,7 +205,7 @@ def _facts_model(tool: Tool) -> type[BaseModel] | None:
 
 
 def _corpora(name: str, given: object) -> frozenset[str]:
-    """Return the names; a string alone would come apart into its letters."""
+    """Return the names; refuse a single string, which would split into letters."""
     names = (
         list(cast("Iterable[object]", given))
         if isinstance(given, Set | list | tuple)
@@ -275,7 +275,7 @@ def _can_be_missing(field: FieldInfo) -> bool:
 
 
 def _is_wording(tool: Tool, name: str) -> bool:
-    """Tell whether a field is marked as wording, also where its type alone is."""
+    """Return whether a field is marked as wording, even if only its type is marked."""
     properties = cast("dict[str, JsonValue]", arguments_schema(tool)["properties"])
     return PROSE_KEY in canonical.text(properties[name])
 

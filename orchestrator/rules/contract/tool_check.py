@@ -1,4 +1,4 @@
-"""What is wrong with a tool's options, found where it is declared."""
+"""Checks a tool's options where the tool is declared."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ def check(
     call: type[BaseModel],
     result: type[BaseModel],
 ) -> None:
-    """Raise `ContractError`, one sentence, for an option that would bite later."""
+    """Raise `ContractError`, one sentence, for an option that would fail later."""
     _check_texts(name, given)
     _check_times(name, given)
     if given.get("audience", "internal") not in ("customer", "internal"):
@@ -102,7 +102,7 @@ def _check_function(
 
 
 def _check_takes(name: str, what: str, takes: object, call: type[BaseModel]) -> None:
-    """Refuse a function for other models than the tool's own."""
+    """Refuse a function that takes other models than the tool's own."""
     kinds = [one for one in get_args(takes) or (takes,) if isinstance(one, type)]
     models = [one for one in kinds if issubclass(one, BaseModel)]
     if models and len(models) == len(kinds) and not issubclass(call, tuple(models)):

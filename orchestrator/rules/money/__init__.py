@@ -1,1 +1,1 @@
-"""Amounts, budgets, prices, and the comparison of books."""
+"""Amounts, budgets, prices, and the reconciliation of books."""

@@ -1,4 +1,4 @@
-"""What a workflow may spend on models, and what it may move in money."""
+"""What a workflow may spend on models, and how much money it may move."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -62,7 +62,7 @@ class Needs(BaseModel):
 
 
 def in_words(unit: str, count: int) -> str:
-    """Return so many `tokens`, `turns` or `cost_microusd` as people read them."""
+    """Return a count of `tokens`, `turns` or `cost_microusd` as people read it."""
     if unit != "cost_microusd":
         return f"{count:,} {unit}"
     whole, _, rest = f"{Decimal(count) / 1_000_000:,.6f}".partition(".")

@@ -2,13 +2,13 @@
 
 Source: ISO 4217, list one (current currency and funds codes), as of 1 January 2026; the
 facts alone. Payment services count minor units as this list does. CLDR, which babel
-carries, counts them as people write prices: no decimals for RSD, none for IQD, and so
+contains, counts them as people write prices: no decimals for RSD, none for IQD, and so
 on; amounts read by it would be wrong by a factor of 100 or 1,000.
 
-Left out: codes that are not money of a country or a union any more (historic ones, such
-as DEM, HRK, ZWL), metals and baskets without minor units (XAU, XDR, XSU, XUA), the codes
-for tests and for none (XTS, XXX), and funds codes that nobody pays in (BOV, CHE, CHW,
-CLF, COU, MXV, USN, UYI, UYW).
+Left out: codes that are no longer money of a country or a union (historic ones, such as
+DEM, HRK, ZWL), metals and baskets without minor units (XAU, XDR, XSU, XUA), the codes
+for tests and for no currency (XTS, XXX), and funds codes that nobody pays in (BOV, CHE,
+CHW, CLF, COU, MXV, USN, UYI, UYW).
 """
 
 from types import MappingProxyType
@@ -30,10 +30,10 @@ PLACES = MappingProxyType(
 
 
 def is_active(code: str) -> bool:
-    """Tell whether money is counted in this currency today."""
+    """Return whether this currency is in use today."""
     return code in PLACES
 
 
 def places_of(code: str) -> int:
-    """Return how many decimals a currency has; two for what is not known here."""
+    """Return a currency's number of decimals; two for an unknown currency."""
     return PLACES.get(code, 2)

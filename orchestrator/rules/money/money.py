@@ -13,7 +13,7 @@ LARGEST_AMOUNT = 10**15
 
 
 def known_currency(code: str) -> str:
-    """Return `code` where ISO 4217 has it as money of today."""
+    """Return `code` if ISO 4217 lists it as an active currency."""
     if not is_active(code):
         raise ValueError(
             f"{code!r} is no active currency of ISO 4217; write for example USD"
@@ -39,12 +39,12 @@ class Money:
     currency: Currency = field()
 
     def __str__(self) -> str:
-        """Write the amount in major units."""
+        """Return the amount in major units."""
         return format_minor(self.amount, self.currency)
 
 
 def format_minor(amount: int, currency: str) -> str:
-    """Write minor units as major units and code; zero and negative amounts too."""
+    """Return minor units as major units and code; accepts zero and negative amounts."""
     places = places_of(currency)
     sign, digits = "-" if amount < 0 else "", str(abs(amount)).rjust(places + 1, "0")
     if places == 0:

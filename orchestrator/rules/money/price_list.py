@@ -1,4 +1,4 @@
-"""The list of models' prices: which targets have one (P4)."""
+"""The price list of models: which targets have a price (P4)."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from genai_prices import data_snapshot
 
 
 def has_price(target: str) -> bool:
-    """Tell whether the installed list prices input and output of `provider/model`."""
+    """Return whether the installed list prices input and output of `provider/model`."""
     provider, _, model = target.partition("/")
     usage = genai_prices.Usage(input_tokens=1, output_tokens=1)
     try:
@@ -24,7 +24,7 @@ def unpriced(targets: Iterable[str]) -> set[str]:
 
 
 def listed(provider: str) -> set[str]:
-    """Return the targets of a provider that the list names."""
+    """Return a provider's targets in the list."""
     found = [
         one for one in data_snapshot.get_snapshot().providers if one.id == provider
     ]

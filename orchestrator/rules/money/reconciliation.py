@@ -1,8 +1,8 @@
-"""Matching: where the ledger and the world's own books differ (P1: detected).
+"""Reconciliation: where the ledger and external books differ (P1: detected).
 
-The payments side's statement has a line for each movement of money, with the effect's
-key; the mail log an entry for each mail that really left. Every effect that moved money
-belongs into the statement, and every line of it into the ledger.
+The payment service's statement has a line for each movement of money, with the effect's
+key; the mail log an entry for each mail that was really sent. Every effect that moved
+money must be in the statement, and every line of the statement in the ledger.
 """
 
 from collections import Counter
@@ -87,14 +87,14 @@ class Difference(BaseModel):
 
     @property
     def source(self) -> str:
-        """Return what names its incident: the same each day, whoever finds it."""
-        # A second movement under the same key is news, though the first was looked at.
+        """Return the incident's source: the same each day and for each process."""
+        # A second movement under the same key is new, even if the first was examined.
         which = f":{self.reference}" if self.reference else ""
         return f"{self.side}:{self.kind}:{self.key}{which}"
 
 
 class Statement(Protocol):
-    """Reads the payments side's statement, with a key that reads alone."""
+    """Reads the payment service's statement, with a read-only key."""
 
     async def lines(self, since: datetime) -> list[Line]:
         """Return every line that changed since then.
@@ -117,7 +117,7 @@ class BooksAway(KeyturnError):
 
 
 class BooksUnusable(KeyturnError):
-    """The statement or mail log is not what it must be; nothing was concluded."""
+    """The statement or mail log has the wrong format; nothing was concluded."""
 
 
 def match_statement(
@@ -125,8 +125,8 @@ def match_statement(
 ) -> list[Difference]:
     """Return where statement and ledger differ.
 
-    `known` are the effects of the lines' keys, read after the lines; `expected` those
-    that are done for long enough and must have a line.
+    `known` are the effects of the lines' keys, read after the lines; `expected` the
+    effects that were done long enough ago that they must have a line.
     """
     by_key: dict[str, list[Line]] = {}
     for line in _once(lines):
@@ -153,7 +153,7 @@ def match_mails(
 ) -> list[Difference]:
     """Return where mail log and ledger differ; `entries` are all that could have sent.
 
-    A mail's name comes from its effect's key, whatever the sender's domain.
+    A mail's name comes from its effect's key; the sender's domain does not matter.
     """
     sent = Counter(_local(mail.message_id) for mail in mails)
     found: list[Difference] = []
@@ -188,7 +188,7 @@ def _mail_words(entry: Entry, times: int) -> tuple[Kind, str] | None:
 
 
 def _of_key(lines: Sequence[Line], entry: Entry | None) -> list[Difference]:
-    """Return what is wrong about the lines of one key."""
+    """Return the differences in the lines of one key."""
     if entry is None:
         return [_stranger(one) for one in lines]
     moved = [one for one in lines if one.status in ("paid", "pending")]
@@ -230,7 +230,7 @@ def _misfits(lines: Sequence[Line], entry: Entry) -> list[Difference]:
 
 
 def _later(entry: Entry, lines: Sequence[Line]) -> Difference:
-    # Of several, the last that changed says how it stands.
+    # Of several lines, the one that changed last gives the current state.
     last = max(
         (one for one in lines if one.status in ("failed", "reversed")),
         key=lambda one: one.at,
@@ -259,7 +259,7 @@ def _stranger(one: Line) -> Difference:
 
 
 def _contradicts(entry: Entry) -> bool:
-    """Tell whether the ledger says for certain that nothing was done."""
+    """Return whether the ledger says for certain that nothing was done."""
     if not entry.is_settled:
         return False
     return entry.status in _NOT_DONE or (
@@ -283,7 +283,7 @@ def _about(
 
 
 def _once(lines: Sequence[Line]) -> list[Line]:
-    """Return the lines, each reference once: a row may come again on the next page.
+    """Return the lines, each reference once: a row may repeat on the next page.
 
     Raises `BooksUnusable` where one reference names two movements.
     """

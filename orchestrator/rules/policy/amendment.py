@@ -1,4 +1,4 @@
-"""Amending: whether other arguments ask for nothing more than those before (P10)."""
+"""Amending: whether edited arguments ask for no more than the previous ones (P10)."""
 
 from pydantic import JsonValue
 
@@ -11,7 +11,7 @@ from keyturn.orchestrator.rules.text import canonical
 def is_only_less(
     spec: ToolSpec, shown: dict[str, JsonValue], edited: dict[str, JsonValue]
 ) -> bool:
-    """Tell whether `edited` is `shown` with only less money or other wording."""
+    """Return whether `edited` is `shown` with only less money or other wording."""
     names = set(shown) | set(edited)
     changed = [name for name in names if _differs(name, shown, edited)]
     return all(
@@ -21,7 +21,7 @@ def is_only_less(
 
 
 def is_same_but_money(spec: ToolSpec, drafted: JsonValue, edited: JsonValue) -> bool:
-    """Tell whether `edited` is `drafted` with only another amount or other wording."""
+    """Return whether `edited` is `drafted` with only another amount or wording."""
     if not isinstance(drafted, dict) or not isinstance(edited, dict):
         return drafted == edited
     return all(
@@ -36,7 +36,7 @@ def _differs(
 ) -> bool:
     if name not in shown or name not in edited:
         return True
-    # By their bytes: Python takes True for 1.
+    # Compared as bytes: Python treats True and 1 as equal.
     return canonical.encode(shown[name]) != canonical.encode(edited[name])
 
 

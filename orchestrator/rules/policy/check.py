@@ -1,4 +1,4 @@
-"""What is wrong with the rules of one tool: each kind of mistake has its own error."""
+"""Checks the rules of one tool; each kind of mistake has its own error."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, groupby, pairwise
@@ -37,17 +37,17 @@ from keyturn.orchestrator.rules.text import canonical, schema
 def check(
     contract: str, rules: Sequence[Rule], spec: ToolSpec, limits: Sequence[Limit]
 ) -> None:
-    """Raise a `PolicyError` where the rules of this tool cannot be meant so.
+    """Raise a `PolicyError` where the rules of this tool contain a mistake.
 
     A ceiling is no gap: where a tier ends and none follows, higher amounts are denied.
-    What is said of some arguments or of one currency and not of others is.
+    Rules that cover only some arguments, or one currency and not another, are a gap.
     """
     rules = [rule for rule in rules if rule.tool == spec.name]
     _PolicyCheck(contract, rules, spec, limits).run()
 
 
 class _PolicyCheck:
-    """Checks the rules of one tool, the plainest mistakes first."""
+    """Checks the rules of one tool, the simplest mistakes first."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class _PolicyCheck:
                     )
 
     def _check_spelling(self) -> None:
-        """Refuse strictness for one spelling of a text: a model may write another."""
+        """Refuse rules stricter for one spelling: a model may write another."""
         for other in self._rows:
             for name, value in other.arguments.items():
                 if value != ANY_OTHER_VALUE:
@@ -172,7 +172,7 @@ class _PolicyCheck:
                     self._check_evasion(name, named, other)
 
     def _siblings(self, other: Row, name: str) -> Iterator[Row]:
-        """Yield the rows that name a text in this field, and are else the same."""
+        """Yield the rows that name a text in this field and are otherwise equal."""
         for row in self._rows:
             value = row.arguments[name]
             same = {**row.arguments, name: ANY_OTHER_VALUE} == other.arguments
@@ -215,7 +215,7 @@ class _PolicyCheck:
                 )
 
     def _unequal_ends(self, among: Sequence[Row]) -> Iterator[tuple[Row, Verdict, Row]]:
-        """Yield a row that ends early, what another has beyond, and that other row."""
+        """Yield a row that ends early, another row's verdict past it, and that row."""
         for row in among:
             if self._is_closed(row):
                 continue
@@ -226,7 +226,7 @@ class _PolicyCheck:
                     yield row, further, other
 
     def _is_closed(self, row: Row) -> bool:
-        """Tell whether a rule says what becomes of the highest amounts."""
+        """Return whether a rule covers the highest amounts."""
         found = [deciding(self._rules, action) for action in row.actions()]
         last = next((index for index in reversed(found) if index is not None), None)
         if last is None:
@@ -234,7 +234,7 @@ class _PolicyCheck:
         return found[-1] is not None or self._rules[last].verdict == "deny"
 
     def _beyond(self, row: Row, other: Row) -> Verdict | None:
-        """Return the strictest that `other` lets be done where `row` has ended.
+        """Return the strictest verdict of `other` that permits, where `row` has ended.
 
         Amounts of different currencies are not compared.
         """
@@ -249,7 +249,7 @@ class _PolicyCheck:
         return next((one for one in reversed(given) if one.kind != "deny"), None)
 
     def _last(self, row: Row) -> Verdict | None:
-        """Return the strictest verdict of a row that lets anything be done."""
+        """Return the strictest verdict of a row among those that permit anything."""
         given = [judge(self._rules, action) for action in row.actions()]
         return next((one for one in reversed(given) if one.kind != "deny"), None)
 
@@ -276,7 +276,7 @@ class _PolicyCheck:
 def check_limit(
     contract: str, limit: Limit, rules: Iterable[Rule], specs: Mapping[str, ToolSpec]
 ) -> None:
-    """Raise `CurrencyWithoutRule` for a limit in a currency that no rule lets move."""
+    """Raise `CurrencyWithoutRule` for a limit in a currency that no rule permits."""
     currency = limit.money.currency
     for rule in rules:
         named = rule.up_to is None or rule.up_to.currency == currency
@@ -309,7 +309,7 @@ def _currency(row: Row) -> str:
 
 
 def _place(row: Row, amount: int | None = None) -> str:
-    """Return where in the table a row stands, in words."""
+    """Return a row's place in the table, in words."""
     what = "any other currency" if row.is_any_currency else row.currency
     if amount is not None:
         what = str(row.action(amount).money or "")

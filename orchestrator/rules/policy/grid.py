@@ -1,4 +1,4 @@
-"""A policy as rows: every combination of arguments, in every currency, amounts rising."""
+"""A policy as rows: each combination of arguments and currency, in rising amounts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from keyturn.orchestrator.rules.money.money import LARGEST_AMOUNT, Money
 from keyturn.orchestrator.rules.policy.rules import Action, Rule, matches
 from keyturn.orchestrator.rules.text import canonical
 
-# A table with more cells than this cannot be read by the person who owns it either.
+# The person who owns the policy could not read a table with more cells, either.
 LARGEST_TABLE = 20_000
-# Stands for each value that no rule names. No argument is it: they hold no control
-# characters.
+# Stands for all values that no rule names. It equals no argument: arguments contain no
+# control characters.
 ANY_OTHER_VALUE = "\x00any other value"
-# The first that no rule names stands for each of those.
+# The first of these that no rule names represents all the unnamed ones.
 OTHER_CURRENCIES = tuple(sorted(PLACES))
 
 
@@ -29,8 +29,8 @@ _OF_TYPE: dict[str, list[JsonValue]] = {"boolean": [False, True], "null": [None]
 class Row:
     """One combination of arguments in one currency; `currency` None moves no money.
 
-    With `is_any_currency` its currency stands for each that no rule names. `starts` are
-    the least amounts of the row's bands: the verdict is the same from one to the next,
+    With `is_any_currency` its currency represents all that no rule names. `starts` are
+    the lowest amounts of the row's bands: the verdict is the same from one to the next,
     and the last band has no end.
     """
 
@@ -82,12 +82,12 @@ def rows(rules: Sequence[Rule], spec: ToolSpec) -> list[Row]:
 
 
 def deciding(rules: Sequence[Rule], action: Action) -> int | None:
-    """Return which rule decides about `action`, by its place, or None."""
+    """Return the index of the rule that decides about `action`, or None."""
     return next((i for i, one in enumerate(rules) if matches(one, action)), None)
 
 
 def domain(rules: Sequence[Rule], spec: ToolSpec, name: str) -> list[JsonValue]:
-    """Return the values of a field that rules tell apart, each once.
+    """Return the values of a field that rules distinguish, each once.
 
     A field with a closed set of values has those; any other has the values that rules
     name and `ANY_OTHER_VALUE`.
@@ -96,7 +96,7 @@ def domain(rules: Sequence[Rule], spec: ToolSpec, name: str) -> list[JsonValue]:
     if found is None:
         found = [*(value for rule in rules for value in _wanted(rule, name))]
         found.append(ANY_OTHER_VALUE)
-    # By their bytes: Python takes True for 1.
+    # Compared as bytes: Python treats True and 1 as equal.
     return list({canonical.encode(value): value for value in found}.values())
 
 
@@ -150,7 +150,7 @@ def _currencies(rules: Sequence[Rule], spec: ToolSpec) -> list[tuple[str | None,
 
 
 def _starts(rules: Sequence[Rule], currency: str | None) -> tuple[int, ...]:
-    """Return 1 and the amount above each bound, rising."""
+    """Return 1 and the amount just above each bound, rising."""
     bounds = {r.up_to.amount for r in rules if r.up_to and r.up_to.currency == currency}
     above = {bound + 1 for bound in bounds if bound < LARGEST_AMOUNT}
     return tuple(sorted({1} | above))

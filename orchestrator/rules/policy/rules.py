@@ -1,4 +1,4 @@
-"""Rules in order, the first match decides; none matches: denied."""
+"""Rules in order: the first match decides; without a match, the action is denied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -16,20 +16,20 @@ Role = Literal["agent", "lead", "operator", "developer", "auditor", "admin"]
 VerdictKind = Literal["allow", "ask", "deny"]
 Scalar = str | int | bool
 
-# Who may stand in for whom: a lead decides what is asked of an agent, not the reverse.
+# A higher rank may act for a lower one: a lead for an agent, not the reverse.
 APPROVER_RANK: Mapping[str, int] = {"agent": 1, "lead": 2, "admin": 3}
 DEFAULT_WITHIN = timedelta(hours=4)
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
 class Escalation:
-    """Who is asked next where nobody answered in time, and for how long."""
+    """The role that is asked next if nobody answered in time, and for how long."""
 
     role: Role
     within: Length = DEFAULT_WITHIN
 
     def __post_init__(self) -> None:
-        """Refuse a role that approves nothing."""
+        """Refuse a role that may not approve."""
         if self.role not in APPROVER_RANK:
             raise ContractError(
                 f"An escalation asks the role {self.role!r}, which approves nothing; "
@@ -41,11 +41,11 @@ class Escalation:
 class Rule:
     """One line of a policy.
 
-    `up_to` matches amounts of its currency alone, judged with what has already moved
+    `up_to` matches amounts of its currency alone, including money that has moved before
     for the same subject and customer. `when` matches arguments by equality: a constant,
-    or a set of them. `approvers` makes the verdict `ask`; `escalate` names who is asked
-    next, one after the other, before it expires. With `assign` the system picks each
-    approver, so that nobody chooses whom to ask.
+    or a set of them. `approvers` makes the verdict `ask`; `escalate` lists the roles
+    asked next, in order, before it expires. With `assign` the system picks each
+    approver, so that nobody chooses their own approver.
     """
 
     tool: Said
@@ -61,7 +61,7 @@ class Rule:
     assign: Flag = False
 
     def __post_init__(self) -> None:
-        """Refuse a rule that says two things."""
+        """Refuse a rule that contradicts itself."""
         if self.verdict == "ask" and self.approvers == 0:
             raise ContractError(
                 f"{self} asks nobody: give it approvers=1 or more, or a verdict."
@@ -87,7 +87,7 @@ class Rule:
             )
 
     def __str__(self) -> str:
-        """Write the rule as an approver reads it."""
+        """Return the rule as an approver reads it."""
         parts = [self.tool]
         parts += [f"up to {self.up_to}"] if self.up_to else []
         parts += [f"when {name} is {_words(want)}" for name, want in self.when.items()]
@@ -120,7 +120,7 @@ class Earlier(BaseModel):
     is_certain: bool = True
 
     def __str__(self) -> str:
-        """Write it as a model and a person read it."""
+        """Return it as a model and a person read it."""
         at = self.at.astimezone(UTC)
         when = f"{at.day} {at:%B %Y, %H:%M} UTC"
         known = "" if self.is_certain else " (not known yet to have moved)"
@@ -136,7 +136,7 @@ class Counted(BaseModel):
     is_all: bool = True
 
     def __str__(self) -> str:
-        """Write it as a sentence; nothing where nothing counted."""
+        """Return it as a sentence; an empty text where nothing counted."""
         parts = [str(one) for one in self.earlier]
         if not self.is_all:
             parts.append(f"{'more' if parts else 'money'} that is not told here")
@@ -168,7 +168,7 @@ class Verdict(BaseModel):
 
     @property
     def strictness(self) -> tuple[int, int, int, bool]:
-        """Return a key that is greater for a stricter verdict."""
+        """Return a sort key that is greater for a stricter verdict."""
         kind = ("allow", "ask", "deny").index(self.kind)
         if self.kind != "ask":
             return kind, 0, 0, False
@@ -177,7 +177,7 @@ class Verdict(BaseModel):
 
 REPEATED = "an earlier action on the same subject is done"
 NO_RULE = Verdict(kind="deny", rule="no rule matches, so it is denied")
-# A tool that moves money and does not say how much is not judged by its other rules.
+# A tool that moves money without saying how much is not judged by its other rules.
 NO_AMOUNT = Verdict(kind="deny", rule="how much it would move is not known")
 
 
@@ -202,8 +202,8 @@ class Action(BaseModel):
 def judge(rules: Sequence[Rule], action: Action) -> Verdict:
     """Return the verdict of the first rule that matches `action`.
 
-    A rule that looks at what the action lacks may be the one: its verdict counts too,
-    so that leaving something out never makes a verdict looser.
+    A rule may depend on a field that the action lacks: its verdict counts too, so that
+    leaving a field out never makes a verdict looser.
     """
     lacking: list[Rule] = []
     for rule in rules:
@@ -235,7 +235,7 @@ def _of_rule(rule: Rule, action: Action) -> Verdict:
 
 
 def _lacks(rule: Rule, action: Action) -> bool:
-    """Tell whether it cannot be said that `rule` does not speak of `action`."""
+    """Return whether a field is missing without which `rule` might match."""
     if rule.tool != action.tool:
         return False
     if any(
@@ -254,8 +254,8 @@ def _asked_because(rule: str) -> Verdict:
 def strictest(*verdicts: Verdict) -> Verdict:
     """Return the strictest verdict, under the first such rule.
 
-    Two that ask are strict in different ways where one wants more people and the other
-    a higher role: then both are wanted. Nobody below that role is escalated to.
+    Two `ask` verdicts may differ: one wants more people, the other a higher role. Then
+    both are required, and nobody below that role is escalated to.
     """
     first = max(verdicts, key=lambda verdict: verdict.strictness)
     if first.kind != "ask":
@@ -278,7 +278,7 @@ def strictest(*verdicts: Verdict) -> Verdict:
 
 
 def is_stricter(one: Verdict, than: Verdict) -> bool:
-    """Tell whether `one` wants anything that `than` does not."""
+    """Return whether `one` requires anything that `than` does not."""
     kinds = ("allow", "ask", "deny")
     if one.kind != "ask" or than.kind != "ask":
         return kinds.index(one.kind) > kinds.index(than.kind)
@@ -288,7 +288,7 @@ def is_stricter(one: Verdict, than: Verdict) -> bool:
 
 
 def matches(rule: Rule, action: Action) -> bool:
-    """Tell whether `rule` speaks of `action`; a missing field never matches."""
+    """Return whether `rule` matches `action`; a missing field never matches."""
     if rule.tool != action.tool:
         return False
     if not all(

@@ -1,7 +1,7 @@
 """What is at stake in an action: its subject and its money, as releases declare them.
 
-A run that is pinned to a release whose tool names neither is guarded by what the live
-release says of the same tool, and the other way round.
+If a run's pinned release declares neither for a tool, what the live release declares
+for the same tool guards it, and the other way round.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from keyturn.orchestrator.rules.text import storable as text_storable
 
 
 def subject_of(spec: ToolSpec, arguments: object) -> str | None:
-    """Return `field=value` of what the call acts on, where the tool names one."""
+    """Return the call's subject as `field=value`, if the tool declares one."""
     if spec.subject is None or not isinstance(arguments, dict):
         return None
     value = arguments.get(spec.subject)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] parsed JSON
@@ -25,9 +25,9 @@ def subject_of(spec: ToolSpec, arguments: object) -> str | None:
 
 
 def declared_money(spec: ToolSpec, arguments: object) -> Money | None:
-    """Return the money in the field that the tool names; None where code works it out.
+    """Return the money in the field that the tool names; None where code computes it.
 
-    Raises `InvalidValue` for a currency that there is not.
+    Raises `InvalidValue` for a currency that does not exist.
     """
     if spec.money in (None, COMPUTED) or not isinstance(arguments, dict):
         return None
@@ -37,13 +37,13 @@ def declared_money(spec: ToolSpec, arguments: object) -> Money | None:
     try:
         return Money(**value)  # pyright: ignore[reportUnknownArgumentType] as above
     except ValidationError as error:
-        # A schema cannot tell which currencies there are.
+        # A JSON Schema cannot tell which currencies exist.
         why = in_words(error.errors()[0])
         raise InvalidValue(f"{spec.money}: {why}") from None
 
 
 def subject(releases: Sequence[Release], tool: str, arguments: object) -> str | None:
-    """Return `field=value` of what a call acts on, by the first release that says it."""
+    """Return a call's subject as `field=value`, by the first release that has one."""
     found = (subject_of(one, arguments) for one in _declared(releases, tool))
     return next((one for one in found if one is not None), None)
 
@@ -51,9 +51,9 @@ def subject(releases: Sequence[Release], tool: str, arguments: object) -> str | 
 def money(
     pinned: Release, live: Release, tool: str, arguments: object, known: Money | None
 ) -> Money | None:
-    """Return what a call moves: what is `known`, or what the live release alone reads.
+    """Return the money a call moves: `known`, or what the live release alone reads.
 
-    Where the pinned release has it move money and does not know how much, nobody does.
+    Unknown (None) where the pinned release moves money and does not know how much.
     """
     if known is not None or moves_money([pinned], tool):
         return known
@@ -62,7 +62,7 @@ def money(
 
 
 def moves_money(releases: Sequence[Release], tool: str) -> bool:
-    """Tell whether any of the releases has the tool move money."""
+    """Return whether the tool moves money in any of the releases."""
     return any(one.money is not None for one in _declared(releases, tool))
 
 
@@ -70,7 +70,7 @@ def _read(spec: ToolSpec, arguments: object) -> Money | None:
     try:
         return declared_money(spec, arguments)
     except InvalidValue:
-        # A field of that name which another release gave another meaning.
+        # Another release uses a field of that name with another meaning.
         return None
 
 

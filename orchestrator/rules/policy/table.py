@@ -1,4 +1,4 @@
-"""A policy drawn: what becomes of each amount, with both sides of every boundary."""
+"""A policy as a table: the verdict on each amount, with both sides of each boundary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -211,14 +211,14 @@ class _Drawing:
         return f"up to {most}" if band.least == 1 else f"{least} to {most}"
 
     def _examples(self, row: Row, band: _Band) -> tuple[Example, ...]:
-        """Give the band's first and last amount: each is one side of a boundary."""
+        """Return the band's first and last amount: each is one side of a boundary."""
         if row.currency is None or row.is_any_currency:
             return ()
         sides = [band.least, *([band.most] if band.most is not None else [])]
         return tuple(self._example(row, side) for side in dict.fromkeys(sides))
 
     def _shared(self, row: Row, band: _Band) -> tuple[Example, ...]:
-        """Give both sides of the bound once more, with half of it moved before."""
+        """Return both sides of the bound again, with half of it moved before."""
         if row.currency is None or band.most is None or band.most < 2:
             return ()
         half = band.most // 2
@@ -247,7 +247,7 @@ class _Drawing:
 
 
 def _merged(blocks: Sequence[_Block], name: str) -> list[_Block]:
-    """Join the blocks that differ in one field alone and read alike."""
+    """Merge blocks that differ in only one field and read alike."""
     joined: dict[str, _Block] = {}
     for block in blocks:
         rest = {other: v for other, v in block.values.items() if other != name}

@@ -1,6 +1,6 @@
 """The verdict on an action: the strictest of every release's policy and of switches.
 
-This is the one place that combines them (P11): a draft, an edit and the lease ask here.
+This is the only place that combines them (P11), for a draft, an edit and the lease.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,20 +18,20 @@ from keyturn.orchestrator.rules.policy.rules import (
 def combine(
     policies: Iterable[Sequence[Rule]], action: Action, covering: Iterable[Switch]
 ) -> Verdict:
-    """Return the strictest of each policy and of the switches that cover the action."""
+    """Return the strictest verdict of all policies and of the covering switches."""
     asking = [one for one in covering if one.mode == "require_approval"]
     return strictest(*(judge(rules, action) for rules in policies), *map(_asks, asking))
 
 
 def of_draft(found: Verdict, off: Switch | None) -> Verdict:
-    """Return the verdict on a new draft: what a switch disables begins nothing."""
+    """Return the verdict on a new draft: a disabling switch lets nothing new begin."""
     if off is None:
         return found
     return strictest(found, Verdict(kind="deny", rule=f"switched off: {off.reason}"))
 
 
 def no_looser(asked: Verdict, found: Verdict) -> Verdict:
-    """Return `found`, and no less than what people were asked for before."""
+    """Return `found`, made at least as strict as what people were asked before."""
     return strictest(asked, found)
 
 

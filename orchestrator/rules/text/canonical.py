@@ -1,4 +1,4 @@
-"""JSON parsed once, strictly, and written in one form (RFC 8785)."""
+"""JSON, parsed strictly and written in one form (RFC 8785)."""
 
 import asyncio
 import hashlib
@@ -13,13 +13,13 @@ from keyturn.orchestrator.rules.errors import MalformedJson
 
 # Deeper documents exhaust parsers downstream before they carry any meaning.
 LARGEST_DEPTH = 64
-# More values in one document take longer than anybody waits.
+# Documents with more values take longer than anybody waits.
 MOST_VALUES = 200_000
-# Characters that are parsed and checked in a few milliseconds.
+# This many characters are parsed and checked in a few milliseconds.
 MOST_AT_ONCE = 16_000
 # RFC 8785 writes numbers as doubles.
 LARGEST_INTEGER = 2**53 - 1
-# From here on RFC 8785 writes whole numbers with an exponent.
+# From this value on, RFC 8785 writes whole numbers with an exponent.
 WITH_EXPONENT = 1e21
 
 
@@ -47,17 +47,17 @@ def parse(text: str | bytes) -> JsonValue:
 
 
 async def parse_aside(text: str | bytes) -> JsonValue:
-    """Do what `parse` does, and let others go on where the text is long."""
+    """Do the same as `parse`, without blocking the event loop on a long text."""
     if len(text) <= MOST_AT_ONCE:
         return parse(text)
     return await asyncio.to_thread(parse, text)
 
 
 def parse_foreign(text: str | bytes) -> JsonValue:
-    """Return the JSON value in what another system sent, mended so that it can be kept.
+    """Return the JSON value in another system's text, repaired for storage.
 
-    Whole numbers that a double cannot hold, such as 64-bit ids, are text, digit by
-    digit. Duplicate keys, what is no JSON and nesting beyond 64 levels raise
+    Whole numbers that a double cannot hold, such as 64-bit ids, become text, digit by
+    digit. Duplicate keys, invalid JSON and nesting beyond 64 levels raise
     `MalformedJson`.
     """
     try:
@@ -75,7 +75,7 @@ def parse_foreign(text: str | bytes) -> JsonValue:
 
 
 async def parse_foreign_aside(text: str | bytes) -> JsonValue:
-    """Do what `parse_foreign` does, and let others go on where the text is long."""
+    """Do the same as `parse_foreign`, without blocking the event loop."""
     if len(text) <= MOST_AT_ONCE:
         return parse_foreign(text)
     return await asyncio.to_thread(parse_foreign, text)
@@ -84,8 +84,8 @@ async def parse_foreign_aside(text: str | bytes) -> JsonValue:
 def encode(value: JsonValue) -> bytes:
     """Return the RFC 8785 form of `value`; equal values give equal bytes.
 
-    Whatever is encoded can be parsed again: so whole numbers beyond 2^53 raise
-    `MalformedJson`, written as 1e16 too.
+    Everything encoded can be parsed again: so whole numbers beyond 2^53 raise
+    `MalformedJson`, even when written as 1e16.
     """
     try:
         if _is_plain(value):
@@ -118,15 +118,15 @@ def digest(value: JsonValue) -> str:
 
 
 def digest_of(canonical_text: str) -> str:
-    """Return the SHA-256 of a text that is in RFC 8785 form already, in hex."""
+    """Return the SHA-256 of a text that is already in RFC 8785 form, in hex."""
     return hashlib.sha256(canonical_text.encode()).hexdigest()
 
 
 def mend(value: JsonValue) -> JsonValue:
-    """Return `value` with what has no canonical form replaced, so that it can be kept.
+    """Return `value` with parts that have no canonical form replaced, for storage.
 
     Lone surrogates become U+FFFD, NaN and infinities null, whole numbers that a double
-    cannot hold text. For what others send us to read, never for what is carried out.
+    cannot hold text. Use it for data from others, never for what is carried out.
     """
     match value:
         case str():
@@ -144,7 +144,7 @@ def mend(value: JsonValue) -> JsonValue:
 
 
 def mend_text(words: str) -> str:
-    """Return words with lone surrogates as U+FFFD."""
+    """Return a text with lone surrogates replaced by U+FFFD."""
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -162,10 +162,10 @@ def _refuse(constant: str) -> JsonValue:
 
 
 def _is_plain(value: JsonValue) -> bool:
-    """Tell whether json.dumps writes the RFC 8785 form, a hundred times as fast.
+    """Return whether json.dumps writes the RFC 8785 form, a hundred times as fast.
 
-    It writes floats and sorts names beyond U+FFFF in ways of its own. Raises
-    `MalformedJson` for whole numbers that have no form.
+    It writes floats, and sorts names beyond U+FFFF, differently. Raises `MalformedJson`
+    for whole numbers that have no form.
     """
     is_plain, waiting = True, [value]
     while waiting:
@@ -186,7 +186,7 @@ def _is_plain(value: JsonValue) -> bool:
 
 
 def _sorts_alike(name: object) -> bool:
-    # By code points as by UTF-16 units.
+    # Here the order by code points equals the order by UTF-16 units.
     return isinstance(name, str) and (name.isascii() or max(name) < "\ud800")
 
 
@@ -199,16 +199,16 @@ def _check_whole(value: float) -> None:
 
 
 def _is_inexact(value: float) -> bool:
-    """Tell whether a number's form is a whole number that a double does not hold."""
+    """Return whether a number's form is a whole number that a double does not hold."""
     if isinstance(value, int):
         return abs(value) > LARGEST_INTEGER
     return LARGEST_INTEGER < abs(value) < WITH_EXPONENT and value.is_integer()
 
 
 def _refuse_many(text: str | bytes) -> None:
-    """Raise `MalformedJson` for more values than are ever meant, before they are made.
+    """Raise `MalformedJson` for too many values, before any of them is created.
 
-    Counts at the speed of memory: what is between quotes is taken out first.
+    Counts at the speed of memory: text between quotes is removed first.
     """
     if len(text) <= MOST_VALUES:
         return

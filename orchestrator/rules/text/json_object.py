@@ -1,4 +1,4 @@
-"""A JSON value that is known to be an object, as its type says."""
+"""Reads a JSON value as an object, with the type to match."""
 
 from pydantic import JsonValue
 
@@ -13,5 +13,5 @@ def of(value: JsonValue) -> dict[str, JsonValue]:
 
 
 def parse(text: str | bytes) -> dict[str, JsonValue]:
-    """Return the object that canonical JSON of ours holds; else `TypeError`."""
+    """Return the object in Keyturn's own canonical JSON; else `TypeError`."""
     return of(canonical.parse(text))

@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 
 def normal(tag: str) -> str:
-    """Return a language's tag in one spelling: `de_AT` is `de-at`."""
+    """Return a language tag in one spelling: `de_AT` is `de-at`."""
     return tag.strip().replace("_", "-").lower()
 
 
 def speaks(known: Collection[str], tag: str | None) -> bool:
-    """Tell whether somebody who knows these reads `tag`; who names none reads all."""
+    """Return whether these languages include `tag`; an empty list includes all."""
     if not known or tag is None:
         return True
     wanted = normal(tag)

@@ -1,8 +1,8 @@
 r"""Patterns that authors declare, matched in time linear in the text (RE2).
 
-They mean what pydantic's own engine takes them for, which searches as ECMA 262 does:
-unanchored, `$` only at the very end, `\d`, `\w` and `\s` of all scripts. RE2 knows the
-last three in ASCII alone and some escapes not at all; those are written out for it.
+They have the meaning of pydantic's own engine, which searches as ECMA 262 does:
+unanchored, `$` only at the very end, `\d`, `\w` and `\s` of all scripts. RE2 has the
+last three in ASCII only and lacks some escapes; this module writes those out for it.
 """
 
 import sys
@@ -14,7 +14,7 @@ import re2  # pyright: ignore[reportMissingTypeStubs] it has none
 
 from keyturn.orchestrator.rules.errors import KeyturnError
 
-# One `\w` of all scripts is some 1,400 of these; what is larger takes too long a text.
+# One `\w` of all scripts is some 1,400 instructions; larger programs run too long.
 _ENGINE: Final = cast("Any", re2)
 LARGEST_PROGRAM = 100_000
 _MEMORY = 64 << 20
@@ -52,7 +52,7 @@ _HEX_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 
 
 class InvalidPattern(KeyturnError):
-    """A pattern that the linear engine does not take, or takes for something else."""
+    """A pattern that the linear engine rejects, or reads with another meaning."""
 
     def __init__(self, pattern: str, problem: str) -> None:
         """Name the pattern, what is wrong and what to write instead."""
@@ -61,7 +61,7 @@ class InvalidPattern(KeyturnError):
 
 
 class _Compiled(Protocol):
-    """What is used of RE2's compiled patterns, which have no types."""
+    """The part of RE2's untyped compiled patterns that is used."""
 
     @property
     def programsize(self) -> int: ...
@@ -70,11 +70,11 @@ class _Compiled(Protocol):
 
 
 def is_found(pattern: str, text: str) -> bool:
-    """Tell whether `pattern` is found in `text`; raises `InvalidPattern`."""
+    """Return whether `pattern` is found in `text`; raises `InvalidPattern`."""
     try:
         data = text.encode()
     except UnicodeEncodeError:
-        # Half a character is no text, which no pattern matches.
+        # A lone surrogate is not text, so no pattern matches it.
         return False
     return compiled(pattern).search(data) is not None
 
@@ -151,7 +151,7 @@ class _Translation:
         if self._next("^"):
             written.append(self._take())
         if self._next("]"):
-            # Right at the start it stands for itself.
+            # At the very start it is a literal.
             written.append(rf"\{self._take()}")
         while self._at < len(self._pattern) and not self._next("]"):
             written.append(self._class_part())
@@ -230,7 +230,7 @@ class _Translation:
 
 @lru_cache(maxsize=1)
 def _no_word() -> str:
-    r"""Return all that `\w` is not, as ranges: RE2 negates no class inside another."""
+    r"""Return the complement of `\w` as ranges: RE2 negates no class inside another."""
     ranges: list[str] = []
     first: int | None = None
     for point in range(sys.maxunicode + 2):

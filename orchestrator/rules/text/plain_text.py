@@ -1,4 +1,4 @@
-"""Texts and names as people write them; what is none is refused before it is stored."""
+"""Texts and names as people write them; validates text before it is stored."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from pydantic import JsonValue
 
 from keyturn.orchestrator.rules.errors import InvalidValue
 
-# Names stand in indexes, which hold 2.7 kB.
+# Names are in indexes, which hold 2.7 kB.
 LONGEST_NAME = 500
 LONGEST_TEXT = 64_000
-# Letters and symbols by their category, and yet nothing on any screen.
+# Letters and symbols by category that are invisible on every screen.
 _UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc")
 
 
 def trimmed(text: str | None) -> str:
-    """Return what somebody wrote without spaces around it; "" where nothing is seen.
+    """Return a text without surrounding blanks; "" where nothing is visible.
 
-    Blank is also what holds only spaces of any kind, zero-width characters, fillers,
+    Blank is also a text of only spaces of any kind, zero-width characters, fillers,
     controls, unassigned characters and accents without a letter.
     """
     given = text or ""
@@ -30,7 +30,7 @@ def _is_seen(character: str) -> bool:
 
 
 def required(text: str | None, *, name: str, why: str = "") -> str:
-    """Return what somebody wrote, or raise `InvalidValue` where nothing is seen."""
+    """Return a text without surrounding blanks; `InvalidValue` if it is blank."""
     found = trimmed(text)
     if not found:
         raise InvalidValue(
@@ -41,7 +41,7 @@ def required(text: str | None, *, name: str, why: str = "") -> str:
 
 
 def check(words: Mapping[str, str | None]) -> None:
-    """Raise `InvalidValue` for what is no text, or too long: `text`, or else a name."""
+    """Raise `InvalidValue` for an invalid or too long text: `text`, or else a name."""
     for name, value in words.items():
         if value is None:
             continue
@@ -58,7 +58,7 @@ def check(words: Mapping[str, str | None]) -> None:
 
 
 def refuse_control_characters(value: JsonValue, *, path: str = "") -> None:
-    """Raise `InvalidValue` where a text holds what no text holds; PostgreSQL agrees."""
+    """Raise `InvalidValue` for control characters; PostgreSQL would refuse U+0000."""
     if isinstance(value, str):
         bad = next((c for c in value if ord(c) < 32 and c not in "\n\r\t"), None)
         if bad is not None:
@@ -76,10 +76,10 @@ def refuse_control_characters(value: JsonValue, *, path: str = "") -> None:
 
 
 def check_id(value: str, *, path: str) -> None:
-    """Raise `InvalidValue` for what nobody can mean as somebody's id.
+    """Raise `InvalidValue` for a text that cannot be meant as an id.
 
-    Blanks around it and control characters make another id of it wherever they are
-    lost, and a pattern's `$` lets a line break at the end pass.
+    Surrounding blanks and control characters make it another id where they get lost,
+    and a pattern's `$` accepts a line break at the end.
     """
     check({path: value})
     if value != value.strip():

@@ -1,4 +1,4 @@
-"""What a model never sees, and what nobody declared, is dropped before it is shown."""
+"""Drops data that a model must never see, or that is undeclared, before showing it."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
@@ -12,7 +12,7 @@ VERSION = "fields-2"
 
 Schema = Mapping[str, JsonValue]
 
-# What one of these says of a value is not read here; check_followed refuses them.
+# Keywords whose effect on a value is not evaluated here; check_followed refuses them.
 _NOT_FOLLOWED: Final = (
     "$anchor",
     "$dynamicRef",
@@ -37,15 +37,15 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class NotFollowed(ValueError):
-    """A part of a schema whose data cannot be told; the words name it."""
+    """A part of a schema whose data cannot be determined; the message names it."""
 
 
 def drop(value: JsonValue, schema: Schema, never_sees: Collection[str]) -> JsonValue:
-    """Return what `schema` declares of `value`, without the classes in `never_sees`.
+    """Return the part of `value` that `schema` declares, without `never_sees` classes.
 
     Walks the JSON Schema that pydantic writes. A field is dropped where no reading of
-    its schema names it, and where any marks it. Where something is never seen, what
-    has no type, or another than declared, is dropped too: nobody knows what it holds.
+    its schema names it, and where any reading marks it. Where a class is never seen, a
+    value without a type, or of an undeclared type, is dropped too: its data is unknown.
     """
     return _Walk(root=schema, never=frozenset(never_sees)).strip(value, [schema])
 
@@ -59,7 +59,7 @@ def marks(schema: JsonValue) -> frozenset[str]:
 
 
 def check_followed(schema: Schema, never_sees: Collection[str]) -> None:
-    """Raise `NotFollowed` for a part of which `drop` cannot tell what it holds."""
+    """Raise `NotFollowed` for a part whose data `drop` cannot determine."""
     walk = _Walk(root=schema, never=frozenset(never_sees))
     walk.check(schema, path=(), seen=frozenset())
 
@@ -70,7 +70,7 @@ class _Walk:
         self._never = never
 
     def strip(self, value: JsonValue, schemas: list[Schema]) -> JsonValue:
-        """Return `value` as the schemas, which all hold for it, declare it."""
+        """Return `value` as the schemas declare it; all of them apply to it."""
         readings = [one for schema in schemas for one in self._readings(schema)]
         if isinstance(value, dict):
             return {
@@ -87,7 +87,7 @@ class _Walk:
         return value
 
     def _named(self, readings: list[Schema], name: str) -> list[Schema]:
-        """Return what is said of a name; nothing where it is a marked one."""
+        """Return the schemas for a name; nothing where one of them is marked."""
         for reading in readings:
             names = reading.get("propertyNames")
             if isinstance(names, dict) and self._is_forbidden(names):
@@ -103,14 +103,14 @@ class _Walk:
         return any(_marked(one) & self._never for one in self._readings(schema))
 
     def _fits(self, value: JsonValue, schema: Schema) -> bool:
-        """Tell whether a value is of a declared type: a serializer may make another."""
+        """Return whether a value has a declared type: a serializer may change it."""
         types = [kind for one in self._readings(schema) for kind in _types(one)]
         return any(_is_of(value, kind) for kind in types)
 
     def _readings(
         self, schema: Schema, seen: frozenset[str] = frozenset()
     ) -> list[Schema]:
-        """Return the schema and all that it refers to or combines."""
+        """Return the schema and all schemas that it refers to or combines."""
         found: list[Schema] = [schema]
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference not in seen:
@@ -177,7 +177,7 @@ def _children(readings: list[Schema]) -> Iterator[tuple[str, Schema]]:
 
 
 def _properties(schema: Schema, name: str) -> list[Schema]:
-    """Return what a reading says of a name; what a model only lets pass is nothing."""
+    """Return a reading's schemas for a name; none where extras are merely allowed."""
     named = schema.get("properties")
     properties = named if isinstance(named, dict) else {}
     found = [_schema(properties[name])] if name in properties else []
@@ -190,7 +190,7 @@ def _properties(schema: Schema, name: str) -> list[Schema]:
     rest = schema.get("additionalProperties")
     if isinstance(rest, dict):
         return [rest]
-    # `dict[str, Any]` declares whatever it holds, `extra="allow"` declares nothing.
+    # `dict[str, Any]` declares all that it holds, `extra="allow"` declares nothing.
     is_free = named is None and patterns is None and rest is not False
     is_object = schema.get("type") == "object" or not set(schema) - _WORDS_ONLY
     return [{}] if is_free and is_object else []

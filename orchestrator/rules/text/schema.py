@@ -1,4 +1,4 @@
-"""Values checked against JSON Schema, whatever a provider promises."""
+"""Checks values against JSON Schema; a provider's promises are not relied on."""
 
 import asyncio
 import json
@@ -21,16 +21,16 @@ from keyturn.orchestrator.rules.text.pattern import InvalidPattern, compiled
 from keyturn.orchestrator.rules.text.schema_keywords import Validator, validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# A larger value takes longer than an event loop may stand still.
+# Checking a larger value takes longer than an event loop may be blocked.
 MOST_AT_ONCE = 500
 MOST_ARGUMENTS = 2_000
 TEXT_PER_VALUE = 64
-# More words help nobody, and a value of a megabyte has a hundred thousand faults.
+# More messages do not help, and a value of a megabyte has a hundred thousand faults.
 MOST_TOLD = 5
 
 
 class InvalidSchema(ValueError):
-    """A schema that cannot be checked as it is meant; the words say what to write."""
+    """A schema that cannot be checked as intended; the message says what to write."""
 
 
 Schema = Mapping[str, JsonValue] | bool
@@ -39,7 +39,7 @@ Schema = Mapping[str, JsonValue] | bool
 def check(value: JsonValue, schema: Schema) -> None:
     """Raise `InvalidValue`, in words a model or a person can use, where it misfits.
 
-    On an event loop use `check_aside` for what others send.
+    On an event loop use `check_aside` for data received from others.
     """
     fitted = _validator(json.dumps(schema, sort_keys=True))
     try:
@@ -57,7 +57,7 @@ def check(value: JsonValue, schema: Schema) -> None:
 
 
 def check_arguments(value: dict[str, JsonValue], schema: Schema) -> None:
-    """Do what `check` does for a call's arguments, which have bounds of their own.
+    """Do the same as `check` for a call's arguments, which have bounds of their own.
 
     They are read by people, compared, bound and judged within transactions.
     """
@@ -70,7 +70,7 @@ def check_arguments(value: dict[str, JsonValue], schema: Schema) -> None:
 
 
 async def check_aside(value: JsonValue, schema: Schema) -> None:
-    """Do what `check` does, and let others go on where the value is large."""
+    """Do the same as `check`, without blocking the event loop for a large value."""
     if is_small(value):
         check(value, schema)
     else:
@@ -78,12 +78,12 @@ async def check_aside(value: JsonValue, schema: Schema) -> None:
 
 
 def is_small(value: JsonValue) -> bool:
-    """Tell whether a value is checked and written in a few milliseconds."""
+    """Return whether a value is checked and written in a few milliseconds."""
     return _has_at_most(value, MOST_AT_ONCE)
 
 
 def _has_at_most(value: JsonValue, most: int) -> bool:
-    """Tell it without looking at more than so many values; a long text is several."""
+    """Return it after looking at no more than `most` values; a long text is several."""
     left, waiting = most, [value]
     while waiting and left >= 0:
         node = waiting.pop()
@@ -98,7 +98,7 @@ def _has_at_most(value: JsonValue, most: int) -> bool:
 
 
 def check_declared(schema: Mapping[str, JsonValue], *, where: str) -> None:
-    """Raise `InvalidSchema` for what would only fail once a value comes.
+    """Raise `InvalidSchema` for faults that would otherwise appear with a value.
 
     Every pattern is compiled, each reference stays within the schema, and the dialect
     is 2020-12. `where` begins the sentence.
@@ -160,7 +160,7 @@ def _nodes(
 
 
 class _Error(Protocol):
-    """What is read of jsonschema's errors, which are half typed upstream."""
+    """The part of jsonschema's half-typed errors that is read."""
 
     message: str
     absolute_path: Iterable[str | int]
@@ -179,5 +179,5 @@ def _words(error: _Error) -> str:
 
 
 def _short(message: str) -> str:
-    # What is wrong stands at the end, after the value.
+    # The reason is at the end, after the value.
     return message if len(message) <= 300 else f"{message[:150]} … {message[-150:]}"

@@ -1,7 +1,7 @@
-"""JSON Schema's keywords, where the library's own would read too much or too long.
+"""JSON Schema keywords that replace the library's own, which accept or cost too much.
 
-Its patterns are Python's, which know another dialect and backtrack without bound; its
-`uniqueItems` compares each with each; its `anyOf` gathers every error of every branch.
+Its patterns are Python's, which is another dialect and backtracks without bound; its
+`uniqueItems` compares all pairs; its `anyOf` collects every error of every branch.
 """
 
 import datetime as dt
@@ -23,20 +23,20 @@ from referencing import Registry
 from keyturn.orchestrator.rules.text.pattern import is_found
 
 Schema = Mapping[str, Any]
-# So many faults of a branch are enough to say what is wrong with it.
+# This many faults of a branch are enough to explain what is wrong with it.
 MOST_FAULTS = 20
 _COMBINING = ("allOf", "anyOf", "oneOf")
 
 
 class Validator(Protocol):
-    """What the keywords use of jsonschema's validators, which are half typed."""
+    """The part of jsonschema's half-typed validators that the keywords use."""
 
     def is_type(self, instance: object, type: str) -> bool:  # noqa: A002 its own name
-        """Tell whether a value is of that JSON type."""
+        """Return whether a value is of that JSON type."""
         ...
 
     def is_valid(self, instance: object) -> bool:
-        """Tell whether a value fits."""
+        """Return whether a value is valid."""
         ...
 
     def evolve(self, *, schema: object) -> "Validator":
@@ -50,11 +50,11 @@ class Validator(Protocol):
         path: str | int | None = None,
         schema_path: str | int | None = None,
     ) -> Iterator[ValidationError]:
-        """Return what is wrong with a part of the value."""
+        """Return the errors of a part of the value."""
         ...
 
     def iter_errors(self, instance: object) -> Iterator[ValidationError]:
-        """Return what is wrong with a value."""
+        """Return the errors of a value."""
         ...
 
 
@@ -189,7 +189,7 @@ def _unevaluated_properties(
 def _evaluated(
     validator: Validator, value: dict[str, object], schema: object
 ) -> set[str]:
-    """Return the names that `schema` says something about, in any fitting branch."""
+    """Return the names that `schema` evaluates, in any valid branch."""
     if not isinstance(schema, dict):
         return set()
     own = cast("dict[str, Any]", schema)
@@ -206,7 +206,7 @@ def _evaluated(
 def _branches(
     validator: Validator, value: dict[str, object], schema: dict[str, Any]
 ) -> Iterator[tuple[Validator, object]]:
-    """Return the schemas that hold for the same object, where they fit it."""
+    """Return the schemas that apply to the same object, where it is valid."""
     for keyword in ("$ref", "$dynamicRef"):
         if keyword in schema:
             yield _referred(validator, schema[keyword])
@@ -274,7 +274,7 @@ KEYWORDS: Final[dict[str, Callable[..., Faults]]] = {
 
 
 def _time(value: object) -> bool:
-    """Tell whether a text is a date with its time; digits alone are none."""
+    """Return whether a text is a date with a time; digits alone are not."""
     return _is_date_and_time(value) and bool(dt.datetime.fromisoformat(str(value)))
 
 
@@ -319,7 +319,7 @@ def _ipv6(value: object) -> bool:
     return bool(ipaddress.IPv6Address(str(value)))
 
 
-# The formats that pydantic writes for types of its own; any other says nothing.
+# The formats that pydantic writes for its own types; others are not checked.
 FORMATS: Final[dict[str, Callable[[object], bool]]] = {
     "date-time": _time,
     "date": _date,
@@ -351,6 +351,6 @@ _FORMATS: Final = _format_checker()
 
 
 def validator(schema: Mapping[str, JsonValue] | bool) -> Validator:  # noqa: FBT001 true and false are schemas
-    """Return the validator of a schema; it reads no other document, near or far."""
+    """Return the validator of a schema; it reads no other document, local or remote."""
     nothing: Registry[Any] = Registry()
     return _Validating(schema, format_checker=_FORMATS, registry=nothing)

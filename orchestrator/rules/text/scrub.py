@@ -1,4 +1,4 @@
-"""Secrets taken out of words before they are stored, logged or shown."""
+"""Removes secrets from text before it is stored, logged or shown."""
 
 from collections.abc import Iterable
 from typing import Final, Protocol
@@ -9,10 +9,10 @@ from pydantic import JsonValue
 GONE: Final = "[secret]"
 # A shorter one would blank out ordinary words.
 SHORTEST_SECRET: Final = 6
-# Some errors quote a whole request; nobody reads more of one.
+# Some errors quote a whole request; nobody reads more of it.
 LONGEST: Final = 20_000
 
-# Forms that keys of known services have, after the public rules of secret scanners.
+# Formats of known services' keys, after the public rules of secret scanners.
 _KEYS: Final = (
     r"\b(?:sk|gsk|xai|whsec|glpat)[-_][A-Za-z0-9_*.\-]{6,}",
     r"\b(?:pk|rk|key|hf|npm|pypi)[-_][A-Za-z0-9*]{12,}",
@@ -38,7 +38,7 @@ _AFTER: Final = (
     rf"(?i)(\b{_NAMES}\b['\"]*\s*[:=]\s*b?\")[^\"]*",
     rf"(?i)(\b{_NAMES}\b['\"]*\s*[:=]\s*b?')[^']*",
     rf"(?i)(\b{_NAMES}\b['\"]*\s*[:=]\s*)[^\s'\",;&]+",
-    # A password may hold an @ itself.
+    # A password may contain an @.
     r"([A-Za-z][A-Za-z0-9+.\-]*://[^\s/@:]*:)[^\s/]+@",
 )
 
@@ -58,9 +58,9 @@ _IN_URL: Final = _NAMED_FORMS[-1]
 
 
 def know(*secrets: str | None) -> None:
-    """Take these values out of all words from now on, in this process.
+    """Remove these values from all text from now on, in this process.
 
-    Each is known without the blanks around it, too: a header quotes it either way.
+    Each is also known without surrounding blanks: a header quotes it either way.
     """
     for secret in secrets:
         for value in _spellings(secret or ""):
@@ -69,7 +69,7 @@ def know(*secrets: str | None) -> None:
 
 
 def text(words: str) -> str:
-    """Return words without secrets: known values, forms of keys, `password=…`."""
+    """Return a text without secrets: known values, key formats, `password=…`."""
     # The longest first: one may be a part of another.
     for secret in sorted(_known, key=len, reverse=True):
         words = words.replace(secret, GONE)
@@ -93,7 +93,7 @@ def value(found: JsonValue) -> JsonValue:
 
 
 def error(fault: BaseException) -> str:
-    """Return an exception's kind and scrubbed words, for operators."""
+    """Return an exception's kind and scrubbed message, for operators."""
     words = text(str(fault)).strip()
     kind = type(fault).__name__
     return f"{kind}: {words}" if words else kind
@@ -103,6 +103,6 @@ def _spellings(secret: str) -> Iterable[str]:
     yield secret
     bare = secret.strip().strip("\u201c\u201d\u2018\u2019\"'\u200b\u200c\u200d\ufeff")
     yield bare
-    # As Python and JSON write them when they quote bytes or text.
+    # The forms in which Python and JSON quote bytes or text.
     yield repr(secret)[1:-1]
     yield ascii(secret)[1:-1]

@@ -1,4 +1,4 @@
-"""What is said to a model and what it answers, in no provider's format."""
+"""Messages to a model and its replies, in no provider's format."""
 
 from typing import Annotated, Literal
 
@@ -113,7 +113,7 @@ class ModelReply(_Frozen):
 
 
 def legible(reply: ModelReply) -> ModelReply:
-    """Return a reply whose texts can be kept and sent back.
+    """Return a reply whose texts can be stored and sent back.
 
     Models and broken gateways do send lone surrogates and U+0000.
     """
@@ -138,5 +138,5 @@ def legible(reply: ModelReply) -> ModelReply:
 
 
 def legible_text(words: str) -> str:
-    """Return words without lone surrogates and U+0000, which PostgreSQL cannot hold."""
+    """Return a text without lone surrogates and U+0000, which PostgreSQL refuses."""
     return mend_text(words).replace("\x00", "\ufffd")

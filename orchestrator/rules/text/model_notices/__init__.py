@@ -1,6 +1,6 @@
-"""What Keyturn tells a model: a function for each sentence, with a stable code.
+"""What Keyturn tells a model: one function for each sentence, with a stable code.
 
-No other module holds words for a model. What people alone read is not here.
+No other module holds text for a model. Text that only people read is not here.
 """
 
 from keyturn.orchestrator.rules.text.model_notices.calls import (

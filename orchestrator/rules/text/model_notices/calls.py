@@ -1,4 +1,4 @@
-"""Why a call is not carried out, or was: what policy, the guards and the ledger say."""
+"""Why a call was, or was not, carried out: messages of policy, guards and ledger."""
 
 from keyturn.orchestrator.rules.text.model_notices.codes import NoticeCode
 from keyturn.orchestrator.rules.text.model_notices.notice import ModelNotice, notice
@@ -15,7 +15,7 @@ def call_edited(*, arguments: str, result: str) -> ModelNotice:
 
 
 def call_repeated(*, count: int) -> ModelNotice:
-    """Say that the same was asked for too often."""
+    """Say that the same call was requested too often."""
     return notice(NoticeCode.CALL_REPEATED, count=count)
 
 
@@ -27,7 +27,7 @@ def call_denied(*, why: str) -> ModelNotice:
 def call_limited(
     *, scope: str, needed: str, left: str | None, counted: str
 ) -> ModelNotice:
-    """Say that a limit on money has no room; `left` None: it is not told."""
+    """Say that a limit on money has no room; `left` None: the amount is not given."""
     room = f"leaves {left}" if left is not None else "leaves too little"
     before = f"{counted} " if counted else ""
     return notice(
@@ -36,7 +36,7 @@ def call_limited(
 
 
 def call_busy(*, subject: str | None, by: str | None, status: str) -> ModelNotice:
-    """Say that another action on the subject is under way; `by` None: not whose."""
+    """Say that another action on the subject is under way; `by` None: no run named."""
     return notice(
         NoticeCode.CALL_BUSY,
         subject=subject or "the same",
@@ -56,17 +56,17 @@ def call_run_ended() -> ModelNotice:
 
 
 def call_done(*, words: str) -> ModelNotice:
-    """Say that an action was done whose service answered without a document."""
+    """Say that an action was done, and that its service returned no document."""
     return notice(NoticeCode.CALL_DONE, words=words)
 
 
 def call_found_done(*, person: str, evidence: str) -> ModelNotice:
-    """Say that a person found out that an unknown effect happened."""
+    """Say that a person found that an unknown effect happened."""
     return notice(NoticeCode.CALL_FOUND_DONE, person=person, evidence=evidence)
 
 
 def call_found_not_done(*, person: str, evidence: str) -> ModelNotice:
-    """Say that a person found out that an unknown effect did not happen."""
+    """Say that a person found that an unknown effect did not happen."""
     return notice(NoticeCode.CALL_FOUND_NOT_DONE, person=person, evidence=evidence)
 
 
@@ -76,7 +76,7 @@ def call_absent() -> ModelNotice:
 
 
 def call_failed(*, words: str) -> ModelNotice:
-    """Say a definite no in the words of a tool or its service."""
+    """Say that a tool or its service definitely refused, in its own words."""
     return notice(NoticeCode.CALL_FAILED, words=words)
 
 
@@ -86,12 +86,12 @@ def call_not_sent(*, why: str) -> ModelNotice:
 
 
 def call_never_sent(*, why: str, hours: int) -> ModelNotice:
-    """Say that nothing reached the service for as long as it was tried."""
+    """Say that nothing reached the service in all attempts."""
     return notice(NoticeCode.CALL_NEVER_SENT, why=why, hours=hours)
 
 
 def call_crashed(*, tool: str, call: str) -> ModelNotice:
-    """Say that an action's code fails for good."""
+    """Say that an action's code fails permanently."""
     return notice(NoticeCode.CALL_CRASHED, tool=tool, call=call)
 
 
@@ -101,7 +101,7 @@ def call_facts_unreadable(*, tool: str) -> ModelNotice:
 
 
 def read_off(*, tool: str, reason: str) -> ModelNotice:
-    """Say that a read's tool or corpus is switched off."""
+    """Say that a read's tool or corpus is disabled."""
     return notice(NoticeCode.READ_OFF, tool=tool, reason=reason)
 
 
@@ -111,5 +111,5 @@ def read_of_action(*, tool: str) -> ModelNotice:
 
 
 def read_crashed(*, call: str) -> ModelNotice:
-    """Say that a read fails for good."""
+    """Say that a read fails permanently."""
     return notice(NoticeCode.READ_CRASHED, call=call)

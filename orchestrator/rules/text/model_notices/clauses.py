@@ -7,7 +7,7 @@ from keyturn.orchestrator.rules.text.model_notices.templates import CLAUSES
 
 
 def customer_wrote() -> str:
-    """Say that there is a new message of the customer."""
+    """Say that the customer sent a new message."""
     return _clause(Clause.CUSTOMER_WROTE)
 
 
@@ -22,7 +22,7 @@ def siblings_edited(*, tools: Sequence[str]) -> str:
 
 
 def earlier_action(*, tool: str, turn: int, index: int) -> str:
-    """Name an earlier action, its call counted from one."""
+    """Name an earlier action; its call is counted from one."""
     return _clause(Clause.EARLIER_ACTION, tool=tool, turn=turn, number=index + 1)
 
 
@@ -32,22 +32,22 @@ def failed_later(*, action: str) -> str:
 
 
 def stayed_done(*, action: str) -> str:
-    """Say that an action stayed done against what was said."""
+    """Say that an action stayed done, although it was reported otherwise."""
     return _clause(Clause.STAYED_DONE, action=action)
 
 
 def taken_back(*, action: str) -> str:
-    """Say that an action was taken back."""
+    """Say that an action was reversed."""
     return _clause(Clause.TAKEN_BACK, action=action)
 
 
 def not_taken_back(*, action: str) -> str:
-    """Say that an action was not taken back after all."""
+    """Say that an action was not reversed after all."""
     return _clause(Clause.NOT_TAKEN_BACK, action=action)
 
 
 def done_after_all(*, action: str) -> str:
-    """Say that a late receipt shows what was told as failed."""
+    """Say that an action reported as failed was done, by a late receipt."""
     return _clause(Clause.DONE_AFTER_ALL, action=action)
 
 

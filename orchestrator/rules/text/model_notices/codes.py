@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class NoticeCode(StrEnum):
-    """What a notice says, as a program reads it."""
+    """The meaning of a notice, for programs."""
 
     HOUSE_RULES = "house.rules"
     TURNS_OMITTED = "turns.omitted"
@@ -61,7 +61,7 @@ class NoticeCode(StrEnum):
 
 
 class Clause(StrEnum):
-    """A part of a notice that says why; pages quote it, too, so it bears no code."""
+    """A part of a notice that gives the reason; it has no code, as pages quote it."""
 
     CUSTOMER_WROTE = "customer_wrote"
     SIBLINGS_NOT_DONE = "siblings_not_done"
@@ -75,7 +75,7 @@ class Clause(StrEnum):
 
 
 class StandIn(StrEnum):
-    """Words in the model's own place, where a history would have a gap."""
+    """Text in the model's own role, where a history would have a gap."""
 
     NOTHING_SAID = "nothing_said"
     RESULT_NOTED = "result_noted"

@@ -1,4 +1,4 @@
-"""What became of an action that people were asked about, and of a message beside it."""
+"""The outcome of an action that people decided on, and of a message beside it."""
 
 from keyturn.orchestrator.rules.text.model_notices.codes import NoticeCode
 from keyturn.orchestrator.rules.text.model_notices.notice import (
@@ -7,7 +7,7 @@ from keyturn.orchestrator.rules.text.model_notices.notice import (
     notice,
 )
 
-# The action was not done for what is new: it may be drafted again.
+# The action was not done because of news: it may be drafted again.
 VOID: frozenset[NoticeCode] = frozenset(
     {
         NoticeCode.CALL_VOID,
@@ -25,7 +25,7 @@ def call_rejected(*, person: str, reason: str) -> ModelNotice:
 
 
 def call_changes(*, person: str, reason: str) -> ModelNotice:
-    """Say that a person wants an action otherwise."""
+    """Say that a person wants changes to an action."""
     return notice(NoticeCode.CALL_CHANGES, person=person, reason=reason)
 
 
@@ -35,32 +35,32 @@ def call_expired(*, tool: str) -> ModelNotice:
 
 
 def call_void(*, because: str) -> ModelNotice:
-    """Say that an action's approval was closed for what is new."""
+    """Say that an action's approval was closed because of news."""
     return notice(NoticeCode.CALL_VOID, because=because)
 
 
 def call_facts_changed(*, because: str) -> ModelNotice:
-    """Say that the facts of an action are others than people approved."""
+    """Say that the facts of an action differ from those that people approved."""
     return notice(NoticeCode.CALL_FACTS_CHANGED, because=because)
 
 
 def call_not_genuine() -> ModelNotice:
-    """Say that the decision on an action carries no signature of ours."""
+    """Say that the decision on an action lacks a genuine signature."""
     return notice(NoticeCode.CALL_NOT_GENUINE)
 
 
 def message_void(*, because: str) -> ModelNotice:
-    """Say that a message to the customer was not sent, as it would be untrue."""
+    """Say that a message to the customer was not sent because it would be untrue."""
     return notice(NoticeCode.MESSAGE_VOID, because=because)
 
 
 def compensation_void(*, because: str) -> ModelNotice:
-    """Say that what an action would take back is not known as done any more."""
+    """Say that the action to be reversed is no longer known as done."""
     return notice(NoticeCode.COMPENSATION_VOID, because=because)
 
 
 def reason(answer: Reading) -> str:
-    """Return the reason that a person gave for a rejection, else the whole words."""
+    """Return the reason that a person gave for a rejection, else the whole text."""
     if answer.code is not NoticeCode.CALL_REJECTED:
         return answer.words
     return answer.words.partition(_REJECTED)[2].strip() or answer.words

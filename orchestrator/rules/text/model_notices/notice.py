@@ -1,9 +1,9 @@
-"""A notice, how its text carries its code, and how that is read again.
+"""A notice: how its text carries its code, and how the code is read back.
 
-The code stands at the very beginning of a text, as `[call.rejected] …`, and is read
-there alone. Whatever a notice quotes comes after it, and what bears no code begins
-otherwise: a tool's result is JSON, a customer's words stand in `<message>`. So nothing
-that is quoted can pass for a code.
+The code is at the very beginning of a text, as `[call.rejected] …`, and is read only
+there. Quoted text comes after it, and texts without a code begin differently: a tool's
+result is JSON, a customer's words are inside `<message>`. So nothing that is quoted can
+pass for a code.
 """
 
 import re
@@ -19,26 +19,26 @@ _KNOWN: Final = {code.value: code for code in NoticeCode}
 
 @dataclass(frozen=True)
 class ModelNotice:
-    """One sentence of Keyturn's for a model; `words` is the same for people."""
+    """One sentence from Keyturn to a model; people read it as `words`."""
 
     code: NoticeCode
     words: str
 
     @property
     def text(self) -> str:
-        """Return what the model reads."""
+        """Return the text that the model reads."""
         return f"[{self.code}] {self.words}"
 
 
 @dataclass(frozen=True)
 class ToolData:
-    """What a tool returned, as JSON text: it bears no code."""
+    """The result of a tool, as JSON text; it has no code."""
 
     text: str
 
     @property
     def words(self) -> str:
-        """Return the same: people read it as the model does."""
+        """Return the same text: people read it as the model does."""
         return self.text
 
 
@@ -64,7 +64,7 @@ def notice(code: NoticeCode, **facts: object) -> ModelNotice:
 
 
 def read(text: str) -> Reading:
-    """Return the code and the words of an answer, looking through a person's edit."""
+    """Return the code and the words of an answer, also of an edited call."""
     found = _split(text)
     if found.code is not NoticeCode.CALL_EDITED:
         return found
@@ -74,7 +74,7 @@ def read(text: str) -> Reading:
 
 
 def for_people(text: str) -> str:
-    """Return what was told without its code."""
+    """Return the text without its code."""
     return _split(text).words
 
 

@@ -1,4 +1,4 @@
-"""Why a model's reply cannot be used, so that it is sent again."""
+"""Why a model's reply is unusable and has to be sent again."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from keyturn.orchestrator.rules.text.model_notices.notice import ModelNotice, no
 
 
 def reply_cut(*, tokens: int) -> ModelNotice:
-    """Say that a reply reached the limit of its output."""
+    """Say that a reply reached its output limit."""
     return notice(NoticeCode.REPLY_CUT, tokens=tokens)
 
 
@@ -17,7 +17,7 @@ def reply_long(*, size: int, most: int) -> ModelNotice:
 
 
 def reply_no_tools() -> ModelNotice:
-    """Say that an `ask` takes no calls."""
+    """Say that an `ask` allows no calls."""
     return notice(NoticeCode.REPLY_NO_TOOLS)
 
 
@@ -27,13 +27,13 @@ def reply_many_calls(*, count: int, most: int) -> ModelNotice:
 
 
 def reply_unknown_tool(*, tool: str, known: Sequence[str]) -> ModelNotice:
-    """Say that the contract grants no such tool, and which it grants."""
+    """Say that the contract does not grant this tool, and list the granted ones."""
     names = ", ".join(known) or "none"
     return notice(NoticeCode.REPLY_UNKNOWN_TOOL, tool=tool, known=names)
 
 
 def reply_no_object() -> ModelNotice:
-    """Say that a call's arguments are JSON of another type."""
+    """Say that a call's arguments are JSON, but not an object."""
     return notice(NoticeCode.REPLY_NO_OBJECT)
 
 
@@ -48,5 +48,5 @@ def reply_document(*, why: str) -> ModelNotice:
 
 
 def reply_sibling() -> ModelNotice:
-    """Say that a call that fits was not carried out for another that does not."""
+    """Say that a valid call was not carried out because another call is invalid."""
     return notice(NoticeCode.REPLY_SIBLING)

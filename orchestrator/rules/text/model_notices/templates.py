@@ -1,6 +1,6 @@
-"""The sentences that Keyturn tells a model, and the version that a release names.
+"""The sentences that Keyturn tells a model, and their version, which a release names.
 
-A name in braces stands for what its function fills in. What changes here changes the
+A name in braces stands for what its function fills in. A change here changes the
 version, and so every workflow's release.
 """
 
@@ -30,7 +30,7 @@ TEMPLATES: Final[Mapping[NoticeCode, str]] = {
     NoticeCode.HOUSE_RULES: _HOUSE_RULES,
     NoticeCode.TURNS_OMITTED: "Earlier turns are left out here.",
     NoticeCode.CALL_OPEN: "There is no result yet.",
-    # Canonical JSON has no line break: the second line is the arguments, whole.
+    # Canonical JSON has no line break: the second line is the complete arguments.
     NoticeCode.CALL_EDITED: "A person changed the arguments to the next line; the result "
     "follows it.\n{arguments}\n{result}",
     NoticeCode.CALL_REPEATED: "Not carried out: you have asked for exactly this {count} "

@@ -1,4 +1,4 @@
-"""Why a tool's code is not run, or what it says is not used."""
+"""Why a tool's code is not run, or its result is not used."""
 
 from collections.abc import Sequence
 
@@ -12,22 +12,22 @@ def tool_gone(*, tool: str) -> ModelNotice:
 
 
 def tool_outdated(*, tool: str, lacks: Sequence[str]) -> ModelNotice:
-    """Say what the release has and this worker's code has not."""
+    """Say what the release has and this worker's code lacks."""
     return notice(NoticeCode.TOOL_OUTDATED, tool=tool, lacks=" and no ".join(lacks))
 
 
 def tool_arguments(*, tool: str, why: str) -> ModelNotice:
-    """Say what of the arguments the tool's own model does not take."""
+    """Say which arguments the tool's own model rejects."""
     return notice(NoticeCode.TOOL_ARGUMENTS, tool=tool, why=why)
 
 
 def tool_facts(*, tool: str, why: str) -> ModelNotice:
-    """Say that the facts that a tool read are no JSON that can be shown."""
+    """Say that the facts that a tool read are not JSON that can be shown."""
     return notice(NoticeCode.TOOL_FACTS, tool=tool, why=why)
 
 
 def tool_amount(*, tool: str, said: str, why: str) -> ModelNotice:
-    """Say that what a tool works out is no amount of money."""
+    """Say that a tool computed an invalid amount of money."""
     return notice(NoticeCode.TOOL_AMOUNT, tool=tool, said=said, why=why)
 
 

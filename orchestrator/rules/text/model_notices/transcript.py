@@ -1,4 +1,4 @@
-"""What stands around a run's turns in a prompt."""
+"""The texts around a run's turns in a prompt."""
 
 from keyturn.orchestrator.rules.text.model_notices.codes import NoticeCode, StandIn
 from keyturn.orchestrator.rules.text.model_notices.notice import ModelNotice, notice
@@ -6,7 +6,7 @@ from keyturn.orchestrator.rules.text.model_notices.templates import STAND_INS
 
 
 def house_rules() -> ModelNotice:
-    """Return the rules that hold for every workflow."""
+    """Return the rules that apply to every workflow."""
     return notice(NoticeCode.HOUSE_RULES)
 
 
@@ -16,10 +16,10 @@ def turns_omitted() -> ModelNotice:
 
 
 def nothing_said() -> str:
-    """Return the model's words where it said none."""
+    """Return the text that stands for a model's empty reply."""
     return STAND_INS[StandIn.NOTHING_SAID]
 
 
 def result_noted() -> str:
-    """Return the model's words between a result and a message that may not touch."""
+    """Return the model's text between a result and a message, which may not touch."""
     return STAND_INS[StandIn.RESULT_NOTED]
