@@ -1,1 +1,1 @@
-"""Everything that touches the world: models, tools, connectors and the effects they have."""
+"""All access to external systems: models, tools, connectors and their effects."""

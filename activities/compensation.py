@@ -11,9 +11,9 @@ from keyturn.orchestrator.store.turns.turn import DraftedCall, GaveUp
 
 
 def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
-    """Return the action that takes the effect back, as its tool works it out.
+    """Return the action that reverses the effect, as its tool computes it.
 
-    Raises `ToolError` where it cannot be.
+    Raises `ToolError` where that is impossible.
     """
     effect = wanted.effect
     known = compensation.state(effect)
@@ -21,7 +21,7 @@ def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
         raise ToolError(f"The effect {effect.key} is {known}, not done.")
     made = toolbox.compensation(effect.tool, effect.arguments, effect.receipt)
     arguments = canonical.text(_plain(made))
-    # As any other action's, they must fit the tool that carries them out.
+    # Like any action's arguments, they must fit the tool that carries them out.
     toolbox.parse(wanted.tool, arguments)
     return DraftedCall(
         index=0, tool=wanted.tool, provider_id="compensate", arguments=arguments
@@ -29,7 +29,7 @@ def draft(toolbox: Toolbox, wanted: Wanted) -> DraftedCall:
 
 
 def gave_up(wanted: Wanted) -> GaveUp | None:
-    """Return why the action was not done, in words for people; None: it was."""
+    """Return why the action was not done, in words for people; None if it was done."""
     call = wanted.call
     if call is None or call.status == "done":
         return None

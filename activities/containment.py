@@ -1,8 +1,8 @@
-"""An author's code that breaks out of what bounds it, held within.
+"""Contains exceptions by which an author's code would escape its surroundings.
 
-`sys.exit()` in a tool would end the worker, and each that takes the call after it; an
-error of Temporal's own kind, or a cancellation that nobody asked for, would be tried
-again without end. All three are errors of that code, like any other.
+`sys.exit()` in a tool would end the worker, and each worker that takes the call after
+it; an error of Temporal's own kind, or a cancellation that nobody requested, would be
+retried without end. All three are treated as ordinary errors of that code.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ Result = TypeVar("Result")
 
 
 class BrokeOut(RuntimeError):
-    """An author's code raised what only its surroundings may."""
+    """An author's code raised an exception reserved for its surroundings."""
 
     def __init__(self, error: BaseException) -> None:
-        """Name what was raised."""
+        """Name the exception that was raised."""
         super().__init__(f"it raised {type(error).__name__}: {error}")
 
 
 async def contained(work: Awaitable[Result]) -> Result:
-    """Await an author's code; what would reach beyond it is raised as `BrokeOut`."""
+    """Await an author's code; raises `BrokeOut` for an exception that would escape."""
     try:
         return await work
     except (SystemExit, KeyboardInterrupt, FailureError, BaseExceptionGroup) as error:

@@ -1,4 +1,4 @@
-"""The one JSON document in a model's answer, out of the wrapping around it."""
+"""The one JSON document in a model's answer, without the text around it."""
 
 import json
 import re
@@ -9,15 +9,15 @@ from pydantic import JsonValue
 from keyturn.orchestrator.rules.errors import MalformedJson
 from keyturn.orchestrator.rules.text import canonical
 
-# What a model thought aloud before its answer; some templates swallow the opening mark.
+# A model's thoughts before its answer; some templates swallow the opening mark.
 _THOUGHT: Final = re.compile(
     r"\A\s*(?:[<\[](?P<mark>think|thinking|thought|reasoning|analysis)[>\]]"
     r".*?[<\[]/(?P=mark)[>\]]|.*?</think>)",
     re.DOTALL | re.IGNORECASE,
 )
-# Marks of a chat template that a server let through at the end.
+# Marks of a chat template that a server left at the end.
 _TEMPLATE_END: Final = re.compile(r"(?:\s*(?:<\|[a-z_]{1,30}\|>|</s>))+\s*\Z")
-# A line break within a JSON text is written \\n: no document has a line that is a fence.
+# A line break within a JSON text is written \\n: no line of a document is a fence.
 _FENCE: Final = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+.-]*)[ \t]*$", re.MULTILINE)
 # A fence whose marks share a line with the document.
 _INLINE: Final = re.compile(r"\A```(?:json)?[ \t]*([{\[\n][^`]*)```\Z", re.IGNORECASE)
@@ -28,7 +28,7 @@ def read(text: str) -> JsonValue:
     """Return the document that is the answer, parsed strictly.
 
     A byte order mark, thoughts in `<think>` before it, and one code fence, also with
-    words around it, are left out. Two documents, fenced or not, are no answer: raises
+    text around it, are removed. Two documents, fenced or not, are no answer: raises
     `MalformedJson`.
     """
     plain = text.strip().removeprefix("\ufeff").strip()
@@ -52,7 +52,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _fenced(answer: str, fences: list[re.Match[str]]) -> str:
-    """Return what stands within the one fence of an answer."""
+    """Return the content of the one fence of an answer."""
     first = fences[0]
     last = fences[1] if len(fences) > 1 else None
     if len(fences) > 2 or (last and (last[1] != first[1] or last[2])):
@@ -68,7 +68,7 @@ def _fenced(answer: str, fences: list[re.Match[str]]) -> str:
 
 def _holds_document(words: str) -> bool:
     decoder = json.JSONDecoder()
-    # What is no document is passed over, brace by brace; few answers have many.
+    # Text that is not a document is skipped, brace by brace; few answers have many.
     for found in list(re.finditer(r"\{", words))[:200]:
         try:
             decoder.raw_decode(words, found.start())

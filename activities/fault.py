@@ -1,4 +1,4 @@
-"""The activity `fault`: what becomes of a run whose author's own code fails."""
+"""The activity `fault`: what happens to a run whose author's own code fails."""
 
 from dataclasses import dataclass
 
@@ -18,16 +18,16 @@ NO_WORDS = "its words are in the log of the worker that ran it"
 
 @dataclass(frozen=True)
 class Fault:
-    """Records an exception of a workflow's own code, and says whether to try again."""
+    """Records an exception of a workflow's own code, and says whether to retry."""
 
     store: Store
     guard: Guard
 
     @activity.defn(name="fault")
     async def __call__(self, wanted: FaultInput) -> FaultResult:
-        """Return after which pause the run begins again, or how it ends.
+        """Return the pause after which the run restarts, or how it ends.
 
-        It begins again from the record: what is stored is neither asked nor paid again.
+        It restarts from the record: what is stored is neither asked nor paid again.
         """
         words = overheard.pick_up(wanted.run) or NO_WORDS
         fault = faults.Fault(

@@ -12,7 +12,7 @@ from keyturn.orchestrator.store.runs import end
 from keyturn.orchestrator.store.runs.end import Ending
 from keyturn.orchestrator.store.runs.errors import NoSuchEnd
 
-# Where the record of a run's end fails by a fault of code.
+# The place of a fault of code in recording a run's end.
 PLACE = "the run's end"
 
 
@@ -25,7 +25,7 @@ class Finish:
 
     @activity.defn(name="finish")
     async def __call__(self, wanted: FinishInput) -> Finished:
-        """Record the run's end; one that cannot be recorded is a person's."""
+        """Record the run's end; hand the run to a person if that is impossible."""
         return await self.guard.keep(
             wanted.run,
             PLACE,

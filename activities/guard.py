@@ -1,4 +1,4 @@
-"""Code that fails: tried again a few times, in sight of people, then given up."""
+"""Handles failing code: retries a few times, visible to people, then gives up."""
 
 import traceback
 from collections.abc import Awaitable, Callable
@@ -24,9 +24,9 @@ from keyturn.orchestrator.store.runs.faults import Fault
 
 Result = TypeVar("Result")
 
-# Seconds between the tries: a worker with mended code has this long to come.
+# Seconds between retries: the time in which a worker with repaired code may arrive.
 PAUSES_S = (1.0, 4.0, 10.0, 20.0)
-# A service that is away is no fault of code: there would be an incident for each run.
+# An unavailable service is no fault of code: each run would open an incident.
 OUTAGES = (
     OSError,
     TimeoutError,
@@ -39,11 +39,11 @@ OUTAGES = (
 
 @dataclass(frozen=True)
 class Guard:
-    """Bounds what fails by a fault of code, and shows it while it is tried again.
+    """Limits retries of failing code, and shows the fault while they last.
 
-    A store that is away is no such fault: its error passes, and Temporal tries again
-    for as long as that lasts. `ends_run`: giving up ends the run in its contract's
-    fallback for code. `outage_pauses_s`: what is waited for a service, where that is
+    An unavailable store is no such fault: its error passes, and Temporal retries for
+    as long as that lasts. `ends_run`: giving up ends the run in its contract's fallback
+    for code. `outage_pauses_s`: the pauses for an unavailable service, where they are
     longer.
     """
 
@@ -59,7 +59,7 @@ class Guard:
         work: Callable[[], Awaitable[Result]],
         otherwise: Callable[[], Awaitable[Result]],
     ) -> Result:
-        """Return what `work` returns or, after the last try, what `otherwise` does."""
+        """Return the result of `work` or, after the last try, that of `otherwise`."""
         try:
             return await work()
         except (StoreUnavailable, FailureError):
@@ -68,7 +68,7 @@ class Guard:
             activity.logger.exception("code failed at %s of %s", place, run)
             pause_s = await self._again(run, place, error)
             if pause_s is not None:
-                # The words stay here: Temporal's history keeps the kind alone.
+                # The message stays here: Temporal's history receives only the kind.
                 raise again(type(error).__name__, pause_s) from None
         return await otherwise()
 
@@ -89,19 +89,19 @@ class Guard:
         return None
 
     def pause_s(self, times: int, *, is_outage: bool = False) -> float | None:
-        """Return the pause after so many failures; None where the tries are used up."""
+        """Return the pause after this many failures; None where no tries are left."""
         pauses_s = self.outage_pauses_s if is_outage else None
         pauses_s = pauses_s or self.pauses_s
         return pauses_s[times - 1] if times <= len(pauses_s) else None
 
 
 def again(kind: str, pause_s: float) -> ApplicationError:
-    """Return the error by which Temporal tries an activity again after a pause."""
+    """Return the error that makes Temporal retry an activity after a pause."""
     return ApplicationError(
         f"{kind}; its words are on the run's page and in the log",
         type=kind,
         next_retry_delay=timedelta(seconds=pause_s),
-        # Its stack is in our log already.
+        # Our log already has the stack trace.
         category=ApplicationErrorCategory.BENIGN,
     )
 

@@ -1,8 +1,8 @@
-"""Clients of other people's HTTP services: they keep nothing, and read within bounds.
+"""Clients for external HTTP services: they store nothing, and read within bounds.
 
-A process shares one client among the calls of all its customers. So it has no cookies: a
-service's cookie for one customer would go out with the next one's call. And an answer has
-at most so many bytes, counted as they come and as they are unpacked: the library unpacks
+A process shares one client among the calls of all its customers. So it has no cookies:
+a service's cookie for one customer would be sent with the next one's call. And answers
+have a maximum number of bytes, counted as received and as unpacked: the library unpacks
 without a bound, and 1.3 MB of gzip can become 300 MB.
 """
 
@@ -19,23 +19,23 @@ from typing import Any, Final, cast
 
 import httpx2
 
-# So much of an answer is read where its reader names no other bound.
+# The limit for an answer whose reader sets no other one.
 LARGEST: Final = 16 * 1024 * 1024
 _AS_IT_IS = "identity"
 _PACKED = ("gzip", "x-gzip", "deflate")
-# zlib's word for "find out by its head": of gzip or of zlib.
+# zlib's value for "detect by the header": gzip or zlib.
 _EITHER_HEAD = 47
-# How each member of a gzip begins (RFC 1952, 2.3.1).
+# The first bytes of each member of a gzip (RFC 1952, 2.3.1).
 _GZIP = b"\x1f\x8b"
 
 Hook = Callable[[Any], Awaitable[None]]
 
 
 class TooLarge(httpx2.ReadError):
-    """An answer has more bytes than its reader takes.
+    """An answer has more bytes than its reader accepts.
 
-    One of the library's own kind, so that whoever rides on it takes it for a failed
-    exchange.
+    It is one of the library's own error classes, so that every caller treats it as a
+    failed exchange.
     """
 
 
@@ -48,12 +48,12 @@ def client(*, largest: int = LARGEST, **options: Any) -> httpx2.AsyncClient:  # 
 
 
 def bounds(*, largest: int = LARGEST) -> dict[str, Any]:
-    """Return the options that make a client of any kind one of ours."""
+    """Return the options that give any client these bounds."""
     return {"cookies": no_cookies(), "event_hooks": _hooks(largest)}
 
 
 def no_cookies() -> CookieJar:
-    """Return a jar that takes no cookie and gives none."""
+    """Return a jar that accepts no cookie and returns none."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
@@ -72,7 +72,7 @@ def _hooks(largest: int) -> Mapping[str, list[Hook]]:
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body of at most so many bytes, unpacked where it came packed unasked."""
+    """A body with a maximum size, unpacked if it was compressed without request."""
 
     def __init__(
         self, inner: httpx2.AsyncByteStream, largest: int, coding: str
@@ -96,7 +96,7 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 class _Unpacking:
-    """Unpacks what some servers and proxies pack whatever they are asked for."""
+    """Unpacks bodies that some servers and proxies compress even if not asked to."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
@@ -106,7 +106,7 @@ class _Unpacking:
         self._has_begun = self._has_member = self._is_over = False
 
     def __call__(self, part: bytes, *, at_once: int) -> Generator[bytes]:
-        """Yield what some bytes stand for, at most `at_once` bytes at a time."""
+        """Yield the unpacked bytes, at most `at_once` bytes at a time."""
         if not self._is_known:
             raise httpx2.ReadError(
                 f"it is packed as {self._coding[:40]!r}, which was not asked for"
@@ -126,7 +126,7 @@ class _Unpacking:
             raise httpx2.ReadError(f"it cannot be unpacked: {error}") from None
 
     def end(self) -> None:
-        """Raise `httpx2.ReadError` where what was begun is not whole."""
+        """Raise `httpx2.ReadError` where a started stream is incomplete."""
         if self._unpack is not None and self._has_begun and not self._is_over:
             raise httpx2.ReadError("it breaks off before it is unpacked")
 
@@ -137,12 +137,12 @@ class _Unpacking:
         except zlib.error:
             if has_begun or self._coding != "deflate":
                 raise
-            # Many servers leave out zlib's head, which RFC 9110 wants of them.
+            # Many servers omit zlib's header, which RFC 9110 requires.
             self._unpack = zlib.decompressobj(-zlib.MAX_WBITS)
             return self._unpack.decompress(part, at_once)
 
     def _next_member(self, rest: bytes) -> bytes:
-        """Begin what follows a whole member; what is none (padding) is left out."""
+        """Begin the next member after a complete one; skips anything else (padding)."""
         self._has_begun = False
         self._is_over = self._is_over or not _GZIP.startswith(rest[: len(_GZIP)])
         self._unpack = zlib.decompressobj(_EITHER_HEAD)

@@ -1,4 +1,4 @@
-"""What workflows know of activities: messages and stubs, no code that acts."""
+"""What workflows import of activities: messages and stubs, no code that acts."""
 
 from datetime import datetime
 from typing import Literal
@@ -93,7 +93,7 @@ ActKind = Literal[
     "unknown",
     "undone",
 ]
-# After these the call is still open: wait for the doorbell or the time, and look again.
+# After these the call is still open: wait for a signal or the time, then check again.
 STILL_OPEN: frozenset[ActKind] = frozenset(
     {"waiting", "stopped", "not_before", "unknown"}
 )

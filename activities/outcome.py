@@ -1,7 +1,7 @@
-"""What an attempt came to, by what its connectors know of it.
+"""The outcome of an attempt, by what its connectors know about it.
 
-The class of an exception alone does not say it: a tool that stumbles over an empty
-answer has acted all the same, and one that broke off while it connected has not.
+The class of an exception is not enough: a tool that fails on an empty answer has acted
+all the same, and one that failed while it connected has not.
 """
 
 from keyturn.activities.toolbox import notice_of
@@ -23,7 +23,7 @@ _WAS_NOT_SENT = frozenset({Known.NOT_SENT, Known.MEND})
 
 
 def of_result(deeds: Deeds, done: Outcome) -> Outcome:
-    """Return the outcome of a tool that returned: done, where all its writes are known."""
+    """Return the outcome of a tool that returned: done, if all its writes are known."""
     lost = [deed for deed in deeds.all if deed.known is Known.NOT_KNOWN]
     if lost:
         words = f"the tool went on after an answer was lost: {lost[0].words}"
@@ -47,15 +47,15 @@ def of_error(deeds: Deeds, error: Exception) -> Outcome:
 
 
 def _after_acting(deed: Deed, error: Exception, words: str) -> Outcome:
-    """Return the outcome of a write that was done, whose tool raised after it.
+    """Return the outcome of a completed write whose tool raised afterwards.
 
-    Where there was no document, the tool knows no more than the connector does.
+    Without a document, the tool knows no more than the connector does.
     """
     if not deed.has_document:
         told = model_notices.call_done(words=deed.words)
         return Outcome(kind="done", words=told.words, told=told)
     if isinstance(error, ToolError) and not _came_of_connector(error):
-        # The tool read the answer: a service may say a no inside a success.
+        # The tool read the answer: a service may refuse inside a success.
         return Outcome(kind="failed", words=words, told=notice_of(error))
     return Outcome(
         kind="unknown", words=f"it was answered, and the tool cannot read that: {words}"
@@ -63,7 +63,7 @@ def _after_acting(deed: Deed, error: Exception, words: str) -> Outcome:
 
 
 def _came_of_connector(error: BaseException | None) -> bool:
-    """Tell whether a no is another's than the answer's: of a read, or of a write before.
+    """Return whether a refusal is about another request: a read, or an earlier write.
 
     A tool may have put it into words of its own.
     """

@@ -36,19 +36,19 @@ from keyturn.orchestrator.store.runs import calls, faults
 from keyturn.orchestrator.store.runs.calls import CallView
 from keyturn.orchestrator.store.tables import EffectRow
 
-# A connector that takes longer has an outcome that only it knows: unknown.
+# After this time only the connector knows the outcome: it is unknown.
 CONNECTOR_TIMEOUT = timedelta(seconds=10)
 STOOD_STILL = "the worker stood still before it sent, until its lease was nearly over"
-# How long a receipt waits for a store that is away; the activity has five minutes.
+# How long a receipt waits for an unavailable store; the activity has five minutes.
 RECORD_WITHIN = timedelta(minutes=4)
-# A service that facts are read from may be away for some minutes.
+# A service that facts are read from may be unavailable for some minutes.
 OUTAGE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, *[10.0] * 15)
-# What fails for good and is left to a person is looked at again at times: the worker's
-# code may have been mended.
+# A permanent failure that is left to a person is checked again at intervals: the
+# worker's code may have been repaired.
 LATER = timedelta(minutes=15)
-# So an effect stands when another attempt than the one that ends has its lease.
+# An effect has one of these when another attempt than the ending one has its lease.
 TAKEN_OVER: frozenset[EffectStatus] = frozenset({"leased", "sending"})
-# Between the tries of a look-up whose service is away.
+# Between the tries of a look-up whose service is unavailable.
 LOOK_UP_PAUSE_S = 5.0
 # After a look-up that found nothing, and proved nothing.
 LOOK_AGAIN_S = 1.0
@@ -67,7 +67,7 @@ class Perform:
 
     @activity.defn(name="perform")
     async def __call__(self, wanted: CallInput) -> ActResult:
-        """Return what became of the action, or until when it waits."""
+        """Return the outcome of the action, or until when it waits."""
         beating = asyncio.create_task(_heartbeat())
         try:
             return await self._perform(wanted)
@@ -83,13 +83,13 @@ class Perform:
         )
 
     async def _give_up(self, wanted: CallInput) -> ActResult:
-        """End a call whose code fails for good; what may have been sent is unknown."""
+        """End a call whose code fails for good; unknown if it may have been sent."""
         try:
             answer = await self._crash(wanted)
         except StoreUnavailable:
             raise
         except Exception:  # noqa: BLE001 shown already, and looked at again
-            # The record takes no end of it, so the call stays open, in sight of people.
+            # The record accepts no end, so the call stays open, visible to people.
             activity.logger.exception("%s cannot be given up", _ref(wanted))
             return ActResult(kind="not_before", until=_later())
         if answer.kind == "busy":
@@ -109,7 +109,7 @@ class Perform:
         )
 
     async def _attempt(self, wanted: CallInput) -> ActResult:
-        # Each attempt is a holder of its own: a retry never inherits a lease.
+        # Each attempt is its own holder: a retry never inherits a lease.
         holder = f"{self.holder}/{uuid4().hex}"
         while True:
             view = await calls.load(self.store, wanted.run, wanted.turn, wanted.index)
@@ -151,7 +151,7 @@ class Perform:
         return await lease.lease(self.store, self.trust, ref, facts, holder=holder)
 
     async def _facts(self, view: CallView) -> Facts:
-        """Read the facts again, but for what may have changed them itself."""
+        """Read the facts again, unless the action itself may have changed them."""
         if view.effect is not None and view.effect.sending_at is not None:
             return effects.facts_of(view.effect, view.call)
         context = self.toolbox.context(view.run, view.id)
@@ -169,14 +169,14 @@ class Perform:
         )
 
     async def _send(self, view: CallView, grant: Grant, holder: str) -> ActResult:
-        # From before that look on: the lease outlives this, whatever freezes between.
+        # Counted from before that check: the lease lasts longer, even after a freeze.
         until_s = _clock_s() + CONNECTOR_TIMEOUT.total_seconds()
         self.watch.note(grant.key, grant.attempt)
         may = await send.begin(
             self.store, grant, holder=holder, within=CONNECTOR_TIMEOUT
         )
         if not may.may_send:
-            # Whatever took the lease is read from the ledger by the next attempt.
+            # The next attempt reads from the ledger who took the lease.
             raise ApplicationError(
                 "Not sent: the lease was lost.",
                 type="LeaseLost",
@@ -189,12 +189,12 @@ class Perform:
         if recorded.status == "unknown":
             return await self._reconcile(view)
         if recorded.status in TAKEN_OVER:
-            # Another attempt has it by now, and says what became of it.
+            # Another attempt has the lease by now, and reports the outcome.
             raise again("TakenOver", 1.0)
         return ActResult.model_validate({"kind": recorded.status})
 
     async def _record(self, view: CallView, grant: Grant, found: Outcome) -> Recorded:
-        """Record what came of it; an outcome that the record does not take is unknown."""
+        """Record the outcome; one that the record does not accept is unknown."""
         try:
             return await self._keep(grant, found)
         except StoreUnavailable:
@@ -234,7 +234,7 @@ class Perform:
         return outcome.of_result(deeds, done)
 
     async def _reconcile(self, view: CallView) -> ActResult:
-        """Ask the tool's own look-up what happened; else it is a person's task."""
+        """Ask the tool's own look-up what happened; else leave it to a person."""
         effect = (
             await calls.load(self.store, view.run.id, view.call.turn, view.call.index)
         ).effect
@@ -244,7 +244,7 @@ class Perform:
             key=effect.key, attempt=effect.attempt, arguments=effect.arguments
         )
         context = self.toolbox.context(view.run, view.id, effect_key=effect.key)
-        # Asked before the look-up: one that began too early proves nothing, however
+        # Read before the look-up: one that began too early proves nothing, however
         # long it took.
         until = await self._absent_until(effect)
         try:
@@ -252,12 +252,12 @@ class Perform:
                 view.call.tool, effect.arguments, context
             )
         except OUTAGES as error:
-            # The look-up is away too; it is asked again, and people see the task.
+            # The look-up is unavailable too; it is retried, and people see the task.
             activity.logger.warning("reconcile of %s failed: %s", effect.key, error)
             raise again(type(error).__name__, LOOK_UP_PAUSE_S) from None
         came_of_it = await self._looked_up(view, found)
         if found is None and until is not None:
-            # Where Temporal's clock is ahead of the record's it would ask without end.
+            # If Temporal's clock is ahead of the record's, it would ask without end.
             await asyncio.sleep(LOOK_AGAIN_S)
             return ActResult(kind="unknown", until=until)
         recorded = await send.record(
@@ -266,9 +266,9 @@ class Perform:
         return ActResult.model_validate({"kind": recorded.status})
 
     async def _absent_until(self, effect: EffectRow) -> datetime | None:
-        """Return until when a look-up that finds nothing proves nothing; None: it does.
+        """Return until when an empty look-up proves nothing; None: it is proof.
 
-        By the record's clock, and by one of this process's own that nobody sets.
+        By the record's clock, and by a clock of this process that nobody sets.
         """
         span = CONNECTOR_TIMEOUT + effects.LEASE + send.SETTLED
         left = self.watch.left(effect.key, effect.attempt, of=span)
@@ -298,6 +298,6 @@ def _later() -> datetime:
 
 async def _heartbeat() -> None:
     while True:
-        # The time-out counts from the start too: a quick one need not be told of.
+        # The timeout counts from the start too: a quick call needs no heartbeat.
         await asyncio.sleep(1)
         activity.heartbeat()

@@ -24,7 +24,7 @@ BYTES_PER_TOKEN = 4
 
 
 def opening(release: Release, value: str) -> str:
-    """Return a run's input as its first message, without what is never seen."""
+    """Return a run's input as its first message, without data that is never seen."""
     kept = redaction.drop(
         canonical.parse(value), release.input_schema, release.never_sees
     )
@@ -39,7 +39,7 @@ def fenced(tag: str, text: str) -> str:
 
 
 def system(release: Release, step: StepRow) -> str:
-    """Return the system text: the contract's instructions, the step's, the house's."""
+    """Return the system text: instructions of contract and step, and house rules."""
     rules = model_notices.house_rules().text
     parts = (release.instructions, step.instructions, rules)
     return "\n\n".join(part for part in parts if part)
@@ -73,7 +73,7 @@ def build(
 
 
 def output_schema(position: Position) -> dict[str, JsonValue]:
-    """Return what the step must return: its own schema, else the contract's output."""
+    """Return the schema of the step's result: its own, else the contract's output."""
     own: dict[str, JsonValue] | None = position.step.output_schema
     return own or position.release.output_schema
 
@@ -100,7 +100,7 @@ def _turn(turn: PastTurn) -> list[Message]:
 
 
 def _assistant(said: str, calls: list[CallRow]) -> AssistantMessage:
-    """Return the model's words with our ids on its calls: its own may repeat."""
+    """Return the model's text with our ids on its calls: its own may repeat."""
     parsed = canonical.parse(said)
     words = parsed.get("text") if isinstance(parsed, dict) else None
     return AssistantMessage(

@@ -1,6 +1,6 @@
-"""The daily matching: reads the world's books and says where the ledger differs.
+"""The daily reconciliation: reads external books and reports where the ledger differs.
 
-It runs in a worker that has no credentials for writing, and its keys read alone.
+It runs in a worker that has no credentials for writing, and its keys are read-only.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ from keyturn.orchestrator.store.tables import MatchingRow
 
 JOB = "matching"
 LOOKS = Pace(busy_s=2.0, idle_s=5.0)
-# Longer than a matching may take, so that nobody else begins one meanwhile.
+# Longer than a reconciliation may take, so that nobody else begins one meanwhile.
 LEASE = timedelta(minutes=10)
 READ_WITHIN_S = 240.0
-# A provider's books may show what it did this much later, and its clock may differ.
+# A provider's books may be this late, and its clock may differ.
 SETTLE = timedelta(minutes=15)
 SKEW = timedelta(minutes=10)
 # A mail is sent at most this long after its effect was first leased.
 LONGEST_ON_ITS_WAY = timedelta(days=8)
-# More than these at once say that the books are wrong, and are one incident.
+# More than these at once mean that the books are wrong: they become one incident.
 MOST_INCIDENTS = 20
 MISSES = 3
 SEVERITY: dict[str, Severity] = {
@@ -62,7 +62,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Matcher:
-    """Matches what is configured; None: there is no such book."""
+    """Reconciles the configured books; None: no such book is configured."""
 
     store: Store
     statement: Statement | None
@@ -72,11 +72,11 @@ class Matcher:
 
     @property
     def is_configured(self) -> bool:
-        """Tell whether there is anything to match the ledger with."""
+        """Return whether any book is configured."""
         return self.statement is not None or self.mail_log is not None
 
     async def forever(self) -> None:
-        """Match every day, and when somebody asks; one process of all does it."""
+        """Reconcile every day, and on request; one of all processes does it."""
         await pace.repeat(self._look, pace=LOOKS)
 
     async def _look(self) -> bool:
@@ -87,7 +87,7 @@ class Matcher:
             return False
 
     async def match_due(self) -> MatchingRow | None:
-        """Do the matching that is due; None where there is none, or another does it."""
+        """Do the due reconciliation; None if not due, or if another process does it."""
         if not await incident_statement.is_due(self.store, daily=self.is_configured):
             return None
         mine = await job_lease.take(self.store, JOB, holder=self.holder, period=LEASE)
@@ -142,7 +142,7 @@ class Matcher:
         )
         first = min((e.sent_at for e in expected if e.sent_at), default=window.since)
         lines = await self.statement.lines(min(first, window.since) - SKEW)
-        # Read after the lines: whatever has a line was in the ledger before it.
+        # Read after the lines: every effect with a line was in the ledger before it.
         known = await incident_statement.entries(
             self.store, (line.key for line in lines), settled=window.settled
         )
@@ -157,7 +157,7 @@ class Matcher:
         )
         read_from = window.since
         known = [
-            # Its mail may have left before what was read of the log.
+            # Its mail may have left before the part of the log that was read.
             entry.model_copy(update={"mailed_as": None})
             if entry.sent_at is None or entry.sent_at < read_from
             else entry
@@ -168,7 +168,7 @@ class Matcher:
     async def _report(
         self, name: str, matching: str, differences: Sequence[Difference]
     ) -> tuple[Seen, ...]:
-        """Open what each difference needs; of very many, one incident in all."""
+        """Open an incident for each difference; for very many, one in total."""
         if len(differences) > MOST_INCIDENTS:
             incident = await self._open_flood(name, matching, differences)
             return tuple(_seen(d, incident) for d in differences[:MOST_INCIDENTS])
@@ -187,7 +187,7 @@ class Matcher:
             try:
                 reopened = await late_failure.reopen(self.store, one.key, later)
             except NotDone:
-                # Somebody has recorded it since it was read.
+                # It was recorded after it was read here.
                 return None
             return reopened.id if reopened else None
         row, _ = await incidents.open_once(self.store, _incident(one), by=SYSTEM)
@@ -236,7 +236,7 @@ class Matcher:
 
 @dataclass(frozen=True)
 class _Window:
-    """From when on it is matched, and until when what is done must be in the books."""
+    """The start of the period; effects done before `settled` must be in the books."""
 
     since: datetime
     settled: datetime
@@ -260,7 +260,7 @@ def _incident(one: Difference) -> NewIncident:
         source=one.source,
         detail={
             "words": one.words,
-            # A key that is no effect of ours leads nowhere.
+            # A key of no effect of ours links to nothing.
             **({"effect": one.key} if one.run else {"key": one.key}),
             **({"run": one.run} if one.run else {}),
             **({"line": line} if line else {}),

@@ -1,4 +1,4 @@
-"""What a model said, checked: calls it may make, or an output that fits."""
+"""A checked model reply: calls that it may make, or a valid output."""
 
 import asyncio
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ from keyturn.orchestrator.rules.text.transcript import (
     UserMessage,
 )
 
-# P5: the answer to an `ask` stands in the history of Temporal.
+# P5: the answer to an `ask` is part of Temporal's history.
 MOST_ASKED_BYTES = 16_000
 
 
 @dataclass(frozen=True)
 class CheckedCall:
-    """A call of a granted tool whose arguments fit; `arguments` is canonical JSON."""
+    """A call of a granted tool with valid arguments; `arguments` is canonical JSON."""
 
     tool: str
     provider_id: str
@@ -51,7 +51,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Invalid:
-    """A reply that cannot be used, and the messages that tell the model why."""
+    """An unusable reply, and the messages that tell the model why."""
 
     why: str
     told: tuple[Message, ...]
@@ -64,10 +64,10 @@ def check(
     *,
     is_ask: bool = False,
 ) -> Checked | Invalid:
-    """Return the usable reply, or what is wrong with it in the validator's words.
+    """Return the usable reply, or its faults in the validator's words.
 
-    An `ask` takes no calls, and an answer of at most 16 kB: that one alone goes through
-    Temporal's history (P5).
+    An `ask` allows no calls, and an answer of at most 16 kB: only that answer goes
+    through Temporal's history (P5).
     """
     if reply.stop == "length":
         tokens = release.max_output_tokens
@@ -98,7 +98,7 @@ async def check_aside(
     *,
     is_ask: bool = False,
 ) -> Checked | Invalid:
-    """Do what `check` does, and let others go on where the reply is long."""
+    """Do the same as `check`, without blocking the event loop on a long reply."""
     size = len(reply.text) + sum(len(call.arguments) for call in reply.calls)
     if size <= canonical.MOST_AT_ONCE // 4:
         return check(reply, release, output_schema, is_ask=is_ask)
@@ -126,7 +126,7 @@ def _check_call(call: ToolCall, release: Release) -> CheckedCall | ModelNotice:
     known = {tool.name: tool for tool in release.tools}
     if call.name not in known:
         return model_notices.reply_unknown_tool(tool=call.name, known=tuple(known))
-    # Providers send nothing at all where a tool takes no arguments.
+    # Providers send an empty text where a tool takes no arguments.
     arguments = canonical.parse(call.arguments.strip() or "{}")
     if not isinstance(arguments, dict):
         return model_notices.reply_no_object()
@@ -154,7 +154,7 @@ def _tell(reply: ModelReply, why: ModelNotice) -> Invalid:
 
 
 def _tell_calls(reply: ModelReply, wrong: Mapping[int, ModelNotice]) -> Invalid:
-    # Their own ids may repeat, and arguments that are no JSON would be refused back.
+    # The model's own ids may repeat, and providers would refuse invalid JSON arguments.
     calls = tuple(
         ToolCall(id=f"repair_{index}", name=call.name, arguments=_sendable(call))
         for index, call in enumerate(reply.calls)

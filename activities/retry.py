@@ -1,4 +1,4 @@
-"""Waiting for the store with a result in hand that would be lost otherwise."""
+"""Waits for the store while holding a result that would otherwise be lost."""
 
 import asyncio
 import time
@@ -16,10 +16,10 @@ PAUSE_S = 0.5
 async def keep_trying(
     work: Callable[[], Awaitable[Result]], *, within: timedelta
 ) -> Result:
-    """Return what `work` returns; where the store is away, do it again for a while.
+    """Return what `work` returns; while the store is unavailable, retry for some time.
 
-    A reply that is paid for and a receipt are worth waiting for: what is committed
-    twice is committed once.
+    A paid reply and a receipt are worth waiting for: committing one twice has the
+    effect of committing it once.
     """
     end = time.monotonic() + within.total_seconds()
     while True:

@@ -1,4 +1,4 @@
-"""The activity `run_tool`: one read, through readers alone."""
+"""The activity `run_tool`: one read, with readers only."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from keyturn.orchestrator.store.runs import calls, faults
 from keyturn.orchestrator.store.runs.calls import CallView
 
 TIMEOUT = timedelta(seconds=30)
-# Between the tries of a read; then it is given up, and the contract's fallback for tools
-# is taken.
+# Between the tries of a read; then it is given up, and the contract's fallback for
+# tools is taken.
 READ_PAUSES_S = (0.5, 1.0, 2.0)
-# A read that takes no longer is answered within its turn: it saves two trips to Temporal
-# and back, which is most of what a quick read costs.
+# A read that takes no longer is answered within its turn: it saves two round trips to
+# Temporal, which is most of what a quick read costs.
 AT_ONCE_S = 1.0
-# What a run shows that was held, or waits to be picked up.
+# The statuses of a run that was held, or waits to be picked up.
 _STOOD = ("stopped", "queued")
 
 
@@ -48,7 +48,7 @@ class RunTool:
         )
 
     async def _give_up(self, wanted: CallInput) -> ReadResult:
-        """Record a read that fails for good: the fallback for tools is taken."""
+        """Record a read that fails permanently: the fallback for tools is taken."""
         answer = model_notices.read_crashed(call=_name(wanted))
         await self._record(wanted, "crashed", answer)
         return ReadResult()
@@ -68,9 +68,9 @@ class RunTool:
         return ReadResult()
 
     async def at_once(self, wanted: Sequence[CallInput]) -> frozenset[int]:
-        """Answer reads within their turn; return the indexes of those that have answers.
+        """Answer reads within their turn; return the indexes of the answered ones.
 
-        What is held, breaks or takes longer is left open for an activity of its own.
+        A read that is held, fails or takes longer is left open for its own activity.
         """
         if not wanted:
             return frozenset()

@@ -1,4 +1,4 @@
-"""A store that is away or busy, as Temporal hears of it: one line, and tried again."""
+"""Reports an unavailable or busy store to Temporal in one line, for a retry."""
 
 import structlog
 from temporalio import activity
@@ -15,23 +15,23 @@ log = structlog.get_logger()
 
 
 class StoreAway(Interceptor):
-    """Keeps the stack out of what is logged, and sent to Temporal, of a store away.
+    """Keeps the stack of an unavailable store's error out of logs and Temporal.
 
     Where all activities of a worker fail at once, formatting their stacks twice each
-    took a third of its time, which those that went on lacked.
+    took a third of its time, which the other activities lacked.
     """
 
     def intercept_activity(
         self,
         next: ActivityInboundInterceptor,  # noqa: A002 as it is named there
     ) -> ActivityInboundInterceptor:
-        """Return what stands before each activity."""
+        """Return the interceptor of each activity."""
         return _Inbound(next)
 
 
 class _Inbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> object:  # noqa: A002 as it is named there
-        """Run the activity; what fails for the store's sake fails in one line."""
+        """Run the activity; a failure of the store is reported in one line."""
         try:
             return await super().execute_activity(input)
         except StoreUnavailable as error:
@@ -44,7 +44,7 @@ class _Inbound(ActivityInboundInterceptor):
             attempt=info.attempt,
             error=words,
         )
-        # Benign is what Temporal's SDK does not log itself, stack and all.
+        # Temporal's SDK does not log benign errors itself, with their stack.
         raise ApplicationError(
             words,
             type=StoreUnavailable.__name__,

@@ -1,4 +1,4 @@
-"""Which models a run may ask now: its release's targets, as switches leave them."""
+"""The models a run may ask now: its release's targets, as switches change them."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ Providers = Mapping[str, Provider]
 
 
 def routes(position: Position, providers: Providers) -> list[Route]:
-    """Return the models to try, in order, less those that switches keep away."""
+    """Return the models to try, in order, without those that switches disable."""
     run, release = position.run, position.release
     alias = release.safer_model if run.use_safer_model else release.model
     try:
@@ -43,7 +43,7 @@ def _resolve(position: Position, providers: Providers, alias: str) -> tuple[Rout
 def _replaced(
     position: Position, providers: Providers, route: Route
 ) -> tuple[Route, ...]:
-    """Return the models that a switch puts in the place of one, or itself."""
+    """Return the models by which a switch replaces one, or the model itself."""
     named = _instead(position, route.target, provider=route.provider.name)
     if named == route.target:
         named = _instead(position, route.model, provider=route.provider.name)
@@ -52,13 +52,13 @@ def _replaced(
 
 
 def _instead(position: Position, model: str, *, provider: str | None = None) -> str:
-    """Return what the latest switch says to use in the place of `model`."""
+    """Return what the latest switch says to use in place of `model`."""
     run = position.run
     target = Target(
         tenant=run.tenant, workflow=run.workflow, model=model, provider=provider
     )
     for switch in covering(position.switches, target):
-        # One for every model has been followed when the alias was resolved.
+        # A switch for every model has been applied when the alias was resolved.
         is_named = switch.scope.model is not None or (switch.scope.provider is not None)
         if provider is not None and not is_named:
             continue
@@ -68,8 +68,8 @@ def _instead(position: Position, model: str, *, provider: str | None = None) -> 
 
 
 def off(position: Position, route: Route) -> str | None:
-    """Return the switch that keeps a model away by any of its names, or None."""
-    # A run that is disabled asks its models; a model that is disabled is not asked.
+    """Return the switch that disables a model by any of its names, or None."""
+    # A disabled run still asks its models; a disabled model is not asked.
     named = [one for one in position.switches if one.scope.names_model]
     for name in filter(None, (route.alias, route.model, route.target)):
         target = Target(

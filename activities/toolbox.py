@@ -1,4 +1,4 @@
-"""Calling a tool's code: arguments in, checked result out."""
+"""Calls a tool's code: takes arguments, returns a checked result."""
 
 import asyncio
 from collections.abc import Awaitable, Collection, Mapping
@@ -19,15 +19,15 @@ from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.rules.text.schema import is_small
 from keyturn.orchestrator.store.tables import RunRow
 
-# A service that takes longer to show facts is taken for away.
+# A service that takes longer to return facts counts as unavailable.
 READ_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Whom a call acts for; connectors are made for exactly this.
+    """The tenant and customer that a call acts for; its connectors are made for them.
 
-    They tell `deeds` what they did.
+    They report their writes to `deeds`.
     """
 
     run: str
@@ -48,21 +48,21 @@ class ConnectorSource(Protocol):
 
 
 class NotRun(ToolError):
-    """A tool's code is not run, or what it says is not used, in words of ours."""
+    """A tool's code is not run, or its result is not used; the words are ours."""
 
     def __init__(self, notice: ModelNotice) -> None:
-        """Take what the model is told."""
+        """Take the notice for the model."""
         self.notice = notice
         super().__init__(notice.words)
 
 
 class NoLookUp(RuntimeError):
-    """A run's release has a look-up that this worker's code has not."""
+    """A run's release has a look-up that this worker's code lacks."""
 
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The tools of a process with what they may reach."""
+    """The tools of a process with their connectors."""
 
     tools: Mapping[str, Tool]
     connectors: ConnectorSource
@@ -77,7 +77,7 @@ class Toolbox:
     ) -> ToolContext:
         """Return the context in which a call of this run is carried out.
 
-        Its connectors tell `deeds` what they did.
+        Its connectors report their writes to `deeds`.
         """
         actor = Actor(
             run=run.id,
@@ -116,8 +116,8 @@ class Toolbox:
     ) -> tuple[str, Money | None]:
         """Return the facts that an approver relies on and the money that would move.
 
-        The facts are canonical JSON, without what the contract never sees. Raises
-        `ToolError` where this code lacks what the run's release shows with: nobody
+        The facts are canonical JSON, without data that the contract never sees. Raises
+        `ToolError` where this code lacks the preview that the run's release has: nobody
         approves, and no limit counts, what could not be read.
         """
         name = spec.name
@@ -176,7 +176,7 @@ class Toolbox:
     ) -> dict[str, JsonValue] | None:
         """Return the receipt that the tool's `reconcile` finds, or None.
 
-        Raises `NoLookUp` where this code has none: it then found out nothing.
+        Raises `NoLookUp` where this code has none: then nothing was found out.
         """
         tool = self._tool(name)
         if tool.reconcile is None:
@@ -189,7 +189,7 @@ class Toolbox:
     def compensation(
         self, name: str, arguments: str, receipt: dict[str, JsonValue] | None
     ) -> BaseModel:
-        """Return the arguments of the action that takes a done effect back."""
+        """Return the arguments of the action that reverses a done effect."""
         how = self._tool(name).compensate
         if how is None:
             raise ToolError(f"{name} declares no compensation any more.")
@@ -211,14 +211,14 @@ class Toolbox:
 
 
 async def _worked_out(working: Awaitable[object], name: str) -> Money | None:
-    """Return the money that a tool's own function says; `ToolError` where it is none."""
+    """Return the money from a tool's own function; `ToolError` where it is invalid."""
     try:
         found = await working
     except ValidationError as error:
         if error.title != Money.__name__:
             raise
         first = error.errors(include_url=False)[0]
-        # Arguments that were given by their place are named by it.
+        # Positional arguments are named by their position.
         is_currency = first["loc"][:1] in ((1,), ("currency",))
         said = f"{'currency' if is_currency else 'amount'}={first['input']!r:.60}"
         why = model_notices.tool_amount(tool=name, said=said, why=in_words(first))
@@ -229,7 +229,7 @@ async def _worked_out(working: Awaitable[object], name: str) -> Money | None:
 
 
 def notice_of(error: ToolError) -> ModelNotice:
-    """Return a definite no as the model reads it: ours, or a tool's own."""
+    """Return a definite refusal as the model reads it: ours, or a tool's own."""
     if isinstance(error, NotRun):
         return error.notice
     return model_notices.call_failed(words=str(error))
@@ -240,7 +240,7 @@ async def told(
 ) -> tuple[str, dict[str, JsonValue]]:
     """Return a result as the model reads it, and the same as JSON.
 
-    What is never seen, and what the tool's result does not declare, is dropped.
+    Never-seen data, and data that the tool's result does not declare, is dropped.
     """
     if is_small(result):
         return _told(result, release, tool)
@@ -258,9 +258,9 @@ def _told(
 async def _dump(result: BaseModel, declared: type[BaseModel]) -> dict[str, JsonValue]:
     """Return a result as JSON, by the model that the tool declares.
 
-    A subclass adds nothing, and what it marks of the declared fields is dropped.
+    A subclass adds nothing, and declared fields that it marks are dropped.
     """
-    # By alias, as the result's schema has it: its marks of data classes name those.
+    # By alias, as in the result's schema: its marks of data classes use these names.
     written: JsonValue = declared.__pydantic_serializer__.to_python(
         result, mode="json", by_alias=True
     )

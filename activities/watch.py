@@ -1,7 +1,7 @@
-"""How long this process has known of what was sent, by a clock that nobody sets.
+"""How long this process has known of a sent request, by a clock that nobody sets.
 
 A database's clock that jumps ahead makes a request look settled that was sent a moment
-ago. What is sent now may still arrive, whatever time it is.
+ago. A request sent now may still arrive, regardless of that clock.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-# What is never heard of again, because its run was ended elsewhere, is forgotten then.
+# Effects without further news, because their run ended elsewhere, are dropped then.
 LONGEST = timedelta(days=7)
 
 
@@ -18,7 +18,7 @@ class Watch:
     """Remembers since when this process has known of an attempt; safe in one loop."""
 
     clock_s: Callable[[], float] = time.monotonic
-    # Of each effect the latest attempt; the oldest first.
+    # The latest attempt of each effect; the oldest first.
     _since: dict[str, tuple[int, float]] = field(
         default_factory=dict[str, tuple[int, float]], init=False
     )
@@ -29,7 +29,7 @@ class Watch:
         return len(self._since)
 
     def note(self, key: str, attempt: int) -> None:
-        """Remember that this attempt of an effect may be on its way, from now on."""
+        """Remember that this attempt of an effect may be in transit, from now on."""
         known = self._since.get(key)
         if known is not None and known[0] >= attempt:
             return
@@ -38,14 +38,14 @@ class Watch:
         self._forget_old()
 
     def left(self, key: str, attempt: int, *, of: timedelta) -> timedelta | None:
-        """Return what is left of a length of time since then; None: nothing."""
+        """Return the rest of a length of time since then; None if it has passed."""
         self.note(key, attempt)
         _, since = self._since[key]
         left = of - timedelta(seconds=self.clock_s() - since)
         return left if left > timedelta(0) else None
 
     def forget(self, key: str) -> None:
-        """Forget an effect of which is known what became of it."""
+        """Forget an effect with a known outcome."""
         self._since.pop(key, None)
 
     def _forget_old(self) -> None:

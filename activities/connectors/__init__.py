@@ -1,1 +1,1 @@
-"""How Keyturn reaches services and mail: each a reader and a writer."""
+"""Access to services and mail: each connector is a reader and a writer."""

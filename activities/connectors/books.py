@@ -1,7 +1,7 @@
-"""The books of others over HTTP: the payments side's statement and the mail log.
+"""External books over HTTP: the payment service's statement and the mail log.
 
 `GET {url}?since=TIME[&cursor=C]` answers `{"lines": [...], "next": C | null}`, the mail
-log `{"mails": [...], "next": C | null}`. Each has a key of its own that reads alone.
+log `{"mails": [...], "next": C | null}`. Each has its own read-only key.
 """
 
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ from keyturn.orchestrator.rules.money.reconciliation import (
 from keyturn.orchestrator.rules.text import canonical
 
 MOST_PAGES = 2_000
-# It was asked for in time, and may answer later.
+# The service received the request in time, and may answer later.
 _AWAY = frozenset({408, 425, 429})
 
 # No control character: PostgreSQL refuses NUL, and people read these.
@@ -139,7 +139,7 @@ class _Books:
 
 @dataclass(frozen=True)
 class HttpStatement:
-    """The payments side's statement."""
+    """The payment service's statement."""
 
     client: httpx2.AsyncClient
     url: str

@@ -1,4 +1,4 @@
-"""What a service's answer to a write says: the one table for HTTP.
+"""What a service's answer says about a write: the only table for HTTP.
 
 `docs/reference/connectors.md` shows the same table.
 """
@@ -7,15 +7,15 @@ import httpx2
 
 from keyturn.orchestrator.rules.contract.connector import Known
 
-# Statuses that say something else than their class does.
+# Statuses whose meaning differs from that of their class.
 STATUSES = {
-    # It has moved, and did nothing here; 301 to 303 may follow something that was done.
+    # The service moved and did nothing here; 301 to 303 may follow a completed action.
     307: Known.REFUSED,
     308: Known.REFUSED,
-    # Our key is not taken, which a model cannot mend.
+    # The service refuses our key, which a model cannot repair.
     401: Known.MEND,
     407: Known.MEND,
-    # It gave up waiting, which says nothing of what it had begun.
+    # The service stopped waiting, which says nothing about what it had begun.
     408: Known.NOT_KNOWN,
     # The wrong server, too early, too often: it has not begun.
     421: Known.NOT_SENT,
@@ -24,21 +24,21 @@ STATUSES = {
 }
 CLASSES = {2: Known.ACTED, 4: Known.REFUSED}
 
-# Nobody was reached: no address, no connection, no TLS, no free place for one.
+# The service was not reached: no address, no connection, no TLS, no free connection.
 UNREACHED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.ProxyError,
 )
-# The address is none that can be asked.
+# The address cannot be requested.
 NO_ADDRESS = (httpx2.InvalidURL, httpx2.UnsupportedProtocol)
-# A header cannot be written; ids are encoded, so that it is our key for the service.
+# A header cannot be written; ids are encoded, so it must be our key for the service.
 NO_HEADER = (httpx2.LocalProtocolError, UnicodeEncodeError)
 
 
 def known_of(status: int) -> Known:
-    """Return what a status says; of 1xx, 3xx, 5xx and strangers nothing is known."""
+    """Return what a status says; 1xx, 3xx, 5xx and unlisted statuses say nothing."""
     return STATUSES.get(status) or CLASSES.get(status // 100, Known.NOT_KNOWN)
 
 

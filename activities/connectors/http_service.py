@@ -22,7 +22,7 @@ from keyturn.orchestrator.rules.contract.tool import ConnectorNo
 from keyturn.orchestrator.rules.errors import MalformedJson
 from keyturn.orchestrator.rules.text import canonical
 
-# Answers of a service that could not tell.
+# From this status on, a service could not tell.
 _NO_ANSWER = 500
 
 
@@ -39,7 +39,7 @@ class HttpReader:
     ) -> JsonValue:
         """Return the JSON at `path`; a 4xx answer raises `ToolError` with its words.
 
-        Raises `NotRead` where the service cannot be asked now.
+        Raises `NotRead` where the service cannot be reached now.
         """
         url = self.base_url + path
         try:
@@ -68,10 +68,10 @@ class HttpWriter(HttpReader):
     bearer: str | None
 
     async def post(self, path: str, body: JsonValue) -> JsonValue:
-        """Return the service's document; None where it acted and gave none.
+        """Return the service's document; None where it acted and returned none.
 
-        Raises `ToolError` where it says a definite no, `NotSent` where nothing was done
-        and it may be tried again, and `NotKnown`.
+        Raises `ToolError` where it definitely refuses, `NotSent` where nothing was done
+        and a retry is possible, and `NotKnown`.
         """
         content = _written(body, path)
         deed = self.actor.deeds.begin()
@@ -112,7 +112,7 @@ class HttpWriter(HttpReader):
                     f"Nothing was sent: the address is none that can be asked: {error}"
                 ) from None
             case Known.MEND:
-                # Its text would quote the key.
+                # The exception's text would quote the key.
                 raise NotSent(
                     f"The key for {host} cannot be sent in a header; set another.",
                     alarm=f"the key for {host} is no header value",
@@ -147,7 +147,7 @@ class HttpWriter(HttpReader):
 
 @dataclass(frozen=True)
 class _Watch:
-    """Follows a request: until its head is written nobody can have acted on it."""
+    """Follows a request: until its head is written, nobody can have acted on it."""
 
     deed: Deed
 
@@ -160,7 +160,7 @@ class _Watch:
 
 
 def _written(body: JsonValue, path: str) -> bytes:
-    """Return the document of a write; raises `ConnectorNo` where it is no JSON."""
+    """Return the document of a write; raises `ConnectorNo` where it is not JSON."""
     try:
         return canonical.encode(body)
     except (MalformedJson, TypeError) as error:
@@ -170,7 +170,7 @@ def _written(body: JsonValue, path: str) -> bytes:
 
 
 def headers(actor: Actor) -> dict[str, str]:
-    """Return the headers by which a service knows whom a request is for."""
+    """Return the headers that name a request's tenant and customer to a service."""
     return {
         "Keyturn-Tenant": header_value(actor.tenant),
         "Keyturn-Customer": header_value(actor.customer),
@@ -199,7 +199,7 @@ async def _body(response: httpx2.Response) -> bytes | None:
 
 
 async def _document(body: bytes | None, deed: Deed) -> JsonValue:
-    """Return the document of an answer that says that it acted; None: there is none."""
+    """Return the document of an answer that says that it acted; None without one."""
     if body == b"":
         deed.words += " without a document."
         return None
@@ -213,7 +213,7 @@ async def _document(body: bytes | None, deed: Deed) -> JsonValue:
 
 
 async def _no(body: bytes | None, response: httpx2.Response) -> str:
-    """Return the service's own words for a no, or its status."""
+    """Return the service's own words for a refusal, or its status."""
     try:
         value = await canonical.parse_foreign_aside(body or b"")
     except MalformedJson:

@@ -26,8 +26,8 @@ class SmtpMailer:
     async def send(self, mail: Mail) -> str:
         """Return the Message-ID, the same for every attempt of one effect.
 
-        Raises `ToolError` where the server refused it or there is nobody to write to,
-        `NotSent` where it may be tried again, `NotKnown` where the answer to the mail
+        Raises `ToolError` where the server refused it or there is no recipient,
+        `NotSent` where a retry is possible, `NotKnown` where the answer to the mail
         itself was lost.
         """
         try:
@@ -36,7 +36,7 @@ class SmtpMailer:
             raise ConnectorNo(
                 f"This mail cannot be written, so nothing was sent: {error}"
             ) from error
-        # Exactly the contact, whatever a header's syntax makes of it (P14).
+        # Exactly the contact, even if a header would parse it differently (P14).
         letter = Letter(self.sender, self._contact(), message)
         deed = self.actor.deeds.begin(Known.NOT_SENT)
         await Delivery(_client(self.url), _login(self.url), deed).deliver(letter)
@@ -47,12 +47,12 @@ class SmtpMailer:
         message["From"] = self.sender
         message["To"] = self._contact()
         if [one.addr_spec for one in message["To"].addresses] != [self._contact()]:
-            # `Mira:eve@x.example` is a group, with another's address in it.
+            # `Mira:eve@x.example` is a group that contains another address.
             raise ConnectorNo(
                 f"The address known for this customer, {self._contact()!r}, is not one "
                 "plain address, so nothing was sent."
             )
-        # A line break would let a text write headers of its own.
+        # A line break would let a text add its own headers.
         message["Subject"] = " ".join(mail.subject.split())
         message["Message-ID"] = message_id(self.key, self.sender)
         message["Date"] = formatdate()
@@ -69,7 +69,7 @@ class SmtpMailer:
 
 
 def message_id(key: str, sender: str) -> str:
-    """Return the Message-ID that an effect's mail has, in every attempt."""
+    """Return the Message-ID of an effect's mail, the same in every attempt."""
     return f"<{mail_name(key)}@{sender.rpartition('@')[2]}>"
 
 

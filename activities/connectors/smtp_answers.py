@@ -1,4 +1,4 @@
-"""What a mail server's reply says at which stage: the one table for mail.
+"""What a mail server's reply says at each stage: the only table for mail.
 
 `docs/reference/connectors.md` shows the same table.
 """
@@ -19,7 +19,7 @@ class Stage(StrEnum):
     CONTENT = "the mail once it was sent"
 
 
-# What a 5yz at each stage says; a 4yz says everywhere that it may be tried again.
+# The meaning of a 5yz at each stage; a 4yz always means that a retry is possible.
 FOR_GOOD = {
     Stage.CONNECT: Known.MEND,
     Stage.LOGIN: Known.MEND,
@@ -28,7 +28,7 @@ FOR_GOOD = {
     Stage.DATA: Known.REFUSED,
     Stage.CONTENT: Known.REFUSED,
 }
-# Too large a mail is named in reply to the sender, too.
+# Some servers report a mail that is too large already in reply to the sender.
 REPLIES = {(Stage.SENDER, 552): Known.REFUSED}
 
 
@@ -40,10 +40,10 @@ def known_of(stage: Stage, code: int) -> Known:
         return REPLIES.get((stage, code)) or FOR_GOOD[stage]
     if stage is Stage.CONTENT:
         return Known.ACTED if code // 100 == 2 else Known.NOT_KNOWN
-    # A reply that is none: before the mail is sent it has not been sent.
+    # An invalid reply: at the stages before the mail is sent, it has not been sent.
     return Known.NOT_SENT
 
 
 def known_of_cut(stage: Stage) -> Known:
-    """Return what a cut connection or a time-out says."""
+    """Return what a broken connection or a timeout says."""
     return Known.NOT_KNOWN if stage is Stage.CONTENT else Known.NOT_SENT

@@ -1,4 +1,4 @@
-"""One delivery over SMTP, command by command: each knows what its failure says."""
+"""One delivery over SMTP, command by command: each knows what its failure means."""
 
 import re
 import ssl
@@ -21,12 +21,12 @@ _LEADING_PERIOD = re.compile(rb"(?m)^\.")
 
 
 class _NoLogin(Exception):
-    """The server offers no login, and one is set."""
+    """A login is configured, and the server offers none."""
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A mail to one address, from another."""
+    """A mail from one address to another."""
 
     sender: str
     to: str
@@ -34,15 +34,15 @@ class Letter:
 
     @property
     def is_international(self) -> bool:
-        """Tell whether an address takes SMTPUTF8."""
+        """Return whether an address requires SMTPUTF8."""
         return not (self.sender + self.to).isascii()
 
 
 @dataclass
 class Delivery:
-    """One connection to a mail server, which `deed` is told of.
+    """One connection to a mail server, which reports to `deed`.
 
-    `login` is the user's name and password, where there is one.
+    `login` is the user's name and password, if there is one.
     """
 
     smtp: aiosmtplib.SMTP
@@ -67,7 +67,7 @@ class Delivery:
             self.deed.known = Known.MEND
             self._fail(str(error), error)
         except ValueError as error:
-            # An address that no command can carry.
+            # No command can carry this address.
             self.deed.known = Known.REFUSED
             self._fail(str(error), error)
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -88,7 +88,7 @@ class Delivery:
             return
         self.stage = Stage.LOGIN
         if not self.smtp.supported_auth_methods:
-            # A password is set for it: without it the mail would go as somebody else's.
+            # A password is set for it: without login the mail has another sender.
             raise _NoLogin("it offers none, and a user is set in KEYTURN_SMTP_URL")
         await self.smtp.login(*self.login)
 

@@ -1,4 +1,4 @@
-"""Connectors made for one call: readers for `run_tool`, writers for `perform`."""
+"""Connectors for one call: readers for `run_tool`, writers for `perform`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from keyturn.orchestrator.rules.contract.tool import ConnectorNo
 class Services:
     """The addresses of named services, and the credentials of an effect worker.
 
-    Without `may_write` there are readers only, whatever else is set.
+    Without `may_write` there are only readers, regardless of the other settings.
     """
 
     client: httpx2.AsyncClient
@@ -34,7 +34,7 @@ class Services:
 
 @dataclass(frozen=True)
 class CallConnectors:
-    """What one call may reach."""
+    """The connectors of one call."""
 
     services: Services
     actor: Actor

@@ -1,6 +1,6 @@
-"""A service's own words for a no, found in the shapes in which services say it.
+"""A service's own words for a refusal, found in the usual formats of errors.
 
-All that a provider says to people and models passes `clean`.
+All text from a provider to people and models passes through `clean`.
 """
 
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pydantic import JsonValue
 
 LONGEST = 500
-# So many of a list of errors are told.
+# At most this many errors of a list are reported.
 MOST = 5
 DEEPEST = 4
-# `error` may be a code or a heading, with the words beside it.
+# `error` may be a code or a heading, with the text next to it.
 _HEADS = ("error", "errors", "title")
 _WORDS = (
     "detail",
@@ -26,14 +26,14 @@ _WORDS = (
 
 
 def clean(words: str) -> str:
-    """Return words on one line, without what is no text, at most 500 characters."""
+    """Return a text on one line, without non-text parts, at most 500 characters."""
     shown = "".join(char if char.isprintable() else " " for char in words)
     one = " ".join(shown.split())
     return one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…"
 
 
 def said(body: JsonValue) -> str | None:
-    """Return the words in an answer, or None where there are none."""
+    """Return the error text in an answer, or None where there is none."""
     return clean(_found(body, DEEPEST)) or None
 
 

@@ -1,1 +1,1 @@
-"""Models: one adapter a provider, prices, routing and the simulator."""
+"""Models: one adapter for each provider, prices, routing and the simulator."""

@@ -1,4 +1,4 @@
-"""One attempt at a model's reply: watched, timed, and what came of it."""
+"""One attempt at a model's reply: watched, timed, and its outcome."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ from keyturn.orchestrator.rules.text.transcript import ModelReply, Usage
 from keyturn.orchestrator.store.budgets import reservations, settlement
 from keyturn.orchestrator.store.turns.position import Position
 
-# A provider that asks for a longer pause than this is passed over.
+# A provider that asks for a longer pause is skipped.
 LONGEST_PAUSE_S = 20.0
 FIRST_PAUSE_S = 0.5
 
-# What failed attempts are counted by.
+# The names under which failed attempts are counted.
 FAILURES: Mapping[type[KeyturnError], str] = {
     RateLimited: "rate_limited",
     ProviderRejected: "rejected",
@@ -47,14 +47,14 @@ class Answered:
     duration_ms: int
 
 
-# Returns where the run stands now; raises `Held` where it is held.
+# Returns the run's current position; raises `Held` where it is held.
 Watch = Callable[[], Awaitable[Position]]
 
 
 async def watched(
     reply: Awaitable[ModelReply], look: Callable[[], Awaitable[None]]
 ) -> ModelReply:
-    """Await a reply; once a second look whether the run is held."""
+    """Await a reply; check once a second whether the run is held."""
     task = asyncio.ensure_future(reply)
     try:
         while True:
@@ -67,7 +67,7 @@ async def watched(
 
 
 async def sleep_watched(seconds: float, watch: Watch) -> None:
-    """Sleep, and look each second whether the run was stopped."""
+    """Sleep; check each second whether the run was stopped."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         await asyncio.sleep(min(1.0, left))
@@ -75,7 +75,7 @@ async def sleep_watched(seconds: float, watch: Watch) -> None:
 
 
 def pause_s(error: ProviderError, retry: int) -> float | None:
-    """Return how long to wait before the same target is tried again; None: pass on."""
+    """Return how long to wait before retrying the target; None: try the next one."""
     asked = getattr(error, "retry_after_s", None)
     if asked is None:
         return FIRST_PAUSE_S * 2**retry
@@ -83,7 +83,7 @@ def pause_s(error: ProviderError, retry: int) -> float | None:
 
 
 def stored(kept: settlement.Stored) -> Answered:
-    """Return a reply that was stored, as it was when it came."""
+    """Return a stored reply as it was when it arrived."""
     return Answered(
         reply=ModelReply.model_validate(kept.reply),
         provider=kept.provider,
@@ -99,7 +99,7 @@ def kind_of(error: KeyturnError) -> str:
 
 
 def is_senseless(usage: Usage, reply: ModelReply) -> bool:
-    """Tell whether a count cannot be: no request is empty, no words are no tokens."""
+    """Return whether a count is impossible: no input, or words without tokens."""
     read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
     said = bool(reply.text or reply.calls or reply.refusal)
     return read == 0 or (said and usage.output_tokens == 0)
@@ -108,7 +108,7 @@ def is_senseless(usage: Usage, reply: ModelReply) -> bool:
 def worst_case(
     reserved: reservations.Reservation, error: str | None
 ) -> settlement.Used:
-    """Return what is charged where nobody knows what was used: all that was reserved."""
+    """Return the charge where the usage is unknown: the whole reservation."""
     return settlement.Used(
         input_tokens=reserved.tokens,
         output_tokens=0,
@@ -118,7 +118,7 @@ def worst_case(
 
 
 def as_kept(reply: ModelReply) -> dict[str, JsonValue]:
-    """Return a reply as the record keeps it."""
+    """Return a reply as the record stores it."""
     return {
         "text": reply.text,
         "refusal": reply.refusal,

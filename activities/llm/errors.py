@@ -1,4 +1,4 @@
-"""What can go wrong between us and a provider, with the facts that a retry needs."""
+"""Errors between us and a provider, with the facts that a retry needs."""
 
 from keyturn.orchestrator.rules.errors import KeyturnError
 from keyturn.orchestrator.rules.text import scrub
@@ -8,8 +8,8 @@ class ProviderError(KeyturnError):
     """A request that brought no reply.
 
     `sent` says whether the provider may have worked on it: then the reservation is
-    charged at its maximum; otherwise it is freed. Its words are those of a provider or
-    an SDK, which may quote a key: they are scrubbed here, once for all.
+    charged at its maximum; otherwise it is released. The message is that of a provider
+    or an SDK, which may quote a key: it is scrubbed here, in one place.
     """
 
     def __init__(self, message: str, *, provider: str, sent: bool) -> None:
@@ -20,7 +20,7 @@ class ProviderError(KeyturnError):
 
 
 class RateLimited(ProviderError):
-    """The provider refuses for now; `retry_after_s` is None where it names no time."""
+    """The provider refuses for now; `retry_after_s` is None where it gives no time."""
 
     def __init__(
         self, *, provider: str, words: str, retry_after_s: float | None = None
@@ -47,7 +47,7 @@ class ProviderUnavailable(ProviderError):
         status: int | None = None,
         retry_after_s: float | None = None,
     ) -> None:
-        """Keep the HTTP status where there was one."""
+        """Keep the HTTP status, if there was one."""
         self.status = status
         self.retry_after_s = retry_after_s
         super().__init__(
@@ -62,7 +62,7 @@ class ProviderRejected(ProviderError):
     """The provider will not take this request, now or later (4xx)."""
 
     def __init__(self, *, provider: str, status: int, words: str) -> None:
-        """Keep the HTTP status and the provider's words."""
+        """Keep the HTTP status and the provider's message."""
         self.status = status
         self.words = scrub.text(words)
         super().__init__(
@@ -74,10 +74,10 @@ class ProviderRejected(ProviderError):
 
 
 class MalformedReply(ProviderError):
-    """The provider answered, and no reply can be read from it."""
+    """The provider answered, and the answer contains no readable reply."""
 
     def __init__(self, *, provider: str, why: str) -> None:
-        """Name what is wrong; the body itself stays out of the message."""
+        """Name the fault; the body itself stays out of the message."""
         super().__init__(
             f"The answer of provider {provider!r} cannot be used: {why} Try again.",
             provider=provider,
@@ -86,10 +86,10 @@ class MalformedReply(ProviderError):
 
 
 class UnfinishedReply(ProviderError):
-    """The provider says, or shows, that its reply broke off: nothing of it counts."""
+    """The provider says, or shows, that its reply broke off: no part of it counts."""
 
     def __init__(self, *, provider: str, stop: str | None, words: str | None) -> None:
-        """Name the provider's word for the end, and what it says of it."""
+        """Name the provider's stop reason, and its explanation."""
         why = words or f"it ended with {stop!r}" if words or stop else "it has no end."
         super().__init__(
             f"The answer of provider {provider!r} is unfinished: {why} Nothing of it "
@@ -100,7 +100,7 @@ class UnfinishedReply(ProviderError):
 
 
 class UnknownPrice(KeyturnError):
-    """No price is known for a model, so that no budget can be reserved for it."""
+    """A model has no known price, so that no budget can be reserved for it."""
 
     def __init__(self, *, provider: str, model: str) -> None:
         """Name the provider and the model."""
@@ -118,7 +118,7 @@ class NoTarget(KeyturnError):
     def __init__(
         self, *, targets: tuple[str, ...], configured: tuple[str, ...]
     ) -> None:
-        """Keep the targets asked for and the providers that are configured."""
+        """Keep the requested targets and the configured providers."""
         self.targets = targets
         self.configured = configured
         super().__init__(
@@ -129,7 +129,7 @@ class NoTarget(KeyturnError):
 
 
 class MalformedTarget(KeyturnError):
-    """A target is not of the form provider/model."""
+    """A target does not have the form provider/model."""
 
     def __init__(self, *, target: str) -> None:
         """Keep the target as it was written."""

@@ -38,7 +38,7 @@ from keyturn.orchestrator.store.turns.position import Position
 
 # Tries of one target before the next one is asked.
 TRIES = 3
-# How long a paid reply waits in hand for a store that is away.
+# How long a paid reply waits in memory for an unavailable store.
 STORE_WITHIN = timedelta(minutes=20)
 # Requests of one turn are numbered by tens, those of the safer model from here on.
 SAFER = 1000
@@ -59,8 +59,8 @@ class Models:
     ) -> Answered:
         """Return a reply, or raise `Fallback` or `Held`.
 
-        `number` counts the requests of this turn, repairs included. The reply that is
-        returned is stored: nothing after this can lose it, so none is paid for twice.
+        `number` counts the requests of this turn, repairs included. The returned reply
+        is stored: no later failure can lose it, so none is paid for twice.
         """
         last: KeyturnError | None = None
         for route in targets.routes(position, self.providers):
@@ -116,7 +116,7 @@ class Models:
         watch: Watch,
         reserved: reservations.Reservation,
     ) -> ModelReply:
-        """Return a provider's reply; settle the attempt where there is none."""
+        """Return a provider's reply; settle the attempt where there is no reply."""
         try:
             reply = await attempt.watched(
                 route.provider.reply(
@@ -131,17 +131,17 @@ class Models:
             await self._fail(reserved, used, error)
             raise
         except (Held, Rerouted, asyncio.CancelledError):
-            # The provider may have worked on it; it is charged until known.
+            # The provider may have worked on it; it is charged until that is known.
             await settlement.settle(
                 self.store, reserved.attempt, attempt.worst_case(reserved, "held")
             )
             raise
         except StoreUnavailable:
-            # The watch could not look; the attempt is charged when its lease ends.
+            # The watch failed; the attempt is charged when its lease ends.
             raise
         except Exception as error:  # noqa: BLE001 settled as a failure of its provider
-            # It may be paid for: an adapter that cannot read an answer is a failure of
-            # its provider, and is bounded like one.
+            # It may be paid for: an adapter that cannot read an answer counts as a
+            # failure of its provider, and has the same limits.
             activity.logger.exception("unreadable answer of %s", route.target)
             broken = MalformedReply(
                 provider=route.provider.name,
@@ -153,7 +153,7 @@ class Models:
     async def _keep(
         self, reserved: reservations.Reservation, used: settlement.Used
     ) -> None:
-        """Store a paid reply before anybody judges it."""
+        """Store a paid reply before it is checked."""
         try:
             await keep_trying(
                 lambda: settlement.settle(self.store, reserved.attempt, used),
@@ -189,7 +189,7 @@ class Models:
     async def _pass_over(
         self, position: Position, route: Route, error: UnknownPrice, *, number: int
     ) -> None:
-        """Record a target that has no price, so that nobody wonders why it is unused."""
+        """Record a target without a price, to explain why it is unused."""
         log.warning("model.passed_over", target=route.target, error=str(error))
         wanted = reservations.Reservation(
             attempt=ids.new_id("try"),
@@ -208,7 +208,7 @@ class Models:
         try:
             now = await watch()
         except StoreUnavailable:
-            # What is asked for already is paid for: its reply is worth waiting for.
+            # An earlier request is already paid for: its reply is worth waiting for.
             return
         off = targets.off(now, route)
         if off is not None:
@@ -255,9 +255,9 @@ class Models:
     def _used(
         self, route: Route, reply: ModelReply, reserved: reservations.Reservation
     ) -> settlement.Used:
-        """Return what a reply cost, at most what was reserved, which is the worst case.
+        """Return the cost of a reply, at most the reservation, which is the worst case.
 
-        A count that cannot be is as good as none: then the reservation is charged.
+        An impossible count is treated as missing: then the reservation is charged.
         """
         kept = attempt.as_kept(reply)
         usage = reply.usage

@@ -1,6 +1,6 @@
-"""A provider whose SDK is loaded when it is first asked, or by a worker that will ask it.
+"""A provider whose SDK is loaded at its first request, or by a worker that will use it.
 
-An SDK takes one to two seconds to load, and a fallback may not be asked for months.
+An SDK takes one to two seconds to load, and a fallback may be unused for months.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from keyturn.orchestrator.rules.text.transcript import ModelReply, ModelRequest
 
 @dataclass
 class Loading:
-    """A provider by its name, and how to get it."""
+    """A provider by its name, and the function that loads it."""
 
     name: str
     load: Callable[[], Provider]
@@ -35,9 +35,9 @@ class Loading:
         return await provider.reply(request, timeout_s=until - clock())
 
     async def loaded(self) -> Provider:
-        """Return the provider; loaded in a thread, while the loop goes on.
+        """Return the provider; loads it in a thread, without blocking the event loop.
 
-        Raises `ProviderUnavailable` where it cannot be: nothing was sent, nothing is
+        Raises `ProviderUnavailable` if loading fails: nothing was sent, nothing is
         charged.
         """
         async with self._lock:
@@ -53,13 +53,13 @@ class Loading:
         return ProviderUnavailable(provider=self.name, words=words, sent=False)
 
     async def aclose(self) -> None:
-        """Close the connections, where any were made."""
+        """Close the connections, if any were made."""
         if self._loaded is not None:
             await self._loaded.aclose()
 
 
 async def load_first(providers: Mapping[str, Provider], aliases: list[Alias]) -> None:
-    """Load what each alias asks first, so that no run waits for it."""
+    """Load the first provider of each alias, so that no run waits for it."""
     for alias in aliases:
         named = (providers.get(target.partition("/")[0]) for target in alias.targets)
         first = next((one for one in named if one is not None), None)

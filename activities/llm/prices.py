@@ -1,4 +1,4 @@
-"""What a request to a model costs, in micro-dollars, rounded up."""
+"""The cost of a request to a model, in micro-dollars, rounded up."""
 
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
@@ -19,7 +19,7 @@ ADDED_TOKENS: Final = 1024
 def cost_microusd(
     provider: str, model: str, usage: Usage, *, price: Price | None = None
 ) -> int:
-    """Return what `usage` costs at `price`, or at the list price where none is set.
+    """Return the cost of `usage` at `price`, or at the list price where none is set.
 
     The list is the installed genai-prices; it is never updated at run time. A model
     that is not on it, or whose input or output has no price, raises `UnknownPrice`.
@@ -41,24 +41,24 @@ def worst_case_microusd(
     *,
     price: Price | None = None,
 ) -> int:
-    """Return the most that a request may cost: all output used, nothing cached."""
+    """Return the maximum cost of a request: all output used, nothing cached."""
     usage = Usage(input_tokens=input_tokens, output_tokens=max_output_tokens)
     return cost_microusd(provider, model, usage, price=price)
 
 
 def input_tokens_bound(request: ModelRequest) -> int:
-    """Return more input tokens than any tokenizer makes of `request`.
+    """Return an upper bound on the input tokens of `request` for any tokenizer.
 
-    Tokenizers of today's models work on bytes, and a token stands for one byte at
-    least. The bytes counted are those of the request as JSON, whose field names and
-    escapes outweigh a template's marks around each message. English text comes out
-    about four times too high; `next_input_tokens_bound` is tighter.
+    Tokenizers of today's models work on bytes, and a token represents at least one
+    byte. The counted bytes are those of the request as JSON, whose field names and
+    escapes outweigh a template's marks around each message. The bound is about four
+    times too high for English text; `next_input_tokens_bound` is tighter.
     """
     return len(request.model_dump_json().encode()) + ADDED_TOKENS
 
 
 def next_input_tokens_bound(previous: Usage, added: Iterable[Message]) -> int:
-    """Return the bound for a request that adds messages to one just answered.
+    """Return the bound for a request that adds messages to the one just answered.
 
     Holds for the same model, system text, tools and window: the same prefix makes the
     same tokens. `added` leaves out the reply itself, which `previous` counts.

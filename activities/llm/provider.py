@@ -1,4 +1,4 @@
-"""The port through which a model is asked."""
+"""The port to a model."""
 
 from typing import Protocol
 
@@ -16,7 +16,7 @@ class Provider(Protocol):
     async def reply(self, request: ModelRequest, *, timeout_s: float) -> ModelReply:
         """Return the model's reply, or raise a `ProviderError`.
 
-        At most `timeout_s` pass, all told. Nothing is retried here: each attempt is
+        Takes at most `timeout_s` in total. Nothing is retried here: each attempt is
         reserved and recorded by the caller.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which models are tried, in which order."""
+"""The models to try, in order."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from keyturn.activities.llm.openai.reply import NAME as OPENAI
 from keyturn.activities.llm.provider import Provider
 from keyturn.orchestrator.rules.text import scrub
 
-# Self-hosted servers often want no key, but the SDKs insist on one.
+# Self-hosted servers often need no key, but the SDKs require one.
 _NO_KEY = "unused"
 
 
 @dataclass(frozen=True)
 class Route:
-    """A target that can be tried: the provider and its own name of the model.
+    """A target to try: the provider and its own name of the model.
 
     `alias` is what the target was resolved from; None where it was named itself.
     """
@@ -40,7 +40,7 @@ def build_providers(
     Build them once for a process: each keeps a pool of connections. Their SDKs are
     loaded later (`Loading`).
     """
-    # Whatever a transport quotes of them is taken out of its words.
+    # A transport's error may quote the keys; they are removed from its text.
     scrub.know(openai_api_key, anthropic_api_key)
     providers: list[Provider] = []
     if openai_api_key or openai_base_url:
@@ -78,7 +78,7 @@ async def close_providers(providers: Mapping[str, Provider]) -> None:
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Return provider and model of `provider/model`; the model may hold slashes."""
+    """Return provider and model of `provider/model`; the model may contain slashes."""
     provider, slash, model = target.partition("/")
     if not (provider and slash and model):
         raise MalformedTarget(target=target)
@@ -93,7 +93,7 @@ def resolve(
 ) -> tuple[Route, ...]:
     """Return the targets whose provider is configured, in the order to try them.
 
-    Where none is left, raises `NoTarget`.
+    Raises `NoTarget` if none is left.
     """
     asked = tuple(targets)
     routes = tuple(

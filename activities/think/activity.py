@@ -30,7 +30,7 @@ from keyturn.orchestrator.store.turns.turn import GaveUp, Turn
 
 @dataclass(frozen=True)
 class Think:
-    """Thinks one turn: asks the model, checks, judges, commits."""
+    """Makes one turn: asks the model, checks, judges, commits."""
 
     store: Store
     models: Models
@@ -53,14 +53,14 @@ class Think:
             beating.cancel()
 
     async def _give_up(self, wanted: ThinkInput) -> ThinkResult:
-        """Return the contract's fallback for code that fails; its reason is stored."""
+        """Return the contract's fallback for failing code; its reason is stored."""
         action: str = "hand_off"
         try:
             action = (await self._position(wanted)).release.fallback.code_error
         except StoreUnavailable:
             raise
         except Exception:  # noqa: BLE001 a person has it then
-            # What cannot be read may be what fails: then a person has it.
+            # The failure may be in reading the contract: then a person takes over.
             activity.logger.exception("fallback unreadable: %s", wanted.run)
         kind = "failed" if action == "fail" else "hand_off"
         return ThinkResult(kind=kind, reason="code_error")
@@ -70,7 +70,7 @@ class Think:
             await self._begin(wanted)
         position = await self._position(wanted)
         if position.result is not None:
-            # What its calls wait for may have come and gone: each looks at once.
+            # What its calls wait for may have happened: each checks at once.
             known = ThinkResult.model_validate_json(position.result)
             return known.model_copy(update={"stored": True})
         if position.out_of_order is not None:
@@ -126,7 +126,7 @@ class Think:
             return ThinkResult(kind="cancelled")
         if await turn_position.stop(self.store, position, by, needs):
             return ThinkResult(kind="stopped")
-        # It was lifted or raised meanwhile, so nobody would ring: look again at once.
+        # The hold ended meanwhile, so nobody would send a signal: check again.
         return await self._think(wanted.model_copy(update={"start": None}))
 
     async def _fall_back(
@@ -145,8 +145,8 @@ class Think:
         result = ThinkResult(
             kind="failed" if action == "fail" else "hand_off", reason=fallback.kind
         )
-        # Committed, so that a retry neither asks nor pays again. The words stay in the
-        # store: they may hold the model's own.
+        # Committed, so that a retry neither asks nor pays again. The message stays in
+        # the store: it may contain the model's own words.
         turn = Turn(
             run=wanted.run,
             step=wanted.step,
@@ -162,6 +162,6 @@ class Think:
 
 async def _heartbeat() -> None:
     while True:
-        # The time-out counts from the start too: a quick one need not be told of.
+        # The timeout counts from the start too: a quick call needs no heartbeat.
         await asyncio.sleep(1)
         activity.heartbeat()

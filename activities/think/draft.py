@@ -19,16 +19,16 @@ from keyturn.orchestrator.store.turns import transcript
 from keyturn.orchestrator.store.turns.position import Position
 from keyturn.orchestrator.store.turns.turn import DraftedCall
 
-# A tool and the hash of its arguments: what the loop guard counts.
+# A tool and the hash of its arguments: the loop guard counts these.
 Asked = tuple[str, str]
 
-# Facts that cannot be read are read again after these pauses, in seconds.
+# Unreadable facts are read again after these pauses, in seconds.
 FACTS_PAUSES_S = (0, 0.5, 1, 2)
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """Makes drafts of the calls that a model asked for."""
+    """Makes drafts of the calls that a model requested."""
 
     store: Store
     toolbox: Toolbox
@@ -36,7 +36,7 @@ class Drafts:
     async def of(
         self, position: Position, checked: Checked, seen: "Counter[Asked] | None"
     ) -> tuple[DraftedCall, ...]:
-        """Return the calls with facts and money read, and guards' answers."""
+        """Return the calls with facts and money read, and the guards' answers."""
         wanted = [
             (c.tool, canonical.digest(canonical.parse(c.arguments)))
             for c in checked.calls
@@ -77,7 +77,7 @@ class Drafts:
         return await self.read_facts(position, drafted)
 
     async def read_facts(self, position: Position, drafted: DraftedCall) -> DraftedCall:
-        """Return a draft with its preview and money, or with why they cannot be read."""
+        """Return a draft with its preview and money, or why they are unreadable."""
         call = f"{position.run.id}:{position.turn}.{drafted.index}"
         context = self.toolbox.context(position.run, call)
         for pause in FACTS_PAUSES_S:
@@ -93,7 +93,7 @@ class Drafts:
                 answer = {"answer": notice_of(error), "answer_status": "failed"}
                 return drafted.model_copy(update=answer)
             except Exception as error:  # noqa: BLE001 recorded below
-                # Tried again here, and the next turn takes the fallback.
+                # Retried here; then the next turn takes the fallback.
                 activity.logger.exception("facts of %s unreadable", drafted.tool)
                 place = faults.call_place(position.turn, drafted.index)
                 await faults.note(

@@ -28,28 +28,28 @@ REPAIRS = 2
 
 @dataclass(frozen=True)
 class Exchange:
-    """Asks a model until its reply fits; what was paid for is not asked again."""
+    """Asks a model until its reply is valid; paid replies are not requested again."""
 
     store: Store
     models: Models
 
     async def earlier(self, position: Position) -> tuple[dict[int, Stored], list[str]]:
-        """Return this turn's replies so far, by their number, and what was lost of it."""
+        """Return this turn's replies so far, by their number, and its lost attempts."""
         found = await settlement.earlier(
             self.store, run=position.run.id, turn=position.turn
         )
         base = _base(position)
         own = [one for one in found.replies if base <= one.number < base + SAFER]
         lost = [name for name, number in found.lost if base <= number < base + SAFER]
-        # Of two workers that asked at once, the first's reply counts.
+        # If two workers asked at once, the first reply counts.
         return {(one.number - base) // 10: one for one in reversed(own)}, lost
 
     async def reply(
         self, position: Position, kept: Mapping[int, Stored], lost: Sequence[str]
     ) -> tuple[Answered, Checked, "Counter[Asked] | None"]:
-        """Return a reply that fits, after at most two repairs, and what was asked.
+        """Return a valid reply, after at most two repairs, and the calls so far.
 
-        A reply that is `kept` is not asked for again: it is paid.
+        A reply in `kept` is not requested again: it is paid for.
         """
         request, seen = await self._request(position)
         schema = prompt.output_schema(position)
@@ -89,7 +89,7 @@ class Exchange:
             )
 
     async def _check_lost(self, lost: Sequence[str]) -> None:
-        """Ask no more where workers die again and again over what may be paid for."""
+        """Stop asking where workers die repeatedly over a request that may be paid."""
         await settlement.charge_lost(self.store, lost)
         if len(lost) >= settlement.LOST_TRIES:
             raise Fallback(
@@ -101,7 +101,7 @@ class Exchange:
     async def _request(
         self, position: Position
     ) -> tuple[ModelRequest, "Counter[Asked] | None"]:
-        """Return the request, and all calls so far where none was left out of it."""
+        """Return the request, and all calls so far if the request holds all of them."""
         window = position.release.window
         opened, past, is_cut = await transcript.read(
             self.store,
@@ -129,11 +129,11 @@ class Exchange:
 
 
 def check_held(position: Position) -> None:
-    """Raise `Held` where a cancel, pause or halt keeps the turn from coming."""
+    """Raise `Held` where a cancel, pause or halt prevents the turn."""
     run = position.run
     if hold.is_over(run):
         raise Held(None)
-    # What is disabled begins no new actions; the run itself goes on.
+    # A disable prevents new actions; the run itself continues.
     found = hold.held(run, position.switches)
     if found is not None:
         raise Held(found)
@@ -144,7 +144,7 @@ def _base(position: Position) -> int:
 
 
 def _check_tools(past: Sequence[PastTurn]) -> None:
-    """Take the fallback where a tool of the turn before broke down."""
+    """Take the fallback where a tool of the previous turn failed."""
     for call in past[-1].calls if past else ():
         if call.status == "crashed":
             raise Fallback("tool_failure", f"{call.tool} cannot be used now")

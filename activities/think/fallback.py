@@ -1,4 +1,4 @@
-"""What ends or interrupts a turn before it has a reply."""
+"""Conditions that end or interrupt a turn before it has a reply."""
 
 from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.contract.contract import FallbackKind
@@ -17,9 +17,9 @@ class Fallback(KeyturnError):
         left: str = "",
         needs: Needs | None = None,
     ) -> None:
-        """Name the kind, what happened, and what the model left for a person.
+        """Name the kind, what happened, and the model's partial result for a person.
 
-        `needs` is what a budget has no room for.
+        `needs` is the amount for which a budget has no room.
         """
         self.needs = needs
         self.kind: FallbackKind = kind
@@ -29,17 +29,17 @@ class Fallback(KeyturnError):
 
 
 class Held(KeyturnError):
-    """A pause, switch or cancellation came while a model was asked."""
+    """A pause, switch or cancellation arrived while a model was asked."""
 
     def __init__(self, by: Hold | None) -> None:
-        """Name what holds the run; None: it was cancelled, or has ended."""
+        """Name the hold; None: the run was cancelled, or has ended."""
         self.by = by
         super().__init__(f"Stopped by {by or 'cancel'}.")
 
 
 class Unkept(KeyturnError):
-    """A paid reply could not be stored by a fault of code: asking again would pay again."""
+    """A fault of code prevented storing a paid reply: asking again would pay again."""
 
 
 class Rerouted(KeyturnError):
-    """A switch took the model away while it was asked; others may be left."""
+    """A switch disabled the model while it was asked; others may be left."""

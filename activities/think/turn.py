@@ -28,7 +28,7 @@ from keyturn.orchestrator.store.turns import position as turn_position
 from keyturn.orchestrator.store.turns.position import Position
 from keyturn.orchestrator.store.turns.turn import Committed, GaveUp, Turn
 
-# How long a reply waits for a store that is away.
+# How long a reply waits for an unavailable store.
 COMMIT_WITHIN = timedelta(minutes=2)
 
 
@@ -42,7 +42,7 @@ class Turns:
     reads: RunTool
 
     async def make(self, position: Position, *, ends_run: bool) -> ThinkResult:
-        """Commit the next turn of a step, and return what is left to do of it."""
+        """Commit the next turn of a step, and return the rest of its work."""
         if position.run.compensates is not None:
             return await self._compensate(position)
         await self._check_turns(position)
@@ -91,7 +91,7 @@ class Turns:
         raise Fallback("budget", words, needs=needs)
 
     async def _compensate(self, position: Position) -> ThinkResult:
-        """Draft the action that takes an effect back; when it has ended, end the run.
+        """Draft the action that reverses an effect; when it has ended, end the run.
 
         No model is asked.
         """
@@ -132,10 +132,10 @@ class Turns:
         return ThinkResult.model_validate_json(committed)
 
     async def _read(self, position: Position, result: ThinkResult) -> ThinkResult:
-        """Answer a turn of quick reads at once; other calls are the workflow's.
+        """Answer a turn of quick reads at once; leave other calls to the workflow.
 
-        The turn is committed: a retry leaves them all to the workflow, and those that
-        have their answer are not read again.
+        The turn is committed: a retry leaves all of them to the workflow, and answered
+        ones are not read again.
         """
         if any(call.gate not in ("read", "denied") for call in result.calls):
             return result
@@ -167,7 +167,7 @@ def _result(
 
 
 def _as_sent(position: Position, kept: Mapping[int, Stored]) -> Position:
-    """Return the position as the kept replies knew it: later words are the next turn's."""
+    """Return the position as of the kept replies; later words are the next turn's."""
     if not kept:
         return position
     saw = {message for one in kept.values() for message in one.saw}

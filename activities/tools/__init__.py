@@ -1,1 +1,1 @@
-"""Tool functions of the shipped workflows; they reach the world by their context."""
+"""Tool functions of the shipped workflows; they use connectors from their context."""

@@ -38,8 +38,8 @@ OFFICIAL_URL: Final = "https://api.anthropic.com"
 class AnthropicMessages:
     """The provider `anthropic`.
 
-    Structured output goes through `output_config`; where a model or the schema is
-    rejected for it, the schema is given in words from then on.
+    Structured output uses `output_config`; after a model or schema is rejected for it,
+    the schema is put in words instead.
     """
 
     name: str = NAME
@@ -111,7 +111,7 @@ def message_body(request: ModelRequest, *, structured: bool) -> Mapping[str, obj
 
 
 def _messages(messages: tuple[Message, ...]) -> Iterator[Mapping[str, object]]:
-    """Yield turns by alternating roles; tool results are words of the user's side."""
+    """Yield turns with alternating roles; tool results are part of the user's turns."""
     for role, turn in groupby(messages, key=_role):
         content = [block for message in turn for block in _blocks(message)]
         if content:
@@ -135,7 +135,7 @@ def _blocks(message: Message) -> Iterator[Mapping[str, object]]:
 
 
 def _text(text: str) -> Iterator[Mapping[str, object]]:
-    # The API rejects a block of text without any.
+    # The API rejects an empty block of text.
     if text.strip():
         yield {"type": "text", "text": text}
 

@@ -1,4 +1,4 @@
-"""Answers of the Messages API read into neutral replies."""
+"""Parses answers of the Messages API into neutral replies."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ def parse_message(body: bytes | str) -> ModelReply:
 
     Takes text and calls of our tools, in order; thinking and the provider's own tools
     are left out. A call's arguments are the exact text of its `input`, so that
-    duplicate keys reach the strict parse. Only a body that is no JSON object, or that
-    holds an error in place of content, raises `MalformedReply`.
+    duplicate keys reach the strict parse. Only a body that is not a JSON object, or
+    that has an error in place of content, raises `MalformedReply`.
     """
     text = decode(body, provider=NAME)
     if is_event_stream(text):

@@ -1,1 +1,1 @@
-"""OpenAI's chat completions, and the many servers that speak the same format."""
+"""OpenAI's chat completions, and the many servers with the same format."""

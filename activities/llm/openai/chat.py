@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, and the many servers that speak the same format."""
+"""OpenAI's chat completions, and the many servers with the same format."""
 
 import json
 import re
@@ -66,7 +66,7 @@ _SIZE: Final = re.compile(
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a host and model understand beyond the common part of the format."""
+    """The extensions of the common format that a host and model support."""
 
     limit: Literal["max_tokens", "max_completion_tokens"]
     structured: bool = True
@@ -78,7 +78,7 @@ class OpenAIChat:
     """The provider `openai`: OpenAI itself, or any host at `base_url`.
 
     A rejection that is about the output limit's name, the structured-output mode or the
-    form of the history is answered once in the other form, and the form that works is
+    form of the history is retried once in the other form, and the form that works is
     remembered. Nothing was processed then, so the attempt's reservation still covers it.
     """
 
@@ -104,7 +104,7 @@ class OpenAIChat:
                     response, partial(error_of, response, provider=NAME)
                 )
                 if error is None:
-                    # Only now: one that is refused as well was not what was missing.
+                    # Only after success: a form that fails too was not the problem.
                     self._remember(topic, dialect)
                     return await aside(response, partial(_reply, response))
                 if error_code(response) == FILTERED:
@@ -212,7 +212,7 @@ def _response_format(request: ModelRequest, dialect: Dialect) -> Mapping[str, ob
 
 
 def _limit(base_url: str) -> Literal["max_tokens", "max_completion_tokens"]:
-    """OpenAI's newer models take the long name only, many other hosts the short."""
+    """Return the name: OpenAI's newer models take only the long one, many the short."""
     host = urlsplit(base_url).hostname or ""
     official = host == "api.openai.com" or host.endswith(".api.openai.com")
     return "max_completion_tokens" if official else "max_tokens"
@@ -235,7 +235,7 @@ def _other(dialect: Dialect, request: ModelRequest, error: Exception) -> Dialect
 
 
 def _refuses_name(words: str) -> bool:
-    """Tell whether a rejection is about the limit's name, and not about its size."""
+    """Return whether a rejection is about the limit's name, and not about its size."""
     return _NAME_REFUSED.search(words) is not None and not _SIZE.search(words)
 
 

@@ -1,9 +1,9 @@
-"""Histories in the form that strict chat templates take.
+"""Histories in the form that strict chat templates accept.
 
-Servers for Mistral's models, and some gateways before them, refuse a history by its
-form: ids of calls that are not nine letters and digits, a user's words right after a
-tool's answer, two user messages side by side, a system message. All but the last can be
-changed without changing what is said; it is done where a host asks for it.
+Servers for Mistral's models, and some gateways in front of them, refuse a history for
+its form: ids of calls that are not nine letters and digits, a user message right after
+a tool's answer, two user messages in a row, a system message. All but the last can be
+changed without a change of content; this is done where a host requires it.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from keyturn.orchestrator.rules.text.transcript import (
 )
 
 ID_LENGTH: Final = 9
-# Stands between a tool's answer and a user's words, which may not touch there.
+# Separates a tool's answer from a user message, which may not be adjacent.
 BETWEEN: Final = AssistantMessage(text=model_notices.result_noted())
 
 _ABOUT_SYSTEM: Final = re.compile(
@@ -40,17 +40,17 @@ _ABOUT_HISTORY: Final = re.compile(
 
 
 def complains(words: str) -> bool:
-    """Tell whether a rejection is about the order of roles or the ids of calls."""
+    """Return whether a rejection is about the order of roles or the ids of calls."""
     return _ABOUT_HISTORY.search(words) is not None
 
 
 def complains_of_system(words: str) -> bool:
-    """Tell whether a rejection is about the system message itself."""
+    """Return whether a rejection is about the system message itself."""
     return _ABOUT_SYSTEM.search(words) is not None
 
 
 def strict(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Return the same history with short ids, and roles that alternate."""
+    """Return the same history with short ids and alternating roles."""
     merged: list[Message] = []
     for message in map(_with_short_ids, messages):
         last = merged[-1] if merged else None
@@ -62,7 +62,7 @@ def strict(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def led_by(system: str, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the history with the system text before the first user's words."""
+    """Return the history with the system text before the first user message."""
     if messages and isinstance(first := messages[0], UserMessage):
         return UserMessage(text=f"{system}\n\n{first.text}"), *messages[1:]
     return UserMessage(text=system), *messages

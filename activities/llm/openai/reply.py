@@ -1,4 +1,4 @@
-"""Chat completions read into neutral replies."""
+"""Parses chat completions into neutral replies."""
 
 import json
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from keyturn.orchestrator.rules.text.transcript import ModelReply, Stop, ToolCal
 NAME = "openai"
 FILTERED = "content_filter"
 
-# "eos" is Together's word, "end_turn" and capitals are those of gateways before other
-# providers; some hosts leave the word empty, or out, in whole answers. Any word that is
-# not listed here says that the reply broke off.
+# "eos" is Together's word, "end_turn" and capitals come from gateways in front of other
+# providers; some hosts leave the word empty, or out, in whole answers. Any word that
+# is not listed means that the reply broke off.
 _ENDS = {
     "stop",
     "eos",
@@ -38,17 +38,17 @@ _ENDS = {
 _CALLS = {"tool_calls", "tool_call", "tool_use", "function_call"} | _ENDS
 _LENGTHS = {"length", "max_tokens", "max_output_tokens", "model_length"}
 _FILTERS = {FILTERED, "safety", "recitation", "blocklist", "prohibited_content", "spii"}
-# What stands for the word where a stream ends without one.
+# The stop reason for a stream that ends without one.
 _NO_END = "the stream ended early"
 
 
 def parse_chat(body: bytes | str) -> ModelReply:
     """Return the reply in a chat completion's body.
 
-    Takes the first choice and what is known of it: compatible hosts leave out fields
-    and add their own. Only a body that is no JSON object, or that holds an error in
-    place of choices, raises `MalformedReply`. Arguments are the raw text as sent. A
-    reply that its host marks as broken off, or a stream without an end, has the stop
+    Takes the first choice and its known fields: compatible hosts leave out fields and
+    add their own. Only a body that is not a JSON object, or that has an error in place
+    of choices, raises `MalformedReply`. Arguments are the raw text as sent. A reply
+    that its host marks as broken off, or a stream without an end, has the stop
     `other`.
     """
     text = decode(body, provider=NAME)
@@ -117,7 +117,7 @@ def _calls(entries: Iterable[JsonValue]) -> Iterable[ToolCall]:
 
 
 def _arguments(value: JsonValue) -> str:
-    """Return the raw text; hosts that send an object or nothing mean its JSON."""
+    """Return the raw text; turns an object or nothing from a host into its JSON."""
     if isinstance(value, str):
         return escape_surrogates(value)
     return json.dumps({} if value is None else value)
@@ -160,7 +160,7 @@ def _folded(chunks: Iterable[dict[str, JsonValue]]) -> dict[str, JsonValue]:
             if isinstance(delta.get(key), str):
                 message[key] = as_text(message.get(key)) + as_text(delta[key])
         _fold_calls(calls, as_list(delta.get("tool_calls")))
-        # A stream that breaks off with an error has no reason to be believed whole.
+        # A stream that breaks off with an error may be incomplete.
         ends = {
             "error": chunk.get("error") or part.get("error"),
             "finish_reason": part.get("finish_reason"),

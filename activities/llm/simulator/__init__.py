@@ -1,8 +1,8 @@
 """A local server that speaks the providers' wire formats and plays scripted scenarios.
 
-It asks no model. A scenario is a function `(SimRequest) -> SimStep | None`; None
-leaves the request to the next one. The next step follows from the request alone, for
-example from the number of tool results in it, so any process may answer any request.
+It uses no model. A scenario is a function `(SimRequest) -> SimStep | None`; None
+leaves the request to the next scenario. The next step follows from the request alone,
+for example from the number of its tool results, so any process may answer any request.
 """
 
 from keyturn.activities.llm.simulator.request import SimRequest, SimResult

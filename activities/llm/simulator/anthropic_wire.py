@@ -48,7 +48,7 @@ class AnthropicReader:
         return _text(body.get("system"))
 
     def messages(self, body: Json) -> Iterator[Message]:
-        """Yield a message for each of a user turn's blocks, one for a model's turn."""
+        """Yield a message for each block of a user turn, one for each model turn."""
         for message in map(as_object, as_list(body.get("messages"))):
             blocks = _content(message.get("content"))
             if message.get("role") == "assistant":
@@ -60,7 +60,7 @@ class AnthropicReader:
                 yield from _user_messages(blocks)
 
     def user_texts(self, body: Json) -> Iterator[str]:
-        """Yield the user's words."""
+        """Yield the user's messages as text."""
         for message in map(as_object, as_list(body.get("messages"))):
             if message.get("role") == "user":
                 for block in _content(message.get("content")):
@@ -94,7 +94,7 @@ class AnthropicReader:
 
 
 def answer_body(answer: Answer, request: SimRequest, *, input_tokens: int) -> bytes:
-    """Return a message, calls with their arguments' text as it is where it is JSON."""
+    """Return a message; valid JSON text of calls' arguments is kept unchanged."""
     content = [_dumps({"type": "text", "text": answer.text})] if answer.text else []
     content += [_call(one) for one in answer.calls]
     message: Json = {

@@ -1,4 +1,4 @@
-"""The smallest value that a JSON Schema allows, as far as that can be seen."""
+"""The smallest value that a JSON Schema allows, for the supported keywords."""
 
 from pydantic import JsonValue
 
@@ -19,9 +19,9 @@ _FORMATS = {
 
 
 def minimal(schema: JsonValue) -> JsonValue:
-    """Return a value that fits `schema`: required parts only, shortest of each.
+    """Return a value that fits `schema`: only required parts, the shortest of each.
 
-    Not understood: patterns, `not`, `if`, and conflicts within `allOf`.
+    Not supported: patterns, `not`, `if`, and conflicts within `allOf`.
     """
     return _value(as_object(schema), as_object(schema), 0)
 

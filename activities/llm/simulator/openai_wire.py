@@ -42,7 +42,7 @@ class OpenAIReader:
         )
 
     def messages(self, body: Json) -> Iterator[Message]:
-        """Yield all but the system messages."""
+        """Yield all messages except the system messages."""
         for message in map(as_object, as_list(body.get("messages"))):
             text = _text(message.get("content"))
             match message.get("role"):
@@ -58,7 +58,7 @@ class OpenAIReader:
                     pass
 
     def user_texts(self, body: Json) -> Iterator[str]:
-        """Yield the user's words."""
+        """Yield the user's messages as text."""
         for message in map(as_object, as_list(body.get("messages"))):
             if message.get("role") == "user":
                 yield _text(message.get("content"))
@@ -129,7 +129,7 @@ def failure_body(failure: Failure) -> bytes:
 
 
 def output_tokens_of(answer: Answer, request: SimRequest) -> int:
-    """Return about a token per four characters; a truncated answer uses them all."""
+    """Return about one token per four characters; a truncated answer uses them all."""
     if answer.stop == "length":
         return request.max_output_tokens
     written = len(answer.text) + sum(len(one.arguments) + 8 for one in answer.calls)

@@ -1,4 +1,4 @@
-"""A request to the simulator, the same view of it from either wire format."""
+"""A request to the simulator, independent of its wire format."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ Json = dict[str, JsonValue]
 
 
 class WireReader(Protocol):
-    """Reads the parts of one wire format; each part only when it is asked for."""
+    """Reads the parts of one wire format; each part only when it is requested."""
 
     wire: Wire
 
@@ -34,11 +34,11 @@ class WireReader(Protocol):
         ...
 
     def user_texts(self, body: Json) -> Iterator[str]:
-        """Yield the user's words alone, without reading the rest."""
+        """Yield only the user's messages as text, without reading the rest."""
         ...
 
     def last_call(self, body: Json) -> ToolCall | None:
-        """Return the latest call alone, without reading the rest."""
+        """Return only the latest call, without reading the rest."""
         ...
 
     def tools(self, body: Json) -> dict[str, Json]:
@@ -46,7 +46,7 @@ class WireReader(Protocol):
         ...
 
     def output_schema(self, body: Json) -> Json | None:
-        """Return the schema asked for through the structured-output mode."""
+        """Return the schema requested through the structured-output mode."""
         ...
 
     def max_output_tokens(self, body: Json) -> int:
@@ -64,7 +64,7 @@ class SimResult:
     is_error: bool = False
 
     def json(self) -> JsonValue:
-        """Return the text as JSON, or None where it is none."""
+        """Return the text as JSON, or None where it is not JSON."""
         try:
             return json.loads(self.text)
         except (ValueError, RecursionError):
@@ -73,7 +73,7 @@ class SimResult:
 
 @dataclass(frozen=True)
 class SimRequest:
-    """What a scenario may look at; parts are read on first use."""
+    """The request as a scenario sees it; parts are read on first use."""
 
     body: Json
     headers: Mapping[str, str]
@@ -86,7 +86,7 @@ class SimRequest:
 
     @property
     def model(self) -> str:
-        """Return the model asked for."""
+        """Return the requested model."""
         return str(self.body.get("model", ""))
 
     @cached_property
@@ -106,7 +106,7 @@ class SimRequest:
 
     @cached_property
     def output_schema(self) -> Json | None:
-        """Return the schema of the final answer, None where none was asked for."""
+        """Return the schema of the final answer, None where none was requested."""
         return self.reader.output_schema(self.body)
 
     @property
@@ -116,27 +116,27 @@ class SimRequest:
 
     @cached_property
     def user_texts(self) -> tuple[str, ...]:
-        """Return all the user's words, oldest first."""
+        """Return all the user's messages as text, oldest first."""
         return tuple(self.reader.user_texts(self.body))
 
     @cached_property
     def last_call(self) -> ToolCall | None:
-        """Return the latest call asked for, None before the first."""
+        """Return the latest call, None before the first."""
         return self.reader.last_call(self.body)
 
     @cached_property
     def calls(self) -> tuple[ToolCall, ...]:
-        """Return all the calls asked for so far."""
+        """Return all calls so far."""
         asked = (m.calls for m in self.messages if isinstance(m, AssistantMessage))
         return tuple(call for turn in asked for call in turn)
 
     @cached_property
     def results(self) -> tuple[SimResult, ...]:
-        """Return all the tool results so far, in order; `len` is the usual state."""
+        """Return all tool results so far, in order; `len` is the usual state."""
         return tuple(_results(self.messages))
 
     def mentions(self, text: str) -> bool:
-        """Tell whether the system text or the user's words contain `text`."""
+        """Return whether the system text or the user's messages contain `text`."""
         return text in self.system or any(text in words for words in self.user_texts)
 
 

@@ -1,4 +1,4 @@
-"""Scenarios that come with the simulator, and faults to put before any other."""
+"""Scenarios that come with the simulator, and faults to put in front of others."""
 
 import re
 from collections import Counter
@@ -16,9 +16,9 @@ _BENCH = re.compile(r"\bbench:(\d+)(?::(\w+))?")
 
 
 def default(request: SimRequest) -> Answer:
-    """Answer anything: a minimal valid object where a schema asks for one, else words.
+    """Answer any request: a minimal valid object for a schema, else a text.
 
-    Its strings read "scripted reply", so that nobody takes it for a model's work.
+    Its strings read "scripted reply", so that nobody mistakes it for a model's work.
     """
     if request.output_schema is not None:
         return final(minimal(request.output_schema))
@@ -28,9 +28,9 @@ def default(request: SimRequest) -> Answer:
 
 
 def bench(request: SimRequest) -> Answer | None:
-    """Ask for one tool call a turn until N of them, then finish.
+    """Request one tool call a turn until N of them, then finish.
 
-    Plays where the model's name, the system text or the user's words contain
+    Plays where the model's name, the system text or the user's messages contain
     `bench:N` or `bench:N:tool` (else the first tool offered). The only state is the
     latest call's argument `n`, counted from 1: it survives a windowed transcript.
     """
@@ -56,9 +56,9 @@ def first_times(
 ) -> Scenario:
     """Return `then`, with `fault` in place of its first `times` answers of each key.
 
-    The one thing in the simulator that remembers: a counter in this process, by
+    The only stateful part of the simulator: a counter in this process, by
     `key(request)`, or by the header `x-simulator-key`, or else one for all requests.
-    It starts anew with the process. Only requests that `then` plays are counted.
+    It restarts with the process. Only requests that `then` plays are counted.
     """
     seen: Counter[str] = Counter()
 
@@ -76,9 +76,9 @@ def first_times(
 def script(
     *steps: SimStep, when: Callable[[SimRequest], bool] = lambda _: True
 ) -> Scenario:
-    """Return a scenario that takes the step numbered by the tool results so far.
+    """Return a scenario whose step is numbered by the tool results so far.
 
-    Past the last step it stays with it. `when` says which requests are its own.
+    Past the last step it repeats that step. `when` selects its requests.
     """
 
     def scenario(request: SimRequest) -> SimStep | None:

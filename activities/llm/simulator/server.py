@@ -30,7 +30,7 @@ def app(scenarios: Sequence[Scenario]) -> FastAPI:
     chat = _endpoint(openai_wire.OpenAIReader(), scenarios)
     messages = _endpoint(anthropic_wire.AnthropicReader(), scenarios)
     server = FastAPI(openapi_url=None)
-    # Plain routes: FastAPI's own would look into every body before we do.
+    # Plain routes: FastAPI's own would parse every body first.
     for path in ("/v1/chat/completions", "/chat/completions"):
         server.add_route(path, chat, methods=["POST"])
     server.add_route("/v1/messages", messages, methods=["POST"])
@@ -39,7 +39,7 @@ def app(scenarios: Sequence[Scenario]) -> FastAPI:
 
 
 class ConnectionCut(Exception):
-    """Raised on purpose in mid-answer: the HTTP server then closes the connection."""
+    """Raised on purpose within an answer: the server then closes the connection."""
 
 
 def _cut(body: bytes, share: float) -> Response:
@@ -66,7 +66,7 @@ def _endpoint(
             words = "The simulator takes one JSON object and does not stream."
             return _respond(Failure(400, words), reader)
         asked = SimRequest(body, request.headers, reader)
-        # About four bytes a token: below every bound, like the real thing.
+        # About four bytes a token: below every bound, like a real provider.
         step = await _waited(_step(asked, scenarios), request)
         return _played(step, asked, len(data) // 4 + 1)
 
@@ -83,7 +83,7 @@ def _step(asked: SimRequest, scenarios: Iterable[Scenario]) -> SimStep:
 async def _waited(step: SimStep, request: Request) -> Answer | Failure | Cut | Raw:
     while isinstance(step, Slow):
         with suppress(TimeoutError):
-            # Wakes early where the client goes, so that none is waited for in vain.
+            # Wakes early when the client disconnects, so that none waits in vain.
             await asyncio.wait_for(_client_gone(request), step.seconds)
         step = step.then
     return step

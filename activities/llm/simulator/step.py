@@ -1,4 +1,4 @@
-"""What a scenario answers: what a provider may do, the bad included.
+"""A scenario's answers: everything a provider may do, faults included.
 
 Build steps with the functions here; the classes are what the server sends.
 """
@@ -50,7 +50,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Slow:
-    """A step that is taken only after some seconds."""
+    """A step that is taken after some seconds."""
 
     seconds: float
     then: "SimStep"
@@ -70,7 +70,7 @@ SimStep = Answer | Failure | Cut | Slow | Raw
 
 
 def say(text: str) -> Answer:
-    """End the turn with words."""
+    """End the turn with a text."""
     return Answer(text=text)
 
 
@@ -82,7 +82,7 @@ def final(output: JsonValue) -> Answer:
 def call(
     name: str, arguments: Mapping[str, JsonValue] | None = None, *, text: str = ""
 ) -> Answer:
-    """Ask for one tool call, which need not exist, with words beside it."""
+    """Request one tool call, which need not exist, with a text beside it."""
     return calls([(name, arguments or {})], text=text)
 
 
@@ -92,7 +92,7 @@ def calls(
     text: str = "",
     ids: Sequence[str] | None = None,
 ) -> Answer:
-    """Ask for several tool calls at once; `ids` may repeat, as real ones do."""
+    """Request several tool calls at once; `ids` may repeat, as real ones do."""
     made = tuple(SimCall(name, json.dumps(dict(given))) for name, given in asked)
     if ids is not None:
         made = tuple(
@@ -102,7 +102,7 @@ def calls(
 
 
 def malformed(name: str, raw_text: str) -> Answer:
-    """Ask for a call whose arguments are `raw_text`, JSON or not.
+    """Request a call whose arguments are `raw_text`, JSON or not.
 
     The Messages API can carry broken JSON only as a string, or with duplicate keys.
     """
@@ -110,17 +110,17 @@ def malformed(name: str, raw_text: str) -> Answer:
 
 
 def refuse(text: str) -> Answer:
-    """Refuse in words."""
+    """Refuse with a text."""
     return Answer(text=text, stop="refusal")
 
 
 def truncate(text: str) -> Answer:
-    """Break off at the output limit, all its tokens used."""
+    """Break off at the output limit, with all its tokens used."""
     return Answer(text=text, stop="length")
 
 
 def blocked() -> Answer:
-    """Answer nothing: a content filter stopped it."""
+    """Return an empty answer: a content filter stopped it."""
     return Answer(stop="filter")
 
 
@@ -136,7 +136,7 @@ def error(
 
 
 def cut(answer: Answer | None = None, *, share: float = 0.5) -> Cut:
-    """Close the connection in mid-body; with `share=0` after the headers."""
+    """Close the connection within the body; with `share=0` after the headers."""
     return Cut(answer or say("This answer never arrives whole."), share)
 
 

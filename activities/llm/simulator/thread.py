@@ -1,4 +1,4 @@
-"""Starting the simulator, in a thread of this process or for good."""
+"""Starts the simulator, in a thread of this process or permanently."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from keyturn.activities.llm.simulator.server import ConnectionCut, app
 
 @asynccontextmanager
 async def running_simulator(*scenarios: Scenario) -> AsyncGenerator[str]:
-    """Run the simulator in a thread of its own; gives its base URL.
+    """Run the simulator in its own thread; yields its base URL.
 
     Anthropic's base URL is this one, OpenAI's is this one with `/v1`.
     """
@@ -26,7 +26,7 @@ async def running_simulator(*scenarios: Scenario) -> AsyncGenerator[str]:
     )
     thread.start()
     try:
-        # The socket listens already: a request made before the server runs just waits.
+        # The socket already listens: a request before the server's start just waits.
         yield url_of(listening)
     finally:
         server.should_exit = True
@@ -35,9 +35,9 @@ async def running_simulator(*scenarios: Scenario) -> AsyncGenerator[str]:
 
 
 def listen(*, port: int, host: str = "127.0.0.1") -> socket.socket:
-    """Return a listening socket; port 0 takes any that is free."""
-    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without,
-    # every answer waits 40 ms for a delayed acknowledgement.
+    """Return a listening socket; port 0 takes any free port."""
+    # With the protocol named, asyncio sets TCP_NODELAY on accepted connections;
+    # without, every answer waits 40 ms for a delayed acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((host, port))
@@ -52,7 +52,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 def server_for(scenarios: Sequence[Scenario]) -> uvicorn.Server:
-    """Return the server, silent but for real errors."""
+    """Return the server, which logs only real errors."""
     logging.getLogger("uvicorn.error").addFilter(is_no_cut)
     config = uvicorn.Config(
         app(scenarios),
@@ -68,5 +68,5 @@ def server_for(scenarios: Sequence[Scenario]) -> uvicorn.Server:
 
 
 def is_no_cut(record: logging.LogRecord) -> bool:
-    """Keep connections cut by a scenario out of the log: they are no errors."""
+    """Filter connections cut by a scenario out of the log: they are no errors."""
     return not (record.exc_info and isinstance(record.exc_info[1], ConnectionCut))

@@ -1,1 +1,1 @@
-"""What every provider's HTTP exchange needs: bodies, streams, faults."""
+"""The common parts of every provider's HTTP exchange: bodies, streams, faults."""

@@ -1,4 +1,4 @@
-"""Provider bodies, read tolerantly: what is known is taken, the rest is left."""
+"""Reads provider bodies tolerantly: takes known fields, ignores the rest."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from keyturn.activities.llm.errors import MalformedReply
 
-# No request has more tokens; beyond it, nothing can be counted with.
+# No request has more tokens; larger numbers cannot be used in calculations.
 _MOST = 2**53
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -44,12 +44,12 @@ def load(text: str, *, provider: str) -> dict[str, JsonValue]:
 
 
 def as_object(value: JsonValue) -> dict[str, JsonValue]:
-    """Return an object as it is, and an empty one for anything else."""
+    """Return an object unchanged, and an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: JsonValue) -> list[JsonValue]:
-    """Return a list as it is, and an empty one for anything else."""
+    """Return a list unchanged, and an empty one for anything else."""
     return value if isinstance(value, list) else []
 
 
@@ -59,14 +59,14 @@ def as_text(value: JsonValue) -> str:
 
 
 def as_count(value: JsonValue) -> int | None:
-    """Return a count, or None for what is not one."""
+    """Return a count, or None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= _MOST else None
 
 
 def error_words(error: JsonValue) -> str:
-    """Return what an error in a body says: its message, or the error if it is a text."""
+    """Return the message of an error in a body, or the error itself if it is a text."""
     if isinstance(error, str):
         return as_text(error).strip()
     found = as_object(error)
@@ -77,7 +77,7 @@ def error_words(error: JsonValue) -> str:
 def escape_surrogates(text: str) -> str:
     r"""Return JSON text with lone surrogates as `\uXXXX`.
 
-    Within a JSON string that means the same, can be stored, and is refused by the
+    Within a JSON string that has the same meaning, can be stored, and is refused by the
     strict parse like any lone surrogate.
     """
     return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,7 +1,7 @@
-"""Event streams that a host sends although none was asked for.
+"""Parses event streams that a host sends without being asked.
 
 Streaming is not built; some compatible hosts stream all the same, and their answer is
-folded into the one that was asked for.
+folded into an ordinary one.
 """
 
 import json
@@ -14,12 +14,12 @@ _FIELD = re.compile(r"\s*(?:data|event|id|retry)\s*:|\s*:")
 
 
 def is_event_stream(text: str) -> bool:
-    """Tell whether a body is an event stream, whatever its content type says."""
+    """Return whether a body is an event stream; its content type is ignored."""
     return _FIELD.match(text) is not None
 
 
 def events(text: str) -> Iterator[dict[str, JsonValue]]:
-    """Yield the JSON objects of the stream's data lines, leaving out all else."""
+    """Yield the JSON objects of the stream's data lines; skips all other lines."""
     for line in text.split("\n"):
         field, _, data = line.strip().partition(":")
         if field == "data" and (event := _object(data)) is not None:

@@ -10,7 +10,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class Span(NamedTuple):
-    """Where a value begins and ends in its document."""
+    """The start and end of a value in its document."""
 
     start: int
     end: int
@@ -21,14 +21,14 @@ class Span(NamedTuple):
 
 
 def root(document: str) -> Span:
-    """Return the span of the whole value; `document` is known to be JSON."""
+    """Return the span of the whole value; `document` must be JSON."""
     return _value(document, _skip(document, 0))
 
 
 def member(document: str, parent: Span, key: str) -> Span | None:
     """Return the span of the last member `key` of an object, as `json.loads` takes it.
 
-    None where `parent` is no object or has no such member.
+    None where `parent` is not an object or has no such member.
     """
     if document[parent.start] != "{":
         return None
@@ -45,7 +45,7 @@ def member(document: str, parent: Span, key: str) -> Span | None:
 
 
 def elements(document: str, parent: Span) -> Iterator[Span]:
-    """Yield the spans of an array's elements; nothing where `parent` is no array."""
+    """Yield the spans of an array's elements; nothing if `parent` is not an array."""
     if document[parent.start] != "[":
         return
     at = _skip(document, parent.start + 1)

@@ -1,4 +1,4 @@
-"""Arguments of earlier calls, in a form that every provider takes back."""
+"""Arguments of earlier calls, in a form that every provider accepts."""
 
 import json
 import math
@@ -11,8 +11,8 @@ MALFORMED = "$malformed"
 def arguments_object(text: str) -> dict[str, JsonValue]:
     """Return the arguments as an object.
 
-    What is not one is wrapped as `{"$malformed": text}`: the Messages API takes
-    objects only, and several chat servers answer 400 or 500 to a history with broken
+    Other values are wrapped as `{"$malformed": text}`: the Messages API accepts only
+    objects, and several chat servers answer 400 or 500 to a history with broken
     arguments, which would end a run over a mistake that was already repaired.
     """
     try:
@@ -24,7 +24,7 @@ def arguments_object(text: str) -> dict[str, JsonValue]:
 
 
 def arguments_text(text: str) -> str:
-    """Return the arguments as they were sent, or their wrapped form where broken."""
+    """Return the arguments as they were sent, or wrapped where broken."""
     value = arguments_object(text)
     return json.dumps(value) if MALFORMED in value else text
 

@@ -1,4 +1,4 @@
-"""Structured output where a provider's own mode cannot be had."""
+"""Structured output where a provider's own mode is unavailable."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from keyturn.activities.llm.wire.body import as_list, as_object
 
-# What OpenAI's strict mode understands (its guide to structured outputs, 2025-08).
+# The keywords of OpenAI's strict mode (its guide to structured outputs, 2025-08).
 _STRICT_KEYWORDS = {
     *("type", "properties", "required", "additionalProperties", "items", "enum"),
     *("const", "anyOf", "$ref", "$defs", "title", "description", "pattern", "format"),
@@ -20,12 +20,12 @@ _ABOUT_STRUCTURE = re.compile(
 
 
 def is_strict(schema: dict[str, JsonValue]) -> bool:
-    """Tell whether OpenAI's strict mode takes the schema as it is."""
+    """Return whether OpenAI's strict mode accepts the schema unchanged."""
     return schema.get("type") == "object" and _is_strict_part(schema)
 
 
 def complains_of_structure(words: str) -> bool:
-    """Tell whether a rejection is about the structured-output mode or its schema."""
+    """Return whether a rejection is about the structured-output mode or its schema."""
     return _ABOUT_STRUCTURE.search(words) is not None
 
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange with a provider, its failures as our errors."""
+"""One HTTP exchange with a provider; turns its failures into our errors."""
 
 import asyncio
 import json
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
     import openai
 
 CONNECT_TIMEOUT_S: Final = 10.0
-# Six bytes a character of the longest output that any model gives are less.
+# Larger than the longest output of any model at six bytes a character.
 LARGEST_REPLY: Final = 8 * 1024 * 1024
 Result = TypeVar("Result")
 
-# The request cannot have reached the provider when one of these was raised.
+# Where one of these was raised, the request cannot have reached the provider.
 _UNSENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.UnsupportedProtocol,
-    # A key that is no header value is refused before anything is written.
+    # A key that is not a valid header value is refused before anything is written.
     httpx2.LocalProtocolError,
     httpx2.ProxyError,
 )
-# 503 and Anthropic's 529 say "not taken"; any other 5xx may come from a gateway that
-# had already passed the request on.
+# 503 and Anthropic's 529 mean "not accepted"; any other 5xx may come from a gateway
+# that had already forwarded the request.
 _TAKEN_BY_NOBODY = {408, 409, 425, 503, 529}
 _TRANSIENT = {408, 409, 425}
 _SPENT = {"insufficient_quota", "billing_hard_limit_reached"}
@@ -58,10 +58,10 @@ _LONGEST_WORDS = 500
 
 
 class Client(httpx2.AsyncClient):
-    """The client that both SDKs ride on: it reads no more than `LARGEST_REPLY` bytes."""
+    """The client that both SDKs use: it reads no more than `LARGEST_REPLY` bytes."""
 
     def __init__(self) -> None:
-        """Be as the SDKs' own, which ask each request for its time-out."""
+        """Match the SDKs' own clients, which set a timeout for each request."""
         super().__init__(
             follow_redirects=True,
             limits=httpx2.Limits(max_connections=1_000, max_keepalive_connections=100),
@@ -70,7 +70,7 @@ class Client(httpx2.AsyncClient):
 
 
 async def aside(response: httpx2.Response, read: Callable[[], Result]) -> Result:
-    """Read an answer, and let others go on where it is long."""
+    """Read an answer, without blocking the event loop on a long one."""
     if len(response.content) <= canonical.MOST_AT_ONCE:
         return read()
     return await asyncio.to_thread(read)
@@ -78,7 +78,7 @@ async def aside(response: httpx2.Response, read: Callable[[], Result]) -> Result
 
 @asynccontextmanager
 async def deadline(provider: str, timeout_s: float) -> AsyncGenerator[None]:
-    """Bound everything inside to `timeout_s`, a dripping body included."""
+    """Limit everything inside to `timeout_s`, a slow body included."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -90,9 +90,10 @@ async def deadline(provider: str, timeout_s: float) -> AsyncGenerator[None]:
 
 @dataclass(frozen=True)
 class Sdk:
-    """A provider's SDK: its client, and what that raises.
+    """A provider's SDK: its client, and the exceptions it raises.
 
-    Its adapter names it; here either would be loaded for the other, a second's work.
+    The adapter names it: if this module did, each SDK would be loaded for the other,
+    which takes a second.
     """
 
     client: "openai.AsyncOpenAI | anthropic.AsyncAnthropic"
@@ -108,11 +109,11 @@ async def post(
     provider: str,
     timeout_s: float,
 ) -> httpx2.Response:
-    """Return the provider's answer, whatever its status.
+    """Return the provider's answer of any status.
 
-    Goes through the SDK's client (address, key, headers, connection pool) but leaves
-    its models out on both ways: they would walk the whole transcript and guess at
-    fields that a compatible host left out.
+    Uses the SDK's client (address, key, headers, connection pool) but bypasses its
+    models in both directions: they would walk the whole transcript and guess at fields
+    that a compatible host left out.
     """
     timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
     try:
@@ -132,7 +133,7 @@ async def post(
             sent=not isinstance(cause, _UNSENT),
         ) from None
     except UnicodeError as error:
-        # Raised while headers and body are written, before a connection is used.
+        # Raised while headers and body are built, before a connection is used.
         raise ProviderUnavailable(
             provider=provider,
             words=f"the request cannot be written ({type(error).__name__}): look for "
@@ -142,7 +143,7 @@ async def post(
 
 
 def error_of(response: httpx2.Response, *, provider: str) -> ProviderError | None:
-    """Return the error that an answer stands for; None for a good one.
+    """Return the error that an answer represents; None for a good one.
 
     Some gateways wrap an upstream's error in a 200: its code counts as the status.
     """
@@ -156,7 +157,7 @@ def error_of(response: httpx2.Response, *, provider: str) -> ProviderError | Non
     words = _words(response, error)
     retry_after_s = _retry_after_s(response.headers)
     if error.get("code") == "tool_use_failed":
-        # Groq's word for a call that the model wrote badly: asking again may help.
+        # Groq's code for a call that the model wrote badly: a retry may help.
         return MalformedReply(provider=provider, why=words)
     if status == 429 and not _is_spent(error):
         return RateLimited(provider=provider, words=words, retry_after_s=retry_after_s)
@@ -177,7 +178,7 @@ def error_code(response: httpx2.Response) -> str:
 
 
 def _error_object(response: httpx2.Response) -> dict[str, JsonValue]:
-    # A body of a good answer is read for its error only where it holds no answer.
+    # The error in the body of a good answer counts only if there is no reply.
     if response.status_code < 400 and b'"error"' not in response.content:
         return {}
     try:
@@ -203,14 +204,14 @@ def _number(code: JsonValue) -> int:
 
 
 def _is_spent(error: dict[str, JsonValue]) -> bool:
-    """Tell whether the account is out of money: waiting would not help."""
+    """Return whether the account is out of money: waiting would not help."""
     return bool({as_text(error.get("code")), as_text(error.get("type"))} & _SPENT)
 
 
 def _words(response: httpx2.Response, error: dict[str, JsonValue]) -> str:
     said = error_words(error).removeprefix("no message")
     said = said or response.content.decode(errors="replace").strip() or "no words"
-    # Scrubbed before it is cut: a half of a key is not known for one.
+    # Scrubbed before it is cut: half a key would not be recognized.
     said = scrub.text(said)[:_LONGEST_WORDS].rstrip()
     return said if said.endswith((".", "!", "?")) else f"{said}."
 

@@ -78,7 +78,7 @@ class Articles(Record):
     articles: tuple[Article, ...]
 
 
-# No subject: a note acts on nothing, and a later refund is no second one for it.
+# No subject: a note acts on nothing, and does not make a later refund a duplicate.
 @tool(authority="write", owner=OWNER, idempotency_window=KEPT)
 async def add_order_note(call: AddOrderNote, context: ToolContext) -> Changed:
     """Leave a note for colleagues at one of this customer's orders."""
@@ -90,7 +90,7 @@ async def add_order_note(call: AddOrderNote, context: ToolContext) -> Changed:
 
 
 async def address_facts(call: ChangeAddress, context: ToolContext) -> AddressFacts:
-    """Return the order's address and status; a parcel on its way cannot be turned."""
+    """Return the order's address and status; a parcel in transit is not redirected."""
     order = await order_of(context, call.order_id)
     if order.status != "processing":
         raise ToolError(

@@ -18,7 +18,7 @@ from keyturn.activities.tools.support.shop import (
 )
 from keyturn.orchestrator.rules.contract.marks import Prose
 
-# The payments service keeps a key for good; we rely on it for a day.
+# The payments service keeps a key permanently; we rely on it for a day.
 KEPT = timedelta(hours=24)
 
 
@@ -66,7 +66,7 @@ class _Found(Record):
 
 
 async def refund_facts(call: RefundOrder, context: ToolContext) -> RefundFacts:
-    """Return the order's money as it is now; refuse what the order cannot carry."""
+    """Return the order's money as it is now; refuse more than the order allows."""
     order = await order_of(context, call.order_id)
     _check_possible(call, order)
     return RefundFacts(
@@ -88,8 +88,8 @@ async def refund_outcome(
 ) -> RefundReceipt | None:
     """Return the refund under the effect's key, or None where there never will be one.
 
-    Closing the key, and not just looking, makes "none" final: a request that is still
-    on its way is refused when it arrives.
+    Closing the key, and not only reading it, makes "none" final: a request that is
+    still in transit is refused when it arrives.
     """
     key = context.effect_key or ""
     answer = await post(context, "refunds", key, "close", body={})

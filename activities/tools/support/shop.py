@@ -1,4 +1,4 @@
-"""The way from a tool to the shop: its records, and only the run's customer's own."""
+"""A tool's access to the shop: only records of the run's own customer."""
 
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from keyturn import DataClass, ToolContext, ToolError
 from keyturn.orchestrator.rules.contract.connector import NotSent
 from keyturn.orchestrator.rules.money.money import Currency, format_minor
 
-# Who takes the payments keeps the orders too; KEYTURN_PAYMENTS_URL is its address.
+# The payment service also stores the orders; KEYTURN_PAYMENTS_URL is its address.
 SERVICE = "payments"
 
 # No slash and no dot: an id is one part of a path, never a way to another.
@@ -45,7 +45,7 @@ class Payment(Record):
     last4: Annotated[str | None, DataClass("pci")] = None
 
     def __str__(self) -> str:
-        """Write it as an approver knows it."""
+        """Return it as an approver knows it."""
         ending = f" ending in {self.last4}" if self.last4 else ""
         return f"{self.brand or self.method}{ending}"
 
@@ -80,11 +80,11 @@ class Order(Record):
 
     @property
     def left(self) -> int:
-        """Return what was paid and not refunded yet."""
+        """Return the amount paid and not yet refunded."""
         return max(0, self.total - self.refunded)
 
     def words(self, amount: int) -> str:
-        """Write an amount of this order in its currency."""
+        """Return an amount of this order in its currency."""
         return format_minor(amount, self.currency)
 
 
@@ -98,7 +98,7 @@ class Customer(Record):
 
 
 async def get(context: ToolContext, *parts: str, **params: str) -> JsonValue:
-    """Return what the shop has at a path of these parts."""
+    """Return the shop's data at a path of these parts."""
     return await context.connectors.reader(SERVICE).get(path(*parts), params)
 
 
@@ -110,7 +110,7 @@ async def post(context: ToolContext, *parts: str, body: JsonValue) -> JsonValue:
 async def order_of(context: ToolContext, order_id: str) -> Order:
     """Return the order, or raise `ToolError` where this customer has none of that id.
 
-    The same words for another's order and for none: nobody learns that it exists.
+    The same message for another's order and for none: nobody learns that it exists.
     """
     none = f"This customer has no order {order_id}."
     try:
@@ -128,7 +128,7 @@ async def order_of(context: ToolContext, order_id: str) -> Order:
 async def own_order(context: ToolContext, order_id: str) -> Order:
     """Return the order right before a change to it; raises like `order_of`.
 
-    Where it cannot be read, nothing was sent yet, so the change may be tried again.
+    Where it cannot be read, nothing was sent yet, so the change may be retried.
     """
     try:
         return await order_of(context, order_id)
@@ -139,7 +139,7 @@ async def own_order(context: ToolContext, order_id: str) -> Order:
 
 
 async def customer_of(context: ToolContext) -> Customer:
-    """Return the run's customer as the shop knows them."""
+    """Return the shop's record of the run's customer."""
     found = Customer.model_validate(await get(context, "customers", context.customer))
     if found.id != context.customer:
         raise ToolError("The shop has no record of this customer.")
@@ -147,5 +147,5 @@ async def customer_of(context: ToolContext) -> Customer:
 
 
 def path(*parts: str) -> str:
-    """Return the path of these parts, each kept to itself."""
+    """Return the path of these parts, each quoted separately."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)

@@ -1,8 +1,8 @@
-"""A scripted model for the support desk; it asks no model and learns nothing.
+"""A scripted model for the support desk; it uses no model and learns nothing.
 
 `python -m keyturn.activities.llm.simulator --scenario keyturn.activities.llm.simulator.support:play`.
-It follows the ticket's words: what an honest model would do where they are honest, and
-where they are an attack, what a model would do that falls for it.
+It follows the ticket's text: for an honest ticket it acts as an honest model would, and
+for an attack as a model that is deceived by it.
 """
 
 from keyturn.activities.llm.simulator.request import SimRequest
@@ -12,7 +12,7 @@ from keyturn.activities.llm.simulator.support.desk import Desk
 
 
 def play(request: SimRequest) -> SimStep | None:
-    """Return the desk's next step; None for a request that is not the desk's."""
+    """Return the desk's next step; None for a request from another workflow."""
     desk = Desk.of(request)
     if desk is None:
         return None

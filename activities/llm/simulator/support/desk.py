@@ -1,4 +1,4 @@
-"""A request to the support desk's model: the ticket, and what was done about it."""
+"""A request to the support desk's model: the ticket, and the actions so far."""
 
 import json
 import re
@@ -25,14 +25,14 @@ Fate = Literal["done", "again", "changes", "no"]
 
 @dataclass(frozen=True)
 class Desk:
-    """What the scripted model looks at."""
+    """The state that the scripted model uses."""
 
     request: SimRequest
     ticket: Json
 
     @classmethod
     def of(cls, request: SimRequest) -> "Desk | None":
-        """Return the desk that the request is from, or None."""
+        """Return the desk that sent the request, or None."""
         if not {"refund_order", "email_customer"} <= request.tools.keys():
             return None
         found = _INPUT.search(next(iter(request.user_texts), ""))
@@ -46,12 +46,12 @@ class Desk:
 
     @property
     def words(self) -> str:
-        """Return what the customer wrote at first."""
+        """Return the customer's first message."""
         return f"{self.ticket.get('subject', '')}\n{self.ticket.get('message', '')}"
 
     @property
     def later(self) -> str:
-        """Return what the customer wrote since."""
+        """Return the customer's later messages."""
         return "\n".join(self.request.user_texts[1:])
 
     @property
@@ -78,14 +78,14 @@ class Desk:
         return [r for r in self.request.results if r.name == tool]
 
     def says(self, pattern: str) -> bool:
-        """Tell whether the customer's first words match."""
+        """Return whether the customer's first message matches."""
         return re.search(pattern, self.words, re.IGNORECASE) is not None
 
 
 def fate(result: SimResult) -> Fate:
-    """Return what became of an action, as the model is told.
+    """Return the outcome of an action, as the model is told.
 
-    `again`: it is void and may be drafted anew; `changes`: a person wants it otherwise.
+    `again`: it is void and may be drafted again; `changes`: a person wants changes.
     """
     if is_done(result):
         return "done"
@@ -96,9 +96,9 @@ def fate(result: SimResult) -> Fate:
 
 
 def is_done(result: SimResult) -> bool:
-    """Tell whether it was done: a receipt is JSON without a code.
+    """Return whether it was done: a receipt is JSON without a code.
 
-    Chat completions have no mark for an error, so the text alone must do.
+    Chat completions do not mark errors, so the text alone must do.
     """
     answer = model_notices.read(result.text)
     if answer.code is not None:
@@ -110,7 +110,7 @@ def is_done(result: SimResult) -> bool:
 
 
 def carried_out(result: SimResult) -> Json:
-    """Return the arguments that it was done with, which a person may have edited."""
+    """Return the arguments that were used, which a person may have edited."""
     edited = model_notices.read(result.text).arguments
     return as_object(json.loads(edited)) if edited is not None else result.arguments
 
@@ -128,7 +128,7 @@ def listed(desk: Desk) -> list[Json]:
 
 
 def money(amount: int, currency: JsonValue = "USD") -> Json:
-    """Return an amount as the tools take it."""
+    """Return an amount in the tools' format."""
     return {"amount": amount, "currency": currency}
 
 
@@ -140,7 +140,7 @@ def shown(amount: int, currency: JsonValue = "USD") -> str:
 def ended(
     outcome: str, summary: str, *, order: str | None = None, confidence: float = 0.95
 ) -> Answer:
-    """Return the desk's final answer; a person who reads it sees that it is scripted."""
+    """Return the desk's final answer, which shows a reader that it is scripted."""
     return final(
         {
             "outcome": outcome,

@@ -1,4 +1,4 @@
-"""What the scripted desk does for an honest ticket."""
+"""The scripted desk's actions for an honest ticket."""
 
 import re
 
@@ -26,12 +26,12 @@ _ADDRESS = re.compile(
     r"new address(?: is|:)\s*([^\n]+?)(?:\.\s|\.$|\n|$)", re.IGNORECASE
 )
 
-# How often the same kind of action is drafted anew before a person is needed.
+# How often the same kind of action is drafted before a person is needed.
 DRAFTS = 3
 
 
 def serve(desk: Desk) -> Answer:
-    """Return the next step: what the ticket is about decides."""
+    """Return the next step, by the subject of the ticket."""
     if desk.says(_ANGRY):
         return _give_to_person(desk)
     if desk.says(_MOVE):
@@ -109,7 +109,7 @@ def _move(desk: Desk) -> Answer:
 
 
 def _tell_of_move(desk: Desk, order: Json, done: SimResult) -> Answer:
-    """Draft the mail about a changed address anew, or leave it to a person."""
+    """Draft the mail about a changed address again, or leave it to a person."""
     mails = desk.results("email_customer")
     if fate(mails[-1]) not in ("again", "changes") or len(mails) >= DRAFTS:
         return _not_told(desk, f"The address of {order['id']} was changed")
@@ -164,7 +164,7 @@ def _draft_refund(desk: Desk, order: Json, last: SimResult | None) -> Answer:
         return _decline(desk, order, "everything was refunded already")
     amount = min(_loss(desk, order), left)
     if last is not None and fate(last) == "changes":
-        # Whoever wants it otherwise, wants less; the script knows no better.
+        # A person who wants changes wants less; the script knows no better.
         amount = max(1, amount // 2)
     order_id, words = as_text(order["id"]), shown(amount, order["currency"])
     reason = f"{_items(desk, order)} of {order_id}: the customer reports a defect."
@@ -189,7 +189,7 @@ def _after_refund(desk: Desk, order: Json, last: SimResult) -> Answer:
         return ended("refunded", f"{order_id} was refunded.", order=order_id)
     mails = desk.results("email_customer")
     if fate(mails[-1]) in ("again", "changes") and len(mails) < DRAFTS:
-        # What was paid, which a person may have made another amount than was drafted.
+        # The paid amount, which a person may have edited after the draft.
         amount = as_object(carried_out(last)["amount"])
         words = shown(int(str(amount["amount"])), amount["currency"])
         letter = letters.refunded(order_id, words, wrote_again=bool(desk.later))
@@ -218,7 +218,7 @@ def _decline(desk: Desk, order: Json, because: str) -> Answer:
 
 
 def _not_told(desk: Desk, done: str) -> Answer:
-    """End with a person: the customer does not know."""
+    """End with a handover to a person: the customer was not told."""
     mails = desk.results("email_customer")
     because = why_not(mails[-1]) if mails else "no mail was drafted"
     return ended("no_action", f"{done}, but no mail: {because}", confidence=0.3)
@@ -230,7 +230,7 @@ def _is_told(desk: Desk) -> bool:
 
 
 def _look_up(desk: Desk) -> Answer:
-    """Read the order that it is about, the newest where none is named."""
+    """Read the order that the ticket names, or the newest without one."""
     if desk.results("find_order"):
         return ended(
             "declined",
@@ -248,7 +248,7 @@ def _look_up(desk: Desk) -> Answer:
 
 
 def _loss(desk: Desk, order: Json) -> int:
-    """Return what was paid for the items that the ticket names, else for all."""
+    """Return the price of the items that the ticket names, else of all items."""
     if desk.amounts:
         return desk.amounts[0]
     named = [i for i in _lines(order) if _is_named(desk, i)]
