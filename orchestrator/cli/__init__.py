@@ -5,12 +5,12 @@ import sys
 
 
 def main() -> None:
-    """Run one command and end the process, here and nowhere else.
+    """Run one command and end the process; the only place that does.
 
-    Temporal's SDK can abort while the interpreter is taken down, which would turn a
-    good answer into a bad status; so the process leaves before that.
+    Temporal's SDK can abort during the interpreter's shutdown, which would turn a
+    good result into a bad status; so the process exits before that.
     """
-    # Imported late: `python -m keyturn.orchestrator.cli.demo.…` needs none of it.
+    # Imported late: `python -m keyturn.orchestrator.cli.demo.…` does not need it.
     from keyturn.orchestrator.cli import program  # noqa: PLC0415
 
     status = program.run(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The HTTP API as a command uses it: acting as the owner of KEYTURN_TOKEN."""
+"""The HTTP API for commands: acts as the owner of KEYTURN_TOKEN."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ Item = dict[str, JsonValue]
 Query = Mapping[str, str | int | None]
 
 NOT_AUTHENTICATED = 401
-# The request itself was wrong, so trying again cannot help.
+# The request itself was wrong, so a retry cannot help.
 MALFORMED = frozenset({400, 405, 413, 415, 422})
 
 
@@ -67,7 +67,7 @@ class Api:
         return self._ask("GET", path, query=query)
 
     def items(self, path: str, query: Query | None = None, *, most: int) -> list[Item]:
-        """Return up to `most` objects of a listing; say so where there are more."""
+        """Return up to `most` objects of a listing; print a note if there are more."""
         found = list(islice(self.each(path, query, page=min(PAGE, most + 1)), most + 1))
         if len(found) > most:
             sys.stderr.write(
@@ -90,19 +90,19 @@ class Api:
             wanted["cursor"] = cursor
 
     def post(self, path: str, body: Mapping[str, Any]) -> Item:
-        """Change something, once; return the answer."""
+        """Make a change, once; return the answer."""
         return self._ask("POST", path, body=body)
 
     def put(self, path: str, body: Mapping[str, Any]) -> Item:
-        """Set something; return it."""
+        """Set a value; return it."""
         return self._ask("PUT", path, body=body)
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Item:
-        """Change some of something; return it."""
+        """Change parts of an object; return it."""
         return self._ask("PATCH", path, body=body)
 
     def delete(self, path: str, query: Query | None = None) -> Item:
-        """Take something away; return what it was."""
+        """Delete an object; return its last state."""
         return self._ask("DELETE", path, query=query)
 
     def _ask(
@@ -168,7 +168,7 @@ def _object(text: str) -> Item:
 
 
 def items_in(answer: Item, name: str) -> list[Item]:
-    """Return the objects that an answer lists under a name; none where it has none."""
+    """Return the objects that an answer lists under a name, or an empty list."""
     found = answer.get(name)
     listed = found if isinstance(found, list) else []
     return [one for one in listed if isinstance(one, dict)]

@@ -19,7 +19,7 @@ Reason = Annotated[
 
 
 def read_object(given: str, *, what: str) -> dict[str, JsonValue]:
-    """Return the JSON object that an argument holds, or a file: `@NAME`, `-`."""
+    """Return the JSON object in an argument, or in a file: `@NAME`, `-`."""
     try:
         value = canonical.parse(_text(given, what=what))
     except MalformedJson as error:

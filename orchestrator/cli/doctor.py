@@ -1,4 +1,4 @@
-"""What has to be right for this installation to work, checked one by one."""
+"""Checks of the conditions under which this installation can work."""
 
 import asyncio
 import shutil
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: all, or what one name stands for; workers anywhere or here."""
+    """The selected checks: all, or those of one name; workers anywhere or here."""
 
     settings: Settings
     only: str | None = None
@@ -73,7 +73,7 @@ async def examine(question: Question) -> list[Result]:
 
 
 def status(results: list[Result]) -> Status:
-    """Return the exit status: away counts before bad."""
+    """Return the exit status: unavailable has priority over bad."""
     kinds = {result.kind for result in results}
     if "away" in kinds:
         return Status.AWAY
@@ -110,7 +110,7 @@ async def _database(question: Question) -> list[Result]:
 
 
 async def _account(settings: Settings) -> list[Result]:
-    """Return whether the database's account may do what is another process's alone."""
+    """Return whether the database account has rights reserved for another process."""
     store, role = Store(settings.database_url), _role(settings)
     if store.is_sqlite:
         await store.close()
@@ -134,7 +134,7 @@ async def _account(settings: Settings) -> list[Result]:
 
 
 def _role(settings: Settings) -> str:
-    """Return which process has settings like these: secrets are given to one alone."""
+    """Return the process that these settings fit: each secret is given to only one."""
     if settings.secret_key is not None:
         return roles.WEB
     return roles.EFFECTS if settings.decision_key is not None else roles.WORKER

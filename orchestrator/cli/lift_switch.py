@@ -1,4 +1,4 @@
-"""A switch lifted by one person, on the database of this environment."""
+"""Lifts a switch by one person, on the database of this environment."""
 
 import getpass
 
@@ -9,7 +9,7 @@ from keyturn.orchestrator.store.dual_control import break_glass
 
 
 def lift_alone(switch: str, reason: str) -> None:
-    """Lift it at once, and say so; a critical incident is opened."""
+    """Lift it at once and print that; a critical incident is opened."""
     by = f"cli:{getpass.getuser()}"
 
     async def work(store: Store) -> int:

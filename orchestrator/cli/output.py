@@ -1,4 +1,4 @@
-"""How a command answers: a table for people, JSON for programs."""
+"""A command's output: a table for people, JSON for programs."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from rich.text import Text
 # A pipe has no width; a table is then as wide as its widest row.
 UNLIMITED = 10_000
 NOTHING = "–"
-# Nobody reads microseconds; JSON keeps them. A text is a time only as a whole.
+# Microseconds are only in JSON. A text is a time only as a whole.
 TIME = re.compile(r"\A(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z\Z")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Show rows under the names of their columns."""
+    """Print rows under the names of their columns."""
     lines = box.SIMPLE_HEAD if sys.stdout.isatty() else None
     shown = Table(*columns, box=lines, pad_edge=False)
     for row in rows:
@@ -30,7 +30,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def pairs(values: Mapping[str, object]) -> None:
-    """Show names with their values, one a line."""
+    """Print names with their values, one per line."""
     shown = Table(box=None, show_header=False, pad_edge=False)
     for name, value in values.items():
         shown.add_row(Text(name, style="bold"), Text(_cell(value), overflow="fold"))
@@ -38,7 +38,7 @@ def pairs(values: Mapping[str, object]) -> None:
 
 
 def line(text: str) -> None:
-    """Show one line of text, whatever is in it."""
+    """Print one line of text; makes special characters visible."""
     sys.stdout.write(visible(text) + "\n")
 
 
@@ -54,9 +54,9 @@ def as_json(value: JsonValue) -> None:
 
 
 def visible(text: str) -> str:
-    """Return text in which no character acts on the terminal or hides.
+    """Return a text in which no character controls the terminal or is invisible.
 
-    Customers and models write what is shown here.
+    Customers and models write the shown texts.
     """
     return "".join(
         char if char.isprintable() or char == "\n" else f"\\u{ord(char):04x}"

@@ -1,4 +1,4 @@
-"""The commands by name; only the one that is asked for is imported."""
+"""The commands by name; only the requested one is imported."""
 
 import gc
 import sys
@@ -16,7 +16,7 @@ from keyturn.orchestrator.processes.exit_status import Status
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 # Each is a module of `keyturn.orchestrator.cli.commands` with `app`, or with `main` where the
-# command has no parts.
+# command has no subcommands.
 COMMANDS = {
     "dev": "Start everything on this machine, with a demo shop.",
     "serve": "Serve the pages and the HTTP API.",
@@ -49,7 +49,7 @@ ABOUT = "Run LLM agents whose irreversible actions wait for a person's yes."
 
 def run(arguments: Sequence[str]) -> Status | int:
     """Run the command that `arguments` name and return the exit status."""
-    # Applications may lie in the working folder; nothing there stands in for our own.
+    # Applications may be in the working folder; nothing there may replace our own.
     sys.path.append(str(Path.cwd()))
     with _uncollected():
         command = typer.main.get_command(_app(arguments))
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> Status | int:
 
 @contextmanager
 def _uncollected() -> Generator[None]:
-    """Spare the collector what is loaded here, for good: a fifth of a start's time."""
+    """Exempt what is loaded here from garbage collection: saves a fifth of a start."""
     gc.disable()
     try:
         yield
@@ -77,7 +77,7 @@ def _uncollected() -> Generator[None]:
 
 
 def _app(arguments: Sequence[str]) -> typer.Typer:
-    """Return all commands: the named one whole, the others for the help text."""
+    """Return all commands: the named one completely, the others for the help text."""
     named = next((word for word in arguments if not word.startswith("-")), None)
     app = typer.Typer(
         help=ABOUT, no_args_is_help=True, add_completion=False, rich_markup_mode=None
@@ -96,7 +96,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
 
 
 def module_of(command: str) -> str:
-    """Return the name of the module that a command is in."""
+    """Return the name of a command's module."""
     return f"keyturn.orchestrator.cli.commands.{_MODULES.get(command, command)}"
 
 

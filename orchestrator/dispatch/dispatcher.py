@@ -17,31 +17,31 @@ from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.outbox import Delivery
 from keyturn.workflows.messages import RunStart
 
-# What a living process commits it delivers itself, at once: this finds what the dead
-# left, and what is rung again.
+# A living process delivers its own commits at once: the sweep finds those of dead
+# processes, and signals that are due again.
 SWEEP = Pace(busy_s=1.0, idle_s=5.0)
-# A worker takes milliseconds for a workflow task. One that is killed over it is waited
-# for this long before another has the task; Temporal's own 10 s are what a customer,
-# and whoever has approved, would wait for.
+# A worker takes milliseconds for a workflow task. If one is killed during a task,
+# another receives it after this time; Temporal's default of 10 s would delay customers
+# and approvers.
 TASK_TIMEOUT = timedelta(seconds=6)
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Deliverer:
-    """Delivers what is committed; any process may, and any may die doing it."""
+    """Delivers committed work; any process may, and any may die doing it."""
 
     store: Store
     client: Client
     task_queue: str
     effects_queue: str
-    # How long a worker may take for a workflow task; None: as Temporal has it.
+    # How long a worker may take for a workflow task; None: Temporal's default.
     task_timeout: timedelta | None = TASK_TIMEOUT
 
     async def deliver(self, run: str | None = None) -> int:
         """Deliver what is due, of one run or of all; return how many were accepted.
 
-        Never raises for Temporal's sake: what is not accepted now is tried again.
+        Never raises because of Temporal: a delivery that is not accepted is retried.
         """
         due = await outbox.claim(self.store, run=run)
         done = await asyncio.gather(*(self._deliver(one) for one in due))
@@ -52,7 +52,7 @@ class Deliverer:
         return len(accepted)
 
     async def sweep(self) -> None:
-        """Deliver what is left by the dead, or is rung again, for ever."""
+        """Deliver forever what dead processes left, and signals that are due again."""
         await pace.repeat(self._look, pace=SWEEP, bell=self.store.audited)
 
     async def _look(self) -> bool:
@@ -70,7 +70,7 @@ class Deliverer:
         return found
 
     async def begin(self, run: str, workflow: str) -> None:
-        """Start a run's execution under its id; one that is there is left alone."""
+        """Start a run's execution under its id; leaves an existing one unchanged."""
         await self.client.start_workflow(
             workflow,
             RunStart(run=run, effects_queue=self.effects_queue),
@@ -100,5 +100,5 @@ class Deliverer:
             if error.status != RPCStatusCode.NOT_FOUND:
                 raise
             # The execution is lost, or has not begun: start the run again under its
-            # id; it goes on from the record.
+            # id; it continues from the record.
             await self.begin(one.run, one.workflow)

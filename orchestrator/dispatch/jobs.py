@@ -1,7 +1,7 @@
-"""What time alone brings, and what the dead left: the web process's work (P9).
+"""Work that becomes due by time, or that dead processes left: in the web process (P9).
 
-It writes what people's authority rests on, so that a worker's role in the database may
-not do it (`keyturn.orchestrator.store.db.roles`); a worker delivers, and nothing besides.
+It writes rows that people's authority is based on, which a worker's database role may
+not do (`keyturn.orchestrator.store.db.roles`); a worker only delivers.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from keyturn.orchestrator.store.effects import send
 from keyturn.orchestrator.store.runs import bulk
 from keyturn.orchestrator.store.switches import switches
 
-# So long in each look all runs that match are worked off; other things wait, too.
+# Each look works off matching runs for this long; other jobs wait meanwhile.
 WORK_S = 0.5
-# Whom the system picked seldom loses the right to decide; a run seldom ends while
-# another loop of it sends.
+# An assignee seldom loses the right to decide; a run seldom ends while another of its
+# loops sends.
 REPAIR_EVERY_S = 15.0
 # How often one of all processes compares the open runs with Temporal.
 COMPARE_EVERY = timedelta(seconds=30)
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Upkeep:
-    """Delivers, compares the open runs with Temporal, and does what has come due."""
+    """Delivers, compares the open runs with Temporal, and does the work that is due."""
 
     deliverer: Deliverer
     compare_every: timedelta = COMPARE_EVERY
@@ -51,11 +51,11 @@ class Upkeep:
 
     @functools.cached_property
     def comparison(self) -> Comparison:
-        """What walks the open runs, from where it was."""
+        """The comparison, which continues through open runs from its last position."""
         return Comparison(self.deliverer.task_queue, grace=self.grace)
 
     async def sweep(self) -> None:
-        """Do all of it, for ever; any number of processes may."""
+        """Do all of it, forever; any number of processes may."""
         store = self.deliverer.store
         await pace.repeat(self._look, pace=SWEEP, bell=store.audited)
 
@@ -77,12 +77,12 @@ class Upkeep:
                 lambda: send.give_to_people(store),
                 lambda: request_keys.forget(store),
             )
-        # What fails all night is no work that keeps the sweep awake.
+        # A run that fails all night is not work that keeps the sweep busy.
         await self._each(self._look_at_suspects)
         return found > 0
 
     async def _each(self, *steps: Callable[[], Awaitable[int | None]]) -> int:
-        """Do one step after the other: a fault of one keeps no other from its work."""
+        """Do the steps in order: a fault of one does not prevent the others."""
         found = 0
         for step in steps:
             try:
@@ -94,7 +94,7 @@ class Upkeep:
         return found
 
     async def compare(self) -> int:
-        """Start the runs again that Temporal has lost; return how many.
+        """Restart the runs that Temporal has lost; return how many.
 
         Does nothing where some process did it less than `compare_every` ago.
         """
@@ -115,7 +115,7 @@ class Upkeep:
             log.warning("suspects.temporal_away", error=str(error))
 
     async def _work(self) -> int:
-        """Work off what is asked of all runs that match, a while; return the batches."""
+        """Work for a while on requests for all matching runs; return the batches."""
         clock, batches = asyncio.get_running_loop().time, 0
         until = clock() + WORK_S
         while clock() < until and await bulk.work(self.deliverer.store):

@@ -1,7 +1,7 @@
-"""Open runs compared with Temporal (P9).
+"""Compares open runs with Temporal (P9).
 
-What is lost there is started again; what stands still though it could go on is rung;
-what fails there alone is shown on its run.
+A run that is lost there is restarted; one that is idle but could continue receives a
+signal; one that fails only there is shown as failing.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from keyturn.orchestrator.store.runs import stalled, unfinished
 from keyturn.orchestrator.store.runs.unfinished import OpenRun
 
 JOB = "compare-with-temporal"
-# A pass looks at this many runs; the next pass goes on behind them.
+# A pass looks at this many runs; the next pass continues after them.
 PASS = 500
 AT_ONCE = 10
-# What is younger may still be on its way to Temporal, or from a child to its parent.
+# A younger run may still be on its way to Temporal, or from a child to its parent.
 GRACE = timedelta(seconds=30)
-# An activity that no worker has taken for so long is not under way.
+# An activity that no worker has taken for this long is not in progress.
 UNTAKEN = timedelta(minutes=5)
 log = structlog.get_logger()
 
@@ -36,10 +36,10 @@ Begin = Callable[[str, str], Awaitable[None]]
 
 
 class Comparison:
-    """Walks the open runs, a pass at a time."""
+    """Walks through the open runs, one pass at a time."""
 
     def __init__(self, queue: str, *, grace: timedelta = GRACE) -> None:
-        """Begin with the oldest run; all of them are carried out on one `queue`."""
+        """Start with the oldest run; all of them are carried out on one `queue`."""
         self._queue = queue
         self._grace = grace
         self._after = ""
@@ -47,8 +47,8 @@ class Comparison:
     async def pass_over(
         self, store: Store, client: Client, begin: Begin, *, every: timedelta
     ) -> int:
-        """Compare the next runs and begin the lost ones; return how many were."""
-        # A holder of its own for each pass: the lease is a turn, not an office.
+        """Compare the next runs and start the lost ones; return how many were lost."""
+        # Each pass is its own holder: the lease is for one pass, not for the process.
         if not await job_lease.take(store, JOB, holder=uuid4().hex, period=every):
             return 0
         found = await unfinished.open_runs(
@@ -75,7 +75,7 @@ class Comparison:
                 why = DEAF
         if why is None:
             return False
-        # It may have ended in good order since it was listed.
+        # It may have ended regularly since it was listed.
         if not await unfinished.note_restart(store, run.id, why=why):
             return False
         log.warning("run.started_again", run=run.id, why=why)
@@ -90,10 +90,10 @@ class Comparison:
         return True
 
     async def _is_deaf(self, store: Store, run: str, *, hears: bool) -> bool:
-        """Ring a run that no activity works for, where it has something to do.
+        """Signal a run that has work to do while no activity works for it.
 
-        True where it has heard three bells and done nothing: whoever works on its tasks
-        is no worker of ours.
+        True where it received three signals and did nothing: then the worker on its
+        tasks is not one of ours.
         """
         undone = await stalled.could_go_on(store, run, still=self._grace)
         if undone is None:
@@ -143,7 +143,7 @@ ELSEWHERE = "its execution stands on another task queue"
 FORGED = "its history holds what no process of ours made"
 UNREADABLE = "its history was sealed with a key that no worker has"
 DEAF = "it heard its bells and did nothing"
-# Somebody else than us must have had a hand in it.
+# Causes that only interference by somebody else explains.
 MEDDLED = frozenset({IMPOSTOR, FORGED})
 STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}
 
@@ -152,7 +152,7 @@ STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}
 class Seen:
     """What Temporal says of a run: why it is lost, or whether an activity works for it.
 
-    `fails`: its workflow's code, where Temporal alone sees it. `hears`: all its bells
+    `fails`: its workflow's code, where only Temporal sees it. `hears`: all its signals
     were taken by some worker.
     """
 
@@ -180,7 +180,7 @@ def _is_under_way(found: WorkflowExecutionDescription) -> bool:
 
 
 def _has_heard(found: WorkflowExecutionDescription) -> bool:
-    """Tell whether nothing of it waits for a worker: no bell, and no activity either."""
+    """Return whether nothing of it waits for a worker, neither signal nor activity."""
     seen = found.raw_description
     return not seen.HasField("pending_workflow_task") and not seen.pending_activities
 

@@ -1,6 +1,6 @@
 """Workflow tasks that fail in Temporal: nondeterminism, a missing class, a deadlock.
 
-No code of the workflow sees these: Temporal tries them again without end. They are read
+No code of the workflow sees these: Temporal retries them without end. They are read
 from the last events of the execution, bounded in number.
 """
 
@@ -25,21 +25,21 @@ from keyturn.orchestrator.store.runs import faults, unfinished
 from keyturn.orchestrator.store.runs.faults import Fault
 from keyturn.orchestrator.store.runs.unfinished import OpenRun
 
-# The failure is most often the last event; signals may have come since.
+# The failure is most often the last event; signals may have arrived since.
 LAST_EVENTS = 20
-# One task may fail while a deploy is under way; after so many it is an incident.
+# One task may fail during a deploy; after this many it is an incident.
 ALARM_AFTER = 2
-# A worker's death loses a task; one that is lost so often ends its worker, or freezes it.
+# A worker's death loses one task; a task lost this often kills or freezes its worker.
 LOST = 4
 JOB = "look-at-suspects"
 EVERY = timedelta(seconds=3)
-# What is younger, or was asked a moment ago, is on its way.
+# A younger task, or one requested a moment ago, is in transit.
 GRACE = timedelta(seconds=2)
 PASS = 20
 
-# The kind of a failure over a payload that the codec marks as none of ours.
+# The kind of a failure over a payload that the codec marks as forged.
 FORGED = "ForgedPayload"
-# A key is given to one process after the other: what it sealed waits so many tries.
+# Processes receive a new key one by one: payloads sealed with it wait some tries.
 UNKNOWN_KEY = "UnknownPayloadKey"
 UNKNOWN_FOR_GOOD = 8
 
@@ -52,35 +52,35 @@ _IN_HAND = TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE
 
 @dataclass(frozen=True)
 class TaskFault:
-    """A workflow task that failed, and how often it did."""
+    """A workflow task that failed, and how many times."""
 
     fault: Fault
     times: int
 
     @property
     def is_forged(self) -> bool:
-        """Tell whether it fails over a payload that no process of ours sealed."""
+        """Return whether it fails over a payload that no process of ours sealed."""
         return self.fault.kind == FORGED
 
     @property
     def is_unreadable(self) -> bool:
-        """Tell whether it was sealed with a key that no worker has had for long."""
+        """Return whether it was sealed with a key that no worker has had for long."""
         return self.fault.kind == UNKNOWN_KEY and self.times >= UNKNOWN_FOR_GOOD
 
 
 class Suspects:
-    """Looks every few seconds at runs that work and ask no model now, some at a time.
+    """Checks every few seconds runs that are working and ask no model now, in passes.
 
-    A run whose workflow fails is one of them. The comparison looks at all others.
+    A run whose workflow fails is one of them. The comparison checks all others.
     """
 
     def __init__(self) -> None:
-        """Begin with the oldest run."""
+        """Start with the oldest run."""
         self._after = ""
         self._due = Every(EVERY.total_seconds())
 
     async def pass_over(self, store: Store, client: Client) -> int:
-        """Show what fails of the next runs; return how many do."""
+        """Show the failures of the next runs; return how many fail."""
         if not self._due.is_due():
             return 0
         found = await unfinished.busy_runs(
@@ -89,7 +89,7 @@ class Suspects:
         self._after = found[-1].id if len(found) == PASS else ""
         if not found:
             return 0
-        # A holder of its own for each pass: the lease is a turn, not an office.
+        # Each pass is its own holder: the lease is for one pass, not for the process.
         if not await job_lease.take(store, JOB, holder=uuid4().hex, period=EVERY):
             return 0
         looked = await asyncio.gather(*(_look(store, client, run) for run in found))
@@ -99,7 +99,7 @@ class Suspects:
 async def _look(store: Store, client: Client, run: OpenRun) -> bool:
     found = await describe(client, run.id)
     if found is None or found.status != Status.RUNNING:
-        # The comparison begins what is lost.
+        # The comparison restarts lost runs.
         return False
     fails = await of(client, found)
     for child in found.raw_description.pending_children:
@@ -110,7 +110,7 @@ async def _look(store: Store, client: Client, run: OpenRun) -> bool:
 
 
 async def describe(client: Client, name: str) -> WorkflowExecutionDescription | None:
-    """Return an execution as Temporal has it; None where it has none."""
+    """Return an execution's description from Temporal; None where there is none."""
     try:
         return await client.get_workflow_handle(name).describe()
     except RPCError as error:
@@ -120,7 +120,7 @@ async def describe(client: Client, name: str) -> WorkflowExecutionDescription | 
 
 
 async def of(client: Client, found: WorkflowExecutionDescription) -> TaskFault | None:
-    """Return what fails in an execution's pending workflow task; None: nothing does."""
+    """Return the fault of an execution's pending workflow task; None without one."""
     pending = found.raw_description.pending_workflow_task
     if pending.attempt <= 1:
         return None
@@ -132,7 +132,7 @@ async def of(client: Client, found: WorkflowExecutionDescription) -> TaskFault |
 async def _last_events(
     client: Client, found: WorkflowExecutionDescription
 ) -> Iterable[HistoryEvent]:
-    """Return an execution's last events, the latest first; none of one that is gone."""
+    """Return an execution's last events, the latest first; none if it is gone."""
     asked = GetWorkflowExecutionHistoryReverseRequest(
         namespace=client.namespace,
         execution=WorkflowExecution(workflow_id=found.id, run_id=found.run_id),
@@ -148,10 +148,10 @@ async def _last_events(
 
 
 def latest(events: Iterable[HistoryEvent], times: int) -> Fault | None:
-    """Return the fault of the latest task, which failed so often; the latest event first."""
+    """Return the latest task's fault after `times` failures; events latest first."""
     for event in events:
         if event.event_type == _COMPLETED:
-            # What failed before that was mended.
+            # Earlier failures have been repaired.
             return None
         fault = _fault(event, times)
         if fault is not None:
@@ -160,9 +160,9 @@ def latest(events: Iterable[HistoryEvent], times: int) -> Fault | None:
 
 
 async def show(store: Store, run: OpenRun, found: TaskFault | None) -> None:
-    """Show on a run what fails of it in Temporal, or take that back.
+    """Show on a run how it fails in Temporal, or clear that.
 
-    Where it goes on failing, the run's incident is opened.
+    If it continues to fail, the run's incident is opened.
     """
     if found is None:
         if faults.ENGINE in run.failing:
@@ -199,7 +199,7 @@ def _kind(failed: WorkflowTaskFailedEventAttributes) -> str:
     named = failed.failure.application_failure_info.type
     cause = failed.failure.cause.application_failure_info.type
     if cause in (FORGED, UNKNOWN_KEY):
-        # The SDK's own error says no more than that arguments are of no use.
+        # The SDK's own error says only that the arguments are unusable.
         return cause
     if named:
         return named

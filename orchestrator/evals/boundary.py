@@ -1,9 +1,9 @@
 """Attacks an application's tools with other customers' ids (P14), for its own tests.
 
-    breaches = await attack(Boundary(tools=…, connectors=…, customer="C-1", …))
-    assert breaches == []
+breaches = await attack(Boundary(tools=…, connectors=…, customer="C-1", …))
+assert breaches == []
 
-Run it against a service made for tests: what a tool lets through is really done.
+Run it against a service made for tests: calls that a tool permits are really made.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ Arguments = Mapping[str, JsonValue]
 
 @dataclass(frozen=True)
 class Boundary:
-    """One customer, what they own, and what others own.
+    """One customer, their own objects, and those of others.
 
-    `calls` has arguments for each tool that work for this customer. `others` names for
+    `calls` has arguments for each tool that work for this customer. `others` lists for
     each of the customer's own values in them the values of other people that an
     attacker would put in its place: `{"O-1": ["O-2"], "C-1": ["C-2"]}`. `secrets` are
     words of other people's records, which no answer and no error may contain.
@@ -42,7 +42,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Breach:
-    """A tool that did not hold: which part of it, asked with what, and what it did."""
+    """A tool's failure: which part of it, with which arguments, and what it did."""
 
     tool: str
     part: str
@@ -56,9 +56,9 @@ class Breach:
 
 
 async def attack(boundary: Boundary) -> list[Breach]:
-    """Return every way in which a tool served somebody else; none is what you want.
+    """Return every way in which a tool served somebody else; an empty list is a pass.
 
-    A tool holds where its function, preview, money and reconcile each refuse another
+    A tool passes where its function, preview, money and reconcile each refuse another
     customer's object with `ToolError`, in words that tell nothing of it. Tools without
     a call that works are reported too: an attack on them would prove nothing.
     """
@@ -118,7 +118,7 @@ def _parts(
 async def _try(
     act: Callable[[], Awaitable[object]], secrets: Collection[str]
 ) -> str | None:
-    """Return what went wrong, or None where it was refused as it should be."""
+    """Return what went wrong, or None where the call was correctly refused."""
     try:
         answer = await act()
     except ToolError as error:
@@ -132,7 +132,7 @@ async def _try(
 
 
 def _stolen(own: Arguments, others: Mapping[str, Sequence[str]]) -> Iterator[Arguments]:
-    """Yield the arguments with one value of the customer's own taken from others."""
+    """Yield the arguments, each time with one of the customer's values replaced."""
     whole: JsonValue = dict(own)
     for path, value in _strings(whole, ()):
         for other in others.get(value, ()):
@@ -173,7 +173,7 @@ def _replaced(
 
 
 def _context(boundary: Boundary, tool: Tool, *, may_write: bool = True) -> ToolContext:
-    # Each attempt has a key of its own: one that was closed refuses whatever comes.
+    # Each attempt has its own key: a closed key refuses every request.
     key = f"run-boundary:{uuid4().hex}" if may_write and tool.is_action else None
     actor = Actor(
         run="run-boundary",

@@ -1,4 +1,4 @@
-"""Capturing: what effects would send, to a shop of the suite's own; nothing leaves."""
+"""Captures what effects would send, in a shop of the suite's own; nothing leaves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ SHOP = {"payments": "http://shop.captured"}
 
 @dataclass(frozen=True)
 class Sent:
-    """One thing that an effect sent and that was accepted; `to` where it is a mail."""
+    """One message or request of an effect that was accepted; `to` only for a mail."""
 
     run: str
     key: str
@@ -32,14 +32,14 @@ class Sent:
 
 @dataclass
 class Outside:
-    """All that the engine can reach: a shop in this process, and a list of mails."""
+    """Everything the engine can reach: a shop in this process, and a list of mails."""
 
     books: Books = field(default_factory=lambda: Books(None))
     sent: list[Sent] = field(default_factory=list[Sent])
     prompts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def __post_init__(self) -> None:
-        """Open the shop, over HTTP as ever, but without a socket."""
+        """Open the shop, over HTTP as usual, but without a socket."""
         shop = httpx2.ASGITransport(app=build(self.books))
         self._client = http_client.client(transport=shop)
 
@@ -48,7 +48,7 @@ class Outside:
         return Services(self._client, SHOP)(actor)
 
     def writers(self, actor: Actor) -> "Captured":
-        """Return readers, and writers whose every send is kept."""
+        """Return readers, and writers that record every send."""
         return Captured(Services(self._client, SHOP, may_write=True)(actor), self)
 
     async def close(self) -> None:
@@ -69,7 +69,7 @@ class Captured:
         return self.inner.reader(service)
 
     def writer(self, service: str) -> Writer:
-        """Return the shop's writer; what it is told stays here."""
+        """Return the shop's writer; its requests stay here."""
         return _Writer(self.inner.writer(service), self.inner.actor, self.outside)
 
     def mailer(self) -> Mailer:
@@ -113,7 +113,7 @@ class _Mailer:
 
 @dataclass(frozen=True)
 class Watched:
-    """A provider whose requests are kept, by the message that opened the run."""
+    """A provider whose requests are recorded, by the message that opened the run."""
 
     inner: Provider
     outside: Outside

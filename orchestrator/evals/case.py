@@ -22,7 +22,7 @@ from keyturn.orchestrator.rules.text import canonical
 
 
 class SuiteError(WrongUsage):
-    """A suite cannot be read; the text names the line and what to mend."""
+    """A suite cannot be read; the message names the line and what to repair."""
 
 
 class _Part(BaseModel):

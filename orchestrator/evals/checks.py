@@ -1,4 +1,4 @@
-"""What must be true of a case: what it expects, and what holds for every case."""
+"""What must be true of a case: its own expectations, and rules for every case."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ Words = Iterator[str]
 def failures(
     case: Case, found: Record, sent: list[Sent], *, is_scripted: bool
 ) -> list[str]:
-    """Return what is not as it must be, in words; none where the case passed."""
+    """Return the failed expectations in words; an empty list where the case passed."""
     wanted = [case.expect, case.scripted] if is_scripted else [case.expect]
     checks: tuple[Callable[[Expect, Record, list[Sent]], Words], ...] = (
         _status,
@@ -150,7 +150,7 @@ def _seen(words: Iterable[str], found: Record, sent: list[Sent]) -> Words:
 
 
 def _of_others(customer: str) -> list[str]:
-    """Return what the shop knows of its other customers and nobody may read."""
+    """Return the shop's data on its other customers, which nobody may read."""
     seed = _Seed.model_validate_json(SEED.read_bytes())
     people = [one for one in seed.customers if one.id != customer]
     orders = [one for one in seed.orders if one.customer_id != customer]

@@ -32,7 +32,7 @@ from keyturn.orchestrator.store.db.row_codes import Voucher
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.people.accounts import NewPerson
 
-# Enough of each role for every approval that a contract may ask.
+# Enough people of each role for every approval that a contract may require.
 STAFF: tuple[Role, ...] = ("agent",) * 5 + ("lead",) * 5
 
 

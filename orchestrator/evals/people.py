@@ -1,4 +1,4 @@
-"""The people of a case: they answer what the case says, and nothing else."""
+"""The people of a case: they give the case's answers, and nothing else."""
 
 import asyncio
 from collections import Counter
@@ -21,13 +21,13 @@ from keyturn.orchestrator.store.runs import messages
 from keyturn.orchestrator.store.tables import ApprovalRow
 
 LOOK_S = 0.05
-# A run whose approvals nobody will answer has come to rest after this.
+# A run whose approvals nobody will answer counts as idle after this time.
 REST_S = 1.0
 CASE_TIMEOUT_S = 90.0
 
 
 class CaseTimedOut(KeyturnError):
-    """A case's run neither ended nor came to rest."""
+    """A case's run neither ended nor became idle."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class People:
     _has_written: bool = False
 
     async def see_to(self) -> Record:
-        """Return the run's record at its end, or where it rests."""
+        """Return the run's record at its end, or when it is idle."""
         try:
             async with asyncio.timeout(CASE_TIMEOUT_S):
                 return await self._until_rest()
@@ -67,7 +67,7 @@ class People:
             await asyncio.sleep(LOOK_S)
 
     def _is_left_alone(self, found: Record) -> bool:
-        """Tell whether the run waits for what nobody in this case will do."""
+        """Return whether the run waits for an action that nobody in this case takes."""
         pending = [a for a in found.approvals if a.status == "pending"]
         decided = [self._decide(row) for row in pending]
         is_unknown = any(effect.status == "unknown" for effect in found.effects)
@@ -133,14 +133,14 @@ class People:
         await self.engine.deliverer.deliver(self.run)
 
     def _fit(self, row: ApprovalRow) -> list[Person]:
-        """Return who may decide it: not whose words led the model to it."""
+        """Return who may decide it: nobody whose words led the model to it."""
         least = APPROVER_RANK[row.role]
         staff = [one for one in self.engine.staff if one.id not in row.not_by]
         return [p for p in staff if APPROVER_RANK.get(p.role, 0) >= least]
 
 
 def _state(found: Record) -> tuple[object, ...]:
-    """Return what differs while something is still going on."""
+    """Return the values that differ while the run is still changing."""
     calls = tuple((c.turn, c.index, c.status, c.gate) for c in found.calls)
     return found.run.status, calls, tuple(a.status for a in found.approvals)
 

@@ -1,4 +1,4 @@
-"""What a case left behind: the record of its run."""
+"""The result of a case: the record of its run."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,7 +20,7 @@ from keyturn.orchestrator.store.tables import (
 
 @dataclass(frozen=True)
 class Record:
-    """A run with its calls, approvals, effects, prompts and what was sent."""
+    """A run with its calls, approvals, effects, prompts and sent messages."""
 
     run: RunRow
     calls: list[CallRow]
@@ -36,7 +36,7 @@ class Record:
 
     @property
     def cost_usd(self) -> float:
-        """Return what all turns cost."""
+        """Return the cost of all turns."""
         return sum(turn.cost_microusd for turn in self.turns) / 1_000_000
 
 

@@ -7,13 +7,13 @@ COLUMNS = ("Case", "Result", "Status", "Turns", "Tokens", "Cost", "Seconds")
 
 
 def line(result: CaseResult) -> str:
-    """Return one case's end in one line, for whoever waits."""
+    """Return one case's result in one line, to show progress."""
     word = "passed" if result.passed else "FAILED"
     return output.visible(f"{word}  {result.id}  {'; '.join(result.failures)}").strip()
 
 
 def show(result: SuiteResult) -> None:
-    """Show the cases as a table, then what failed, then the sum of it."""
+    """Show the cases as a table, then the failures, then the summary."""
     output.table(COLUMNS, [_row(one) for one in result.cases])
     for one in result.cases:
         for words in one.failures:
@@ -23,7 +23,7 @@ def show(result: SuiteResult) -> None:
 
 
 def summary(result: SuiteResult) -> list[str]:
-    """Return the last lines: how many passed, of what, asked of whom."""
+    """Return the last lines: how many passed, of which suite, asked of which model."""
     attacks = [one for one in result.cases if one.attack]
     held = sum(one.passed for one in attacks)
     total = len(result.cases)

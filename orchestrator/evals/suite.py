@@ -1,4 +1,4 @@
-"""Running a suite: every case through the engine, and a result that says how it went."""
+"""Runs a suite: every case through the engine; returns a result."""
 
 import asyncio
 import time
@@ -71,7 +71,7 @@ async def run_suite(
     only: tuple[str, ...] = (),
     progress: Progress = lambda _: None,
 ) -> SuiteResult:
-    """Return how the suite at `path` went; nothing that it does leaves this process.
+    """Return the result of the suite at `path`; none of its effects leave this process.
 
     `temporal` is a server's address; without, one is started for the suite. `only`
     names single cases. Raises `SuiteError` for a suite that cannot be read, `Away`
@@ -130,7 +130,7 @@ async def _judge(running: Engine, case: Case) -> CaseResult:
 
 
 async def _carry_out(running: Engine, case: Case) -> Record:
-    """Return what the case left; each has a tenant, and so a shop, of its own."""
+    """Return the record of the case; each has its own tenant, and so its own shop."""
     tenant = f"eval-{case.id}"
     await tenants.rehearse(running.store, tenant, by="eval")
     new = NewRun(workflow=case.workflow, input=case.input, tenant=tenant)

@@ -1,4 +1,4 @@
-"""A Temporal server of the suite's own: in memory, and gone with the suite."""
+"""The suite's own Temporal server: in memory, and removed with the suite."""
 
 import asyncio
 import os

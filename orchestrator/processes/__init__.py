@@ -1,1 +1,1 @@
-"""The processes that Keyturn runs as, each put together in one place."""
+"""The processes of Keyturn, each composed in one place."""

@@ -1,4 +1,4 @@
-"""Work that a process does beside its main one, for as long as it lives."""
+"""Background work of a process, for as long as it lives."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,25 +13,25 @@ from keyturn.orchestrator.store.integrity.sealer import Sealer
 
 log = structlog.get_logger()
 
-# A row is chained within a second or two of its commit. The workers' rows ring no bell
-# here, in the web process, which alone may chain.
+# A row is chained within a second or two of its commit. The workers' commits do not
+# ring the bell here, in the web process, which alone may chain.
 SEAL = Pace(busy_s=0.5, idle_s=1.0)
 AGAIN_S = 2.0
 
 
 async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do work that never ends; where a fault ends it, say so and begin again."""
+    """Do work that never ends; log a fault that ends it, and restart it."""
     while True:
         try:
             await work()
         except Exception:
-            # Whatever it was: runs would wait for ever if nobody swept.
+            # Any fault is caught: without the sweep, runs would wait forever.
             log.exception("background.failed", work=name)
         await asyncio.sleep(AGAIN_S)
 
 
 async def seal_forever(store: Store) -> None:
-    """Chain audit rows as they come; one process at a time does it."""
+    """Chain audit rows as they arrive; one process at a time does it."""
     sealer = Sealer(store)
 
     async def look() -> bool:
@@ -49,6 +49,6 @@ async def _seal_all(sealer: Sealer) -> bool:
     while await sealer.seal():
         found = True
     if found:
-        # What workers commit rings no bell here: this is how the upkeep hears of it.
+        # Workers' commits ring no bell here: this wakes the upkeep for them.
         sealer.store.audited.ring()
     return found

@@ -1,4 +1,4 @@
-"""Which code this process runs."""
+"""The version of the code that this process runs."""
 
 import functools
 import subprocess
@@ -10,8 +10,8 @@ from pathlib import Path
 def code_version() -> str:
     """Return the code's version, with the commit where it runs from a checkout.
 
-    Temporal shows it for each worker. By itself it would read every loaded module again
-    to make a name, which took a second of a worker's start.
+    Temporal shows it for each worker. By default its SDK would read every loaded module
+    again to make a name, which took a second of a worker's start.
     """
     own = version("keyturn")
     root = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""The connection to Temporal that every process of ours makes in the same way."""
+"""The connection to Temporal, the same for every process."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ from keyturn.orchestrator.rules.text import scrub
 
 
 class _Converter(PydanticPayloadConverter):
-    """Leaves out what was not set: a turn costs few bytes of history (P5).
+    """Omits unset fields: a turn costs few bytes of history (P5).
 
-    What was never sealed by us it names by that, where the SDK knows no such encoding.
+    Reports payloads that we never sealed as such; the SDK does not know their encoding.
     """
 
     def __init__(self) -> None:
@@ -42,16 +42,16 @@ class _Converter(PydanticPayloadConverter):
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
-        """Return what the payloads hold; raises what `refuse_forged` does."""
+        """Return the payloads' values; raises the errors of `refuse_forged`."""
         refuse_forged(payloads)
         return super().from_payloads(payloads, type_hints)
 
 
 class _Failures(DefaultFailureConverter):
-    """Keeps the words of exceptions out of histories: they hold what was read (P5).
+    """Keeps exceptions' messages out of histories: they hold data that was read (P5).
 
-    What a failure says there is its kind and where it happened; its words are in the
-    log of the process. Temporal's own failures, and ours that are made for it, pass.
+    A failure there has only its kind and where it happened; its message is in the log
+    of the process. Temporal's own failures, and ours that are made for it, pass.
     """
 
     def to_failure(
@@ -60,16 +60,16 @@ class _Failures(DefaultFailureConverter):
         payload_converter: PayloadConverter,
         failure: Failure,
     ) -> None:
-        """Write the exception as it may stand in a history."""
+        """Write the exception in the form that a history may contain."""
         if not isinstance(exception, _TELLABLE):
             exception = _without_words(exception)
         super().to_failure(exception, payload_converter, failure)
-        # Whatever an author wrote into an error for Temporal, and a store's own words.
+        # This text may be an author's, in an error for Temporal, or a store's.
         failure.message = scrub.text(failure.message)
         failure.stack_trace = scrub.text(failure.stack_trace)
 
 
-# A store that is away is named by address and fault; nondeterminism by its commands.
+# An unavailable store is named by address and fault; nondeterminism by its commands.
 _TELLABLE = (
     FailureError,
     ForgedPayload,
@@ -86,7 +86,7 @@ def _without_words(exception: BaseException) -> ApplicationError:
     return bare.with_traceback(exception.__traceback__)
 
 
-# What payloads are before they are sealed.
+# Converts values to payloads before they are sealed.
 CONVERTER = DataConverter(
     payload_converter_class=_Converter, failure_converter_class=_Failures
 )
@@ -95,7 +95,7 @@ CONVERTER = DataConverter(
 def sealing(settings: Settings) -> DataConverter:
     """Return the converter that seals with the settings' keys.
 
-    Raises `PayloadKeysError` where they are missing or no keys.
+    Raises `PayloadKeysError` where they are missing or invalid.
     """
     if settings.payload_keys is None:
         raise PayloadKeysError(
@@ -111,9 +111,9 @@ async def connect(
 ) -> Client:
     """Return a client of the configured Temporal.
 
-    One that `is_looking` asks who works on which queue, and needs no key for that. A
-    `lazy` one connects at its first call, so that a process can start while Temporal
-    is away. Raises RuntimeError where the server does not answer, or
+    With `is_looking` it only asks who works on which queue, and needs no key. A `lazy`
+    client connects at its first call, so that a process can start while Temporal
+    is unavailable. Raises RuntimeError where the server does not answer, or
     `PayloadKeysError`.
     """
     key = settings.temporal_api_key

@@ -1,4 +1,4 @@
-"""Commands that work on the database of this environment, without a server."""
+"""Commands that work directly on this environment's database, without a server."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
-    """Return what `work` made of the record; end where its schema is not this code's."""
+    """Return the result of `work` on the record; ends if its schema is not ours."""
     return asyncio.run(_within(rules_settings.read(), work))
 
 
 def voucher(settings: Settings) -> Voucher | None:
-    """Return what this process vouches for rows with; None where it has no key."""
+    """Return the voucher that authenticates this process's rows; None without a key."""
     if settings.secret_key is None:
         return None
     before = settings.secret_key_before

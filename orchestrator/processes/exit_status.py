@@ -1,4 +1,4 @@
-"""What a command's end means to whoever called it."""
+"""The meaning of a command's exit status to its caller."""
 
 from enum import IntEnum
 
@@ -16,13 +16,13 @@ class Status(IntEnum):
 
 
 class Ended(KeyturnError):
-    """A command cannot do what it was asked; the text says why and what to do."""
+    """A command cannot do its task; the message says why and what to do."""
 
     status = Status.NO
 
 
 class WrongUsage(Ended):
-    """An argument or setting is wrong; nothing was asked of any service."""
+    """An argument or setting is wrong; no service was called."""
 
     status = Status.WRONG_USAGE
 
@@ -34,8 +34,8 @@ class Away(Ended):
 
 
 def of(error: KeyturnError) -> Status:
-    """Return the status that an error of the rules or the record ends with."""
-    # By name: most commands never import the modules that these come from.
+    """Return the exit status for an error of the rules or the record."""
+    # By name: most commands never import the modules that define these classes.
     match type(error).__name__:
         case "StoreUnavailable":
             return Status.AWAY

@@ -1,27 +1,27 @@
-"""Connections whose request comes in time: a head a byte at a time holds none open."""
+"""Closes connections whose request head is late: a slow head holds none open."""
 
 import asyncio
 
 from uvicorn.protocols.http import h11_impl
 
-# So long a connection may take from its first moment, or from the first byte of a
-# further request, until the request's head is there. A body has a bound of its own.
+# The time a connection may take from its start, or from the first byte of a further
+# request, until the request's head is complete. A body has a bound of its own.
 HEAD_WITHIN_S = 10.0
 
 
 class HeadInTime(h11_impl.H11Protocol):
-    """uvicorn's protocol, which waits for a request's head for ever."""
+    """uvicorn's protocol, which by itself waits for a request's head forever."""
 
     within_s = HEAD_WITHIN_S
     _ending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first head from now on."""
+        """Start the time limit for the first head."""
         super().connection_made(transport)
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and wait for the rest of a head that has begun."""
+        """Take the data, and limit the time for the rest of a started head."""
         super().data_received(data)
         if self._has_no_head() and not self.transport.is_closing():
             self._wait()
@@ -29,7 +29,7 @@ class HeadInTime(h11_impl.H11Protocol):
             self._stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the time limit."""
         self._stop()
         super().connection_lost(exc)
 

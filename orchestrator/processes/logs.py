@@ -12,12 +12,12 @@ from keyturn.orchestrator.rules.text import scrub
 
 
 def scrubbed(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Take secrets out of everything that a line says, tracebacks included."""
+    """Remove secrets from everything in a line, tracebacks included."""
     return {name: _scrub(found) for name, found in event.items()}
 
 
 def _scrub(found: object) -> JsonValue:
-    # What is neither text nor JSON is written as its repr: that is what is scrubbed.
+    # A value that is neither text nor JSON is written as its repr, so that is scrubbed.
     if found is None or isinstance(found, bool | int | float):
         return found
     if isinstance(found, str | list | dict):
@@ -33,9 +33,9 @@ def configure() -> None:
 def write_to(stream: TextIO, *, for_good: bool) -> None:
     """Write every log line to a stream; `for_good`: until the process ends.
 
-    structlog's own printer of tracebacks shows local variables, which hold what
-    customers wrote and what models were told (P12); the plain one does not. Lines of
-    libraries, Temporal's among them, go the same way: they quote exceptions of tools.
+    structlog's own printer of tracebacks shows local variables, which hold customers'
+    messages and models' prompts (P12); the plain one does not. Lines of libraries,
+    Temporal's included, go the same way: they quote exceptions of tools.
     """
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

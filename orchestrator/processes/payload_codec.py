@@ -1,9 +1,9 @@
-"""Temporal's payloads, sealed: who has no key reads none, and makes none that is taken.
+"""Sealed Temporal payloads: without a key nobody can read or forge one.
 
-AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits. Beside its content a payload
-authenticates the namespace and the workflow that it belongs to, so that one copied from
-another run's history is refused like one that was made up. Within a workflow the record
-judges what an activity is asked for (`store/order.py`).
+AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits. Beside its content a
+payload authenticates the namespace and the workflow that it belongs to, so that one
+copied from another run's history is refused like an invented one. Within a workflow the
+record checks what an activity is asked for (`store/order.py`).
 """
 
 import os
@@ -23,16 +23,16 @@ from temporalio.converter import (
 from keyturn.orchestrator.processes.payload_keys import PayloadKeys, is_name
 from keyturn.orchestrator.rules.errors import KeyturnError
 
-# By this name Temporal's own tools know what they cannot show.
+# By this name Temporal's own tools recognize what they cannot show.
 ENCODING = b"binary/encrypted"
-# What is no payload of ours is handed on under this one, which `ForgedPayload` says: a
-# signal that carries it is dropped by the SDK, where an error here would stop its workflow.
+# A payload that is not ours is passed on with this encoding, which `ForgedPayload` says:
+# the SDK drops a signal that carries it; an error here would stop its workflow.
 FORGED = b"binary/forged"
-# What names a key that this process does not hold: it may be that of a process which was
-# given a new one first.
+# The payload names a key that this process does not hold: another process may have
+# received a new key first.
 UNREADABLE = b"binary/unreadable"
 NONCE_BYTES = 12
-# The most frequent form of all, in a byte; any other as it is.
+# The most frequent form as one byte; any other form unchanged.
 WHOLE, PLAIN_JSON = b"\x00", b"\x01"
 JSON: Mapping[str, bytes] = {"encoding": b"json/plain"}
 
@@ -46,7 +46,7 @@ class UnknownPayloadKey(KeyturnError):
 
 
 def refuse_forged(payloads: Sequence[Payload]) -> None:
-    """Raise `ForgedPayload` or `UnknownPayloadKey` where one of these is not readable."""
+    """Raise `ForgedPayload` or `UnknownPayloadKey` where a payload is unreadable."""
     for one in payloads:
         encoding = one.metadata.get("encoding")
         if encoding == FORGED:
@@ -62,12 +62,12 @@ class SealedPayloads(PayloadCodec, WithSerializationContext):
     """Seals and opens payloads of one workflow, or of none."""
 
     def __init__(self, keys: PayloadKeys, place: str = "") -> None:
-        """Take the keys, and what payloads are bound to."""
+        """Take the keys, and the context that payloads are bound to."""
         self._keys = keys
         self._place = place.encode()
 
     def with_context(self, context: SerializationContext) -> Self:
-        """Return the codec of this context's workflow."""
+        """Return the codec for this context's workflow."""
         return type(self)(self._keys, _place(context))
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:

@@ -9,7 +9,7 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 KEY_BYTES = 32
 LONGEST_NAME = 32
-# In the place of a key: what was made before there were keys is read, too.
+# Written in place of a key: payloads from before there were keys are read, too.
 PLAIN = "plain"
 
 
@@ -18,7 +18,7 @@ class PayloadKeysError(KeyturnError):
 
 
 class PayloadKeys:
-    """The keys by name, in their order: the first seals, each opens what names it."""
+    """The keys by name, in order: the first seals, each opens payloads that name it."""
 
     def __init__(self, text: str) -> None:
         """Take `name:base64` entries separated by commas; `plain` may be the last."""
@@ -43,13 +43,13 @@ class PayloadKeys:
 
 
 def new_keys() -> str:
-    """Return a fresh value of KEYTURN_PAYLOAD_KEYS, with one key."""
+    """Return a new value of KEYTURN_PAYLOAD_KEYS, with one key."""
     name = os.urandom(3).hex()
     return f"{name}:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
 
 
 def is_name(name: bytes) -> bool:
-    """Tell whether a key can be called so."""
+    """Return whether a text is a valid key name."""
     return 0 < len(name) <= LONGEST_NAME and name.isascii() and name.isalnum()
 
 
@@ -60,7 +60,7 @@ def _entry(entry: str) -> tuple[bytes, bytes]:
     except ValueError:
         key = b""
     if not colon or not is_name(name.encode()) or len(key) != KEY_BYTES:
-        # The value is a secret: its place is said instead.
+        # The value is a secret: the message gives its position instead.
         raise PayloadKeysError(
             "KEYTURN_PAYLOAD_KEYS is read as `name:key`, or several separated by commas: "
             f"the name of letters and digits, at most {LONGEST_NAME}, the key {KEY_BYTES} "

@@ -1,4 +1,4 @@
-"""Who works: the pollers that Temporal has seen on our task queues."""
+"""The workers that are running: the pollers Temporal has seen on our task queues."""
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -11,9 +11,9 @@ from keyturn.orchestrator.rules.settings import Settings
 async def count(
     client: Client, settings: Settings, *, host: str = ""
 ) -> dict[str, int]:
-    """Return the number of pollers by what they do: `worker`, `effect worker`.
+    """Return the number of pollers by kind: `worker`, `effect worker`.
 
-    `host` counts only those that run there.
+    `host` counts only those on that host.
     """
     return {
         "worker": await _on(

@@ -1,6 +1,6 @@
 """Releases of this code's contracts, put live by a process with the decision key.
 
-A worker puts nothing live: what it wrote into that table would decide what needs no
+A worker may put nothing live: a row that it wrote there would decide what needs no
 approval.
 """
 
@@ -34,7 +34,7 @@ async def publish(
 
 
 async def not_live(store: Store, apps: Registry) -> list[str]:
-    """Return the workflows whose live release is another than this code declares."""
+    """Return the workflows whose live release differs from this code's declaration."""
     async with store.read() as session:
         live = {name: made.hash() for name, made in await releases.all_live(session)}
     own = releases_of(apps)

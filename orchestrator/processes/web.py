@@ -1,4 +1,4 @@
-"""`keyturn serve`: the pages, the HTTP API, and the delivery of what they commit."""
+"""`keyturn serve`: the pages, the HTTP API, and the delivery of their commits."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ from keyturn.orchestrator.store.db.database import Store
 
 log = structlog.get_logger()
 
-# Open event streams have no end of their own.
+# Open event streams do not end by themselves.
 GRACE_S = 3
 BACKLOG = 2048
-# So many of its connections are for switches and pauses alone.
+# This many connections are reserved for switches and pauses.
 RESERVE = 10
 
 
@@ -45,8 +45,8 @@ class AddressTaken(Ended):
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Starts and answers while Temporal or the database is away; /readyz then says so, and
-    what is committed is delivered when they are back.
+    Starts and answers while Temporal or the database is unavailable; /readyz then says
+    so, and committed work is delivered when they are back.
     """
     signer = Signer(_secret(settings.decision_key, "KEYTURN_DECISION_KEY"))
     _secret(settings.secret_key, "KEYTURN_SECRET_KEY")
@@ -90,7 +90,7 @@ async def _run(app: object, listening: socket.socket) -> None:
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises what it was stopped by once more at its end; here it ends well.
+        # uvicorn raises its stop signal again at its end; here it ends normally.
         loop.add_signal_handler(number, lambda: None)
     host, port = listening.getsockname()[:2]
     log.info("web.ready", url=f"http://{host}:{port}")
@@ -124,8 +124,8 @@ async def _refuse_old_schema(url: str) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, an
-    # answer in two writes waits up to 40 ms for the first one's acknowledgement.
+    # With the protocol named, asyncio sets TCP_NODELAY on accepted connections; without
+    # it, an answer in two writes waits up to 40 ms for the first one's acknowledgement.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

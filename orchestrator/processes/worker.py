@@ -50,21 +50,21 @@ from keyturn.orchestrator.store.switches import unknown_names
 from keyturn.workflows.act import ActLoop
 from keyturn.workflows.compensate import Compensate
 
-# How often a worker says which providers it can ask.
+# How often a worker reports which providers it can ask.
 SERVED_EVERY_S = 60
-# So many of a worker's transactions are under way at once, at most: its loop works on
-# one at a time, and more are done no sooner (`TurnsAtOnce`). The web server has no such
+# The maximum number of a worker's concurrent transactions: its loop works on one at a
+# time, and more would finish no sooner (`TurnsAtOnce`). The web server has no such
 # bound: a switch or a pause waits for nobody.
 AT_ONCE = 6
 log = structlog.get_logger()
 
-# Longer than the connector's time-out: what is being sent is recorded before the end.
+# Longer than the connector's timeout: an effect being sent is recorded before the end.
 GRACE = CONNECTOR_TIMEOUT + timedelta(seconds=5)
 # A dead worker's sticky queue keeps its runs for this long.
 STICKY = timedelta(seconds=2)
 
-# Our own workflow code is replayed in tests. Making its classes again for each run took
-# 12 ms of its start.
+# Our own workflow code is replayed in tests. Creating its classes again for each run
+# took 12 ms of its start.
 OWN_MODULES = (
     "keyturn.orchestrator",
     "keyturn.activities.interface",
@@ -88,7 +88,7 @@ class MissingDecisionKey(KeyturnError):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a worker is made of; tests and evaluations exchange single parts."""
+    """The parts of a worker; tests and evaluations replace single parts."""
 
     settings: Settings
     store: Store
@@ -128,10 +128,10 @@ def thinking_worker(parts: Parts) -> Worker:
 
 
 def sandbox(registry: Registry) -> SandboxedWorkflowRunner:
-    """Return what runs the applications' workflows: their code is loaded for each run.
+    """Return the runner of applications' workflows; it loads their code for each run.
 
-    Their contracts are not: they are frozen, run nothing, and making their models again
-    was a tenth of what a worker did.
+    Their contracts are not reloaded: they are frozen, run nothing, and creating their
+    models again was a tenth of a worker's work.
     """
     contracts = (
         f"{cls.__module__.rpartition('.')[0]}.contracts"
@@ -145,7 +145,7 @@ def sandbox(registry: Registry) -> SandboxedWorkflowRunner:
 
 
 def effect_worker(parts: Parts) -> Worker:
-    """Return the worker that alone holds write credentials and performs actions."""
+    """Return the only worker with write credentials, which performs actions."""
     key = parts.settings.decision_key
     if key is None:
         raise MissingDecisionKey(
@@ -179,7 +179,7 @@ def effect_worker(parts: Parts) -> Worker:
 
 
 async def run_worker(settings: Settings, *, effects: bool) -> None:
-    """Work until SIGTERM or SIGINT; wait, saying so, while a service is away."""
+    """Work until SIGTERM or SIGINT; wait and say so while a service is unavailable."""
     apps = contract_registry.load(settings.app_names, models=settings.models)
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
@@ -203,13 +203,13 @@ async def run_worker(settings: Settings, *, effects: bool) -> None:
             if not await _looked_at_releases(parts, stop):
                 return
         worker = effect_worker(parts) if effects else thinking_worker(parts)
-        # The books are read where nothing can be written.
+        # The books are read by the worker that cannot write.
         matching = None if effects else matcher(settings, store, http)
         await _work(worker, parts, stop, matching)
 
 
 def providers(settings: Settings) -> dict[str, Provider]:
-    """Return the providers that the settings give a key or an address."""
+    """Return the providers for which the settings have a key or an address."""
     keys = (settings.openai_api_key, settings.anthropic_api_key)
     openai, anthropic = (key.get_secret_value() if key else None for key in keys)
     return route.build_providers(
@@ -221,13 +221,13 @@ def providers(settings: Settings) -> dict[str, Provider]:
 
 
 def _asked(apps: Registry) -> list[Alias]:
-    """Return the aliases that the contracts ask as long as nothing fails."""
+    """Return the aliases that the contracts use as long as nothing fails."""
     names = {contract.model for contract in apps.contracts.values()}
     return [alias for alias in apps.aliases if alias.name in names]
 
 
 def matcher(settings: Settings, store: Store, http: httpx2.AsyncClient) -> Matcher:
-    """Return what matches the ledger with the books that the settings name."""
+    """Return the reconciler of the ledger with the configured books."""
     statement, mail_log = settings.statement_url, settings.mail_log_url
     return Matcher(
         store=store,
@@ -271,7 +271,7 @@ async def _connected(settings: Settings, stop: asyncio.Event) -> Client | None:
 
 
 async def _looked_at_releases(parts: Parts, stop: asyncio.Event) -> bool:
-    """Say which workflows' live release is not this code's; False where it is to stop."""
+    """Log workflows whose live release is not this code's; False if it has to stop."""
     while not stop.is_set():
         try:
             others = await release_publisher.not_live(parts.store, parts.registry)
@@ -298,7 +298,7 @@ async def _work(
         parts.settings.task_queue,
         parts.settings.effects_queue,
     )
-    # Nothing of the record's own upkeep: a worker's role may not write it.
+    # No upkeep of the record here: a worker's role may not write it.
     beside = [asyncio.create_task(background.keep("sweep", deliverer.sweep))]
     if worker.task_queue == parts.settings.task_queue:
         said = background.keep("served", lambda: _say_served(parts))
@@ -317,7 +317,7 @@ async def _work(
 
 
 async def _say_served(parts: Parts) -> None:
-    """Say every minute which providers this worker can ask, for ever."""
+    """Report every minute which providers this worker can ask, forever."""
     while True:
         with suppress(StoreUnavailable):
             await unknown_names.serve(

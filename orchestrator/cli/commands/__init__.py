@@ -1,1 +1,4 @@
-"""One module a command; `keyturn.orchestrator.cli.program` imports the one that is asked for."""
+"""One module per command.
+
+`keyturn.orchestrator.cli.program` imports only the requested one.
+"""

@@ -1,4 +1,4 @@
-"""`keyturn approval`: what waits for a person, and that person's answer."""
+"""`keyturn approval`: items that wait for a person, and that person's answer."""
 
 from collections.abc import Mapping
 from enum import StrEnum

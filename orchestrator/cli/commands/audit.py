@@ -18,7 +18,7 @@ from keyturn.orchestrator.store.integrity.verification import Finding
 
 app = typer.Typer()
 
-# A log that takes no longer than this is read without a word.
+# Reading a log shows no progress before this time.
 PROGRESS_EVERY_S = 2.0
 
 
@@ -75,7 +75,7 @@ def export(
 
 
 class _Progress:
-    """Says on standard error how far it is, now and then."""
+    """Reports progress on standard error at intervals."""
 
     def __init__(self) -> None:
         self._said_at = time.monotonic()

@@ -42,6 +42,6 @@ def _found() -> dict[str, Path]:
         path.stem: path
         for folder in FOLDERS
         for path in folder.glob("*.py")
-        # Beside them lie the modules that they share.
+        # Modules that benchmarks share are in the same folder.
         if "__main__" in path.read_text(encoding="utf-8")
     }

@@ -1,4 +1,4 @@
-"""`keyturn budget`: what models have cost, and more for what it holds."""
+"""`keyturn budget`: the cost of models, and a larger budget for the runs it holds."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`keyturn contract`: what the configured applications declare."""
+"""`keyturn contract`: the declarations of the configured applications."""
 
 from collections.abc import Sequence
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`keyturn dev`: everything on this machine."""
+"""`keyturn dev`: a complete installation on this machine."""
 
 import os
 import sys
@@ -28,5 +28,5 @@ def main(
     words = [str(folder)]
     words += ["--port", str(port)] if port is not None else []
     words += ["--json"] if as_json else []
-    # What stays for days takes this process's place, without what a command loads.
+    # The long-running supervisor replaces this process, without a command's modules.
     os.execv(sys.executable, (sys.executable, "-P", "-m", supervisor.__name__, *words))  # noqa: S606 our own program

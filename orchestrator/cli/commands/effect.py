@@ -1,4 +1,4 @@
-"""`keyturn effect`: the effect ledger, and what people find out, through the HTTP API."""
+"""`keyturn effect`: the effect ledger, and people's findings, through the HTTP API."""
 
 from collections.abc import Mapping
 from enum import StrEnum

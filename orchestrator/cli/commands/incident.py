@@ -1,4 +1,4 @@
-"""`keyturn incident`: what a person has to look into, through the HTTP API."""
+"""`keyturn incident`: incidents that a person has to examine, through the HTTP API."""
 
 from enum import StrEnum
 from typing import Annotated

@@ -202,7 +202,7 @@ def _password() -> str:
 
 
 def _show(answer: Item, *, as_json: bool) -> None:
-    """Show an account, or what now waits for another admin."""
+    """Show an account, or the change that now waits for another admin."""
     if as_json:
         output.as_json(answer)
     elif "proposed_by" in answer:

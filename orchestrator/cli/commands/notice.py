@@ -1,4 +1,4 @@
-"""`keyturn notice`: what was sent and given up, and what one is mailed about."""
+"""`keyturn notice`: sent and failed notices, and the mails a person receives."""
 
 from enum import StrEnum
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`keyturn proposal`: what one person wants loosened, through the HTTP API."""
+"""`keyturn proposal`: proposals to loosen a control, through the HTTP API."""
 
 from typing import Annotated
 

@@ -65,7 +65,7 @@ def show(
 
 
 def _judge(found: Item, *, within: int) -> None:
-    """End with the status that a script reads."""
+    """End with the exit status that a script reads."""
     if found["ended_at"] is None:
         if within:
             raise Away(

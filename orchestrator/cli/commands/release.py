@@ -1,4 +1,4 @@
-"""`keyturn release`: what shaped each run's behaviour."""
+"""`keyturn release`: the releases that determined each run's behaviour."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ def publish() -> None:
     Works on the database itself, with the private KEYTURN_DECISION_KEY: workers put
     nothing live. New runs take them from then on; runs that have begun keep theirs.
     """
-    # They load applications, which no other command of these does.
+    # These load applications, which no other command here does.
     from keyturn.orchestrator.processes import release_publisher  # noqa: PLC0415 see above
     from keyturn.orchestrator.rules.contract import registry  # noqa: PLC0415 see above
 

@@ -124,7 +124,7 @@ def clear(
 ) -> None:
     """Ask for a switch to be lifted: it holds until another person confirms."""
     if alone:
-        # Imported late: nothing else here needs the store, half a second's work.
+        # Imported late: nothing else here needs the store, half a second's load.
         from keyturn.orchestrator.cli import lift_switch  # noqa: PLC0415
 
         lift_switch.lift_alone(switch, reason)

@@ -1,4 +1,4 @@
-"""`keyturn tenant`: whom runs may be started for."""
+"""`keyturn tenant`: the tenants for which runs may be started."""
 
 import getpass
 from typing import Annotated

@@ -31,6 +31,6 @@ def listing(*, as_json: AsJson = False) -> None:
 
 
 def _line(tool: Item) -> str:
-    """Return the first paragraph of what a model is told of a tool, on one line."""
+    """Return the first paragraph of a tool's description for the model, on one line."""
     paragraph, _, _ = str(tool.get("description") or "").partition("\n\n")
     return " ".join(paragraph.split())

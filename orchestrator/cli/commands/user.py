@@ -1,6 +1,6 @@
 """`keyturn user`: accounts, tokens and keys, on the database of this environment.
 
-What goes through the HTTP API instead is in `managed_users` and `own_account`.
+Commands that use the HTTP API instead are in `managed_users` and `own_account`.
 """
 
 import getpass
@@ -36,7 +36,7 @@ app = typer.Typer()
 managed_users.add_to(app)
 own_account.add_to(app)
 
-# What is done with direct access to the database is done by whoever runs it.
+# The recorded author of changes by direct access to the database.
 BY = "cli"
 ROLES = get_args(Role)
 

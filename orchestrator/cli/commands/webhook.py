@@ -1,4 +1,4 @@
-"""`keyturn webhook`: where notices are posted, through the HTTP API."""
+"""`keyturn webhook`: the addresses that notices are posted to, through the HTTP API."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""What `keyturn dev` brings along to be tried on: a shop, and tickets of its customers."""
+"""The demo data of `keyturn dev`: a shop, and tickets of its customers."""

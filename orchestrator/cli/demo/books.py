@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 Json = dict[str, JsonValue]
 SEED = Path(__file__).with_name("shop.json")
-# Stands where a request's hash stands, for a key under which nothing is ever done.
+# Stored in place of a request's hash, for a key under which nothing is ever done.
 CLOSED = "closed"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS reversals (
 
 @dataclass(frozen=True)
 class Page:
-    """Some lines of the statement; `last` is the last one's number if there may be more."""
+    """Some lines of the statement; `last` is the last number if more may follow."""
 
     lines: list[Json]
     last: int | None
@@ -44,17 +44,17 @@ class Page:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the shop answers: an HTTP status and JSON."""
+    """The shop's answer: an HTTP status and JSON."""
 
     status: int
     body: JsonValue
 
 
 class Books:
-    """All tenants' shops in one file; each begins with the same data of our own."""
+    """All tenants' shops in one file; each begins with the same demo data."""
 
     def __init__(self, path: Path | None) -> None:
-        """Open or make the file; None keeps the books in memory."""
+        """Open or create the file; None keeps the books in memory."""
         self._lock = Lock()
         self._known: set[str] = set()
         self._seed: dict[str, list[Json]] = json.loads(SEED.read_bytes())
@@ -65,7 +65,7 @@ class Books:
 
     @contextmanager
     def open(self, tenant: str) -> Generator["Shop"]:
-        """Yield a tenant's shop; what is changed in it is kept whole or not at all."""
+        """Yield a tenant's shop; its changes are stored completely or not at all."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -80,7 +80,7 @@ class Books:
     def statement(self, *, since: str = "", after: int = 0, most: int = -1) -> Page:
         """Return every tenant's refunds that changed since then, oldest first.
 
-        `after` is the number of the last one of the page before.
+        `after` is the number of the last one of the previous page.
         """
         with self._lock:
             rows = self._connection.execute(
@@ -92,7 +92,7 @@ class Books:
         return Page([_line(row) for row in rows], last)
 
     def reverse(self, tenant: str, key: str, *, status: str, words: str) -> bool:
-        """Play the bank: a refund that was paid fails later; False where there is none."""
+        """Play the bank: a paid refund fails later; False without such a refund."""
         with self.open(tenant) as shop:
             if shop.refund(key) is None:
                 return False
@@ -147,8 +147,8 @@ class Shop:
         return [self._with_refunds(json.loads(data)) for (data,) in rows]
 
     def put_order(self, order: Json) -> None:
-        """Keep an order as it has become."""
-        # What was refunded since is in the refunds; the record keeps its beginning.
+        """Store the new state of an order."""
+        # Later refunds are in the refunds table; the record keeps its initial amount.
         kept = order | {"refunded": int(str(order["refunded"])) - self._refunded(order)}
         self.connection.execute(
             "UPDATE records SET data = ? WHERE tenant = ? AND kind = 'orders'"
@@ -182,9 +182,9 @@ class Shop:
         return cast("Json", self.refund(key))
 
     def once(self, key: str, asked: str, act: Callable[[], Answer]) -> Answer:
-        """Return the answer kept under the key, or act and keep it; refusals too.
+        """Return the answer stored under the key, or act and store it; refusals too.
 
-        The same key with something else asked is refused with 409.
+        The same key with a different request is refused with 409.
         """
         row = self.connection.execute(
             "SELECT asked, status, body FROM answers WHERE tenant = ? AND key = ?",
@@ -199,7 +199,7 @@ class Shop:
         return Answer(row[1], json.loads(row[2]))
 
     def close_key(self, key: str) -> None:
-        """See to it that nothing is ever done under this key; a second time is fine."""
+        """Make sure that nothing is ever done under this key; may be repeated."""
         closed = Answer(409, {"error": f"The key {key} was closed."})
         self.once(key, CLOSED, lambda: closed)
 

@@ -1,4 +1,4 @@
-"""What the demo shop does for one signed-in customer, and what it refuses."""
+"""The demo shop's service for one signed-in customer, and its refusals."""
 
 import re
 from collections.abc import Callable
@@ -72,7 +72,7 @@ class Counter:
         return Answer(200, {"articles": [one for _, one in best[:3]]})
 
     def refund(self, key: str, wanted: RefundWanted) -> Answer:
-        """Pay back once for each key, at most what is left of the order."""
+        """Refund once for each key, at most the rest of the order's amount."""
         order = self.shop.order(self.customer, wanted.order_id)
         if order is None:
             return _none("order", wanted.order_id)
@@ -92,7 +92,7 @@ class Counter:
         return self._change(order_id, "a note", lambda o: _noted(o, wanted.text))
 
     def move(self, order_id: str, wanted: AddressWanted) -> Answer:
-        """Change where an order goes, until it is shipped."""
+        """Change an order's address, until it is shipped."""
         order = self.shop.order(self.customer, order_id)
         if order is not None and order["status"] != "processing":
             return _no(f"{order_id} is {order['status']}; its address stays.")

@@ -1,8 +1,8 @@
 """Faults that the demo shop plays on purpose, for tests and demonstrations.
 
-Only where it was started with `--faults`: `PUT /faults` with `{"kind", "path", "times"}`
-sets one, `DELETE /faults` clears them. What each leaves open is what a real provider
-leaves open: `before` did nothing, all others may have done the work.
+Only with `--faults` at its start: `PUT /faults` with `{"kind", "path", "times"}` sets
+one, `DELETE /faults` clears them. Each leaves the same uncertainty as with a real
+provider: `before` did nothing, all others may have done the work.
 """
 
 import asyncio
@@ -46,16 +46,16 @@ class Fault(BaseModel):
     seconds: float = Field(default=3.0, ge=0, le=600)
 
     def is_for(self, scope: Scope) -> bool:
-        """Tell whether a request meets this fault."""
+        """Return whether this fault applies to a request."""
         return scope["method"] == self.method and scope["path"].startswith(self.path)
 
 
 class ConnectionCut(Exception):
-    """Raised on purpose in mid-answer: the server then closes the connection."""
+    """Raised on purpose within an answer: the server then closes the connection."""
 
 
 def is_no_cut(record: logging.LogRecord) -> bool:
-    """Keep connections cut on purpose out of the log: they are no errors."""
+    """Filter connections cut on purpose out of the log: they are no errors."""
     return not (record.exc_info and isinstance(record.exc_info[1], ConnectionCut))
 
 
@@ -89,7 +89,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Faulty:
-    """The shop with its faults before it."""
+    """The shop behind its faults."""
 
     app: ASGIApp
     faults: Faults

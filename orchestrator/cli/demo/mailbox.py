@@ -1,7 +1,7 @@
-"""A mailbox to try things with: takes every mail over SMTP and shows it on a page.
+"""A demo mailbox: accepts every mail over SMTP and shows it on a page.
 
 `python -m keyturn.orchestrator.cli.demo.mailbox --smtp-port N --port N --data-dir D` keeps mails
-in a Maildir and sends none on.
+in a Maildir and forwards none.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 HOST = "127.0.0.1"
 IDENT = "Keyturn demo mailbox"
 MAILS_A_PAGE = 200
-# Who the mail really went to, beside what its own headers say.
+# The envelope's addresses, stored beside the mail's own headers.
 FROM, TO = "X-Envelope-From", "X-Envelope-To"
 # The page shows text that models wrote; it may load and run nothing.
 HEADERS = {
@@ -54,7 +54,7 @@ class Mail(TypedDict):
 
 @dataclass(frozen=True)
 class Box:
-    """The mails in a folder; each is on the disk before the sender hears "accepted"."""
+    """The mails in a folder; each is on the disk before the sender reads "accepted"."""
 
     folder: Path
 
@@ -79,16 +79,16 @@ class Box:
 
 
 class Acceptor:
-    """What aiosmtpd asks about each mail."""
+    """The handler that aiosmtpd calls for each mail."""
 
     def __init__(self, box: Box) -> None:
-        """Take the box that mails go into."""
+        """Take the box that stores mails."""
         self._box = box
 
     async def handle_DATA(  # noqa: N802 aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Keep the mail and say so."""
+        """Store the mail and confirm it."""
         del server, session
         try:
             await asyncio.to_thread(self._box.keep, envelope)
@@ -133,7 +133,7 @@ def build(box: Box) -> FastAPI:
 
 
 async def serve(box: Box, *, smtp_port: int, port: int) -> None:
-    """Take mails and show them until the process is stopped."""
+    """Accept mails and show them until the process is stopped."""
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(
         lambda: SMTP(Acceptor(box), enable_SMTPUTF8=True, ident=IDENT),

@@ -69,7 +69,7 @@ def build(
 
 
 class Asker:
-    """Whom a request is for, by its headers."""
+    """The tenant and customer of a request, from its headers."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Asker:
     ) -> None:
         self.books: Books = request.app.state.books
         self.path = request.url.path
-        # They come percent-encoded: an id may be any text.
+        # The headers are percent-encoded: an id may be any text.
         self.customer = unquote(keyturn_customer)
         self.tenant = unquote(keyturn_tenant)
 
@@ -260,7 +260,7 @@ async def _answer_refusal(_: Request, error: Exception) -> JSONResponse:
 
 
 def main() -> None:
-    """Open the shop that the command line describes, until it is told to stop."""
+    """Run the shop that the command line describes, until it is stopped."""
     parser = argparse.ArgumentParser(
         prog="python -m keyturn.orchestrator.cli.demo.shop"
     )
@@ -306,8 +306,8 @@ def _serve(app: FastAPI | Faulty, listening: socket.socket) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without,
-    # every answer waits 40 ms for a delayed acknowledgement.
+    # With the protocol named, asyncio sets TCP_NODELAY on accepted connections;
+    # without, every answer waits 40 ms for a delayed acknowledgement.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((host, port))

@@ -1,8 +1,8 @@
-"""Temporal's web UI for this machine's own browser alone.
+"""Temporal's web UI, reachable only from this machine's own browser.
 
-It has no sign-in, and looks at no name that it is asked by: a page anywhere whose name is
-pointed to 127.0.0.1 could use it (DNS rebinding). So it listens where no page finds it,
-and is reached through here, by the names of this machine.
+It has no sign-in and does not check the host name of a request: any page whose name is
+pointed to 127.0.0.1 could use it (DNS rebinding). So it listens at an address that no
+page can find, and is reached through this proxy, under the names of this machine.
 """
 
 from typing import TYPE_CHECKING
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = [*SAFE, "POST", "PUT", "PATCH", "DELETE"]
-# A browser says by this where a request comes from; programs say nothing.
+# A browser states with these where a request comes from; programs state nothing.
 OWN_PAGES = frozenset({"same-origin", "none"})
-# Of one connection, not of what is sent over it (RFC 9110, 7.6.1).
+# Headers of one connection, not of the message (RFC 9110, 7.6.1).
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
 
 def build(upstream: str) -> Starlette:
-    """Return the application that hands on to the UI at `upstream`."""
+    """Return the application that forwards to the UI at `upstream`."""
     clients: list[httpx2.AsyncClient] = []
 
     async def hand_on(request: Request) -> Response:
@@ -44,7 +44,7 @@ def build(upstream: str) -> Starlette:
 
 
 def _client(upstream: str) -> "httpx2.AsyncClient":
-    # Loaded when somebody looks: it takes longer than all else of this process.
+    # Loaded at the first request: it takes longer than the rest of this process.
     import httpx2  # noqa: PLC0415
 
     from keyturn.activities.http_client import no_cookies  # noqa: PLC0415

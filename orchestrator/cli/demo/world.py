@@ -1,7 +1,7 @@
-"""The world around `keyturn dev` in one process: shop, mailbox, simulator, Temporal's UI.
+"""The services of `keyturn dev` in one process.
 
-Each has a port of its own, and is a program of its own elsewhere; three processes would
-need three times the memory.
+Shop, mailbox, simulator and Temporal's UI each have their own port, and are their own
+programs elsewhere; three processes would need three times the memory.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from keyturn.orchestrator.cli.demo.mailbox import Acceptor, Box
 
 
 class ByPort:
-    """Hands each request to the application of the port that it came to."""
+    """Passes each request to the application of the port that received it."""
 
     def __init__(self, applications: Mapping[int, ASGIApp]) -> None:
         """Take the applications by port."""
@@ -37,7 +37,7 @@ class ByPort:
 
 
 def main() -> None:
-    """Play the world that the command line describes, until told to stop."""
+    """Run the services that the command line describes, until stopped."""
     parser = argparse.ArgumentParser(
         prog="python -m keyturn.orchestrator.cli.demo.world"
     )

@@ -1,4 +1,4 @@
-"""What is said when everything is ready: one address, and who may sign in."""
+"""The message when everything is ready: one address, and who may sign in."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ def as_line(ports: Ports, people: list[SignIn]) -> None:
 
 
 def as_table(ports: Ports, people: list[SignIn], *, is_scripted: bool) -> None:
-    """Show it to a person."""
+    """Show everything to a person."""
     output.table(
         COLUMNS,
         [(one.name, one.role, one.email, one.password, one.token) for one in people],

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from keyturn.orchestrator.cli.dev import guard
 
-# How a command of ours begins the sentence that it ends with.
+# The prefix of the sentence with which a command of ours ends.
 SAYS = "keyturn: "
 SHORT_LIFE_S = 30.0
 FIRST_PAUSE_S = 0.5
@@ -23,14 +23,14 @@ LONGEST_PAUSE_S = 15.0
 
 @dataclass(frozen=True)
 class Program:
-    """What a child runs, and all of the environment that it may see."""
+    """A child's command, and its complete environment."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     log: Path
     patience_s: float = 5.0
-    # It does one thing, and is not started again once that is done.
+    # It runs to completion once, and is not restarted after that.
     once: bool = False
 
     def as_line(self) -> str:
@@ -39,7 +39,7 @@ class Program:
 
     @classmethod
     def of_line(cls, line: bytes) -> "Program":
-        """Return the program that such a line describes."""
+        """Return the program from such a line."""
         said = json.loads(line)
         return cls(
             name=said["name"],
@@ -55,7 +55,7 @@ class Guard:
     """A process that ends the children if this one is killed."""
 
     def __init__(self) -> None:
-        """Start it, in a session of its own: a Ctrl-C is not for it."""
+        """Start it, in its own session: it does not receive a Ctrl-C."""
         self._process = subprocess.Popen(  # noqa: S603 our own program
             (sys.executable, "-I", guard.__file__),
             stdin=subprocess.PIPE,
@@ -64,15 +64,15 @@ class Guard:
         )
 
     def add(self, group: int) -> None:
-        """Put a process group under guard."""
+        """Add a process group to the guard."""
         self._say(f"+{group}\n")
 
     def remove(self, group: int) -> None:
-        """Take an ended group off: its number may come again."""
+        """Remove an ended group: its number may be reused."""
         self._say(f"-{group}\n")
 
     def close(self) -> None:
-        """Let the guard go; it ends whatever is still under it."""
+        """Release the guard; it ends every group that it still has."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()
@@ -97,11 +97,11 @@ class Child:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self) -> None:
-        """Start the program, and again whenever it ends."""
+        """Start the program, and restart it whenever it ends."""
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self, urgent: asyncio.Event) -> None:
-        """End the program; kill it when it is urgent or its patience is over."""
+        """End the program; kill it if that is urgent or takes too long."""
         self._stopping.set()
         if self._keeping is None:
             return
@@ -125,7 +125,7 @@ class Child:
         return "\n".join(text.splitlines()[-15:])
 
     def _why(self) -> str:
-        """Return the sentence that the program ended with, such as a contract's fault."""
+        """Return the program's last sentence, such as a contract's fault."""
         *_, last = ("", *self.last_words().splitlines())
         said = last.removeprefix(SAYS)
         return "" if said == last else f"It says: {said}\n"
@@ -164,7 +164,7 @@ class Child:
         if self._stopping.is_set():
             _signal(process.pid, signal.SIGTERM)
         status = await process.wait()
-        # What it started itself ends with it.
+        # The processes that it started end with it.
         _signal(process.pid, signal.SIGKILL)
         self.guard.remove(process.pid)
         return status

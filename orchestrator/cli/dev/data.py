@@ -1,6 +1,6 @@
 """The data folder: what a development installation keeps between two starts.
 
-Nothing but the standard library: the supervisor holds the folder for as long as it runs.
+Uses only the standard library: the supervisor holds the folder for as long as it runs.
 """
 
 import fcntl
@@ -18,12 +18,12 @@ from keyturn.orchestrator.processes.exit_status import Ended
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-# As `Settings.data_dir`, which takes longer to load than this process should.
+# The same as `Settings.data_dir`, which would take this process too long to load.
 FOLDER = ".keyturn"
-# What SQLite keeps beside a database.
+# The suffixes of SQLite's files beside a database.
 BESIDE = ("", "-wal", "-shm", "-journal")
 FILES = ("ports", "people", "secrets")
-# All that lies there.
+# All names in the folder.
 OURS = frozenset(
     {
         *("logs", "mail", "shop", "lock"),
@@ -34,7 +34,7 @@ OURS = frozenset(
 
 
 class AlreadyRuns(Ended):
-    """Another process works in this data folder."""
+    """Another process uses this data folder."""
 
 
 class Unusable(Ended):
@@ -43,7 +43,7 @@ class Unusable(Ended):
 
 @dataclass(frozen=True)
 class Data:
-    """Where things lie; `root` is absolute."""
+    """The paths in the data folder; `root` is absolute."""
 
     root: Path
 
@@ -82,7 +82,7 @@ class Data:
             raise self.damaged(name) from None
 
     def save(self, name: str, value: "JsonValue") -> None:
-        """Keep JSON that only this user may read; whole, or as it was before."""
+        """Store JSON that only this user may read; atomically."""
         part = self.root / f"{name}.part"
         part.unlink(missing_ok=True)
         with os.fdopen(
@@ -94,7 +94,7 @@ class Data:
         part.replace(self.root / name)
 
     def damaged(self, name: str) -> Unusable:
-        """Return the error that a file does not hold what this wrote into it."""
+        """Return the error that a file does not contain what was written into it."""
         return Unusable(
             f"{self.root / name} was damaged; restore it, or remove the folder "
             f"{self.root} to begin anew."
@@ -105,7 +105,7 @@ class Data:
 def opened(folder: Path) -> Generator[Data]:
     """Yield the data folder, held by this process alone."""
     root = folder.expanduser().resolve()
-    # For this process and all that it starts: what they make is for its owner alone.
+    # For this process and all its children: only the owner may read their files.
     os.umask(0o077)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -129,16 +129,16 @@ def opened(folder: Path) -> Generator[Data]:
 
 
 def _close(data: Data) -> None:
-    """Close to others what an earlier version, or somebody else, left open.
+    """Remove others' access that an earlier version, or somebody else, left open.
 
-    A folder that holds anything else than ours stays as it is, but for what is ours.
+    In a folder with files of others, only our own files are changed.
     """
     every = list(data.root.iterdir())
     ours = [one for one in every if one.name in OURS and not one.is_symlink()]
     within = [one for part in ours if part.is_dir() for one in part.rglob("*")]
     is_all = all(one.name in OURS for one in every)
     for one in [*([data.root] if is_all else []), *ours, *within]:
-        # One that has gone since, or is another's, is left to who comes across it.
+        # A file that is gone by now, or is another user's, is left to its next reader.
         with suppress(OSError):
             mode = one.lstat().st_mode
             if not stat.S_ISLNK(mode):

@@ -1,4 +1,4 @@
-"""What each child may see of the environment: its own settings, and no other's keys."""
+"""Each child's environment: its own settings, and no other child's keys."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ PROVIDERS = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_BASE_URL",
 )
-# A user's own choices, which every process of ours has to share.
+# The user's own choices, which all our processes must share.
 SHARED = ("APPS", "MODELS", "PRICES", "SERVICES")
 HIDDEN = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "SHOP_", PREFIX)
 SUPPORT_DESK = "keyturn.workflows.support"
@@ -36,12 +36,12 @@ class Environment:
 
     @property
     def is_scripted(self) -> bool:
-        """Tell whether no provider is configured, so that the simulator answers."""
+        """Return whether no provider is configured, so that the simulator answers."""
         return not any(self.outer.get(name) for name in PROVIDERS)
 
     @property
     def has_support_desk(self) -> bool:
-        """Tell whether the shipped support desk is among the applications."""
+        """Return whether the shipped support desk is among the applications."""
         return SUPPORT_DESK in self.outer.get(f"{PREFIX}APPS", SUPPORT_DESK).split(",")
 
     def plain(self, **more: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ class Environment:
         return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
     def web(self) -> dict[str, str]:
-        """Return the web server's: it alone signs decisions."""
+        """Return the web server's environment: it alone signs decisions."""
         return self._keyturn(
             HOST=LOCALHOST,
             PORT=str(self.ports["web"]),
@@ -67,11 +67,11 @@ class Environment:
         )
 
     def release(self) -> dict[str, str]:
-        """Return that of what puts the applications' releases live, signed."""
+        """Return the environment of the process that puts signed releases live."""
         return self._keyturn(DECISION_KEY=self.secrets.decision_key)
 
     def worker(self) -> dict[str, str]:
-        """Return the thinking worker's: it alone reaches the models and reads the books."""
+        """Return the thinking worker's: it alone reaches models and reads the books."""
         books = self._keyturn(
             STATEMENT_URL=f"{self.ports.url('shop')}/statement",
             STATEMENT_KEY=self.secrets.statement_key,
@@ -88,7 +88,7 @@ class Environment:
         )
 
     def providers(self) -> dict[str, str]:
-        """Return the way to the models: the user's own, or the simulator."""
+        """Return the settings of the models: the user's own, or the simulator's."""
         if not self.is_scripted:
             given = {name: self.outer.get(name) for name in PROVIDERS}
             return {name: value for name, value in given.items() if value}
@@ -120,6 +120,6 @@ def of(data: Data, ports: Ports) -> Environment:
 
 
 def database_url(data: Data) -> str:
-    """Return the store's URL; the path may hold any character."""
+    """Return the store's URL; the path may contain any character."""
     url = URL.create("sqlite+aiosqlite", database=str(data.database))
     return url.render_as_string(hide_password=False)

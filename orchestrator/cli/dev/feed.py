@@ -13,7 +13,7 @@ REQUEST_S = 10.0
 async def feed(client: httpx2.AsyncClient, url: str, token: str) -> int:
     """Start a run for each ticket that was not fed before; return how many were new.
 
-    Fed by their external ids, so that a start that was cut short is made up for.
+    Tickets have external ids, so that the next start completes an interrupted one.
     """
     statuses = [await _start(client, url, token, ticket) for ticket in TICKETS]
     return statuses.count(NEW)

@@ -1,8 +1,8 @@
-"""Ends the children when their parent is gone, however it went.
+"""Ends the children when their parent has ended in any way.
 
-Run as a program: reads `+GROUP` and `-GROUP` from standard input, which its parent alone
-holds open, and at the end of input stops the process groups that are left. It needs
-nothing but the standard library, so that it starts at once.
+Run as a program: reads `+GROUP` and `-GROUP` from standard input, which only its parent
+holds open, and at the end of input stops the process groups that are left. It uses
+only the standard library, so that it starts at once.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ LOOK_S = 0.05
 
 
 def main() -> None:
-    """Wait for the parent's end, then end what it left behind."""
+    """Wait for the parent's end, then end the groups that it left."""
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)
     groups: set[int] = set()

@@ -19,7 +19,7 @@ class Secrets(BaseModel):
     payments_key: str
     # Reads the shop's statement.
     statement_key: str = Field(default_factory=lambda: secrets.token_urlsafe(32))
-    # Made anew would leave the runs of the start before unread: kept once it is made.
+    # A new value would make the previous start's runs unreadable: it is made only once.
     payload_keys: str = Field(default_factory=processes_payload_keys.new_keys)
 
 
@@ -32,7 +32,7 @@ def of(data: Data) -> Secrets:
         except ValidationError:
             raise data.damaged(FILE) from None
         if "payload_keys" not in known.model_fields_set:
-            # What runs of an earlier version have left in Temporal is read, too.
+            # Payloads that runs of an earlier version left in Temporal are read, too.
             keys = f"{known.payload_keys},{processes_payload_keys.PLAIN}"
             known = known.model_copy(update={"payload_keys": keys})
         data.save(FILE, known.model_dump(mode="json"))

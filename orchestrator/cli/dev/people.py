@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.tenants.tenants import DEFAULT
 FILE = "people.json"
 AGENT, LEAD = "agent", "lead"
 SERVICE = "service"
-# Two of those who approve or let people in: both may need two.
+# Two for each role that approves or invites: both may require two people.
 WANTED: tuple[tuple[str, Role], ...] = (
     ("Ada Agent", "agent"),
     ("Ben Agent", "agent"),
@@ -42,7 +42,7 @@ class SignIn(BaseModel):
 
 
 async def ensure(data: Data, store: Store) -> list[SignIn]:
-    """Return everyone's sign-ins; who is not there yet is added."""
+    """Return everyone's sign-ins; adds missing people."""
     kept = [SignIn.model_validate(one) for one in _listed(data.load(FILE))]
     known = {one.email: one for one in kept}
     found: list[SignIn] = []
@@ -57,7 +57,7 @@ async def ensure(data: Data, store: Store) -> list[SignIn]:
 
 
 def of_role(everyone: list[SignIn], role: str) -> SignIn:
-    """Return the first of a role."""
+    """Return the first person of a role."""
     return next(one for one in everyone if one.role == role)
 
 
@@ -68,7 +68,7 @@ async def _add(store: Store, name: str, role: Role, email: str) -> SignIn:
         person = (await accounts.add(store, new, password=password)).id
         await person_accounts.waive_first_day(store, person, by="keyturn dev")
     except EmailTaken:
-        # The start before ended between the account and the file.
+        # The previous start ended between the account and the file.
         person = await _id(store, email)
         await accounts.set_password(store, person, password, by="system")
     token = await tokens.create(store, person, name="keyturn dev", by="system")
@@ -76,7 +76,7 @@ async def _add(store: Store, name: str, role: Role, email: str) -> SignIn:
 
 
 async def _with_token(store: Store, one: SignIn) -> SignIn:
-    """Return a sign-in whose token opens something: one that decides ends in days."""
+    """Return a sign-in with a valid token; one of a deciding role expires in days."""
     if await tokens.find(store, one.token) is not None:
         return one
     person = await _id(store, one.email)

@@ -16,7 +16,7 @@ PREFERRED: Mapping[str, int] = {
     "web": 8080,
     "temporal": 7233,
     "temporal_ui": 8233,
-    # Where Temporal itself serves it: see `temporal_ui` of the demo.
+    # The port of Temporal itself: see `temporal_ui` of the demo.
     "temporal_ui_behind": 8300,
     "shop": 8090,
     "mailbox": 8025,
@@ -35,7 +35,7 @@ class Ports:
 
     @classmethod
     def kept(cls, data: Data) -> "Ports":
-        """Return those that are held for this data folder."""
+        """Return the ports that are held for this data folder."""
         found = data.load(FILE)
         if not isinstance(found, dict):
             raise data.damaged(FILE)
@@ -55,10 +55,10 @@ class Ports:
 
 
 class HeldPorts:
-    """Takes the ports of one installation and holds them against others of this user."""
+    """Holds the ports of one installation against other starts of this user."""
 
     def __init__(self, data: Data, *, web: int | None = None) -> None:
-        """Take every port; `web` is asked for by the user and comes before all."""
+        """Take every port; `web` is the user's choice and has priority."""
         self._holds: list[IO[str]] = []
         kept = data.load(FILE)
         before = kept if isinstance(kept, dict) else {}
@@ -100,7 +100,7 @@ def _is_free(port: int) -> bool:
     if not 0 < port < 65536:
         return False
     with socket.socket() as probe:
-        # Else the connections of the run before would keep its ports for a minute.
+        # Otherwise the previous run's connections would block its ports for a minute.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOCALHOST, port))

@@ -1,4 +1,4 @@
-"""The child processes: what each runs, in the order in which they start."""
+"""The child processes: what each runs, in the order of their start."""
 
 import hashlib
 import sys
@@ -11,14 +11,14 @@ from keyturn.orchestrator.cli.dev.data import Data, Unusable
 from keyturn.orchestrator.cli.dev.environment import Environment
 from keyturn.orchestrator.cli.dev.ports import LOCALHOST, Ports
 
-# As it comes, the dev server's queues poll at most 20 times a second, and each of its
+# By default, the dev server's queues poll at most 20 times a second, and each of its
 # commits waits for the disk. Safe for Temporal's own file: our record is apart from it,
 # and a run whose execution is lost is started again (docs/design.md, parts).
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 QUEUES = ("transferProcessor", "timerProcessor")
 LIMITS = ("MaxPollRPS", "MaxPollHostRPS")
 NO_HTTP = 'frontend.httpAllowedHosts=["nobody.invalid"]'
-# The longest that an effect worker takes to record what it is sending.
+# The longest that an effect worker takes to record an effect that it is sending.
 EFFECTS_PATIENCE_S = 20.0
 SCENARIO = "keyturn.activities.llm.simulator.support:play"
 
@@ -39,7 +39,7 @@ def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
         f"--port={ports['temporal']}",
         f"--ui-ip={_hidden(environment)}",
         f"--ui-port={ports['temporal_ui_behind']}",
-        # Nobody asks Temporal over HTTP; a page that rebinds a name could.
+        # Nothing uses Temporal over HTTP; a page that rebinds a name could.
         f"--dynamic-config-value={NO_HTTP}",
         f"--db-filename={data.temporal}",
         "--log-level=warn",
@@ -50,7 +50,7 @@ def temporal(data: Data, ports: Ports, environment: Environment) -> Program:
 
 
 def around(data: Data, ports: Ports, environment: Environment) -> Program:
-    """Return what plays the world: a shop, a mailbox and, without a key, a model."""
+    """Return the demo services: a shop, a mailbox and, without a key, a model."""
     named = {"shop": "shop", "mailbox": "mailbox", "smtp": "smtp"}
     named["temporal-ui"] = "temporal_ui"
     given = {option: ports[name] for option, name in named.items()}
@@ -79,7 +79,7 @@ def around(data: Data, ports: Ports, environment: Environment) -> Program:
 
 
 def keyturn(data: Data, environment: Environment) -> list[Program]:
-    """Return our own processes, the first to stop first."""
+    """Return our own processes, in the order in which they stop."""
     command = (*_python(), "keyturn.orchestrator.cli")
     release = _program(
         data, "release", (*command, "release", "publish"), environment.release()
@@ -103,7 +103,7 @@ def keyturn(data: Data, environment: Environment) -> list[Program]:
 def _hidden(environment: Environment) -> str:
     """Return an address of this machine that no page can guess; on Linux, one of 2^24.
 
-    Elsewhere only one of them is there.
+    Other systems have only one.
     """
     if sys.platform != "linux":
         return LOCALHOST
@@ -124,12 +124,12 @@ def _program(
 
 
 def _python() -> tuple[str, ...]:
-    # -P: a file in the working directory must not stand in for a module of ours.
+    # -P: a file in the working directory must not replace a module of ours.
     return (sys.executable, "-P", "-m")
 
 
 def binary(name: str) -> Path:
-    """Return a program that came with our Python; raises `Unusable`."""
+    """Return a program that was installed with our Python; raises `Unusable`."""
     path = Path(sysconfig.get_path("scripts"), name)
     if not path.exists():
         raise Unusable(

@@ -1,4 +1,4 @@
-"""Whether the children do their work, asked the way that users of each would."""
+"""Whether the children work, tested in the way that their users would use them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ Probe = Callable[[], Awaitable[bool]]
 
 
 class NotReady(Away):
-    """A child does not come to work in time."""
+    """A child does not become ready in time."""
 
 
 async def wait(name: str, probe: Probe, *, within_s: float) -> None:
-    """Return when the probe says yes; raise `NotReady` where it never does."""
+    """Return when the probe succeeds; raise `NotReady` if it never does."""
     try:
         async with asyncio.timeout(within_s):
             while not await probe():  # noqa: ASYNC110 another process tells no event
@@ -35,7 +35,7 @@ async def wait(name: str, probe: Probe, *, within_s: float) -> None:
 
 
 def answers(url: str, client: httpx2.AsyncClient) -> Probe:
-    """Return a probe that asks for a page and wants 200."""
+    """Return a probe that requests a page and expects 200."""
 
     async def probe() -> bool:
         try:
@@ -47,7 +47,7 @@ def answers(url: str, client: httpx2.AsyncClient) -> Probe:
 
 
 def released(url: str) -> Probe:
-    """Return a probe that wants some workflow's release live."""
+    """Return a probe that expects some workflow's release to be live."""
 
     async def probe() -> bool:
         store = Store(url)
@@ -61,7 +61,7 @@ def released(url: str) -> Probe:
 
 
 def polled(settings: Settings) -> Probe:
-    """Return a probe that wants a worker on each of our queues."""
+    """Return a probe that expects a worker on each of our queues."""
     connected: list[Client] = []
 
     async def probe() -> bool:

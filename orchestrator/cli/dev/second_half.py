@@ -1,4 +1,4 @@
-"""The second half of a start: the store, its people, and the wait until all works."""
+"""The second half of a start: the store, its people, and the wait for readiness."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ START_S = 120.0
 
 @dataclass(frozen=True)
 class Opening:
-    """What it needs: the folder, the ports, and how to have programs started."""
+    """Its inputs: the folder, the ports, and the function that starts programs."""
 
     data: Data
     ports: Ports
@@ -39,16 +39,16 @@ class Opening:
     begin: Callable[[Sequence[Program]], None]
 
     async def run(self, *, as_json: bool) -> None:
-        """Have our own processes started; return when all is ready and said so."""
+        """Have our own processes started; return when all is ready and announced."""
         url = environment.database_url(self.data)
         secrets = self.environment.secrets
         keys = Keys(Voucher(secrets.secret_key), Signer(secrets.decision_key))
         await migrate.upgrade(url, keys)
         self.begin(programs.keyturn(self.data, self.environment))
-        # While they load what they need.
+        # During this time the processes load their modules.
         everyone = await self._people(url, keys)
-        # One for all: each new one loads the authorities' certificates, which as often as
-        # a process that starts is asked took a third of a core from it.
+        # One client for all: each new one loads the authorities' certificates; with
+        # frequent probes that took a third of a core from the starting processes.
         async with httpx2.AsyncClient() as client:
             await self._await_ready(client)
             if self.environment.has_support_desk:

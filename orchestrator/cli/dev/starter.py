@@ -1,8 +1,8 @@
-"""Starts an installation: says what to run, and tells when all is ready.
+"""Starts an installation: says what to run, and reports when all is ready.
 
 A process of its own (`python -m keyturn.orchestrator.cli.dev.starter`), which ends when everything
-runs: the supervisor, which stays, needs none of what this loads. What is to be run goes to
-the file descriptor that it was given, a line of JSON for each program.
+runs: the supervisor, which stays, needs none of its modules. The programs to run are
+written to the given file descriptor, a line of JSON for each program.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 @dataclass(frozen=True)
 class Supervisor:
-    """Where the supervisor reads what it is to run."""
+    """The file from which the supervisor reads the programs to run."""
 
     told: IO[str]
 
@@ -38,21 +38,21 @@ class Supervisor:
 
 
 def start(folder: Path, told: IO[str], *, as_json: bool) -> None:
-    """Have everything started in order; return when it is ready and said so."""
+    """Have everything started in order; return when it is ready and announced."""
     data = Data(folder)
     ports = Ports.kept(data)
     given = data, ports, environment.of(data, ports)
     supervisor = Supervisor(told)
     supervisor.begin([programs.around(*given), programs.temporal(*given)])
 
-    # Temporal comes up while this process loads the rest.
+    # Temporal starts while this process loads the rest.
     from keyturn.orchestrator.cli.dev.second_half import Opening  # noqa: PLC0415
 
     asyncio.run(Opening(*given, supervisor.begin).run(as_json=as_json))
 
 
 def main() -> Status:
-    """Start what the arguments name; return how it went."""
+    """Start the installation that the arguments name; return the status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("told", type=int)
@@ -72,5 +72,5 @@ if __name__ == "__main__":
     ended = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Temporal's SDK can abort while the interpreter is taken down.
+    # Temporal's SDK can abort during the interpreter's shutdown.
     os._exit(ended)

@@ -1,6 +1,6 @@
 """Keeps the children of an installation running, and stops them in order.
 
-Nothing but the standard library: this process only waits, for days. What needs more is
+Uses only the standard library: this process only waits, for days. Everything else is
 done by the starter, a process that ends when everything is ready.
 """
 
@@ -21,16 +21,16 @@ from keyturn.orchestrator.processes.exit_status import Status
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 STARTER = "keyturn.orchestrator.cli.dev.starter"
-# Our own processes, the first to stop first; then what plays the world around them.
+# Our own processes, in the order in which they stop; then the demo services.
 OWN = ("release", "web", "worker", "effects")
-# A line holds the whole environment of a child.
+# A line contains the whole environment of a child.
 LONGEST_LINE = 16_000_000
 
 
 async def run(folder: Path, *, port: int | None, as_json: bool) -> int:
     """Run everything until SIGINT or SIGTERM; a second one stops at once."""
     with data.opened(folder) as kept:
-        # Held for as long as this name is.
+        # The ports are held for as long as this variable exists.
         ports = HeldPorts(kept, web=port)
         status = await Installation(kept).run(as_json=as_json)
         del ports
@@ -39,7 +39,7 @@ async def run(folder: Path, *, port: int | None, as_json: bool) -> int:
 
 @dataclass
 class Installation:
-    """All that runs for one data folder."""
+    """All processes of one data folder."""
 
     data: Data
     guard: Guard = field(default_factory=Guard)
@@ -68,7 +68,7 @@ class Installation:
         return Status.DONE
 
     async def _start(self, *, as_json: bool) -> int:
-        """Run the starter, begin what it says, and return how it ended."""
+        """Run the starter, start its programs, and return its status."""
         told, tell = os.pipe()
         try:
             starter = await asyncio.create_subprocess_exec(
@@ -76,7 +76,7 @@ class Installation:
                 *(["--json"] if as_json else []),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(tell,),
-                # A Ctrl-C is for the supervisor, which ends it.
+                # Only the supervisor receives a Ctrl-C; it then ends this process.
                 start_new_session=True,
             )
         finally:
@@ -98,7 +98,7 @@ class Installation:
         self.children.append(child)
 
     def _complain(self) -> None:
-        """Show the last words of every child that had to be started again."""
+        """Show the last log lines of every child that had to be restarted."""
         for child in self.children:
             if child.starts > 1:
                 _say(f"{child.program.name}'s last words:\n{child.last_words()}")
