@@ -117,6 +117,6 @@ async def change_password(
             origin=browser.origin(request),
         )
     except WrongPassword as error:
-        # As a field that does not fit: whoever asks is signed in, so 401 says too much.
+        # Reported as an invalid field: the caller is signed in, so 401 would mislead.
         raise InvalidValue(f"old: {error}") from error
     return await list_sessions(person, store, Paged())

@@ -1,4 +1,4 @@
-"""Runs in the hands of people: taken over, noted on, settled outside."""
+"""Handed-off runs: taken over, annotated, recorded as done outside."""
 
 from typing import Annotated
 

@@ -71,7 +71,7 @@ async def _claim(
 
 
 async def keep(request: Request, response: Response) -> None:
-    """Keep what a claimed request was answered."""
+    """Store the answer to a claimed request."""
     found = _claimed(request)
     if found is None:
         return
@@ -80,12 +80,12 @@ async def keep(request: Request, response: Response) -> None:
     try:
         await request_keys.keep(store, held, answer=kept)
     except StoreUnavailable as error:
-        # What was asked is committed; only the repetition will have to wait.
+        # The request itself is committed; only a repetition has to wait.
         log.warning("idempotency.not_kept", key=held.key, error=str(error))
 
 
 async def drop(request: Request, because: Exception) -> None:
-    """Free the key of a request that changed nothing."""
+    """Release the key of a request that changed nothing."""
     found = _claimed(request)
     if found is None:
         return
@@ -93,7 +93,7 @@ async def drop(request: Request, because: Exception) -> None:
     try:
         await request_keys.drop(store, held, because=because)
     except StoreUnavailable as error:
-        # The claim is soon taken for abandoned.
+        # The claim soon counts as abandoned.
         log.warning("idempotency.not_dropped", key=held.key, error=str(error))
 
 
@@ -106,7 +106,7 @@ def _claimed(request: Request) -> tuple[Store, Claim] | None:
 
 
 async def _digest(request: Request, person: Person) -> str:
-    # Whoever belongs to another tenant now gets no answer that was given in the first;
+    # A person who has changed tenant does not get an answer given in the old one;
     # nor does a service's token that is bound to others than the first one was.
     whose = person.tenant if person.tenants is None else [person.tenant, person.tenants]
     asked = f"{request.method} {request.url.path}?{request.url.query} {whose}\n"

@@ -1,4 +1,4 @@
-"""Matchings of the ledger with the statement and the mail log: asked for and shown."""
+"""Matchings of the ledger with statement and mail log: requested and shown."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Notices: what is on its way, what was given up, and what one is mailed about."""
+"""Notices: pending ones, dead letters, and a person's choice of mails."""
 
 from collections.abc import Mapping
 from datetime import datetime

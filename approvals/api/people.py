@@ -1,4 +1,4 @@
-"""Who is signed in; and everybody's accounts, for whoever manages people."""
+"""The signed-in person, and all accounts for those who manage people."""
 
 from datetime import datetime
 from typing import Annotated, Literal

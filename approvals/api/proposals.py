@@ -1,4 +1,4 @@
-"""Proposals: what one person wants loosened, answered by another one (P11)."""
+"""Proposals: one person asks to loosen something, another one answers (P11)."""
 
 from datetime import datetime
 from typing import Annotated

@@ -221,7 +221,7 @@ def effect(row: EffectRow, *, is_operator: bool) -> Effect:
 
 
 def audit_entry(row: AuditRow, *, is_operator: bool) -> AuditEntry:
-    """Return an audit row's body; whoever reads the whole log is an operator."""
+    """Return an audit row's body; only operators read the whole log."""
     shown = row.model_dump(include=set(AuditEntry.model_fields) - {"payload"})
     payload = effect_words.payload(
         row.kind, row.subject, canonical.parse(row.payload), is_operator=is_operator

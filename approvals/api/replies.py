@@ -1,4 +1,4 @@
-"""What the API answers besides what was asked for, as OpenAPI says it."""
+"""The error responses of the API, as OpenAPI describes them."""
 
 from typing import Any
 

@@ -92,7 +92,7 @@ def body(
     calls: Sequence[CallRow],
     held: Mapping[str, str],
 ) -> Run:
-    """Return a run's body; `held` has what stops it, and its `calls`, in words."""
+    """Return a run's body; `held` says in words what stops it and its `calls`."""
     return Run(
         id=row.id,
         workflow=row.workflow,

@@ -1,8 +1,8 @@
 """What happens to a run, as it happens (server-sent events).
 
-Rows commit out of order, so no id is a cursor: each look reads a little further back
-than the last, and what was sent is remembered. After a reconnection the last seconds
-may be sent again; `data.id` tells what came before.
+Rows commit out of order, so no id is a cursor: each query overlaps the one before it,
+and rows already sent are remembered. After a reconnection the last seconds may be sent
+again; clients recognise repetitions by `data.id`.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ from keyturn.orchestrator.store.tables import AuditRow
 router = routing.of_api("runs")
 log = structlog.get_logger()
 
-# Of what has been, so many rows are in memory for a stream.
+# How many past rows a stream holds in memory.
 PAGE = 200
 # Then the client connects again.
 LONGEST_STREAM_S = 600
-# Between these every database holds a time, in whatever zone it was written.
+# Every database can store a time between these, in any time zone.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 END = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -72,7 +72,7 @@ async def follow_run(
 
 
 class _Following:
-    """One stream: what it has sent of a run, and what is still to be sent."""
+    """One stream: which rows of a run it has sent and which are still to be sent."""
 
     def __init__(
         self, store: Store, run: str, since: datetime | None, *, is_operator: bool
@@ -87,7 +87,7 @@ class _Following:
     async def events(
         self, following: AsyncIterator[News]
     ) -> AsyncIterator[ServerSentEvent]:
-        """Yield what has been, which each stream reads for itself, then what is new."""
+        """Yield past rows, which each stream reads for itself, then new ones."""
         async for event in self._missed():
             yield event
         run, is_over = await self._state()
@@ -105,7 +105,7 @@ class _Following:
 
     async def _of(self, news: News) -> AsyncIterator[ServerSentEvent]:
         if news.since > self._since():
-            # This stream was slower than what it follows.
+            # This stream is slower than its run.
             async for event in self._missed():
                 yield event
         for event in self._rows(news.rows):

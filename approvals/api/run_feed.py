@@ -1,4 +1,4 @@
-"""What is new of runs, read once for all who follow them."""
+"""New rows of runs, read once for all streams that follow them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -63,7 +63,7 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> Response:  
         [run] = await run_body.bodies(session, [found.run])
         now = await store.now(session)
     is_operator = permissions.may(person, "audit.read")
-    # Off the event loop: a long run's record is megabytes of what others wrote.
+    # Off the event loop: a long run's record is megabytes of untrusted text.
     text = await asyncio.to_thread(
         lambda: _for_viewer(
             _body(found, run, release, now=now), found, is_operator=is_operator
@@ -73,7 +73,7 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> Response:  
 
 
 def _for_viewer(body: RunTrace, found: Trace, *, is_operator: bool) -> RunTrace:
-    """Add what is said in others' words, as this viewer may read it."""
+    """Add the texts that outsiders wrote, as far as this viewer may read them."""
     return body.model_copy(
         update={
             "attempts": [

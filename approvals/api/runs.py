@@ -25,7 +25,7 @@ from keyturn.orchestrator.store.runs.start import NewRun
 
 router = routing.of_api("runs")
 
-# A run that only its request's key names: repeated after a crash it is still the first.
+# A run named by its request's key alone: a repetition after a crash finds it again.
 BY_KEY = "idempotency-key"
 
 
@@ -57,7 +57,7 @@ class CustomerMessage(BaseModel):
 @router.post(
     "/runs",
     status_code=202,
-    # Its key names the run: repeated after a crash it finds the first.
+    # The key names the run: a repetition after a crash finds the first run.
     dependencies=NATURALLY_ONCE,
     responses={
         **BODY,

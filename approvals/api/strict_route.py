@@ -1,4 +1,4 @@
-"""Routes whose JSON bodies are read once, strictly, and whose POSTs may be repeated."""
+"""Routes that parse JSON bodies once, strictly, and accept repeated POSTs."""
 
 from collections import Counter
 from typing import Any
@@ -18,7 +18,7 @@ from keyturn.orchestrator.store.db import request_keys
 
 
 class StrictRequest(Request):
-    """A request whose JSON has each key once, no NaN, no lone surrogate, no abyss."""
+    """A request whose JSON has unique keys, no NaN or lone surrogate, bounded depth."""
 
     async def json(self) -> Any:  # noqa: ANN401 as Starlette declares it
         """Return the parsed body, or refuse it with 400 and the reason."""
@@ -61,7 +61,7 @@ class StrictRoute(APIRoute):
 def _refuse_repeated(request: Request) -> None:
     """Raise `InvalidValue` where a parameter comes twice: no route takes a list.
 
-    Else the last one would count, and whoever looked at the first is deceived.
+    Otherwise the last would win, and a reader who saw only the first is misled.
     """
     counted = Counter(name for name, _ in request.query_params.multi_items())
     twice = next((name for name, times in counted.items() if times > 1), None)

@@ -233,7 +233,7 @@ async def impact(wanted: Impact, person: Reader, store: StoreDep) -> WouldHold:
 
 
 async def _check_replaced(store: Store, name: str, person: Person) -> datetime:
-    """Refuse to replace a switch that is not theirs; return the time."""
+    """Refuse to replace a switch beyond the person's tenant; return the time."""
     async with store.read() as session:
         if await session.get(SwitchRow, name) is not None:
             row = await tenancy.visible_switch(session, name, person)

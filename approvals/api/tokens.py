@@ -1,4 +1,4 @@
-"""API tokens over HTTP: one's own, and those of services for whoever manages people."""
+"""API tokens over HTTP: one's own, and services' tokens for those who manage people."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ USUAL_DAYS = 30
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asks for a token, and the request that shows it."""
+    """The person who asks for a token, and the request that proves it."""
 
     request: Request
     parts: Parts
@@ -199,7 +199,7 @@ async def make(asker: Asker, owner: Person, wanted: MakeToken) -> TokenWithSecre
         ends_in=timedelta(days=wanted.days or _usual_days(owner, wanted.scopes)),
         origin=browser.origin(asker.request),
     )
-    # Refused before it uses a fresh sign-in up.
+    # Refused before a fresh sign-in is consumed.
     tokens.check_life(new, kind=owner.kind)
     proven = await reauthentication.require(
         asker.request, asker.parts, asker.visitor, password=wanted.password
@@ -243,7 +243,7 @@ async def managed(store: Store, person: str, manager: Person) -> Person:
 def _refuse_beyond_role(owner: Person, scopes: list[Action]) -> None:
     """Raise `MayNot` where a token would be made for what its owner may not do.
 
-    It would do nothing today, and wait for the day that its owner has another role.
+    It would do nothing today, and gain power when its owner gets another role.
     """
     granted = permissions.granted(owner)
     beyond = [scope for scope in scopes if scope not in granted]

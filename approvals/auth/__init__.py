@@ -1,1 +1,1 @@
-"""Who somebody is, and what their role may do."""
+"""Authentication, and what each role may do."""

@@ -16,7 +16,7 @@ from keyturn.orchestrator.store.people.errors import PasswordChanged
 from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
 LONGEST_PASSWORD = 1_000
-# Of the present password, within the window of `attempts`.
+# Wrong present passwords allowed within the window of `attempts`.
 GUESSES = 8
 # No tenant has an empty name.
 NOBODYS = ""
@@ -27,7 +27,7 @@ NOT_PRESENT = "The present password is another one; nothing was changed."
 async def add(
     store: Store, new: NewPerson, *, password: str | None, by: str = "system"
 ) -> PersonRow:
-    """Open an account; without a password it is used through its tokens alone."""
+    """Open an account; without a password only its tokens can use it."""
     hashed = await _hashed(password) if password is not None else None
     return await accounts.add(store, new, password_hash=hashed, by=by)
 
@@ -48,13 +48,13 @@ async def add_alone(
 
 
 async def set_password(store: Store, person: str, password: str, *, by: str) -> None:
-    """Give an account a new password; whoever is signed in as it is signed out."""
+    """Give an account a new password and end all its sessions."""
     hashed = await _hashed(password)
     await accounts.set_password(store, person, password_hash=hashed, by=by)
 
 
 def tenant_of_list(manager: Person, wanted: str | None) -> str | None:
-    """Return whose people to list; a tenant's admin manages that tenant's alone."""
+    """Return the tenant to list; a tenant's admin manages only that tenant."""
     if manager.tenant is None:
         return wanted
     return manager.tenant if wanted in (None, manager.tenant) else NOBODYS
@@ -65,7 +65,7 @@ async def invite(
 ) -> PersonRow | ProposalRow:
     """Open an account without a password, in a tenant that `by` manages, or ask for it.
 
-    Who may decide or confirm is asked for, and is nobody until another admin's yes.
+    An account that may decide or confirm exists only once another admin confirms.
     """
     if by.tenant is not None and new.tenant is None:
         new = new.model_copy(update={"tenant": by.tenant})
@@ -82,7 +82,7 @@ async def set_access(  # noqa: PLR0913 who gives what to whom, and why
     by: Person,
     reason: str | None = None,
 ) -> PersonRow | ProposalRow:
-    """Change somebody's role and tenant, or ask for it where it gives more.
+    """Change an account's role and tenant; propose it if that gives more access.
 
     Raises `OwnAccess`, `LastAdmin` or `NobodyElseConfirms`.
     """
@@ -115,11 +115,11 @@ def _refuse_other_tenant(by: Person, tenant: str | None) -> None:
 
 
 async def prove_password(store: Store, person: str, password: str) -> PersonRow:
-    """Return the account of somebody signed in where this is their password.
+    """Return a signed-in person's account if this is their password.
 
-    Raises `WrongPassword`, or `TooManyAttempts` after eight such within five minutes,
-    whatever they were for: whoever holds a copied session has no more guesses than at
-    the door.
+    Raises `WrongPassword`, or `TooManyAttempts` after eight wrong passwords within
+    five minutes, for any purpose: a copied session allows no more guesses than the
+    sign-in page.
     """
     own = sign_in_throttle.key("own password", person)
     taken = await sign_in_throttle.take(store, {own: GUESSES})
@@ -140,7 +140,7 @@ async def change_own_password(  # noqa: PLR0913 both passwords, and where from
     session_id: str,
     origin: Origin | None = None,
 ) -> None:
-    """Give somebody the password they chose; other sessions and all tokens end.
+    """Set the password a person chose; end other sessions and all tokens.
 
     Raises `WrongPassword` where `old` is not the present one, and `TooManyAttempts`.
     """
@@ -168,9 +168,9 @@ async def reset_password(
     by: Person,
     reason: str | None = None,
 ) -> PersonRow | ProposalRow:
-    """Ask for somebody else to get this password; without one, take theirs away.
+    """Propose a password for another account; without one, remove it at once.
 
-    Whoever chose it could come in as them, so it takes a second person.
+    The person who chose it could sign in with it, so another one confirms.
     """
     if password is None:
         return await access.remove_password(store, person, by=by.id, managed=by.tenant)
@@ -180,7 +180,7 @@ async def reset_password(
 
 
 async def of_address(store: Store, email: str) -> PersonRow | None:
-    """Return the account of an address as it was typed."""
+    """Return the account of an address, given as typed."""
     if "\x00" in email:
         return None
     async with store.read() as session:
@@ -190,9 +190,9 @@ async def of_address(store: Store, email: str) -> PersonRow | None:
 async def authenticate(
     store: Store, row: PersonRow | None, *, password: str, address: str
 ) -> PersonRow:
-    """Return the account where this is its password, or raise `WrongPassword`.
+    """Return the account if this is its password, else raise `WrongPassword`.
 
-    Without an account the work is the same, so that the time taken tells nothing.
+    Takes the same time without an account, so that timing reveals nothing.
     """
     usable = len(password) <= LONGEST_PASSWORD
     if row is not None and not await forgery.are_ours(store, row):

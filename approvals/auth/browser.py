@@ -1,4 +1,4 @@
-"""The browser that somebody signs in with: where it is, and whether it did before."""
+"""The browser of a sign-in: its address, and whether it signed in before."""
 
 import hmac
 import secrets
@@ -15,18 +15,18 @@ from keyturn.orchestrator.store.people import sign_in_throttle
 from keyturn.orchestrator.store.people.sign_in_throttle import Pace
 from keyturn.orchestrator.store.tables import PersonRow
 
-# Of a browser that signed in to the account before, within five minutes.
+# Attempts in five minutes by a browser that signed in to the account before.
 ALLOWED_KNOWN = 8
-# Of others: one account from one address; one account from everywhere; one address.
+# Other browsers: per account and address; per account; per address.
 PAIR = Pace(free=4, gaps_s=(1, 2, 4, 8, 10), in_turn=True)
 ACCOUNT = Pace(free=10, gaps_s=(1, 2, 4, 6), in_turn=True)
-# Side by side: whoever guesses there keeps nobody next to them from coming in.
+# Not in turn: a guesser must not hold up other people at the same address.
 ADDRESS = Pace(free=20, gaps_s=(*range(1, 11),), in_turn=False)
 REMEMBERED_S = 180 * 24 * 3600
 
 
 def address(request: Request) -> str:
-    """Return where a request comes from; of IPv6 the network that one customer has."""
+    """Return a request's address; for IPv6, the network of one customer."""
     host = request.client.host if request.client else "unknown"
     try:
         found = ip_address(host)
@@ -38,7 +38,7 @@ def address(request: Request) -> str:
 
 
 def origin(request: Request) -> Origin:
-    """Return from where a request came, as the owner of an account is told."""
+    """Return a request's origin, as shown to the owner of the account."""
     agent = request.headers.get("user-agent", "")
     return Origin(address=address(request)[:100], browser=agent[:300])
 
@@ -47,17 +47,17 @@ def origin(request: Request) -> Origin:
 async def counted(
     request: Request, parts: Parts, email: str, row: PersonRow | None
 ) -> AsyncGenerator[tuple[list[int], str]]:
-    """Yield, when its password may be looked at, an attempt's rows and its own key.
+    """Yield an attempt's rows and its own key once its password may be checked.
 
-    A browser that signed in to this account before is counted for itself alone, and
-    waits for nobody: no stranger's guesses lock it out or slow it down, from next door
-    or from all over the world. It has 8 attempts within five minutes.
+    A browser that signed in to this account before has a count of its own and never
+    waits: strangers' guesses, from any number of addresses, neither lock it out nor
+    slow it down. It has 8 attempts within five minutes.
 
     Any other browser waits up to ten seconds, the longer the more attempts there were
     within five minutes for this account, here and everywhere, and from this address.
     Raises `TooManyAttempts` where others wait before it.
 
-    Guesses at one account, whoever sends them from however many addresses: in any five
+    Guesses at one account, by anybody and from any number of addresses: in any five
     minutes 10 go at once, 3 more within 7 s (gaps of 1, 2 and 4 s), and then one in 6 s,
     (300 - 7) / 6 < 49: at most 62. A day has 288 times five minutes: at most
     288 * 62 = 17,856 guesses. From one address alone 4 go at once, 4 more within 15 s
@@ -78,7 +78,7 @@ async def counted(
 
 @asynccontextmanager
 async def counted_here(request: Request, parts: Parts) -> AsyncGenerator[list[int]]:
-    """Yield an attempt's rows when it may go on: slowed by those from its address."""
+    """Yield an attempt's rows after the delay that its address has earned."""
     async with _slowed(request, parts, {}) as taken:
         yield taken
 
@@ -88,7 +88,7 @@ async def _slowed(
     request: Request, parts: Parts, paces: Mapping[str, Pace]
 ) -> AsyncGenerator[list[int]]:
     host = address(request)
-    # A place first: who gets none is not counted, and takes no turn of others.
+    # Take a place first: an attempt without one is not counted and delays nobody.
     with parts.waiting.place(host):
         here = {sign_in_throttle.key("address", host): ADDRESS}
         turn = await sign_in_throttle.queue(parts.store, {**paces, **here})
@@ -97,7 +97,7 @@ async def _slowed(
 
 
 def remember(response: Response, parts: Parts, row: PersonRow) -> None:
-    """Let the browser show from now on that it signed in to this account."""
+    """Give the browser a proof that it signed in to this account."""
     if row.password_hash is None:
         return
     number = secrets.token_urlsafe(12)
@@ -123,7 +123,7 @@ def _known(request: Request, parts: Parts, row: PersonRow | None) -> str | None:
 
 
 def _seal(password_hash: str, person: str, number: str) -> str:
-    """Return what only this server makes: it alone has the hash, which has a salt."""
+    """Return a seal that only this server can make: it alone has the salted hash."""
     text = f"browser\n{person}\n{number}".encode(errors="replace")
     return hmac.digest(password_hash.encode(), text, "sha256").hex()
 

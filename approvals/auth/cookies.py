@@ -44,7 +44,7 @@ def write(response: Response, parts: Parts, cookie: str) -> None:
 
 
 def keep_typed(response: Response, parts: Parts, address: str) -> None:
-    """Let the sign-in page fill in again what was typed; no address stands in a link."""
+    """Keep the typed address for the sign-in page, so that no link contains it."""
     response.set_cookie(
         _TYPED,
         quote(address, safe=""),
@@ -62,12 +62,12 @@ def typed(request: Request) -> str:
 
 
 def give(request: Request, cookie: str) -> None:
-    """Let the answer to this request carry a new cookie, whatever answers it."""
+    """Set a new cookie on the response to this request, errors included."""
     request.scope[_GIVEN] = cookie
 
 
 class Rotation:
-    """Puts a new cookie on the answer of a request that was given one."""
+    """Middleware that sets the new cookie that a request was given."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Take the application."""
@@ -84,7 +84,7 @@ class Rotation:
         await self._app(scope, receive, with_cookie)
 
     def _add(self, headers: MutableHeaders, scope: Scope) -> None:
-        # Signing out takes the cookie back; that answer stays as it is.
+        # Signing out deletes the cookie; that response is left unchanged.
         parts = parts_in(scope)
         own = f"{name(parts)}="
         if not any(one.startswith(own) for one in headers.getlist("set-cookie")):
@@ -94,7 +94,7 @@ class Rotation:
 
 
 def clear(response: Response, parts: Parts) -> None:
-    """Take the cookie back."""
+    """Delete the cookie."""
     response.delete_cookie(
         name(parts), path="/", secure=is_secure(parts), httponly=True, samesite="lax"
     )

@@ -1,4 +1,4 @@
-"""Who answers which proposal: the same who may do, in one step, its opposite (P11)."""
+"""Who answers a proposal: those who may do its opposite in one step (P11)."""
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.auth.permissions import Action
@@ -17,7 +17,7 @@ NEEDS: dict[str, Action] = {
 }
 
 
-# Where a proposal of each kind is answered.
+# The page on which a proposal of each kind is answered.
 PAGES: dict[str, str] = {
     "switch.clear": "/ops",
     "person.access": "/settings/people",
@@ -37,7 +37,7 @@ async def visible(parts: Parts, proposal: str, person: Person) -> ProposalRow:
 
 
 async def confirm(parts: Parts, proposal: str, person: Person) -> ProposalRow:
-    """Do what was proposed, as its second person; runs that it frees are rung."""
+    """Confirm a proposal as its second person; signal the runs that it releases."""
     row = await visible(parts, proposal, person)
     roles = permissions.ALLOWED[NEEDS[row.kind]]
     done = await proposals.confirm(parts.store, proposal, person, roles=roles)
@@ -48,12 +48,12 @@ async def confirm(parts: Parts, proposal: str, person: Person) -> ProposalRow:
 async def decline(
     parts: Parts, proposal: str, person: Person, *, reason: str
 ) -> ProposalRow:
-    """Say no to a proposal."""
+    """Decline a proposal."""
     await visible(parts, proposal, person)
     return await proposals.decline(parts.store, proposal, person, reason=reason)
 
 
 async def withdraw(parts: Parts, proposal: str, person: Person) -> ProposalRow:
-    """Take one's own proposal back."""
+    """Withdraw one's own proposal."""
     await visible(parts, proposal, person)
     return await proposals.withdraw(parts.store, proposal, person)

@@ -1,4 +1,4 @@
-"""The gate before every route: the table of permissions says who comes through."""
+"""The gate before every route, which applies the table of permissions."""
 
 from fastapi import Request
 
@@ -11,11 +11,11 @@ from keyturn.orchestrator.store.db.database import ahead
 
 
 async def gate(request: Request, parts: PartsDep) -> None:
-    """Let a request through to its route, or raise `NotSignedIn` or `MayNot`.
+    """Admit a request to its route, or raise `NotSignedIn` or `MayNot`.
 
-    It runs before anything else of the route, so that neither a field's fault nor what
-    exists is told to those who may not ask. Who has too much under way waits here, or
-    gets `TooManyAtOnce`.
+    Runs before anything else of the route, so that people without permission learn
+    neither validation errors nor what exists. A person with too many requests under
+    way waits here, or gets `TooManyAtOnce`.
     """
     route = f"{request.method} {request.scope['route'].path}"
     request.state.unasked = route in permissions.UNASKED
@@ -28,7 +28,7 @@ async def gate(request: Request, parts: PartsDep) -> None:
     kind = _kind(route, needed)
     if sent := credential(request, parts):
         await parts.quotas.of_credential(request, kind, sent)
-    # From here on, who asks is looked up ahead of all else, too.
+    # From here on the lookup of the person has priority, too.
     ahead.set(needed in permissions.AHEAD)
     found = await visitor(request, parts)
     if needed != "signed in":

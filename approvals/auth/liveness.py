@@ -1,4 +1,4 @@
-"""Whether those who hold streams open are still let in: streams outlive the gate."""
+"""Check that holders of open streams still have access: streams outlive the gate."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.people import sessions, tokens
 
-# How long an open stream may go on after what opened it has ended or changed.
+# How long a stream may outlive the end or change of its credential.
 ASK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True)
 class Credential:
-    """What somebody came by, a session or a token, and as whom they came."""
+    """The session or token that a person came with, and the identity it gave."""
 
     id: str
     is_token: bool
@@ -24,9 +24,9 @@ class Credential:
 async def unchanged(
     store: Store, known: Collection[Credential]
 ) -> frozenset[Credential]:
-    """Return those whose session or token, account, role and tenant are what they were.
+    """Return the credentials whose session, account, role and tenant are unchanged.
 
-    One look at the database for all of them.
+    Reads the database once for all of them.
     """
     used = {one.id for one in known if one.is_token}
     owners = await tokens.owners(store, used) if used else {}

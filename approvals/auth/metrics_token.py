@@ -1,4 +1,4 @@
-"""Who may read `/metrics`: whoever has the token of this server's settings."""
+"""Access to `/metrics`: only with the token from this server's settings."""
 
 import secrets
 
@@ -11,7 +11,7 @@ SETTING = "KEYTURN_METRICS_TOKEN"
 
 
 def check(request: Request, parts: Parts) -> None:
-    """Raise `NotSignedIn` where the token is not sent, or none is set."""
+    """Raise `NotSignedIn` if the token is wrong or missing, or if none is set."""
     own = parts.settings.metrics_token
     if own is None or not own.get_secret_value():
         raise NotSignedIn(

@@ -1,7 +1,7 @@
 """Signing in through an OpenID provider: authorization code with PKCE, state, nonce.
 
-What the provider says is believed only after its signature, issuer, audience, time and
-nonce were checked; it says who somebody is, never what they may do.
+A provider's claims are trusted only after signature, issuer, audience, time and nonce
+have been checked. They establish identity, never permissions.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ log = structlog.get_logger()
 CALLBACK = "/sign-in/oidc/callback"
 SCOPE = "openid email"
 TIMEOUT_S = 5.0
-# All that is asked for one sign-in; a head by the byte never reaches the time-out above.
+# For all requests of one sign-in: headers sent byte by byte evade the time-out above.
 IN_ALL_S = 15.0
 LEEWAY_S = 60
-# Its descriptions and keys are some kilobytes.
+# The provider's metadata and keys take some kilobytes.
 LARGEST = 1024 * 1024
-# How long the provider's own description is kept; its keys are, until one is unknown.
+# How long its metadata is cached; its keys are cached until an unknown one appears.
 KEPT_S = 3600
 # Keys of the provider's alone: `none` signs nothing, and HS… would make its public key,
 # or our secret, a key that signs.
@@ -52,7 +52,7 @@ ALGORITHMS = [
 Json = dict[str, Any]
 
 _NO_JSON = (ValueError, RecursionError)
-# What the libraries raise where a provider's answer has another shape than they expect.
+# What the libraries raise if a provider's answer has an unexpected shape.
 _MALFORMED = (
     AuthlibBaseError,
     JoseError,
@@ -64,22 +64,22 @@ _MALFORMED = (
 
 
 class ProviderAway(KeyturnError):
-    """The OpenID provider does not answer, or not as a provider does."""
+    """The OpenID provider does not answer, or its answer is invalid."""
 
 
 class IdentityRefused(KeyturnError):
-    """What came back from the provider does not prove who somebody is."""
+    """The provider's response does not prove a person's identity."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """One sign-in that was begun; it stays in the browser that began it."""
+    """A sign-in in progress, stored in the browser that began it."""
 
     state: str
     nonce: str
     verifier: str
     wanted: str
-    # The session that is to be confirmed; empty where one is to be begun.
+    # The session to confirm; empty if a new one is to begin.
     confirms: str = ""
 
     def pack(self) -> str:
@@ -103,9 +103,9 @@ _FLOW = ("state", "nonce", "verifier", "wanted")
 
 @dataclass(frozen=True)
 class Identity:
-    """Who somebody is at the provider; `email` is None where it was not verified.
+    """A person's identity at the provider; `email` is None if it is not verified.
 
-    `signed_in_at` is when they last proved it there (`auth_time`), where that is said.
+    `signed_in_at` is the time of their last sign-in there (`auth_time`), if given.
     """
 
     issuer: str
@@ -115,12 +115,12 @@ class Identity:
 
 
 class OpenIdProvider:
-    """The one provider that an installation signs people in through."""
+    """The OpenID provider of an installation."""
 
     def __init__(
         self, *, issuer: str, client_id: str, secret: str | None, public_url: str
     ) -> None:
-        """Take the settings; nothing is asked of the provider yet."""
+        """Take the settings; sends no request to the provider yet."""
         self.issuer = issuer
         self.host = urlsplit(issuer).netloc
         self._client_id = client_id
@@ -136,9 +136,9 @@ class OpenIdProvider:
         return httpx2.create_ssl_context()
 
     async def begin(self, wanted: str, *, confirms: str = "") -> tuple[str, Flow]:
-        """Return the provider's address for this browser, and the flow to keep there.
+        """Return the provider's URL for this browser, and the flow to store in it.
 
-        With `confirms`, a session's id, it asks them to sign in there anew. Raises
+        With `confirms`, a session's id, the provider asks for a new sign-in. Raises
         `ProviderAway`.
         """
         flow = Flow(
@@ -161,7 +161,7 @@ class OpenIdProvider:
         return str(url), flow
 
     async def finish(self, flow: Flow, *, code: str) -> Identity:
-        """Return whose code this is; raises `ProviderAway` or `IdentityRefused`."""
+        """Return the code's identity; raises `ProviderAway` or `IdentityRefused`."""
         metadata = await self._discover()
         try:
             async with asyncio.timeout(IN_ALL_S), self._client(metadata) as client:
@@ -188,7 +188,7 @@ class OpenIdProvider:
         )
 
     async def _verified(self, token: Json, *, nonce: str) -> Mapping[str, Any]:
-        """Return the ID token's claims, or raise; its keys may have been changed."""
+        """Return the ID token's claims, or raise; copes with rotated provider keys."""
         encoded = token.get("id_token")
         if not isinstance(encoded, str):
             raise IdentityRefused("The sign-in service sent no ID token.")
@@ -220,9 +220,9 @@ class OpenIdProvider:
         metadata: Json,
         claims: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        """Return the claims about the address: of the ID token, or of userinfo.
+        """Return the claims about the address, from the ID token or from userinfo.
 
-        What userinfo says about another subject is not about this one.
+        Ignores userinfo about another subject.
         """
         if "email_verified" in claims or "userinfo_endpoint" not in metadata:
             return claims
@@ -248,7 +248,7 @@ class OpenIdProvider:
         return self._metadata
 
     def _usable(self, found: Json) -> Json:
-        """Return the metadata where it names what we need, as safe as the issuer is."""
+        """Return the metadata if it is complete and as safe as the issuer."""
         scheme = f"{urlsplit(self.issuer).scheme}://"
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             if not str(found.get(name, "")).startswith((scheme, "https://")):
@@ -314,7 +314,7 @@ def _signed_in_at(claims: Mapping[str, Any]) -> datetime | None:
         return None
     try:
         return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):  # no time that there is
+    except (ValueError, OverflowError, OSError):  # not a valid time
         return None
 
 

@@ -25,7 +25,7 @@ from keyturn.orchestrator.store.tables import PersonRow
 
 router = routing.of_pages()
 
-# How long somebody may take at the provider.
+# How long a sign-in at the provider may take.
 LONGEST_S = 600
 SETTINGS = "/settings"
 Given = Annotated[str, Query(max_length=4_000)]
@@ -36,7 +36,7 @@ async def begin(
     parts: PartsDep,
     next: Given = HOME,  # noqa: A002 the link's own word
 ) -> RedirectResponse:
-    """Send the browser to the provider; back to the form where that is away."""
+    """Send the browser to the provider, or back to the form if that is away."""
     if parts.oidc is None:
         return _back("off", wanted=next)
     try:
@@ -56,7 +56,7 @@ async def finish(
     state: Given = "",
     iss: Given | None = None,
 ) -> RedirectResponse:
-    """Let in whom the provider names and an account belongs to."""
+    """Sign in the person that the provider names, if they have an account."""
     provider = parts.oidc
     if provider is None:
         return _back("off", wanted=HOME)
@@ -92,7 +92,7 @@ async def begin_anew(
     visitor: SignedIn,
     next: Annotated[str, Form(max_length=2_000)] = SETTINGS,  # noqa: A002 the form's field
 ) -> RedirectResponse:
-    """Send somebody who is signed in to the provider, to sign in there once more."""
+    """Send a signed-in person to the provider to sign in again."""
     if parts.oidc is None:
         return _settings("off")
     try:
@@ -108,9 +108,9 @@ async def begin_anew(
 async def _confirmed(
     request: Request, parts: Parts, provider: OpenIdProvider, flow: Flow, code: str
 ) -> RedirectResponse:
-    """Go back to where this began: the session's own person has just signed in anew.
+    """Return to the starting page: the session's person has just signed in again.
 
-    The session stays as it was, whoever the provider names.
+    The session does not change, even if the provider names another person.
     """
     async with browser.counted_here(request, parts) as taken:
         found = await provider.finish(flow, code=code)
@@ -142,7 +142,7 @@ def _settings(why: str) -> RedirectResponse:
 
 
 def _begun_here(flow: Flow | None, state: str) -> Flow:
-    """Return the flow, or raise: another site may have sent the browser here."""
+    """Return this browser's flow, or raise: another site may have sent it here."""
     if flow is None or not secrets.compare_digest(
         flow.state.encode(), state.encode(errors="replace")
     ):
@@ -151,7 +151,7 @@ def _begun_here(flow: Flow | None, state: str) -> Flow:
 
 
 def _cleared(parts: Parts, response: RedirectResponse) -> RedirectResponse:
-    """Take the flow's cookie back: used or not, the way back works once."""
+    """Delete the flow's cookie: the callback works once, successful or not."""
     _write(response, parts, "", age_s=0)
     return response
 
@@ -159,7 +159,7 @@ def _cleared(parts: Parts, response: RedirectResponse) -> RedirectResponse:
 async def _recognised(
     request: Request, parts: Parts, provider: OpenIdProvider, flow: Flow, code: str
 ) -> PersonRow:
-    """Return whose account it is; every other outcome is counted and recorded."""
+    """Return the identity's account; count and record every other outcome."""
     address = browser.address(request)
     try:
         async with browser.counted_here(request, parts) as taken:

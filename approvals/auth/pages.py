@@ -1,4 +1,4 @@
-"""The way in: the sign-in page and the address without a path."""
+"""The sign-in page and the root address."""
 
 import re
 
@@ -17,7 +17,7 @@ WRONG = (
     "This address and password do not belong together, or the account is closed. "
     "Check both and try again."
 )
-# What can go wrong at the OpenID provider, by the names that `oidc_routes` gives it.
+# Errors of an OpenID sign-in, by the names that `oidc_routes` gives them.
 OIDC = {
     "off": "Nobody signs in through another service here. Sign in with a password.",
     "away": "The sign-in service does not answer now. Try again in a minute, or sign in "
@@ -40,7 +40,7 @@ _WAIT = re.compile(
 
 @router.get("/")
 async def home() -> RedirectResponse:
-    """Go on to the inbox."""
+    """Redirect to the inbox."""
     return RedirectResponse("/inbox", status_code=303)
 
 
@@ -52,21 +52,21 @@ async def sign_in(
     next: str = "/inbox",  # noqa: A002 the link's own word
     error: str | None = None,
 ) -> Response:
-    """Show the form; whoever is signed in already goes on."""
+    """Show the form; redirect people who are signed in already."""
     if page.is_signed_in and error is None:
         return RedirectResponse(local_path(next), status_code=303)
     return page.show(
         "sign_in.html",
         next=local_path(next),
         error=_words(error),
-        # Only beside its error: what is left of a try that is over stays unseen.
+        # Only beside its error: an earlier attempt's address is not shown.
         typed=cookies.typed(request) if error else "",
         oidc=parts.oidc.host if parts.oidc else None,
     )
 
 
 def _words(error: str | None) -> str | None:
-    """Return our own words: a link made by others must not put theirs on this page."""
+    """Return a text of our own: a link must not put foreign words on this page."""
     if error is None or _WAIT.fullmatch(error):
         return error
     return OIDC.get(error, WRONG)

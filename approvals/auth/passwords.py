@@ -13,15 +13,15 @@ MEMORY_KIB, PASSES, LANES = 19_456, 2, 1
 
 
 async def hash_password(plain: str) -> str:
-    """Return the hash to keep; the work is done beside the event loop."""
+    """Return the hash to store; computed off the event loop."""
     return await asyncio.to_thread(_hasher().hash, plain)
 
 
 async def is_right(plain: str, kept: str | None) -> bool:
     """Tell whether this is the password.
 
-    Without a kept hash the work is done as well, so that the time taken does not tell
-    whether an address has an account.
+    Takes the same time without a stored hash, so that timing does not reveal whether
+    an address has an account.
     """
     found = await asyncio.to_thread(_hasher().verify, plain, kept or _nobodys())
     return found and kept is not None

@@ -1,4 +1,4 @@
-"""What each role may do, and what each route asks for: the one table."""
+"""The permission table: what each role may do and what each route requires."""
 
 from collections.abc import Mapping
 from typing import Literal, get_args
@@ -37,7 +37,7 @@ Action = Literal[
     "proposals.answer",
     "account.own",
 ]
-# `signed in`: whoever it is, by whatever token. `metrics token`: no person at all.
+# `signed in`: any person with any token. `metrics token`: no person at all.
 Needed = Action | Literal["public", "signed in", "metrics token"]
 
 _EVERYONE: frozenset[str] = frozenset(get_args(Role))
@@ -48,7 +48,7 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "runs.message": _EVERYONE - {"auditor"},
     "runs.hold": frozenset({"lead", "operator", "admin"}),
     "runs.hold_many": frozenset({"operator", "admin"}),
-    # Of these, each approval names the least role that may decide it.
+    # For these, each approval names the lowest role that may decide it.
     "approvals.decide": frozenset(APPROVER_RANK),
     "approvals.assign": frozenset({"lead", "admin"}),
     "approvals.extend": frozenset({"lead", "admin"}),
@@ -56,7 +56,7 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "notes.write": _EVERYONE - {"auditor"},
     "switches.set": frozenset({"operator", "admin"}),
     "effects.record": frozenset({"lead", "operator", "admin"}),
-    # It only brings work to people: nothing is freed by it.
+    # It only creates work for people: it releases nothing.
     "effects.report": frozenset({"lead", "operator", "admin"}),
     "effects.compensate": frozenset({"lead", "operator", "admin"}),
     "incidents.read": frozenset({"auditor", "operator", "admin"}),
@@ -68,18 +68,18 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "people.manage": frozenset({"admin"}),
     "tenants.declare": frozenset({"admin"}),
     "budgets.raise": frozenset({"operator", "admin"}),
-    # A webhook sends what happens here to elsewhere.
+    # A webhook sends events to the outside.
     "webhooks.manage": frozenset({"admin"}),
     "notices.manage": frozenset({"operator", "admin"}),
     "proposals.read": frozenset({"auditor", "operator", "admin"}),
-    # Beside it, whoever answers needs what the proposal itself would need.
+    # To answer also takes the permission that the proposed action itself takes.
     "proposals.answer": frozenset({"operator", "admin"}),
     # One's own password, sessions and tokens.
     "account.own": _EVERYONE,
 }
 
 # Every route, by method and template. The gate lets nobody through to one without a
-# line here. Whose objects: a tenant's people never see another tenant's.
+# line here. A tenant's people never see another tenant's objects.
 ROUTES: Mapping[str, Needed] = {
     "GET /healthz": "public",
     "GET /readyz": "public",
@@ -91,7 +91,7 @@ ROUTES: Mapping[str, Needed] = {
     "POST /sign-in": "public",
     "GET /sign-in/oidc": "public",
     "GET /sign-in/oidc/callback": "public",
-    # A token that was made for reading alone signs nobody out.
+    # A read-only token must not sign anybody out.
     "POST /sign-out": "account.own",
     # The API.
     "GET /api/v1/me": "signed in",
@@ -284,8 +284,8 @@ ROUTES: Mapping[str, Needed] = {
     "POST /settings/people/{person}/tokens/{token}/revoke": "people.manage",
 }
 
-# What an open page asks for by itself. It does not say that somebody is there: a session
-# whose person has left goes idle all the same.
+# Requests that an open page sends by itself. They are no sign of a person: the session
+# of a person who has left still becomes idle.
 UNASKED: frozenset[str] = frozenset(
     {
         "GET /inbox/queue",
@@ -302,7 +302,7 @@ UNASKED: frozenset[str] = frozenset(
     }
 )
 
-# What stays open and sends what happens, counted by themselves.
+# Event streams, which have a count of their own.
 STREAMS: frozenset[str] = frozenset(
     {
         "GET /inbox/live",
@@ -313,7 +313,7 @@ STREAMS: frozenset[str] = frozenset(
     }
 )
 
-# What stops something, or lets it go on: it goes ahead of all else.
+# Routes that stop something or let it go on: they have priority.
 AHEAD: frozenset[Needed] = frozenset(
     {"switches.set", "runs.hold", "runs.hold_many", "proposals.answer"}
 )
@@ -324,14 +324,14 @@ SERVICE: frozenset[Action] = frozenset(
     {"read", "runs.start", "runs.message", "effects.report"}
 )
 
-# What goes through every tenant's rows: for people of the whole installation alone.
+# Actions on every tenant's rows: only for people of the whole installation.
 WHOLE: frozenset[Action] = frozenset(
     {"audit.verify", "matchings.read", "matchings.start", "tenants.declare"}
 )
 
 
 def may(person: Person, action: Action) -> bool:
-    """Tell whether this person's role, kind and token do this."""
+    """Tell whether this person's role, kind and token permit an action."""
     if person.scopes is not None and action not in person.scopes:
         return False
     if person.kind != "person" and action not in SERVICE:
@@ -342,11 +342,11 @@ def may(person: Person, action: Action) -> bool:
 
 
 def check(person: Person, action: Action) -> None:
-    """Raise `MayNot`, naming who may, where this person may not."""
+    """Raise `MayNot`, naming the permitted roles, if this person may not."""
     if may(person, action):
         return
     is_short = person.scopes is not None and action not in person.scopes
-    # Another token helps only where the role, too, may do it.
+    # Another token helps only if the role may do it.
     if is_short and person.role in ALLOWED[action]:
         raise MayNot(
             f"This token may not do {action}: it was made for "
@@ -369,7 +369,7 @@ def check(person: Person, action: Action) -> None:
 
 
 def needed(route: str) -> Needed:
-    """Return what a route asks for, or raise `MayNot` where the table is silent."""
+    """Return what a route requires, or raise `MayNot` if the table lacks it."""
     if route not in ROUTES:
         raise MayNot(
             f"Nobody may do {route}: it has no line in ROUTES. Add to "
@@ -380,5 +380,5 @@ def needed(route: str) -> Needed:
 
 
 def granted(person: Person) -> list[Action]:
-    """Return all that this person may do."""
+    """Return all actions that this person may do."""
     return [action for action in ALLOWED if may(person, action)]

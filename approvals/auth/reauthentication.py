@@ -1,7 +1,7 @@
-"""Re-authentication: what outlives a session takes more than the session.
+"""Re-authentication: a credential that outlives a session takes more than a session.
 
-Whoever copied a session's cookie has neither the password nor a sign-in at the provider;
-so they make nothing that still opens something when the session has ended.
+A copied session cookie comes with neither the password nor a sign-in at the provider,
+so it cannot create a credential that outlives the session.
 """
 
 import json
@@ -20,7 +20,7 @@ from keyturn.orchestrator.store.people import accounts as person_accounts
 from keyturn.orchestrator.store.people.tokens import Proven
 from keyturn.orchestrator.store.tables import PersonRow
 
-# How long a sign-in at the provider is fresh.
+# How long a sign-in at the provider counts as fresh.
 FRESH_FOR = timedelta(minutes=5)
 _KIND = "a fresh sign-in"
 WRONG = "password: this is not the one that you sign in with; no token was made"
@@ -30,7 +30,7 @@ GIVE_PASSWORD = "password: give the password that you sign in with"  # noqa: S10
 async def require(
     request: Request, parts: Parts, visitor: Visitor, *, password: str | None
 ) -> Proven | None:
-    """Return what the asking session has just proven; None where a token asks.
+    """Return what the calling session has just proven; None if a token calls.
 
     Raises `InvalidValue` for a wrong password, `TooManyAttempts`, or `NotFresh` where
     neither a password nor a fresh sign-in comes with the request. A fresh sign-in is
@@ -43,7 +43,7 @@ async def require(
         try:
             row = await accounts.prove_password(parts.store, person, password)
         except WrongPassword as error:
-            # As a field that does not fit: whoever asks is signed in.
+            # Reported as an invalid field: the caller is signed in.
             raise InvalidValue(WRONG) from error
         return Proven(person, session, row.password_hash, "password")
     async with parts.store.read() as reading:
@@ -56,9 +56,9 @@ async def require(
 async def keep_fresh(
     response: Response, parts: Parts, visitor: Visitor, *, at: datetime
 ) -> None:
-    """Let this browser show, once, that its session's person signed in anew at `at`.
+    """Give this browser a single-use proof that its person signed in again at `at`.
 
-    What shows it is a cookie of its own: who copied the session's alone has it not.
+    The proof is a separate cookie: a copy of the session's cookie does not contain it.
     """
     text = json.dumps([visitor.person.session, at.isoformat()])
     result, opener = await form_results.seal(
@@ -68,14 +68,14 @@ async def keep_fresh(
 
 
 def seems_fresh(request: Request, parts: Parts) -> bool:
-    """Tell whether the browser shows a fresh sign-in, for a page; not whether it is."""
+    """Tell, for display only, whether the browser claims a fresh sign-in."""
     return bool(request.cookies.get(_name(parts)))
 
 
 async def is_recent(store: Store, at: datetime | None) -> bool:
-    """Tell whether somebody signed in at the provider within the last five minutes.
+    """Tell whether the sign-in at the provider was in the last five minutes.
 
-    A provider's clock may be a minute ahead of ours.
+    Allows for a provider's clock that is a minute ahead of ours.
     """
     async with store.read() as session:
         now = await store.now(session)
@@ -117,7 +117,7 @@ def _words(row: PersonRow) -> str:
 
 
 def forget(response: Response, parts: Parts) -> None:
-    """Take back what showed a fresh sign-in: it is used up."""
+    """Delete the proof of a fresh sign-in: it has been used."""
     _write(response, parts, "", seconds=0)
 
 

@@ -29,7 +29,7 @@ async def sign_in(
     password: Annotated[str, Form()] = "",
     next: Annotated[str, Form(max_length=2_000)] = HOME,  # noqa: A002 the form's field
 ) -> RedirectResponse:
-    """Open a session and go on to `next`; back to the form where it is wrong."""
+    """Open a session and redirect to `next`; on failure back to the form."""
     refuse_other_origin(request)
     try:
         person = await _authenticate(request, parts, email, password)
@@ -49,7 +49,7 @@ async def sign_out(
     visitor: SignedIn,
     everywhere: Annotated[bool, Form()] = False,  # noqa: FBT002 the form's field
 ) -> RedirectResponse:
-    """End the session; or all of this person's, and revoke their tokens."""
+    """End this session, or all of this person's and revoke their tokens."""
     person = visitor.person
     if everywhere:
         await sessions.end_all(parts.store, person.id, origin=browser.origin(request))
@@ -63,9 +63,9 @@ async def sign_out(
 async def let_in(
     request: Request, parts: Parts, person: PersonRow, wanted: str, *, method: Method
 ) -> RedirectResponse:
-    """Open a session for somebody who has proven who they are, and go on.
+    """Open a session for an authenticated person, and redirect.
 
-    A fresh cookie at each sign-in: one planted before opens nothing afterwards.
+    Each sign-in gets a new cookie: one planted before it (session fixation) is useless.
     """
     opened = await sessions.begin(
         parts.store,

@@ -1,4 +1,4 @@
-"""Who sends this request, as the session or the token says; never a body (P8)."""
+"""The sender of a request, from its session or token, never from a body (P8)."""
 
 import secrets
 from collections.abc import Callable
@@ -27,7 +27,7 @@ NOBODYS = ""
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
 
-# For OpenAPI: both are told apart and checked by `visitor`.
+# For OpenAPI: `visitor` distinguishes and checks both.
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="token", description="An API token of yours: `kt_…`"
 )
@@ -41,7 +41,7 @@ _cookie = APIKeyCookie(
 
 @dataclass(frozen=True)
 class Visitor:
-    """A person with what they came by: a session with its `csrf`, or a `token`.
+    """A person with their credential: a session with its `csrf`, or a `token`.
 
     `home` is their account's tenant, which a service's token may narrow.
     """
@@ -54,7 +54,7 @@ class Visitor:
 
     @property
     def credential(self) -> Credential:
-        """Return what they came by, for what outlives this request."""
+        """Return the credential, for streams that outlive this request."""
         return Credential(
             id=self.person.session,
             is_token=self.token is not None,
@@ -70,11 +70,11 @@ async def visitor(
     _token: Annotated[object, Security(_bearer)] = None,
     _session: Annotated[object, Security(_cookie)] = None,
 ) -> Visitor:
-    """Return who is signed in, or raise `NotSignedIn` or `Forged`.
+    """Return the signed-in person, or raise `NotSignedIn` or `Forged`.
 
-    A token in `Authorization` decides alone; else the session's cookie, which for
-    every method that changes something needs its page's token as well. A request is
-    looked at once: the gate asks first, the route's own dependencies again.
+    A token in `Authorization` takes precedence; else the session's cookie counts, and
+    every method that changes something also needs the page's CSRF token. The result is
+    cached per request: the gate calls this first, the route's dependencies again.
     """
     known: Visitor | None = getattr(request.state, "visitor", None)
     if known is None:
@@ -92,7 +92,7 @@ async def _recognised(request: Request, parts: Parts) -> Visitor:
 
 
 async def maybe_visitor(request: Request, parts: PartsDep) -> Visitor | None:
-    """Return who is signed in, or None; for pages that everybody may see."""
+    """Return the signed-in person, or None; for pages that everybody may see."""
     try:
         return await visitor(request, parts)
     except NotSignedIn:
@@ -100,12 +100,12 @@ async def maybe_visitor(request: Request, parts: PartsDep) -> Visitor | None:
 
 
 async def current_person(found: Annotated[Visitor, Depends(visitor)]) -> Person:
-    """Return who is signed in, as a decision records them."""
+    """Return the signed-in person, as a decision records them."""
     return found.person
 
 
 def require(action: Action) -> Callable[[Person], Person]:
-    """Return a dependency: the person, where their role may do `action`."""
+    """Return a dependency that yields the person if their role permits `action`."""
 
     def allowed(person: CurrentPerson) -> Person:
         permissions.check(person, action)
@@ -120,7 +120,7 @@ CurrentPerson = Annotated[Person, Depends(current_person)]
 
 
 def refuse_other_origin(request: Request) -> None:
-    """Raise `Forged` where a browser says that another site sent this."""
+    """Raise `Forged` if the browser says that another site sent this."""
     origin = request.headers.get("origin")
     if origin is None or origin == "null":
         site = request.headers.get("sec-fetch-site")
@@ -132,10 +132,10 @@ def refuse_other_origin(request: Request) -> None:
 
 
 def _is_here(origin: str, request: Request) -> bool:
-    """Tell whether a page of this server sent it; over https, no page of http did."""
+    """Tell whether a page of this server sent it; over https, not one of http."""
     try:
         sender = urlsplit(origin)
-    except ValueError:  # what no browser sends, such as `http://[`
+    except ValueError:  # no browser sends this: a malformed URL such as `http://[`
         return False
     if sender.scheme != "https" and cookies.is_secure(parts_of(request)):
         return False
@@ -172,9 +172,9 @@ async def _by_token(request: Request, parts: Parts) -> Visitor:
 
 
 def _bound(service: Person, row: TokenRow, wanted: str | None) -> Person:
-    """Return a service as its token binds it: it sees one tenant's objects at a time.
+    """Return a service bound to one tenant of its token.
 
-    Of several tenants the header chooses; without it, it sees nobody's.
+    If the token has several, the header chooses; without it, it sees no objects.
     """
     own = tuple(one for one in row.tenants if service.tenant in (None, one))
     if wanted is not None and wanted not in own:

@@ -1,7 +1,7 @@
-"""The waiting room: where sign-ins that are slowed down stand until their time.
+"""The waiting room, which holds delayed sign-ins until their turn.
 
-One that waits holds a place here and its connection to the browser: no connection to the
-database, no thread, and no turn at the hashing of passwords.
+A waiting sign-in occupies a place here and its connection to the browser, but no
+database connection, no thread and no slot for password hashing.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from keyturn.orchestrator.store.people.errors import TooManyAttempts
 from keyturn.orchestrator.store.people.sign_in_throttle import LONGEST_WAIT
 
-# Each waits ten seconds at most. A place costs a socket; a process has a thousand.
+# Each waits at most ten seconds. A place costs a socket; a process has a thousand.
 MOST = 256
-# So one address leaves places to the others.
+# Leaves places for other addresses.
 MOST_AN_ADDRESS = 64
 
 
 class WaitingRoom:
-    """The places of one process, so many in all and so many from one address."""
+    """The places of one process, bounded in total and per address."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class WaitingRoom:
         most_an_address: int = MOST_AN_ADDRESS,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Take how many have a place, and what waits."""
+        """Take the bounds and the function that sleeps."""
         self._most = most
         self._most_an_address = most_an_address
         self._sleep = sleep
@@ -36,7 +36,7 @@ class WaitingRoom:
 
     @contextmanager
     def place(self, address: str) -> Generator[None]:
-        """Hold a place; raises `TooManyAttempts` where there is none, or none for it."""
+        """Hold a place; raises `TooManyAttempts` if all or this address's are taken."""
         is_full = self._here.total() >= self._most
         if is_full or self._here[address] >= self._most_an_address:
             raise TooManyAttempts(retry_after_s=int(LONGEST_WAIT.total_seconds()))
@@ -45,10 +45,10 @@ class WaitingRoom:
             yield
         finally:
             self._here[address] -= 1
-            # Whoever was here once is not counted for ever.
+            # Drop the address's count when nobody of it is left.
             self._here += Counter()
 
     async def wait(self, seconds: float) -> None:
-        """Return when so much time has passed."""
+        """Wait for this long."""
         if seconds > 0:
             await self._sleep(seconds)

@@ -1,1 +1,1 @@
-"""The inbox: what waits for people, one item, hand-offs, and what came of decisions."""
+"""The inbox: the queue, one item, hand-offs, and the outcome of decisions."""

@@ -33,14 +33,14 @@ from keyturn.orchestrator.store.views import item as view_item
 
 router = routing.of_pages()
 
-# The reason that the record gives.
+# The reason in the record.
 UNDONE = "undone with those decided at once"
 CAME = "several decided at once"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one item: nothing decided where there is a problem."""
+    """The result for one item: it was not decided if there is a problem."""
 
     id: str
     summary: str
@@ -50,7 +50,7 @@ class Result:
 
 
 class Came(BaseModel):
-    """What one answer to several came to: each item's problem, empty where it has none."""
+    """The result of one answer to several items: each one's problem, or empty."""
 
     decision: str
     outcomes: dict[str, str]
@@ -64,13 +64,13 @@ Name = Annotated[str, Query(max_length=200)]
 async def several(
     page: PageDep, tool: Name = "", rule: Annotated[str, Query(max_length=2_000)] = ""
 ) -> HTMLResponse:
-    """Show which items may be decided at once; of one tool and rule, a page."""
+    """Show the items that may be decided at once; of one tool and rule, a page."""
     return await _choosing(page, tool=tool, rule=rule)
 
 
 @router.get("/inbox/several/confirm")
 async def confirm(page: PageDep, item: Items = []) -> HTMLResponse:  # noqa: B006 FastAPI copies it
-    """Show each chosen item in full, with what they sum up to."""
+    """Show each chosen item in full, with the total."""
     permissions.check(page.visitor.person, "approvals.decide")
     chosen = col(ApprovalRow.id).in_(set(item))
     groups = choices.grouped(await choices.choices_of(page, chosen, limit=len(item)))
@@ -95,7 +95,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
     canned: Annotated[str | None, Form(max_length=3)] = None,
     reason: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Give one answer to all of them; each has a result of its own."""
+    """Give one answer to all chosen items; each has a result of its own."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
     try:
@@ -117,7 +117,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
 async def undo_several(
     page: PageDep, item: Annotated[list[str], Form(max_length=MOST)]
 ) -> Response:
-    """Take back what was decided at once, each item by itself."""
+    """Undo decisions that were made at once, each item by itself."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
     outcomes: dict[str, ApprovalRow | KeyturnError] = {}
@@ -131,7 +131,7 @@ async def undo_several(
 
 @router.get("/inbox/several/done")
 async def done(page: PageDep, of: str = "") -> Response:
-    """Show what became of each, however often it is looked at."""
+    """Show the result of each item; the page can be loaded again."""
     if not of:
         return RedirectResponse("/inbox/several", status_code=303)
     person, store = page.visitor.person, page.parts.store
@@ -155,7 +155,7 @@ async def done(page: PageDep, of: str = "") -> Response:
 async def _done(
     page: Page, decision: str, outcomes: Mapping[str, ApprovalRow | KeyturnError]
 ) -> Response:
-    """Keep what became of each, and go on to the page that shows it."""
+    """Store the result of each item, and redirect to the page that shows it."""
     rows = [one for one in outcomes.values() if isinstance(one, ApprovalRow)]
     for run in {row.run for row in rows}:
         page.parts.deliver_soon(run)

@@ -50,14 +50,14 @@ class Group:
 
 
 AFTER = "after"
-# So many of each group beside others, and of one that is looked at alone.
+# Items shown per group: beside other groups, and on a page of its own.
 A_LOOK, A_PAGE = 10, 50
 
 
 async def _fits(
     page: Page, *more: ColumnElement[bool]
 ) -> tuple[list[ColumnElement[bool]], datetime]:
-    """Return what this person alone may decide now, as conditions, and when that is."""
+    """Return conditions for what this person may decide alone now, and the time."""
     person = page.visitor.person
     async with page.parts.store.read() as session:
         now = await page.parts.store.now(session)
@@ -76,7 +76,7 @@ async def _fits(
 async def choices_of(
     page: Page, *more: ColumnElement[bool], limit: int, after: Place | None = None
 ) -> list[Choice]:
-    """Return what fits of what this person alone may decide, in the queue's order."""
+    """Return the matching items that this person may decide alone, in queue order."""
     person = page.visitor.person
     fits, now = await _fits(page, *more)
     async with page.parts.store.read() as session:
@@ -92,9 +92,9 @@ async def choices_of(
 
 
 async def groups_of(page: Page, tool: str, rule: str) -> list[Group]:
-    """Return each tool and rule of which several wait, with the first of them.
+    """Return each tool and rule with several pending items, with the first of them.
 
-    With a tool and rule named that one alone, a page of it.
+    If a tool and rule is named, returns a page of that one only.
     """
     fits, _ = await _fits(page)
     async with page.parts.store.read() as session:

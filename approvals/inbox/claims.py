@@ -1,4 +1,4 @@
-"""Claims on a page: taken, kept while it is open, given back, given to somebody else."""
+"""Claims on a page: taken, renewed while it is open, given up, reassigned."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -43,7 +43,7 @@ Reason = Annotated[str, Form(max_length=500)]
 
 @router.get("/inbox/{approval}/claim")
 async def claimed(page: PageDep, approval: str) -> HTMLResponse:
-    """Return who has the item now, for a swap."""
+    """Return the part that shows who has the item, for an htmx swap."""
     return await page.part("inbox/claim.html", view=await items.load(page, approval))
 
 
@@ -54,7 +54,7 @@ async def claim(
     take_over: Annotated[str, Form(max_length=100)] = "",
     reason: Reason = "",
 ) -> Response:
-    """Take the item, or take it over from whom the page named."""
+    """Claim the item, or take it over from the holder that the page named."""
     permissions.check(page.visitor.person, "approvals.decide")
     try:
         await claims.claim(
@@ -71,11 +71,11 @@ async def claim(
 
 @router.post("/inbox/{approval}/keep")
 async def keep(page: PageDep, approval: str) -> HTMLResponse:
-    """Keep a claim while its page is open; what ended meanwhile is shown, not retaken."""
+    """Renew a claim while its page is open; an expired claim is not taken again."""
     person, store = page.visitor.person, page.parts.store
     view = await items.load(page, approval)
     if view.hands.state == "mine":
-        # Lost between the look and the claim: then the part says who has it.
+        # Lost between reading and claiming: then the part says who has it.
         with suppress(*REFUSALS):
             await claims.claim(store, person, approval)
         view = await items.load(page, approval)
@@ -84,7 +84,7 @@ async def keep(page: PageDep, approval: str) -> HTMLResponse:
 
 @router.post("/inbox/{approval}/unclaim")
 async def unclaim(page: PageDep, approval: str) -> Response:
-    """Give the item back."""
+    """Give up the claim."""
     try:
         await claims.unclaim(page.parts.store, page.visitor.person, approval)
     except REFUSALS as error:
@@ -99,7 +99,7 @@ async def assign(
     to: Annotated[str, Form(max_length=100)] = "",
     reason: Reason = "",
 ) -> Response:
-    """Give the item to somebody, or back to its queue."""
+    """Assign the item to a person, or return it to its queue."""
     person = page.visitor.person
     permissions.check(person, "approvals.assign")
     try:
@@ -119,7 +119,7 @@ async def extend(
     minutes: Annotated[int, Form(ge=1, le=MOST_MINUTES)],
     reason: Reason = "",
 ) -> Response:
-    """Give people more time to answer."""
+    """Extend the time to answer."""
     person = page.visitor.person
     permissions.check(person, "approvals.extend")
     try:

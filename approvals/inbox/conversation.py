@@ -12,9 +12,9 @@ from keyturn.orchestrator.store.tables import CallRow, CustomerMessageRow, Messa
 
 @dataclass(frozen=True)
 class Entry:
-    """Something said or done; `is_asked` marks the call that is asked about.
+    """A message or call; `is_asked` marks the call that the approval is about.
 
-    `edited` is what a person made of the model's `arguments`.
+    `edited` holds the arguments after a person's edit of the model's `arguments`.
     """
 
     kind: Literal["customer", "model", "call"]
@@ -34,7 +34,7 @@ def entries(
     *,
     asked: tuple[int, int] | None = None,
 ) -> list[Entry]:
-    """Return what was said and done turn by turn, then what nobody has read yet."""
+    """Return messages and calls turn by turn, then messages not yet read."""
     order: list[tuple[int, int, int, Entry]] = [
         (one.turn, 0, one.index, said) for one in messages if (said := _said(one))
     ]
@@ -49,7 +49,7 @@ def entries(
 
 
 def words_of(message: MessageRow) -> str:
-    """Return a message's words: the model's are kept as JSON."""
+    """Return a message's text: the model's is stored as JSON."""
     if message.role == "user":
         return message.text
     said = parsed(message.text)
@@ -59,7 +59,7 @@ def words_of(message: MessageRow) -> str:
 
 def _said(message: MessageRow) -> Entry | None:
     words = words_of(message)
-    # A step's opening is the run's input over again.
+    # A step's first message repeats the run's input.
     if not words or (message.role == "user" and words.startswith("<input>")):
         return None
     return Entry("customer" if message.role == "user" else "model", text=words)

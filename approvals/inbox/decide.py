@@ -1,4 +1,4 @@
-"""Deciding an item: the answer is committed, delivered, and the next item shown."""
+"""Decisions on an item: commit and deliver the answer, show the next item."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ from keyturn.orchestrator.store.effects import errors, undo
 
 router = routing.of_pages()
 
-# What goes back to the item's page, with a status of its own; the rest is an error page.
+# Errors shown on the item's page, with their status; others get an error page.
 REFUSALS = (
     AlreadyDecided,
     StaleBinding,
@@ -50,7 +50,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
     canned: Annotated[str | None, Form(max_length=3)] = None,
     reason: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Approve, reject or ask for changes, on what was shown."""
+    """Approve, reject or ask for changes, bound to what was shown."""
     words = reasons.words(decision, canned, reason) if decision != "approve" else reason
     answer = Answer(decision=decision, binding=binding, reason=words or None)
     try:
@@ -61,7 +61,7 @@ async def decide(  # noqa: PLR0913, PLR0917 the form's fields
 
 @router.post("/inbox/{approval}/undo")
 async def undo_decision(page: PageDep, approval: str) -> Response:
-    """Take a decision back, and show what is asked anew."""
+    """Undo a decision, and show the approval that replaces it."""
     person, parts = page.visitor.person, page.parts
     try:
         row = await undo.undo(parts.store, person, approval, "undone on its page")
@@ -72,7 +72,7 @@ async def undo_decision(page: PageDep, approval: str) -> Response:
 
 
 async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
-    """Commit the decision, ring the run, and go on to the next item."""
+    """Commit the decision, signal the run, and redirect to the next item."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
     following = await queue.after(parts.store, person, approval)
@@ -87,7 +87,7 @@ async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
 
 
 async def refused(page: Page, approval: str, error: KeyturnError) -> HTMLResponse:
-    """Return the item as it is now, saying why the answer was not taken."""
+    """Return the current item with the reason why the answer was refused."""
     status = problems.of_error(error, instance="").problem.status
     return await items.show(
         page, approval, status=status, conflict=Flash(_title(error), sentence(error))

@@ -1,4 +1,4 @@
-"""A person's own decisions and what came of them."""
+"""A person's own decisions and their outcomes."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ PAGE = 50
 async def decisions(
     page: PageDep, before: Annotated[int | None, Query(ge=1, lt=10**18)] = None
 ) -> HTMLResponse:
-    """Show what this person decided, newest first, and what became of it."""
+    """Show this person's decisions, newest first, with their outcomes."""
     async with page.parts.store.read() as session:
         found = await inbox.decided_by(
             session, page.visitor.person.id, limit=PAGE + 1, before=before
@@ -37,7 +37,7 @@ async def decisions(
 
 
 def _sides(one: Decided) -> list[Side]:
-    """Return what was proposed, decided and done, where a person edited it."""
+    """Return proposed, decided and effective arguments if a person edited them."""
     if one.decision.arguments is None:
         return []
     done = one.effect.arguments if one.effect else one.approval.effective

@@ -1,4 +1,4 @@
-"""Editing an item: what the edit changes is shown before it is decided."""
+"""Edits of an item: the page shows their changes before they are decided."""
 
 from datetime import datetime
 from typing import Annotated
@@ -25,7 +25,7 @@ BAD_FIELDS = "Some fields cannot be used as they are; each says why."
 
 @router.post("/inbox/{approval}/draft")
 async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
-    """Keep an unfinished edit, and show what it would change."""
+    """Save an unfinished edit, and show what it would change."""
     permissions.check(page.visitor.person, "approvals.decide")
     found, _ = await preview.of_form(page, approval, await sent_form(request))
     at = await _keep(page, approval, request, found)
@@ -40,7 +40,7 @@ async def keep(page: PageDep, approval: str, request: Request) -> HTMLResponse:
 async def _keep(
     page: Page, approval: str, request: Request, found: Preview
 ) -> datetime | None:
-    """Keep the edit; what changes nothing is none, and stands in no way."""
+    """Save the edit; one without changes is discarded, and blocks no approval."""
     if await _drop_unchanged(page, approval, found):
         return None
     return await items.save_draft(page, approval, request)
@@ -55,7 +55,7 @@ async def _drop_unchanged(page: Page, approval: str, found: Preview) -> bool:
 
 @router.post("/inbox/{approval}/discard")
 async def discard(page: PageDep, approval: str) -> RedirectResponse:
-    """Forget this person's edit: the item stands as it was drafted."""
+    """Discard this person's edit: the item is as it was drafted."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "approvals.decide")
     async with store.read() as session:
@@ -73,9 +73,9 @@ async def edit(  # noqa: PLR0913, PLR0917 the form's fields
     previewed: Annotated[str, Form(max_length=100)] = "",
     reason: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Approve with other arguments, where the page showed what that changes.
+    """Approve with edited arguments whose changes the page has shown.
 
-    What was written is kept whatever happens.
+    The edit is saved even if it is refused.
     """
     await items.save_draft(page, approval, request)
     form = await sent_form(request)

@@ -12,7 +12,7 @@ WORDS = {
 
 
 def reason(given: object) -> tuple[str, str]:
-    """Return the headline and the rest of a hand-off's reason."""
+    """Return a hand-off's reason as a headline and the remaining text."""
     text = str(given or "").strip()
     kind, _, rest = text.partition(":")
     if kind in WORDS:

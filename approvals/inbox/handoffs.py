@@ -1,4 +1,4 @@
-"""Hand-offs: runs that ended in the hands of people, with all that was gathered."""
+"""Hand-offs: runs that ended with people, and everything gathered."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ NoteKind = Literal["taken", "note", "done_outside"]
 
 @dataclass(frozen=True)
 class Handoff:
-    """One run in people's hands; `taken_by` is who took it over."""
+    """A handed-off run; `taken_by` is the person who took it over."""
 
     run: RunRow
     notes: list[NoteRow]
@@ -48,7 +48,7 @@ class Handoff:
 
 @router.get("/handoffs")
 async def listing(page: PageDep, done: str = "") -> HTMLResponse:
-    """Show what was handed to people and is not settled; `done` is what was just."""
+    """Show open hand-offs; `done` is the run that was just settled."""
     return await page.show(
         "inbox/handoffs.html",
         settled=await _settled(page, done),
@@ -59,13 +59,13 @@ async def listing(page: PageDep, done: str = "") -> HTMLResponse:
 
 @router.get("/handoffs/rows")
 async def rows(page: PageDep) -> HTMLResponse:
-    """Return the queue alone, for a swap."""
+    """Return only the queue, for an htmx swap."""
     return await page.part("inbox/handoff_rows.html", **await _rows(page))
 
 
 @router.get("/handoffs/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
-    """Tell the page each time that the queue has changed."""
+    """Send the page an event at each change of the queue."""
     part, by = _part(page), page.visitor.credential
     following = page.parts.watcher.handoffs.follow(part, by)
     async for event in live.changes(following, seen):
@@ -117,7 +117,7 @@ async def _add_note(store: Store, run: str, person: Person, text: str) -> None:
 
 
 async def _settled(page: Page, run: str) -> RunRow | None:
-    """Return the run where this person has just recorded it as done outside."""
+    """Return the run if this person has just recorded it as done outside."""
     if not run:
         return None
     person = page.visitor.person
@@ -137,7 +137,7 @@ async def _fingerprint(page: Page) -> str:
 
 def _part(page: Page) -> str:
     tenant = page.visitor.person.tenant
-    # A service with several tenants that names none sees nobody's.
+    # A service with several tenants that names none sees no objects.
     return fingerprints.ALL if tenant is None else tenant
 
 

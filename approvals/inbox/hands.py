@@ -1,4 +1,4 @@
-"""Whose hands an item is in: who claimed it, whom it was given to, who may take it."""
+"""Who has an item: its claim, its assignee, and who may take it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.views.item import Item
 
 @dataclass(frozen=True)
 class Hands:
-    """Who has an item; `others` are those whom a lead may give it to."""
+    """Who has an item; `others` are the people a lead may assign it to."""
 
     state: Literal["free", "mine", "other"] = "free"
     holder: str = ""
@@ -34,7 +34,7 @@ class Hands:
 async def of(
     session: AsyncSession, item: Item, person: Person, *, now: datetime
 ) -> Hands:
-    """Return whose hands an item is in, as this person sees it."""
+    """Return who has an item, as this person sees it."""
     row = item.approval
     if row.status != "pending":
         return Hands()

@@ -1,4 +1,4 @@
-"""One item as its page shows it."""
+"""The view of one item's page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Step:
 
 @dataclass(frozen=True)
 class WaitsFor:
-    """An action that must be done before this is offered, and where it is seen."""
+    """An action that must be done before this item is offered, with its link."""
 
     tool: str
     href: str
@@ -68,7 +68,7 @@ class WaitsFor:
 
 @dataclass(frozen=True)
 class View:
-    """All that the item's templates draw."""
+    """All data that the item's templates render."""
 
     approval: ApprovalRow
     run: RunRow
@@ -117,7 +117,7 @@ class View:
 
 @dataclass(frozen=True)
 class Editing:
-    """What the edit form shows: as kept, as just sent, or as drafted."""
+    """Contents of the edit form: as saved, as just sent, or as drafted."""
 
     form: Form | None = None
     errors: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -135,7 +135,7 @@ def view(  # noqa: PLR0913 all that the page shows
     now: datetime,
     editing: Editing | None = None,
 ) -> View:
-    """Return what the page of an item shows to a person; `stop` is what holds its run."""
+    """Return an item's view for a person; `stop` names what holds its run."""
     approval, run = item.approval, item.run
     spec = item.release.tool(approval.tool)
     now_state = state.of(item, stop)
@@ -206,7 +206,7 @@ def view(  # noqa: PLR0913 all that the page shows
 
 
 def _sides(item: Item, wanted: Shape) -> list[Side]:
-    """Return what the model proposed, what people decided, what is or was done."""
+    """Return proposed, decided and effective arguments."""
     decided = next((one.arguments for one in item.decisions if one.arguments), None)
     done = item.effect.arguments if item.effect else item.approval.effective
     asked = item.approval.arguments
@@ -254,7 +254,7 @@ def _waits_for(item: Item) -> list[WaitsFor]:
 
 
 def _input(item: Item) -> tuple[JsonValue, list[str]]:
-    """Return what came in without what the contract never sees, and what that is."""
+    """Return the input without hidden fields, and the names of those fields."""
     value, release = parsed(item.run.input), item.release
     kept = redaction.drop(value, release.input_schema, release.never_sees)
     if isinstance(value, dict) and isinstance(kept, dict):
@@ -273,7 +273,7 @@ def _ticket_url(came_in: JsonValue) -> str | None:
 def _form(
     item: Item, spec: ToolSpec, editing: Editing, *, may_decide: bool
 ) -> tuple[tuple[Field, ...] | None, bool, datetime | None]:
-    """Return the edit form, whether it is unfolded, and since when a draft is kept."""
+    """Return the edit form, whether it is unfolded, and when its draft was saved."""
     wanted = shape.of(spec.parameters)
     if wanted.kind != "object":
         return None, False, None

@@ -1,4 +1,4 @@
-"""One item's page, and the parts of it that stay current."""
+"""One item's page, and its parts that update live."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,19 +33,19 @@ router = routing.of_pages()
 async def item(
     page: PageDep, approval: str, done: str | None = None, edit: str = ""
 ) -> HTMLResponse:
-    """Show one item with all that is needed to decide it."""
+    """Show one item with everything needed to decide it."""
     said = await web_flash.of(page, done)
     return await show(page, approval, flash=said, editing=Editing(is_open=edit == "1"))
 
 
 @router.get("/inbox/{approval}/news")
 async def news(page: PageDep, approval: str) -> HTMLResponse:
-    """Return how the item stands now, for a swap."""
+    """Return the item's current state, for an htmx swap."""
     return await page.part("inbox/news.html", view=await load(page, approval))
 
 
 async def _visible(page: PageDep, approval: str) -> str:
-    """Return the item's id, or raise `NotFound` before a stream has begun."""
+    """Return the item's id, or raise `NotFound` before a stream begins."""
     async with page.parts.store.read() as session:
         await approval_lookup.get(session, approval, tenant=page.visitor.person.tenant)
     return approval
@@ -55,7 +55,7 @@ async def _visible(page: PageDep, approval: str) -> str:
 async def changed(
     page: PageDep, approval: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
-    """Tell the page each time that the item has changed."""
+    """Send the page an event at each change of the item."""
     following = page.parts.watcher.approvals.follow(approval, page.visitor.credential)
     async for event in live.changes(following, seen):
         yield event
@@ -65,7 +65,7 @@ async def changed(
 async def opened(
     page: PageDep, approval: str, binding: Annotated[str, Form(max_length=200)]
 ) -> None:
-    """Remember that this page is open: what is decided at once was opened before."""
+    """Record that this page was opened, which batch decisions require."""
     await read_receipts.record(page.parts.store, page.visitor.person, approval, binding)
 
 
@@ -79,7 +79,7 @@ async def show(  # noqa: PLR0913 what may have happened before
     form_problem: str = "",
     editing: Editing | None = None,
 ) -> HTMLResponse:
-    """Return the item's page, with what went wrong where something did."""
+    """Return the item's page, with the error if there was one."""
     seen = await fingerprints.approval(page.parts.store, approval)
     return await page.show(
         "inbox/item.html",
@@ -94,7 +94,7 @@ async def show(  # noqa: PLR0913 what may have happened before
 
 
 async def load(page: Page, approval: str, editing: Editing | None = None) -> View:
-    """Return what the page shows of an item, or raise `NotFound`."""
+    """Return the view of an item, or raise `NotFound`."""
     person, store = page.visitor.person, page.parts.store
     found = await view_item.item(
         store, approval, person=person.id, tenant=person.tenant
@@ -106,7 +106,7 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
         stop = (await hold_words.words(session, [held])).get(held or "", "")
         now = await store.now(session)
         in_hands = await hands.of(session, found, person, now=now)
-    # Off the event loop: it parses and compares what strangers wrote.
+    # Off the event loop: it parses and compares untrusted text.
     return await asyncio.to_thread(
         view,
         found,
@@ -120,7 +120,7 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
 
 
 async def _previewed(page: Page, item: Item, editing: Editing) -> Editing:
-    """Return the edit with what it changes: what a kept draft does is shown at once."""
+    """Return the edit with its changes, so that a saved draft shows them at once."""
     draft = item.draft
     if draft is None or editing.form is not None or item.approval.status != "pending":
         return editing
@@ -130,7 +130,7 @@ async def _previewed(page: Page, item: Item, editing: Editing) -> Editing:
 
 
 async def save_draft(page: Page, approval: str, request: Request) -> datetime:
-    """Keep the fields of an edit form as they are; return when."""
+    """Save the fields of an edit form unchecked; return the time."""
     return await edit_drafts.save(
         page.parts.store,
         approval,

@@ -1,4 +1,4 @@
-"""The queue's page, kept current while it is open."""
+"""The queue's page, which updates live while it is open."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, cast, get_args
@@ -46,7 +46,7 @@ FilterDep = Annotated[Filter, Depends(_filter)]
 async def inbox(
     page: PageDep, wanted: FilterDep, done: str | None = None
 ) -> HTMLResponse:
-    """Show what waits for people."""
+    """Show pending items."""
     seen = await _fingerprint(page)
     return await page.show(
         "inbox/inbox.html",
@@ -58,13 +58,13 @@ async def inbox(
 
 @router.get("/inbox/queue")
 async def rows(page: PageDep, wanted: FilterDep) -> HTMLResponse:
-    """Return the queue alone, for a swap."""
+    """Return only the queue, for an htmx swap."""
     return await page.part("inbox/queue_part.html", **await _queue(page, wanted))
 
 
 @router.get("/inbox/live", response_class=EventSourceResponse)
 async def changed(page: PageDep, seen: str = "") -> AsyncIterator[ServerSentEvent]:
-    """Tell the page each time that the queue has changed."""
+    """Send the page an event at each change of the queue."""
     following = page.parts.watcher.queue.follow(_part(page), page.visitor.credential)
     async for event in live.changes(following, seen):
         yield event
@@ -77,7 +77,7 @@ async def _fingerprint(page: Page) -> str:
 
 def _part(page: Page) -> str:
     tenant = page.visitor.person.tenant
-    # A service with several tenants that names none sees nobody's.
+    # A service with several tenants that names none sees no objects.
     return fingerprints.ALL if tenant is None else tenant
 
 

@@ -1,4 +1,4 @@
-"""What an edit would change and lead to, before anybody decides it."""
+"""The preview of an edit: its changes and consequences, before a decision."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ NOT_USABLE = (EditRefused, InvalidValue, MalformedJson)
 
 @dataclass(frozen=True)
 class Preview:
-    """What an edit would change and lead to; `digest` stands for exactly that.
+    """An edit's changes and consequences; `digest` identifies exactly these.
 
-    `needs` is how many other people it would need: none where it is its author's own.
+    `needs` is the number of other people required: 0 if its author may approve it.
     """
 
     changes: list[Change] = field(default_factory=list[Change])
@@ -35,7 +35,7 @@ class Preview:
 
 
 async def of_form(page: Page, approval: str, form: Form) -> tuple[Preview, Reading]:
-    """Return what the form's edit would change, and how the form reads."""
+    """Return what the form's edit would change, and the form's parsed content."""
     person, store = page.visitor.person, page.parts.store
     item = await view_item.item(store, approval, person=person.id, tenant=person.tenant)
     wanted = shape.of(item.release.tool(item.approval.tool).parameters)
@@ -66,7 +66,7 @@ def _digest(arguments: dict[str, JsonValue], needs: int) -> str:
 
 
 def _each(wanted: shape.Shape, form: Form, found: Reading) -> str:
-    """Return what is wrong, each with its field's name."""
+    """Return the errors, each with its field's name."""
     named = _names(drawing.view(wanted, form))
     return " ".join(
         f"{named.get(path, path.strip('/'))}: {words}"

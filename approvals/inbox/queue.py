@@ -1,4 +1,4 @@
-"""The queue as its page shows it."""
+"""The view of the queue's page."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,20 +21,20 @@ from keyturn.orchestrator.store.tables import ApprovalRow
 from keyturn.orchestrator.store.views import inbox
 from keyturn.orchestrator.store.views.inbox import Names, Waiting
 
-# With less time left than this an item stands out.
+# An item with less time left than this is highlighted.
 URGENT = timedelta(minutes=30)
 PAGE = 50
 FEW = 3
 
 
-# Mine: what I have or was given; free: what nobody has; own: my teams and languages.
+# Mine: claimed by or assigned to me; free: unclaimed; own: my teams and languages.
 Whose = Literal["", "mine", "free", "own"]
 _CLAIMS: dict[Whose, Claim] = {"mine": "mine", "free": "unclaimed"}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What of the queue to show; empty means all."""
+    """The filter of the queue; empty means all."""
 
     tool: str = ""
     workflow: str = ""
@@ -71,9 +71,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Queue:
-    """A page of what waits, filtered, with what there is to filter by.
+    """A filtered page of pending items, with the values to filter by.
 
-    `total` is how many fit the filter, on this page and all others.
+    `total` counts the items that match the filter, on all pages.
     """
 
     rows: list[Row]
@@ -112,10 +112,10 @@ async def _page(  # noqa: PLR0913 whose page of what, from where
     after: Place | None,
     now: datetime,
 ) -> list[Waiting]:
-    """Return what fits, with one more than a page has.
+    """Return the matching items, one more than a page has.
 
-    Where the query lets one through that is not to be shown, it is read on until the
-    page is full: a page is never empty while something fits.
+    If the query returns an item that must not be shown, reads on until the page is
+    full: a page is never empty while there are matches.
     """
     kept: list[Waiting] = []
     while True:
@@ -151,7 +151,7 @@ def _asked(wanted: Filter, person: Person) -> queue_filter.Filter:
 
 
 async def after(store: Store, person: Person, approval: str) -> str | None:
-    """Return the next item that this person may decide, round the queue."""
+    """Return the next item that this person may decide, wrapping round."""
     async with store.read() as session:
         now = await store.now(session)
         row = await session.get(ApprovalRow, approval)
@@ -214,7 +214,7 @@ def _row(one: Waiting, person: Person, *, now: datetime) -> Row:
 def mine(
     one: Waiting, person: Person, *, now: datetime
 ) -> tuple[Literal["yes", "no", "done"], str]:
-    """Return whether this person may decide it, and why not."""
+    """Return whether this person may decide the item, or why not."""
     if person.id in one.deciders:
         return "done", ""
     reason = why_not(one.approval, one.run, person, now=now)

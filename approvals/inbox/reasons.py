@@ -1,4 +1,4 @@
-"""Reasons that people give often; the model reads them and goes on from them."""
+"""Frequent reasons, which the model reads before it continues."""
 
 from keyturn.orchestrator.rules.text import plain_text
 

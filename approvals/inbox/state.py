@@ -1,4 +1,4 @@
-"""How an item stands, in words for whoever looks at it."""
+"""The state of an item, in words for its viewer."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ Look = Literal["calm", "good", "bad", "warn"]
 
 @dataclass(frozen=True)
 class State:
-    """Whether an item takes answers, and what to say about it above all else."""
+    """Whether an item takes answers, and the headline about its state."""
 
     is_open: bool
     title: str = ""
@@ -24,7 +24,7 @@ class State:
 
 
 def of(item: Item, stop: str) -> State:
-    """Return how an item stands now; `stop` is what holds its run, in words."""
+    """Return an item's current state; `stop` says in words what holds its run."""
     if item.approval.status == "waiting" and item.run.status not in ENDED_RUNS:
         return _waiting(item)
     if item.approval.status not in ("pending", "waiting"):
@@ -73,7 +73,7 @@ def _pending(item: Item, stop: str) -> State:
     return State(is_open=True)
 
 
-# Where people decided: the headline, what follows from it, and how it looks.
+# After a decision: the headline, its consequence, and its colour.
 _DECIDED: dict[str, tuple[str, str, Look]] = {
     "approved": ("Approved", "", "good"),
     "rejected": ("Rejected", " Nothing is sent; the model reads why.", "bad"),
@@ -108,7 +108,7 @@ def _closed(item: Item, stop: str) -> State:
 
 
 def _sentence(why: str) -> str:
-    """Return a reason as a sentence; a tool's name stays as it is written."""
+    """Return a reason as a sentence; a tool's name keeps its spelling."""
     first, _, _ = why.partition(" ")
     start = why[:1] if "_" in first else why[:1].upper()
     return f"{start}{why[1:].rstrip('.')}."

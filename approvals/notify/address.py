@@ -1,7 +1,7 @@
 """Addresses of webhooks: https to the public net, looked up and checked each time.
 
-A notice is posted from inside; without this, whoever adds a webhook could have our
-server speak to what only our server can reach.
+Notices are posted from inside the network; without these checks a webhook could make
+our server send requests to internal services (SSRF).
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from keyturn.approvals.notify.errors import BadAddress, NotDelivered
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
-# An IPv6 address of these carries an IPv4 address, which is where it leads.
+# IPv6 networks whose addresses embed an IPv4 address, which is the destination.
 _NAT64 = IPv6Network("64:ff9b::/96")
-# Never of the public net, though Python takes them for it: the one before mapped
-# addresses, those of translators within a network, a site's own, the segments' own.
+# Not public, though Python says so: deprecated IPv4-compatible addresses, local-use
+# translation (NAT64), site-local addresses, segment routing.
 _INSIDE = tuple(
     IPv6Network(one)
     for one in (
@@ -36,7 +36,7 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Target:
-    """Where to connect to: an address that was checked, for a host's name."""
+    """A checked address to connect to, with the host's name."""
 
     parts: SplitResult
     host: str
@@ -51,19 +51,19 @@ class Target:
 
     @property
     def host_header(self) -> str:
-        """Return the name that the receiver is called by."""
+        """Return the `Host` header for the receiver."""
         return self.parts.netloc
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a name, as the system knows them."""
+    """Return the addresses of a name from the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(one[4][0]) for one in found]
 
 
 def check(url: str, *, private: bool) -> SplitResult:
-    """Return the URL in parts, or raise `BadAddress`; no name is looked up."""
+    """Return the URL's parts, or raise `BadAddress`; resolves no name."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -87,10 +87,10 @@ def check(url: str, *, private: bool) -> SplitResult:
 
 
 async def locate(url: str, *, private: bool, look_up: Resolve = resolve) -> Target:
-    """Return where a URL leads now.
+    """Return the addresses that a URL resolves to now.
 
-    Raises `BadAddress` where that is not the public net, `NotDelivered` where the name
-    is not known.
+    Raises `BadAddress` if one is not public, `NotDelivered` if the name does not
+    resolve.
     """
     parts = check(url, private=private)
     host = parts.hostname or ""
@@ -108,7 +108,7 @@ async def locate(url: str, *, private: bool, look_up: Resolve = resolve) -> Targ
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the public net, whatever it is wrapped in."""
+    """Tell whether an address is public, also one embedded in IPv6."""
     inner = _inner(address)
     if inner is not None:
         return is_public(inner)
@@ -127,7 +127,7 @@ def _inner(address: Address) -> IPv4Address | None:
 
 
 def _check_literal(host: str, *, private: bool) -> None:
-    """Refuse at once what needs no looking up; names are checked at each send."""
+    """Refuse a literal address at once; names are checked at each send."""
     try:
         address = ip_address(host)
     except ValueError:

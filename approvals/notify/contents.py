@@ -1,7 +1,7 @@
-"""What a notice says: ids, tool, workflow, role and time, and a link to look.
+"""The contents of a notice: ids, tool, workflow, role, time, and a link.
 
-No arguments, no money, no customer and no text of anybody's, unless a webhook was told
-to carry arguments. A link opens a page; nothing that it opens decides anything.
+A notice has no arguments, money, customer or free text, unless its webhook was set to
+carry arguments. Its link opens a page; opening it decides nothing.
 """
 
 from datetime import datetime
@@ -32,7 +32,7 @@ WORDS = {
 
 
 async def of(session: AsyncSession, event: Event) -> Payload:
-    """Return what is told of an event, to whomever."""
+    """Return the contents of a notice about an event, for any recipient."""
     if event.kind.startswith("approval."):
         row = await session.get(ApprovalRow, event.subject)
         return _common(event) | (_approval(row) if row is not None else {})
@@ -47,7 +47,7 @@ async def of(session: AsyncSession, event: Event) -> Payload:
 
 
 def body(row: NoticeRow, settings: Settings, more: Payload) -> str:
-    """Return what is posted to a webhook, as JSON."""
+    """Return the body of a webhook request, as JSON."""
     data = {name: value for name, value in row.payload.items() if name != "path"}
     at = data.pop("at", None)
     data["url"] = link(settings, row.payload)
@@ -55,7 +55,7 @@ def body(row: NoticeRow, settings: Settings, more: Payload) -> str:
 
 
 async def arguments(session: AsyncSession, approval: str | None) -> Payload:
-    """Return an approval's arguments, without what its contract never sees (P12)."""
+    """Return an approval's arguments without the hidden fields (P12)."""
     row = await session.get(ApprovalRow, approval) if approval else None
     if row is None:
         return {}
@@ -67,18 +67,18 @@ async def arguments(session: AsyncSession, approval: str | None) -> Payload:
 
 
 def link(settings: Settings, payload: Payload) -> str:
-    """Return where to look."""
+    """Return the link to the page that shows the event's subject."""
     return f"{base(settings)}{payload.get('path', '/inbox')}"
 
 
 def base(settings: Settings) -> str:
-    """Return the address that people reach the pages by."""
+    """Return the base URL of the pages."""
     known = settings.public_url or f"http://{settings.host}:{settings.port}"
     return known.rstrip("/")
 
 
 def headline(payload: Payload, kind: str) -> str:
-    """Return what happened to what, in a few words."""
+    """Return the event and its subject in a few words."""
     what = payload.get("tool") or payload.get("workflow") or kind.partition(".")[0]
     where = payload.get("workflow") if payload.get("tool") else None
     named = str(what).replace("_", " ").capitalize()
@@ -86,7 +86,7 @@ def headline(payload: Payload, kind: str) -> str:
 
 
 def line(payload: Payload, kind: str) -> str:
-    """Return one line for a person: what happened to what, and by when to act."""
+    """Return one line for a person: event, subject and time to act by."""
     until = payload.get("answer_by")
     if not until:
         return headline(payload, kind)

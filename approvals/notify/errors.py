@@ -1,4 +1,4 @@
-"""What keeps a notice from arriving."""
+"""Errors in the delivery of notices."""
 
 from typing import ClassVar
 
@@ -6,13 +6,13 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class BadAddress(KeyturnError):
-    """A webhook's address may not be posted to."""
+    """A webhook's address is not allowed."""
 
     http_status: ClassVar[int] = 422
 
 
 class NotDelivered(KeyturnError):
-    """A notice did not arrive; `for_good` where trying again cannot help."""
+    """A notice was not delivered; `for_good` if a retry cannot help."""
 
     def __init__(self, words: str, *, for_good: bool = False) -> None:
         """Say why."""

@@ -1,4 +1,4 @@
-"""Webhooks as people handle them: added, rotated, tried."""
+"""Management of webhooks: add, rotate the secret, send a test."""
 
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ class NoSecretKey(KeyturnError):
 
 
 class Trial(BaseModel):
-    """What came of a notice that was sent to try a webhook."""
+    """The result of a test notice."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +36,7 @@ class Trial(BaseModel):
 async def add(
     settings: Settings, store: Store, new: NewWebhook, *, by: str
 ) -> tuple[WebhookRow, str]:
-    """Add a webhook; return it with its secret, to be shown this once."""
+    """Add a webhook; return it with its secret, which is shown only once."""
     address.check(new.url, private=settings.webhook_private)
     key = _key(settings)
     row = await webhooks.add(store, new, by=by)
@@ -46,7 +46,7 @@ async def add(
 async def rotate(
     settings: Settings, store: Store, webhook: str, *, tenant: str | None, by: str
 ) -> tuple[WebhookRow, str]:
-    """Give a webhook a new secret; return both, to be shown this once."""
+    """Give a webhook a new secret; return both, the secret is shown only once."""
     key = _key(settings)
     row = await webhooks.rotate(store, webhook, tenant=tenant, by=by)
     return row, webhooks.secret_of(key, row.id, row.seed)
@@ -55,7 +55,7 @@ async def rotate(
 async def attempt(
     settings: Settings, store: Store, webhook: str, *, tenant: str | None
 ) -> Trial:
-    """Post a notice of the kind `webhook.test` now, once; return what came of it."""
+    """Post one notice of the kind `webhook.test` now; return the result."""
     key = _key(settings)
     async with store.read() as session:
         row = await webhooks.get(session, webhook, tenant=tenant)

@@ -1,4 +1,4 @@
-"""Notices by mail, over a mail server of their own: never the one that acts."""
+"""Notices by mail, through a server that is not the one for effects."""
 
 import hashlib
 from email.message import EmailMessage
@@ -40,7 +40,7 @@ class Mailer:
         try:
             message = self._message(letter)
             await smtp.connect()
-            # Exactly this person, whatever a header's syntax makes of the address.
+            # Exactly this recipient, however a header would parse the address.
             await smtp.send_message(message, recipients=[letter.to])
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [one.code for one in error.recipients]

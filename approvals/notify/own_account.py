@@ -1,7 +1,7 @@
-"""What somebody is mailed of their own account: what was done, from where, what to do.
+"""Mail to a person about their own account: the change, its origin, what to do.
 
-They did it themselves, or somebody else is in their account: so the mail says how to
-tell, and what ends it.
+Either they did it themselves or an intruder did: the mail says how to tell the two
+apart and how to lock an intruder out.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from keyturn.orchestrator.rules.settings import Settings
 from keyturn.orchestrator.store.notices.fan_out import Event
 from keyturn.orchestrator.store.tables import NoticeRow, PersonRow
 
-# What a process of ours did to an account of the demo: nobody is in it.
+# Changes that our own process made to the demo's accounts need no mail.
 SYSTEM = "system"
 _BOTH = "You were signed out everywhere, and all your tokens were revoked."
 _FOOT = """\
@@ -40,9 +40,9 @@ This mail is sent whatever you chose to be mailed about.
 
 
 async def told(session: AsyncSession, event: Event) -> set[str]:
-    """Return the id of whom an event's account belongs to.
+    """Return the id of the person to mail about an event's account.
 
-    A service reads no mail: of its token, whoever made it is told.
+    A service reads no mail: the person who made its token gets it.
     """
     if event.actor == SYSTEM:
         return set()
@@ -52,7 +52,7 @@ async def told(session: AsyncSession, event: Event) -> set[str]:
 
 
 async def payload(session: AsyncSession, event: Event) -> Payload:
-    """Return what is told of an event."""
+    """Return the payload of an event's notice."""
     person = str(event.payload.get("person", event.subject))
     row = await session.get(PersonRow, person)
     actor = await session.get(PersonRow, event.actor)
@@ -69,13 +69,13 @@ async def payload(session: AsyncSession, event: Event) -> Payload:
 
 
 def _outside(actor: str) -> str:
-    """Return who did something that is no account here: `keyturn` on the server."""
+    """Return an actor without an account: `keyturn` on the server."""
     where, colon, who = actor.partition(":")
     return f"{who}, on the server" if colon and where == "cli" else actor
 
 
 def letter(person: PersonRow, rows: Sequence[NoticeRow], settings: Settings) -> Letter:
-    """Return the mail about these, which are all of the person's own account."""
+    """Return the mail about these events of the person's own account."""
     parts = [_about(row) for row in rows]
     one = _SUBJECTS[cast("AccountKind", rows[0].kind)](rows[0].payload)
     subject = one if len(rows) == 1 else f"{len(rows)} changes of your account"

@@ -1,4 +1,4 @@
-"""Who is told of an event: the people who can do something about it, and webhooks."""
+"""Recipients of an event: the people who can act on it, and webhooks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from keyturn.orchestrator.store.notices import webhooks
 from keyturn.orchestrator.store.notices.fan_out import Channel, Event, NewNotice
 from keyturn.orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 
-# Of what concerns no single approval: those who may do this.
+# For events that concern no single approval: the action a recipient must be able to do.
 WHO_ACTS: Mapping[str, Action] = {
     "run.handed_off": "handoffs.work",
     "effect.unknown": "effects.record",
@@ -36,14 +36,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Planner:
-    """Works out the notices of events; without `mails`, no person is written to."""
+    """Computes the notices of events; without `mails`, nobody is mailed."""
 
     mails: bool
 
     async def __call__(
         self, session: AsyncSession, events: Sequence[Event]
     ) -> list[NewNotice]:
-        """Return one notice for each event and each who is told of it."""
+        """Return one notice per event and recipient."""
         people = await _people(session) if self.mails else []
         hooks = await webhooks.enabled(session)
         made: list[NewNotice] = []
@@ -53,7 +53,7 @@ class Planner:
             except (StoreUnavailable, DBAPIError):
                 raise
             except Exception:
-                # One that nobody can make sense of keeps no other from its readers.
+                # A malformed event must not block the others.
                 log.exception("notice.not_made", event=event.id, kind=event.kind)
         return made
 
@@ -78,7 +78,7 @@ async def _of(
 async def _to_owner(
     session: AsyncSession, event: Event, people: Sequence[PersonRow]
 ) -> list[NewNotice]:
-    """Return the notice to whom an event's account belongs; no webhook is told."""
+    """Return the notice to the owner of an event's account; webhooks get none."""
     owners = await own_account.told(session, event)
     payload = await own_account.payload(session, event)
     return [
@@ -113,7 +113,7 @@ async def may_decide(
 async def _able(
     session: AsyncSession, event: Event, people: Sequence[PersonRow]
 ) -> list[PersonRow]:
-    """Return those who can do something about an event."""
+    """Return the people who can act on an event."""
     action = WHO_ACTS.get(event.kind)
     if action is not None:
         able = _allowed(event, people, _answering(event) or action)
@@ -125,7 +125,7 @@ async def _able(
 
 
 def _answering(event: Event) -> Action | None:
-    """Return what whoever answers this proposal has to be able to do, if it is one."""
+    """Return the action that answering a proposal requires, if it is one."""
     if event.kind != "proposal.opened":
         return None
     return dual_control.NEEDS.get(str(event.payload.get("kind")))  # pyright: ignore[reportArgumentType] any text

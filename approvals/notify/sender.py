@@ -1,7 +1,7 @@
-"""The sender: tells people and programs what happened, beside all other work.
+"""The sender: delivers notices to people and programs in the background.
 
-At least once: a sender that dies between the sending and its record leaves a claim that
-ends, and the notice is sent again under the same id.
+Delivery is at least once: if a sender dies after sending and before recording it, its
+claim expires and the notice is sent again under the same id.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 LOOK_S = 1.0
-# What workers commit is seen when this process looks again.
+# Notices that workers commit are found at this interval.
 LOOKS = Pace(busy_s=LOOK_S, idle_s=2.0)
 TIDY_EVERY_S = 600.0
 AT_ONCE = 20
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Sender:
-    """Sends what is due; any web process may, and any may die doing it."""
+    """Sends due notices; any web process may run it and may die while it does."""
 
     store: Store
     settings: Settings
@@ -62,7 +62,7 @@ class Sender:
         return cls(store, settings, Poster(private=settings.webhook_private), mailer)
 
     async def forever(self) -> None:
-        """Send what is due, as it falls due."""
+        """Send notices when they fall due, for ever."""
         try:
             await pace.repeat(self._look, pace=LOOKS, bell=self.store.audited)
         finally:
@@ -70,7 +70,7 @@ class Sender:
                 task.cancel()
 
     async def start_due(self) -> int:
-        """Begin to send what is due; return to how many recipients."""
+        """Begin to send due notices; return the number of recipients."""
         while await fan_out.fan_out(self.store, Planner(mails=self.mailer is not None)):
             pass
         batches = await queue.claim(
@@ -83,16 +83,16 @@ class Sender:
         return len(batches)
 
     async def send_due(self) -> None:
-        """Send all that is due now, and return when it was tried."""
+        """Try all notices that are due now, and return when that is finished."""
         while await self.start_due():
             await asyncio.gather(*self._sending.values())
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self.poster.close()
 
     async def _look(self) -> bool:
-        """Send until nothing is due or under way; return whether anything was."""
+        """Send until nothing is due or under way; return whether anything was due."""
         found = False
         try:
             while await self.start_due() or self._sending:
@@ -105,7 +105,7 @@ class Sender:
         return found
 
     async def _await_place(self) -> None:
-        """Return when a place is free to send more, at the latest in a second."""
+        """Wait until another notice may be sent, at most one second."""
         if tasks := list(self._sending.values()):
             await asyncio.wait(
                 tasks, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED
@@ -115,7 +115,7 @@ class Sender:
         try:
             await self._try(batch)
         except StoreUnavailable as error:
-            # Its claim ends, and it is sent again.
+            # Its claim expires, and it is sent again.
             log.warning("notices.store_away", error=str(error))
 
     async def _try(self, batch: Batch) -> None:
@@ -133,7 +133,7 @@ class Sender:
                 self.store, batch.ids, error=str(error), for_good=error.for_good
             )
         except Exception as error:
-            # Whatever it was, others are still to be told.
+            # Any error: the other recipients still get their notices.
             log.exception("notices.failed", target=batch.target)
             words = f"a fault of ours: {type(error).__name__}"
             await queue.failed(self.store, batch.ids, error=words)
@@ -195,7 +195,7 @@ def _why_no_post(hook: WebhookRow | None) -> str:
 async def _is_current(
     session: AsyncSession, person: PersonRow | None, row: NoticeRow
 ) -> bool:
-    """Tell whether the person still has something to do about it."""
+    """Tell whether the person can still act on the event."""
     if person is None or person.tenant not in (None, row.tenant):
         return False
     if row.approval is None or row.kind == "approval.expired":

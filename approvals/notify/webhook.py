@@ -1,4 +1,4 @@
-"""Posting to webhooks, signed as Standard Webhooks has it."""
+"""Requests to webhooks, signed after Standard Webhooks."""
 
 import asyncio
 from datetime import datetime
@@ -19,7 +19,7 @@ USER_AGENT = "Keyturn"
 
 
 class Message(BaseModel):
-    """What is posted; `id` is the same in every try, so that a receiver knows it."""
+    """A message; `id` is the same in every try, so that receivers can deduplicate."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +39,7 @@ class Poster:
         look_up: Resolve = address.resolve,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Tell whether private addresses may be posted to."""
+        """Take whether private addresses are allowed."""
         self._private = private
         self._look_up = look_up
         self._timeout_s = timeout_s
@@ -56,8 +56,8 @@ class Poster:
     async def post(self, message: Message) -> int:
         """Return the receiver's status where it accepted the message.
 
-        Raises `Gone` for 410, else `NotDelivered`; its text says nothing of what the
-        receiver answered but the status.
+        Raises `Gone` for 410, else `NotDelivered`, whose text has only the status
+        of the receiver's response.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -106,14 +106,14 @@ class Poster:
             headers=_headers(message, target.host_header),
             extensions={"sni_hostname": target.host},
         )
-        # What it answers is not read: it could be endless, and is nobody's business.
+        # The response's body is not read: it could be endless, and is not needed.
         answer = await self._client.send(request, stream=True)
         await answer.aclose()
         return answer.status_code
 
 
 def _headers(message: Message, host: str) -> dict[str, str]:
-    # Each try has a time of its own: receivers refuse what is older than minutes.
+    # Each try has its own timestamp: receivers refuse one that is minutes old.
     at = system_clock().replace(microsecond=0)
     return {
         "Host": host,

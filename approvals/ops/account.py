@@ -29,10 +29,10 @@ from keyturn.orchestrator.store.people.errors import AccountChanged, TooManyAtte
 
 router = routing.of_pages()
 
-# What the form has in it at first: as long as a token may live that decides.
+# The form's default: the longest life of a token that decides.
 USUAL_DAYS = token_lifetime.MOST_DAYS_DECIDING
 
-# The kind of what its page shows once.
+# The kind of result that the page shows once.
 MADE = "a token"
 PAGE = 20
 DONE = {
@@ -40,7 +40,7 @@ DONE = {
     "and all your tokens are revoked.",
     "signed-out": "You are signed out everywhere else, and all your tokens are revoked.",
 }
-# What signing in again at the OpenID provider came to, by the names of `oidc_routes`.
+# Results of a repeated sign-in at the OpenID provider, by their name in `oidc_routes`.
 AGAIN = {
     "off": "Nobody signs in through another service here; nothing was done.",
     "away": "The sign-in service does not answer now. Try again in a minute.",
@@ -55,7 +55,7 @@ AGAIN = {
     "stale": "The sign-in service let you in without asking you again, so this does not "
     "show that it is you. Sign out there, then press “Sign in again” once more.",
 }
-# What a person can do something about: it is said on the page that they came from.
+# Errors that the person can correct: shown on the page that sent the form.
 REFUSALS = (NotFresh, WrongPassword, InvalidValue, TooManyAttempts, AccountChanged)
 
 
@@ -63,7 +63,7 @@ REFUSALS = (NotFresh, WrongPassword, InvalidValue, TooManyAttempts, AccountChang
 async def settings(
     page: PageDep, done: str = "", made: str = "", again: str = ""
 ) -> HTMLResponse:
-    """Show who is signed in, where, and their tokens; one just made, this once."""
+    """Show the person, their sessions and tokens; a new token is shown once."""
     plain = await shown_once.read(page, made, kind=MADE)
     said = DONE.get(done, "")
     shown = await _show(page, plain=plain, said=said, problem=_again(again))
@@ -77,7 +77,7 @@ async def change_password(
     old: Annotated[str, Form(max_length=2_000)] = "",
     new: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Give this person the password they chose; they stay signed in here alone.
+    """Set the password this person chose; only the present session stays open.
 
     All their tokens are revoked.
     """
@@ -98,7 +98,7 @@ async def change_password(
 
 @router.post("/settings/sessions/end")
 async def end_others(page: PageDep) -> RedirectResponse:
-    """Sign this person out everywhere but here, and revoke their tokens."""
+    """End this person's other sessions, and revoke their tokens."""
     person = page.visitor.person
     origin = browser.origin(page.request)
     await sessions.end_all(
@@ -122,7 +122,7 @@ async def create(
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = USUAL_DAYS,
     password: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Make a token, and go on to where it is shown once."""
+    """Create a token, and redirect to the page that shows it once."""
     asker = Asker(page.request, page.parts, page.visitor)
     wanted = MakeToken(
         name=name, scopes=scope, days=days, password=password[:LONGEST_PASSWORD]
@@ -140,14 +140,14 @@ async def create(
 
 @router.post("/settings/tokens/{token}/revoke")
 async def revoke(page: PageDep, token: str) -> RedirectResponse:
-    """Close one of this person's tokens."""
+    """Revoke one of this person's tokens."""
     person = page.visitor.person
     await tokens.revoke(page.parts.store, token, by=person.id, person=person.id)
     return RedirectResponse("/settings", status_code=303)
 
 
 def _again(why: str) -> str:
-    """Return our own words: a link made by others must not put theirs on this page."""
+    """Return a text of our own: a link must not put foreign words on this page."""
     return "" if not why else AGAIN.get(why, AGAIN["refused"])
 
 

@@ -1,4 +1,4 @@
-"""The audit log, and whether its chain still holds."""
+"""The audit log, and the verification of its chain."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ router = routing.of_pages()
 Auditor = Annotated[Person, Depends(require("audit.read"))]
 Verifier = Annotated[Person, Depends(require("audit.verify"))]
 PAGE = 100
-# Of what was found, so much is on the page.
+# How many findings the page shows.
 SHOWN = 20
 VERIFIED = "a chain that was verified"
 
@@ -69,7 +69,7 @@ async def verify(
     auditor: Verifier,
     hx_request: Annotated[str, Header()] = "",
 ) -> Response:
-    """Compare the log with itself and the tables; for a swap or on the page."""
+    """Verify the log's chain and the tables; for an htmx swap or as a page."""
     found = await page.parts.verification.result(page.parts.store)
     if hx_request == "true":
         return await page.part("ops/verified.html", found=_shown(found))
@@ -83,7 +83,7 @@ async def verify(
 
 
 def _shown(found: Finding) -> Finding:
-    """Return what a page has room for; the command and the API list more."""
+    """Return the findings that fit a page; the command and the API list more."""
     return found.model_copy(update={"discrepancies": found.discrepancies[:SHOWN]})
 
 

@@ -1,4 +1,4 @@
-"""Asking for a budget that holds runs to be raised."""
+"""Proposals to raise a budget that holds runs."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
@@ -35,7 +35,7 @@ async def raise_budget(  # noqa: PLR0913, PLR0917 the form's fields
     tokens: Annotated[str, Form(max_length=20)] = "",
     turns: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
-    """Ask for a budget that holds runs to be raised; another person confirms."""
+    """Propose to raise a budget that holds runs; another person confirms."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "budgets.raise")
     try:
@@ -55,7 +55,7 @@ async def raise_budget(  # noqa: PLR0913, PLR0917 the form's fields
 
 
 async def _asked(page: Page, scope: str) -> Held | None:
-    """Return the budget that the form was about, so that what was typed is kept."""
+    """Return the form's budget, so that the page keeps what was typed."""
     store, sees = page.parts.store, page.visitor.person.tenant
     async with store.read() as session:
         try:

@@ -1,4 +1,4 @@
-"""Contracts and tools, as their live releases fix them."""
+"""Contracts and tools of the live releases."""
 
 from fastapi.responses import HTMLResponse
 
@@ -22,7 +22,7 @@ async def contracts(page: PageDep) -> HTMLResponse:
 
 @router.get("/contracts/{name}")
 async def contract(page: PageDep, name: str) -> HTMLResponse:
-    """Show one contract: its rules as a table, limits, budget, what it never sees."""
+    """Show one contract: its rules as a table, limits, budget, hidden data."""
     async with page.parts.store.read() as session:
         hash_, release = await releases.live(session, name)
     tables = policy_table.of_release(release)
@@ -39,7 +39,7 @@ async def tools(page: PageDep) -> HTMLResponse:
 
 @router.get("/tools/{name}")
 async def tool(page: PageDep, name: str) -> HTMLResponse:
-    """Show one tool, and which contracts grant it under which rules."""
+    """Show one tool, and the contracts and rules that grant it."""
     known = await _tools(page)
     if name not in known:
         raise NotFound(kind="tool", name=name, known=tuple(known))

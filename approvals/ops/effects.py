@@ -1,4 +1,4 @@
-"""The effect ledger: what was sent, and what a person has to find out."""
+"""The effect ledger: sent effects, and unknown ones for people to settle."""
 
 from typing import Annotated, Literal
 
@@ -39,7 +39,7 @@ from keyturn.orchestrator.store.views import inbox
 router = routing.of_pages()
 
 PAGE = 50
-# A cursor among those to find out about, which come first.
+# A cursor within the unknown effects, which come first.
 UNKNOWN = "unknown."
 
 
@@ -80,7 +80,7 @@ async def show(
     key: str,
     done: Literal["", "asked", "recorded"] = "",
 ) -> HTMLResponse:
-    """Show one effect; where it is unknown, the form to record what happened."""
+    """Show one effect; if it is unknown, with the form to record its outcome."""
     return await _show(page, key, done=done)
 
 
@@ -91,7 +91,7 @@ async def record(
     happened: Annotated[Literal["yes", "no"], Form()],
     evidence: Annotated[str, Form(max_length=4_000)] = "",
 ) -> Response:
-    """Record what really happened to an unknown effect."""
+    """Record the outcome of an unknown effect."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.record")
     async with store.read() as session:
@@ -117,7 +117,7 @@ async def record(
 
 @router.post("/effects/{key}/lookup")
 async def look_up(page: PageDep, key: str) -> Response:
-    """Let the tool look an unknown effect up; the effect worker does it."""
+    """Ask the effect worker to look up an unknown effect with its tool."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.record")
     async with store.read() as session:
@@ -137,7 +137,7 @@ async def reopen(
     how: Annotated[Literal["failed", "reversed"], Form()],
     words: Annotated[str, Form(max_length=4_000)] = "",
 ) -> Response:
-    """Say that what was done failed later at the provider."""
+    """Report that a done effect failed later at the provider."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.report")
     async with store.read() as session:
@@ -161,7 +161,7 @@ async def compensate(
     key: str,
     reason: Annotated[str, Form(max_length=4_000)] = "",
 ) -> Response:
-    """Ask that a done effect is taken back, by an action of its own."""
+    """Request the compensation of a done effect, as an action of its own."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "effects.compensate")
     async with store.read() as session:

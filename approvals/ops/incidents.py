@@ -1,4 +1,4 @@
-"""Incidents: what a person has to look into."""
+"""Incidents, which people have to investigate."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ async def show(page: PageDep, reader: Reader, incident: str) -> HTMLResponse:
 
 @router.post("/incidents/match")
 async def match(page: PageDep, reader: Reader) -> Response:
-    """Ask for a matching with the books."""
+    """Request a matching with the books."""
     permissions.check(reader, "matchings.start")
     await statement.ask(page.parts.store, by=reader.id)
     return RedirectResponse("/incidents", status_code=303)
@@ -127,7 +127,7 @@ async def _list(
             ),
             PAGE,
         )
-        # The books are every tenant's.
+        # The books cover all tenants.
         matched = (
             await statement.listing(session, limit=MATCHINGS)
             if page.may("matchings.read")

@@ -1,4 +1,4 @@
-"""A new run: a workflow, and a form made from its contract's input."""
+"""The start of a run: choice of workflow, and a form for its contract's input."""
 
 from typing import Annotated
 from uuid import uuid4
@@ -21,13 +21,13 @@ from keyturn.orchestrator.store.tenants.errors import SourceTaken
 
 router = routing.of_pages()
 
-# Where the page itself names the run, so that a form sent twice starts it once.
+# The page itself names the run, so that a form sent twice starts it once.
 SOURCE = "new-run page"
 
 
 @router.get("/runs/new")
 async def choose(page: PageDep, workflow: str | None = None) -> HTMLResponse:
-    """Show the workflows, or the form of one."""
+    """Show the list of workflows, or the form of one."""
     permissions.check(page.visitor.person, "runs.start")
     if workflow is not None:
         return await _form(page, workflow, {})
@@ -47,7 +47,7 @@ async def start(  # noqa: PLR0913, PLR0917 the form's fields
     source: Annotated[str, Form(max_length=200)] = "",
     external_id: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
-    """Start the run, or show the form again with what is wrong."""
+    """Start the run, or show the form again with its errors."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "runs.start")
     form = await sent_form(request)

@@ -1,4 +1,4 @@
-"""Notices: what one is mailed about, where programs are told, what did not arrive."""
+"""Notices: a person's choice of mails, webhooks, and dead letters."""
 
 import json
 import re
@@ -35,7 +35,7 @@ NoticeId = Annotated[int, Path(ge=1, lt=10**18)]
 Kinds = Annotated[list[NoticeKind], Form(default_factory=list)]
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 PAGE = 50
-# Kinds of what a form came to, as its page shows it.
+# Kinds of form results that the page shows.
 SHOWN = "a webhook's secret"
 TRIAL = "a webhook's test"
 TRIALS = TypeAdapter(hooks.Trial)
@@ -49,7 +49,7 @@ async def show(
     secret: str = "",
     tried: str = "",
 ) -> HTMLResponse:
-    """Show what the reader is mailed about and, to who may see it, the rest."""
+    """Show the reader's mail settings and, if permitted, webhooks and dead letters."""
     plain = await shown_once.read(page, secret, kind=SHOWN)
     shown = await _show(
         page,
@@ -64,14 +64,14 @@ async def show(
 
 @router.post("/notices/mail")
 async def choose(page: PageDep, reader: Reader, kinds: Kinds) -> Response:
-    """Choose what the reader is mailed about."""
+    """Set the kinds of events that the reader is mailed about."""
     await queue.choose_mail(page.parts.store, reader.id, kinds)
     return _back()
 
 
 @router.post("/notices/mail/usual")
 async def choose_usual(page: PageDep, reader: Reader) -> Response:
-    """Let the reader be mailed about what is usual."""
+    """Reset the reader's mail settings to the default."""
     await queue.choose_mail(page.parts.store, reader.id, None)
     return _back()
 
@@ -101,7 +101,7 @@ async def add(
     url: Annotated[str, Form(max_length=2_000)] = "",
     with_arguments: Annotated[bool, Form()] = False,  # noqa: FBT002 a form's box
 ) -> Response:
-    """Add a webhook, and go on to where its secret is shown once."""
+    """Add a webhook, and redirect to the page that shows its secret once."""
     new = NewWebhook(
         url=url.strip(),
         events=tuple(kinds),
@@ -119,7 +119,7 @@ async def add(
 
 @router.post("/webhooks/{webhook}/rotate")
 async def rotate(page: PageDep, manager: Manager, webhook: str) -> Response:
-    """Give a webhook a new secret, and go on to where it is shown once."""
+    """Rotate a webhook's secret, and redirect to the page that shows it once."""
     parts = page.parts
     row, secret = await hooks.rotate(
         parts.settings, parts.store, webhook, tenant=manager.tenant, by=manager.id
@@ -129,7 +129,7 @@ async def rotate(page: PageDep, manager: Manager, webhook: str) -> Response:
 
 @router.post("/webhooks/{webhook}/test")
 async def try_out(page: PageDep, manager: Manager, webhook: str) -> Response:
-    """Post a notice of the kind `webhook.test`, and go on to what came of it."""
+    """Post a notice of the kind `webhook.test`, and redirect to its result."""
     parts = page.parts
     came = await hooks.attempt(
         parts.settings, parts.store, webhook, tenant=manager.tenant
@@ -145,7 +145,7 @@ async def try_out(page: PageDep, manager: Manager, webhook: str) -> Response:
 
 @router.post("/webhooks/{webhook}/enable")
 async def enable(page: PageDep, manager: Manager, webhook: str) -> Response:
-    """Post to a webhook again that was disabled."""
+    """Enable a disabled webhook."""
     await webhooks.enable(
         page.parts.store, webhook, tenant=manager.tenant, by=manager.id
     )
@@ -159,7 +159,7 @@ async def remove(
     webhook: str,
     sure: Annotated[Literal["yes"], Form()],
 ) -> Response:
-    """Remove a webhook: nothing is posted to it any more."""
+    """Remove a webhook."""
     del sure
     await webhooks.remove(
         page.parts.store, webhook, tenant=manager.tenant, by=manager.id
@@ -212,9 +212,9 @@ async def _to_secret(page: Page, webhook: str, secret: str) -> Response:
 
 
 def _named(plain: str) -> tuple[str, str]:
-    """Return a webhook's id and its secret, as they were sealed together.
+    """Return the webhook's id and secret that were sealed together.
 
-    Both are empty where the secret was shown before.
+    Both are empty if the secret was shown before.
     """
     webhook, secret = json.loads(plain or '["", ""]')
     return webhook, secret

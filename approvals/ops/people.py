@@ -1,4 +1,4 @@
-"""Everybody's accounts, for whoever manages people."""
+"""All accounts, for those who manage people."""
 
 from typing import Annotated, Literal, cast
 
@@ -46,7 +46,7 @@ from keyturn.orchestrator.store.tenants.tenants import NewTenant
 router = routing.of_pages()
 
 Manager = Annotated[Person, Depends(require("people.manage"))]
-# What a person can have done about: it is said on the page that they came from.
+# Errors that the person can correct: shown on the page that sent the form.
 REFUSALS = (
     MayNot,
     OwnAccess,
@@ -71,14 +71,14 @@ SAID = {
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
 
-# Kinds of what a form came to, as its page shows it.
+# Kinds of form results that the page shows.
 MADE = "a token of a service"
 ITEMS = "items given away"
 
 
 @router.get("/settings/people")
 async def listing(page: PageDep, manager: Manager, said: str = "") -> HTMLResponse:
-    """Show every account that this person manages, and what waits for a second one."""
+    """Show all accounts that this person manages, and pending proposals."""
     return await people_pages.accounts_page(page, manager, flash=SAID.get(said))
 
 
@@ -93,7 +93,7 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
     kind: Annotated[Literal["person", "service"], Form()] = "person",
     reason: Why = "",
 ) -> Response:
-    """Open an account, or ask for it."""
+    """Open an account, or propose it."""
     fields = {"name": name.strip(), "email": email.strip(), "role": role, "kind": kind}
     try:
         new = NewPerson.model_validate({**fields, "tenant": tenant.strip() or None})
@@ -113,7 +113,7 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
 async def show(
     page: PageDep, manager: Manager, person: str, made: str = "", came: str = ""
 ) -> HTMLResponse:
-    """Show one account; a token just made, this once; what became of its items."""
+    """Show one account, a new token once, and the result of reassigning its items."""
     plain = await shown_once.read(page, made, kind=MADE)
     given = await _given(page, came) if came else None
     shown = await people_pages.account_page(
@@ -154,7 +154,7 @@ async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
     reason: Why = "",
     sure: Sure = "",
 ) -> Response:
-    """Change role and tenant, or ask for it."""
+    """Change role and tenant, or propose it."""
     wanted = Change(role=role, tenant=tenant.strip() or None)
     try:
         if sure != "yes" and await _takes_away(page, manager, person, wanted):
@@ -182,7 +182,7 @@ async def set_password(
     password: Annotated[str, Form(max_length=2_000)] = "",
     sure: Sure = "",
 ) -> Response:
-    """Ask for somebody to get a new password; without one, take theirs away."""
+    """Propose a new password for an account; without one, remove it at once."""
     try:
         if not password and sure != "yes":
             raise InvalidValue(NOT_SURE)
@@ -205,7 +205,7 @@ async def set_open(  # noqa: PLR0913, PLR0917 the form's fields
     reason: Why = "",
     sure: Sure = "",
 ) -> Response:
-    """Close an account, or ask for it to be opened again."""
+    """Close an account, or propose to reopen it."""
     store, why = page.parts.store, plain_text.trimmed(reason) or None
     try:
         if wanted == "open":
@@ -229,7 +229,7 @@ async def hand_over(
     reason: Annotated[str, Form(min_length=1, max_length=500)],
     to: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
-    """Give all that somebody holds to another person, or back to its queues."""
+    """Reassign all items of a person to another one, or return them to the queues."""
     permissions.check(manager, "approvals.assign")
     try:
         came = await reassignment.move_all(
@@ -256,7 +256,7 @@ async def declare_tenant(
     name: Annotated[str, Form(max_length=200)],
     reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Ask for a tenant to be declared."""
+    """Propose a tenant."""
     try:
         new = NewTenant(name=name.strip())
         why = reason.strip() or accounts.NO_REASON
@@ -279,7 +279,7 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
     bound: Annotated[str, Form(max_length=2_000)] = "",
     password: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
-    """Make a token for a service, and go on to where it is shown once."""
+    """Create a service's token, and redirect to the page that shows it once."""
     owner = await managed(page.parts.store, person, manager)
     try:
         wanted = MakeToken(
@@ -314,11 +314,11 @@ async def revoke_token(
 
 
 async def _takes_away(page: Page, manager: Person, person: str, wanted: Change) -> bool:
-    """Tell whether a change is one person's act, which two are needed to take back."""
+    """Tell whether one person may make a change that takes two to undo."""
     async with page.parts.store.read() as session:
         row = await person_accounts.get(session, person, tenant=manager.tenant)
     before, after = access.of(row), wanted.of(row)
-    # Of one's own nothing is taken at all, which is said instead.
+    # People cannot reduce their own access: that error is shown instead.
     return (
         row.id != manager.id and after != before and not access.is_more(before, after)
     )

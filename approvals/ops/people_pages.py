@@ -31,7 +31,7 @@ ABOUT_PEOPLE = tuple(
 
 
 class GivenAway(BaseModel):
-    """How many items went to somebody else, and which stayed, with the reason."""
+    """The number of reassigned items, and those that stayed, with the reason."""
 
     given: int
     stayed: list[tuple[str, str]]
@@ -40,7 +40,7 @@ class GivenAway(BaseModel):
 async def accounts_page(
     page: Page, manager: Person, *, problem: str = "", flash: Flash | None = None
 ) -> HTMLResponse:
-    """Return the page of all accounts, with what came of a form on it."""
+    """Return the page of all accounts, with the result of its form."""
     asked = page.request.query_params
     async with page.parts.store.read() as session:
         found = await person_accounts.listing(
@@ -81,7 +81,7 @@ async def accounts_page(
 
 
 def _decides(row: PersonRow) -> bool:
-    """Tell whether somebody can be given items; each item then asks for its own role."""
+    """Tell whether a person can be assigned items at all; each asks for its role."""
     is_open = row.kind == "person" and row.disabled_at is None
     return is_open and row.role in APPROVER_RANK
 
@@ -95,7 +95,7 @@ async def account_page(  # noqa: PLR0913 what came of each of its forms
     plain: str | None = None,
     came: GivenAway | None = None,
 ) -> HTMLResponse:
-    """Return the page of one account, with what came of a form on it."""
+    """Return the page of one account, with the result of its form."""
     async with page.parts.store.read() as session:
         row = await person_accounts.get(session, person, tenant=manager.tenant)
         found = await tokens.listing(session, person)

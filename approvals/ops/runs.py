@@ -1,4 +1,4 @@
-"""Runs: the list, one run's timeline, and the controls that hold it."""
+"""Runs: the list, one run's timeline, and its controls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -104,12 +104,12 @@ async def show(page: PageDep, run: str, before: int | None = None) -> HTMLRespon
 
 @router.get("/runs/{run}/timeline")
 async def part(page: PageDep, run: str, before: int | None = None) -> HTMLResponse:
-    """Return the timeline alone, for a swap."""
+    """Return only the timeline, for an htmx swap."""
     return await page.part("ops/run_timeline.html", **await _run(page, run, before))
 
 
 async def _visible(page: PageDep, run: str) -> str:
-    """Return the run's id, or raise `NotFound` before a stream has begun."""
+    """Return the run's id, or raise `NotFound` before a stream begins."""
     async with page.parts.store.read() as session:
         await timeline.of_tenant(session, run, tenant=page.visitor.person.tenant)
     return run
@@ -119,7 +119,7 @@ async def _visible(page: PageDep, run: str) -> str:
 async def changed(
     page: PageDep, run: Annotated[str, Depends(_visible)], seen: str = ""
 ) -> AsyncIterator[ServerSentEvent]:
-    """Tell the page each time that the run has changed."""
+    """Send the page an event at each change of the run."""
     following = page.parts.watcher.runs.follow(run, page.visitor.credential)
     async for event in live.changes(following, seen):
         yield event
@@ -190,7 +190,7 @@ async def _run(
 
 
 async def _held_budgets(page: Page, session: AsyncSession, run: str) -> list[Held]:
-    """Return the budgets that hold a run; a workflow's day is shown to who sees all."""
+    """Return the budgets that hold a run; workflow days only without a tenant."""
     now = await page.parts.store.now(session)
     sees = page.visitor.person.tenant
     found = await budget_raise.of_run(session, run, now=now)

@@ -1,4 +1,4 @@
-"""Whether a form was carried out: for the script that keeps what could not be sent."""
+"""Whether a form was carried out, for the script that stores unsent forms."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ router = routing.of_pages()
 
 
 class Sent(BaseModel):
-    """Where a form led; None where it was not carried out."""
+    """The page a form led to; None if it was not carried out."""
 
     led: str | None
 
 
 @router.get("/sent")
 async def sent(page: PageDep, form: Annotated[str, Query(max_length=64)] = "") -> Sent:
-    """Tell what came of the form with this key, to whom it belongs."""
+    """Return the result of the form with this key to the person who sent it."""
     led = await submission.outcome(
         page.parts.store, person=page.visitor.person.id, key=form
     )

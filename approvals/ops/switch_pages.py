@@ -23,12 +23,12 @@ from keyturn.orchestrator.store.switches import switches
 
 LATEST_BULKS = 5
 MOST_HELD = 50
-# Rows of each list of the page.
+# Rows in each list of the page.
 PAGE = 20
 
 
 async def latest_bulks(page: Page) -> dict[str, Any]:  # a template takes anything
-    """Return what the template shows of bulk actions: those under way and the latest."""
+    """Return the bulk actions for the template: those under way and the latest."""
     async with page.parts.store.read() as session:
         found = await run_bulk.at_hand(
             session, tenant=page.visitor.person.tenant, ended=LATEST_BULKS + 1
@@ -52,7 +52,7 @@ async def show(
     status: int = 200,
     budget: Held | None = None,
 ) -> HTMLResponse:
-    """Show the page; `budget` is one that somebody just asked to raise."""
+    """Show the page; `budget` is one with a new proposal to raise it."""
     person, store = page.visitor.person, page.parts.store
     async with store.read() as session:
         now = await store.now(session)
@@ -78,7 +78,7 @@ async def show(
 async def _paged(
     page: Page, session: AsyncSession, *, now: datetime
 ) -> dict[str, Any]:  # a template takes anything
-    """Return the lists of the page that have an end only in principle, a page of each."""
+    """Return the unbounded lists of the page, one page of each."""
     asked, tenant = page.request.query_params, page.visitor.person.tenant
     past = await switches.history(
         session,
@@ -116,7 +116,7 @@ async def _paged(
 
 
 def _kinds(page: Page) -> list[str]:
-    """Return the kinds of proposals that the viewer answers, or looks at."""
+    """Return the kinds of proposals that the viewer may answer or see."""
     if not page.may("proposals.read"):
         return []
     return [

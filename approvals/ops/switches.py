@@ -1,4 +1,4 @@
-"""Switches: what holds the machine, what a new one would hold, and budgets used."""
+"""Switches that are set, the impact of a new one, and used budgets."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -51,7 +51,7 @@ SAID = {
     "decline": Flash("Declined", "Nothing was changed."),
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
-# Kinds of proposals that are answered on this page; the others are about accounts.
+# Kinds of proposals answered on this page; the others concern accounts.
 OPERATED = ("switch.clear", "budget.raise")
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
@@ -78,7 +78,7 @@ NOT_SURE = (
 
 
 class WasSet(BaseModel):
-    """What setting a switch came to, at that moment."""
+    """The result of setting a switch, at that moment."""
 
     scope: str
     sending: list[str]
@@ -87,7 +87,7 @@ class WasSet(BaseModel):
 
     @classmethod
     def of(cls, barrier: Barrier, unknown: Iterable[str]) -> Self:
-        """Return what there is to tell of it."""
+        """Return the result for the template."""
         return cls(
             scope=str(barrier.switch.scope),
             sending=list(barrier.sending),
@@ -98,7 +98,7 @@ class WasSet(BaseModel):
 
 @router.get("/ops")
 async def ops(page: PageDep, said: str = "", bulk: str = "") -> HTMLResponse:
-    """Show what holds now, the form to set a switch, and budgets used."""
+    """Show active switches, the form to set one, and used budgets."""
     flash = SAID.get(said)
     if bulk:
         flash = await _begun(page, bulk)
@@ -113,7 +113,7 @@ DONE_TO: Mapping[str, str] = {
 
 
 async def _begun(page: Page, bulk: str) -> Flash | None:
-    """Return what to say of a pause, resume or cancel of all that match."""
+    """Return the message about a bulk pause, resume or cancel."""
     async with page.parts.store.read() as session:
         try:
             row = await run_bulk.get(session, bulk, tenant=page.visitor.person.tenant)
@@ -125,7 +125,7 @@ async def _begun(page: Page, bulk: str) -> Flash | None:
 
 @router.post("/ops/impact")
 async def impact(page: PageDep, operator: Operator, scope: ScopeDep) -> HTMLResponse:
-    """Return what a switch of this scope would hold now, for a swap."""
+    """Return the impact of a switch of this scope, for an htmx swap."""
     scope = _of_person(operator, scope)
     found = await switch_impact.impact(page.parts.store, scope)
     return await page.part("ops/impact.html", impact=found, scope=scope)
@@ -143,7 +143,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     sure: Annotated[str, Form(max_length=3)] = "",
     anyway: Annotated[bool, Form()] = False,  # noqa: FBT002 a box of the form
 ) -> Response:
-    """Set a switch, and go on to what may still reach the provider."""
+    """Set a switch, and show the effects that may still reach the provider."""
     scope = _of_person(operator, scope)
     try:
         _check_sure(sure)
@@ -172,7 +172,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
 
 @router.get("/ops/set")
 async def was_set(page: PageDep, operator: Operator, of: str = "") -> Response:
-    """Show what a switch held back when it was set, and what may still arrive."""
+    """Show the effects that a new switch held back and those that may still arrive."""
     if not of:
         return RedirectResponse("/ops", status_code=303)
     kept = await form_results.find(
@@ -188,7 +188,7 @@ async def clear(
     switch: str,
     reason: Annotated[str, Form(min_length=1, max_length=500)],
 ) -> RedirectResponse:
-    """Ask for a switch to be lifted; it holds until another person confirms."""
+    """Propose to lift a switch; it holds until another person confirms."""
     store = page.parts.store
     async with store.read() as session:
         row = await tenancy.visible_switch(session, switch, operator)
@@ -204,7 +204,7 @@ async def answer(
     answer: Annotated[Literal["confirm", "decline", "withdraw"], Form()],
     reason: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Answer a proposal, or say why it was not taken."""
+    """Answer a proposal, or show why the answer was refused."""
     person, parts = page.visitor.person, page.parts
     try:
         match answer:
@@ -252,7 +252,7 @@ async def hold_all(
 
 @router.post("/ops/bulks/{bulk}/stop")
 async def stop_bulk(page: PageDep, bulk: str) -> Response:
-    """Let it reach no more runs."""
+    """Stop a bulk action: it reaches no more runs."""
     person = page.visitor.person
     permissions.check(person, "runs.hold_many")
     try:
@@ -264,7 +264,7 @@ async def stop_bulk(page: PageDep, bulk: str) -> Response:
 
 @router.get("/ops/bulks")
 async def bulks(page: PageDep) -> HTMLResponse:
-    """Return how far they are, for a swap."""
+    """Return the progress of bulk actions, for an htmx swap."""
     return await page.part("ops/bulks.html", **await switch_pages.latest_bulks(page))
 
 
@@ -274,7 +274,7 @@ def _check_sure(sure: str) -> None:
 
 
 def _of_person(operator: Person, scope: Scope) -> Scope:
-    """Return the scope, which for a tenant's people is their tenant's where open."""
+    """Return the scope; one without a tenant gets the person's own."""
     if scope.tenant is None:
         return tenancy.within(operator, scope)
     tenancy.check_reach(operator, scope)

@@ -21,7 +21,7 @@ from keyturn.orchestrator.store.views.timeline import Record
 
 @dataclass
 class Asked:
-    """An approval with what people answered."""
+    """An approval with its decisions."""
 
     approval: ApprovalRow
     decisions: list[DecisionRow]
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass
 class Call:
-    """One call with its approvals, oldest first, and what was sent for it."""
+    """One call with its approvals, oldest first, and its effects."""
 
     row: CallRow
     arguments: JsonValue
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass
 class Turn:
-    """One turn: what was said, the attempts at a model, and the calls."""
+    """One turn: its messages, attempts at a model, and calls."""
 
     number: int
     row: TurnRow | None = None
@@ -51,12 +51,12 @@ class Turn:
 
     @property
     def has_retries(self) -> bool:
-        """Tell whether a model was asked more than once, or failed."""
+        """Tell whether the turn took more than one attempt, or one failed."""
         return len(self.attempts) > 1 or any(one.error for one in self.attempts)
 
     @property
     def lost(self) -> int:
-        """Return how many requests were lost with their workers."""
+        """Return the number of requests lost with their workers."""
         return sum(one.failure == settlement.LOST for one in self.attempts)
 
 
@@ -64,7 +64,7 @@ At = Callable[[int], Turn]
 
 
 def turns(record: Record) -> list[Turn]:
-    """Return a run's turns in order, those under way last."""
+    """Return a run's turns in order, those in progress last."""
     found: dict[int, Turn] = {}
 
     def at(number: int) -> Turn:

@@ -23,12 +23,12 @@ from keyturn.orchestrator.rules.money.money import format_minor
 _viewer: ContextVar[Locale | None] = ContextVar("viewer", default=None)
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2019": "'"})
 _AMOUNT = re.compile(r"(?<![\w.,-])(-?)(\d{1,16})(?:\.(\d{1,4}))? ([A-Z]{3})\b", re.A)
-# Whoever sends more has no more languages than this.
+# How many languages of `Accept-Language` are read.
 _LONGEST = 200
 
 
 class Unclear(ValueError):
-    """A text that is no amount, or can be read as two; says how to write it."""
+    """A text that is no amount, or is ambiguous; says how to write it."""
 
 
 class _Marks(NamedTuple):
@@ -37,7 +37,7 @@ class _Marks(NamedTuple):
 
 
 class ViewersLocale:
-    """Remembers for each request of a page how its viewer writes numbers."""
+    """Middleware that sets the viewer's number format for each page request."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Take the application."""
@@ -55,7 +55,7 @@ class ViewersLocale:
 
 @contextmanager
 def viewed_in(accept_language: str) -> Generator[None]:
-    """Write and read amounts as whoever prefers these languages does."""
+    """Write and read amounts in the format of these preferred languages."""
     token = _viewer.set(locale_of(accept_language))
     try:
         yield
@@ -115,7 +115,7 @@ def typed(amount: int, currency: str) -> str:
 def read(written: str, currency: str) -> Decimal:
     """Return the amount that a viewer typed; raises `Unclear` in words of a page.
 
-    Separators are the viewer's own. What could be thousands or decimals is refused.
+    Separators are the viewer's own. Ambiguous separators are refused.
     """
     marks, places = _marks(), places_of(currency)
     said = written.translate(_SPACES).strip()
@@ -152,7 +152,7 @@ def _marks() -> _Marks:
 # A queue shows the same amounts again and again, each of them twice.
 @lru_cache(maxsize=4_096)
 def _number(amount: int, places: int, locale: Locale) -> str:
-    # A locale's own pattern has up to three decimals; it is shared, so not changed.
+    # A locale's pattern has up to three decimals; it is shared, so must not be changed.
     pattern = copy(locale.decimal_formats[None])
     pattern.frac_prec = (places, places)
     written = pattern.apply(Decimal(amount).scaleb(-places), locale)

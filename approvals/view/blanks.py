@@ -1,7 +1,7 @@
-"""Runs of what shows as nothing: empty lines, and blanks within a line.
+"""Runs of invisible text: empty lines, and blanks within a line.
 
-Seventy empty lines push what follows out of sight as surely as a box that scrolls. They
-are told as “70 empty lines”; a wide gap within a line as “200 blanks”.
+Seventy empty lines push the following text out of sight as a scrolling box does. They
+are shown as “70 empty lines”, and a wide gap within a line as “200 blanks”.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# Fills a line but shows nothing, though Unicode files it under letters and symbols.
+# Takes space but is invisible, though Unicode files it under letters and symbols.
 FILLERS: Final = "\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5"
 SPACES: Final = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 ZERO_WIDTH: Final = "\u00ad\u180b-\u180f\u200b-\u200d\u2060-\u2064\ufeff"
@@ -26,7 +26,7 @@ _EMPTY = re.compile(f"[ {SPACES}{ZERO_WIDTH}{FILLERS}{DIRECTIONS}\ufe00-\ufe0f]*
 
 @dataclass(frozen=True)
 class Gap:
-    """A run that is told instead of shown: where it stands, and in which words."""
+    """A run that is described instead of shown: its position and its words."""
 
     start: int
     end: int

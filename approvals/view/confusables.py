@@ -2,7 +2,7 @@
 
 Made from `confusables.txt` of Unicode 15.1 (copyright 1991-2023 Unicode, Inc., under the
 Unicode License V3): every character whose prototype there is printable ASCII, by that
-prototype. Left out is what `unicodedata` knows by itself, whatever its version: decimal
+prototype. It omits the characters that every version of `unicodedata` can map: decimal
 digits, and what NFKC turns into ASCII (mathematical and full-width letters).
 """
 
@@ -194,7 +194,7 @@ _BY_PROTOTYPE: Final = {
     "~": "02DC 1FC0 2053 223C",
 }
 
-# Each look-alike, and what it is taken for: one or more characters of ASCII.
+# Each look-alike, and the one or more ASCII characters it resembles.
 LOOKS_LIKE: Final = {
     chr(int(code, 16)): prototype
     for prototype, codes in _BY_PROTOTYPE.items()

@@ -1,7 +1,7 @@
-"""What an effect's record says of its error, to whom.
+"""An effect's error, as different viewers may read it.
 
-What made an effect unknown was said by a tool, a library or a service: that is for
-operators. A provider's definite no is meant for people, and everybody reads it.
+The error of an unknown effect comes from a tool, a library or a service: only operators
+read it. A provider's definite refusal is meant for people, and everybody reads it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 
 class Effect(Protocol):
-    """What is looked at of an effect."""
+    """The fields of an effect that are read here."""
 
     key: str
     error: str | None

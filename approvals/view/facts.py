@@ -10,7 +10,7 @@ from keyturn.approvals.view.form.shape import Shape, label
 from keyturn.orchestrator.rules.errors import MalformedJson
 from keyturn.orchestrator.rules.text import canonical, model_notices
 
-# An address or a link: longer than what a narrow column holds unbroken.
+# Addresses and links longer than this do not fit a narrow column unbroken.
 WIDE_WORD = 16
 
 
@@ -18,7 +18,7 @@ WIDE_WORD = 16
 class Fact:
     """One name and its value: a text, or further facts.
 
-    `is_text` tells that a string stands there, which somebody else may have written.
+    `is_text` marks a string, which may be untrusted.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Fact:
 
 
 def of(value: JsonValue) -> tuple[Fact, ...]:
-    """Return the facts in a value; what is no object is one fact without a name."""
+    """Return the facts in a value; one that is no object is one unnamed fact."""
     if isinstance(value, dict):
         return tuple(_fact(name, child) for name, child in value.items())
     if isinstance(value, list):
@@ -50,7 +50,7 @@ def of(value: JsonValue) -> tuple[Fact, ...]:
 
 
 def parsed(text: str | None) -> JsonValue:
-    """Return the JSON in a text, or the text itself where it is none."""
+    """Return the JSON in a text, or the text itself if it is not JSON."""
     if text is None:
         return None
     try:
@@ -60,7 +60,7 @@ def parsed(text: str | None) -> JsonValue:
 
 
 def answered(text: str | None) -> JsonValue:
-    """Return a call's answer as people read it: data, or words without their code."""
+    """Return a call's answer for people: data, or words without their code."""
     return parsed(model_notices.for_people(text)) if text is not None else None
 
 
@@ -85,12 +85,12 @@ Side = tuple[str, str, str, str]
 
 
 def changes(before: JsonValue, after: JsonValue) -> list[Change]:
-    """Return what differs between two values: the field, before and after."""
+    """Return the differences of two values: the field, before and after."""
     return [(name, old, new) for name, (old, new) in _differing(before, after)]
 
 
 def sides(proposed: JsonValue, decided: JsonValue, effective: JsonValue) -> list[Side]:
-    """Return where three values are not all the same: the field, and each value."""
+    """Return the fields in which three values are not all equal, and each value."""
     return [
         (name, one, two, three)
         for name, (one, two, three) in _differing(proposed, decided, effective)
@@ -98,11 +98,11 @@ def sides(proposed: JsonValue, decided: JsonValue, effective: JsonValue) -> list
 
 
 def _differing(*values: JsonValue) -> Iterator[tuple[str, list[str]]]:
-    """Yield each place where values differ, in its name, with each one's text."""
+    """Yield the name of each field that differs, with each value's text."""
     found = [dict(_leaves(value, ())) for value in values]
     for path in dict.fromkeys(path for one in found for path in one):
         leaves = [one.get(path, _LEFT_OUT) for one in found]
-        # By their JSON: null is not the word “none”, and 1 is not “1”.
+        # Compares JSON: null is not the word “none”, and 1 is not “1”.
         if len({leaf.key for leaf in leaves}) == 1:
             continue
         texts = [leaf.text for leaf in leaves]

@@ -1,4 +1,4 @@
-"""What holds a run, in words: the record has ids, people know names and reasons."""
+"""Words for what holds a run: the record has ids, people read names and reasons."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,7 @@ from keyturn.orchestrator.store.tables import SwitchRow
 async def words(
     session: AsyncSession, stops: Iterable[str | None]
 ) -> Mapping[str, str]:
-    """Return each stop in words, as what follows on “Stopped by”."""
+    """Return each stop in words that complete “Stopped by …”."""
     found = {one: hold.parse(one) for one in stops if one}
     held = [one for one in found.values() if one is not None]
     paused = {one.name for one in held if one.kind == "pause"}

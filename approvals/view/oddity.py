@@ -1,7 +1,7 @@
-"""What an eye would miss in a text, named: unseen characters, look-alikes, piled marks.
+"""Names for misleading characters: invisible ones, look-alikes, piled-up marks.
 
-A letter is odd where it stands among Latin ones and is none, after UTS 39. Writing in a
-customer's own script is left alone: marks that stand everywhere warn of nothing.
+A letter is odd if it looks Latin, is not (after UTS 39) and stands among Latin ones.
+Text in a customer's own script is not marked: too many warnings warn of nothing.
 """
 
 import re
@@ -18,18 +18,18 @@ _JOINERS = frozenset("\u200d\ufe0f")
 _MOST_MARKS = 2
 _WORD = re.compile(r"\w+")
 _ASCII = re.compile("[A-Za-z0-9]")
-# What people write every day, though UTS 39 has an ASCII twin for it: quotes, dashes,
+# Everyday characters, though UTS 39 has an ASCII twin for them: quotes, dashes,
 # the ellipsis, feet and inches, letters of Danish, French, Dutch and Vietnamese.
 _ORDINARY = frozenset(
     "\u2018\u2019\u201c\u201d\u2039\u203a\u00b4\u2032\u2033\u2026\u2122\u2116\u2120"
     "\u2010\u2011\u2012\u2013\u2212\u2795\u2796\u221e\u00e6\u00c6\u0153\u0152"
     "\u0133\u0132\u01a1\u01a0"
 )
-# Between digits a multiplication sign is one; between letters it is taken for an x.
+# Between digits a multiplication sign is genuine; between letters it resembles an x.
 _TIMES = "\u00d7"
 _DOTLESS_I = "\u0131"
 _TURKISH = re.compile("[\u011e\u011f\u0130\u015e\u015f]")
-# Before these words a name of a letter tells of its look, not of its script.
+# A letter's name before these words describes its look, not its script.
 _NO_SCRIPT = frozenset(
     [
         "MATHEMATICAL",
@@ -69,7 +69,7 @@ _NO_SCRIPT = frozenset(
         "DALET",
     ]
 )
-# Written together with Latin words, without a space between.
+# Scripts that are written next to Latin words without a space.
 _JOINED = frozenset(
     [
         "CJK",
@@ -91,7 +91,7 @@ _ALSO = frozenset("\u03ba")
 
 
 def strange_letters(text: str) -> Mapping[int, str]:
-    """Return where characters stand that look like ASCII ones, with what each is."""
+    """Return the positions and names of characters that look like ASCII ones."""
     if text.isascii():
         return {}
     is_latin = _reads_as_latin(text)
@@ -108,7 +108,7 @@ def strange_letters(text: str) -> Mapping[int, str]:
 
 
 def named(text: str, index: int, strange: Mapping[int, str]) -> str | None:
-    """Return the name of what an eye would miss at this place, or None."""
+    """Return the name of the misleading character at this position, or None."""
     char = text[index]
     if char.isascii() and (char.isprintable() or char in _PLAIN_SPACE):
         return None
@@ -124,7 +124,7 @@ def named(text: str, index: int, strange: Mapping[int, str]) -> str | None:
 
 
 def is_hidden(char: str) -> bool:
-    """Tell whether a character shows nothing where it stands alone."""
+    """Tell whether a character is invisible on its own."""
     is_plain = char.isascii() and char.isprintable()
     return not is_plain and char != " " and _is_unseen(char)
 
@@ -136,7 +136,7 @@ def name_of(char: str) -> str:
 
 
 def _strange_signs(text: str, *, is_latin: bool) -> Iterator[tuple[int, str]]:
-    """Yield digits that are none of ASCII's, and signs taken for ASCII's."""
+    """Yield digits outside ASCII, and signs that look like ASCII ones."""
     for at, char in enumerate(text):
         if char.isascii():
             continue
@@ -159,7 +159,7 @@ def _is_strange_sign(text: str, at: int, *, is_latin: bool) -> bool:
     twin = _twin(char)
     if not twin or char in _ORDINARY or (kind == "Lm" and set(twin) <= set("'\"`^")):
         return False
-    # Signs as wide as a Chinese one are at home among them, others in their script.
+    # Full-width signs are normal among Chinese characters, others in their script.
     if unicodedata.east_asian_width(char) in "FW":
         return bool(_between(text, at))
     return is_latin or _script(char) is None
@@ -167,7 +167,7 @@ def _is_strange_sign(text: str, at: int, *, is_latin: bool) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _twin(char: str) -> str:
-    """Return the ASCII text that a character is taken for, or nothing."""
+    """Return the ASCII text that a character resembles, or nothing."""
     plain = unicodedata.normalize("NFKC", char)
     is_visible = plain.isascii() and plain.strip() and ord(char) > 0xFF
     return LOOKS_LIKE.get(char, plain if is_visible else "")
@@ -199,7 +199,7 @@ def _strange_in(text: str, word: re.Match[str], *, is_latin: bool) -> Iterator[i
 
 
 def _not_of_the_word(scripts: Counter[str], *, is_latin: bool) -> frozenset[str]:
-    """Return the scripts that a word of this text should not hold."""
+    """Return the scripts that are odd in a word of this text."""
     alone = Counter({name: n for name, n in scripts.items() if name not in _JOINED})
     if len(alone) < 2:
         return frozenset()
@@ -208,14 +208,14 @@ def _not_of_the_word(scripts: Counter[str], *, is_latin: bool) -> frozenset[str]
 
 
 def _reads_as_latin(text: str) -> bool:
-    """Tell whether a reader takes the text for Latin: most is, or all looks like it."""
+    """Tell whether the text reads as Latin: most of it is, or all looks like it."""
     letters = [char for char in text if char.isalpha()]
     latin = sum(_script(char) == "LATIN" for char in letters)
     return latin * 2 >= len(letters) or all(map(_is_look_alike, letters))
 
 
 def _is_turkish(text: str) -> bool:
-    """Tell whether so many words have Turkish letters that a dotless i is one, too."""
+    """Tell whether enough words have Turkish letters for a dotless i to be genuine."""
     words = _WORD.findall(text)
     return sum(map(bool, map(_TURKISH.search, words))) * 10 >= len(words)
 
@@ -225,7 +225,7 @@ def _is_look_alike(char: str) -> bool:
 
 
 def _is_odd_form(char: str) -> bool:
-    """Tell whether this is another form of one ASCII letter: a dotless i, a script g."""
+    """Tell whether this is a variant of an ASCII letter: a dotless i, a script g."""
     is_letter = char.isalpha() and unicodedata.category(char) != "Lm"
     twin = LOOKS_LIKE.get(char, "")
     return is_letter and len(twin) == 1 and char not in _ORDINARY
@@ -233,7 +233,7 @@ def _is_odd_form(char: str) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _script(char: str) -> str | None:
-    """Return the script of a letter, as its name begins with it."""
+    """Return a letter's script, which begins its Unicode name."""
     if not char.isalpha():
         return None
     first, _, _ = unicodedata.name(char, "").partition(" ")
@@ -242,7 +242,7 @@ def _script(char: str) -> str | None:
 
 @lru_cache(maxsize=4_096)
 def _is_ascii_double(char: str) -> bool:
-    """Tell whether this is a letter or digit dressed up: mathematical, full-width."""
+    """Tell whether this is a styled ASCII character: mathematical, full-width."""
     return ord(char) > 0xFF and unicodedata.normalize("NFKC", char).isascii()
 
 

@@ -1,7 +1,7 @@
-"""One plain sentence of what an action will do, from what was checked and read.
+"""One plain sentence about an action, from checked arguments and facts.
 
-Nothing here is a model's account of itself: the tool's name, the money that code worked
-out, the subject, and short arguments as they would be carried out.
+Nothing here is text by a model: it has the tool's name, the money that code computed,
+the subject, and short arguments as they would be carried out.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _INNER_QUOTES = str.maketrans("“”", "''")
 
 
 class Action(BaseModel):
-    """What would be carried out, for whom."""
+    """The action that would be carried out, with its customer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,7 +30,7 @@ class Action(BaseModel):
 
 
 def sentence(action: Action) -> str:
-    """Return the sentence; texts from outside stand in quotes."""
+    """Return the sentence, with untrusted texts in quotes."""
     words = action.spec.name.replace("_", " ").strip().capitalize()
     said = action.money
     money = f" of {amounts.text(said.amount, said.currency)}" if said else ""
@@ -55,7 +55,7 @@ def _details(action: Action) -> list[str]:
 def _is_short(spec: ToolSpec, name: str, value: JsonValue) -> bool:
     if name == spec.money or value is None:
         return False
-    # Wording is told where it names a message, as a mail's subject does.
+    # Wording is included if it names a message, as a mail's subject does.
     if _is_prose(spec, name) and spec.audience != "customer":
         return False
     if isinstance(value, list):
@@ -86,7 +86,7 @@ def _written(value: JsonValue) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Its own quotes must not end ours: what stands outside them is read as ours.
+    # Its quotes must not close ours: text outside the quotes counts as ours.
     return f"“{text.translate(_INNER_QUOTES)}”"
 
 

@@ -1,6 +1,6 @@
-"""Text from customers, tools and models, shown as it is and never as ours.
+"""Untrusted text from customers, tools and models, shown exactly and framed.
 
-Everything is escaped. What an eye would miss is written out: invisible and
+Everything is escaped. Misleading characters are written out: invisible and
 bidirectional characters, letters that only look like Latin ones, piled-up marks, runs
 of empty lines and of blanks. Links are shown with their host and are not links.
 """
@@ -24,13 +24,13 @@ _LINK = re.compile(
     re.I,
 )
 _TOKEN = re.compile(r"\S+\s*|\s+")
-# Beyond this, comparing word by word takes too long; then the whole text is marked.
+# Longer texts take too long to compare word by word; they are marked whole.
 MOST_WORDS = 1_500
-# What `named` may have a name for; everything else is shown as it is.
+# Characters that `named` may name; all others are shown as they are.
 _NOT_PLAIN = re.compile(r"[^ \n\t!-~]")
-# Most of what a list shows: words of ASCII with one blank between them.
+# The common case in lists: ASCII words with single blanks.
 _SIMPLE = re.compile(r"[!-~]+(?: [!-~]+)*")
-# A sentence of ours puts texts from outside into these quotes, and nothing else.
+# Our sentences put untrusted texts into these quotes, and nothing else.
 _QUOTED = re.compile("“([^“”]*)”")
 
 
@@ -43,7 +43,7 @@ def shown(text: object) -> Markup:
 
 
 def compared(before: str, after: str) -> tuple[Markup, Markup]:
-    """Return two texts as HTML, with the words that only one of them has marked."""
+    """Return two texts as HTML, with the words marked that only one of them has."""
     old, new = (list(_TOKEN.finditer(text)) for text in (before, after))
     if max(len(old), len(new)) > MOST_WORDS:
         return _marked(before, "del"), _marked(after, "ins")
@@ -66,7 +66,7 @@ def compared(before: str, after: str) -> tuple[Markup, Markup]:
 
 
 def told(sentence: str) -> Markup:
-    """Return a sentence of ours as HTML; what it quotes from outside has a frame."""
+    """Return our sentence as HTML, with a frame around quoted untrusted text."""
     parts: list[Markup] = []
     start = 0
     for quoted in _QUOTED.finditer(sentence):
@@ -76,7 +76,7 @@ def told(sentence: str) -> Markup:
 
 
 def foreign(text: object) -> Markup:
-    """Return a short text from outside as HTML, framed within a line of ours."""
+    """Return a short untrusted text as HTML, framed within our own line."""
     return Markup('<span class="foreign">{}</span>').format(shown(text))
 
 
@@ -87,7 +87,7 @@ def visible(text: object) -> str:
 
 
 def exact(text: str) -> Markup:
-    """Return JSON as HTML, the same JSON: what an eye would miss is written as JSON can."""
+    """Return JSON as HTML, with misleading characters as JSON escapes."""
     strange = strange_letters(text)
     parts = (
         _escaped(char) if named(text, index, strange) else Markup.escape(char)
@@ -97,7 +97,7 @@ def exact(text: str) -> Markup:
 
 
 def oddities(text: object) -> list[str]:
-    """Return the names of what an eye would miss in a text or a value, each once."""
+    """Return the names of misleading characters in a text or value, each once."""
     text = "\n".join(_texts(text))
     strange = strange_letters(text)
     odd = (found.start() for found in _NOT_PLAIN.finditer(text))
@@ -108,8 +108,8 @@ def oddities(text: object) -> list[str]:
 
 @lru_cache(maxsize=256)
 def host_of(link: str) -> str:
-    """Return where a link leads: its host as DNS knows it, or its scheme."""
-    # Browsers take a backslash for a slash: what stands behind one is no host.
+    """Return a link's target: its host as in DNS, or its scheme."""
+    # Browsers read a backslash as a slash, so it ends the host.
     link = link.replace("\\", "/")
     try:
         parts = urlsplit(link if "://" in link or ":" in link else f"http://{link}")

@@ -1,4 +1,4 @@
-"""Times, money and states in the words that people read."""
+"""Times, money and states in words for people."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from keyturn.approvals.view import amounts
 from keyturn.approvals.view.form.shape import label
 from keyturn.orchestrator.rules.clock import system_clock
 
-# State: the words on its badge and how it looks.
+# State: the text and style of its badge.
 RUN = {
     "queued": ("Queued", "calm"),
     "running": ("Working", "live"),
@@ -153,7 +153,7 @@ def subject(text: str | None) -> str:
     return f"{label(name)} {value}".strip()
 
 
-# The first that a browser's own words hold: each of them names those below it, too.
+# The first match in the user agent counts: each browser also names those below it.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -172,7 +172,7 @@ _SYSTEMS = (
 
 
 def browser(agent: str | None) -> str:
-    """Return what a browser calls itself in two words: `Firefox on Windows`."""
+    """Return a browser's user agent in short: `Firefox on Windows`."""
     text = agent or ""
     name = next((name for mark, name in _BROWSERS if mark in text), None)
     system = next((name for mark, name in _SYSTEMS if mark in text), None)
@@ -182,11 +182,11 @@ def browser(agent: str | None) -> str:
 
 
 def sentence(error: Exception) -> str:
-    """Return an error's words as a page says them, without the field's name before."""
+    """Return an error's words for a page, without the leading field name."""
     text = str(error)
     field, colon, rest = text.partition(": ")
     words = rest if colon and field.isidentifier() else text
-    # A name, as an approval's id, stays as it is written.
+    # Names, such as an approval's id, keep their spelling.
     start = words[:1].upper() if words.split(" ", 1)[0].isalpha() else words[:1]
     return f"{start}{words[1:].rstrip('.')}."
 

@@ -1,1 +1,1 @@
-"""The web application: what surrounds every page and every API route."""
+"""The web application: everything around pages and API routes."""

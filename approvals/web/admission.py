@@ -1,7 +1,7 @@
-"""How many runs this process starts at once: who comes on top is asked to come again.
+"""A bound on concurrent run starts in this process; beyond it, clients must retry.
 
-A start is quick; a flood of them is not. Queued they would hold up the decisions and
-switches of everybody else, and be given up by their senders while they are still done.
+One start is quick, a flood of them is not. Queued starts would delay everybody's
+decisions and switches, and would run after their clients had given up.
 """
 
 from fastapi import Request
@@ -12,17 +12,17 @@ from keyturn.approvals.web import problems
 from keyturn.approvals.web.error_handlers import answer
 from keyturn.approvals.web.routing import PREFIX
 
-# One takes some 10 ms here, so that the last of these waits for a third of a second.
+# One takes about 10 ms here, so the last of these waits a third of a second.
 MOST_AT_ONCE = 32
 RETRY_AFTER_S = 1
 STARTS = frozenset({f"{PREFIX}/runs", "/runs/new"})
 
 
 class Admission:
-    """Answers 429 to a start that comes on top of too many others."""
+    """Middleware that answers 429 when too many starts are under way."""
 
     def __init__(self, app: ASGIApp, *, most: int = MOST_AT_ONCE) -> None:
-        """Take the application, and how many starts it may be at."""
+        """Take the application, and the bound on concurrent starts."""
         self._app = app
         self._most = most
         self._under_way = 0

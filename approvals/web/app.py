@@ -34,7 +34,7 @@ STATIC = Path(__file__).parents[1] / "static"
 def create_app(
     settings: Settings, store: Store, deliverer: Deliverer | None, signer: Signer
 ) -> FastAPI:
-    """Return the application on parts that the caller built and will close."""
+    """Return the application with parts that the caller built and will close."""
     app = build()
     app.state.parts = Parts(
         settings=settings,
@@ -49,20 +49,20 @@ def create_app(
 
 
 async def finish(app: FastAPI) -> None:
-    """End what an application does beside its answers, before its parts are closed."""
+    """Finish an application's background work, before its parts are closed."""
     parts: Parts = app.state.parts
     await parts.finish()
 
 
 def build() -> FastAPI:
-    """Return the application without parts: its routes, and what stands before them."""
+    """Return the application without parts: its routes and middleware."""
     app = Application(
         title="Keyturn",
         version="1",
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        # It would lead to whatever host the request names.
+        # It would redirect to any host that the request names.
         redirect_slashes=False,
         dependencies=[Depends(gate)],
     )

@@ -1,4 +1,4 @@
-"""What a route is handed: the parts that the composition root built."""
+"""Dependencies of routes: the parts that the composition root built."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -27,9 +27,9 @@ from keyturn.orchestrator.store.runs.bulk import NewBulk
 from keyturn.orchestrator.store.tables import BulkRow
 
 log = structlog.get_logger()
-# Who scrapes more often gets the same figures again.
+# A scraper that asks more often gets the same figures again.
 FIGURES_FOR_S = 5.0
-# Few runs are all reached within the answer to who asked for it.
+# A bulk over few runs is finished within its own request.
 AT_ONCE_S = 0.5
 
 
@@ -37,8 +37,8 @@ AT_ONCE_S = 0.5
 class Parts:
     """The parts of one web process.
 
-    `deliverer` is None where another process delivers (tests, a web server without
-    Temporal): what is committed waits in the outbox.
+    `deliverer` is None if another process delivers (tests, a web server without
+    Temporal): committed messages wait in the outbox.
     """
 
     settings: Settings
@@ -59,19 +59,19 @@ class Parts:
     )
 
     def deliver_soon(self, run: str | None = None) -> None:
-        """Deliver what was just committed, beside the answer; it is swept anyway."""
+        """Deliver new messages in the background; the sweep would find them anyway."""
         if self.deliverer is not None:
             self._start(_deliver(self.deliverer, run))
 
     async def bulk(self, new: NewBulk) -> BulkRow:
-        """Begin with all runs that match, and do the first of them in this answer.
+        """Begin a bulk over all matching runs; process the first ones in this request.
 
-        The rest is done beside other work, by whichever process sweeps.
+        The process that sweeps does the rest in the background.
         """
         row = await run_bulk.begin(self.store, new)
         clock = asyncio.get_running_loop().time
         until = clock() + AT_ONCE_S
-        # It holds by now, whatever comes of this.
+        # The bulk is in force already, even if this fails.
         with suppress(StoreUnavailable):
             while await run_bulk.work(self.store) and clock() < until:
                 pass
@@ -80,7 +80,7 @@ class Parts:
             return await run_bulk.get(session, row.id, tenant=None)
 
     async def finish(self) -> None:
-        """End what still goes on beside the answers; what it leaves is swept."""
+        """Stop background work; the sweep does what is left."""
         await self.watcher.finish()
         await self.figures.finish()
         await self.verification.finish()
@@ -89,7 +89,7 @@ class Parts:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        # The loop keeps tasks weakly; without this one could vanish half-way.
+        # The loop holds tasks weakly; without this reference one could vanish half-way.
         task = asyncio.create_task(work, context=apart())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -103,12 +103,12 @@ async def _deliver(deliverer: Deliverer, run: str | None) -> None:
 
 
 def parts_in(scope: Scope) -> Parts:
-    """Return the parts of the process that answers what arrived."""
+    """Return the parts of the process that serves this connection."""
     return scope["app"].state.parts
 
 
 def parts_of(request: Request) -> Parts:
-    """Return the parts of the process that answers this request."""
+    """Return the parts of the process that serves this request."""
     return parts_in(request.scope)
 
 

@@ -1,4 +1,4 @@
-"""Errors become answers: a problem document for programs, a page for people."""
+"""Error responses: a problem document for programs, a page for people."""
 
 import traceback
 from contextlib import suppress
@@ -27,16 +27,16 @@ FOR_PROGRAMS = ("/api/", "/healthz", "/readyz", "/metrics")
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of this application in one form."""
+    """Install the handlers, so that all errors have one form."""
     app.add_exception_handler(KeyturnError, _on_condition)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
 
 
 class CatchBugs:
-    """Answers a fault of ours in the same form, with all headers, and counted.
+    """Middleware that answers a bug in the same form, with headers and metrics.
 
-    Starlette's own handler stands outside every middleware; this one inside.
+    Starlette's own handler is outside every middleware; this one is inside.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -65,7 +65,7 @@ class CatchBugs:
 
 
 def answer(request: Request, found: Answer) -> Response:
-    """Return the answer in the form that the asker reads."""
+    """Return the response in the form that the client reads."""
     if wants_page(request):
         body = error_page.render(
             found.problem, sent=_given_back(request, found), back=_came_from(request)
@@ -80,24 +80,24 @@ def answer(request: Request, found: Answer) -> Response:
 
 
 def _given_back(request: Request, found: Answer) -> list[tuple[str, str]]:
-    """Return what the form held; of what another site made up, nothing."""
+    """Return the form's texts, or nothing if another site sent it."""
     if found.problem.status in (401, 403):
         return []
     return getattr(request.state, "sent", [])
 
 
 def _came_from(request: Request) -> str:
-    """Return the page of ours that a form was sent from, for the way back."""
+    """Return our page that sent the form, for the link back."""
     try:
         came = urlsplit(request.headers.get("referer", ""))
-    except ValueError:  # what no browser sends, such as `http://[`
+    except ValueError:  # no browser sends this: a malformed URL such as `http://[`
         return HOME
     is_ours = came.netloc == request.headers.get("host") and request.method == "POST"
     return local_path(came.path) if is_ours else HOME
 
 
 def wants_page(request: Request) -> bool:
-    """Tell whether a person's browser asks, rather than a program."""
+    """Tell whether a browser sent the request, rather than a program."""
     if request.url.path.startswith(FOR_PROGRAMS):
         return False
     return "text/html" in request.headers.get("accept", "") or _is_htmx(request)

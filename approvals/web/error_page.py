@@ -1,4 +1,4 @@
-"""A problem as a page that needs nothing else to work: no store, no template."""
+"""A problem as a page that depends on nothing: no store, no template."""
 
 from collections.abc import Sequence
 from html import escape
@@ -37,7 +37,7 @@ _TITLES = {
 }
 
 
-# What people write by hand, by the names of a form's fields; passwords are never given back.
+# Form fields that people fill in by hand; passwords are never given back.
 _WRITTEN = frozenset(
     [
         "reason",
@@ -66,7 +66,7 @@ def render(
 ) -> str:
     """Return the page, with everything from outside escaped.
 
-    `sent` is what a form held that was not taken: its texts are given back.
+    `sent` holds the fields of a refused form: its texts are given back.
     """
     return _PAGE.format(
         kept=_kept(sent),
@@ -88,7 +88,7 @@ def _kept(sent: Sequence[tuple[str, str]]) -> str:
 
 
 def _is_written(name: str) -> bool:
-    """Tell whether people write it; a form made from a schema has `v/` before a name."""
+    """Tell whether people write a field; forms made from a schema prefix `v/`."""
     return name in _WRITTEN or name.startswith("v/")
 
 

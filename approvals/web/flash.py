@@ -1,4 +1,4 @@
-"""What a person just did, said on the page that follows."""
+"""A message about an action, shown on the page that follows it."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
 
 @dataclass(frozen=True)
 class Flash:
-    """A message about something done: its headline, and what it means."""
+    """A message about an action: its headline and its consequence."""
 
     title: str
     words: str = ""
@@ -25,7 +25,7 @@ class Flash:
 async def of(page: Page, approval: str | None) -> Flash | None:
     """Return what this person decided about an approval, read from the record.
 
-    The address names the approval only, so no link can put words on the page.
+    The URL names only the approval, so no link can put words on the page.
     """
     if not approval:
         return None

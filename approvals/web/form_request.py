@@ -1,4 +1,4 @@
-"""Requests whose forms are read aside: a long one takes its time to unquote."""
+"""Requests that parse long forms in a thread, as unquoting them is slow."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,12 +10,12 @@ from starlette.datastructures import FormData
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-# A form of this size is read in a few milliseconds.
+# A form of this size is parsed in a few milliseconds.
 MOST_AT_ONCE = 16_000
 
 
 class FormRequest(Request):
-    """A request that lets others go on while a long form of it is read."""
+    """A request that does not block others while its long form is parsed."""
 
     async def _get_form(
         self,
@@ -29,14 +29,14 @@ class FormRequest(Request):
                 max_files=max_files, max_fields=max_fields, max_part_size=max_part_size
             )
 
-        # Kept, so that nothing is received any more where it is read.
+        # Stored, so that a second read receives nothing from the network.
         if len(await self.body()) <= MOST_AT_ONCE:
             return await read()
         return await asyncio.to_thread(asyncio.run, read())
 
 
 class FormRoute(APIRoute):
-    """A route of forms that may be sent as often as one likes."""
+    """A route for forms that may be sent any number of times."""
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler on a `FormRequest`."""

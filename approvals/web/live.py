@@ -1,4 +1,4 @@
-"""Live pages: a line to the browser each time that what it shows has changed."""
+"""Live pages: an event to the browser at each change of what it shows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ async def changes(
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield `changed` whenever the fingerprint differs from what the page showed.
 
-    It carries no data: the page fetches what it may see through its own route.
+    The event carries no data: the page fetches what it may see from its own route.
     """
     clock = asyncio.get_running_loop().time
     end_at = clock() + LONGEST_S

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what the record holds, and how fast requests are answered."""
+"""Metrics for Prometheus: figures of the record, and the latency of requests."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,13 @@ from starlette.types import Scope
 from keyturn.orchestrator.store.db.counters import ATTEMPTS_FAILED, CODE_ERRORS
 from keyturn.orchestrator.store.views.metrics import Figures
 
-# Anybody may send words of their own as the method; each would be kept for ever.
+# Clients can invent methods; each would be a label kept for ever.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Latency:
-    """How long requests took, of one application."""
+    """The latency of one application's requests."""
 
     def __init__(self) -> None:
         """Start with nothing measured."""

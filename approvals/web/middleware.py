@@ -1,4 +1,4 @@
-"""Around every request: its time, headers that bind the browser, bounds on the body."""
+"""Middleware for every request: latency, security headers, bounds on the body."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from keyturn.approvals.web.error_handlers import answer
 
 # A contract's input has at most a million bytes; JSON escapes may double them.
 LARGEST_BODY = 2_500_000
-# So long the largest one may take, at 80 kB a second.
+# The time that the largest body may take, at 80 kB a second.
 BODY_WITHIN_S = 30.0
 
 POLICY = "; ".join(
@@ -65,7 +65,7 @@ class Measured:
 
 
 class SecurityHeaders:
-    """Adds the headers; nothing but static files may be kept by a cache."""
+    """Adds security headers; only static files may be cached."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Take the application."""
@@ -94,7 +94,7 @@ class SecurityHeaders:
 
 
 class BodyLimit:
-    """Refuses a body beyond the bounds, before or while it is read."""
+    """Refuses a body that exceeds the bounds, before or while it is read."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class BodyLimit:
         async def bounded() -> Message:
             nonlocal seen, is_whole, deadline
             if is_whole:
-                # What comes now is that the other side has gone.
+                # The next message says that the client has disconnected.
                 return await receive()
             deadline = deadline or clock() + self._within_s
             try:

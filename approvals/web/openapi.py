@@ -12,7 +12,7 @@ from keyturn.approvals.web.problems import MEDIA_TYPE
 
 @dataclass(frozen=True)
 class _Made:
-    """The last document, and what it was made of: all of a process serve the same."""
+    """The last document and its source; all applications of a process share it."""
 
     of: tuple[APIRoute, ...]
     document: dict[str, Any]
@@ -25,10 +25,10 @@ _last: list[_Made] = []
 
 
 class Application(FastAPI):
-    """FastAPI, but for the media type of its errors in the document."""
+    """FastAPI with another media type for errors in the document."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the document, made once for the same routes: it takes a second."""
+        """Return the document, cached for the same routes: it takes a second."""
         routes = tuple(
             one
             for one in self.routes

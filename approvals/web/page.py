@@ -1,4 +1,4 @@
-"""Pages: templates, rendered for whoever is signed in."""
+"""Pages: templates, rendered for the signed-in person."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 @dataclass(frozen=True)
 class Link:
-    """One entry of the navigation; `count` is what waits there."""
+    """An entry of the navigation; `count` is the number of pending things."""
 
     path: str
     words: str
@@ -46,14 +46,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Page:
-    """A request for a page, by somebody who is signed in."""
+    """A request for a page by a signed-in person."""
 
     request: Request
     parts: Parts
     visitor: Visitor
 
     def may(self, action: Action) -> bool:
-        """Tell whether this person's role does `action`."""
+        """Tell whether this person's role permits `action`."""
         return permissions.may(self.visitor.person, action)
 
     def error_of(self, effect: effect_words.Effect) -> str | None:
@@ -61,15 +61,15 @@ class Page:
         return effect_words.error(effect, is_operator=self.may("audit.read"))
 
     def typed(self, action: str, name: str, default: str = "") -> str:
-        """Return what was just sent to `action` in a field, where it was not taken."""
+        """Return a field's text from a form that `action` just refused."""
         return next(iter(self.all_typed(action, name)), default)
 
     def typed_in(self, action: str, *names: str) -> dict[str, str]:
-        """Return what was just sent to `action` in several fields, each by its name."""
+        """Return several fields' texts from that form, by name."""
         return {name: self.typed(action, name) for name in names}
 
     def all_typed(self, action: str, name: str) -> list[str]:
-        """Return all that was just sent to `action` under a field's name."""
+        """Return all texts sent under a field's name in that form."""
         if self.request.method != "POST" or self.request.url.path != action:
             return []
         sent: list[tuple[str, str]] = getattr(self.request.state, "sent", [])
@@ -98,11 +98,11 @@ class Page:
         status: int = 200,
         **context: Any,  # noqa: ANN401 as above
     ) -> HTMLResponse:
-        """Return a part of a page, for a swap."""
+        """Return a part of a page, for an htmx swap."""
         return HTMLResponse(await self._render(template, **context), status)
 
     async def _render(self, template: str, **context: Any) -> str:  # noqa: ANN401 as above
-        """Draw off the event loop: what strangers wrote may take long to mark."""
+        """Render off the event loop: marking untrusted text may take long."""
         return await asyncio.to_thread(
             _environment.get_template(template).render,
             page=self,

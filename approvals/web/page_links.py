@@ -1,7 +1,7 @@
-"""Turning the pages of a list: what leads to the next page, and back.
+"""Pagination of lists: links to the next and the previous page.
 
-A page names where it begins (a cursor), and its `_trail` names where those before it began:
-so a list need only be read forwards, and what comes in between moves nothing.
+A page's link has the cursor it begins at, and its `_trail` has the cursors of the pages
+before it: lists are only read forwards, and new rows do not shift the pages.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-# What follows the cursor's name in that of its trail.
+# The suffix that makes a cursor's name that of its trail.
 TRAIL = "_trail"
-# Behind so many pages the way back leads to the first one.
+# After this many pages the link back leads to the first one.
 LONGEST_TRAIL = 20
 START = "-"
 
@@ -22,22 +22,22 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Turning:
-    """The queries of the pages beside this one; None where there is none."""
+    """The queries of the adjacent pages; None if there is none."""
 
     earlier: str | None
     later: str | None
 
 
 def cut(rows: Sequence[Item], size: int) -> tuple[list[Item], Item | None]:
-    """Return a page of rows read with one more, and its last where more follow."""
+    """Cut the surplus row off; return the page, and its last row if more follow."""
     kept = list(rows[:size])
     return kept, kept[-1] if len(rows) > size else None
 
 
 def turning(asked: QueryParams, following: object | None, *, name: str) -> Turning:
-    """Return where to turn from the page that `asked` names.
+    """Return the links to the pages adjacent to the one that `asked` names.
 
-    `following` is the cursor behind its last row; `name` is the cursor's parameter.
+    `following` is the cursor after its last row; `name` is the cursor's parameter.
     """
     here = asked.get(name) or START
     trail = [one for one in asked.get(f"{name}{TRAIL}", "").split("~") if one]

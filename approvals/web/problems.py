@@ -1,4 +1,4 @@
-"""What went wrong, as HTTP says it (RFC 9457): the one place that maps errors."""
+"""Problem documents (RFC 9457): the one place that maps errors to HTTP."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -51,7 +51,7 @@ RETRY_AFTER_S = 5
 
 
 def of_error(error: KeyturnError, *, instance: str) -> Answer:
-    """Return the answer for a condition that Keyturn names."""
+    """Return the response to an error of Keyturn."""
     status = error.http_status
     problem = _problem(
         _name(type(error).__name__) if status != 500 else "internal",
@@ -64,7 +64,7 @@ def of_error(error: KeyturnError, *, instance: str) -> Answer:
 
 
 def of_validation(error: RequestValidationError, *, instance: str) -> Answer:
-    """Return the answer for a request whose fields do not fit."""
+    """Return the response to a request with invalid fields."""
     faults = [_fault(one) for one in error.errors()[:20]]
     words = "; ".join(f"{one['field']}: {one['message']}" for one in faults[:3])
     listed: list[JsonValue] = [*faults]
@@ -73,7 +73,7 @@ def of_validation(error: RequestValidationError, *, instance: str) -> Answer:
 
 
 def of_http(error: HTTPException, *, instance: str) -> Answer:
-    """Return the answer for what the framework itself refuses."""
+    """Return the response to an error raised by the framework."""
     phrase = HTTPStatus(error.status_code).phrase
     detail = str(error.detail) if error.detail else phrase
     name = phrase.lower().replace(" ", "-")
@@ -82,7 +82,7 @@ def of_http(error: HTTPException, *, instance: str) -> Answer:
 
 
 def of_bug(*, instance: str) -> Answer:
-    """Return the answer for a fault of ours; its words stay in our log."""
+    """Return the response to a bug; its message stays in our log."""
     words = "Something here broke; it is in our log. Nothing more was done."
     return Answer(problem=_problem("internal", 500, words, instance))
 

@@ -1,8 +1,8 @@
-"""How much one person may have under way in this process, and all people together.
+"""Quotas on concurrent requests and streams, per person and in total, per process.
 
-All of a person's sessions and tokens count together: whoever has a hundred of them holds
-no more than whoever has one. Switches and pauses have bounds of their own, so that what
-somebody reads never keeps them from stopping something.
+All sessions and tokens of a person count together: a hundred of them give no more than
+one. Switches and pauses have quotas of their own, so that reading never keeps a person
+from stopping something.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from keyturn.approvals.web.errors import TooManyAtOnce
 
 Kind = Literal["stream", "control", "read", "write"]
 
-# Of one person. Reads and writes together leave room for others among the connections
-# that a web process has for them; a browser asks for six things at once.
+# Per person. Reads and writes together leave database connections for other people; a
+# browser sends six requests at once.
 AT_ONCE = 8
 WAITING = 64
 WAIT_S = 10.0
 RETRY_AFTER_S = 1
-# A tab that nobody looks at has no stream open.
+# A hidden tab has no open stream.
 STREAMS_EACH = 20
 STREAMS_IN_ALL = 500
 STREAM_AFTER_S = 30
@@ -43,19 +43,19 @@ _WHAT = {
 
 
 class Streams:
-    """Open event streams: so many of each person, and so many in all."""
+    """Open event streams, bounded per person and in total."""
 
     def __init__(
         self, *, each: int = STREAMS_EACH, in_all: int | None = STREAMS_IN_ALL
     ) -> None:
-        """Begin with none open; None: no bound for all together."""
+        """Begin with none open; None means no bound on the total."""
         self._each = each
         self._in_all = in_all
         self._open: dict[str, int] = {}
 
     @property
     def open(self) -> int:
-        """Return how many are open in all."""
+        """Return the number of open streams."""
         return sum(self._open.values())
 
     @asynccontextmanager
@@ -87,7 +87,7 @@ class Streams:
 
 
 class Requests:
-    """Requests of one kind: so many of each person at once, and some that wait."""
+    """Requests of one kind: a bound per person, with a queue."""
 
     def __init__(
         self,
@@ -106,9 +106,9 @@ class Requests:
 
     @asynccontextmanager
     async def turn(self, person: str) -> AsyncGenerator[None]:
-        """Wait until the person may, and count one for the block.
+        """Wait for a slot of the person, and hold it for the block.
 
-        Raises `TooManyAtOnce` where too many wait already, or for too long.
+        Raises `TooManyAtOnce` if too many wait already, or after too long a wait.
         """
         own = self._of.setdefault(person, _Own(asyncio.Semaphore(self._most)))
         if own.count >= self._most + self._waiting:
@@ -146,7 +146,7 @@ class Requests:
 
 @dataclass
 class _Own:
-    """One person's: their turns, and how many have or want one."""
+    """One person's slots, and how many requests hold or want one."""
 
     turns: asyncio.Semaphore
     count: int = 0
@@ -154,7 +154,7 @@ class _Own:
 
 @dataclass(frozen=True)
 class Quotas:
-    """What one process counts of each person, or of each credential."""
+    """The counts of one process, per person or per credential."""
 
     stream: Streams = field(default_factory=Streams)
     control: Requests = field(default_factory=lambda: Requests("control"))
@@ -176,10 +176,10 @@ class Quotas:
 
 @dataclass(frozen=True)
 class RequestQuotas:
-    """Counts each request until it is answered: by what it came with, then by person.
+    """Counts each request until it is answered: per credential, then per person.
 
-    By the credential alone what is too much is refused before anybody is looked up: to
-    ask the database who it is, hundreds of times, would hold up everybody else.
+    The count per credential refuses a flood before the person is looked up: hundreds of
+    such queries would delay everybody else.
     """
 
     people: Quotas = field(default_factory=Quotas)
@@ -188,18 +188,18 @@ class RequestQuotas:
     )
 
     async def of_credential(self, request: Request, kind: Kind, sent: str) -> None:
-        """Count a request before it is known who sends it; once, however often asked."""
+        """Count a request before its sender is known; idempotent per request."""
         whose = hashlib.sha256(sent.encode()).hexdigest()
         await _count(request, "credential", self.credentials.turn(kind, whose))
 
     async def of_person(self, request: Request, kind: Kind, person: str) -> None:
-        """Count a request of this person; once, however often asked."""
+        """Count a request of this person; idempotent per request."""
         await _count(request, "person", self.people.turn(kind, person))
 
 
 @dataclass
 class _Held:
-    """What one request has until its answer, a stream's end included, is through."""
+    """The slots that a request holds until its response or stream has ended."""
 
     until_the_end: AsyncExitStack
     counted: set[str] = field(default_factory=set[str])
@@ -215,7 +215,7 @@ async def _count(
 
 
 class Counted:
-    """Gives back what a request was counted for, however it ends."""
+    """Middleware that frees a request's slots, also after an error."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Take the application."""

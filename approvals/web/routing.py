@@ -1,7 +1,7 @@
-"""Routers, whose routes have all that stands before them where they are declared.
+"""Routers whose routes carry prefix and dependencies from their declaration on.
 
-FastAPI's `include_router` makes each route of a router again, a second time where routers
-lie in routers, and looks for a request's route twice. What is complete is taken as it is.
+FastAPI's `include_router` copies each route, twice for nested routers, and matches a
+request's route twice. Complete routes are attached unchanged instead.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ PREFIX = "/api/v1"
 
 
 def of_api(*tags: str) -> APIRouter:
-    """Return a router of the API, under its prefix."""
+    """Return a router under the API's prefix."""
     return APIRouter(
         prefix=PREFIX,
         tags=[*tags],
@@ -29,7 +29,7 @@ def of_api(*tags: str) -> APIRouter:
 
 
 def of_pages(*, route_class: type[APIRoute] = PageRoute) -> APIRouter:
-    """Return a router of pages, which the OpenAPI document leaves out."""
+    """Return a router of pages, which the OpenAPI document omits."""
     return APIRouter(
         include_in_schema=False,
         route_class=route_class,
@@ -38,7 +38,7 @@ def of_pages(*, route_class: type[APIRoute] = PageRoute) -> APIRouter:
 
 
 def attach(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """Add the routes of routers from here; one without the gate is a `TypeError`."""
+    """Attach the routes of these routers; one without the gate is a `TypeError`."""
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute) or not _has_gate(route):

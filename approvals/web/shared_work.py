@@ -1,4 +1,4 @@
-"""Work that many may ask for at once, done once for all of them."""
+"""Work that concurrent callers share: done once for all of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,10 +10,10 @@ Result = TypeVar("Result")
 
 
 class SharedWork(Generic[Result]):
-    """One piece of work: whoever asks while it is done gets its result, too.
+    """A piece of work; callers that come while it runs get the same result.
 
-    It goes on when those who asked have left. A result is given for `keep_s` more; a
-    failure is told to all who waited for it, and the next who asks begins anew.
+    It continues if its callers leave. The result is reused for `keep_s` seconds; a
+    failure is raised to all waiting callers, and the next caller starts it again.
     """
 
     def __init__(self, *, keep_s: float = 0.0) -> None:
@@ -23,13 +23,13 @@ class SharedWork(Generic[Result]):
         self._done_at = 0.0
 
     async def result(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Return the result of `work`, or of one that was begun for somebody else."""
+        """Return the result of `work`, or of work begun by another caller."""
         if self._task is None or self._is_over(self._task):
             self._task = asyncio.create_task(self._done(work), context=apart())
         return await asyncio.shield(self._task)
 
     async def finish(self) -> None:
-        """End what is going on."""
+        """Stop the work in progress."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

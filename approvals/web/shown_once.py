@@ -1,7 +1,7 @@
-"""Secrets that a page shows once, after the redirect: never in an address, never again.
+"""Secrets that a page shows once, after a redirect, and never in a URL.
 
-The record keeps one sealed; what opens it is a cookie of this browser. Whoever has only
-one of the two has nothing, and opening it empties the record.
+The record stores a secret sealed; its key is a cookie of this browser. One without the
+other is useless, and opening the secret deletes it from the record.
 """
 
 from fastapi import Response
@@ -15,7 +15,7 @@ _SECONDS = 300
 
 
 async def redirect(page: Page, path: str, *, kind: str, secret: str) -> Response:
-    """Return the way to a page that shows the secret: `path`, with its id behind."""
+    """Return a redirect to the page that shows the secret: `path` and the id."""
     person = page.visitor.person.id
     result, opener = await form_results.seal(
         page.parts.store, person=person, kind=kind, secret=secret
@@ -26,9 +26,9 @@ async def redirect(page: Page, path: str, *, kind: str, secret: str) -> Response
 
 
 async def read(page: Page, result: str, *, kind: str) -> str | None:
-    """Return the secret, this once; nothing where it was shown before or went elsewhere.
+    """Return the secret once; empty if it was shown before or belongs elsewhere.
 
-    None where the page was asked for no result at all.
+    None if the request named no result.
     """
     if not result:
         return None
@@ -44,7 +44,7 @@ async def read(page: Page, result: str, *, kind: str) -> str | None:
 
 
 def forget(page: Page, response: Response) -> None:
-    """Take the cookie back: what it opened is shown, or gone."""
+    """Delete the cookie: its secret has been shown, or is gone."""
     if _name(page) in page.request.cookies:
         _write(response, page, "", seconds=0)
 

@@ -1,8 +1,9 @@
-"""Forms of pages, each sent once: a repetition shows what came of the first.
+"""Idempotent forms: a repetition shows the result of the first submission.
 
-Every form carries a key of its own. The first request under a key acts; another one,
-from a double click, a reload, a second tab or after a lost answer, is led to where the
-first was led. What was refused frees its key, so that it can be corrected and sent again.
+Every form carries a key of its own. The first request with a key acts; another one,
+from a double click, a reload, a second tab or after a lost response, is redirected to
+the same page. A refused form releases its key, so that it can be corrected and sent
+again.
 """
 
 import asyncio
@@ -31,10 +32,10 @@ from keyturn.orchestrator.store.db.sealed_text import Sealed
 
 log = structlog.get_logger()
 
-# Not `form`: that would hide what scripts know a form by.
+# Not `form`: that would shadow the property by which scripts find a form.
 FIELD: Final = "form_key"
 SEE_OTHER: Final = 303
-# A double click waits so long for what the first click is doing.
+# How long a second click waits for the first one to finish.
 PATIENCE_S: Final = 10.0
 _LOOK_AGAIN_S = 0.1
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -42,15 +43,15 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def new_key() -> str:
-    """Return the key of one form on one page."""
+    """Return a new key for one form on one page."""
     return secrets.token_urlsafe(16)
 
 
 class PageRoute(APIRoute):
-    """A route of pages: what its forms send is carried out once."""
+    """A route of pages that carries out each form once."""
 
     def get_route_handler(self) -> Handler:
-        """Return FastAPI's handler, which acts once for a form's key."""
+        """Return FastAPI's handler, made idempotent by the form's key."""
         handle = super().get_route_handler()
         if "POST" not in (self.methods or ()):
             return handle
@@ -59,7 +60,7 @@ class PageRoute(APIRoute):
             request = FormRequest(plain.scope, plain.receive)
             if not _is_form(request):
                 return await handle(request)
-            # Before the fields are looked at, as everywhere.
+            # Before the fields are validated, as on every route.
             await gate(request, parts_of(request))
             sent = await _sent(request)
             key = dict(sent).get(FIELD, "")
@@ -76,7 +77,7 @@ class PageRoute(APIRoute):
 
 
 async def outcome(store: Store, *, person: str, key: str) -> str | None:
-    """Return where the form with this key led, or None where it was not carried out."""
+    """Return the page that the form led to, or None if it was not carried out."""
     if _KEY.fullmatch(key) is None:
         return None
     kept = await request_keys.answer(store, person=person, key=_row_key(key))
@@ -105,18 +106,18 @@ async def _answered(
 
 
 class _Submission:
-    """One form of one person, by its key; the record holds the key's digest alone."""
+    """One form of one person, by its key; the record has only the key's digest."""
 
     def __init__(self, store: Store, person: str, key: str) -> None:
         self.key = key
         self.store = store
         self._person = person
         self._row_key = _row_key(key)
-        # The answer may carry what opens a secret: only the form's own key opens it.
+        # The response may carry a secret's key, so it is sealed with the form's key.
         self._sealed = Sealed(key)
 
     async def claim(self, request: str) -> Response | Claim:
-        """Return the first one's answer, or the first one's claim; wait while it acts."""
+        """Return the first request's response, or claim the key; wait while it acts."""
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             try:
@@ -143,25 +144,25 @@ class _Submission:
         return led
 
     async def keep(self, claim: Claim, response: Response) -> None:
-        """Keep where the first was led, with the cookies that it was given."""
+        """Store the redirect of the first submission, with its cookies."""
         cookies = response.headers.getlist("set-cookie")
         answer = json.dumps([response.headers["location"], cookies])
         kept = Kept(status=SEE_OTHER, body=self._sealed.seal(answer))
         try:
             await request_keys.keep(self.store, claim, answer=kept)
         except StoreUnavailable as error:
-            # What was sent is committed; only a repetition will have to wait.
+            # The form itself is committed; only a repetition has to wait.
             log.warning("form.not_kept", error=str(error))
 
     async def drop(self, claim: Claim, because: Exception | None = None) -> None:
-        """Free the key where nothing was changed: the form may be sent again."""
+        """Release the key if nothing was changed: the form may be sent again."""
         try:
             await request_keys.drop(self.store, claim, because=because)
         except StoreUnavailable as error:
             log.warning("form.not_dropped", error=str(error))
 
     def opened(self, kept: Kept | None) -> RedirectResponse | None:
-        """Return a kept answer, given again."""
+        """Return a stored response for a repetition."""
         plain = self._sealed.open(kept.body) if kept else None
         if plain is None:
             return None
@@ -173,7 +174,7 @@ class _Submission:
 
 
 async def _sent(request: Request) -> list[tuple[str, str]]:
-    """Return the fields, and leave them for an error's page to give back."""
+    """Return the fields, and store them for the error page."""
     form = await request.form()
     sent = [
         (name, value) for name, value in form.multi_items() if isinstance(value, str)
@@ -183,15 +184,15 @@ async def _sent(request: Request) -> list[tuple[str, str]]:
 
 
 def _is_form(request: Request) -> bool:
-    """Tell whether a person sends a form; parts of an open page ask through htmx."""
+    """Tell whether a person sent a form; live parts of a page ask through htmx."""
     kind = request.headers.get("content-type", "")
     return kind.startswith(_FORMS) and request.headers.get("hx-request") != "true"
 
 
 def _digest(request: Request, sent: list[tuple[str, str]], key: str) -> str:
-    """Return a digest of what was asked, keyed: forms hold passwords.
+    """Return a keyed digest of the request: forms contain passwords.
 
-    Whoever reads the record has the key's digest alone, and tries no password on it.
+    A reader of the record has only the key's digest, so cannot test passwords with it.
     """
     asked = [pair for pair in sent if pair[0] not in (FIELD, CSRF_FIELD)]
     text = json.dumps([request.url.path, request.url.query, asked])

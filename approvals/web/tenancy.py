@@ -1,4 +1,4 @@
-"""Whose objects a person sees: their tenant's, or everybody's."""
+"""The objects that a person sees: their tenant's, or all."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ Decider = Annotated[Person, Depends(require("approvals.decide"))]
 
 
 async def of_new(store: Store, person: Person, wanted: str | None) -> str:
-    """Return the tenant of what is started; raises `MayNot` or `UndeclaredTenant`."""
+    """Return the tenant of a new run; raises `MayNot` or `UndeclaredTenant`."""
     name = _wanted(person, wanted)
     async with store.read() as session:
         await tenants.check(session, name, sees_all=person.tenant is None)
@@ -43,7 +43,7 @@ def _wanted(person: Person, wanted: str | None) -> str:
 
 
 def _of_token(person: Person, own: tuple[str, ...], wanted: str | None) -> str:
-    """Return the tenant that a service names, of those that its token is bound to."""
+    """Return the tenant that a service names, if its token is bound to it."""
     name = wanted or person.tenant or (own[0] if len(own) == 1 else None)
     if name is not None and name in own:
         return name
@@ -55,9 +55,9 @@ def _of_token(person: Person, own: tuple[str, ...], wanted: str | None) -> str:
 def of_list(person: Person, wanted: Line | None) -> str | None:
     """Return the tenant to list; None for every tenant.
 
-    Where a person asks for another tenant's, no tenant has this name: the list is
-    empty, and does not tell whether that tenant exists. Raises `MayNot` where a service
-    with several tenants names none.
+    For another tenant returns a name that no tenant has: the list is empty, and does
+    not reveal whether that tenant exists. Raises `MayNot` if a service with several
+    tenants names none.
     """
     if person.tenants is not None and person.tenant == NOBODYS:
         return _of_token(person, person.tenants, wanted)
@@ -67,7 +67,7 @@ def of_list(person: Person, wanted: Line | None) -> str | None:
 
 
 async def visible_run(id: PathId, person: Reader, store: StoreDep) -> RunRow:  # noqa: A002 the path's name
-    """Return the run of the path, or raise `NotFound`, also for another tenant's."""
+    """Return the path's run; raise `NotFound` if it is missing or another tenant's."""
     async with store.read() as session:
         row = await run_lookup.get(session, id)
     if not sees(person, row.tenant):
@@ -76,7 +76,7 @@ async def visible_run(id: PathId, person: Reader, store: StoreDep) -> RunRow:  #
 
 
 def sees(person: Person, tenant: str) -> bool:
-    """Tell whether objects of this tenant are this person's to see."""
+    """Tell whether this person may see this tenant's objects."""
     if person.tenants is not None and person.tenant == NOBODYS:
         return tenant in person.tenants
     return person.tenant in (None, tenant)
@@ -86,7 +86,7 @@ VisibleRun = Annotated[RunRow, Depends(visible_run)]
 
 
 def check_reach(person: Person, scope: switch.Scope) -> None:
-    """Raise `MayNot` where a switch's scope reaches beyond the person's tenant."""
+    """Raise `MayNot` if a switch's scope reaches beyond the person's tenant."""
     if person.tenant is not None and scope.tenant != person.tenant:
         raise MayNot(
             f"You belong to the tenant {person.tenant!r}; name it in the scope: a "
@@ -95,19 +95,19 @@ def check_reach(person: Person, scope: switch.Scope) -> None:
 
 
 def within(person: Person, scope: switch.Scope) -> switch.Scope:
-    """Return what of a scope lies in the person's tenant."""
+    """Return the part of a scope that lies in the person's tenant."""
     if person.tenant is None:
         return scope
     return scope.model_copy(update={"tenant": person.tenant})
 
 
 def sees_switch(person: Person, scope: switch.Scope) -> bool:
-    """Tell whether a switch is one that holds the person's tenant, too."""
+    """Tell whether a switch also holds the person's tenant."""
     return person.tenant is None or scope.tenant in (None, person.tenant)
 
 
 async def visible_switch(session: AsyncSession, name: str, person: Person) -> SwitchRow:
-    """Return a switch, or raise `NotFound`, also for another tenant's."""
+    """Return a switch; raise `NotFound` if it is missing or another tenant's."""
     row = await session.get(SwitchRow, name)
     if row is None or not sees_switch(person, switch.Scope(**row.scope)):
         raise NotFound(kind="switch", name=name)

@@ -1,4 +1,4 @@
-"""Walks of the audit log: one at a time in a process, shared by those who ask."""
+"""Verification of the audit log: one walk at a time, shared by its callers."""
 
 import asyncio
 
@@ -10,16 +10,16 @@ from keyturn.orchestrator.store.integrity.verification import Finding
 
 
 class Verification:
-    """Whoever asks while a walk is under way that looks for the same waits for it."""
+    """The walk in progress; callers with the same question wait for its result."""
 
     def __init__(self, verifier: Verifier | None = None) -> None:
-        """Begin without a walk; `verifier` checks the signatures of decisions."""
+        """Begin without a walk; `verifier` checks signatures of decisions."""
         self._verifier = verifier
         self._one_at_a_time = asyncio.Lock()
         self._walks: dict[str | None, SharedWork[Finding]] = {}
 
     async def result(self, store: Store, *, checkpoint: str | None = None) -> Finding:
-        """Return what a walk found, as `verification.verify` does."""
+        """Return the findings of a walk, as `verification.verify` does."""
 
         async def walk() -> Finding:
             try:
@@ -34,5 +34,5 @@ class Verification:
         return await shared.result(walk)
 
     async def finish(self) -> None:
-        """End what is going on."""
+        """Stop the walk in progress."""
         await asyncio.gather(*(one.finish() for one in self._walks.values()))

@@ -1,9 +1,9 @@
-"""What all pages and programs of a process follow, looked at once for all of them.
+"""The watcher, which polls the database once for all open streams of a process.
 
-The database is asked the same whether one stream is open or hundreds: each topic looks
-once a second at all that is followed of it, asks at a change (and every few seconds)
-whether those who listen are still let in, and then wakes them. Nothing is kept for a
-stream: it takes what is newest when it comes to it, so that a slow one holds up nobody.
+The load on the database does not depend on the number of streams: once a second each
+topic reads all things that are followed; at a change (and every few seconds) it checks
+that the listeners still have access, then wakes them. Nothing is queued for a stream:
+it takes the newest state when it is ready, so that a slow one delays nobody.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ from keyturn.orchestrator.store.views import fingerprints as view_fingerprints
 
 LOOK_EVERY_S = 1.0
 EVENTS_EVERY_S = 0.5
-# So many things are looked at in one transaction, which has to end in time.
+# How many things one transaction reads, as its time is limited.
 AT_ONCE = 100
 log = structlog.get_logger()
 
 State = TypeVar("State")
-# Returns how each of the things with these names is now, given how they were.
+# Returns the current state of each named thing, given its previous state.
 Look = Callable[[Sequence[str], Mapping[str, State]], Awaitable[Mapping[str, State]]]
 
 
 @dataclass(eq=False)
 class _Listener:
-    """One open stream: what it follows, and by whom."""
+    """One open stream: the thing it follows, and its credential."""
 
     name: str
     credential: Credential
@@ -44,7 +44,7 @@ class _Listener:
 
 
 class Topic(Generic[State]):
-    """One kind of thing that streams follow, each by its name."""
+    """A kind of thing that streams follow by name."""
 
     def __init__(
         self, store: Store, look: Look[State], *, every_s: float = LOOK_EVERY_S
@@ -56,7 +56,7 @@ class Topic(Generic[State]):
         self._listeners: set[_Listener] = set()
         self._has_new = False
         self._states: Mapping[str, State] = {}
-        # Looks are numbered: the last one begun, and the last one that was told.
+        # Polls are numbered: the last one begun, and the last one published.
         self._begun = 0
         self._told = 0
         self._ask_at = 0.0
@@ -65,15 +65,14 @@ class Topic(Generic[State]):
 
     @property
     def listeners(self) -> int:
-        """Return how many streams follow something of it."""
+        """Return the number of streams that follow this topic."""
         return len(self._listeners)
 
     async def follow(self, name: str, credential: Credential) -> AsyncIterator[State]:
-        """Yield how a thing is, after a first look and whenever something has changed.
+        """Yield a thing's state, after a first poll and at each change.
 
-        What it yields was looked at after this was begun. It ends when the credential
-        would be let in no more, or as another, and where looking failed by a fault of
-        ours.
+        Every state was read after this call began. Ends if the credential loses access
+        or gets another identity, and if polling fails because of a bug.
         """
         mine = _Listener(name, credential)
         self._listeners.add(mine)
@@ -126,7 +125,7 @@ class Topic(Generic[State]):
             if is_changed or is_due:
                 await self._end_strangers()
         except StoreUnavailable as error:
-            # Pages stay as they are; they hear of changes when the store is back.
+            # Pages stay unchanged; they get changes when the store is back.
             log.warning("watch.store_away", error=str(error))
             self._has_new |= has_new
             return
@@ -142,7 +141,7 @@ class Topic(Generic[State]):
         return found
 
     async def _end_strangers(self) -> None:
-        """End the streams of those who would be let in no more, or as another."""
+        """End streams whose credential has lost access or changed identity."""
         asked = list(self._listeners)
         still = await liveness.unchanged(self._store, {one.credential for one in asked})
         for one in asked:
@@ -168,7 +167,7 @@ class Watcher:
         )
 
     async def finish(self) -> None:
-        """End what is looked at."""
+        """Stop polling."""
         topics = (self.queue, self.handoffs, self.runs, self.approvals, self.events)
         await asyncio.gather(*(one.finish() for one in topics))
 

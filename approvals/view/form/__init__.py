@@ -1,1 +1,1 @@
-"""Forms made from a JSON Schema: the value that comes back has the types it had."""
+"""Forms made from a JSON Schema, which preserve the types of values."""

@@ -1,4 +1,4 @@
-"""From a value to the texts of a form.
+"""Conversion of a value to the texts of a form.
 
 A form is a mapping of names to texts, in order. A field at `/items/0/sku` has its text
 under `v/items/0/sku`; `c…` is a currency, `i…` the ids of a list's items, `g…` stands
@@ -32,7 +32,7 @@ def fill(shape: Shape, value: JsonValue) -> dict[str, list[str]]:
 
 
 def option_text(option: JsonValue) -> str:
-    """Return what stands for an option in a form: its JSON, so that its type survives."""
+    """Return an option's text in a form: its JSON, which preserves its type."""
     return canonical.text(option)
 
 
@@ -70,7 +70,7 @@ def _put_object(
 
 
 def _is_left_out(child: Shape, value: JsonValue) -> bool:
-    """Tell whether a null says that nothing is given; it may be a value of its own."""
+    """Tell whether a null means that nothing is given; it may be a value itself."""
     is_value = not child.nullable and child.kind in ("choice", "json")
     return value is None and not is_value
 

@@ -1,4 +1,4 @@
-"""From the texts of a form back to a value of the schema's types."""
+"""Conversion of a form's texts to a value of the schema's types."""
 
 import math
 import re
@@ -17,14 +17,14 @@ from keyturn.orchestrator.rules.money.currency import is_active, places_of
 from keyturn.orchestrator.rules.money.money import LARGEST_AMOUNT
 from keyturn.orchestrator.rules.text import canonical
 
-# RFC 8785 keeps whole numbers exact up to here.
+# RFC 8785 represents whole numbers exactly up to here.
 LARGEST_WHOLE: Final = 2**53 - 1
 _WHOLE = re.compile(r"[+-]?\d{1,20}")
 _NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
 
 
 class _Absent:
-    """Stands for a member that is not there."""
+    """The marker of a missing member."""
 
 
 ABSENT: Final = _Absent()
@@ -32,7 +32,7 @@ ABSENT: Final = _Absent()
 
 @dataclass
 class Reading:
-    """What a form says: the value, and what is wrong by a field's path."""
+    """The result of reading a form: the value, and errors by field path."""
 
     value: JsonValue = None
     errors: dict[str, str] = field(default_factory=dict[str, str])
@@ -43,9 +43,9 @@ def read(
 ) -> Reading:
     """Return the value of a form.
 
-    `shown` is the value that the form was filled with: a text that was not touched
-    comes back byte for byte, whatever a browser does to its line ends. A `fresh` form
-    starts empty, so a required text that is left empty is an error.
+    `shown` is the value that the form was filled with: an unchanged text is returned
+    byte for byte, even if the browser changed its line ends. A `fresh` form starts
+    empty, so a required text that is left empty is an error.
     """
     found = _Reader(form, fresh)
     value = found.value(shape, shown, "")
@@ -196,7 +196,7 @@ def _quoted(text: str) -> str:
 
 
 def form_of(pairs: Mapping[str, JsonValue]) -> dict[str, list[str]]:
-    """Return a form as a draft kept it; what is no list of texts is dropped."""
+    """Return the form in a saved draft; drops members that are not lists of texts."""
     return {
         name: [one for one in values if isinstance(one, str)]
         for name, values in pairs.items()

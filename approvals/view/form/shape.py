@@ -1,4 +1,4 @@
-"""What a JSON Schema asks a person for, field by field."""
+"""The form fields of a JSON Schema."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ Kind = Literal[
     "list",
     "json",
 ]
-# Deeper than this a form is no help; the rest is edited as JSON.
+# Below this depth values are edited as JSON.
 DEEPEST = 6
-# Longer texts want room to be read in.
+# Longer texts get a larger editor.
 SHORT_TEXT = 80
 
 
@@ -30,7 +30,7 @@ SHORT_TEXT = 80
 class Shape:
     """One field of a form.
 
-    `required`: it must stand in its object; `nullable`: it may be null; `prose`: it is
+    `required`: its object must have it; `nullable`: it may be null; `prose`: it is
     wording and gets an editor.
     """
 
@@ -49,7 +49,7 @@ class Shape:
 
     @property
     def is_optional(self) -> bool:
-        """Tell whether a person may leave it out, or say that there is none."""
+        """Tell whether a person may omit the field or set it to null."""
         return not self.required or self.nullable
 
 
@@ -57,7 +57,7 @@ Schema = Mapping[str, JsonValue]
 
 
 def of(schema: Schema) -> Shape:
-    """Return the shape of a schema's value; what no field fits is edited as JSON."""
+    """Return the shape of a schema's value; the fallback is a JSON editor."""
     return _Reader(_objects(schema.get("$defs"))).shape(schema, depth=0)
 
 
@@ -191,7 +191,7 @@ def _objects(value: JsonValue) -> dict[str, Schema]:
 
 def _label(name: str, schema: Schema) -> str:
     title = _text(schema, "title")
-    # pydantic's own title says no more than the name.
+    # pydantic's generated title adds nothing to the name.
     made = name.replace("_", " ").title()
     return title if title and title != made else label(name)
 

@@ -1,4 +1,4 @@
-"""What a template draws of a form."""
+"""The view of a form for its template."""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from pydantic import JsonValue
 from keyturn.approvals.view.form.fill import Form, option_text, step
 from keyturn.approvals.view.form.shape import SHORT_TEXT, Shape
 
-# A text that may be no longer than this is one line: a subject, a title, an address.
+# A text with at most this length is one line: a subject, a title, an address.
 LINE = 256
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field with its text; `given` is None where it cannot be left out."""
+    """One field with its text; `given` is None if the field is not optional."""
 
     shape: Shape
     path: str
@@ -32,7 +32,7 @@ class Field:
 
     @property
     def is_long(self) -> bool:
-        """Tell whether the text wants an editor of several lines."""
+        """Tell whether the text needs an editor of several lines."""
         longest = self.shape.longest or 0
         is_line = 0 < longest <= LINE and "\n" not in self.text
         return (
@@ -116,7 +116,7 @@ class _Viewer:
 
 
 def _blank_key(depth: int) -> str:
-    """Return what the page's script replaces by a key of its own in an added item."""
+    """Return the placeholder that the page's script replaces in an added item."""
     return f"__new{depth}__"
 
 
