@@ -25,8 +25,8 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 # By this name Temporal's own tools recognize what they cannot show.
 ENCODING = b"binary/encrypted"
-# A payload that is not ours is passed on with this encoding, which `ForgedPayload` says:
-# the SDK drops a signal that carries it; an error here would stop its workflow.
+# A payload that is not ours is passed on with this encoding (see `ForgedPayload`): the
+# SDK drops a signal that carries it; an error here would stop its workflow.
 FORGED = b"binary/forged"
 # The payload names a key that this process does not hold: another process may have
 # received a new key first.

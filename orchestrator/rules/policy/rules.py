@@ -23,7 +23,7 @@ DEFAULT_WITHIN = timedelta(hours=4)
 
 @dataclass(frozen=True, config={"extra": "forbid"})
 class Escalation:
-    """The role that is asked next if nobody answered in time, and for how long."""
+    """Who is asked next where nobody answered in time, and for how long."""
 
     role: Role
     within: Length = DEFAULT_WITHIN
@@ -41,11 +41,11 @@ class Escalation:
 class Rule:
     """One line of a policy.
 
-    `up_to` matches amounts of its currency alone, including money that has moved before
+    `up_to` matches amounts of its currency alone, judged with what has already moved
     for the same subject and customer. `when` matches arguments by equality: a constant,
-    or a set of them. `approvers` makes the verdict `ask`; `escalate` lists the roles
-    asked next, in order, before it expires. With `assign` the system picks each
-    approver, so that nobody chooses their own approver.
+    or a set of them. `approvers` makes the verdict `ask`; `escalate` names who is asked
+    next, one after the other, before it expires. With `assign` the system picks each
+    approver, so that nobody chooses whom to ask.
     """
 
     tool: Said
