@@ -65,7 +65,7 @@ _OF_THEM: Final[Mapping[Kind, str]] = {
     "edited": "edited it to more than it was",
     "picked": "had it picked again who decides it",
     "steered": "wrote what it was drafted from",
-    "assigned": "is not whom it was assigned to",
+    "assigned": "is not the person it was assigned to",
     "new": "was too new to approve",
 }
 _NOT_BY: Final[Mapping[str, tuple[Kind, str]]] = {
