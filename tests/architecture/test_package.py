@@ -55,6 +55,15 @@ def test_wheel_carries_our_packages_and_nothing_else(wheel_names: set[str]) -> N
     assert {top for top in tops if not top.endswith(".dist-info")} == {OWNED}
 
 
+def test_the_images_wheel_is_whole(tmp_path: Path, wheel_names: set[str]) -> None:
+    # What Docker is given: `*` ignores all, a line with `!` takes a name back in.
+    lines = (ROOT / ".dockerignore").read_text().split()
+    given = [line[1:] for line in lines if line.startswith("!")]
+
+    with ZipFile(built_wheel(tmp_path, only=given)) as wheel:
+        assert set(wheel.namelist()) == wheel_names
+
+
 def test_npm_lock_records_no_address() -> None:
     lock = json.loads((ROOT / "package-lock.json").read_text())
 

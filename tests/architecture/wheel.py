@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hatch_build import VENDOR, build_assets
@@ -11,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 LINKS = Path("src", "keyturn")
 
 
-def built_wheel(folder: Path) -> Path:
-    """Return the wheel, built in a copy below `folder`."""
+def built_wheel(folder: Path, *, only: Sequence[str] = ()) -> Path:
+    """Return the wheel, built in a copy below `folder`; of these top names `only`."""
     source = folder / "source"
-    for path in files():
+    copied = [path for path in files() if not only or _is_below(path, only)]
+    for path in copied:
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, source / path)
-    for link in links():
+    for link in links() if not only or "src" in only else []:
         (source / LINKS / link.name).symlink_to(link.readlink())
     build_assets(ROOT)
     shutil.copytree(ROOT / VENDOR, source / VENDOR)  # spares the download, not the hook
@@ -28,6 +30,10 @@ def built_wheel(folder: Path) -> Path:
         [sys.executable, "-c", code, str(source / "dist")], cwd=source, text=True
     )
     return source / "dist" / built.split()[-1]
+
+
+def _is_below(path: Path, names: Sequence[str]) -> bool:
+    return any(path.is_relative_to(name) for name in names)
 
 
 def links() -> list[Path]:
