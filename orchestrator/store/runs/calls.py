@@ -103,9 +103,10 @@ async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
 async def _holds(
     session: AsyncSession, store: Store, run: RunRow, spec: ToolSpec
 ) -> tuple[Hold | None, str | None]:
-    """Return the pause or halt that holds a call, and why its tool is off."""
-    if hold.is_over(run):
-        return None, None
+    """Return the pause or halt that holds a call, and why its tool is off.
+
+    Nothing holds a run that is over, but a tool that is disabled is not called for it.
+    """
     target = Target(
         tenant=run.tenant,
         workflow=run.workflow,

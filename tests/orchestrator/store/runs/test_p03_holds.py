@@ -12,7 +12,8 @@ from itertools import permutations
 import pytest
 
 from keyturn.orchestrator.rules.authority import hold
-from keyturn.orchestrator.store.runs import calls, control
+from keyturn.orchestrator.store.runs import calls, control, end
+from keyturn.orchestrator.store.runs.end import Ending, Outcome
 from keyturn.orchestrator.store.switches import switches
 from keyturn.orchestrator.store.turns import position as turn_position
 from tests.databases import both
@@ -223,6 +224,24 @@ async def test_p03_what_is_rejected_ends_while_its_tool_is_disabled(desk: Desk) 
     await desk.decide(run, decision="reject")
 
     assert (await desk.lease(run)).kind == "rejected"
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+async def test_p03_a_read_left_open_by_an_ended_run_heeds_that_its_tool_is_disabled(
+    desk: Desk, outcome: Outcome
+) -> None:
+    """Also of a cancelled run that has not ended yet."""
+    run = await desk.start()
+    await desk.draft(run, find())
+    await desk.switch("disable", tool="find_order")
+    if outcome == "cancelled":
+        await control.cancel(desk.store, run, by="lea", reason="enough")
+    else:
+        await end.finish(desk.store, run, Ending(outcome=outcome))
+
+    view = await calls.load(desk.store, run, 1, 0)
+
+    assert (view.is_held, view.off) == (False, "look")
 
 
 async def test_p09_the_clock_of_a_held_call_stands_still_and_once(desk: Desk) -> None:
