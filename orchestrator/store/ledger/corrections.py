@@ -26,6 +26,9 @@ from keyturn.orchestrator.store.tables import (
     StepRow,
 )
 
+# How the answer of a void message begins that was stored before notices had codes.
+_BEFORE_CODES = "This message was not sent: "
+
 
 @dataclass(frozen=True)
 class _News:
@@ -202,4 +205,7 @@ async def _told(session: AsyncSession, call: CallRow) -> list[_Told]:
 
 
 def _is_of_message(result: str) -> bool:
-    return model_notices.read(result).code is NoticeCode.MESSAGE_VOID
+    code = model_notices.read(result).code
+    if code is None:
+        return result.startswith(_BEFORE_CODES)
+    return code is NoticeCode.MESSAGE_VOID

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store.approvals.errors import WaitsForOthers
 from keyturn.orchestrator.store.effects import late_failure, send
 from keyturn.orchestrator.store.ledger.effects import Outcome
 from keyturn.orchestrator.store.runs import messages
-from keyturn.orchestrator.store.tables import OutboxRow, StepRow
+from keyturn.orchestrator.store.tables import CallRow, OutboxRow, StepRow
 from tests.orchestrator.store.approvals import sibling_mail
 from tests.orchestrator.store.approvals.sibling_mail import BOUNCED, MAIL
 from tests.orchestrator.store.desk import Desk, mail, refund
@@ -107,6 +108,19 @@ async def test_a_mail_that_says_it_failed_is_void_where_it_stayed_done(
     await _begin_step(desk, run)
     await desk.draft(run, mail(0), turn=TURNS_PER_STEP + 1)
     assert (await desk.approval(run)).status == "pending"
+
+
+async def test_what_a_model_was_told_before_notices_had_codes_counts(
+    desk: Desk,
+) -> None:
+    """A run that was under way at the upgrade: its rows keep their answers."""
+    run, key = await _told_that_it_failed(desk)
+    for row in await desk.rows(CallRow, run=run, status="void"):
+        await desk.tamper(row, result=model_notices.for_people(row.result or ""))
+
+    await sibling_mail.find_out(desk, key, stayed=True)
+
+    assert (await desk.call(run, 3)).status == "void"
 
 
 async def test_a_mail_of_a_later_step_is_void_where_its_model_reads_the_failure(
