@@ -231,7 +231,7 @@ async def desk_for(
     """Open the store and the connection of the process that decides."""
     store = Store(settings.database_url, voucher=Voucher(key))
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         session.add(
             PersonRow(
                 id=APPROVER.id,

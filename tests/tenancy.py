@@ -10,6 +10,6 @@ async def declare(store: Store, *names: str) -> None:
     for name in names:
         async with store.write() as session:
             if not await tenants.is_declared(session, name):
-                at = await store.now(session)
+                await session.read_clock()
                 new = NewTenant(name=name)
-                await tenants.insert(session, store, new, by="tests", at=at)
+                await tenants.insert(session, new, by="tests")

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.view import summary as view_summary
 from keyturn.orchestrator.rules.authority.binding import DecisionKind
@@ -16,6 +15,7 @@ from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.approvals import claims, eligibility, siblings
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
@@ -152,9 +152,7 @@ def summary_of(row: ApprovalRow, release: Release) -> str:
     )
 
 
-async def bodies(
-    session: AsyncSession, rows: Sequence[ApprovalRow], *, now: datetime
-) -> list[Approval]:
+async def bodies(session: Tx, rows: Sequence[ApprovalRow]) -> list[Approval]:
     """Return the bodies of many approvals, with their decisions."""
     given = await approval_lookup.decisions_of(session, [row.id for row in rows])
     found: list[Approval] = []
@@ -163,14 +161,15 @@ async def bodies(
         others = await siblings.waits_for(session, row, release)
         waits_for = [keys.call_id(one) for one in others]
         decided = given.get(row.id, ())
-        found.append(body(row, release, decided, now=now, waits_for=waits_for))
+        found.append(body(row, release, decided, now=session.now, waits_for=waits_for))
     return found
 
 
 async def many(store: Store, rows: Sequence[ApprovalRow]) -> list[Approval]:
     """Return the bodies of approvals as they stand now."""
     async with store.read() as session:
-        return await bodies(session, rows, now=await store.now(session))
+        await session.read_clock()
+        return await bodies(session, rows)
 
 
 async def one(store: Store, row: ApprovalRow) -> Approval:

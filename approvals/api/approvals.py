@@ -73,15 +73,11 @@ async def list_approvals(
 ) -> Page[Approval]:
     """List approvals: who has waited longest comes first."""
     async with store.read() as session:
-        now = await store.now(session)
+        await session.read_clock()
         rows = await listing.listing(
-            session,
-            wanted.filter(person),
-            now=now,
-            limit=wanted.one_more,
-            after=wanted.cursor,
+            session, wanted.filter(person), limit=wanted.one_more, after=wanted.cursor
         )
-        found = await approval_body.bodies(session, rows, now=now)
+        found = await approval_body.bodies(session, rows)
     return page(found, wanted, lambda one: one.id)
 
 

@@ -66,12 +66,9 @@ async def list_budgets(
         tenant=tenancy.of_list(person, wanted.tenant),
     )
     async with store.read() as session:
+        await session.read_clock()
         found = await listing.listing(
-            session,
-            chosen,
-            now=await store.now(session),
-            limit=wanted.one_more,
-            after=wanted.cursor,
+            session, chosen, limit=wanted.one_more, after=wanted.cursor
         )
     return page([_body(meter) for meter in found], wanted, lambda one: one.scope)
 

@@ -71,12 +71,11 @@ async def list_proposals(
 ) -> Page[Proposal]:
     """List proposals, newest first; those that wait, or all."""
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         rows = await proposals.listing(
             session,
             tenant=person.tenant,
             is_open=not wanted.all,
-            now=now,
             limit=wanted.one_more,
             before=wanted.cursor,
         )
@@ -88,7 +87,7 @@ async def show_proposal(id: PathId, person: Reader, store: StoreDep) -> Proposal
     """Show a proposal."""
     async with store.read() as session:
         row = await proposals.get(session, id, tenant=person.tenant)
-        return _body(row, await store.now(session))
+        return _body(row, await session.read_clock())
 
 
 @router.post("/proposals/{id}:confirm", dependencies=ONCE, responses=ANSWERS)
@@ -124,7 +123,7 @@ async def withdraw_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Pr
 async def body(store: Store, row: ProposalRow) -> Proposal:
     """Return a proposal as the API shows it."""
     async with store.read() as session:
-        return _body(row, await store.now(session))
+        return _body(row, await session.read_clock())
 
 
 def _body(row: ProposalRow, now: datetime) -> Proposal:

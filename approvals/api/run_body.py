@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.view import hold_words
 from keyturn.orchestrator.rules.status import RunStatus
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import faults, listing
 from keyturn.orchestrator.store.tables import CallRow, RunRow
 
@@ -119,7 +119,7 @@ def body(
     )
 
 
-async def bodies(session: AsyncSession, rows: Sequence[RunRow]) -> list[Run]:
+async def bodies(session: Tx, rows: Sequence[RunRow]) -> list[Run]:
     """Return the bodies of many runs, with what each waits for."""
     waiting = await listing.pending_approvals(session, [row.id for row in rows])
     calls = await holds.of_runs(session, [row.id for row in rows])

@@ -132,7 +132,7 @@ class _Following:
     async def _state(self) -> tuple[Run, bool]:
         async with self._store.read() as session:
             row = await run_lookup.get(session, self._run)
-            now = await self._store.now(session)
+            now = await session.read_clock()
             [body] = await run_body.bodies(session, [row])
         return body, run_feed.is_over(body, now)
 

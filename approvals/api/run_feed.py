@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.approvals.api import run_body
 from keyturn.approvals.api.run_body import Run
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import AuditRow
 from keyturn.orchestrator.store.views import fingerprints
@@ -41,7 +40,7 @@ async def look(
     """Return the news of runs; of a run without a change, what there was `before`."""
     async with store.read() as session:
         prints = await fingerprints.runs_in(session, names)
-        now = await store.now(session)
+        now = await session.read_clock()
         found: dict[str, News] = {}
         for name in names:
             last = before.get(name)
@@ -62,7 +61,7 @@ def is_over(run: Run, now: datetime) -> bool:
 
 
 async def _read(
-    session: AsyncSession, name: str, last: News | None, fingerprint: str
+    session: Tx, name: str, last: News | None, fingerprint: str
 ) -> News | None:
     newest = last.newest if last else await log.latest_of_run(session, name)
     if newest is None:

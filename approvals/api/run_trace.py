@@ -61,7 +61,7 @@ async def show_trace(id: PathId, person: Reader, store: StoreDep) -> Response:  
     async with store.read() as session:
         release = await releases.load(session, found.run.release)
         [run] = await run_body.bodies(session, [found.run])
-        now = await store.now(session)
+        now = await session.read_clock()
     is_operator = permissions.may(person, "audit.read")
     # Off the event loop: a long run's record is megabytes of untrusted text.
     text = await asyncio.to_thread(

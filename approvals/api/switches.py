@@ -182,11 +182,10 @@ async def list_switches(
 ) -> Page[Switch]:
     """List switches, by id; those that are set, or all."""
     async with store.read() as session:
-        now = await store.now(session)
+        await session.read_clock()
         rows = await switches.listing(
             session,
             ended=wanted.all,
-            now=now,
             tenant=person.tenant,
             limit=wanted.one_more,
             after=wanted.cursor,
@@ -238,7 +237,7 @@ async def _check_replaced(store: Store, name: str, person: Person) -> datetime:
         if await session.get(SwitchRow, name) is not None:
             row = await tenancy.visible_switch(session, name, person)
             tenancy.check_reach(person, nouns.Scope(**row.scope))
-        return await store.now(session)
+        return await session.read_clock()
 
 
 async def _row(store: Store, name: str, person: Person) -> SwitchRow:

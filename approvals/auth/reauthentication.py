@@ -78,7 +78,7 @@ async def is_recent(store: Store, at: datetime | None) -> bool:
     Allows for a provider's clock that is a minute ahead of ours.
     """
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
     return at is not None and now - FRESH_FOR <= at <= now + timedelta(minutes=1)
 
 

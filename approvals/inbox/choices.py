@@ -60,7 +60,7 @@ async def _fits(
     """Return conditions for what this person may decide alone now, and the time."""
     person = page.visitor.person
     async with page.parts.store.read() as session:
-        now = await page.parts.store.now(session)
+        now = await session.read_clock()
     wanted = queue_filter.Filter(tenant=person.tenant)
     fits = [
         *queue_filter.conditions(wanted, now=now),

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.approvals.auth import permissions
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.store.approvals import assignment, claims, eligibility
 from keyturn.orchestrator.store.approvals.extension import MOST_EXTENSIONS
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import PersonRow
 from keyturn.orchestrator.store.views.item import Item
 
@@ -31,16 +30,14 @@ class Hands:
     why_no_extension: str = ""
 
 
-async def of(
-    session: AsyncSession, item: Item, person: Person, *, now: datetime
-) -> Hands:
+async def of(session: Tx, item: Item, person: Person) -> Hands:
     """Return who has an item, as this person sees it."""
     row = item.approval
     if row.status != "pending":
         return Hands()
-    holder = claims.holder(row, now=now)
+    holder = claims.holder(row, now=session.now)
     given = [one.person for one in item.decisions]
-    people = await assignment.candidates(session, row, item.run, but=given, now=now)
+    people = await assignment.candidates(session, row, item.run, but=given)
     return Hands(
         state="free" if holder is None else "mine" if holder == person.id else "other",
         holder=holder or "",
@@ -61,9 +58,7 @@ def _why_no_extension(extended: int) -> str:
     return f"It was given more time {extended} times, which is the most."
 
 
-async def _name(
-    session: AsyncSession, person: str | None, people: Sequence[PersonRow]
-) -> str:
+async def _name(session: Tx, person: str | None, people: Sequence[PersonRow]) -> str:
     if person is None:
         return ""
     known = next((one for one in people if one.id == person), None)

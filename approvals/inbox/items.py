@@ -104,8 +104,8 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
     async with store.read() as session:
         held = found.run.stopped_by or await holds.of_approval(session, found.approval)
         stop = (await hold_words.words(session, [held])).get(held or "", "")
-        now = await store.now(session)
-        in_hands = await hands.of(session, found, person, now=now)
+        now = await session.read_clock()
+        in_hands = await hands.of(session, found, person)
     # Off the event loop: it parses and compares untrusted text.
     return await asyncio.to_thread(
         view,

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.api.approval_body import summary_of
 from keyturn.approvals.view import wording
@@ -17,6 +16,7 @@ from keyturn.orchestrator.store.approvals.eligibility import why_not
 from keyturn.orchestrator.store.approvals.queue_filter import Claim, Place
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import ApprovalRow
 from keyturn.orchestrator.store.views import inbox
 from keyturn.orchestrator.store.views.inbox import Names, Waiting
@@ -88,9 +88,9 @@ async def load(
 ) -> Queue:
     """Return a page of the queue for a person."""
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         fits = _conditions(wanted, person, now=now)
-        found = await _page(session, person, wanted, fits, after=after, now=now)
+        found = await _page(session, person, wanted, fits, after=after)
         total = await inbox.queue_length(session, fits, of_runs=wanted.mine)
         names = await inbox.queue_names(session, tenant=person.tenant)
     kept, last = cut(found, PAGE)
@@ -103,14 +103,13 @@ async def load(
     )
 
 
-async def _page(  # noqa: PLR0913 whose page of what, from where
-    session: AsyncSession,
+async def _page(
+    session: Tx,
     person: Person,
     wanted: Filter,
     fits: list[ColumnElement[bool]],
     *,
     after: Place | None,
-    now: datetime,
 ) -> list[Waiting]:
     """Return the matching items, one more than a page has.
 
@@ -123,7 +122,7 @@ async def _page(  # noqa: PLR0913 whose page of what, from where
         kept += [
             one
             for one in found
-            if not wanted.mine or mine(one, person, now=now)[0] == "yes"
+            if not wanted.mine or mine(one, person, now=session.now)[0] == "yes"
         ]
         if len(kept) > PAGE or len(found) <= PAGE:
             return kept
@@ -153,31 +152,31 @@ def _asked(wanted: Filter, person: Person) -> queue_filter.Filter:
 async def after(store: Store, person: Person, approval: str) -> str | None:
     """Return the next item that this person may decide, wrapping round."""
     async with store.read() as session:
-        now = await store.now(session)
+        await session.read_clock()
         row = await session.get(ApprovalRow, approval)
         here = Place.of(row) if row is not None else None
-        return await _next(session, person, approval, here, now=now) or (
-            await _next(session, person, approval, None, now=now)
+        return await _next(session, person, approval, here) or (
+            await _next(session, person, approval, None)
         )
 
 
 async def _next(
-    session: AsyncSession,
-    person: Person,
-    approval: str,
-    place: Place | None,
-    *,
-    now: datetime,
+    session: Tx, person: Person, approval: str, place: Place | None
 ) -> str | None:
-    fits = queue_filter.conditions(queue_filter.Filter(tenant=person.tenant), now=now)
+    fits = queue_filter.conditions(
+        queue_filter.Filter(tenant=person.tenant), now=session.now
+    )
     fits += [
-        *queue_filter.may_approve(person, now=now),
-        queue_filter.free_for(person, now=now),
+        *queue_filter.may_approve(person, now=session.now),
+        queue_filter.free_for(person, now=session.now),
     ]
     while True:
         found = await inbox.queue(session, fits, limit=FEW, after=place)
         for one in found:
-            if one.approval.id != approval and mine(one, person, now=now)[0] == "yes":
+            if (
+                one.approval.id != approval
+                and mine(one, person, now=session.now)[0] == "yes"
+            ):
                 return one.approval.id
         if len(found) < FEW:
             return None

@@ -7,11 +7,11 @@ carry arguments. Its link opens a page; opening it decides nothing.
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.auth import dual_control
 from keyturn.orchestrator.rules.settings import Settings
 from keyturn.orchestrator.rules.text import canonical, redaction
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices.fan_out import Event
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import ApprovalRow, NoticeRow, RunRow
@@ -31,7 +31,7 @@ WORDS = {
 }
 
 
-async def of(session: AsyncSession, event: Event) -> Payload:
+async def of(session: Tx, event: Event) -> Payload:
     """Return the contents of a notice about an event, for any recipient."""
     if event.kind.startswith("approval."):
         row = await session.get(ApprovalRow, event.subject)
@@ -54,7 +54,7 @@ def body(row: NoticeRow, settings: Settings, more: Payload) -> str:
     return canonical.text({"type": row.kind, "timestamp": at, "data": data | more})
 
 
-async def arguments(session: AsyncSession, approval: str | None) -> Payload:
+async def arguments(session: Tx, approval: str | None) -> Payload:
     """Return an approval's arguments without the hidden fields (P12)."""
     row = await session.get(ApprovalRow, approval) if approval else None
     if row is None:

@@ -59,7 +59,7 @@ async def attempt(
     key = _key(settings)
     async with store.read() as session:
         row = await webhooks.get(session, webhook, tenant=tenant)
-        now = await store.now(session)
+        now = await session.read_clock()
     told: dict[str, JsonValue] = {
         "type": "webhook.test",
         "timestamp": now.isoformat(),

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import cast
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.notify import contents
 from keyturn.approvals.notify.contents import Payload
@@ -18,6 +17,7 @@ from keyturn.approvals.view.untrusted import visible
 from keyturn.approvals.view.wording import browser
 from keyturn.orchestrator.rules.notice import AccountKind
 from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices.fan_out import Event
 from keyturn.orchestrator.store.tables import NoticeRow, PersonRow
 
@@ -39,7 +39,7 @@ This mail is sent whatever you chose to be mailed about.
 """
 
 
-async def told(session: AsyncSession, event: Event) -> set[str]:
+async def told(session: Tx, event: Event) -> set[str]:
     """Return the id of the person to mail about an event's account.
 
     A service reads no mail: the person who made its token gets it.
@@ -51,7 +51,7 @@ async def told(session: AsyncSession, event: Event) -> set[str]:
     return {event.actor if row is not None and row.kind == "service" else str(owner)}
 
 
-async def payload(session: AsyncSession, event: Event) -> Payload:
+async def payload(session: Tx, event: Event) -> Payload:
     """Return the payload of an event's notice."""
     person = str(event.payload.get("person", event.subject))
     row = await session.get(PersonRow, person)

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.approvals.auth import dual_control, permissions
@@ -19,6 +18,7 @@ from keyturn.orchestrator.store.approvals.eligibility import (
     why_not,
 )
 from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices import webhooks
 from keyturn.orchestrator.store.notices.fan_out import Channel, Event, NewNotice
 from keyturn.orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
@@ -40,9 +40,7 @@ class Planner:
 
     mails: bool
 
-    async def __call__(
-        self, session: AsyncSession, events: Sequence[Event]
-    ) -> list[NewNotice]:
+    async def __call__(self, session: Tx, events: Sequence[Event]) -> list[NewNotice]:
         """Return one notice per event and recipient."""
         people = await _people(session) if self.mails else []
         hooks = await webhooks.enabled(session)
@@ -59,7 +57,7 @@ class Planner:
 
 
 async def _of(
-    session: AsyncSession,
+    session: Tx,
     event: Event,
     people: Sequence[PersonRow],
     hooks: Sequence[WebhookRow],
@@ -76,7 +74,7 @@ async def _of(
 
 
 async def _to_owner(
-    session: AsyncSession, event: Event, people: Sequence[PersonRow]
+    session: Tx, event: Event, people: Sequence[PersonRow]
 ) -> list[NewNotice]:
     """Return the notice to the owner of an event's account; webhooks get none."""
     owners = await own_account.told(session, event)
@@ -95,7 +93,7 @@ def wants(person: PersonRow, kind: str) -> bool:
 
 
 async def may_decide(
-    session: AsyncSession,
+    session: Tx,
     approval: str | None,
     people: Sequence[PersonRow],
     *,
@@ -111,7 +109,7 @@ async def may_decide(
 
 
 async def _able(
-    session: AsyncSession, event: Event, people: Sequence[PersonRow]
+    session: Tx, event: Event, people: Sequence[PersonRow]
 ) -> list[PersonRow]:
     """Return the people who can act on an event."""
     action = WHO_ACTS.get(event.kind)
@@ -152,7 +150,7 @@ def _takes(hook: WebhookRow, event: Event) -> bool:
     )
 
 
-async def _people(session: AsyncSession) -> list[PersonRow]:
+async def _people(session: Tx) -> list[PersonRow]:
     query = select(PersonRow).where(
         col(PersonRow.kind) == "person", col(PersonRow.disabled_at).is_(None)
     )

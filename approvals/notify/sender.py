@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.notify import contents, own_account
 from keyturn.approvals.notify.errors import Gone, NotDelivered
@@ -23,6 +22,7 @@ from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS
 from keyturn.orchestrator.rules.pace import Every, Pace
 from keyturn.orchestrator.rules.settings import Settings
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices import fan_out, queue, webhooks
 from keyturn.orchestrator.store.notices.queue import Batch
 from keyturn.orchestrator.store.tables import (
@@ -150,7 +150,7 @@ class Sender:
                 if hook.with_arguments
                 else {}
             )
-            now = await self.store.now(session)
+            now = await session.read_clock()
         message = Message(
             id=f"msg_{row.id}",
             url=hook.url,
@@ -192,9 +192,7 @@ def _why_no_post(hook: WebhookRow | None) -> str:
     return "KEYTURN_SECRET_KEY is not set, so nothing can be signed"
 
 
-async def _is_current(
-    session: AsyncSession, person: PersonRow | None, row: NoticeRow
-) -> bool:
+async def _is_current(session: Tx, person: PersonRow | None, row: NoticeRow) -> bool:
     """Tell whether the person can still act on the event."""
     if person is None or person.tenant not in (None, row.tenant):
         return False

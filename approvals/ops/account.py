@@ -166,8 +166,8 @@ async def _show(
             session, person.id, limit=PAGE + 1, before=asked.get("token") or None
         )
         account = await person_accounts.get(session, person.id)
-        now = await store.now(session)
-        ending = await revocation.live(session, person.id, now=now)
+        now = await session.read_clock()
+        ending = await revocation.live(session, person.id)
     rows, last = cut(found, PAGE)
     provider = page.parts.oidc
     return await page.show(

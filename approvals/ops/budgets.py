@@ -59,8 +59,8 @@ async def _asked(page: Page, scope: str) -> Held | None:
     store, sees = page.parts.store, page.visitor.person.tenant
     async with store.read() as session:
         try:
-            now = await store.now(session)
-            return await budget_raise.held(session, scope, sees=sees, now=now)
+            await session.read_clock()
+            return await budget_raise.held(session, scope, sees=sees)
         except KeyturnError:
             return None
 

@@ -155,9 +155,8 @@ async def _show(
     async with page.parts.store.read() as session:
         row = await incidents.get(session, incident, tenant=reader.tenant)
         ids = {one for one in (row.opened_by, row.closed_by, *row.named) if one}
-        why_not = await incidents.why_not_close(
-            session, row, reader.id, now=await page.parts.store.now(session)
-        )
+        await session.read_clock()
+        why_not = await incidents.why_not_close(session, row, reader.id)
         names = await accounts.names(session, ids)
     return await page.show(
         "ops/incident.html",

@@ -51,11 +51,11 @@ async def accounts_page(
         )
         total = await person_accounts.total(session, tenant=manager.tenant)
         known = await tenants.declared(session)
+        await session.read_clock()
         waiting = await proposals.listing(
             session,
             tenant=manager.tenant,
             is_open=True,
-            now=await page.parts.store.now(session),
             kinds=ABOUT_PEOPLE,
             before=asked.get("asked") or None,
             limit=PROPOSALS + 1,
@@ -103,8 +103,8 @@ async def account_page(  # noqa: PLR0913 what came of each of its forms
         others = await person_accounts.listing(
             session, tenant=manager.tenant, limit=MOST
         )
-        now = await page.parts.store.now(session)
-        ending = await revocation.live(session, person, now=now)
+        await session.read_clock()
+        ending = await revocation.live(session, person)
         own = await person_accounts.get(session, manager.id)
     as_person = Person(
         id=row.id, name=row.name, role=row.role, kind=row.kind, session=""

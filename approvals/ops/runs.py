@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, cast, get_args
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.ops import timeline as drawing
@@ -23,6 +22,7 @@ from keyturn.orchestrator.rules.text import redaction
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.budgets import settlement
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control import budget_raise
 from keyturn.orchestrator.store.dual_control.budget_raise import Held
 from keyturn.orchestrator.store.people import accounts
@@ -189,11 +189,11 @@ async def _run(
     }
 
 
-async def _held_budgets(page: Page, session: AsyncSession, run: str) -> list[Held]:
+async def _held_budgets(page: Page, session: Tx, run: str) -> list[Held]:
     """Return the budgets that hold a run; workflow days only without a tenant."""
-    now = await page.parts.store.now(session)
+    await session.read_clock()
     sees = page.visitor.person.tenant
-    found = await budget_raise.of_run(session, run, now=now)
+    found = await budget_raise.of_run(session, run)
     return [one for one in found if sees in (None, one.tenant)]
 
 

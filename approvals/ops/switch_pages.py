@@ -1,10 +1,8 @@
 """The page of switches, bulk actions and budgets."""
 
-from datetime import datetime
 from typing import Any
 
 from fastapi.responses import HTMLResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.auth import dual_control
 from keyturn.approvals.web import tenancy
@@ -12,6 +10,7 @@ from keyturn.approvals.web.flash import Flash
 from keyturn.approvals.web.page import Page
 from keyturn.approvals.web.page_links import cut, turning
 from keyturn.orchestrator.store.budgets import listing as budget_listing
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control import budget_raise, proposals
 from keyturn.orchestrator.store.dual_control.budget_raise import Held
 from keyturn.orchestrator.store.ledger import listing
@@ -55,15 +54,15 @@ async def show(
     """Show the page; `budget` is one with a new proposal to raise it."""
     person, store = page.visitor.person, page.parts.store
     async with store.read() as session:
-        now = await store.now(session)
-        set_now = await switch_active.active(session, now=now)
+        await session.read_clock()
+        set_now = await switch_active.active(session)
         active = [one for one in set_now if tenancy.sees_switch(person, one.scope)]
         found = {
             "active": active,
-            **await _held(session, budget, sees=person.tenant, now=now),
+            **await _held(session, budget, sees=person.tenant),
             "sending": await listing.sending(session, tenant=person.tenant),
             "live": await releases.all_live(session),
-            **await _paged(page, session, now=now),
+            **await _paged(page, session),
         }
     return await page.show(
         "ops/ops.html",
@@ -76,16 +75,12 @@ async def show(
 
 
 async def _paged(
-    page: Page, session: AsyncSession, *, now: datetime
+    page: Page, session: Tx
 ) -> dict[str, Any]:  # a template takes anything
     """Return the unbounded lists of the page, one page of each."""
     asked, tenant = page.request.query_params, page.visitor.person.tenant
     past = await switches.history(
-        session,
-        tenant=tenant,
-        now=now,
-        limit=PAGE + 1,
-        before=asked.get("ended") or None,
+        session, tenant=tenant, limit=PAGE + 1, before=asked.get("ended") or None
     )
     meters = await budget_listing.meters(
         session, tenant=tenant, limit=PAGE + 1, before=asked.get("budget") or None
@@ -94,7 +89,6 @@ async def _paged(
         session,
         tenant=tenant,
         is_open=True,
-        now=now,
         kinds=_kinds(page),
         limit=PAGE + 1,
         before=asked.get("asked") or None,
@@ -127,9 +121,9 @@ def _kinds(page: Page) -> list[str]:
 
 
 async def _held(
-    session: AsyncSession, asked: Held | None, *, sees: str | None, now: datetime
+    session: Tx, asked: Held | None, *, sees: str | None
 ) -> dict[str, Any]:  # a template takes anything
-    found = await budget_raise.of_days(session, sees=sees, now=now, limit=MOST_HELD + 1)
+    found = await budget_raise.of_days(session, sees=sees, limit=MOST_HELD + 1)
     shown = found[:MOST_HELD]
     is_new = asked is not None and asked.scope not in {one.scope for one in shown}
     return {

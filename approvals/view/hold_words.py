@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.authority.hold import Hold
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.tables import SwitchRow
 
 
-async def words(
-    session: AsyncSession, stops: Iterable[str | None]
-) -> Mapping[str, str]:
+async def words(session: Tx, stops: Iterable[str | None]) -> Mapping[str, str]:
     """Return each stop in words that complete “Stopped by …”."""
     found = {one: hold.parse(one) for one in stops if one}
     held = [one for one in found.values() if one is not None]
@@ -24,7 +21,7 @@ async def words(
     }
 
 
-async def _words(session: AsyncSession, one: Hold, names: Mapping[str, str]) -> str:
+async def _words(session: Tx, one: Hold, names: Mapping[str, str]) -> str:
     match one.kind:
         case "pause":
             return f"a pause of {names.get(one.name, one.name)}"

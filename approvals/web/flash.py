@@ -37,7 +37,7 @@ async def of(page: Page, approval: str | None) -> Flash | None:
             return None
         given = await approval_lookup.decisions(session, approval)
         what = summary_of(row, await releases.load(session, row.release))
-        now = await page.parts.store.now(session)
+        now = await session.read_clock()
         latest = (await history.of(session, row))[-1].approval
         anew = summary_of(latest, await releases.load(session, latest.release))
     mine = next((one for one in given if one.person == person.id), None)

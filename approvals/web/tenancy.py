@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import Depends
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.approvals.api.fields import Line, PathId
 from keyturn.approvals.auth.visitor import NOBODYS, require
@@ -13,6 +12,7 @@ from keyturn.orchestrator.rules.authority import switch
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import RunRow, SwitchRow
 from keyturn.orchestrator.store.tenants import tenants
@@ -106,7 +106,7 @@ def sees_switch(person: Person, scope: switch.Scope) -> bool:
     return person.tenant is None or scope.tenant in (None, person.tenant)
 
 
-async def visible_switch(session: AsyncSession, name: str, person: Person) -> SwitchRow:
+async def visible_switch(session: Tx, name: str, person: Person) -> SwitchRow:
     """Return a switch; raise `NotFound` if it is missing or another tenant's."""
     row = await session.get(SwitchRow, name)
     if row is None or not sees_switch(person, switch.Scope(**row.scope)):

@@ -145,7 +145,7 @@ async def _clock(url: str) -> Result:
     try:
         async with store.read() as session:
             before = datetime.now(UTC)
-            theirs = await store.now(session)
+            theirs = await session.read_clock()
             after = datetime.now(UTC)
     finally:
         await store.close()

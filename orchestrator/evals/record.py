@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.evals.engine import Engine
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -58,7 +58,7 @@ async def read(engine: Engine, run: str) -> Record:
 Row = TypeVar("Row", CallRow, ApprovalRow, EffectRow, TurnRow)
 
 
-async def _of(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
+async def _of(session: Tx, table: type[Row], run: str) -> list[Row]:
     """Return a run's rows in the order in which they were drafted."""
     query = select(table).where(col(table.run) == run)
     rows = list((await session.execute(query)).scalars())

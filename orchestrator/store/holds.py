@@ -7,7 +7,6 @@ end, it prevents. A run is stopped while all that it could do is held.
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select, union, update
 
 from keyturn.orchestrator.rules.authority import hold
@@ -15,6 +14,7 @@ from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import ENDED_RUNS, RunStatus
 from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow, StepRow
 
@@ -22,35 +22,26 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow, Step
 LONGEST_USABLE = timedelta(days=7)
 
 
-async def hold_call(
-    session: AsyncSession,
-    run: RunRow,
-    call: CallRow,
-    by: Hold,
-    *,
-    now: datetime,
-) -> None:
+async def hold_call(session: Tx, run: RunRow, call: CallRow, by: Hold) -> None:
     """Record what holds a call of a locked run; the clocks of its approval stop.
 
     The hold may have begun before it was noticed (`by.since`).
     """
-    call.held_by, call.held_seen = str(by), now
-    call.held_at = call.held_at or max(by.since or now, call.created_at)
+    call.held_by, call.held_seen = str(by), session.now
+    call.held_at = call.held_at or max(by.since or session.now, call.created_at)
     for approval in await _waiting(session, run.id, call):
         if approval.held_at is None:
             began = approval.closed_at or approval.created_at
             approval.held_at = max(call.held_at, began)
-    await settle(session, run, now=now, status="waiting")
+    await settle(session, run, status="waiting")
 
 
-async def free_call(
-    session: AsyncSession, run: RunRow, call: CallRow, *, now: datetime
-) -> None:
+async def free_call(session: Tx, run: RunRow, call: CallRow) -> None:
     """Record that nothing holds a call of a locked run any more."""
     if call.held_by is None:
         return
     # Its own clock counts from when the run as a whole was stopped.
-    until = min(now, run.stopped_at or now)
+    until = min(session.now, run.stopped_at or session.now)
     for approval in await _waiting(session, run.id, call):
         if approval.held_at is not None:
             _move(approval, since=approval.held_at, until=until)
@@ -58,36 +49,26 @@ async def free_call(
     call.held_by = call.held_at = call.held_seen = None
 
 
-async def free_paused(
-    session: AsyncSession, runs: Sequence[RunRow], *, now: datetime
-) -> None:
+async def free_paused(session: Tx, runs: Sequence[RunRow]) -> None:
     """Record that a pause no longer holds any call of these locked runs."""
     calls = await of_runs(session, [run.id for run in runs])
     for run in runs:
         for call in calls.get(run.id, ()):
             by = hold.parse(call.held_by)
             if by is not None and by.kind == "pause":
-                await free_call(session, run, call, now=now)
+                await free_call(session, run, call)
 
 
-async def hold_step(
-    session: AsyncSession, run: RunRow, step: StepRow | None, by: Hold, *, now: datetime
-) -> None:
+async def hold_step(session: Tx, run: RunRow, step: StepRow | None, by: Hold) -> None:
     """Record what prevents a step's next turn, or the run's end."""
     if step is None:
-        stop(run, by, now=now)
+        stop(run, by, now=session.now)
         return
-    step.held_by, step.held_seen = str(by), now
-    await settle(session, run, now=now, status="waiting")
+    step.held_by, step.held_seen = str(by), session.now
+    await settle(session, run, status="waiting")
 
 
-async def settle(
-    session: AsyncSession,
-    run: RunRow,
-    *,
-    now: datetime,
-    status: RunStatus | None = None,
-) -> None:
+async def settle(session: Tx, run: RunRow, *, status: RunStatus | None = None) -> None:
     """Update whether a locked run is stopped: paused, or all that it could do is held.
 
     A run that was stopped continues as `status`; None leaves one that waits to be
@@ -101,9 +82,9 @@ async def settle(
         else await _holds_all(session, run.id)
     )
     if by is not None:
-        stop(run, by, now=now)
+        stop(run, by, now=session.now)
     elif run.status == "stopped" or (run.status == "queued" and status is not None):
-        await go_on(session, run, status=status or "waiting", now=now)
+        await go_on(session, run, status=status or "waiting")
 
 
 def stop(run: RunRow, by: Hold, *, now: datetime) -> None:
@@ -113,9 +94,7 @@ def stop(run: RunRow, by: Hold, *, now: datetime) -> None:
     run.stopped_at = run.stopped_at or now
 
 
-async def go_on(
-    session: AsyncSession, run: RunRow, *, status: RunStatus, now: datetime
-) -> None:
+async def go_on(session: Tx, run: RunRow, *, status: RunStatus) -> None:
     """Mark a run that was held, or waits to be picked up, as `status`.
 
     Open deadlines move by the time the run was held (P9).
@@ -123,12 +102,12 @@ async def go_on(
     if run.status not in ("stopped", "queued"):
         return
     if run.stopped_at is not None:
-        await _move_all(session, run, since=run.stopped_at, now=now)
+        await _move_all(session, run, since=run.stopped_at)
     run.stopped_at = run.stopped_by = None
     run_status.move(run, status)
 
 
-async def clear(session: AsyncSession, run: str) -> None:
+async def clear(session: Tx, run: str) -> None:
     """Clear the holds of a run that ends."""
     for table, nothing in (
         (CallRow, {"held_by": None, "held_at": None, "held_seen": None}),
@@ -140,13 +119,11 @@ async def clear(session: AsyncSession, run: str) -> None:
         await session.execute(held.values(**nothing))
 
 
-async def ring(
-    session: AsyncSession, by: Collection[Hold], *, now: datetime
-) -> list[str]:
+async def ring(session: Tx, by: Collection[Hold]) -> list[str]:
     """Signal every open run in which any of these holds anything; return their ids."""
     runs = list((await session.execute(_held_by({str(one) for one in by}))).scalars())
     for run in runs:
-        outbox.add(session, "resume", run, at=now)
+        outbox.add(session, "resume", run, at=session.now)
     return runs
 
 
@@ -171,9 +148,7 @@ def _held_by(by: Collection[str]):  # noqa: ANN202 an SQL statement
     )
 
 
-async def of_runs(
-    session: AsyncSession, runs: Collection[str]
-) -> dict[str, list[CallRow]]:
+async def of_runs(session: Tx, runs: Collection[str]) -> dict[str, list[CallRow]]:
     """Return the held calls, in their order, by run."""
     query = (
         select(CallRow)
@@ -186,13 +161,13 @@ async def of_runs(
     return found
 
 
-async def of_approval(session: AsyncSession, approval: ApprovalRow) -> str | None:
+async def of_approval(session: Tx, approval: ApprovalRow) -> str | None:
     """Return what holds the call of an approval, or None."""
     call = await session.get(CallRow, (approval.run, approval.turn, approval.index))
     return call.held_by if call is not None else None
 
 
-async def has_held_siblings(session: AsyncSession, run: str) -> bool:
+async def has_held_siblings(session: Tx, run: str) -> bool:
     """Tell whether anything holds a call of the run."""
     query = select(CallRow.run).where(
         col(CallRow.run) == run,
@@ -202,7 +177,7 @@ async def has_held_siblings(session: AsyncSession, run: str) -> bool:
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def _holds_all(session: AsyncSession, run: str) -> Hold | None:
+async def _holds_all(session: Tx, run: str) -> Hold | None:
     """Return what holds the first of all that the run could do; None if any is free.
 
     A step whose turn has open calls waits for them; else its next turn is what is held.
@@ -225,7 +200,7 @@ async def _holds_all(session: AsyncSession, run: str) -> Hold | None:
 
 
 async def _waiting(
-    session: AsyncSession, run: str, call: CallRow | None = None
+    session: Tx, run: str, call: CallRow | None = None
 ) -> list[ApprovalRow]:
     query = select(ApprovalRow).where(
         col(ApprovalRow.run) == run,
@@ -239,16 +214,14 @@ async def _waiting(
     return list((await session.execute(query)).scalars())
 
 
-async def _move_all(
-    session: AsyncSession, run: RunRow, *, since: datetime, now: datetime
-) -> None:
+async def _move_all(session: Tx, run: RunRow, *, since: datetime) -> None:
     for approval in await _waiting(session, run.id):
         if approval.held_at is None:
-            _move(approval, since=since, until=now)
+            _move(approval, since=since, until=session.now)
         else:
             # Its call is still held: the time that has passed so far counts once.
-            _move(approval, since=min(approval.held_at, since), until=now)
-            approval.held_at = now
+            _move(approval, since=min(approval.held_at, since), until=session.now)
+            approval.held_at = session.now
 
 
 def _move(approval: ApprovalRow, *, since: datetime, until: datetime) -> None:

@@ -8,7 +8,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import select
 
 from keyturn.orchestrator.rules.authority.binding import Signer
@@ -16,6 +15,7 @@ from keyturn.orchestrator.store import migrations, revision
 from keyturn.orchestrator.store.db import roles, row_codes, vouched_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.errors import NeedsKeys
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
@@ -58,7 +58,7 @@ async def upgrade(url: str, keys: Keys | None = None) -> list[str]:
             before = await connection.run_sync(revision.of)
             await connection.run_sync(_upgrade)
             if before in UNSIGNED:
-                await _vouch_for_all(session, store, keys)
+                await _vouch_for_all(session, keys)
             elif keys is not None:
                 await _vouch_anew(session, keys.voucher)
             return await connection.run_sync(roles.grant)
@@ -79,9 +79,7 @@ def config() -> Config:
     return settings
 
 
-async def _vouch_for_all(
-    session: AsyncSession, store: Store, keys: Keys | None
-) -> None:
+async def _vouch_for_all(session: Tx, keys: Keys | None) -> None:
     """Vouch for rows of an earlier version: from here on, no other rows pass."""
     rows: list[vouched_rows.Row | ReleaseRow] = []
     for table in (*row_codes.COVERED, ReleaseRow):
@@ -104,7 +102,7 @@ async def _vouch_for_all(
     with row_codes.for_the_first_time(session):
         await session.flush()
     kinds = Counter(map(vouched_rows.table_of, rows))
-    await incidents.add(session, store, _vouched(kinds), by=incidents.SYSTEM)
+    await incidents.add(session, _vouched(kinds), by=incidents.SYSTEM)
 
 
 def _vouched(kinds: Counter[str]) -> NewIncident:
@@ -122,7 +120,7 @@ def _vouched(kinds: Counter[str]) -> NewIncident:
     )
 
 
-async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
+async def _vouch_anew(session: Tx, voucher: Voucher) -> None:
     """Vouch with the new key for the rows that the previous key vouched for."""
     for table in row_codes.COVERED:
         rows = await session.execute(select(table).with_for_update())
@@ -132,7 +130,7 @@ async def _vouch_anew(session: AsyncSession, voucher: Voucher) -> None:
     await session.flush()
 
 
-async def _wait_alone(session: AsyncSession) -> None:
+async def _wait_alone(session: Tx) -> None:
     # Another process's upgrade may take longer than the transactions of the product.
     await session.execute(text("SELECT set_config('transaction_timeout', '0', true)"))
     await session.execute(

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import COMPENSATE, ENDED_RUNS
 from keyturn.orchestrator.rules.text import scrub
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -49,7 +49,7 @@ class Delivery(BaseModel):
 
 
 def add(
-    session: AsyncSession,
+    session: Tx,
     kind: Kind,
     run: str,
     *,
@@ -72,11 +72,11 @@ async def claim(
     if run is None and not await _is_any_due(store):
         return []
     async with store.write() as session:
-        now = await store.now(session)
-        due = await _due(session, now=now, limit=limit, run=run)
+        await session.read_clock()
+        due = await _due(session, limit=limit, run=run)
         due.sort(key=lambda row: row.run)
         found = [
-            await _delivery(session, owner, list(rows), now=now)
+            await _delivery(session, owner, list(rows))
             for owner, rows in groupby(due, key=lambda row: row.run)
         ]
         return [one for one in found if one is not None]
@@ -85,7 +85,7 @@ async def claim(
 async def delivered(store: Store, ids: Iterable[int]) -> None:
     """Record that Temporal accepted these; they are sent again if nobody acts."""
     async with store.write(first=True) as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for row in await _by_ids(session, ids):
             row.claimed_until, row.last_error = None, None
             row.due_at = now + RING_AGAIN * 2 ** min(row.tries - 1, SLOWEST)
@@ -96,7 +96,7 @@ async def delivered(store: Store, ids: Iterable[int]) -> None:
 async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
     """Record why Temporal did not accept these; they are retried ever less often."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for row in await _by_ids(session, ids):
             row.claimed_until, row.last_error = None, scrub.text(error)[:500]
             row.due_at = now + timedelta(seconds=min(30, 2 ** min(row.tries, 5)))
@@ -105,15 +105,15 @@ async def failed(store: Store, ids: Iterable[int], *, error: str) -> None:
 async def _is_any_due(store: Store) -> bool:
     """Tell whether anything waits, without a lock: mostly nothing does."""
     async with store.read() as session:
-        query = _unclaimed(select(OutboxRow.id), now=await store.now(session)).limit(1)
+        query = _unclaimed(select(OutboxRow.id), now=await session.read_clock()).limit(
+            1
+        )
         return (await session.execute(query)).first() is not None
 
 
-async def _due(
-    session: AsyncSession, *, now: datetime, limit: int, run: str | None
-) -> list[OutboxRow]:
+async def _due(session: Tx, *, limit: int, run: str | None) -> list[OutboxRow]:
     query = (
-        _unclaimed(select(OutboxRow), now=now)
+        _unclaimed(select(OutboxRow), now=session.now)
         .order_by(col(OutboxRow.due_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -132,30 +132,28 @@ def _unclaimed(query: Select[Any], *, now: datetime) -> Select[Any]:
     )
 
 
-async def _by_ids(session: AsyncSession, ids: Iterable[int]) -> list[OutboxRow]:
+async def _by_ids(session: Tx, ids: Iterable[int]) -> list[OutboxRow]:
     query = select(OutboxRow).where(col(OutboxRow.id).in_(ids))
     query = query.order_by(col(OutboxRow.id)).with_for_update()
     return list((await session.execute(query)).scalars())
 
 
-async def _delivery(
-    session: AsyncSession, owner: str, rows: list[OutboxRow], *, now: datetime
-) -> Delivery | None:
+async def _delivery(session: Tx, owner: str, rows: list[OutboxRow]) -> Delivery | None:
     """Return what to deliver to a run, or None if no row of it needs delivery."""
     run = await session.get(RunRow, owner)
     open_rows: list[OutboxRow] = []
     for row in rows:
         if run is None or await _is_acted_on(session, row, run):
-            row.done_at = now
+            row.done_at = session.now
         elif row.kind == "decision" and await _is_held(session, row, run):
             # The hold on the run, or on the call, signals it when it is lifted.
-            row.due_at = now + RING_AGAIN
+            row.due_at = session.now + RING_AGAIN
         else:
             open_rows.append(row)
     if run is None or not open_rows:
         return None
     for row in open_rows:
-        row.claimed_until, row.tries = now + CLAIM, row.tries + 1
+        row.claimed_until, row.tries = session.now + CLAIM, row.tries + 1
     return Delivery(
         ids=tuple(row.id for row in open_rows if row.id is not None),
         run=run.id,
@@ -164,7 +162,7 @@ async def _delivery(
     )
 
 
-async def _is_acted_on(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
+async def _is_acted_on(session: Tx, row: OutboxRow, run: RunRow) -> bool:
     if run.status in ENDED_RUNS:
         return True
     match row.kind:
@@ -179,7 +177,7 @@ async def _is_acted_on(session: AsyncSession, row: OutboxRow, run: RunRow) -> bo
             return False
 
 
-async def _is_held(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
+async def _is_held(session: Tx, row: OutboxRow, run: RunRow) -> bool:
     approval = await session.get(ApprovalRow, row.approval) if row.approval else None
     is_held = approval is not None and approval.held_at is not None
     return run.paused_by is not None or (
@@ -187,7 +185,7 @@ async def _is_held(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
     )
 
 
-async def _have_looked(session: AsyncSession, row: OutboxRow, run: RunRow) -> bool:
+async def _have_looked(session: Tx, row: OutboxRow, run: RunRow) -> bool:
     """Tell whether everything held when the signal was added has looked since."""
     if run.status == "queued":
         return False
@@ -204,7 +202,7 @@ async def _have_looked(session: AsyncSession, row: OutboxRow, run: RunRow) -> bo
     return True
 
 
-async def _has_begun(session: AsyncSession, run: str) -> bool:
+async def _has_begun(session: Tx, run: str) -> bool:
     steps = select(StepRow.run).where(col(StepRow.run) == run).limit(1)
     return (await session.execute(steps)).first() is not None
 
@@ -217,7 +215,7 @@ def _unseen(table: type[StepRow | CallRow], run: str, since: datetime):  # noqa:
     )
 
 
-async def _is_decision_done(session: AsyncSession, row: OutboxRow) -> bool:
+async def _is_decision_done(session: Tx, row: OutboxRow) -> bool:
     approval = await session.get(ApprovalRow, row.approval) if row.approval else None
     if approval is None or approval.consumed_by is not None:
         return True
@@ -226,9 +224,7 @@ async def _is_decision_done(session: AsyncSession, row: OutboxRow) -> bool:
     return call is None or call.status != "open" or call.revision != approval.revision
 
 
-async def _workflow_ids(
-    session: AsyncSession, rows: Sequence[OutboxRow]
-) -> tuple[str, ...]:
+async def _workflow_ids(session: Tx, rows: Sequence[OutboxRow]) -> tuple[str, ...]:
     """Return the workflows to signal: the loops that the rows are about."""
     run = rows[0].run
     if any(row.kind == "start" for row in rows):
@@ -240,7 +236,7 @@ async def _workflow_ids(
     return await _open_workflow_ids(session, run)
 
 
-async def _open_workflow_ids(session: AsyncSession, run: str) -> tuple[str, ...]:
+async def _open_workflow_ids(session: Tx, run: str) -> tuple[str, ...]:
     query = (
         select(StepRow)
         .where(col(StepRow.run) == run)

@@ -152,7 +152,7 @@ class Desk:
             }
         )
         async with self.store.write() as session:
-            now = await self.store.now(session)
+            now = await session.read_clock()
             row = await run_lookup.lock(session, run.id)
             row.status = "waiting"
             call = CallRow(
@@ -178,7 +178,6 @@ class Desk:
                 preview=canonical.text(PREVIEW),
                 money=Money(amount, "USD"),
                 reason="The customer says so.",
-                now=now,
             )
 
     async def effect(
@@ -186,7 +185,7 @@ class Desk:
     ) -> EffectRow:
         """An effect of a call that `approval` made."""
         async with self.store.write() as session:
-            now = await self.store.now(session)
+            now = await session.read_clock()
             call = await session.get(CallRow, (run.id, 1, index))
             assert call is not None
             row = EffectRow(

@@ -270,7 +270,7 @@ async def _store_of(role: str, url: str, clock: Clock | None) -> AsyncGenerator[
 
 async def _prepare(store: Store) -> None:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for name, role in PEOPLE.items():
             session.add(
                 PersonRow(

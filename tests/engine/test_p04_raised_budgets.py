@@ -52,8 +52,8 @@ async def raised(stage: Stage, run: RunRow) -> None:
     """Let two people raise what holds the run to ten times what its contract says."""
     store, scope = stage.engine.store, (run.stopped_by or "").removeprefix("budget ")
     async with store.read() as session:
-        now = await store.now(session)
-        held = await budget_raise.held(session, scope, sees=None, now=now)
+        await session.read_clock()
+        held = await budget_raise.held(session, scope, sees=None)
     made = await requests.to_raise(
         store, _ten_times(held), person("lea"), reason="A long talk."
     )

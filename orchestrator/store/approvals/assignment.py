@@ -10,9 +10,7 @@ that needs two is drawn after the first has said yes.
 
 import secrets
 from collections.abc import Collection, Sequence
-from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, or_, select
 
 from keyturn.orchestrator.rules.authority import eligibility
@@ -21,6 +19,7 @@ from keyturn.orchestrator.rules.text import language
 from keyturn.orchestrator.store.approvals.eligibility import asked_of, person_of
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     DecisionRow,
@@ -36,34 +35,28 @@ BUSY = 5
 
 
 async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
-    session: AsyncSession,
+    session: Tx,
     row: ApprovalRow,
     run: RunRow,
     *,
     but: Collection[str] = (),
     by: str = "system",
     reason: str = "picked by the system",
-    now: datetime,
 ) -> PersonRow | None:
     """Assign an approval to a person whom the system draws, and return them.
 
     Returns None if nobody is eligible: the approval then waits until somebody is.
     """
-    people = await candidates(session, row, run, but=but, now=now)
+    people = await candidates(session, row, run, but=but)
     before = await _asked_before(session, row)
     again = [one for name in before for one in people if one.id == name]
     picked = again[0] if again else await _draw(session, people, row)
-    assign(session, row, picked, by=by, reason=reason, now=now)
+    assign(session, row, picked, by=by, reason=reason)
     return picked
 
 
 async def candidates(
-    session: AsyncSession,
-    row: ApprovalRow,
-    run: RunRow,
-    *,
-    but: Collection[str] = (),
-    now: datetime,
+    session: Tx, row: ApprovalRow, run: RunRow, *, but: Collection[str] = ()
 ) -> list[PersonRow]:
     """Return the people who may decide an approval, except those in `but`."""
     least = APPROVER_RANK.get(row.role, 99)
@@ -75,7 +68,7 @@ async def candidates(
         or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == row.tenant),
         or_(
             col(PersonRow.approves_from).is_(None),
-            col(PersonRow.approves_from) <= now,
+            col(PersonRow.approves_from) <= session.now,
         ),
     )
     # The query only narrows the accounts; `eligibility` decides who is eligible.
@@ -90,14 +83,8 @@ async def candidates(
     ]
 
 
-def assign(  # noqa: PLR0913 who gives what to whom, and why
-    session: AsyncSession,
-    row: ApprovalRow,
-    person: PersonRow | None,
-    *,
-    by: str,
-    reason: str,
-    now: datetime,
+def assign(
+    session: Tx, row: ApprovalRow, person: PersonRow | None, *, by: str, reason: str
 ) -> None:
     """Assign an approval to a person, or to nobody; this ends any claim on it."""
     before, row.assigned_to = row.assigned_to, person.id if person else None
@@ -110,7 +97,7 @@ def assign(  # noqa: PLR0913 who gives what to whom, and why
         subject=row.id,
         payload={"to": row.assigned_to, "from": before, "reason": reason},
     )
-    log.record(session, entry, at=now)
+    log.record(session, entry, at=session.now)
 
 
 def release_claim(row: ApprovalRow) -> None:
@@ -121,7 +108,7 @@ def release_claim(row: ApprovalRow) -> None:
 
 
 async def _draw(
-    session: AsyncSession, people: Sequence[PersonRow], row: ApprovalRow
+    session: Tx, people: Sequence[PersonRow], row: ApprovalRow
 ) -> PersonRow | None:
     pool = _closest(people, row)
     if not pool:
@@ -151,7 +138,7 @@ def _fit(person: PersonRow, row: ApprovalRow) -> tuple[int, bool, bool]:
     return rank, is_foreign, is_other_team
 
 
-async def _asked_before(session: AsyncSession, row: ApprovalRow) -> list[str]:
+async def _asked_before(session: Tx, row: ApprovalRow) -> list[str]:
     """Return the people asked about this call or the draft before it, in that order."""
     is_earlier = and_(
         col(ApprovalRow.run) == row.run,
@@ -172,7 +159,7 @@ async def _asked_before(session: AsyncSession, row: ApprovalRow) -> list[str]:
     return [*people, *(one.assigned_to for one in rows if one.assigned_to)]
 
 
-async def _open_items(session: AsyncSession) -> dict[str, int]:
+async def _open_items(session: Tx) -> dict[str, int]:
     query = (
         select(ApprovalRow.assigned_to, func.count())
         .where(

@@ -7,7 +7,6 @@ pause of the run does not lengthen it: the claim says that a person is present.
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
 
 from keyturn.orchestrator.rules.authority.person import Person
@@ -22,6 +21,7 @@ from keyturn.orchestrator.store.approvals.errors import (
 )
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 LEASE = timedelta(minutes=5)
@@ -47,15 +47,15 @@ async def claim(
         row, run, _ = await approval_lookup.lock(
             session, approval, tenant=person.tenant
         )
-        now = await store.now(session)
-        await _check(session, row, run, person, now=now)
+        now = await session.read_clock()
+        await _check(session, row, run, person)
         held_from = eligibility.is_held_from(row, person.id, now=now)
         if held_from and row.claimed_by != take_over:
             raise Claimed(row)
         if holder(row, now=now) == person.id:
             # A renewed claim shows nothing new to people who see the queue.
             flag_modified(row, "stamp")
-        _note(session, row, person, reason if held_from else None, now=now)
+        _note(session, row, person, reason if held_from else None)
         row.claimed_by, row.claimed_name = person.id, person.name
         row.claim_until = now + LEASE
         return row
@@ -68,13 +68,13 @@ async def unclaim(store: Store, person: Person, approval: str) -> ApprovalRow:
     """
     async with store.write() as session:
         row, _, _ = await approval_lookup.lock(session, approval, tenant=person.tenant)
-        now = await store.now(session)
+        now = await session.read_clock()
         if row.status == "pending" and eligibility.is_held_from(
             row, person.id, now=now
         ):
             raise Claimed(row)
         if row.claimed_by == person.id:
-            _record(session, row, person, "approval.unclaimed", {}, now=now)
+            _record(session, row, person, "approval.unclaimed", {})
             assignment.release_claim(row)
         return row
 
@@ -85,48 +85,32 @@ def holder(row: ApprovalRow, *, now: datetime) -> str | None:
     return row.claimed_by if is_held else None
 
 
-async def _check(
-    session: AsyncSession,
-    row: ApprovalRow,
-    run: RunRow,
-    person: Person,
-    *,
-    now: datetime,
-) -> None:
+async def _check(session: Tx, row: ApprovalRow, run: RunRow, person: Person) -> None:
     """Raise the reason why this person may not claim; deciders may claim."""
     given = await approval_lookup.decisions(session, row.id)
-    decision.check_open(row, run, given, now=now)
-    why = eligibility.why_not(row, run, person, now=now)
+    decision.check_open(row, run, given, now=session.now)
+    why = eligibility.why_not(row, run, person, now=session.now)
     if why is not None:
         raise MayNotDecide(f"You cannot claim {row.id}: {why}.")
     if any(one.person == person.id for one in given):
         raise AlreadyDecided(row, given)
 
 
-def _note(
-    session: AsyncSession,
-    row: ApprovalRow,
-    person: Person,
-    reason: str | None,
-    *,
-    now: datetime,
-) -> None:
+def _note(session: Tx, row: ApprovalRow, person: Person, reason: str | None) -> None:
     """Record a new claim; a renewed claim is not recorded."""
     if reason is not None:
         payload: dict[str, JsonValue] = {"from": row.claimed_by, "reason": reason}
-        _record(session, row, person, "approval.taken_over", payload, now=now)
-    elif holder(row, now=now) != person.id:
-        _record(session, row, person, "approval.claimed", {}, now=now)
+        _record(session, row, person, "approval.taken_over", payload)
+    elif holder(row, now=session.now) != person.id:
+        _record(session, row, person, "approval.claimed", {})
 
 
-def _record(  # noqa: PLR0913 who did what with which item
-    session: AsyncSession,
+def _record(
+    session: Tx,
     row: ApprovalRow,
     person: Person,
     kind: str,
     payload: dict[str, JsonValue],
-    *,
-    now: datetime,
 ) -> None:
     entry = log.Entry(
         actor=person.id,
@@ -136,4 +120,4 @@ def _record(  # noqa: PLR0913 who did what with which item
         subject=row.id,
         payload={**payload, "session": person.session},
     )
-    log.record(session, entry, at=now)
+    log.record(session, entry, at=session.now)

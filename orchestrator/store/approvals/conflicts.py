@@ -7,13 +7,13 @@ person could request a higher refund and also grant it.
 """
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.contract.release import ToolSpec
 from keyturn.orchestrator.rules.policy import amendment
 from keyturn.orchestrator.rules.status import ANSWERED_NO
 from keyturn.orchestrator.rules.text import json_object
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -22,7 +22,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 
-async def steered_by(session: AsyncSession, call: CallRow, spec: ToolSpec) -> list[str]:
+async def steered_by(session: Tx, call: CallRow, spec: ToolSpec) -> list[str]:
     """Return the people who may not approve this call, because their words led to it.
 
     A person who sent back a draft of the same tool may approve the new one if it
@@ -33,14 +33,14 @@ async def steered_by(session: AsyncSession, call: CallRow, spec: ToolSpec) -> li
     return list(dict.fromkeys(found))
 
 
-async def _writers(session: AsyncSession, run: str) -> list[str]:
+async def _writers(session: Tx, run: str) -> list[str]:
     query = select(CustomerMessageRow.by).where(
         col(CustomerMessageRow.run) == run, col(CustomerMessageRow.by).is_not(None)
     )
     return [by for by in (await session.execute(query)).scalars() if by is not None]
 
 
-async def _answerers(session: AsyncSession, call: CallRow, spec: ToolSpec) -> list[str]:
+async def _answerers(session: Tx, call: CallRow, spec: ToolSpec) -> list[str]:
     query = (
         select(DecisionRow.person, ApprovalRow.tool, ApprovalRow.arguments)
         .join(ApprovalRow, col(ApprovalRow.id) == col(DecisionRow.approval))

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -11,13 +10,14 @@ from keyturn.orchestrator.store.approvals import assignment, request
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     RunRow,
 )
 
 
-def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
+def escalate(session: Tx, row: ApprovalRow) -> bool:
     """Ask the next role of the chain, with its own time; False if there is none.
 
     If the rule assigns, the web process draws a person again.
@@ -27,12 +27,14 @@ def escalate(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> bool:
         return False
     step = chain[row.level]
     row.level += 1
-    row.role, row.answer_by = step.role, now + step.within
-    request.warn_later(row, now=now)
+    row.role, row.answer_by = step.role, session.now + step.within
+    request.warn_later(row, now=session.now)
     # The person who holds the claim may not have the role that is asked now.
     assignment.release_claim(row)
     because = f"nobody answered in time; {step.role} is asked now"
-    log.record(session, request.entry_of("approval.escalated", row, because), at=now)
+    log.record(
+        session, request.entry_of("approval.escalated", row, because), at=session.now
+    )
     row.assigned_to = None
     return True
 
@@ -43,11 +45,11 @@ async def warn(store: Store, *, limit: int = 100) -> int:
     Any process may do it. The clock of a stopped run stands still.
     """
     async with store.read() as session:
-        due = _due(now=await store.now(session), limit=1)
+        due = _due(now=await session.read_clock(), limit=1)
         if (await session.execute(due)).first() is None:
             return 0
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         rows = await locks.due_approvals(session, _due(now=now, limit=limit))
         for row in rows:
             row.warned_at = now

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority.binding import (
     Binding,
     Signer,
@@ -19,6 +17,7 @@ from keyturn.orchestrator.store.approvals.errors import (
 )
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import (
@@ -53,7 +52,7 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
         row, run, call = await approval_lookup.lock(
             session, approval, tenant=person.tenant
         )
-        now = await store.now(session)
+        now = await session.read_clock()
         if may_undo:
             row.undo_until = now + await _undo_window(session, run, row.tool)
         given = await approval_lookup.decisions(session, row.id)
@@ -64,19 +63,17 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
         if heeds_draft:
             await _check_draft(session, row, person, answer)
         if answer.arguments is not None and answer.decision == "approve":
-            return await edit.Edit(session, store, signer, person).commit(
-                row, run, call, answer, now=now
+            return await edit.Edit(session, signer, person).commit(
+                row, run, call, answer
             )
-        decision.sign(
-            session, signer, person, run, row, answer, effective=row.binding, at=now
-        )
+        decision.sign(session, signer, person, run, row, answer, effective=row.binding)
         people = [person.id, *(one.person for one in given)]
-        await decision.conclude(session, row, run, answer, people, now=now)
+        await decision.conclude(session, row, run, answer, people)
         return row
 
 
 async def _check_shown(
-    session: AsyncSession, row: ApprovalRow, run: RunRow, call: CallRow
+    session: Tx, row: ApprovalRow, run: RunRow, call: CallRow
 ) -> None:
     """Raise `ForgedRow` if what is shown is not what is bound, or not the call's.
 
@@ -103,7 +100,7 @@ async def _check_shown(
 
 
 async def _check_draft(
-    session: AsyncSession, row: ApprovalRow, person: Person, answer: Answer
+    session: Tx, row: ApprovalRow, person: Person, answer: Answer
 ) -> None:
     if answer.decision != "approve" or answer.arguments is not None:
         return
@@ -113,7 +110,7 @@ async def _check_draft(
 
 
 async def _check_siblings(
-    session: AsyncSession, row: ApprovalRow, run: RunRow, answer: Answer
+    session: Tx, row: ApprovalRow, run: RunRow, answer: Answer
 ) -> None:
     """Raise `WaitsForOthers` for a yes to a message about actions not done yet."""
     if row.status == "waiting" and answer.decision == "approve":
@@ -122,6 +119,6 @@ async def _check_siblings(
         raise WaitsForOthers(row, others)
 
 
-async def _undo_window(session: AsyncSession, run: RunRow, tool: str) -> timedelta:
+async def _undo_window(session: Tx, run: RunRow, tool: str) -> timedelta:
     release = await releases.load(session, run.release)
     return release.tool(tool).undo

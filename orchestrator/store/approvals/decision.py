@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority.binding import (
     DecisionKind,
@@ -26,6 +25,7 @@ from keyturn.orchestrator.store.approvals.errors import (
     StaleBinding,
 )
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.status import approval as approval_status
 from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow, RunRow
 
@@ -103,7 +103,7 @@ def check_open(
 
 
 def sign(  # noqa: PLR0913, PLR0917 one decision, whole
-    session: AsyncSession,
+    session: Tx,
     signer: Signer,
     person: Person,
     run: RunRow,
@@ -111,7 +111,6 @@ def sign(  # noqa: PLR0913, PLR0917 one decision, whole
     answer: Answer,
     *,
     effective: str | None,
-    at: datetime,
 ) -> None:
     """Add a decision with its signature, and end the claim on the item."""
     grounds = Grounds(
@@ -129,7 +128,7 @@ def sign(  # noqa: PLR0913, PLR0917 one decision, whole
         person=person.id,
         session=person.session,
         decision=answer.decision,
-        at=at,
+        at=session.now,
         grounds=grounds,
     )
     edited = canonical.text(answer.arguments) if answer.arguments else None
@@ -144,32 +143,26 @@ def sign(  # noqa: PLR0913, PLR0917 one decision, whole
         )
     )
     assignment.release_claim(row)
-    _record(session, person, row, signed, edited=edited, at=at)
+    _record(session, person, row, signed, edited=edited)
 
 
-async def conclude(  # noqa: PLR0913 what a decision settles
-    session: AsyncSession,
-    row: ApprovalRow,
-    run: RunRow,
-    answer: Answer,
-    people: Collection[str],
-    *,
-    now: datetime,
+async def conclude(
+    session: Tx, row: ApprovalRow, run: RunRow, answer: Answer, people: Collection[str]
 ) -> None:
     """Close the approval if the answers of `people` settle it, and signal the run."""
     if answer.decision == "approve":
         if len(set(people) - set(row.not_by)) < row.needed:
             if eligibility.is_assigned(row):
-                await assignment.pick(session, row, run, but=people, now=now)
+                await assignment.pick(session, row, run, but=people)
             return
         approval_status.move(row, "approved")
-        usable = max(now, row.undo_until or now) + USABLE_FOR
-        row.usable_until = min(usable, now + holds.LONGEST_USABLE)
+        usable = max(session.now, row.undo_until or session.now) + USABLE_FOR
+        row.usable_until = min(usable, session.now + holds.LONGEST_USABLE)
     else:
         refused = answer.decision == "reject"
         approval_status.move(row, "rejected" if refused else "changes")
-    row.closed_at = now
-    outbox.add(session, "decision", row.run, at=now, approval=row.id)
+    row.closed_at = session.now
+    outbox.add(session, "decision", row.run, at=session.now, approval=row.id)
 
 
 def _check_binding(row: ApprovalRow, answer: Answer) -> None:
@@ -200,14 +193,13 @@ def _check_words(row: ApprovalRow, answer: Answer) -> None:
         )
 
 
-def _record(  # noqa: PLR0913 one decision, whole
-    session: AsyncSession,
+def _record(
+    session: Tx,
     person: Person,
     row: ApprovalRow,
     signed: Statement,
     *,
     edited: str | None,
-    at: datetime,
 ) -> None:
     entry = log.Entry(
         actor=person.id,
@@ -222,4 +214,4 @@ def _record(  # noqa: PLR0913 one decision, whole
             "session": person.session,
         },
     )
-    log.record(session, entry, at=at)
+    log.record(session, entry, at=session.now)

@@ -1,11 +1,9 @@
 """An approval with other arguments: an edit is a decision, too (P10)."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority.binding import Signer
 from keyturn.orchestrator.rules.authority.person import Person
@@ -26,6 +24,7 @@ from keyturn.orchestrator.store.approvals import verdict as approval_verdict
 from keyturn.orchestrator.store.approvals.decision import Answer
 from keyturn.orchestrator.store.approvals.errors import EditRefused
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -77,8 +76,8 @@ async def foresee(
         if call is None:
             raise NotFound(kind="call", name=approval)
         release = await releases.load(session, run.release)
-        now = await store.now(session)
-        weighed = await _weigh(session, row, run, call, release, edited, now=now)
+        await session.read_clock()
+        weighed = await _weigh(session, row, run, call, release, edited)
     own = weighed.is_own
     if own and row.needed == 1 and weighed.verdict.approvers <= 1:
         return Foresight(needs=0, role=row.role)
@@ -92,12 +91,9 @@ async def foresee(
 class Edit:
     """One person's edit, within the transaction that decides."""
 
-    def __init__(
-        self, session: AsyncSession, store: Store, signer: Signer, person: Person
-    ) -> None:
+    def __init__(self, session: Tx, signer: Signer, person: Person) -> None:
         """Take the editor, and what signs the edit."""
         self._session = session
-        self._store = store
         self._signer = signer
         self._person = person
 
@@ -107,8 +103,6 @@ class Edit:
         run: RunRow,
         call: CallRow,
         answer: Answer,
-        *,
-        now: datetime,
     ) -> ApprovalRow:
         """Approve as edited, or request approval again if the editor may not approve.
 
@@ -117,22 +111,20 @@ class Edit:
         """
         release = await releases.load(self._session, run.release)
         edited = cast("dict[str, JsonValue]", answer.arguments)
-        weighed = await _weigh(self._session, row, run, call, release, edited, now=now)
+        weighed = await _weigh(self._session, row, run, call, release, edited)
         call.effective = canonical.text(edited)
         edit = answer, weighed
         if weighed.is_own and row.needed == 1 and weighed.verdict.approvers <= 1:
-            return await self._approve(row, run, call, release, edit, now=now)
-        return await self._ask_again(row, run, call, release, edit, now=now)
+            return await self._approve(row, run, call, release, edit)
+        return await self._ask_again(row, run, call, release, edit)
 
-    async def _approve(  # noqa: PLR0913 the rows that the decision locked
+    async def _approve(
         self,
         row: ApprovalRow,
         run: RunRow,
         call: CallRow,
         release: Release,
         edit: tuple[Answer, _Weighed],
-        *,
-        now: datetime,
     ) -> ApprovalRow:
         answer, edited = edit[0], edit[1].proposed.moves()
         if edited is not None:
@@ -147,22 +139,17 @@ class Edit:
             row,
             answer,
             effective=row.effective_binding,
-            at=now,
         )
-        await decision.conclude(
-            self._session, row, run, answer, [self._person.id], now=now
-        )
+        await decision.conclude(self._session, row, run, answer, [self._person.id])
         return row
 
-    async def _ask_again(  # noqa: PLR0913 the rows that the decision locked
+    async def _ask_again(
         self,
         row: ApprovalRow,
         run: RunRow,
         call: CallRow,
         release: Release,
         edit: tuple[Answer, _Weighed],
-        *,
-        now: datetime,
     ) -> ApprovalRow:
         """Request other people's approval of the edit, as a revision of its own.
 
@@ -177,7 +164,6 @@ class Edit:
             row,
             status="void",
             because=f"replaced by an edit of {self._person.name}",
-            now=now,
         )
         call.revision += 1
         call.subject = weighed.proposed.subject()
@@ -190,9 +176,6 @@ class Edit:
             preview=None if _reads_facts(spec) else row.preview,
             money=weighed.proposed.moves() or (request.shown(row) if own else None),
             reason=row.reason,
-            now=now,
-            # An editor who only lowers the money signs below; an earlier editor who
-            # raised it is still barred.
             not_by=row.not_by if own else [*row.not_by, self._person.id],
             barred={
                 **(row.barred or {}),
@@ -217,32 +200,27 @@ class Edit:
                 fresh,
                 answer,
                 effective=request.bind(run, call, release, row.preview or "null"),
-                at=now,
             )
             if eligibility.is_assigned(fresh):
                 mine_alone = [self._person.id]
-                await assignment.pick(
-                    self._session, fresh, run, but=mine_alone, now=now
-                )
-        outbox.add(self._session, "wake", run.id, at=now)
+                await assignment.pick(self._session, fresh, run, but=mine_alone)
+        outbox.add(self._session, "wake", run.id, at=self._session.now)
         return fresh
 
 
 async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
-    session: AsyncSession,
+    session: Tx,
     row: ApprovalRow,
     run: RunRow,
     call: CallRow,
     release: Release,
     edited: dict[str, JsonValue],
-    *,
-    now: datetime,
 ) -> _Weighed:
     spec = release.tool(call.tool)
     schema.check_arguments(edited, spec.parameters)
     plain_text.refuse_control_characters(edited)
     proposed = await _proposed(session, run, call, release, edited)
-    verdict = await _judge(session, proposed, now=now)
+    verdict = await _judge(session, proposed)
     shown = json_object.parse(row.arguments)
     return _Weighed(
         verdict=verdict,
@@ -253,7 +231,7 @@ async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
 
 
 async def _proposed(
-    session: AsyncSession,
+    session: Tx,
     run: RunRow,
     call: CallRow,
     release: Release,
@@ -274,15 +252,13 @@ async def _proposed(
     )
 
 
-async def _judge(
-    session: AsyncSession, proposed: approval_verdict.Proposed, *, now: datetime
-) -> Verdict:
+async def _judge(session: Tx, proposed: approval_verdict.Proposed) -> Verdict:
     is_known = proposed.moves() is not None
     if not is_known and stakes.moves_money(proposed.releases, proposed.tool):
         # Its money is computed by code that only the effect worker has.
         return Verdict(kind="ask", approvers=1, rule="edited; judged when it acts")
-    active = await switch_active.active(session, now=now)
-    verdict = await approval_verdict.of(session, proposed, active, now=now)
+    active = await switch_active.active(session)
+    verdict = await approval_verdict.of(session, proposed, active)
     if verdict.kind == "deny":
         raise EditRefused(
             f"The edited {proposed.tool} is not allowed: {verdict.words} Your draft is "

@@ -23,8 +23,8 @@ async def save(
     async with store.write() as session:
         await approval_lookup.get(session, approval, tenant=tenant)
         # Two tabs of one person may store drafts at once; the later one wins.
-        await store.take_turn(session, f"draft {approval} {person}")
-        now = await store.now(session)
+        await session.take_turn(f"draft {approval} {person}")
+        now = await session.read_clock()
         await session.merge(
             DraftRow(
                 approval=approval,
@@ -42,7 +42,7 @@ async def use(store: Store, approval: str, *, person: str) -> None:
     async with store.write() as session:
         row = await session.get(DraftRow, (approval, person))
         if row is not None:
-            row.used_at = await store.now(session)
+            row.used_at = await session.read_clock()
 
 
 async def drop(store: Store, approval: str, *, person: str) -> None:

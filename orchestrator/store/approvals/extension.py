@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import InvalidValue
 from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
@@ -13,6 +11,7 @@ from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals.errors import MayNotDecide, NoMoreTime
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import ApprovalRow, RunRow
 
 MOST_EXTENSIONS = 3
@@ -32,12 +31,12 @@ async def extend(
         row, run, _ = await approval_lookup.lock(
             session, approval, tenant=person.tenant
         )
-        now = await store.now(session)
+        now = await session.read_clock()
         _check_person(row, run, person)
         given = await approval_lookup.decisions(session, row.id)
         decision.check_open(row, run, given, now=now)
         _check_time(row, until)
-        _record(session, row, person, until, reason, now=now)
+        _record(session, row, person, until, reason)
         row.answer_by, row.extended = until, row.extended + 1
         request.warn_later(row, now=eligibility.clock_of(row, run, now=now))
         return row
@@ -85,14 +84,8 @@ def _check_time(row: ApprovalRow, until: datetime) -> None:
         )
 
 
-def _record(  # noqa: PLR0913 who gave how much time, and why
-    session: AsyncSession,
-    row: ApprovalRow,
-    person: Person,
-    until: datetime,
-    reason: str,
-    *,
-    now: datetime,
+def _record(
+    session: Tx, row: ApprovalRow, person: Person, until: datetime, reason: str
 ) -> None:
     entry = log.Entry(
         actor=person.id,
@@ -107,4 +100,4 @@ def _record(  # noqa: PLR0913 who gave how much time, and why
             "session": person.session,
         },
     )
-    log.record(session, entry, at=now)
+    log.record(session, entry, at=session.now)

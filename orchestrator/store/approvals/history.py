@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import ApprovalRow, DecisionRow
 
 
@@ -17,7 +17,7 @@ class Draft:
     decisions: list[DecisionRow]
 
 
-async def of(session: AsyncSession, approval: ApprovalRow) -> list[Draft]:
+async def of(session: Tx, approval: ApprovalRow) -> list[Draft]:
     """Return all drafts of the approval's thread, oldest first, including itself."""
     query = (
         select(ApprovalRow)

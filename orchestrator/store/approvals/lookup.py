@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority.binding import (
@@ -11,6 +10,7 @@ from keyturn.orchestrator.rules.authority.binding import (
 )
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -20,9 +20,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 
-async def get(
-    session: AsyncSession, approval: str, *, tenant: str | None = None
-) -> ApprovalRow:
+async def get(session: Tx, approval: str, *, tenant: str | None = None) -> ApprovalRow:
     """Return the approval, or raise `NotFound`, also for another tenant's."""
     row = await session.get(ApprovalRow, approval)
     if row is None or tenant not in (None, row.tenant):
@@ -30,7 +28,7 @@ async def get(
     return row
 
 
-async def decisions(session: AsyncSession, approval: str) -> list[DecisionRow]:
+async def decisions(session: Tx, approval: str) -> list[DecisionRow]:
     """Return an approval's decisions in the order given."""
     query = (
         select(DecisionRow)
@@ -40,9 +38,7 @@ async def decisions(session: AsyncSession, approval: str) -> list[DecisionRow]:
     return list((await session.execute(query)).scalars())
 
 
-async def decisions_of(
-    session: AsyncSession, ids: Sequence[str]
-) -> dict[str, list[DecisionRow]]:
+async def decisions_of(session: Tx, ids: Sequence[str]) -> dict[str, list[DecisionRow]]:
     """Return the decisions of many approvals, by approval, in the order given."""
     query = (
         select(DecisionRow)
@@ -70,7 +66,7 @@ def statement(row: DecisionRow) -> Statement:
 
 
 async def lock(
-    session: AsyncSession, approval: str, *, tenant: str | None
+    session: Tx, approval: str, *, tenant: str | None
 ) -> tuple[ApprovalRow, RunRow, CallRow]:
     """Lock an approval's run, the approval and its call, in this order; return them.
 

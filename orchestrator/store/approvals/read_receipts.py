@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority.person import Person
@@ -10,6 +9,7 @@ from keyturn.orchestrator.rules.errors import InvalidValue
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals.errors import StaleBinding
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import OpeningRow
 
 Bindings = dict[str, str]
@@ -28,7 +28,7 @@ async def record(store: Store, person: Person, approval: str, binding: str) -> N
             )
         key = (approval, person.session, binding)
         # Two tabs of one session may open it at once.
-        await store.take_turn(session, f"opening {approval} {person.session}")
+        await session.take_turn(f"opening {approval} {person.session}")
         if await session.get(OpeningRow, key) is None:
             session.add(
                 OpeningRow(
@@ -36,13 +36,13 @@ async def record(store: Store, person: Person, approval: str, binding: str) -> N
                     session=person.session,
                     binding=binding,
                     person=person.id,
-                    at=await store.now(session),
+                    at=await session.read_clock(),
                 )
             )
 
 
 async def of(
-    session: AsyncSession, person: Person, approvals_: Sequence[str]
+    session: Tx, person: Person, approvals_: Sequence[str]
 ) -> set[tuple[str, str]]:
     """Return which of these the session has opened, as approval and binding."""
     query = select(OpeningRow.approval, OpeningRow.binding).where(

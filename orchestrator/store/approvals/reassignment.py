@@ -5,10 +5,8 @@ per item, and may then no longer decide it. Earlier assignees are not drawn agai
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.authority.person import Person
@@ -20,6 +18,7 @@ from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals.errors import MayNotAssign, NobodyElse
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     TO_ASSIGN,
     ApprovalRow,
@@ -43,7 +42,7 @@ async def reassign(
     `NobodyElse`.
     """
     async with store.write() as session:
-        found = await _Reassigning.load(session, store, person, approval)
+        found = await _Reassigning.load(session, person, approval)
         if eligibility.is_assigned(found.row) and to is not None:
             raise MayNotAssign(
                 f"{approval} is assigned by the system, so that nobody chooses who "
@@ -87,9 +86,7 @@ async def move_all(
     ]
 
 
-async def held_by(
-    session: AsyncSession, person: str, *, tenant: str | None = None
-) -> list[str]:
+async def held_by(session: Tx, person: str, *, tenant: str | None = None) -> list[str]:
     """Return the ids of pending approvals that this person claimed or was assigned."""
     query = (
         select(ApprovalRow.id)
@@ -164,27 +161,23 @@ class _Reassigning:
 
     def __init__(
         self,
-        session: AsyncSession,
+        session: Tx,
         person: Person,
         found: tuple[ApprovalRow, RunRow, Sequence[DecisionRow]],
-        now: datetime,
     ) -> None:
         self._session = session
         self._person = person
         self.row, self._run, self._given = found
-        self._now = now
 
     @classmethod
-    async def load(
-        cls, session: AsyncSession, store: Store, person: Person, approval: str
-    ) -> "_Reassigning":
+    async def load(cls, session: Tx, person: Person, approval: str) -> "_Reassigning":
         row, run, _ = await approval_lookup.lock(
             session, approval, tenant=person.tenant
         )
-        now = await store.now(session)
+        now = await session.read_clock()
         given = await approval_lookup.decisions(session, row.id)
         decision.check_open(row, run, given, now=now)
-        found = cls(session, person, (row, run, given), now)
+        found = cls(session, person, (row, run, given))
         found._check_person()
         return found
 
@@ -194,12 +187,7 @@ class _Reassigning:
             return self.row
         target = await self._target(to) if to is not None else None
         assignment.assign(
-            self._session,
-            self.row,
-            target,
-            by=self._person.id,
-            reason=reason,
-            now=self._now,
+            self._session, self.row, target, by=self._person.id, reason=reason
         )
         return self.row
 
@@ -215,9 +203,7 @@ class _Reassigning:
         row.not_by = [*row.not_by, me]
         row.barred = {**(row.barred or {}), me: "picked"}
         but = {one.person for one in self._given} | await _picked(self._session, row)
-        left = await assignment.candidates(
-            self._session, row, self._run, but=but, now=self._now
-        )
+        left = await assignment.candidates(self._session, row, self._run, but=but)
         if not left:
             raise NobodyElse(
                 f"Nobody else may decide {row.id}: it asks for the role {row.role}, and "
@@ -225,13 +211,13 @@ class _Reassigning:
                 "it is."
             )
         await assignment.pick(
-            self._session, row, self._run, but=but, by=me, reason=reason, now=self._now
+            self._session, row, self._run, but=but, by=me, reason=reason
         )
 
     async def _target(self, to: str) -> PersonRow:
         target = await _find(self._session, to, tenant=self._person.tenant)
         decider = eligibility.person_of(target)
-        why = eligibility.why_not(self.row, self._run, decider, now=self._now)
+        why = eligibility.why_not(self.row, self._run, decider, now=self._session.now)
         if target.disabled_at is not None:
             why = "the account is closed"
         if any(one.person == target.id for one in self._given):
@@ -262,7 +248,7 @@ async def _move(  # noqa: PLR0913, PLR0917 whose item goes to whom, and why
 ) -> ApprovalRow | KeyturnError:
     try:
         async with store.write() as session:
-            found = await _Reassigning.load(session, store, person, approval)
+            found = await _Reassigning.load(session, person, approval)
             if leaver in (found.row.claimed_by, found.row.assigned_to):
                 await found.give(to, reason)
             return found.row
@@ -282,16 +268,17 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
             assignment.release_claim(row)
         if row.status != "pending" or row.assigned_to != person:
             return
-        now, reason = await store.now(session), "they may not decide any more"
+        await session.read_clock()
+        reason = "they may not decide any more"
         if not eligibility.is_assigned(row):
-            assignment.assign(session, row, None, by=by, reason=reason, now=now)
+            assignment.assign(session, row, None, by=by, reason=reason)
             return
         # The person who takes the item away may decide nothing that waited for its
         # assignee, and their own earlier yes no longer counts: otherwise they could
         # repeat the draw until they like the result.
         row.not_by = [*row.not_by, by]
         row.barred = {**(row.barred or {}), by: "picked"}
-        await _pick_anew(session, row, run, by=by, reason=reason, now=now)
+        await _pick_anew(session, row, run, by=by, reason=reason)
 
 
 async def _repaired(store: Store, approval: str) -> bool:
@@ -305,41 +292,35 @@ async def _repaired(store: Store, approval: str) -> bool:
 async def _repair(store: Store, approval: str) -> bool:
     async with store.write() as session:
         row, run, _ = await approval_lookup.lock(session, approval, tenant=None)
-        now = await store.now(session)
+        await session.read_clock()
         if row.status != "pending" or await _may_decide(session, row, run):
             return False
         if not eligibility.is_assigned(row):
             if row.assigned_to is None:
                 return False
             reason = "they may not decide it any more"
-            assignment.assign(session, row, None, by="system", reason=reason, now=now)
+            assignment.assign(session, row, None, by="system", reason=reason)
             return True
         given = await approval_lookup.decisions(session, row.id)
         but = {one.person for one in given}
-        if not await assignment.candidates(session, row, run, but=but, now=now):
+        if not await assignment.candidates(session, row, run, but=but):
             return False
         reason = "picked by the system"
         if row.assigned_to is not None:
             reason = "picked by the system: who was may not decide any more"
-        await _pick_anew(session, row, run, by="system", reason=reason, now=now)
+        await _pick_anew(session, row, run, by="system", reason=reason)
         return True
 
 
-async def _pick_anew(  # noqa: PLR0913 of what, by whose order, and why
-    session: AsyncSession,
-    row: ApprovalRow,
-    run: RunRow,
-    *,
-    by: str,
-    reason: str,
-    now: datetime,
+async def _pick_anew(
+    session: Tx, row: ApprovalRow, run: RunRow, *, by: str, reason: str
 ) -> None:
     given = await approval_lookup.decisions(session, row.id)
     but = {one.person for one in given}
-    await assignment.pick(session, row, run, but=but, by=by, reason=reason, now=now)
+    await assignment.pick(session, row, run, but=but, by=by, reason=reason)
 
 
-async def _orphaned(session: AsyncSession) -> list[str]:
+async def _orphaned(session: Tx) -> list[str]:
     """Return pending approvals whose assignee may not decide, or that have none."""
     query = (
         select(ApprovalRow, RunRow)
@@ -358,7 +339,7 @@ async def _orphaned(session: AsyncSession) -> list[str]:
     return [row.id for row, run in rows if not await _may_decide(session, row, run)]
 
 
-async def _may_decide(session: AsyncSession, row: ApprovalRow, run: RunRow) -> bool:
+async def _may_decide(session: Tx, row: ApprovalRow, run: RunRow) -> bool:
     """Tell whether the assignee of the approval may decide it."""
     found = await session.get(PersonRow, row.assigned_to) if row.assigned_to else None
     return found is not None and _may_hold(found, row, run)
@@ -371,7 +352,7 @@ def _may_hold(account: PersonRow, row: ApprovalRow, run: RunRow) -> bool:
     return eligibility.why_not(row, run, eligibility.person_of(account)) is None
 
 
-async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:
+async def _picked(session: Tx, row: ApprovalRow) -> set[str]:
     """Return everybody to whom this item was assigned so far."""
     query = select(AuditRow.payload).where(
         col(AuditRow.run) == row.run,
@@ -385,7 +366,7 @@ async def _picked(session: AsyncSession, row: ApprovalRow) -> set[str]:
     return {one for one in found if one is not None}
 
 
-async def _find(session: AsyncSession, who: str, *, tenant: str | None) -> PersonRow:
+async def _find(session: Tx, who: str, *, tenant: str | None) -> PersonRow:
     """Return the person with this id or address, or raise `NotFound`."""
     query = select(PersonRow).where(
         or_(col(PersonRow.id) == who, col(PersonRow.email) == who.strip().lower())

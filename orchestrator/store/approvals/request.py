@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
 from keyturn.orchestrator.rules.authority.binding import Binding
@@ -14,6 +13,7 @@ from keyturn.orchestrator.rules.status import ApprovalStatus
 from keyturn.orchestrator.rules.text import canonical, language
 from keyturn.orchestrator.rules.text import storable as text_storable
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.status import approval as approval_status
 from keyturn.orchestrator.store.status import run as run_status
@@ -49,7 +49,7 @@ def bind(run: RunRow, call: CallRow, release: Release, preview: str) -> str:
 
 
 async def ask(  # noqa: PLR0913 every one of these is what a person is asked about
-    session: AsyncSession,
+    session: Tx,
     run: RunRow,
     call: CallRow,
     release: Release,
@@ -58,7 +58,6 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
     preview: str | None,
     money: Money | None,
     reason: str,
-    now: datetime,
     not_by: Sequence[str] = (),
     barred: Mapping[str, str] | None = None,
     waits: bool = False,
@@ -101,18 +100,18 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         language=_language(run),
         redraft_of=redraft_of,
         round=sent_back,
-        answer_by=now + verdict.within,
-        created_at=now,
+        answer_by=session.now + verdict.within,
+        created_at=session.now,
     )
     session.add(row)
     if waits:
-        log.record(session, entry_of("approval.waits", row), at=now)
+        log.record(session, entry_of("approval.waits", row), at=session.now)
     else:
-        offer(session, row, now=now)
+        offer(session, row)
     return row
 
 
-def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
+def offer(session: Tx, row: ApprovalRow) -> None:
     """Offer an approval to people, who have its full time to answer from now on.
 
     If the rule assigns, the web process draws the decider
@@ -120,23 +119,18 @@ def offer(session: AsyncSession, row: ApprovalRow, *, now: datetime) -> None:
     """
     verdict = Verdict.model_validate(row.verdict)
     approval_status.move(row, "pending")
-    row.answer_by = now + verdict.within
-    warn_later(row, now=now)
-    log.record(session, entry_of("approval.asked", row), at=now)
+    row.answer_by = session.now + verdict.within
+    warn_later(row, now=session.now)
+    log.record(session, entry_of("approval.asked", row), at=session.now)
 
 
 def close(
-    session: AsyncSession,
-    row: ApprovalRow,
-    *,
-    status: ApprovalStatus,
-    because: str,
-    now: datetime,
+    session: Tx, row: ApprovalRow, *, status: ApprovalStatus, because: str
 ) -> None:
     """Close an approval without a decision, with a reason."""
     approval_status.move(row, status)
-    row.closed_because, row.closed_at = because, now
-    log.record(session, entry_of(f"approval.{status}", row, because), at=now)
+    row.closed_because, row.closed_at = because, session.now
+    log.record(session, entry_of(f"approval.{status}", row, because), at=session.now)
 
 
 def warn_later(row: ApprovalRow, *, now: datetime) -> None:
@@ -145,7 +139,7 @@ def warn_later(row: ApprovalRow, *, now: datetime) -> None:
     row.warned_at = None
 
 
-async def show_waiting(session: AsyncSession, run: RunRow) -> None:
+async def show_waiting(session: Tx, run: RunRow) -> None:
     """Set a run's status to waiting for people if a call of it still waits for them."""
     if run.status != "running":
         return
@@ -156,7 +150,7 @@ async def show_waiting(session: AsyncSession, run: RunRow) -> None:
         run_status.move(run, "waiting")
 
 
-async def _thread(session: AsyncSession, call: CallRow) -> tuple[str | None, int]:
+async def _thread(session: Tx, call: CallRow) -> tuple[str | None, int]:
     """Return the approval that this redrafts, and how often it was sent back before.
 
     A redraft is the next call of the same tool on the same subject in its run; another

@@ -9,9 +9,7 @@ waits.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.contract.release import Release
@@ -20,6 +18,7 @@ from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import request
 from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import corrections, effects, keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers
@@ -40,7 +39,7 @@ def speaks(release: Release, tool: str) -> bool:
 
 
 async def of(
-    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+    session: Tx, call: CallRow | ApprovalRow, release: Release
 ) -> list[CallRow]:
     """Return the actions of a message's turn that it may describe."""
     query = (
@@ -57,9 +56,7 @@ async def of(
     return [one for one in found if not speaks(release, one.tool)]
 
 
-async def waits_for(
-    session: AsyncSession, row: ApprovalRow, release: Release
-) -> list[CallRow]:
+async def waits_for(session: Tx, row: ApprovalRow, release: Release) -> list[CallRow]:
     """Return the actions that an approval waits for."""
     if row.status != "waiting":
         return []
@@ -67,14 +64,14 @@ async def waits_for(
 
 
 async def _unsettled(
-    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
+    session: Tx, call: CallRow | ApprovalRow, release: Release
 ) -> list[CallRow]:
     others = [one for one in await of(session, call, release) if one.status == "open"]
     return others + await corrections.unsettled(session, call)
 
 
 async def waiting_for(
-    session: AsyncSession, row: ApprovalRow, release: Release
+    session: Tx, row: ApprovalRow, release: Release
 ) -> list[ApprovalRow]:
     """Return the messages that wait for an action, of its turn and of later turns."""
     place = (row.turn, row.index)
@@ -97,18 +94,14 @@ async def waiting_for(
     ]
 
 
-async def is_early(
-    session: AsyncSession, call: CallRow | ApprovalRow, release: Release
-) -> bool:
+async def is_early(session: Tx, call: CallRow | ApprovalRow, release: Release) -> bool:
     """Tell whether this is a message about actions that are not settled."""
     if not speaks(release, call.tool):
         return False
     return bool(await _unsettled(session, call, release))
 
 
-async def why_untrue(
-    session: AsyncSession, call: CallRow, release: Release
-) -> str | None:
+async def why_untrue(session: Tx, call: CallRow, release: Release) -> str | None:
     """Return what a message states that is not, or no longer, true; None otherwise."""
     if not speaks(release, call.tool):
         return None
@@ -131,9 +124,7 @@ def unlike_drafted(others: Sequence[CallRow]) -> str | None:
     return None
 
 
-async def void_messages(
-    session: AsyncSession, release: Release, ended: CallRow, *, now: datetime
-) -> None:
+async def void_messages(session: Tx, release: Release, ended: CallRow) -> None:
     """Void the messages of a call's turn if the call ended otherwise than they state.
 
     Called in the transaction that ends the call; none of them has begun to be sent.
@@ -144,10 +135,10 @@ async def void_messages(
     if because is None:
         return
     for call in await _open_messages(session, release, ended.run, turn=ended.turn):
-        await _void(session, call, because, now=now)
+        await _void(session, call, because)
 
 
-async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+async def void_untrue(session: Tx, run: RunRow) -> None:
     """Void the messages of a locked run that are no longer true, and signal the run.
 
     A message that may have been sent keeps its outcome.
@@ -159,12 +150,12 @@ async def void_untrue(session: AsyncSession, run: RunRow, *, now: datetime) -> N
         if because is None or (effect is not None and effect.sending_at is not None):
             continue
         if effect is not None:
-            await effects.free(session, effect, why=because, now=now)
-        await _void(session, call, because, now=now)
-        outbox.add(session, "wake", run.id, at=now)
+            await effects.free(session, effect, why=because)
+        await _void(session, call, because)
+        outbox.add(session, "wake", run.id, at=session.now)
 
 
-async def is_answered(session: AsyncSession, call: CallRow) -> bool:
+async def is_answered(session: Tx, call: CallRow) -> bool:
     """Tell whether the request is settled: a no, a new customer message, or a time-out.
 
     The model reads that at once, whichever actions the message waits for.
@@ -173,27 +164,25 @@ async def is_answered(session: AsyncSession, call: CallRow) -> bool:
     return row is not None and row.status not in OPEN_APPROVALS
 
 
-async def look_again(session: AsyncSession, run: RunRow, *, now: datetime) -> None:
+async def look_again(session: Tx, run: RunRow) -> None:
     """Do the same, and have the run check what waits: it may no longer have to wait."""
     await session.flush()
-    await void_untrue(session, run, now=now)
-    outbox.add(session, "wake", run.id, at=now)
+    await void_untrue(session, run)
+    outbox.add(session, "wake", run.id, at=session.now)
 
 
-async def _void(
-    session: AsyncSession, call: CallRow, because: str, *, now: datetime
-) -> None:
+async def _void(session: Tx, call: CallRow, because: str) -> None:
     row = await locks.latest_approval(session, call)
     if row is not None and row.status in ANSWERED_NO:
         return
     if row is not None and row.status in OPEN_APPROVALS:
-        request.close(session, row, status="void", because=because, now=now)
+        request.close(session, row, status="void", because=because)
     told = model_notices.message_void(because=because)
-    answers.end_call(session, call, "void", told, now=now)
+    answers.end_call(session, call, "void", told)
 
 
 async def _open_messages(
-    session: AsyncSession, release: Release, run: str, *, turn: int | None = None
+    session: Tx, release: Release, run: str, *, turn: int | None = None
 ) -> list[CallRow]:
     query = select(CallRow).where(
         col(CallRow.run) == run,

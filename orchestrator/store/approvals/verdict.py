@@ -6,16 +6,15 @@ The rule itself is `rules.policy.verdict`; a draft, an edit and the lease ask he
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority.switch import Switch, covering
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.policy import stakes, verdict
 from keyturn.orchestrator.rules.policy.rules import NO_AMOUNT, Action, Verdict
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import limits, reach, repeats
 from keyturn.orchestrator.store.switches import active as switch_active
 from keyturn.orchestrator.store.tables import RunRow
@@ -55,23 +54,21 @@ class Proposed:
         """Return the action's subject, by either release."""
         return stakes.subject(self.releases, self.tool, self.arguments)
 
-    async def touched(self, session: AsyncSession) -> reach.Reach:
+    async def touched(self, session: Tx) -> reach.Reach:
         """Return the customer and the subject that the action touches."""
         return await reach.of(
             session, self.run, self.tool, self.releases, subject=self.subject()
         )
 
 
-async def of(
-    session: AsyncSession, one: Proposed, active: Sequence[Switch], *, now: datetime
-) -> Verdict:
+async def of(session: Tx, one: Proposed, active: Sequence[Switch]) -> Verdict:
     """Return the verdict of policy and switches on an action now, and the reason."""
     money = one.moves()
     if money is None and stakes.moves_money(one.releases, one.tool):
         return NO_AMOUNT
     touched = await one.touched(session)
     counting = limits.Counting(touched, tuple(one.releases), one.key, one.takes_back)
-    before = await limits.before(session, counting, money=money, now=now)
+    before = await limits.before(session, counting, money=money)
     action = Action(
         tool=one.tool,
         arguments=one.arguments if isinstance(one.arguments, dict) else {},
@@ -85,11 +82,11 @@ async def of(
     )
     if found.kind != "deny" or not before:
         return found
-    told = await limits.told(session, counting, tenant=one.run.tenant, now=now)
+    told = await limits.told(session, counting, tenant=one.run.tenant)
     return found.model_copy(update={"counted": told})
 
 
-async def is_repeated(session: AsyncSession, one: Proposed) -> bool:
+async def is_repeated(session: Tx, one: Proposed) -> bool:
     """Tell whether an action on the same subject is done already."""
     return await repeats.is_repeated(session, await one.touched(session))
 

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Sequence
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow
 
 GENESIS = "0" * 64
@@ -16,13 +16,13 @@ BATCH = 500
 BELOW_ALL = -(2**31)
 
 
-async def head(session: AsyncSession) -> AuditRow | None:
+async def head(session: Tx) -> AuditRow | None:
     """Return the entry that was sealed last."""
     found = await latest(session, most=1)
     return found[0] if found else None
 
 
-async def latest(session: AsyncSession, *, most: int) -> Sequence[AuditRow]:
+async def latest(session: Tx, *, most: int) -> Sequence[AuditRow]:
     """Return the entries that were sealed last, newest first."""
     query = (
         select(AuditRow)
@@ -33,13 +33,13 @@ async def latest(session: AsyncSession, *, most: int) -> Sequence[AuditRow]:
     return (await session.execute(query)).scalars().all()
 
 
-async def at(session: AsyncSession, position: int) -> AuditRow | None:
+async def at(session: Tx, position: int) -> AuditRow | None:
     """Return the entry at a position."""
     query = select(AuditRow).where(col(AuditRow.position) == position)
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def sealed(session: AsyncSession, *, after: int) -> Sequence[AuditRow]:
+async def sealed(session: Tx, *, after: int) -> Sequence[AuditRow]:
     """Return a page of sealed entries, by position."""
     query = (
         select(AuditRow)
@@ -51,7 +51,7 @@ async def sealed(session: AsyncSession, *, after: int) -> Sequence[AuditRow]:
 
 
 async def unsealed(
-    session: AsyncSession, *, after: int = BELOW_ALL, most: int = BATCH
+    session: Tx, *, after: int = BELOW_ALL, most: int = BATCH
 ) -> Sequence[AuditRow]:
     """Return a page of entries that are not sealed yet, by id."""
     query = (
@@ -63,7 +63,7 @@ async def unsealed(
     return (await session.execute(query)).scalars().all()
 
 
-async def count_unsealed(session: AsyncSession) -> int:
+async def count_unsealed(session: Tx) -> int:
     """Return how many entries are not sealed yet."""
     query = (
         select(func.count())
@@ -80,7 +80,7 @@ def id_of(row: AuditRow) -> int:
     return row.id
 
 
-async def ids(session: AsyncSession, *, after: int) -> list[int]:
+async def ids(session: Tx, *, after: int) -> list[int]:
     """Return a page of the ids of all entries, sealed or not."""
     query = (
         select(AuditRow.id)

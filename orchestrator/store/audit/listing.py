@@ -3,11 +3,11 @@
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.store.db import row_count
 from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow
 
 
@@ -24,7 +24,7 @@ class Filter(BaseModel):
 
 
 async def listing(
-    session: AsyncSession, wanted: Filter, *, limit: int, after: int = 0
+    session: Tx, wanted: Filter, *, limit: int, after: int = 0
 ) -> list[AuditRow]:
     """Return rows in the order of their ids; `after` is the last one of a page."""
     query = select(AuditRow).order_by(col(AuditRow.id)).limit(limit)
@@ -34,7 +34,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def known_kinds(session: AsyncSession) -> list[str]:
+async def known_kinds(session: Tx) -> list[str]:
     """Return the kinds that exist, with one index step for each."""
     first = select(func.min(col(AuditRow.kind)).label("kind")).cte(recursive=True)
     later = select(func.min(col(AuditRow.kind))).where(
@@ -58,7 +58,7 @@ class AuditFilter(BaseModel):
 
 
 async def audit_rows(
-    session: AsyncSession,
+    session: Tx,
     wanted: AuditFilter,
     *,
     before: int | None = None,
@@ -72,12 +72,12 @@ async def audit_rows(
     return sorted(rows, key=lambda row: row.id or 0, reverse=True)[:limit]
 
 
-async def audit_total(session: AsyncSession, wanted: AuditFilter) -> Total:
+async def audit_total(session: Tx, wanted: AuditFilter) -> Total:
     """Return how many rows of the audit log match."""
     return await row_count.total(session, *await _of_log(session, wanted))
 
 
-async def _of_log(session: AsyncSession, wanted: AuditFilter) -> list[Any]:
+async def _of_log(session: Tx, wanted: AuditFilter) -> list[Any]:
     """Return a select of rows, newest first, for each requested kind."""
     query = select(AuditRow).order_by(col(AuditRow.id).desc())
     if wanted.tenant is not None:

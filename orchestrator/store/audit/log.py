@@ -4,12 +4,12 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy import tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules import notice
 from keyturn.orchestrator.rules.text import canonical, scrub
 from keyturn.orchestrator.store.db import audit_entries
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow
 
 
@@ -30,7 +30,7 @@ class Entry(BaseModel):
     payload: dict[str, JsonValue] = {}
 
 
-def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
+def record(session: Tx, entry: Entry, *, at: datetime) -> None:
     """Add one row to this transaction, right before it commits."""
     audit_entries.collect(
         session,
@@ -49,7 +49,7 @@ def record(session: AsyncSession, entry: Entry, *, at: datetime) -> None:
 
 
 async def of_run(
-    session: AsyncSession,
+    session: Tx,
     run: str,
     *,
     since: datetime,
@@ -72,7 +72,7 @@ async def of_run(
     return list((await session.execute(query)).scalars())
 
 
-async def latest_of_run(session: AsyncSession, run: str) -> datetime | None:
+async def latest_of_run(session: Tx, run: str) -> datetime | None:
     """Return the time of the last event of a run, or None if there is none."""
     query = select(func.max(col(AuditRow.at))).where(col(AuditRow.run) == run)
     return (await session.execute(query)).scalar_one()

@@ -1,16 +1,15 @@
 """Budgets as people read them: what each scope may use, has reserved and has used."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import literal
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.store.budgets import limits
 from keyturn.orchestrator.store.budgets.limits import Bounds
 from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import MeterRow, RunRow
 
@@ -44,12 +43,7 @@ class Filter(BaseModel):
 
 
 async def listing(
-    session: AsyncSession,
-    wanted: Filter,
-    *,
-    now: datetime,
-    limit: int,
-    after: str | None = None,
+    session: Tx, wanted: Filter, *, limit: int, after: str | None = None
 ) -> list[Meter]:
     """Return scopes, runs first, by name; `after` is the last one of a page."""
     rows: list[MeterRow] = []
@@ -59,11 +53,11 @@ async def listing(
         behind = after if after and not after.startswith(RUN) else ""
         query = _days(wanted).where(col(MeterRow.scope) > behind)
         rows += (await session.execute(query.limit(limit - len(rows)))).scalars()
-    return [await _meter(session, row, now=now) for row in rows]
+    return [await _meter(session, row) for row in rows]
 
 
 async def _of_runs(
-    session: AsyncSession, wanted: Filter, *, limit: int, after: str
+    session: Tx, wanted: Filter, *, limit: int, after: str
 ) -> list[MeterRow]:
     query = select(MeterRow).limit(limit)
     if wanted.run is not None:
@@ -94,36 +88,40 @@ def _days(wanted: Filter):  # noqa: ANN202 a select of scopes
     return query.order_by(col(MeterRow.scope))
 
 
-async def _meter(session: AsyncSession, row: MeterRow, *, now: datetime) -> Meter:
+async def _meter(session: Tx, row: MeterRow) -> Meter:
     kind: Kind = next(one for one in KINDS if row.scope.startswith(f"{one} "))
     rest = row.scope.removeprefix(f"{kind} ")
     if kind == "run":
-        bounds = await _of_run(session, rest, now=now)
+        bounds = await _of_run(session, rest)
     else:
-        bounds = await _of_day(session, kind, rest.rpartition(" on ")[0], now=now)
+        bounds = await _of_day(session, kind, rest.rpartition(" on ")[0])
     may = limits.as_raised(bounds, row)
     return Meter(**row.model_dump(), kind=kind, bounds=may)
 
 
-async def _of_run(session: AsyncSession, run: str, *, now: datetime) -> Bounds:
+async def _of_run(session: Tx, run: str) -> Bounds:
     """Return what the run's pinned release allows it."""
     row = await session.get(RunRow, run)
     if row is None:
         return Bounds()
     release = await releases.load(session, row.release)
     scopes = limits.bounds(
-        release.budget, run=run, workflow=row.workflow, tenant=row.tenant, now=now
+        release.budget,
+        run=run,
+        workflow=row.workflow,
+        tenant=row.tenant,
+        now=session.now,
     )
     return scopes[f"run {run}"]
 
 
-async def _of_day(
-    session: AsyncSession, kind: Kind, name: str, *, now: datetime
-) -> Bounds:
+async def _of_day(session: Tx, kind: Kind, name: str) -> Bounds:
     """Return the lowest limit that a live release sets for that scope on a day."""
-    scope = f"{kind} {name} on {now.date().isoformat()}"
+    scope = f"{kind} {name} on {session.now.date().isoformat()}"
     found = [
-        limits.bounds(release.budget, run="", workflow=workflow, tenant=name, now=now)
+        limits.bounds(
+            release.budget, run="", workflow=workflow, tenant=name, now=session.now
+        )
         for workflow, release in await releases.all_live(session)
     ]
     costs = [
@@ -138,7 +136,7 @@ MOST_METERS = 100
 
 
 async def meters(
-    session: AsyncSession,
+    session: Tx,
     *,
     tenant: str | None,
     limit: int = MOST_METERS,

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.errors import BudgetExceeded
@@ -13,6 +12,7 @@ from keyturn.orchestrator.rules.money.budget import in_words
 from keyturn.orchestrator.store.budgets import limits
 from keyturn.orchestrator.store.budgets.limits import Bounds
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AttemptRow, MeterRow
 
 # After this time a request's holder counts as dead and its reservation is charged in
@@ -36,9 +36,9 @@ class Reservation(BaseModel):
     saw: tuple[int, ...] = ()
 
 
-async def locked(store: Store, session: AsyncSession, scope: str) -> MeterRow:
+async def locked(session: Tx, scope: str) -> MeterRow:
     """Return a scope's row, locked; creates it if nothing was ever reserved there."""
-    return (await _locked(session, [scope], is_sqlite=store.is_sqlite))[scope]
+    return (await _locked(session, [scope]))[scope]
 
 
 async def reserve(
@@ -50,11 +50,11 @@ async def reserve(
     it is charged at its maximum.
     """
     async with store.write() as session:
-        meters = await _locked(session, sorted(scopes), is_sqlite=store.is_sqlite)
+        meters = await _locked(session, sorted(scopes))
         for scope, bound in scopes.items():
             may = limits.as_raised(bound, meters[scope])
             _check_room(scope, may, meters[scope], wanted)
-        now = await store.now(session)
+        now = await session.read_clock()
         for meter in meters.values():
             meter.held_tokens += wanted.tokens
             meter.held_microusd += wanted.cost_microusd
@@ -95,15 +95,13 @@ def _check_room(scope: str, bound: Bounds, meter: MeterRow, want: Reservation) -
             )
 
 
-async def _locked(
-    session: AsyncSession, scopes: Sequence[str], *, is_sqlite: bool
-) -> dict[str, MeterRow]:
+async def _locked(session: Tx, scopes: Sequence[str]) -> dict[str, MeterRow]:
     """Return the scopes' rows, locked in the order given; creates missing rows first.
 
     Locks nothing until the missing rows exist: a process that waits for another one's
     new row while it holds a lock could deadlock.
     """
-    if is_sqlite:
+    if session.is_sqlite:
         # One writer at a time: there is nobody to wait for.
         found = await _rows(session, scopes)
         have = set(found)
@@ -114,7 +112,7 @@ async def _locked(
         have = set((await session.execute(known)).scalars())
     missing = [scope for scope in scopes if scope not in have]
     if missing:
-        insert = sqlite.insert if is_sqlite else postgresql.insert
+        insert = sqlite.insert if session.is_sqlite else postgresql.insert
         rows = [
             {
                 "scope": scope,
@@ -129,7 +127,7 @@ async def _locked(
     return await _rows(session, scopes)
 
 
-async def _rows(session: AsyncSession, scopes: Sequence[str]) -> dict[str, MeterRow]:
+async def _rows(session: Tx, scopes: Sequence[str]) -> dict[str, MeterRow]:
     query = (
         select(MeterRow)
         .where(col(MeterRow.scope).in_(scopes))

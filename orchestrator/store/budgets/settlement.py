@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select, update
 
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.budgets.reservations import Reservation
 from keyturn.orchestrator.store.db import counters, locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import AttemptRow, MeterRow, RunRow
 
@@ -127,13 +127,11 @@ async def _charge_lost(store: Store, attempt: str) -> bool:
         row = await session.get(AttemptRow, attempt)
         if row is None:
             return False
-        outcome = _charge(row, now=await store.now(session))
+        outcome = _charge(row, now=await session.read_clock())
         is_lost = await _close(session, attempt, outcome)
         if is_lost:
             await session.refresh(row)
-            await _count_failure(
-                session, store, row, await run_lookup.get(session, row.run)
-            )
+            await _count_failure(session, row, await run_lookup.get(session, row.run))
         return is_lost
 
 
@@ -149,20 +147,20 @@ async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) 
     """Settle a failed attempt: its usage, the reason, and a count of its kind."""
     async with store.write(first=True) as session:
         await locks.run_of_attempt(session, attempt)
-        await settle_in(session, store, attempt, used)
+        await settle_in(session, attempt, used)
         row = await session.get(AttemptRow, attempt, populate_existing=True)
         if row is None or row.failure is not None:
             return
         run = await run_lookup.get(session, row.run)
         row.failure = failure.kind
         row.error = failure.words
-        await _count_failure(session, store, row, run)
+        await _count_failure(session, row, run)
 
 
 async def pass_over(store: Store, wanted: Reservation, failure: Failure) -> None:
     """Record a target that could not be asked at all; reserves nothing for it."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         run = await run_lookup.get(session, wanted.run)
         row = AttemptRow(
             id=wanted.attempt,
@@ -182,12 +180,10 @@ async def pass_over(store: Store, wanted: Reservation, failure: Failure) -> None
             error=failure.words,
         )
         session.add(row)
-        await _count_failure(session, store, row, run)
+        await _count_failure(session, row, run)
 
 
-async def _count_failure(
-    session: AsyncSession, store: Store, row: AttemptRow, run: RunRow
-) -> None:
+async def _count_failure(session: Tx, row: AttemptRow, run: RunRow) -> None:
     log.record(
         session,
         log.Entry(
@@ -203,11 +199,10 @@ async def _count_failure(
                 "cost_microusd": row.cost_microusd,
             },
         ),
-        at=await store.now(session),
+        at=await session.read_clock(),
     )
     await counters.add(
         session,
-        store,
         counters.ATTEMPTS_FAILED,
         subject=f"{row.provider}/{row.model}",
         kind=row.failure or "",
@@ -218,22 +213,17 @@ async def settle(store: Store, attempt: str, used: Used | None) -> None:
     """Replace an attempt's reservation by its usage; a second call changes nothing."""
     async with store.write(first=True) as session:
         await locks.run_of_attempt(session, attempt)
-        await settle_in(session, store, attempt, used)
+        await settle_in(session, attempt, used)
 
 
 async def settle_in(
-    session: AsyncSession,
-    store: Store,
-    attempt: str,
-    used: Used | None,
-    *,
-    run: RunRow | None = None,
+    session: Tx, attempt: str, used: Used | None, *, run: RunRow | None = None
 ) -> None:
     """Do `settle` within a transaction that has locked the attempt's run.
 
     If the caller has that run as `run`, its figures are added there.
     """
-    now = await store.now(session)
+    now = await session.read_clock()
     if used is None:
         await _close(session, attempt, {"status": "freed", "settled_at": now})
         return
@@ -254,7 +244,7 @@ async def settle_in(
 async def charge_dead(store: Store) -> int:
     """Charge attempts whose holder died at their maximum; return how many."""
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         query = select(AttemptRow).where(
             open_rows.sent_attempts(), col(AttemptRow.lease_until) < now
         )
@@ -276,7 +266,7 @@ def _charge(row: AttemptRow, *, now: datetime) -> dict[str, Any]:
 
 
 async def _close(
-    session: AsyncSession,
+    session: Tx,
     attempt: str,
     outcome: dict[str, Any],
     *,

@@ -5,16 +5,16 @@ in the order in which transactions changed a row: at that point each holds the l
 its rows.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.text import canonical, json_object
 from keyturn.orchestrator.store.db import digests
 from keyturn.orchestrator.store.db.digests import Written
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow
 
 # The entries of a transaction, in its session's `info`.
@@ -24,15 +24,13 @@ ROWS = "rows"
 # The kind of an entry that exists only to carry digests.
 ROW_CHANGED = "row.changed"
 
-Now = Callable[[AsyncSession], Awaitable[datetime]]
 
-
-def collect(session: AsyncSession, row: AuditRow) -> None:
+def collect(session: Tx, row: AuditRow) -> None:
     """Keep an entry until the transaction commits."""
     session.info.setdefault(ENTRIES, []).append(row)
 
 
-async def add(session: AsyncSession, now: Now) -> bool:
+async def add(session: Tx) -> bool:
     """Add the transaction's entries to it; return whether there are any.
 
     A transaction that changed rows without an entry gets one entry for them.
@@ -42,7 +40,7 @@ async def add(session: AsyncSession, now: Now) -> bool:
     if digests.WRITTEN in session.info:
         written = await session.run_sync(digests.of_written)
         if written and not rows:
-            rows.append(_made_for(written[0], at=await now(session)))
+            rows.append(_made_for(written[0], at=await session.read_clock()))
         _spread(written, rows)
     session.add_all(rows)
     return bool(rows)

@@ -2,10 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import CounterRow
 
 ATTEMPTS_FAILED = "model_attempts_failed"
@@ -26,11 +25,9 @@ class Count(BaseModel):
     value: int
 
 
-async def add(
-    session: AsyncSession, store: Store, name: str, *, subject: str, kind: str
-) -> None:
+async def add(session: Tx, name: str, *, subject: str, kind: str) -> None:
     """Add one to a count, in this transaction; take other locks before this one."""
-    insert = sqlite.insert if store.is_sqlite else postgresql.insert
+    insert = sqlite.insert if session.is_sqlite else postgresql.insert
     row = {"name": name, "subject": subject[:LONGEST], "kind": kind, "value": 1}
     added = insert(CounterRow).values(row)
     await session.execute(
@@ -41,7 +38,7 @@ async def add(
     )
 
 
-async def read(session: AsyncSession) -> tuple[Count, ...]:
+async def read(session: Tx) -> tuple[Count, ...]:
     """Return all counts, one for each kind of event."""
     rows = (await session.execute(select(CounterRow))).scalars()
     return tuple(Count(**row.model_dump()) for row in rows)

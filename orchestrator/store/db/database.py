@@ -1,15 +1,14 @@
 """Access to the database: short transactions, one clock, two dialects."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol, cast
 
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DataError,
@@ -19,15 +18,15 @@ from sqlalchemy.exc import (
     StatementError,
 )
 from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from keyturn.orchestrator.rules.clock import Clock, system_clock
+from keyturn.orchestrator.rules.clock import Clock
 from keyturn.orchestrator.rules.errors import InvalidValue, StoreUnavailable
 from keyturn.orchestrator.rules.pace import Bell
 from keyturn.orchestrator.store.db import audit_entries, postgres, sqlite
-from keyturn.orchestrator.store.db.digests import Watched
-from keyturn.orchestrator.store.db.row_codes import VOUCHER, Voucher
+from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.db.transaction_limit import TurnsAtOnce
 
 # A transaction never waits for the network, so 2 s without an end is a fault.
@@ -37,17 +36,12 @@ CLOSE_LOOK_S = 0.005
 WAITS = 2.5
 # How long a bounded process waits for a turn: to fail and repeat everything costs more.
 TURN_WITHIN_S = 20.0
-# Held shared by processes that lease, send or begin a run, exclusively by a switch
-# (P3).
-BARRIER = 0x4B455954
-# The other kind of advisory lock, with two numbers, has a separate name space.
-TURNS = 0x4B45
 
 
 class Beside(Protocol):
     """Takes part in each transaction that a request commits; see `db.request_keys`."""
 
-    async def add(self, session: AsyncSession, store: "Store") -> None:
+    async def add(self, session: Tx) -> None:
         """Write into the transaction before it commits."""
         ...
 
@@ -124,7 +118,7 @@ class Store:
         return self.engine.dialect.name == "sqlite"
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncSession]:
+    async def read(self) -> AsyncGenerator[Tx]:
         """Yield a session that only reads.
 
         Raises `StoreUnavailable` if the database is unreachable or cannot write.
@@ -136,7 +130,7 @@ class Store:
     @asynccontextmanager
     async def write(
         self, *, wait_s: float | None = None, first: bool = False
-    ) -> AsyncGenerator[AsyncSession]:
+    ) -> AsyncGenerator[Tx]:
         """Yield a session whose work commits at the end, or not at all.
 
         On SQLite the write lock is taken at the start, so that what was read stays
@@ -156,8 +150,8 @@ class Store:
                 async with _committing(session):
                     yield session
                     if own is not None:
-                        await own.add(session, self)
-                    is_audited = await audit_entries.add(session, self.now)
+                        await own.add(session)
+                    is_audited = await audit_entries.add(session)
                 if own is not None:
                     own.committed()
                 if is_audited:
@@ -184,65 +178,14 @@ class Store:
                 ) from None
             yield
 
-    def _session(self) -> AsyncSession:
+    def _session(self) -> Tx:
         if self._is_closed:
             raise StoreUnavailable(
                 f"The database {self._shown_url} is closed: this process is ending.",
                 told="Keyturn is stopping here. Nothing was changed; repeat this in a "
                 "moment.",
             )
-        return AsyncSession(
-            self.engine,
-            expire_on_commit=False,
-            info={VOUCHER: self.voucher},
-            sync_session_class=Watched,
-        )
-
-    async def now(self, session: AsyncSession) -> datetime:
-        """Return the time, on PostgreSQL the database's own, read after locks."""
-        if self._clock is not None:
-            return self._clock()
-        if self.is_sqlite:
-            return system_clock()
-        return cast(
-            "datetime", (await session.execute(select(func.clock_timestamp()))).scalar()
-        )
-
-    async def share_barrier(self, session: AsyncSession) -> None:
-        """Take the lock that leasing, sending and beginning share; switches wait."""
-        if not self.is_sqlite:
-            await session.execute(
-                text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": BARRIER}
-            )
-
-    async def share_barrier_now(self, session: AsyncSession) -> datetime:
-        """Share the barrier and return the time, read after the lock.
-
-        One statement: the target list is evaluated from left to right.
-        """
-        if self.is_sqlite or self._clock is not None:
-            await self.share_barrier(session)
-            return await self.now(session)
-        both = text("SELECT pg_advisory_xact_lock_shared(:key), clock_timestamp()")
-        found = (await session.execute(both, {"key": BARRIER})).one()
-        return cast("datetime", found[1])
-
-    async def raise_barrier(self, session: AsyncSession) -> None:
-        """Take the lock alone: nothing leases, sends or begins until the commit."""
-        if not self.is_sqlite:
-            await session.execute(
-                text("SELECT pg_advisory_xact_lock(:key)"), {"key": BARRIER}
-            )
-
-    async def take_turn(self, session: AsyncSession, name: str) -> None:
-        """Let one transaction at a time continue under this name, until its commit."""
-        if not self.is_sqlite:
-            digest = hashlib.sha256(name.encode()).digest()
-            number = int.from_bytes(digest[:4], "big", signed=True)
-            await session.execute(
-                text("SELECT pg_advisory_xact_lock(:kind, :number)"),
-                {"kind": TURNS, "number": number},
-            )
+        return Tx(self.engine, clock=self._clock, voucher=self.voucher)
 
     async def close(self) -> None:
         """Close the connections once nothing uses them any more.
@@ -264,7 +207,7 @@ class Store:
 
 
 @asynccontextmanager
-async def _committing(session: AsyncSession) -> AsyncGenerator[None]:
+async def _committing(session: Tx) -> AsyncGenerator[None]:
     try:
         yield
         await session.commit()

@@ -64,7 +64,7 @@ async def _add(store: Store, person: str, kind: str, body: str) -> str:
                 request=kind,
                 status=200,
                 body=body,
-                created_at=await store.now(session),
+                created_at=await session.read_clock(),
             )
         )
     return result

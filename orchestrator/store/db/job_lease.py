@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import LeaseRow
 
 
@@ -14,7 +14,7 @@ async def take(store: Store, job: str, *, holder: str, period: timedelta) -> boo
     """Return whether `holder` has the job now, for `period` from now."""
     try:
         async with store.write() as session:
-            now = await store.now(session)
+            now = await session.read_clock()
             row = await _locked(session, job)
             if row is None:
                 session.add(LeaseRow(job=job, holder=holder, until=now + period))
@@ -28,18 +28,6 @@ async def take(store: Store, job: str, *, holder: str, period: timedelta) -> boo
         return False
 
 
-async def is_held(
-    session: AsyncSession, store: Store, job: str, *, holder: str
-) -> bool:
-    """Return whether `holder` still has the job, locking its row until the commit."""
-    row = await _locked(session, job)
-    return (
-        row is not None
-        and row.holder == holder
-        and row.until > await store.now(session)
-    )
-
-
-async def _locked(session: AsyncSession, job: str) -> LeaseRow | None:
+async def _locked(session: Tx, job: str) -> LeaseRow | None:
     query = select(LeaseRow).where(col(LeaseRow.job) == job).with_for_update()
     return (await session.execute(query)).scalar_one_or_none()

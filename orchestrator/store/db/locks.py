@@ -9,11 +9,11 @@ lock are taken without the run, and document why that cannot deadlock: `due_appr
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from keyturn.orchestrator.store.db import revisions
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
@@ -23,7 +23,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 
-async def run(session: AsyncSession, run_id: str) -> RunRow | None:
+async def run(session: Tx, run_id: str) -> RunRow | None:
     """Lock a run; after the barrier, before everything that belongs to it.
 
     Other transactions may add rows that refer to the run meanwhile: its key never
@@ -33,48 +33,42 @@ async def run(session: AsyncSession, run_id: str) -> RunRow | None:
     return await session.get(RunRow, run_id, with_for_update={"key_share": True})
 
 
-async def runs(
-    session: AsyncSession, query: SelectOfScalar[RunRow]
-) -> Sequence[RunRow]:
+async def runs(session: Tx, query: SelectOfScalar[RunRow]) -> Sequence[RunRow]:
     """Lock the runs that match; `query` sorts them by id, so that no two deadlock."""
     locked = query.with_for_update(key_share=True)
     return (await session.execute(locked)).scalars().all()
 
 
-async def run_of_attempt(session: AsyncSession, attempt: str) -> None:
+async def run_of_attempt(session: Tx, attempt: str) -> None:
     """Lock the run that asked a model, before the budgets that pay for it."""
     owner = select(AttemptRow.run).where(col(AttemptRow.id) == attempt)
     query = select(RunRow.id).where(col(RunRow.id) == owner.scalar_subquery())
     await session.execute(query.with_for_update(key_share=True))
 
 
-async def call(
-    session: AsyncSession, run_id: str, turn: int, index: int
-) -> CallRow | None:
+async def call(session: Tx, run_id: str, turn: int, index: int) -> CallRow | None:
     """Lock a call; after its run."""
     return await session.get(CallRow, (run_id, turn, index), with_for_update=True)
 
 
-async def calls(
-    session: AsyncSession, query: SelectOfScalar[CallRow]
-) -> Sequence[CallRow]:
+async def calls(session: Tx, query: SelectOfScalar[CallRow]) -> Sequence[CallRow]:
     """Lock the calls that match, all of one run; after that run."""
     return (await session.execute(query.with_for_update())).scalars().all()
 
 
-async def refresh_approval(session: AsyncSession, approval: ApprovalRow) -> None:
+async def refresh_approval(session: Tx, approval: ApprovalRow) -> None:
     """Lock an approval and read it again; after its run."""
     await session.refresh(approval, with_for_update=True)
 
 
-async def latest_approval(session: AsyncSession, of: CallRow) -> ApprovalRow | None:
+async def latest_approval(session: Tx, of: CallRow) -> ApprovalRow | None:
     """Lock the approval of the call's current revision; after its run."""
     query = revisions.current_approval(of).with_for_update()
     return (await session.execute(query)).scalar_one_or_none()
 
 
 async def due_approvals(
-    session: AsyncSession, query: SelectOfScalar[ApprovalRow]
+    session: Tx, query: SelectOfScalar[ApprovalRow]
 ) -> Sequence[ApprovalRow]:
     """Lock the approvals that match and that nobody holds.
 
@@ -84,17 +78,17 @@ async def due_approvals(
     return (await session.execute(locked)).scalars().all()
 
 
-async def effect(session: AsyncSession, key: str) -> EffectRow | None:
+async def effect(session: Tx, key: str) -> EffectRow | None:
     """Lock an effect; after its run."""
     return await session.get(EffectRow, key, with_for_update=True)
 
 
-async def refresh_effect(session: AsyncSession, row: EffectRow) -> None:
+async def refresh_effect(session: Tx, row: EffectRow) -> None:
     """Lock an effect and read it again; after its run."""
     await session.refresh(row, with_for_update=True)
 
 
-async def share_effect(session: AsyncSession, key: str) -> EffectRow | None:
+async def share_effect(session: Tx, key: str) -> EffectRow | None:
     """Keep others from changing an effect, and read it again.
 
     The effect belongs to another run than the locked one, which takes it back: a
@@ -106,15 +100,13 @@ async def share_effect(session: AsyncSession, key: str) -> EffectRow | None:
     )
 
 
-async def effects(
-    session: AsyncSession, query: SelectOfScalar[EffectRow]
-) -> Sequence[EffectRow]:
+async def effects(session: Tx, query: SelectOfScalar[EffectRow]) -> Sequence[EffectRow]:
     """Lock the effects that match, all of one run, by key; after that run."""
     return await _sorted(session, query)
 
 
 async def effects_in_scope(
-    session: AsyncSession, query: SelectOfScalar[EffectRow]
+    session: Tx, query: SelectOfScalar[EffectRow]
 ) -> Sequence[EffectRow]:
     """Lock the effects of many runs, by key; under the exclusive barrier of a switch.
 
@@ -124,8 +116,6 @@ async def effects_in_scope(
     return await _sorted(session, query)
 
 
-async def _sorted(
-    session: AsyncSession, query: SelectOfScalar[EffectRow]
-) -> Sequence[EffectRow]:
+async def _sorted(session: Tx, query: SelectOfScalar[EffectRow]) -> Sequence[EffectRow]:
     locked = query.order_by(col(EffectRow.key)).with_for_update()
     return (await session.execute(locked)).scalars().all()

@@ -19,7 +19,6 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, delete, or_, select, update
 
 from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
@@ -31,6 +30,7 @@ from keyturn.orchestrator.store.db.errors import (
     KeyLost,
     KeyReused,
 )
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import IdempotencyRow
 
 # A claim that is not renewed for this long died with its process.
@@ -90,14 +90,14 @@ class Acting:
         await asyncio.gather(*self._renewing, return_exceptions=True)
         self._renewing.clear()
 
-    async def add(self, session: AsyncSession, store: Store) -> None:
+    async def add(self, session: Tx) -> None:
         """Write that the request acted into the transaction that is about to commit.
 
         Raises `KeyLost` if another process holds the key now.
         """
         if not self._claims:
             return
-        now = await store.now(session)
+        now = await session.read_clock()
         for claim in self._claims:
             query = update(IdempotencyRow).where(_held_by(claim)).values(acted_at=now)
             written = await session.execute(query.returning(col(IdempotencyRow.key)))
@@ -127,7 +127,7 @@ async def _renew(store: Store, claim: Claim) -> None:
         await asyncio.sleep(pause_s)
         try:
             async with store.write() as session:
-                until = await store.now(session) + LEASE
+                until = await session.read_clock() + LEASE
                 await session.execute(query.values(claimed_until=until))
         except StoreUnavailable:
             pause_s = AGAIN_S
@@ -185,7 +185,7 @@ async def claim(store: Store, *, person: str, key: str, request: str) -> Kept | 
     """
     try:
         async with store.write() as session:
-            return await _claim(session, store, person, key, request)
+            return await _claim(session, person, key, request)
     except IntegrityError:
         # Two requests came at once; the other one inserted first.
         raise _in_use(key) from None
@@ -212,7 +212,7 @@ async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
 async def forget(store: Store) -> int:
     """Delete a batch of answers whose time is over; return how many rows."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         query = (
             select(IdempotencyRow.person, IdempotencyRow.key)
             .where(col(IdempotencyRow.created_at) < now - KEPT_FOR)
@@ -249,11 +249,9 @@ def _is_refusal(because: Exception | None) -> bool:
     return is_said and not isinstance(because, StoreUnavailable | AnswerLost)
 
 
-async def _claim(
-    session: AsyncSession, store: Store, person: str, key: str, request: str
-) -> Kept | Claim:
+async def _claim(session: Tx, person: str, key: str, request: str) -> Kept | Claim:
     row = await session.get(IdempotencyRow, (person, key), with_for_update=True)
-    now = await store.now(session)
+    now = await session.read_clock()
     if row is None:
         row = IdempotencyRow(
             person=person,

@@ -1,9 +1,9 @@
 """The approval of a call's current revision."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow
 
 
@@ -17,6 +17,6 @@ def current_approval(call: CallRow) -> SelectOfScalar[ApprovalRow]:
     )
 
 
-async def latest_approval(session: AsyncSession, call: CallRow) -> ApprovalRow | None:
+async def latest_approval(session: Tx, call: CallRow) -> ApprovalRow | None:
     """Return the approval of the call's current revision, not locked."""
     return (await session.execute(current_approval(call))).scalar_one_or_none()

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.store.db import role_guards
 from keyturn.orchestrator.store.db.role_names import EFFECTS, ROLES, WEB, WORKER
+from keyturn.orchestrator.store.db.transaction import Tx
 
 # Every column, if no column is named.
 ALL: tuple[str, ...] = ()
@@ -274,7 +274,7 @@ def grant(connection: Connection) -> list[str]:
     return found
 
 
-async def why_too_wide(session: AsyncSession, role: str) -> str | None:
+async def why_too_wide(session: Tx, role: str) -> str | None:
     """Return what this connection's account may do and `role` may not, or None."""
     if session.get_bind().dialect.name == "sqlite":
         return None

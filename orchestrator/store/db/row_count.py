@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import func, select
+
+from keyturn.orchestrator.store.db.transaction import Tx
 
 # A larger total is shown as “more than” this: a record of years is not counted.
 MOST = 1_000
@@ -19,7 +20,7 @@ class Total:
     is_more: bool
 
 
-async def total(session: AsyncSession, *lists: Select[Any]) -> Total:
+async def total(session: Tx, *lists: Select[Any]) -> Total:
     """Count the rows of lists, each in its own order, up to `MOST` in total.
 
     The order lets the database read the rows from an index and stop early.

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import aiosqlite
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession
+
+from keyturn.orchestrator.store.db.transaction import Tx
 
 # How long a writer waits for the one write lock before it fails.
 BUSY_S = 10.0
@@ -99,7 +100,7 @@ def _open(path: Path, *, wait_s: float) -> sqlite3.Connection:
     return opened
 
 
-async def begin(session: AsyncSession, *, wait_s: float = BUSY_S) -> None:
+async def begin(session: Tx, *, wait_s: float = BUSY_S) -> None:
     """Take the write lock, waiting for at most `wait_s` without blocking the loop."""
     pause, clock = FIRST_PAUSE_S, asyncio.get_running_loop().time
     deadline = clock() + wait_s

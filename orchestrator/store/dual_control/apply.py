@@ -6,11 +6,9 @@ Each function returns the reason why it cannot be applied any more, or None.
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import NotFound
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control import budget_raise
 from keyturn.orchestrator.store.dual_control.budget_raise import Raise
 from keyturn.orchestrator.store.people import access, accounts
@@ -26,13 +24,10 @@ from keyturn.orchestrator.store.tenants.tenants import NewTenant
 NO_ACCOUNT = "there is no such account any more."
 
 
-async def _clear(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def _clear(session: Tx, row: ProposalRow, person: Person) -> str | None:
     switch = row.target["switch"]
     try:
         await switches.lift(
-            store,
             session,
             switch,
             by=person.id,
@@ -44,40 +39,34 @@ async def _clear(
     return None
 
 
-async def _grant(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def _grant(session: Tx, row: ProposalRow, person: Person) -> str | None:
     try:
         account = await access.lock(session, row.target["person"], managed=row.tenant)
     except NotFound:
         return NO_ACCOUNT
     if access.of(account) != Access.model_validate(row.target["before"]):
         return f"the access of {account.name} was changed since."
+    await session.read_clock()
     await access.grant(
         session,
         account,
         Access.model_validate(row.target["wanted"]),
         by=person.id,
-        at=await store.now(session),
         proposed_by=row.proposed_by,
     )
     return None
 
 
-async def _invite(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def _invite(session: Tx, row: ProposalRow, person: Person) -> str | None:
     new = NewPerson.model_validate(row.target)
     try:
-        await accounts.insert(session, store, new, password_hash=None, by=person.id)
+        await accounts.insert(session, new, password_hash=None, by=person.id)
     except EmailTaken:
         return f"{new.email} has got an account since."
     return None
 
 
-async def _reset(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def _reset(session: Tx, row: ProposalRow, person: Person) -> str | None:
     try:
         account = await access.lock(session, row.target["person"], managed=row.tenant)
     except NotFound:
@@ -86,35 +75,29 @@ async def _reset(
         row.target["before"]
     ):
         return f"the access of {account.name} was changed since."
+    await session.read_clock()
     await access.reset_password(
         session,
         account,
         password_hash=row.secret,
         by=person.id,
-        at=await store.now(session),
         proposed_by=row.proposed_by,
     )
     return None
 
 
-async def _declare(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def _declare(session: Tx, row: ProposalRow, person: Person) -> str | None:
     new = NewTenant(name=row.target["tenant"])
-    now = await store.now(session)
     try:
-        await tenants.insert(session, store, new, by=person.id, at=now)
+        await tenants.insert(session, new, by=person.id)
     except TenantDeclared:
         return f"the tenant {new.name!r} was declared since."
     return None
 
 
-async def _raise(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def _raise(session: Tx, row: ProposalRow, person: Person) -> str | None:
     names = set(Raise.model_fields)
     return await budget_raise.do(
-        store,
         session,
         Raise.model_validate({k: v for k, v in row.target.items() if k in names}),
         before=row.target["before"],
@@ -124,7 +107,7 @@ async def _raise(
     )
 
 
-Doing = Callable[[Store, AsyncSession, ProposalRow, Person], Awaitable[str | None]]
+Doing = Callable[[Tx, ProposalRow, Person], Awaitable[str | None]]
 _DOING: Mapping[str, Doing] = {
     "switch.clear": _clear,
     "person.access": _grant,
@@ -135,11 +118,9 @@ _DOING: Mapping[str, Doing] = {
 }
 
 
-async def do(
-    store: Store, session: AsyncSession, row: ProposalRow, person: Person
-) -> str | None:
+async def do(session: Tx, row: ProposalRow, person: Person) -> str | None:
     """Apply the proposal."""
     doing = _DOING.get(row.kind)
     if doing is None:
         return f"this version does not know {row.kind!r}."
-    return await doing(store, session, row, person)
+    return await doing(session, row, person)

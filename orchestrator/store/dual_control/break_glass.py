@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.errors import NotFound
@@ -11,6 +10,7 @@ from keyturn.orchestrator.rules.ids import new_id
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import row_codes
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.people import accounts, tokens
@@ -29,9 +29,9 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
     to read and close.
     """
     async with store.write() as session:
-        rung = await switches.lift(store, session, switch, by=by, reason=reason)
+        rung = await switches.lift(session, switch, by=by, reason=reason)
         detail: dict[str, JsonValue] = {"switch": switch, "by": by, "reason": reason}
-        now = await store.now(session)
+        now = await session.read_clock()
         found = NewIncident(
             severity="critical",
             title=f"{by} lifted the switch {switch} alone",
@@ -39,7 +39,7 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
             detail=detail,
             named=tuple(await _asked_for(session, switch)),
         )
-        await incidents.add(session, store, found, by=by)
+        await incidents.add(session, found, by=by)
         entry = log.Entry(
             actor=by, kind="switch.cleared_alone", subject=switch, payload=detail
         )
@@ -63,10 +63,8 @@ async def vouch(store: Store, email: str, *, by: str) -> PersonRow | None:
         row.mac = ""
         with row_codes.for_the_first_time(session):
             await session.flush()
-        now = await store.now(session)
-        accounts.record(
-            session, "person.vouched_for", row, by=by, at=now, role=row.role
-        )
+        now = await session.read_clock()
+        accounts.record(session, "person.vouched_for", row, by=by, role=row.role)
         found = NewIncident(
             severity="critical",
             title=f"{by} vouched for the account {row.email} alone",
@@ -74,7 +72,7 @@ async def vouch(store: Store, email: str, *, by: str) -> PersonRow | None:
             detail={"person": row.id, "role": row.role, "by": by},
             tenant=row.tenant,
         )
-        await incidents.add(session, store, found, by=by)
+        await incidents.add(session, found, by=by)
         return row
 
 
@@ -93,12 +91,10 @@ async def open_account(
     """
     async with store.write() as session:
         is_loud = new.decides and await _has_deciders(session)
-        row = await accounts.insert(
-            session, store, new, password_hash=password_hash, by=by
-        )
-        now = await store.now(session)
+        row = await accounts.insert(session, new, password_hash=password_hash, by=by)
+        await session.read_clock()
         if decides_at_once:
-            await accounts.waive(session, row, by=by, at=now)
+            await accounts.waive(session, row, by=by)
         if is_loud:
             found = NewIncident(
                 severity="critical",
@@ -113,7 +109,7 @@ async def open_account(
                 tenant=row.tenant,
                 named=(row.id,),
             )
-            await incidents.add(session, store, found, by=by)
+            await incidents.add(session, found, by=by)
         return row, is_loud
 
 
@@ -125,8 +121,8 @@ async def declare_tenants(
     It opens one if somebody already decides, who could have been asked.
     """
     async with store.write() as session:
-        now = await store.now(session)
-        rows = [await tenants.insert(session, store, one, by=by, at=now) for one in new]
+        await session.read_clock()
+        rows = [await tenants.insert(session, one, by=by) for one in new]
         is_loud = await _has_deciders(session)
         if is_loud:
             named: list[JsonValue] = [row.name for row in rows]
@@ -136,7 +132,7 @@ async def declare_tenants(
                 source=f"tenants declared alone {new_id('tenant')}",
                 detail={"tenants": named, "by": by},
             )
-            await incidents.add(session, store, found, by=by)
+            await incidents.add(session, found, by=by)
         return rows, is_loud
 
 
@@ -149,7 +145,7 @@ async def issue_token(
     holder can do what they may, in their name.
     """
     async with store.write() as session:
-        issued = await tokens.issue_in(session, store, person, new, by=by)
+        issued = await tokens.issue_in(session, person, new, by=by)
         owner = await accounts.get(session, person)
         is_loud = owner.kind == "person" and await _has_others(session, person)
         if is_loud:
@@ -166,11 +162,11 @@ async def issue_token(
                 tenant=owner.tenant,
                 named=(owner.id,),
             )
-            await incidents.add(session, store, found, by=by)
+            await incidents.add(session, found, by=by)
         return issued, is_loud
 
 
-async def _asked_for(session: AsyncSession, switch: str) -> set[str]:
+async def _asked_for(session: Tx, switch: str) -> set[str]:
     """Return who requested that a switch be lifted while nobody had said yes."""
     query = select(ProposalRow).where(
         col(ProposalRow.kind) == "switch.clear", col(ProposalRow.status) == "open"
@@ -179,7 +175,7 @@ async def _asked_for(session: AsyncSession, switch: str) -> set[str]:
     return {row.proposed_by for row in rows if row.target.get("switch") == switch}
 
 
-async def _has_others(session: AsyncSession, person: str) -> bool:
+async def _has_others(session: Tx, person: str) -> bool:
     query = select(PersonRow.id).where(
         col(PersonRow.kind) == "person",
         col(PersonRow.id) != person,
@@ -188,7 +184,7 @@ async def _has_others(session: AsyncSession, person: str) -> bool:
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def _has_deciders(session: AsyncSession) -> bool:
+async def _has_deciders(session: Tx) -> bool:
     query = select(PersonRow.id).where(
         col(PersonRow.kind) == "person", col(PersonRow.role).in_(DECIDERS)
     )

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -17,7 +15,7 @@ from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.budgets import limits, reservations
 from keyturn.orchestrator.store.budgets.limits import Bounds
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control.errors import HoldsNothing
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import errors
@@ -67,15 +65,13 @@ class _Scope:
     day: str | None
 
 
-async def to_raise(
-    session: AsyncSession, wanted: Raise, *, sees: str | None, now: datetime
-) -> Held:
+async def to_raise(session: Tx, wanted: Raise, *, sees: str | None) -> Held:
     """Return the scope in which `wanted` lets a run continue, or raise why it does not.
 
     `sees` is the requester's tenant. Raises `NotFound`, `RunEnded`, `HoldsNothing` or
     `InvalidValue`.
     """
-    found = await held(session, wanted.scope, sees=sees, now=now)
+    found = await held(session, wanted.scope, sees=sees)
     for unit in UNITS:
         value = getattr(wanted, unit)
         if value is not None:
@@ -86,13 +82,11 @@ async def to_raise(
     return found
 
 
-async def held(
-    session: AsyncSession, name: str, *, sees: str | None, now: datetime
-) -> Held:
+async def held(session: Tx, name: str, *, sees: str | None) -> Held:
     """Return a scope that holds runs; raises like `to_raise`."""
     scope = _parsed(name)
     tenant = await _tenant(session, scope, sees=sees)
-    if scope.day is not None and scope.day < now.date().isoformat():
+    if scope.day is not None and scope.day < session.now.date().isoformat():
         raise HoldsNothing(
             f"The day of {name!r} is over: what it held goes on by itself with the "
             "budget of the new day."
@@ -105,21 +99,19 @@ async def held(
             "what holds which."
         )
     meter = await session.get(MeterRow, name, populate_existing=True)
-    return await _told(session, scope, tenant, rows, meter or _empty(name), now=now)
+    return await _told(session, scope, tenant, rows, meter or _empty(name))
 
 
-async def of_run(session: AsyncSession, run: str, *, now: datetime) -> list[Held]:
+async def of_run(session: Tx, run: str) -> list[Held]:
     """Return the budgets that hold steps of a run."""
     query = select(StepRow.held_by).where(
         col(StepRow.run) == run, col(StepRow.held_by).startswith(hold.prefix("budget"))
     )
     by = {one for one in (await session.execute(query)).scalars() if one}
-    return await _all_held(session, sorted(by), now=now)
+    return await _all_held(session, sorted(by))
 
 
-async def of_days(
-    session: AsyncSession, *, sees: str | None, now: datetime, limit: int
-) -> list[Held]:
+async def of_days(session: Tx, *, sees: str | None, limit: int) -> list[Held]:
     """Return the daily budgets that hold runs; with a tenant, only its own."""
     query = (
         select(StepRow.held_by)
@@ -136,12 +128,11 @@ async def of_days(
         own = f"{hold.prefix('budget')}tenant {sees} on "
         query = query.where(col(StepRow.held_by).startswith(own, autoescape=True))
     by = [one for one in (await session.execute(query)).scalars() if one]
-    return await _all_held(session, by, now=now)
+    return await _all_held(session, by)
 
 
 async def do(  # noqa: PLR0913 what is raised, by whom, and when
-    store: Store,
-    session: AsyncSession,
+    session: Tx,
     wanted: Raise,
     *,
     before: Mapping[str, Any],
@@ -153,9 +144,9 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
     try:
         _parsed(wanted.scope)
         # Its lock comes first: a run that is being held looks again, or is found here.
-        meter = await reservations.locked(store, session, wanted.scope)
-        now = await store.now(session)
-        found = await to_raise(session, wanted, sees=sees, now=now)
+        meter = await reservations.locked(session, wanted.scope)
+        now = await session.read_clock()
+        found = await to_raise(session, wanted, sees=sees)
     except KeyturnError as error:
         return str(error)
     if found.may.model_dump() != dict(before):
@@ -163,7 +154,7 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
     meter.raised_tokens = wanted.tokens or meter.raised_tokens
     meter.raised_microusd = wanted.cost_microusd or meter.raised_microusd
     meter.raised_turns = wanted.turns or meter.raised_turns
-    rung = await holds.ring(session, {hold.by_budget(wanted.scope)}, now=now)
+    rung = await holds.ring(session, {hold.by_budget(wanted.scope)})
     entry = log.Entry(
         actor=by,
         kind="budget.raised",
@@ -234,9 +225,7 @@ def _parsed(name: str) -> _Scope:
     )
 
 
-async def _tenant(
-    session: AsyncSession, scope: _Scope, *, sees: str | None
-) -> str | None:
+async def _tenant(session: Tx, scope: _Scope, *, sees: str | None) -> str | None:
     """Return the budget's tenant, or raise `NotFound` for another tenant's budget."""
     tenant = scope.of if scope.kind == "tenant" else None
     if scope.kind == "run":
@@ -251,9 +240,7 @@ async def _tenant(
     return tenant
 
 
-async def _held_steps(
-    session: AsyncSession, name: str
-) -> Sequence[tuple[StepRow, RunRow]]:
+async def _held_steps(session: Tx, name: str) -> Sequence[tuple[StepRow, RunRow]]:
     query = (
         select(StepRow, RunRow)
         .join(RunRow, col(RunRow.id) == col(StepRow.run))
@@ -268,7 +255,7 @@ async def _held_steps(
     return [(step, run) for step, run in (await session.execute(query)).all()]
 
 
-async def _count(session: AsyncSession, name: str) -> int:
+async def _count(session: Tx, name: str) -> int:
     query = select(func.count(func.distinct(col(StepRow.run)))).where(
         col(StepRow.held_by) == str(hold.by_budget(name)),
         col(StepRow.held_by).is_not(None),
@@ -276,16 +263,14 @@ async def _count(session: AsyncSession, name: str) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def _told(  # noqa: PLR0913 a scope and all that bears on it
-    session: AsyncSession,
+async def _told(
+    session: Tx,
     scope: _Scope,
     tenant: str | None,
     rows: Sequence[tuple[StepRow, RunRow]],
     meter: MeterRow,
-    *,
-    now: datetime,
 ) -> Held:
-    declared = await _declared(session, scope, [run for _, run in rows], now=now)
+    declared = await _declared(session, scope, [run for _, run in rows])
     taken = Bounds(
         tokens=meter.held_tokens + meter.used_tokens,
         cost_microusd=meter.held_microusd + meter.used_microusd,
@@ -303,9 +288,7 @@ async def _told(  # noqa: PLR0913 a scope and all that bears on it
     )
 
 
-async def _declared(
-    session: AsyncSession, scope: _Scope, held: Sequence[RunRow], *, now: datetime
-) -> Bounds:
+async def _declared(session: Tx, scope: _Scope, held: Sequence[RunRow]) -> Bounds:
     """Return the most that the releases of held runs give the scope, by unit."""
     found: list[Bounds] = []
     for one in {run.release: run for run in held}.values():
@@ -315,7 +298,7 @@ async def _declared(
             run=one.id,
             workflow=one.workflow,
             tenant=one.tenant,
-            now=now,
+            now=session.now,
         )
         found += [bounds[scope.name]] if scope.name in bounds else []
     return Bounds(**{unit: _most(found, unit) for unit in UNITS})
@@ -339,14 +322,12 @@ def _least(taken: Bounds, steps: Sequence[StepRow]) -> Bounds:
     )
 
 
-async def _all_held(
-    session: AsyncSession, by: Sequence[str], *, now: datetime
-) -> list[Held]:
+async def _all_held(session: Tx, by: Sequence[str]) -> list[Held]:
     found: list[Held] = []
     for one in by:
         try:
             name = one.removeprefix(hold.prefix("budget"))
-            found.append(await held(session, name, sees=None, now=now))
+            found.append(await held(session, name, sees=None))
         except (HoldsNothing, errors.RunEnded):
             continue
     return found

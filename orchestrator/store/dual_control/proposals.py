@@ -5,14 +5,13 @@ it is void if what it is about has changed since.
 """
 
 from collections.abc import Collection
-from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control import (
     apply,
     errors,
@@ -35,14 +34,14 @@ async def confirm(
     longer fits the present state: then it is void.
     """
     async with store.write() as session:
-        row, now = await _lock_open(store, session, proposal, person)
+        row = await _lock_open(session, proposal, person)
         # Locked before all other accounts, as in every change of access.
         await access.lock_admins(session)
-        await second_person.check_second(session, row, person, roles, now=now)
+        await second_person.check_second(session, row, person, roles)
         why = await second_person.unfit(session, row, roles) or await apply.do(
-            store, session, row, person
+            session, row, person
         )
-        _close(session, row, "void" if why else "confirmed", person, why, now=now)
+        _close(session, row, "void" if why else "confirmed", person, why)
     if why:
         raise ProposalClosed(proposal, "void", why)
     return row
@@ -53,30 +52,28 @@ async def decline(
 ) -> ProposalRow:
     """Decline a proposal; raises like `confirm`."""
     async with store.write() as session:
-        row, now = await _lock_open(store, session, proposal, person)
+        row = await _lock_open(session, proposal, person)
         if person.id == row.proposed_by:
             raise errors.NeedsSecondPerson("This proposal is yours: withdraw it.")
         second_person.check_person(person)
-        _close(session, row, "declined", person, reason, now=now)
+        _close(session, row, "declined", person, reason)
         return row
 
 
 async def withdraw(store: Store, proposal: str, person: Person) -> ProposalRow:
     """Withdraw one's own proposal; raises like `confirm`."""
     async with store.write() as session:
-        row, now = await _lock_open(store, session, proposal, person)
+        row = await _lock_open(session, proposal, person)
         if person.id != row.proposed_by:
             raise errors.NeedsSecondPerson(
                 f"{row.proposed_name} proposed this, and alone can withdraw it; "
                 "decline it."
             )
-        _close(session, row, "withdrawn", person, None, now=now)
+        _close(session, row, "withdrawn", person, None)
         return row
 
 
-async def get(
-    session: AsyncSession, proposal: str, *, tenant: str | None
-) -> ProposalRow:
+async def get(session: Tx, proposal: str, *, tenant: str | None) -> ProposalRow:
     """Return a proposal, or raise `NotFound`, also for another tenant's."""
     row = await session.get(ProposalRow, proposal)
     if row is None or (tenant is not None and row.tenant != tenant):
@@ -85,11 +82,10 @@ async def get(
 
 
 async def listing(  # noqa: PLR0913 a filter and a page
-    session: AsyncSession,
+    session: Tx,
     *,
     tenant: str | None,
     is_open: bool,
-    now: datetime,
     limit: int = 100,
     before: str | None = None,
     kinds: Collection[str] | None = None,
@@ -98,7 +94,9 @@ async def listing(  # noqa: PLR0913 a filter and a page
 
     `kinds`: only these.
     """
-    waits = (col(ProposalRow.status) == "open") & (col(ProposalRow.ends_at) > now)
+    waits = (col(ProposalRow.status) == "open") & (
+        col(ProposalRow.ends_at) > session.now
+    )
     query = select(ProposalRow).order_by(col(ProposalRow.id).desc()).limit(limit)
     query = query.where(waits) if is_open else query
     if kinds is not None:
@@ -110,16 +108,14 @@ async def listing(  # noqa: PLR0913 a filter and a page
     return list((await session.execute(query)).scalars())
 
 
-async def _lock_open(
-    store: Store, session: AsyncSession, proposal: str, person: Person
-) -> tuple[ProposalRow, datetime]:
-    """Return an open proposal, locked, and the time read after the lock."""
+async def _lock_open(session: Tx, proposal: str, person: Person) -> ProposalRow:
+    """Lock an open proposal and return it; the time is read after the lock."""
     row = await session.get(
         ProposalRow, proposal, with_for_update=True, populate_existing=True
     )
     if row is None or (person.tenant is not None and row.tenant != person.tenant):
         raise NotFound(kind="proposal", name=proposal)
-    now = await store.now(session)
+    now = await session.read_clock()
     found = dual_control_state.state(row, now=now)
     if found == "expired":
         ended = (
@@ -132,18 +128,16 @@ async def _lock_open(
             found,
             f"{row.decided_name} was first. {row.outcome or ''}".strip(),
         )
-    return row, now
+    return row
 
 
-def _close(  # noqa: PLR0913 who answered what, and when
-    session: AsyncSession,
-    row: ProposalRow,
-    status: State,
-    person: Person,
-    outcome: str | None,
-    *,
-    now: datetime,
+def _close(
+    session: Tx, row: ProposalRow, status: State, person: Person, outcome: str | None
 ) -> None:
     row.status, row.outcome, row.secret = status, outcome, None
-    row.decided_by, row.decided_name, row.decided_at = person.id, person.name, now
-    requests.record(session, f"proposal.{status}", row, person, now=now)
+    row.decided_by, row.decided_name, row.decided_at = (
+        person.id,
+        person.name,
+        session.now,
+    )
+    requests.record(session, f"proposal.{status}", row, person)

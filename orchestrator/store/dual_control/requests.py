@@ -1,15 +1,15 @@
 """Requests for a proposal: one function for each kind of loosening."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.ids import new_id
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control import budget_raise, second_person
 from keyturn.orchestrator.store.dual_control.budget_raise import Raise
 from keyturn.orchestrator.store.dual_control.errors import NobodyElseConfirms
@@ -47,9 +47,9 @@ async def to_clear(
     """
     async with store.write() as session:
         # Two people who request at once find each other's proposal.
-        await store.take_turn(session, f"proposal {switch}")
-        now = await store.now(session)
-        found = await active.set_now(session, switch, now=now)
+        await session.take_turn(f"proposal {switch}")
+        await session.read_clock()
+        found = await active.set_now(session, switch)
         target = {"switch": switch, "set_at": found.created_at.isoformat()}
         return await _propose(
             session,
@@ -58,7 +58,6 @@ async def to_clear(
             person,
             tenant=found.scope.get("tenant"),
             reason=reason,
-            now=now,
         )
 
 
@@ -71,9 +70,9 @@ async def to_grant(
     `NobodyElseConfirms`.
     """
     async with store.write() as session:
-        await store.take_turn(session, f"proposal {account}")
+        await session.take_turn(f"proposal {account}")
         row = await access.lock(session, account, managed=person.tenant)
-        now = await store.now(session)
+        await session.read_clock()
         before, wanted = access.of(row), change.of(row)
         if row.id != person.id and access.is_more(before, wanted):
             return await _propose_of_people(
@@ -89,9 +88,8 @@ async def to_grant(
                 # Moving a person between tenants concerns the whole installation.
                 tenant=row.tenant if wanted.tenant == row.tenant else None,
                 reason=reason,
-                now=now,
             )
-        await access.grant(session, row, wanted, by=person.id, at=now)
+        await access.grant(session, row, wanted, by=person.id)
     await access.hand_over(store, row, by=person.id)
     return row
 
@@ -105,10 +103,9 @@ async def to_invite(
     """
     async with store.write() as session:
         if not new.decides:
-            return await accounts.insert(
-                session, store, new, password_hash=None, by=person.id
-            )
-        await accounts.check_address(session, store, new.email)
+            return await accounts.insert(session, new, password_hash=None, by=person.id)
+        await accounts.check_address(session, new.email)
+        await session.read_clock()
         return await _propose_of_people(
             session,
             "person.invite",
@@ -116,7 +113,6 @@ async def to_invite(
             person,
             tenant=new.tenant,
             reason=reason,
-            now=await store.now(session),
         )
 
 
@@ -129,10 +125,11 @@ async def to_reset(
     `OwnAccess`, `InvalidValue` for a service, or `NobodyElseConfirms`.
     """
     async with store.write() as session:
-        await store.take_turn(session, f"proposal {account}")
+        await session.take_turn(f"proposal {account}")
         row = await accounts.get(session, account, tenant=person.tenant)
         access.check_password_of(row, by=person.id)
         before = access.of(row).model_dump()
+        await session.read_clock()
         made = await _propose_of_people(
             session,
             "person.password",
@@ -140,7 +137,6 @@ async def to_reset(
             person,
             tenant=row.tenant,
             reason=reason,
-            now=await store.now(session),
         )
         if made.proposed_by == person.id:
             made.secret = password_hash
@@ -155,7 +151,8 @@ async def to_declare(
     Raises `TenantDeclared` or `NobodyElseConfirms`.
     """
     async with store.write() as session:
-        await tenants.check_new(session, store, new.name)
+        await tenants.check_new(session, new.name)
+        await session.read_clock()
         return await _propose_of_people(
             session,
             "tenant.declare",
@@ -163,7 +160,6 @@ async def to_declare(
             person,
             tenant=None,
             reason=reason,
-            now=await store.now(session),
             alone=f"`keyturn tenant add {new.name}` declares it without one",
         )
 
@@ -177,11 +173,9 @@ async def to_raise(
     are not a raise, release no run, or are too high.
     """
     async with store.write() as session:
-        await store.take_turn(session, f"proposal {wanted.scope}")
-        now = await store.now(session)
-        found = await budget_raise.to_raise(
-            session, wanted, sees=person.tenant, now=now
-        )
+        await session.take_turn(f"proposal {wanted.scope}")
+        await session.read_clock()
+        found = await budget_raise.to_raise(session, wanted, sees=person.tenant)
         target = {
             **wanted.model_dump(exclude_none=True),
             "before": found.may.model_dump(),
@@ -189,33 +183,26 @@ async def to_raise(
             "runs": found.runs,
         }
         return await _propose(
-            session,
-            "budget.raise",
-            target,
-            person,
-            tenant=found.tenant,
-            reason=reason,
-            now=now,
+            session, "budget.raise", target, person, tenant=found.tenant, reason=reason
         )
 
 
 async def _propose(  # noqa: PLR0913 a proposal's own fields
-    session: AsyncSession,
+    session: Tx,
     kind: Kind,
     target: dict[str, Any],
     person: Person,
     *,
     tenant: str | None,
     reason: str,
-    now: datetime,
 ) -> ProposalRow:
     """Return the open proposal of this, or create it."""
     second_person.check_person(person)
-    second_person.check_not_new(person.approves_from, now=now)
+    second_person.check_not_new(person.approves_from, now=session.now)
     same = select(ProposalRow).where(
         col(ProposalRow.kind) == kind,
         col(ProposalRow.status) == "open",
-        col(ProposalRow.ends_at) > now,
+        col(ProposalRow.ends_at) > session.now,
     )
     # Locked because a password may be put into it: nobody answers it meanwhile.
     same = same.with_for_update() if kind == "person.password" else same
@@ -223,30 +210,29 @@ async def _propose(  # noqa: PLR0913 a proposal's own fields
         if known.target == target:
             return known
     row = ProposalRow(
-        id=new_id("proposal", now=now.timestamp()),
+        id=new_id("proposal", now=session.now.timestamp()),
         kind=kind,
         target=target,
         tenant=tenant,
         reason=reason,
         proposed_by=person.id,
         proposed_name=person.name,
-        created_at=now,
-        ends_at=now + LASTS,
+        created_at=session.now,
+        ends_at=session.now + LASTS,
     )
     session.add(row)
-    record(session, "proposal.opened", row, person, now=now)
+    record(session, "proposal.opened", row, person)
     return row
 
 
 async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
-    session: AsyncSession,
+    session: Tx,
     kind: Kind,
     target: dict[str, Any],
     person: Person,
     *,
     tenant: str | None,
     reason: str,
-    now: datetime,
     alone: str = ADMIN_ALONE,
 ) -> ProposalRow:
     """Propose what an admin confirms, if there is another admin who could."""
@@ -258,7 +244,7 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
         or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == tenant),
         or_(
             col(PersonRow.approves_from).is_(None),
-            col(PersonRow.approves_from) < now + LASTS,
+            col(PersonRow.approves_from) < session.now + LASTS,
         ),
     )
     if (await session.execute(others.limit(1))).first() is None:
@@ -266,14 +252,10 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
             "This takes a second admin's yes, and there is nobody else who may confirm "
             f"it. On the server host: {alone}, and is audited."
         )
-    return await _propose(
-        session, kind, target, person, tenant=tenant, reason=reason, now=now
-    )
+    return await _propose(session, kind, target, person, tenant=tenant, reason=reason)
 
 
-def record(
-    session: AsyncSession, kind: str, row: ProposalRow, person: Person, *, now: datetime
-) -> None:
+def record(session: Tx, kind: str, row: ProposalRow, person: Person) -> None:
     """Record an event of a proposal in the audit log, with the person who caused it."""
     entry = log.Entry(
         actor=person.id,
@@ -289,4 +271,4 @@ def record(
             "session": person.session,
         },
     )
-    log.record(session, entry, at=now)
+    log.record(session, entry, at=session.now)

@@ -3,21 +3,15 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.store.db import row_codes
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control.errors import NeedsSecondPerson
 from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
 
 async def check_second(
-    session: AsyncSession,
-    row: ProposalRow,
-    person: Person,
-    roles: Collection[str],
-    *,
-    now: datetime,
+    session: Tx, row: ProposalRow, person: Person, roles: Collection[str]
 ) -> None:
     """Refuse the proposer, and a person who may not confirm or became such a one."""
     check_person(person)
@@ -32,12 +26,10 @@ async def check_second(
         raise NeedsSecondPerson(
             "Your own access was changed: you may not confirm this any more."
         )
-    check_not_new(found.approves_from, now=now)
+    check_not_new(found.approves_from, now=session.now)
 
 
-async def unfit(
-    session: AsyncSession, row: ProposalRow, roles: Collection[str]
-) -> str | None:
+async def unfit(session: Tx, row: ProposalRow, roles: Collection[str]) -> str | None:
     """Return the reason why the proposer could not propose it now, or None."""
     proposer = await session.get(
         PersonRow, row.proposed_by, with_for_update={"read": True}

@@ -4,18 +4,14 @@ A refused login holds every mail: one incident reports it while it is open, howe
 effects wait for it.
 """
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.ledger.effects import Outcome
 from keyturn.orchestrator.store.tables import EffectRow
 
 
-async def sound(
-    session: AsyncSession, store: Store, effect: EffectRow, outcome: Outcome
-) -> None:
+async def sound(session: Tx, effect: EffectRow, outcome: Outcome) -> None:
     """Open an incident in this transaction, unless one of this alarm is open."""
     begins = f"connector:{outcome.alarm}:"
     if await incidents.is_any_open(session, begins):
@@ -32,12 +28,10 @@ async def sound(
             "run": effect.run,
         },
     )
-    await incidents.add(session, store, new, by="system")
+    await incidents.add(session, new, by="system")
 
 
-async def acted_after_all(
-    session: AsyncSession, store: Store, effect: EffectRow
-) -> None:
+async def acted_after_all(session: Tx, effect: EffectRow) -> None:
     """Open an incident in this transaction: an effect settled as not done was done.
 
     A receipt for it arrived. Its subject and its money were free meanwhile.
@@ -55,4 +49,4 @@ async def acted_after_all(
         },
         tenant=effect.tenant,
     )
-    await incidents.add(session, store, new, by="system")
+    await incidents.add(session, new, by="system")

@@ -40,10 +40,7 @@ class Judging:
     async def verdict(self) -> Verdict:
         """Return the strictest of pinned, live and own policy, and switches (P11)."""
         return await approval_verdict.of(
-            self.case.session,
-            await self.proposed(),
-            self.case.switches,
-            now=self.case.now,
+            self.case.session, await self.proposed(), self.case.switches
         )
 
     async def proposed(self) -> approval_verdict.Proposed:
@@ -118,15 +115,15 @@ class Judging:
     def _may_be_undone(self, approval: ApprovalRow) -> bool:
         """Tell whether the undo window is open: undo and start contend for this row."""
         until = approval.undo_until
-        return until is not None and self.case.now < until
+        return until is not None and self.case.session.now < until
 
     async def _pending(self, approval: ApprovalRow, verdict: Verdict) -> LeaseAnswer:
         if approval.binding is None:
             if not await self._prepare(approval):
                 return await self._ask_again(approval, verdict, OTHER_FACTS)
             self._give_time(approval)
-        elif approval.answer_by <= self.case.now and not deadlines.escalate(
-            self.case.session, approval, now=self.case.now
+        elif approval.answer_by <= self.case.session.now and not deadlines.escalate(
+            self.case.session, approval
         ):
             self.case.close(approval, "expired", "nobody answered in time")
             return await self._expired()
@@ -139,15 +136,15 @@ class Judging:
 
     def _give_time(self, approval: ApprovalRow) -> None:
         """Give people the full time again if it was over before they could answer."""
-        if approval.answer_by <= self.case.now:
-            approval.answer_by = self.case.now + proof.asked(approval).within
-            request.warn_later(approval, now=self.case.now)
+        if approval.answer_by <= self.case.session.now:
+            approval.answer_by = self.case.session.now + proof.asked(approval).within
+            request.warn_later(approval, now=self.case.session.now)
 
     async def _offer(self, approval: ApprovalRow) -> None:
         """Offer an approval that waited for its siblings, on the facts after them."""
         approval.binding = None
         await self._prepare(approval)
-        request.offer(self.case.session, approval, now=self.case.now)
+        request.offer(self.case.session, approval)
 
     async def _prepare(self, approval: ApprovalRow) -> bool:
         """Fill in the facts of an edited action, so that it can be decided.
@@ -247,13 +244,11 @@ class Judging:
         return proof.Prover(
             session=self.case.session,
             verifier=self.trust.verifier,
-            store=self.case.store,
             run=self.case.run,
             call=self.case.call,
             spec=self.case.spec,
             approval=approval,
             verdict=verdict,
-            now=self.case.now,
         )
 
     async def _refuse(self, approval: ApprovalRow, why: str) -> LeaseAnswer:
@@ -281,7 +276,6 @@ class Judging:
             preview=self.facts.preview,
             money=self.facts.money,
             reason=reason,
-            now=self.case.now,
             not_by=not_by,
             barred=_barred(after, not_by),
         )

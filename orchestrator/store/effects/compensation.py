@@ -7,7 +7,6 @@ own. The person who requests it started that run, and may not approve it.
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.errors import NotFound
@@ -16,6 +15,7 @@ from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.effects.errors import NoCompensation
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -53,7 +53,7 @@ async def ask(
             found = await of_effect(session, key)
             if found is not None:
                 return found, False
-            return await _begin(session, store, key, (by, by_name, reason))
+            return await _begin(session, key, (by, by_name, reason))
     except IntegrityError:
         async with store.read() as session:
             found = await of_effect(session, key)
@@ -62,7 +62,7 @@ async def ask(
         return found, False
 
 
-async def of_effect(session: AsyncSession, key: str) -> RunRow | None:
+async def of_effect(session: Tx, key: str) -> RunRow | None:
     """Return the run that compensates this effect, or may have, or None."""
     run = await _latest(session, key)
     if run is None or await _came_to_nothing(session, run):
@@ -70,14 +70,14 @@ async def of_effect(session: AsyncSession, key: str) -> RunRow | None:
     return run
 
 
-async def _latest(session: AsyncSession, key: str) -> RunRow | None:
+async def _latest(session: Tx, key: str) -> RunRow | None:
     query = select(RunRow).where(
         col(RunRow.compensates) == key, col(RunRow.let_go_at).is_(None)
     )
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def _came_to_nothing(session: AsyncSession, run: RunRow) -> bool:
+async def _came_to_nothing(session: Tx, run: RunRow) -> bool:
     """Tell whether a run ended and nothing of it was sent, or may have been.
 
     This never changes again: nothing of a run that has ended begins to be sent.
@@ -118,7 +118,7 @@ async def load(store: Store, run: RunRow) -> Wanted:
         )
 
 
-async def why_not(session: AsyncSession, run: RunRow) -> str | None:
+async def why_not(session: Tx, run: RunRow) -> str | None:
     """Return why a compensating run may not act now; None if it may, or is not one.
 
     The effect it takes back must still be known as done. That effect is locked: a
@@ -133,7 +133,7 @@ async def why_not(session: AsyncSession, run: RunRow) -> str | None:
     return f"what it takes back, {run.compensates}, is {known} and not done"
 
 
-async def lock_first(session: AsyncSession, run: str) -> RunRow | None:
+async def lock_first(session: Tx, run: str) -> RunRow | None:
     """Lock the run whose effect another run takes back, before that one; None: of none.
 
     Messages in it that still wait to tell the customer of that effect end with it.
@@ -153,11 +153,11 @@ def state(effect: EffectRow) -> str:
 
 
 async def _begin(
-    session: AsyncSession, store: Store, key: str, asked: tuple[str, str, str]
+    session: Tx, key: str, asked: tuple[str, str, str]
 ) -> tuple[RunRow, bool]:
     """Begin a run in place of one that ended with nothing sent; see `ask`."""
     # Before any row is locked: `start.insert` shares it, too.
-    await store.share_barrier(session)
+    await session.share_barrier()
     effect = await session.get(EffectRow, key)
     if effect is None:
         raise NotFound(kind="effect", name=key)
@@ -168,7 +168,7 @@ async def _begin(
     if found is not None:
         return found, False
     dead = await _latest(session, key)
-    row = await _start(session, store, (effect, first), asked)
+    row = await _start(session, (effect, first), asked)
     if dead is not None:
         dead.let_go_at = row.created_at
         await session.flush()
@@ -178,10 +178,7 @@ async def _begin(
 
 
 async def _start(
-    session: AsyncSession,
-    store: Store,
-    taken: tuple[EffectRow, RunRow],
-    asked: tuple[str, str, str],
+    session: Tx, taken: tuple[EffectRow, RunRow], asked: tuple[str, str, str]
 ) -> RunRow:
     by, by_name, reason = asked
     effect, first = taken
@@ -207,10 +204,10 @@ async def _start(
     )
     # The input was valid when the first run began, and no model reads it here.
     fitted = Fitted(release=name, text=first.input)
-    row = await start.insert(session, store, new, fitted)
+    row = await start.insert(session, new, fitted)
     # The customer of the done effect, whichever field a newer release takes for it.
     row.customer, row.contact = first.customer, first.contact
-    now = await store.now(session)
+    now = await session.read_clock()
     session.add(
         NoteRow(
             run=row.id,

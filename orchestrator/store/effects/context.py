@@ -1,10 +1,8 @@
 """The context of a call: its rows, locked, and how it is closed without an effect."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority import hold as authority_hold
 from keyturn.orchestrator.rules.authority.hold import Hold
@@ -19,7 +17,7 @@ from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.approvals import request, siblings
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.ledger.effects import (
     ENDED,
@@ -37,17 +35,15 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, R
 
 @dataclass(frozen=True)
 class Case:
-    """One call as its transaction found it; `now` was read after the locks."""
+    """One call as its transaction found it."""
 
-    session: AsyncSession
-    store: Store
+    session: Tx
     run: RunRow
     call: CallRow
     effect: EffectRow | None
     release: Release
     spec: ToolSpec
     switches: list[Switch]
-    now: datetime
 
     def hold(self) -> Hold | None:
         """Return the pause or halt that holds the call."""
@@ -68,14 +64,14 @@ class Case:
 
     async def stand(self, found: Hold) -> LeaseAnswer:
         """Record what holds the call, release its lease, and wait for a signal."""
-        await holds.hold_call(self.session, self.run, self.call, found, now=self.now)
+        await holds.hold_call(self.session, self.run, self.call, found)
         await self.free(f"stopped by {found}")
         return LeaseAnswer(kind="stopped")
 
     async def go_on(self) -> None:
         """Record that nothing holds the call."""
-        await holds.free_call(self.session, self.run, self.call, now=self.now)
-        await holds.settle(self.session, self.run, now=self.now, status="waiting")
+        await holds.free_call(self.session, self.run, self.call)
+        await holds.settle(self.session, self.run, status="waiting")
 
     async def close_open_approval(self, status: ApprovalStatus, because: str) -> None:
         """Close the call's approval if it is pending or about to be used."""
@@ -87,29 +83,25 @@ class Case:
         self, approval: ApprovalRow, status: ApprovalStatus, because: str
     ) -> None:
         """Close an approval without a decision, with a reason."""
-        request.close(
-            self.session, approval, status=status, because=because, now=self.now
-        )
+        request.close(self.session, approval, status=status, because=because)
 
     async def end(self, status: CallStatus, told: ModelNotice) -> LeaseAnswer:
         """Give the call its answer; nothing of it was sent, and nothing stays open."""
         await self.close_open_approval("void", told.words)
         await self.free(told.words)
-        answers.end_call(self.session, self.call, status, told, now=self.now)
-        await siblings.void_messages(
-            self.session, self.release, self.call, now=self.now
-        )
-        await holds.settle(self.session, self.run, now=self.now)
+        answers.end_call(self.session, self.call, status, told)
+        await siblings.void_messages(self.session, self.release, self.call)
+        await holds.settle(self.session, self.run)
         return LeaseAnswer(kind=ENDED[status])
 
     async def free(self, why: str) -> None:
         """Release the call's lease if it was never sent."""
         if self.effect is not None:
-            await free(self.session, self.effect, why=why, now=self.now)
+            await free(self.session, self.effect, why=why)
 
     def unknown(self, effect: EffectRow, why: str) -> LeaseAnswer:
         """Leave the outcome of the effect to a person."""
-        mark_unknown(self.session, self.run, effect, error=why, now=self.now)
+        mark_unknown(self.session, self.run, effect, error=why)
         return LeaseAnswer(kind="unknown")
 
     def takes_back(self) -> str | None:
@@ -144,11 +136,11 @@ class Case:
                 subject=keys.effect_key(self.call),
                 payload={"tool": self.call.tool, **payload},
             ),
-            at=self.now,
+            at=self.session.now,
         )
 
 
-async def load(session: AsyncSession, store: Store, ref: CallRef) -> Case:
+async def load(session: Tx, ref: CallRef) -> Case:
     """Lock the run, the call and its effect; return them with what affects them.
 
     Raises `NotFound` if the call does not exist.
@@ -159,15 +151,13 @@ async def load(session: AsyncSession, store: Store, ref: CallRef) -> Case:
         raise NotFound(kind="call", name=f"{ref.run}:{ref.turn}.{ref.index}")
     effect = await locks.effect(session, keys.effect_key(call))
     release = await releases.load(session, run.release)
-    now = await store.now(session)
+    await session.read_clock()
     return Case(
         session=session,
-        store=store,
         run=run,
         call=call,
         effect=effect,
         release=release,
         spec=release.tool(call.tool),
-        switches=await active.active(session, now=now),
-        now=now,
+        switches=await active.active(session),
     )

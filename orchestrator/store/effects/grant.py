@@ -51,9 +51,7 @@ class Granting:
         )
         fresh = self._effect_row(approval, [one.person for one in given])
         try:
-            await limits.check_limits(
-                self.case.session, self.case.store, fresh, await self._limits()
-            )
+            await limits.check_limits(self.case.session, fresh, await self._limits())
         except LimitExceeded as error:
             told = model_notices.call_limited(
                 scope=error.scope,
@@ -133,9 +131,9 @@ class Granting:
             currency=money.currency if money else None,
             compensates=self.case.takes_back(),
             holder=self.holder,
-            lease_until=self.case.now + LEASE,
-            idempotent_until=self.case.now + window if window else None,
-            created_at=self.case.now,
+            lease_until=self.case.session.now + LEASE,
+            idempotent_until=self.case.session.now + window if window else None,
+            created_at=self.case.session.now,
         )
 
     async def busy(self) -> ModelNotice | None:

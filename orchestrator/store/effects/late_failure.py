@@ -5,11 +5,9 @@ its money counts as moved until a person records, with evidence, that it did not
 wrong statement must free no limit.
 """
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.money.money import format_minor
@@ -19,6 +17,7 @@ from keyturn.orchestrator.store.approvals import siblings
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.effects import compensation
 from keyturn.orchestrator.store.effects.errors import NeedsAnother, NotDone
 from keyturn.orchestrator.store.incidents import incidents
@@ -77,27 +76,20 @@ async def reopen(store: Store, key: str, later: Later) -> IncidentRow | None:
             return None
         if effect.status != "done":
             raise NotDone(key, effect.status)
-        now = await store.now(session)
+        now = await session.read_clock()
         plain_text.check({"text": later.words, "reference": later.reference})
         effect.later = {**later.model_dump(), "at": now.isoformat()}
         effect.reopened_at = now
-        await hand_back(session, run, effect, now=now)
+        await hand_back(session, run, effect)
         await session.flush()
-        await siblings.void_untrue(session, run, now=now)
+        await siblings.void_untrue(session, run)
         if first is not None:
-            await siblings.look_again(session, first, now=now)
+            await siblings.look_again(session, first)
         log.record(session, _entry(effect, later), at=now)
-        return await incidents.add(session, store, _incident(effect), by=later.by)
+        return await incidents.add(session, _incident(effect), by=later.by)
 
 
-async def settle(
-    session: AsyncSession,
-    run: RunRow,
-    effect: EffectRow,
-    found: Finding,
-    *,
-    now: datetime,
-) -> None:
+async def settle(session: Tx, run: RunRow, effect: EffectRow, found: Finding) -> None:
     """Record whether a reopened effect of a run stayed done; their rows are locked.
 
     Only now its money no longer counts as moved, and a message that waits to tell the
@@ -111,12 +103,16 @@ async def settle(
             f"You said yourself that {effect.key} failed later; somebody else records "
             "what became of it."
         )
-    effect.later = {**said, "stayed": found.stayed, "settled_at": now.isoformat()}
+    effect.later = {
+        **said,
+        "stayed": found.stayed,
+        "settled_at": session.now.isoformat(),
+    }
     effect.reopened_at = None
     effect.evidence, effect.recorded_by = found.evidence, found.person
     if not found.stayed:
         effect_status.move(effect, "failed")
-        effect.ended_at = now
+        effect.ended_at = session.now
         effect.error = f"{reason(effect)}; {found.person_name} found: {found.evidence}"
     log.record(
         session,
@@ -128,14 +124,12 @@ async def settle(
             subject=effect.key,
             payload={"tool": effect.tool, "evidence": found.evidence},
         ),
-        at=now,
+        at=session.now,
     )
-    await siblings.look_again(session, run, now=now)
+    await siblings.look_again(session, run)
 
 
-async def hand_back(
-    session: AsyncSession, run: RunRow, effect: EffectRow, *, now: datetime
-) -> None:
+async def hand_back(session: Tx, run: RunRow, effect: EffectRow) -> None:
     """Return an ended run to the hand-offs, because of a later failure.
 
     An open run is handed off when it ends; see `end.finish`.
@@ -154,7 +148,7 @@ async def hand_back(
             person_name=said["by_name"],
             kind=REOPENED,
             text=said["words"],
-            created_at=now,
+            created_at=session.now,
         )
     )
     log.record(
@@ -166,7 +160,7 @@ async def hand_back(
             run=run.id,
             payload={"reason": run.handed_off["reason"], "was": was},
         ),
-        at=now,
+        at=session.now,
     )
 
 

@@ -47,8 +47,8 @@ async def lease(
     """Prove the authority and record the effect's start in one transaction (P1)."""
     try:
         async with store.write(wait_s=FRESH_S) as session:
-            await store.share_barrier(session)
-            found = await context.load(session, store, ref)
+            await session.share_barrier()
+            found = await context.load(session, ref)
             return await _Leasing(found, holder).answer(trust, facts)
     except IntegrityError as error:
         if not _is_twice(error):
@@ -72,8 +72,8 @@ async def give_up(
     edit's own facts cannot be read, approval of what it replaced is requested again.
     """
     async with store.write() as session:
-        await store.share_barrier(session)
-        found = await context.load(session, store, ref)
+        await session.share_barrier()
+        found = await context.load(session, ref)
         return await _Leasing(found, "").give_up(told, status, revision=revision)
 
 
@@ -139,7 +139,10 @@ class _Leasing:
             return None
         if effect.status == "unknown":
             return LeaseAnswer(kind="unknown")
-        if effect.lease_until > self._case.now and effect.holder != self._holder:
+        if (
+            effect.lease_until > self._case.session.now
+            and effect.holder != self._holder
+        ):
             return LeaseAnswer(kind="busy", until=effect.lease_until)
         return None
 
@@ -162,8 +165,8 @@ class _Leasing:
         why = await trust.why_not(case.session, case.run)
         if why is None:
             return None
-        await forgery.tell_release(case.session, case.store, case.run.workflow, why)
-        return LeaseAnswer(kind="not_before", until=case.now + LOOK_AGAIN)
+        await forgery.tell_release(case.session, case.run.workflow, why)
+        return LeaseAnswer(kind="not_before", until=case.session.now + LOOK_AGAIN)
 
     async def _send_again(self, effect: EffectRow, judging: Judging) -> LeaseAnswer:
         """Grant another attempt under the same key, or leave the outcome unknown."""
@@ -176,7 +179,7 @@ class _Leasing:
             return self._case.unknown(effect, why)
         effect_status.move(effect, "leased")
         effect.attempt += 1
-        effect.holder, effect.lease_until = self._holder, self._case.now + LEASE
+        effect.holder, effect.lease_until = self._holder, self._case.session.now + LEASE
         self._case.audit("effect.leased", {"binding": effect.binding, "again": True})
         return granted(effect)
 
@@ -187,7 +190,7 @@ class _Leasing:
         granting = Granting(case, facts, self._holder, touched, own)
         # Otherwise two small refunds judged at once would each count as the first.
         await repeats.lock_history(
-            case.session, case.store, touched, has_money=facts.money is not None
+            case.session, touched, has_money=facts.money is not None
         )
         approval = await locks.latest_approval(case.session, case.call)
         busy = await granting.busy()
@@ -207,7 +210,7 @@ class _Leasing:
         found = await judging.answer(approval, verdict)
         if found is None:
             return await self._grant(granting, approval, busy)
-        await holds.free_call(case.session, case.run, case.call, now=case.now)
+        await holds.free_call(case.session, case.run, case.call)
         return found
 
     async def _grant(
@@ -231,7 +234,7 @@ async def _guarded(judging: Judging) -> Judging:
 
 async def _why_not_again(effect: EffectRow, judging: Judging) -> str | None:
     case = judging.case
-    if not is_honoured(effect, now=case.now):
+    if not is_honoured(effect, now=case.session.now):
         return "the worker died while it was sending"
     gone = await compensation.why_not(case.session, case.run)
     gone = gone or await siblings.why_untrue(case.session, case.call, case.release)

@@ -2,9 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority import eligibility
 from keyturn.orchestrator.rules.authority.binding import Grounds, Verifier
@@ -22,7 +19,7 @@ from keyturn.orchestrator.store.approvals.eligibility import (
     person_of,
     who_agreed,
 )
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.integrity import forgery
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.tables import (
@@ -45,23 +42,21 @@ class Prover:
     `verdict` is policy's verdict now: rows that require less are not believed.
     """
 
-    session: AsyncSession
-    store: Store
+    session: Tx
     verifier: Verifier
     run: RunRow
     call: CallRow
     spec: ToolSpec
     approval: ApprovalRow
     verdict: Verdict
-    now: datetime
 
     async def has_run_out(self) -> bool:
         """Tell whether the approval has expired: its own time, or the week of a yes."""
         usable_until = self.approval.usable_until
-        if usable_until is None or usable_until <= self.now:
+        if usable_until is None or usable_until <= self.session.now:
             return True
         given = await approval_lookup.decisions(self.session, self.approval.id)
-        return any(one.at + holds.LONGEST_USABLE <= self.now for one in given)
+        return any(one.at + holds.LONGEST_USABLE <= self.session.now for one in given)
 
     async def why_unproven(self, bound: str) -> str | None:
         """Return why the decisions do not carry the binding `bound`, or None."""
@@ -125,9 +120,7 @@ class Prover:
         return None
 
     async def _tell(self, why: str) -> None:
-        await forgery.tell_decision(
-            self.session, self.store, self.approval, self.run, why
-        )
+        await forgery.tell_decision(self.session, self.approval, self.run, why)
 
     async def _why_not_by(
         self, one: DecisionRow, steered: Collection[str]

@@ -40,7 +40,7 @@ async def ask(store: Store, key: str, *, by: str) -> EffectRow:
                 f"Run {run.id} has ended ({run.status}), so nothing looks {key} up "
                 "any more. Find out at the provider, and record it."
             )
-        now = await store.now(session)
+        now = await session.read_clock()
         outbox.add(session, "wake", run.id, at=now)
         log.record(
             session,

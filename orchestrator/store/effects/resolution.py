@@ -41,16 +41,16 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         first = await compensation.lock_first(session, effect.run)
         run = await run_lookup.lock(session, effect.run)
         await locks.refresh_effect(session, effect)
-        now = await store.now(session)
+        now = await session.read_clock()
         if not found.happened:
             _refuse_own(run, effect, found.person)
         if effect.reopened_at is not None:
             finding = late_failure.Finding(
                 stayed=found.happened, **found.model_dump(exclude={"happened"})
             )
-            await late_failure.settle(session, run, effect, finding, now=now)
+            await late_failure.settle(session, run, effect, finding)
             if first is not None:
-                await siblings.look_again(session, first, now=now)
+                await siblings.look_again(session, first)
             return effect
         if effect.status != "unknown":
             raise NotUnknown(key, effect.status)
@@ -60,10 +60,10 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
         meant = Meaning(kind=kind, words=words, told=_told(found))
-        await send.apply(session, run, effect, meant, now=now)
+        await send.apply(session, run, effect, meant)
         effect.evidence, effect.recorded_by = found.evidence, found.person
         if first is not None:
-            await siblings.look_again(session, first, now=now)
+            await siblings.look_again(session, first)
         outbox.add(session, "wake", run.id, at=now)
         return effect
 

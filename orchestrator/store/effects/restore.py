@@ -88,7 +88,7 @@ async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
     call.revision += 1
     call.effective = former.arguments if former.arguments != call.arguments else None
     call.subject = stakes.subject_of(case.spec, arguments)
-    left = max(former.answer_by - case.now, SHORTEST)
+    left = max(former.answer_by - case.session.now, SHORTEST)
     asked = {"within": left, "role": former.role}
     declared = stakes.declared_money(case.spec, arguments)
     fresh = await request.ask(
@@ -100,7 +100,6 @@ async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
         preview=former.preview,
         money=declared or request.shown(former),
         reason=former.reason,
-        now=case.now,
         not_by=former.not_by,
         barred=former.barred,
     )

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -14,6 +13,7 @@ from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.approvals import request, siblings
 from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.effects import alarms, compensation
 from keyturn.orchestrator.store.ledger import outcome as ledger_outcome
 from keyturn.orchestrator.store.ledger.effects import (
@@ -53,21 +53,21 @@ async def begin(
     `within` is the connector's time-out: the lease outlives it by 5 s.
     """
     async with store.write(first=True) as session:
-        await store.share_barrier(session)
+        await session.share_barrier()
         effect = await session.get(EffectRow, grant.key)
         if effect is None:
             return Sending(may_send=False, why="there is no such effect")
         run = await run_lookup.lock(session, effect.run)
         await locks.refresh_effect(session, effect)
-        now = await store.now(session)
-        why = await _why_not_send(session, run, effect, grant, holder=holder, now=now)
+        now = await session.read_clock()
+        why = await _why_not_send(session, run, effect, grant, holder=holder)
         if why:
             return Sending(may_send=False, why=why)
         # Until it arrives: a request may take as long as the connector waits.
         arrives = now + within
         if effect.sending_at is not None and not is_honoured(effect, now=arrives):
             why = "the provider no longer honours its key"
-            mark_unknown(session, run, effect, error=why, now=now)
+            mark_unknown(session, run, effect, error=why)
             return Sending(may_send=False, why=why)
         effect_status.move(effect, "sending")
         effect.sending_at = effect.sending_at or now
@@ -75,18 +75,12 @@ async def begin(
         return Sending(may_send=True)
 
 
-async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
-    session: AsyncSession,
-    run: RunRow,
-    effect: EffectRow,
-    grant: Grant,
-    *,
-    holder: str,
-    now: datetime,
+async def _why_not_send(
+    session: Tx, run: RunRow, effect: EffectRow, grant: Grant, *, holder: str
 ) -> str | None:
     if effect.status != "leased" or effect.attempt != grant.attempt:
         return f"the effect is {effect.status}: {effect.error or 'taken over'}"
-    if effect.holder != holder or effect.lease_until <= now:
+    if effect.holder != holder or effect.lease_until <= session.now:
         return "the lease was lost"
     if run.paused_by is not None or run.cancel_reason is not None:
         return "the run was paused or cancelled"
@@ -98,7 +92,7 @@ async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
         tool=effect.tool,
         corpora=effect.corpora,
     )
-    set_now = await active.active(session, now=now)
+    set_now = await active.active(session)
     off = hold.disabling(set_now, target)
     found = hold.by_switch(off.id) if off else hold.held(run, set_now, target)
     if found is not None:
@@ -109,9 +103,7 @@ async def _why_not_send(  # noqa: PLR0913 all that is checked before the socket
     )
 
 
-async def _why_untrue(
-    session: AsyncSession, run: RunRow, effect: EffectRow
-) -> str | None:
+async def _why_untrue(session: Tx, run: RunRow, effect: EffectRow) -> str | None:
     call = await session.get(CallRow, (effect.run, effect.turn, effect.index))
     if call is None:
         return None
@@ -145,8 +137,8 @@ async def record(
         first = await compensation.lock_first(session, effect.run)
         run = await run_lookup.lock(session, effect.run)
         await locks.refresh_effect(session, effect)
-        now = await store.now(session)
-        _keep_receipt(session, effect, outcome, now=now)
+        now = await session.read_clock()
+        _keep_receipt(session, effect, outcome)
         if not _is_news(effect, grant, outcome):
             return Recorded(status=effect.status)
         is_over = run.status in ENDED_RUNS
@@ -163,28 +155,26 @@ async def record(
         if outcome.kind == "not_sent":
             effect.put_off_since = effect.put_off_since or now
         was = effect.status
-        await apply(session, run, effect, meant, now=now)
+        await apply(session, run, effect, meant)
         if was == "failed" and effect.status == "done":
-            await alarms.acted_after_all(session, store, effect)
+            await alarms.acted_after_all(session, effect)
             await session.flush()
-            await siblings.void_untrue(session, run, now=now)
+            await siblings.void_untrue(session, run)
         if first is not None:
-            await siblings.look_again(session, first, now=now)
+            await siblings.look_again(session, first)
         effect.recorded_by = recorded_by or effect.recorded_by
         if outcome.alarm is not None:
-            await alarms.sound(session, store, effect, outcome)
+            await alarms.sound(session, effect, outcome)
         return Recorded(status=effect.status, until=meant.until)
 
 
-def _keep_receipt(
-    session: AsyncSession, effect: EffectRow, outcome: Outcome, *, now: datetime
-) -> None:
+def _keep_receipt(session: Tx, effect: EffectRow, outcome: Outcome) -> None:
     """Keep the receipt of an effect a person recorded as done, with their words."""
     is_receipt = outcome.kind == "done" and outcome.receipt is not None
     was_sent = effect.status == "done" and effect.sending_at is not None
     if is_receipt and was_sent and effect.receipt is None:
         effect.receipt = outcome.receipt
-        audit_effect(session, effect, "effect.receipt", at=now)
+        audit_effect(session, effect, "effect.receipt")
 
 
 def _is_news(effect: EffectRow, grant: Grant, outcome: Outcome) -> bool:
@@ -214,7 +204,7 @@ async def give_to_people(store: Store) -> int:
             .where(
                 open_rows.under_way(),
                 col(EffectRow.sending_at).is_not(None),
-                col(EffectRow.lease_until) < await store.now(session),
+                col(EffectRow.lease_until) < await session.read_clock(),
                 col(RunRow.status).in_(ENDED_RUNS),
             )
         )
@@ -229,12 +219,12 @@ async def _give_to_people(store: Store, key: str) -> bool:
             return False
         run = await run_lookup.lock(session, effect.run)
         await locks.refresh_effect(session, effect)
-        now = await store.now(session)
+        now = await session.read_clock()
         if effect.status not in ("leased", "sending") or effect.lease_until >= now:
             # Its outcome arrived since it was read.
             return False
         why = "the worker died while it was sending, and the run has ended"
-        mark_unknown(session, run, effect, error=why, now=now)
+        mark_unknown(session, run, effect, error=why)
         return True
 
 
@@ -250,7 +240,7 @@ async def absent_until(
         effect = await session.get(EffectRow, key)
         if effect is None:
             raise NotFound(kind="effect", name=key)
-        now = await store.now(session)
+        now = await session.read_clock()
         until = unsettled_until(effect, now=now)
         return until if left is None else max(until or now, now + left)
 
@@ -261,14 +251,7 @@ def unsettled_until(effect: EffectRow, *, now: datetime) -> datetime | None:
     return settled if settled > now else None
 
 
-async def apply(
-    session: AsyncSession,
-    run: RunRow,
-    effect: EffectRow,
-    meant: Meaning,
-    *,
-    now: datetime,
-) -> None:
+async def apply(session: Tx, run: RunRow, effect: EffectRow, meant: Meaning) -> None:
     """Write an attempt's outcome into the effect, its call and its run."""
     call = await locks.call(session, effect.run, effect.turn, effect.index)
     words = storable.text(meant.words)
@@ -277,21 +260,21 @@ async def apply(
     match meant.kind:
         case "unknown":
             if effect.status != "unknown":
-                mark_unknown(session, run, effect, error=words, now=now)
+                mark_unknown(session, run, effect, error=words)
             return
         case "again":
             effect_status.move(effect, "leased")
-            effect.lease_until, effect.error = now, words
-            audit_effect(session, effect, "effect.put_off", at=now)
+            effect.lease_until, effect.error = session.now, words
+            audit_effect(session, effect, "effect.put_off")
             return
         case "done" | "failed":
             effect_status.move(effect, meant.kind)
-            effect.ended_at = now
+            effect.ended_at = session.now
             effect.receipt = meant.receipt
             effect.error = words if meant.kind == "failed" else None
     if call is not None and call.status == "open":
-        answers.end_call(session, call, meant.kind, meant.answer(), now=now)
+        answers.end_call(session, call, meant.kind, meant.answer())
         release = await releases.load(session, run.release)
-        await siblings.void_messages(session, release, call, now=now)
+        await siblings.void_messages(session, release, call)
         await request.show_waiting(session, run)
-    audit_effect(session, effect, f"effect.{meant.kind}", at=now)
+    audit_effect(session, effect, f"effect.{meant.kind}")

@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.policy import stakes
@@ -15,6 +13,7 @@ from keyturn.orchestrator.store.approvals import request, siblings
 from keyturn.orchestrator.store.approvals.errors import MayNotDecide
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.effects import proof, restore
 from keyturn.orchestrator.store.effects.errors import TooLate
 from keyturn.orchestrator.store.releases import releases
@@ -31,7 +30,7 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
         row, run, call = await approval_lookup.lock(
             session, approval, tenant=person.tenant
         )
-        now = await store.now(session)
+        now = await session.read_clock()
         given = await approval_lookup.decisions(session, row.id)
         _check_person(row, person, [one.person for one in given])
         if run.status in ENDED_RUNS:
@@ -40,14 +39,14 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
             )
         _check_time(row, call, now=now)
         because = f"undone by {person.name}"
-        request.close(session, row, status="void", because=because, now=now)
+        request.close(session, row, status="void", because=because)
         release = await releases.load(session, run.release)
-        fresh = await _ask_anew(session, row, run, call, release, now=now)
-        _record(session, person, row, fresh, reason, now=now)
+        fresh = await _ask_anew(session, row, run, call, release)
+        _record(session, person, row, fresh, reason)
         await session.flush()
         # The action it describes may have had another outcome while the no was in
         # force.
-        await siblings.void_untrue(session, run, now=now)
+        await siblings.void_untrue(session, run)
         return fresh
 
 
@@ -72,20 +71,14 @@ def _check_time(row: ApprovalRow, call: CallRow, *, now: datetime) -> None:
         raise TooLate(f"The time to undo {row.id} is over; it is carried out now.")
 
 
-async def _ask_anew(  # noqa: PLR0913 the rows that were locked
-    session: AsyncSession,
-    row: ApprovalRow,
-    run: RunRow,
-    call: CallRow,
-    release: Release,
-    *,
-    now: datetime,
+async def _ask_anew(
+    session: Tx, row: ApprovalRow, run: RunRow, call: CallRow, release: Release
 ) -> ApprovalRow:
     """Request the same of the same people again, with the time that was left."""
     call.revision += 1
     # An edit is taken back with its decision: the original request is made again.
     call.effective = row.arguments if row.arguments != call.arguments else None
-    left = max(row.answer_by - now, restore.SHORTEST)
+    left = max(row.answer_by - session.now, restore.SHORTEST)
     asked = {"within": left, "role": row.role}
     verdict = proof.asked(row).model_copy(update=asked)
     arguments = canonical.parse(row.arguments)
@@ -99,7 +92,6 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
         preview=row.preview,
         money=declared or request.shown(row),
         reason=row.reason,
-        now=now,
         not_by=row.not_by,
         barred=row.barred,
         waits=await siblings.is_early(session, call, release),
@@ -109,14 +101,8 @@ async def _ask_anew(  # noqa: PLR0913 the rows that were locked
     return fresh
 
 
-def _record(  # noqa: PLR0913 who took back what, and why
-    session: AsyncSession,
-    person: Person,
-    row: ApprovalRow,
-    fresh: ApprovalRow,
-    reason: str,
-    *,
-    now: datetime,
+def _record(
+    session: Tx, person: Person, row: ApprovalRow, fresh: ApprovalRow, reason: str
 ) -> None:
     log.record(
         session,
@@ -128,5 +114,5 @@ def _record(  # noqa: PLR0913 who took back what, and why
             subject=row.id,
             payload={"anew": fresh.id, "reason": reason, "session": person.session},
         ),
-        at=now,
+        at=session.now,
     )

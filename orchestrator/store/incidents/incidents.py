@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules import ids
@@ -14,6 +13,7 @@ from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.text import plain_text, scrub
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -61,7 +61,7 @@ async def open_once(
             found = await of_source(session, new.source)
             if found is not None:
                 return found, False
-            return await add(session, store, new, by=by), True
+            return await add(session, new, by=by), True
     except IntegrityError:
         # Another process opened the same incident first.
         async with store.read() as session:
@@ -71,9 +71,7 @@ async def open_once(
         return found, False
 
 
-async def open_again(
-    session: AsyncSession, store: Store, new: NewIncident, *, by: str
-) -> None:
+async def open_again(session: Tx, new: NewIncident, *, by: str) -> None:
     """Open an incident in a transaction, unless one of its source is open.
 
     If the cause was closed and happens again, this opens another incident: the earlier
@@ -86,20 +84,18 @@ async def open_again(
         again = f"{new.source} again "
         if await is_any_open(session, again):
             return
-        now = await store.now(session)
+        now = await session.read_clock()
         new = new.model_copy(update={"source": f"{again}{now.isoformat()}"})
-    await add(session, store, new, by=by)
+    await add(session, new, by=by)
 
 
-async def add(
-    session: AsyncSession, store: Store, new: NewIncident, *, by: str
-) -> IncidentRow:
+async def add(session: Tx, new: NewIncident, *, by: str) -> IncidentRow:
     """Open an incident in this transaction; its source must be new.
 
     Raises `InvalidValue` for words that are not valid text.
     """
     plain_text.refuse_control_characters({"title": new.title, **new.detail})
-    now = await store.now(session)
+    now = await session.read_clock()
     row = IncidentRow(
         **new.model_dump(exclude={"title", "named"}),
         named=sorted({*new.named, *await _who_had_it_done(session, new.detail)}),
@@ -144,8 +140,8 @@ async def close(
                 f"Incident {incident} was closed by {row.closed_by}: "
                 f"{row.close_reason} Nothing was changed."
             )
-        now = await store.now(session)
-        why = await why_not_close(session, row, by, now=now)
+        now = await session.read_clock()
+        why = await why_not_close(session, row, by)
         if why is not None:
             raise MayNotClose(why)
         row.status, row.closed_at = "closed", now
@@ -164,9 +160,7 @@ async def close(
         return row
 
 
-async def why_not_close(
-    session: AsyncSession, row: IncidentRow, person: str, *, now: datetime
-) -> str | None:
+async def why_not_close(session: Tx, row: IncidentRow, person: str) -> str | None:
     """Return why this person may not close an incident, or None if they may."""
     if row.severity != "critical":
         return None
@@ -175,10 +169,10 @@ async def why_not_close(
     why = _why_theirs(row, about, person)
     if why is None:
         account = await session.get(PersonRow, person, with_for_update={"read": True})
-        why = _why_unfit(account, now=now)
+        why = _why_unfit(account, now=session.now)
     if why is None:
         return None
-    return f"{why} {await _who_may(session, row, about, now=now)}"
+    return f"{why} {await _who_may(session, row, about)}"
 
 
 def _why_theirs(row: IncidentRow, about: set[str], person: str) -> str | None:
@@ -200,9 +194,7 @@ def _why_unfit(account: PersonRow | None, *, now: datetime) -> str | None:
     return None
 
 
-async def _who_may(
-    session: AsyncSession, row: IncidentRow, about: set[str], *, now: datetime
-) -> str:
+async def _who_may(session: Tx, row: IncidentRow, about: set[str]) -> str:
     """Return who else can close a critical incident, or how to get such a person."""
     query = select(PersonRow).where(
         col(PersonRow.kind) == "person",
@@ -215,7 +207,7 @@ async def _who_may(
         for one in (
             await session.execute(query.order_by(col(PersonRow.name)))
         ).scalars()
-        if one.tenant in (None, row.tenant) and _why_unfit(one, now=now) is None
+        if one.tenant in (None, row.tenant) and _why_unfit(one, now=session.now) is None
     ]
     if fit:
         return f"Ask {', '.join(fit[:5])}."
@@ -226,9 +218,7 @@ async def _who_may(
     )
 
 
-async def _who_had_it_done(
-    session: AsyncSession, detail: Mapping[str, JsonValue]
-) -> set[str]:
+async def _who_had_it_done(session: Tx, detail: Mapping[str, JsonValue]) -> set[str]:
     """Return the people who had an incident's effect done, or reported on it.
 
     These approved or edited it, began its run, recorded it, or reported that it failed.
@@ -245,7 +235,7 @@ async def _who_had_it_done(
     return {one for one in found if one and one != SYSTEM}
 
 
-async def _editors(session: AsyncSession, effect: EffectRow) -> list[str | None]:
+async def _editors(session: Tx, effect: EffectRow) -> list[str | None]:
     """Return the people who edited the request, in every revision of it."""
     query = select(ApprovalRow.edited_by).where(
         col(ApprovalRow.run) == effect.run,
@@ -255,9 +245,7 @@ async def _editors(session: AsyncSession, effect: EffectRow) -> list[str | None]
     return list((await session.execute(query)).scalars())
 
 
-async def get(
-    session: AsyncSession, incident: str, *, tenant: str | None
-) -> IncidentRow:
+async def get(session: Tx, incident: str, *, tenant: str | None) -> IncidentRow:
     """Return the incident, or raise `NotFound`, also for another tenant's."""
     row = await session.get(IncidentRow, incident)
     if row is None or tenant not in (None, row.tenant):
@@ -266,7 +254,7 @@ async def get(
 
 
 async def listing(
-    session: AsyncSession,
+    session: Tx,
     status: State | None,
     *,
     tenant: str | None,
@@ -284,7 +272,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def open_count(session: AsyncSession, *, tenant: str | None) -> int:
+async def open_count(session: Tx, *, tenant: str | None) -> int:
     """Return how many incidents are open."""
     query = (
         select(func.count())
@@ -296,7 +284,7 @@ async def open_count(session: AsyncSession, *, tenant: str | None) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def is_any_open(session: AsyncSession, source_begins: str) -> bool:
+async def is_any_open(session: Tx, source_begins: str) -> bool:
     """Tell whether an incident is open with a source that begins like this."""
     query = (
         select(IncidentRow.id)
@@ -309,7 +297,7 @@ async def is_any_open(session: AsyncSession, source_begins: str) -> bool:
     return (await session.execute(query)).first() is not None
 
 
-async def of_source(session: AsyncSession, source: str) -> IncidentRow | None:
+async def of_source(session: Tx, source: str) -> IncidentRow | None:
     """Return the incident of a source, open or closed, or None."""
     query = select(IncidentRow).where(col(IncidentRow.source) == source)
     return (await session.execute(query)).scalar_one_or_none()

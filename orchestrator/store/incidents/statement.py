@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from sqlmodel import and_, col, or_, select
 
@@ -15,6 +14,7 @@ from keyturn.orchestrator.rules.money.money import Money
 from keyturn.orchestrator.rules.money.reconciliation import Entry
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import EffectRow, MatchingRow
 
 Status = Literal["asked", "running", "matched", "failed"]
@@ -62,7 +62,7 @@ async def ask(store: Store, *, by: str) -> MatchingRow:
         found = await _open(session)
         if found is not None:
             return found
-        now = await store.now(session)
+        now = await session.read_clock()
         row = MatchingRow(
             id=ids.new_id("ma", now=now.timestamp()),
             status="asked",
@@ -87,7 +87,7 @@ async def is_due(store: Store, *, daily: bool) -> bool:
         if last is None or last.ended_at is None:
             return daily
         wait = EVERY if last.status == "matched" else AGAIN
-        return daily and last.ended_at + wait <= await store.now(session)
+        return daily and last.ended_at + wait <= await session.read_clock()
 
 
 async def begin(store: Store) -> MatchingRow:
@@ -97,7 +97,7 @@ async def begin(store: Store) -> MatchingRow:
     lease may call this.
     """
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         row = await _open(session)
         if row is None:
             row = MatchingRow(
@@ -120,7 +120,7 @@ async def end(store: Store, matching: str, statement: Side, mail: Side) -> Match
     is_good = "matched" in states and states <= {"matched", "not_configured"}
     async with store.write() as session:
         row = await get(session, matching)
-        now = await store.now(session)
+        now = await session.read_clock()
         row.status, row.ended_at = ("matched" if is_good else "failed"), now
         row.statement = statement.model_dump(mode="json")
         row.mail = mail.model_dump(mode="json")
@@ -153,7 +153,7 @@ async def failed_in_a_row(store: Store, *, most: int) -> int:
     return next((n for n, one in enumerate(states) if one != "failed"), len(states))
 
 
-async def get(session: AsyncSession, matching: str) -> MatchingRow:
+async def get(session: Tx, matching: str) -> MatchingRow:
     """Return the matching, or raise `NotFound`."""
     row = await session.get(MatchingRow, matching)
     if row is None:
@@ -162,7 +162,7 @@ async def get(session: AsyncSession, matching: str) -> MatchingRow:
 
 
 async def listing(
-    session: AsyncSession, *, limit: int, before: str | None = None
+    session: Tx, *, limit: int, before: str | None = None
 ) -> list[MatchingRow]:
     """Return matchings, newest first; `before` is the last id of the page before."""
     query = select(MatchingRow).order_by(col(MatchingRow.id).desc()).limit(limit)
@@ -253,7 +253,7 @@ def _entry(row: EffectRow, *, settled: datetime) -> Entry:
     )
 
 
-async def _open(session: AsyncSession) -> MatchingRow | None:
+async def _open(session: Tx) -> MatchingRow | None:
     query = (
         select(MatchingRow)
         .where(col(MatchingRow.status).in_(("asked", "running")))
@@ -263,12 +263,12 @@ async def _open(session: AsyncSession) -> MatchingRow | None:
     return (await session.execute(query)).scalars().first()
 
 
-async def _latest(session: AsyncSession) -> MatchingRow | None:
+async def _latest(session: Tx) -> MatchingRow | None:
     found: Sequence[MatchingRow] = await listing(session, limit=1)
     return found[0] if found else None
 
 
-async def _last_good(session: AsyncSession) -> MatchingRow | None:
+async def _last_good(session: Tx) -> MatchingRow | None:
     query = (
         select(MatchingRow)
         .where(col(MatchingRow.status) == "matched")

@@ -6,11 +6,11 @@ Each opens a critical incident for people, once per run or row.
 from contextlib import suppress
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.store.db import vouched_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.errors import ForgedRow
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -84,11 +84,11 @@ async def tell_row(store: Store, error: ForgedRow) -> None:
     # If another process opens the same one first, it is open.
     with suppress(IntegrityError):
         async with store.write() as session:
-            await incidents.open_again(session, store, found, by=incidents.SYSTEM)
+            await incidents.open_again(session, found, by=incidents.SYSTEM)
 
 
 async def tell_decision(
-    session: AsyncSession, store: Store, approval: ApprovalRow, run: RunRow, why: str
+    session: Tx, approval: ApprovalRow, run: RunRow, why: str
 ) -> None:
     """Open the critical incident of a decision that the record does not confirm.
 
@@ -108,12 +108,10 @@ async def tell_decision(
         },
         tenant=run.tenant,
     )
-    await incidents.open_again(session, store, found, by=incidents.SYSTEM)
+    await incidents.open_again(session, found, by=incidents.SYSTEM)
 
 
-async def tell_release(
-    session: AsyncSession, store: Store, workflow: str, why: str
-) -> None:
+async def tell_release(session: Tx, workflow: str, why: str) -> None:
     """Open, in a transaction, the critical incident of a release nobody put live."""
     found = NewIncident(
         severity="critical",
@@ -126,4 +124,4 @@ async def tell_release(
             "release live again.",
         },
     )
-    await incidents.open_again(session, store, found, by=incidents.SYSTEM)
+    await incidents.open_again(session, found, by=incidents.SYSTEM)

@@ -5,11 +5,10 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.store.audit import chain
 from keyturn.orchestrator.store.db.audit_entries import ROWS
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.integrity import plausibility
 from keyturn.orchestrator.store.integrity.discrepancies import MOST_SHOWN, Discrepancies
 from keyturn.orchestrator.store.integrity.row_statements import Said
@@ -108,7 +107,7 @@ class LogWalk:
             if len(rows) < chain.BATCH:
                 break
 
-    async def take_rest(self, session: AsyncSession) -> None:
+    async def take_rest(self, session: Tx) -> None:
         """Read everything written since, as this transaction sees it."""
         while rows := await chain.sealed(session, after=self.position):
             self._take_sealed(rows)

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.store.audit import chain
 from keyturn.orchestrator.store.db.database import TRANSACTION_TIMEOUT, Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow
 
 # Two transactions of 2 s each, and a commit that waits for its disk.
@@ -56,9 +56,7 @@ class Judge:
         """Tell whether the clock was set back since the head was sealed."""
         return self.reached is not None and self.now < self.reached - TOLERANCE
 
-    async def unsealed(
-        self, session: AsyncSession, *, after: int
-    ) -> Sequence[AuditRow]:
+    async def unsealed(self, session: Tx, *, after: int) -> Sequence[AuditRow]:
         """Return the next page of entries to be judged, by id."""
         rows = await chain.unsealed(session, after=after)
         for row in rows:
@@ -103,11 +101,11 @@ class Judge:
         return is_leap and row.at > self.now - TRANSACTION_TIMEOUT
 
 
-async def judge(session: AsyncSession, store: Store) -> Judge:
+async def judge(session: Tx) -> Judge:
     """Return the judge of entries, from what is sealed."""
     latest = await chain.latest(session, most=LOOK_BACK)
     set_back = await _set_back(session)
-    now = await store.now(session)
+    now = await session.read_clock()
     since = [row.at for row in latest if _tells_time(row, set_back, now=now)]
     return Judge(
         now=now,
@@ -115,7 +113,7 @@ async def judge(session: AsyncSession, store: Store) -> Judge:
         reached=max(since, default=None),
         set_back=set_back,
         highest=max(map(chain.id_of, latest), default=chain.BELOW_ALL),
-        is_sqlite=store.is_sqlite,
+        is_sqlite=session.is_sqlite,
     )
 
 
@@ -124,7 +122,7 @@ async def refused(store: Store) -> list[tuple[AuditRow, str]]:
     found: list[tuple[AuditRow, str]] = []
     after = chain.BELOW_ALL
     async with store.read() as session:
-        judging = await judge(session, store)
+        judging = await judge(session)
         for _ in range(MOST_PAGES):
             rows = await judging.unsealed(session, after=after)
             for row in rows:
@@ -137,7 +135,7 @@ async def refused(store: Store) -> list[tuple[AuditRow, str]]:
     return found
 
 
-async def _set_back(session: AsyncSession) -> AuditRow | None:
+async def _set_back(session: Tx) -> AuditRow | None:
     """Return the last sealed record of a clock set back; unsealed ones do not count."""
     query = (
         select(AuditRow)
@@ -150,7 +148,7 @@ async def _set_back(session: AsyncSession) -> AuditRow | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def _time_after(session: AsyncSession, entry: int) -> datetime:
+async def _time_after(session: Tx, entry: int) -> datetime:
     """Return the time of the sealed entry with the next higher id; one must exist."""
     query = (
         select(AuditRow.at)

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority.binding import Verifier
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.digests import BY_TABLE, Digested, Kept, Key
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.integrity.log_walk import LogWalk
 from keyturn.orchestrator.store.integrity.row_statements import AT_ONCE
 from keyturn.orchestrator.store.tables import DecisionRow
@@ -187,7 +187,7 @@ class RowCheck:
         )
 
     @asynccontextmanager
-    async def _snapshot(self) -> AsyncGenerator[AsyncSession]:
+    async def _snapshot(self) -> AsyncGenerator[Tx]:
         """Yield a session whose reads all see the database at one moment."""
         async with self._store.read() as session:
             if self._store.is_sqlite:

@@ -7,12 +7,12 @@ Refused entries stay unsealed, are reported in one critical incident, and by
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.audit import chain
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
 from keyturn.orchestrator.store.integrity import plausibility
@@ -52,8 +52,8 @@ class Sealer:
     async def _seal(self) -> int:
         refused: list[tuple[AuditRow, str]] = []
         async with self.store.write() as session:
-            await self.store.take_turn(session, SEALER)
-            judging = await plausibility.judge(session, self.store)
+            await session.take_turn(SEALER)
+            judging = await plausibility.judge(session)
             set_back: list[AuditRow] = []
             if judging.is_set_back:
                 set_back = [await _record_set_back(session, judging)]
@@ -70,7 +70,7 @@ class Sealer:
 
     async def _choose(
         self,
-        session: AsyncSession,
+        session: Tx,
         judging: Judge,
         refused: list[tuple[AuditRow, str]],
     ) -> list[AuditRow]:
@@ -94,7 +94,7 @@ class Sealer:
         self._after = after
         return chosen
 
-    async def _why_changed(self, session: AsyncSession) -> str | None:
+    async def _why_changed(self, session: Tx) -> str | None:
         """Return what is wrong with the end of the chain, as this process knows it."""
         head = await chain.head(session)
         if head is not None and head.hash != chain.hash_of(head):
@@ -164,7 +164,7 @@ def _before_a_leap(rows: list[AuditRow]) -> list[AuditRow]:
     return rows
 
 
-async def _record_set_back(session: AsyncSession, judging: Judge) -> AuditRow:
+async def _record_set_back(session: Tx, judging: Judge) -> AuditRow:
     """Add the entry from which the log's time continues; it names what waits."""
     was = judging.reached or judging.now
     newest = select(AuditRow.id).order_by(col(AuditRow.id).desc()).limit(1)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import and_, col, or_, select
 
@@ -18,6 +17,7 @@ from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.status import OPEN_EFFECTS
 from keyturn.orchestrator.rules.text import model_notices, scrub
 from keyturn.orchestrator.rules.text.model_notices import NoticeCode
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     CallRow,
@@ -53,7 +53,7 @@ class _Told:
         return scrub.text(words) in self.result
 
 
-async def undone(session: AsyncSession, call: CallRow) -> str | None:
+async def undone(session: Tx, call: CallRow) -> str | None:
     """Return what differs from what a message's model was told, or None."""
     query = select(EffectRow).where(
         col(EffectRow.run) == call.run, col(EffectRow.turn) <= call.turn
@@ -75,9 +75,7 @@ def _is_untold(news: _News, told: Sequence[_Told]) -> bool:
     return not any(one.says(news.words) and one.at >= news.at for one in heard)
 
 
-async def unsettled(
-    session: AsyncSession, call: CallRow | ApprovalRow
-) -> list[CallRow]:
+async def unsettled(session: Tx, call: CallRow | ApprovalRow) -> list[CallRow]:
     """Return what was done, in a call's turn or before, and may not stay done.
 
     It was reported failed since, or is being compensated; the outcome is not known yet.
@@ -134,9 +132,7 @@ def _of_later(effects: Mapping[str, EffectRow]) -> list[_News]:
     return found
 
 
-async def _of_taking_back(
-    session: AsyncSession, effects: Mapping[str, EffectRow]
-) -> list[_News]:
+async def _of_taking_back(session: Tx, effects: Mapping[str, EffectRow]) -> list[_News]:
     """Return what was compensated, or may have been, and what was not after all."""
     takes = aliased(EffectRow)
     query = (
@@ -156,9 +152,7 @@ async def _of_taking_back(
     return found
 
 
-async def _done_after_all(
-    session: AsyncSession, effects: Mapping[str, EffectRow]
-) -> list[_News]:
+async def _done_after_all(session: Tx, effects: Mapping[str, EffectRow]) -> list[_News]:
     """Return what its model read as failed and a late receipt says was done."""
     query = (
         select(EffectRow.key)
@@ -183,7 +177,7 @@ def _which(effect: EffectRow) -> str:
     )
 
 
-async def _told(session: AsyncSession, call: CallRow) -> list[_Told]:
+async def _told(session: Tx, call: CallRow) -> list[_Told]:
     """Return what a run's models read in place of earlier messages that were not sent.
 
     A step reads what existed when it began, and its own; not what another step that

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
 from keyturn.orchestrator.rules.money.money import Money
@@ -13,6 +12,7 @@ from keyturn.orchestrator.rules.text import storable
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, EffectRow, RunRow
@@ -134,26 +134,17 @@ def facts_of(effect: EffectRow, call: CallRow) -> Facts:
     )
 
 
-def mark_unknown(
-    session: AsyncSession,
-    run: RunRow,
-    effect: EffectRow,
-    *,
-    error: str,
-    now: datetime,
-) -> None:
+def mark_unknown(session: Tx, run: RunRow, effect: EffectRow, *, error: str) -> None:
     """Leave an effect's outcome to a person; the model is told nothing."""
     effect_status.move(effect, "unknown")
     effect.error = storable.text(error)
     if run.stopped_by is None and run.status not in ENDED_RUNS:
         # The hold that stopped a run finds the effect by its status when it is lifted.
         run_status.move(run, "waiting")
-    audit_effect(session, effect, "effect.unknown", at=now)
+    audit_effect(session, effect, "effect.unknown")
 
 
-async def free(
-    session: AsyncSession, effect: EffectRow, *, why: str, now: datetime
-) -> None:
+async def free(session: Tx, effect: EffectRow, *, why: str) -> None:
     """Release a lease that was never sent: its subject, money and approval.
 
     An effect that an earlier attempt may have sent keeps all of them.
@@ -161,7 +152,7 @@ async def free(
     if effect.status != "leased" or effect.sending_at is not None:
         return
     effect_status.move(effect, "refused")
-    effect.error, effect.ended_at = why, now
+    effect.error, effect.ended_at = why, session.now
     unused = await session.execute(
         update(ApprovalRow)
         .where(col(ApprovalRow.consumed_by) == effect.key)
@@ -169,7 +160,7 @@ async def free(
         .returning(col(ApprovalRow.id))
     )
     digests.changed(session, ApprovalRow, *((one,) for one in unused.scalars()))
-    audit_effect(session, effect, "effect.freed", at=now)
+    audit_effect(session, effect, "effect.freed")
 
 
 def is_honoured(effect: EffectRow, *, now: datetime) -> bool:
@@ -177,9 +168,7 @@ def is_honoured(effect: EffectRow, *, now: datetime) -> bool:
     return effect.idempotent_until is not None and effect.idempotent_until > now
 
 
-def audit_effect(
-    session: AsyncSession, effect: EffectRow, kind: str, *, at: datetime
-) -> None:
+def audit_effect(session: Tx, effect: EffectRow, kind: str) -> None:
     """Record an event of an effect in the audit log."""
     log.record(
         session,
@@ -196,5 +185,5 @@ def audit_effect(
                 "approval": effect.approval,
             },
         ),
-        at=at,
+        at=session.now,
     )

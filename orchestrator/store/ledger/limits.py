@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import case, exists
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, func, not_, or_, select
 
 from keyturn.orchestrator.rules.contract.release import Release
@@ -16,7 +15,7 @@ from keyturn.orchestrator.rules.money.budget import Limit
 from keyturn.orchestrator.rules.money.money import Money, format_minor
 from keyturn.orchestrator.rules.policy.rules import Counted, Earlier, length
 from keyturn.orchestrator.rules.status import OPEN_EFFECTS
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import reach, repeats
 from keyturn.orchestrator.store.ledger.reach import Reach
 from keyturn.orchestrator.store.tables import DecisionRow, EffectRow
@@ -77,13 +76,11 @@ class Counting:
         ]
 
 
-async def before(
-    session: AsyncSession, counting: Counting, *, money: Money | None, now: datetime
-) -> Before:
+async def before(session: Tx, counting: Counting, *, money: Money | None) -> Before:
     """Return what has moved for the same subject and customer of the same service."""
     if money is None:
         return Before()
-    conditions = counting.conditions(now)
+    conditions = counting.conditions(session.now)
     if counting.takes_back is not None:
         conditions.append(not_(_is_original(counting.takes_back, money.currency)))
     found = await _by_currency(session, conditions)
@@ -93,21 +90,19 @@ async def before(
     )
 
 
-async def told(
-    session: AsyncSession, counting: Counting, *, tenant: str, now: datetime
-) -> Counted:
+async def told(session: Tx, counting: Counting, *, tenant: str) -> Counted:
     """Return what counted before, as far as the customer's agent may know it.
 
     Another customer's money on the same subject and another tenant's are not revealed,
     only that some exists.
     """
-    conditions = counting.conditions(now)
+    conditions = counting.conditions(session.now)
     own = [*counting.touched.same_customer(), col(EffectRow.tenant) == tenant]
     return await _counted(session, conditions, own)
 
 
 async def _counted(
-    session: AsyncSession, conditions: Sequence[Any], own: Sequence[Any]
+    session: Tx, conditions: Sequence[Any], own: Sequence[Any]
 ) -> Counted:
     """Return the latest counted effects of one's own, and whether there are more."""
     query = (
@@ -134,9 +129,7 @@ def _earlier(row: EffectRow) -> Earlier:
     )
 
 
-async def _by_currency(
-    session: AsyncSession, conditions: Sequence[Any]
-) -> dict[str, int]:
+async def _by_currency(session: Tx, conditions: Sequence[Any]) -> dict[str, int]:
     """Return what moved, by currency.
 
     A payment and what takes it back count once, as the greater of the two, if both are
@@ -191,10 +184,7 @@ def _is_original(key: str, currency: str) -> Any:  # noqa: ANN401 an SQL conditi
 
 
 async def check_limits(
-    session: AsyncSession,
-    store: Store,
-    effect: EffectRow,
-    limits: Iterable[Sequence[Limit]],
+    session: Tx, effect: EffectRow, limits: Iterable[Sequence[Limit]]
 ) -> None:
     """Raise `LimitExceeded` if `effect` does not fit; locks each scope first.
 
@@ -211,8 +201,8 @@ async def check_limits(
     ]
     if not pairs:
         return
-    await repeats.lock(session, sorted({name for name, _, _ in pairs}), store=store)
-    now = await store.now(session)
+    await repeats.lock(session, sorted({name for name, _, _ in pairs}))
+    now = await session.read_clock()
     for _, limit, conditions in pairs:
         others = [
             _counts(now - limit.within),
@@ -225,9 +215,7 @@ async def check_limits(
             raise await _exceeded(session, effect, limit, others, moved=moved)
 
 
-async def _counts_for(
-    session: AsyncSession, effect: EffectRow, others: Sequence[Any]
-) -> int:
+async def _counts_for(session: Tx, effect: EffectRow, others: Sequence[Any]) -> int:
     """Return what an effect adds; if it takes back what counts, only the rest."""
     amount = effect.amount or 0
     if effect.compensates is None or effect.currency is None:
@@ -238,7 +226,7 @@ async def _counts_for(
 
 
 async def _exceeded(
-    session: AsyncSession,
+    session: Tx,
     effect: EffectRow,
     limit: Limit,
     others: Sequence[Any],
@@ -320,7 +308,7 @@ def _approved_by(person: str) -> Any:  # noqa: ANN401 an SQL condition
     )
 
 
-async def _sum(session: AsyncSession, conditions: Sequence[Any]) -> int:
+async def _sum(session: Tx, conditions: Sequence[Any]) -> int:
     """Return what moved in the one currency of the conditions."""
     return sum((await _by_currency(session, conditions)).values())
 

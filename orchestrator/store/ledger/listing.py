@@ -1,12 +1,12 @@
 """The effect ledger as lists show it."""
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import EffectStatus
 from keyturn.orchestrator.store.db import open_rows
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import EffectRow
 
 
@@ -23,7 +23,7 @@ class Filter(BaseModel):
     customer: str | None = None
 
 
-async def get(session: AsyncSession, key: str, *, tenant: str | None) -> EffectRow:
+async def get(session: Tx, key: str, *, tenant: str | None) -> EffectRow:
     """Return the effect, or raise `NotFound`, also for another tenant's."""
     row = await session.get(EffectRow, key)
     if row is None or tenant not in (None, row.tenant):
@@ -32,7 +32,7 @@ async def get(session: AsyncSession, key: str, *, tenant: str | None) -> EffectR
 
 
 async def listing(
-    session: AsyncSession, wanted: Filter, *, limit: int, before: str | None = None
+    session: Tx, wanted: Filter, *, limit: int, before: str | None = None
 ) -> list[EffectRow]:
     """Return effects, those of the newest run first; `before` is the last key seen."""
     query = select(EffectRow).order_by(col(EffectRow.key).desc()).limit(limit)
@@ -58,7 +58,7 @@ class Place(BaseModel):
         return cls(key=row.key, to_find_out=waits)
 
 
-async def sending(session: AsyncSession, *, tenant: str | None) -> list[EffectRow]:
+async def sending(session: Tx, *, tenant: str | None) -> list[EffectRow]:
     """Return the effects that may be on their way to a provider now."""
     query = (
         select(EffectRow)
@@ -71,7 +71,7 @@ async def sending(session: AsyncSession, *, tenant: str | None) -> list[EffectRo
 
 
 async def effects_page(
-    session: AsyncSession, *, tenant: str | None, limit: int, after: Place | None
+    session: Tx, *, tenant: str | None, limit: int, after: Place | None
 ) -> list[EffectRow]:
     """Return effects: those with an unknown outcome, then others, newest first."""
     first = open_rows.to_find_out()

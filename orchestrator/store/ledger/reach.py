@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.text import folded_name
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import EffectRow, RunRow
 from keyturn.orchestrator.store.tenants import tenants
 
@@ -72,7 +72,7 @@ class Reach:
 
 
 async def of(
-    session: AsyncSession,
+    session: Tx,
     run: RunRow,
     tool: str,
     releases: Sequence[Release],

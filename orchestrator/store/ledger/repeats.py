@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger.reach import Reach
 from keyturn.orchestrator.store.tables import EffectRow, MeterRow
 
 
-async def lock_history(
-    session: AsyncSession, store: Store, touched: Reach, *, has_money: bool
-) -> None:
+async def lock_history(session: Tx, touched: Reach, *, has_money: bool) -> None:
     """Lock what `before` and `is_repeated` read, until the commit.
 
     Always taken before any scope of `check_limits` that is not the run's own.
@@ -24,10 +21,10 @@ async def lock_history(
     if has_money:
         scopes.append(locks["customer"])
     if scopes:
-        await lock(session, sorted(scopes), store=store)
+        await lock(session, sorted(scopes))
 
 
-async def is_repeated(session: AsyncSession, touched: Reach) -> bool:
+async def is_repeated(session: Tx, touched: Reach) -> bool:
     """Tell whether an action on the subject is done already."""
     if touched.subject is None:
         return False
@@ -40,7 +37,7 @@ async def is_repeated(session: AsyncSession, touched: Reach) -> bool:
 
 
 async def was_done_since(
-    session: AsyncSession, touched: Reach, since: datetime, *, but_run: str
+    session: Tx, touched: Reach, since: datetime, *, but_run: str
 ) -> bool:
     """Tell whether another run's action on the subject was done at `since` or later."""
     if touched.subject is None:
@@ -58,12 +55,12 @@ async def was_done_since(
     return (await session.execute(query)).first() is not None
 
 
-async def lock(session: AsyncSession, scopes: Sequence[str], *, store: Store) -> None:
+async def lock(session: Tx, scopes: Sequence[str]) -> None:
     """Lock the rows of the meters' table that stand for these limits.
 
     SQLite needs no such lock: it has one writer.
     """
-    if store.is_sqlite:
+    if session.is_sqlite:
         return
     rows = [
         {

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.notice import (
@@ -14,6 +13,7 @@ from keyturn.orchestrator.rules.notice import (
 )
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow, NoticeRow
 
 Channel = Literal["mail", "webhook"]
@@ -49,7 +49,7 @@ class NewNotice(BaseModel):
     payload: dict[str, JsonValue]
 
 
-Plan = Callable[[AsyncSession, Sequence[Event]], Awaitable[list[NewNotice]]]
+Plan = Callable[[Tx, Sequence[Event]], Awaitable[list[NewNotice]]]
 
 
 async def fan_out(store: Store, plan: Plan, *, limit: int = 100) -> int:
@@ -63,7 +63,7 @@ async def fan_out(store: Store, plan: Plan, *, limit: int = 100) -> int:
             return 0
     async with store.write() as session:
         rows = await _marked(session, limit)
-        now = await store.now(session)
+        now = await session.read_clock()
         made = await plan(session, [_event(row) for row in rows])
         session.add_all(
             NoticeRow(**one.model_dump(), created_at=now, due_at=now) for one in made
@@ -73,7 +73,7 @@ async def fan_out(store: Store, plan: Plan, *, limit: int = 100) -> int:
         return len(rows)
 
 
-async def _marked(session: AsyncSession, limit: int) -> list[AuditRow]:
+async def _marked(session: Tx, limit: int) -> list[AuditRow]:
     query = (
         select(AuditRow)
         .where(col(AuditRow.to_notice))

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, func, or_, select, update
 
 from keyturn.orchestrator.rules.errors import NotFound
@@ -24,6 +23,7 @@ from keyturn.orchestrator.rules.notice import (
 )
 from keyturn.orchestrator.rules.text import scrub
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices.errors import NotDead
 from keyturn.orchestrator.store.notices.fan_out import Channel
 from keyturn.orchestrator.store.people import accounts
@@ -77,17 +77,18 @@ async def claim(
     So one slow recipient delays nobody else.
     """
     async with store.read() as session:
-        if not await _due(session, busy, now=await store.now(session), most=1):
+        await session.read_clock()
+        if not await _due(session, busy, most=1):
             return []
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         # By recipient, the one that has waited longest first.
         waiting: dict[tuple[str, str], list[NoticeRow]] = {}
-        for row in await _due(session, busy, now=now):
+        for row in await _due(session, busy):
             waiting.setdefault((row.channel, row.target), []).append(row)
         found: list[Batch] = []
         for (channel, target), rows in waiting.items():
-            chosen = await _chosen(session, channel, target, rows, now=now)
+            chosen = await _chosen(session, channel, target, rows)
             if chosen:
                 found.append(_batch(channel, target, chosen))
             if len(found) == limit:
@@ -101,7 +102,7 @@ async def claim(
 async def sent(store: Store, ids: Collection[int], *, why: str | None = None) -> None:
     """Mark these as arrived; with `why`, as no longer necessary."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for row in await _by_ids(session, ids):
             row.claimed_until, row.last_error = None, why
             row.done_at, row.dead_at = now, None
@@ -112,7 +113,7 @@ async def failed(
 ) -> None:
     """Record why these did not arrive; they are retried, or dead letters now."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for row in await _by_ids(session, ids):
             if row.done_at is not None or row.dead_at is not None:
                 continue
@@ -131,7 +132,7 @@ async def retry(
     Raises `NotFound`, or `NotDead` for a notice that is on its way or has arrived.
     """
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         if notice is not None:
             row = await get(session, notice, tenant=tenant)
             await session.refresh(row, with_for_update=True)
@@ -148,7 +149,7 @@ async def retry(
         return len(rows)
 
 
-async def get(session: AsyncSession, notice: int, *, tenant: str | None) -> NoticeRow:
+async def get(session: Tx, notice: int, *, tenant: str | None) -> NoticeRow:
     """Return the notice, or raise `NotFound`, also for another tenant's."""
     row = await session.get(NoticeRow, notice)
     if row is None or tenant not in (None, row.tenant):
@@ -164,7 +165,7 @@ def state(row: NoticeRow) -> State:
 
 
 async def listing(
-    session: AsyncSession,
+    session: Tx,
     wanted: State | None,
     *,
     tenant: str | None,
@@ -186,7 +187,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def dead_count(session: AsyncSession, *, tenant: str | None) -> int:
+async def dead_count(session: Tx, *, tenant: str | None) -> int:
     """Return how many dead letters there are."""
     query = select(func.count()).select_from(NoticeRow)
     query = query.where(
@@ -197,9 +198,7 @@ async def dead_count(session: AsyncSession, *, tenant: str | None) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def mailed_about(
-    session: AsyncSession, person: str
-) -> tuple[tuple[NoticeKind, ...], bool]:
+async def mailed_about(session: Tx, person: str) -> tuple[tuple[NoticeKind, ...], bool]:
     """Return what a person is mailed about, and whether they chose it."""
     row = await accounts.get(session, person)
     chosen = MAILED_BY_DEFAULT if row.mail_about is None else row.mail_about
@@ -215,19 +214,19 @@ async def choose_mail(
         row.mail_about = None if kinds is None else [k for k in KINDS if k in kinds]
 
 
-async def give_up(
-    session: AsyncSession, target: str, *, error: str, now: datetime
-) -> None:
+async def give_up(session: Tx, target: str, *, error: str) -> None:
     """Turn everything on its way to a recipient into dead letters."""
     await session.execute(
         update(NoticeRow)
         .where(col(NoticeRow.target) == target, col(NoticeRow.done_at).is_(None))
         .where(col(NoticeRow.dead_at).is_(None))
-        .values(dead_at=now, last_error=scrub.text(error)[:500], claimed_until=None)
+        .values(
+            dead_at=session.now, last_error=scrub.text(error)[:500], claimed_until=None
+        )
     )
 
 
-async def drop(session: AsyncSession, target: str) -> None:
+async def drop(session: Tx, target: str) -> None:
     """Delete all notices of a recipient that no longer exists."""
     await session.execute(delete(NoticeRow).where(col(NoticeRow.target) == target))
 
@@ -235,7 +234,7 @@ async def drop(session: AsyncSession, target: str) -> None:
 async def forget(store: Store) -> int:
     """Delete notices that arrived long ago; return how many. Dead letters stay."""
     async with store.write() as session:
-        limit = await store.now(session) - KEPT_FOR
+        limit = await session.read_clock() - KEPT_FOR
         old = select(NoticeRow.id).where(col(NoticeRow.done_at) < limit).limit(500)
         ids = list((await session.execute(old)).scalars())
         if ids:
@@ -248,21 +247,17 @@ def _batch(channel: str, target: str, rows: list[NoticeRow]) -> Batch:
 
 
 async def _due(
-    session: AsyncSession,
-    busy: Collection[str],
-    *,
-    now: datetime,
-    most: int | None = None,
+    session: Tx, busy: Collection[str], *, most: int | None = None
 ) -> list[NoticeRow]:
     """Return the due notices, locked; with `most`, only read."""
     query = (
         select(NoticeRow)
         .where(col(NoticeRow.done_at).is_(None), col(NoticeRow.dead_at).is_(None))
-        .where(col(NoticeRow.due_at) <= now)
+        .where(col(NoticeRow.due_at) <= session.now)
         .where(
             or_(
                 col(NoticeRow.claimed_until).is_(None),
-                col(NoticeRow.claimed_until) < now,
+                col(NoticeRow.claimed_until) < session.now,
             )
         )
         .order_by(col(NoticeRow.due_at), col(NoticeRow.id))
@@ -276,21 +271,16 @@ async def _due(
 
 
 async def _chosen(
-    session: AsyncSession,
-    channel: str,
-    target: str,
-    rows: list[NoticeRow],
-    *,
-    now: datetime,
+    session: Tx, channel: str, target: str, rows: list[NoticeRow]
 ) -> list[NoticeRow]:
     """Return which of these are sent now."""
-    alive = [row for row in rows if not _is_given_up(row, now=now)]
+    alive = [row for row in rows if not _is_given_up(row, now=session.now)]
     if channel == "webhook":
         return alive[:1]
     if own := [row for row in alive if row.kind in ACCOUNT_KINDS]:
         return own[:LARGEST_MAIL]
     last = await _last_mail(session, target)
-    if last is not None and last + MAIL_EVERY > now:
+    if last is not None and last + MAIL_EVERY > session.now:
         for row in alive:
             row.due_at = last + MAIL_EVERY
         return []
@@ -306,7 +296,7 @@ def _is_given_up(row: NoticeRow, *, now: datetime) -> bool:
     return True
 
 
-async def _last_mail(session: AsyncSession, person: str) -> datetime | None:
+async def _last_mail(session: Tx, person: str) -> datetime | None:
     query = select(func.max(col(NoticeRow.done_at))).where(
         col(NoticeRow.channel) == "mail",
         col(NoticeRow.target) == person,
@@ -317,7 +307,7 @@ async def _last_mail(session: AsyncSession, person: str) -> datetime | None:
 
 
 async def _dead(
-    session: AsyncSession, *, tenant: str | None, target: str | None
+    session: Tx, *, tenant: str | None, target: str | None
 ) -> list[NoticeRow]:
     query = (
         select(NoticeRow)
@@ -333,7 +323,7 @@ async def _dead(
     return list((await session.execute(query)).scalars())
 
 
-async def _by_ids(session: AsyncSession, ids: Collection[int]) -> list[NoticeRow]:
+async def _by_ids(session: Tx, ids: Collection[int]) -> list[NoticeRow]:
     query = select(NoticeRow).where(col(NoticeRow.id).in_(ids))
     query = query.order_by(col(NoticeRow.id)).with_for_update()
     return list((await session.execute(query)).scalars())

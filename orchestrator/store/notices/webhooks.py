@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.errors import NotFound
@@ -16,6 +15,7 @@ from keyturn.orchestrator.rules.ids import new_id
 from keyturn.orchestrator.rules.notice import NoticeKind
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices import queue
 from keyturn.orchestrator.store.tables import WebhookRow
 
@@ -38,7 +38,7 @@ class NewWebhook(BaseModel):
 async def add(store: Store, new: NewWebhook, *, by: str) -> WebhookRow:
     """Add a webhook and return it."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         row = WebhookRow(
             id=new_id("hook"),
             url=new.url,
@@ -50,13 +50,11 @@ async def add(store: Store, new: NewWebhook, *, by: str) -> WebhookRow:
             created_at=now,
         )
         session.add(row)
-        _record(session, "webhook.added", row, by, now=now)
+        _record(session, "webhook.added", row, by)
         return row
 
 
-async def get(
-    session: AsyncSession, webhook: str, *, tenant: str | None = None
-) -> WebhookRow:
+async def get(session: Tx, webhook: str, *, tenant: str | None = None) -> WebhookRow:
     """Return the webhook, or raise `NotFound`, also for another tenant's."""
     row = await session.get(WebhookRow, webhook)
     if row is None or tenant not in (None, row.tenant):
@@ -65,7 +63,7 @@ async def get(
 
 
 async def listing(
-    session: AsyncSession,
+    session: Tx,
     *,
     tenant: str | None = None,
     limit: int = 200,
@@ -80,7 +78,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def enabled(session: AsyncSession) -> list[WebhookRow]:
+async def enabled(session: Tx) -> list[WebhookRow]:
     """Return the webhooks to which notices are posted."""
     query = select(WebhookRow).where(col(WebhookRow.disabled_at).is_(None))
     return list((await session.execute(query)).scalars())
@@ -90,10 +88,10 @@ async def remove(store: Store, webhook: str, *, tenant: str | None, by: str) -> 
     """Remove a webhook, and what was on its way there."""
     async with store.write() as session:
         row = await get(session, webhook, tenant=tenant)
-        now = await store.now(session)
+        await session.read_clock()
         await queue.drop(session, webhook)
         await session.delete(row)
-        _record(session, "webhook.removed", row, by, now=now)
+        _record(session, "webhook.removed", row, by)
 
 
 async def rotate(
@@ -103,10 +101,10 @@ async def rotate(
     async with store.write() as session:
         row = await get(session, webhook, tenant=tenant)
         await session.refresh(row, with_for_update=True)
-        now = await store.now(session)
+        now = await session.read_clock()
         row.old_seed, row.old_until = row.seed, now + BOTH_FOR
         row.seed = secrets.token_hex(16)
-        _record(session, "webhook.rotated", row, by, now=now)
+        _record(session, "webhook.rotated", row, by)
         return row
 
 
@@ -116,10 +114,10 @@ async def enable(
     """Post to a webhook again that was disabled."""
     async with store.write() as session:
         row = await get(session, webhook, tenant=tenant)
-        now = await store.now(session)
+        await session.read_clock()
         if row.disabled_at is not None:
             row.disabled_at = row.disabled_because = None
-            _record(session, "webhook.enabled", row, by, now=now)
+            _record(session, "webhook.enabled", row, by)
         return row
 
 
@@ -129,10 +127,10 @@ async def disable(store: Store, webhook: str, *, because: str) -> None:
         row = await session.get(WebhookRow, webhook)
         if row is None or row.disabled_at is not None:
             return
-        now = await store.now(session)
+        now = await session.read_clock()
         row.disabled_at, row.disabled_because = now, because
-        await queue.give_up(session, webhook, error=because, now=now)
-        _record(session, "webhook.disabled", row, "system", now=now)
+        await queue.give_up(session, webhook, error=because)
+        _record(session, "webhook.disabled", row, "system")
 
 
 def secret_of(key: str, webhook: str, seed: str) -> str:
@@ -150,9 +148,7 @@ def secrets_of(key: str, row: WebhookRow, *, now: datetime) -> list[str]:
     return [secret_of(key, row.id, seed) for seed in seeds]
 
 
-def _record(
-    session: AsyncSession, kind: str, row: WebhookRow, by: str, *, now: datetime
-) -> None:
+def _record(session: Tx, kind: str, row: WebhookRow, by: str) -> None:
     log.record(
         session,
         log.Entry(
@@ -168,5 +164,5 @@ def _record(
                 "because": row.disabled_because,
             },
         ),
-        at=now,
+        at=session.now,
     )

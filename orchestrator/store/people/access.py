@@ -5,11 +5,9 @@ more takes two people (P11).
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
 from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
@@ -17,6 +15,7 @@ from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK, Role
 from keyturn.orchestrator.store.approvals import reassignment
 from keyturn.orchestrator.store.db import row_codes
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.people import accounts, revocation
 from keyturn.orchestrator.store.people.accounts import DECIDERS, NEW_FOR
 from keyturn.orchestrator.store.people.errors import LastAdmin, OwnAccess, WouldWiden
@@ -88,18 +87,18 @@ async def change(
     async with store.write() as session:
         row = await lock(session, person, managed=managed)
         wanted = change.of(row)
-        await grant(session, row, wanted, by=by, at=await store.now(session))
+        await session.read_clock()
+        await grant(session, row, wanted, by=by)
     await hand_over(store, row, by=by)
     return row
 
 
-async def grant(  # noqa: PLR0913 who gives what to whom, when
-    session: AsyncSession,
+async def grant(
+    session: Tx,
     row: PersonRow,
     wanted: Access,
     *,
     by: str,
-    at: datetime,
     proposed_by: str | None = None,
 ) -> None:
     """Give an account this access, and record it; every change of it goes through here.
@@ -121,18 +120,18 @@ async def grant(  # noqa: PLR0913 who gives what to whom, when
     await _keep_an_admin(session, row, wanted)
     row.role, row.tenant = wanted.role, wanted.tenant
     if _is_new_to(before, wanted):
-        row.approves_from = at + NEW_FOR
+        row.approves_from = session.now + NEW_FOR
     payload = {"before": before.model_dump(), "after": wanted.model_dump()}
     if wanted.is_open == before.is_open:
-        accounts.record(session, "person.access_changed", row, by=by, at=at, **payload)
+        accounts.record(session, "person.access_changed", row, by=by, **payload)
     elif wanted.is_open:
         row.disabled_at = None
-        accounts.record(session, "person.enabled", row, by=by, at=at, **payload)
+        accounts.record(session, "person.enabled", row, by=by, **payload)
     else:
-        row.disabled_at = at
+        row.disabled_at = session.now
         await end_sessions(session, row.id)
-        await revocation.all_of(session, row.id, by=by, at=at, because="account closed")
-        accounts.record(session, "person.disabled", row, by=by, at=at, **payload)
+        await revocation.all_of(session, row.id, by=by, because="account closed")
+        accounts.record(session, "person.disabled", row, by=by, **payload)
 
 
 async def disable(
@@ -154,19 +153,13 @@ async def remove_password(
         row = await lock(session, person, managed=managed)
         check_password_of(row, by=by)
         row.password_hash = None
-        now = await store.now(session)
-        await _begin_anew(session, row, "password removed", by=by, at=now)
+        await session.read_clock()
+        await _begin_anew(session, row, "password removed", by=by)
         return row
 
 
-async def reset_password(  # noqa: PLR0913 who gives what to whom, when
-    session: AsyncSession,
-    row: PersonRow,
-    *,
-    password_hash: str,
-    by: str,
-    at: datetime,
-    proposed_by: str | None,
+async def reset_password(
+    session: Tx, row: PersonRow, *, password_hash: str, by: str, proposed_by: str | None
 ) -> None:
     """Give a person a password that another person chose; sessions and tokens end.
 
@@ -176,7 +169,7 @@ async def reset_password(  # noqa: PLR0913 who gives what to whom, when
     check_password_of(row, by=by)
     _check_two(row, by, proposed_by)
     row.password_hash = password_hash
-    await _begin_anew(session, row, "password reset", by=by, at=at)
+    await _begin_anew(session, row, "password reset", by=by)
 
 
 def check_password_of(row: PersonRow, *, by: str) -> None:
@@ -187,7 +180,7 @@ def check_password_of(row: PersonRow, *, by: str) -> None:
         raise OwnAccess("Set your own password on your settings page.")
 
 
-async def lock(session: AsyncSession, person: str, *, managed: str | None) -> PersonRow:
+async def lock(session: Tx, person: str, *, managed: str | None) -> PersonRow:
     """Return the locked account of a person of this tenant, or raise `NotFound`.
 
     Every admin's row is locked before it, in order: two admins who close each other's
@@ -202,12 +195,12 @@ async def lock(session: AsyncSession, person: str, *, managed: str | None) -> Pe
     return row
 
 
-async def lock_admins(session: AsyncSession) -> Sequence[PersonRow]:
+async def lock_admins(session: Tx) -> Sequence[PersonRow]:
     """Lock the open accounts of all admins, by id, before any other account."""
     return (await session.execute(_admins().with_for_update())).scalars().all()
 
 
-async def end_sessions(session: AsyncSession, person: str) -> None:
+async def end_sessions(session: Tx, person: str) -> None:
     """End every browser session of a person."""
     await session.execute(delete(SessionRow).where(col(SessionRow.person) == person))
 
@@ -221,19 +214,18 @@ async def hand_over(store: Store, row: PersonRow, *, by: str) -> None:
 
 
 async def _begin_anew(
-    session: AsyncSession,
+    session: Tx,
     row: PersonRow,
     because: Literal["password removed", "password reset"],
     *,
     by: str,
-    at: datetime,
 ) -> None:
     """End everything that opens an account, and bar it from deciding for a day."""
-    row.approves_from = at + NEW_FOR
+    row.approves_from = session.now + NEW_FOR
     await end_sessions(session, row.id)
-    await revocation.all_of(session, row.id, by=by, at=at, because=because)
+    await revocation.all_of(session, row.id, by=by, because=because)
     kind = f"person.{because.replace(' ', '_')}"
-    accounts.record(session, kind, row, by=by, at=at)
+    accounts.record(session, kind, row, by=by)
 
 
 def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
@@ -244,7 +236,7 @@ def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
         )
 
 
-async def _keep_an_admin(session: AsyncSession, row: PersonRow, wanted: Access) -> None:
+async def _keep_an_admin(session: Tx, row: PersonRow, wanted: Access) -> None:
     """Raise `LastAdmin` if nobody else could reverse the pending change."""
     if row.disabled_at is not None or row.role != "admin" or row.kind != "person":
         return

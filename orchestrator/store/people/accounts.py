@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 from sqlmodel import col, delete, select
 
@@ -17,6 +16,7 @@ from keyturn.orchestrator.store.db import row_count
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.roles import ACCOUNT
 from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.people import revocation
 from keyturn.orchestrator.store.people.errors import EmailTaken, PasswordChanged
 from keyturn.orchestrator.store.tables import PersonRow, SessionRow
@@ -69,20 +69,15 @@ async def add(
     of all.
     """
     async with store.write() as session:
-        return await insert(session, store, new, password_hash=password_hash, by=by)
+        return await insert(session, new, password_hash=password_hash, by=by)
 
 
 async def insert(
-    session: AsyncSession,
-    store: Store,
-    new: NewPerson,
-    *,
-    password_hash: str | None,
-    by: str,
+    session: Tx, new: NewPerson, *, password_hash: str | None, by: str
 ) -> PersonRow:
     """Open an account in this transaction; raises `EmailTaken`, then adds nothing."""
-    await check_address(session, store, new.email)
-    now = await store.now(session)
+    await check_address(session, new.email)
+    now = await session.read_clock()
     row = PersonRow(
         id=new_id("person"),
         name=new.name,
@@ -93,19 +88,19 @@ async def insert(
         teams=list(new.teams),
         languages=list(new.languages),
         password_hash=password_hash,
-        approves_from=await _approves_from(session, new, now=now),
+        approves_from=await _approves_from(session, new),
         created_at=now,
     )
     session.add(row)
     about: dict[str, JsonValue] = {"role": new.role, "kind_of_account": new.kind}
-    record(session, "person.added", row, by=by, at=now, **about)
+    record(session, "person.added", row, by=by, **about)
     return row
 
 
-async def check_address(session: AsyncSession, store: Store, address: str) -> None:
+async def check_address(session: Tx, address: str) -> None:
     """Raise `EmailTaken`, or reserve the address until the commit."""
     email = _normal(address)
-    await store.take_turn(session, f"address {email}")
+    await session.take_turn(f"address {email}")
     if await by_email(session, email) is not None:
         raise EmailTaken(
             f"There is an account with the address {email} already; use another "
@@ -118,17 +113,16 @@ async def waive_first_day(store: Store, person: str, *, by: str) -> None:
     async with store.write() as session:
         row = await get(session, person)
         await session.refresh(row, with_for_update=True)
-        await waive(session, row, by=by, at=await store.now(session))
+        await session.read_clock()
+        await waive(session, row, by=by)
 
 
-async def waive(
-    session: AsyncSession, row: PersonRow, *, by: str, at: datetime
-) -> None:
+async def waive(session: Tx, row: PersonRow, *, by: str) -> None:
     """Let a person decide at once, in this transaction."""
     if row.approves_from is None:
         return
     row.approves_from = None
-    record(session, "person.first_day_waived", row, by=by, at=at)
+    record(session, "person.first_day_waived", row, by=by)
 
 
 async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it was
@@ -158,12 +152,10 @@ async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it 
                 col(SessionRow.person) == person, col(SessionRow.id) != keep
             )
         )
-        now = await store.now(session)
-        await revocation.all_of(
-            session, person, by=by, at=now, because="password changed"
-        )
+        await session.read_clock()
+        await revocation.all_of(session, person, by=by, because="password changed")
         from_where = (origin or Origin()).model_dump()
-        record(session, "person.password_set", row, by=by, at=now, **from_where)
+        record(session, "person.password_set", row, by=by, **from_where)
 
 
 async def describe(
@@ -182,14 +174,12 @@ async def describe(
         for name, value in changed.items():
             setattr(row, name, value)
         if changed:
-            now = await store.now(session)
-            record(session, "person.described", row, by=by, at=now, **changed)
+            await session.read_clock()
+            record(session, "person.described", row, by=by, **changed)
         return row
 
 
-async def get(
-    session: AsyncSession, person: str, *, tenant: str | None = None
-) -> PersonRow:
+async def get(session: Tx, person: str, *, tenant: str | None = None) -> PersonRow:
     """Return the account, or raise `NotFound`, also for another tenant's."""
     row = await session.get(PersonRow, person)
     if row is None or (tenant is not None and row.tenant != tenant):
@@ -197,20 +187,20 @@ async def get(
     return row
 
 
-async def account(session: AsyncSession, person: str) -> PersonRow | None:
+async def account(session: Tx, person: str) -> PersonRow | None:
     """Return what an effect worker may read of an account: no password's hash."""
     named = [getattr(PersonRow, name) for name in ACCOUNT]
     return await session.get(PersonRow, person, options=[load_only(*named)])
 
 
-async def by_email(session: AsyncSession, email: str) -> PersonRow | None:
+async def by_email(session: Tx, email: str) -> PersonRow | None:
     """Return the account with this address, or None."""
     query = select(PersonRow).where(col(PersonRow.email) == _normal(email))
     return (await session.execute(query)).scalar_one_or_none()
 
 
 async def listing(
-    session: AsyncSession,
+    session: Tx,
     *,
     tenant: str | None = None,
     limit: int = 1_000,
@@ -225,7 +215,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def total(session: AsyncSession, *, tenant: str | None) -> Total:
+async def total(session: Tx, *, tenant: str | None) -> Total:
     """Return how many accounts there are; with `tenant`, only that tenant's."""
     query = select(PersonRow.id).order_by(col(PersonRow.id))
     if tenant is not None:
@@ -233,16 +223,14 @@ async def total(session: AsyncSession, *, tenant: str | None) -> Total:
     return await row_count.total(session, query)
 
 
-async def names(session: AsyncSession, ids: set[str]) -> dict[str, str]:
+async def names(session: Tx, ids: set[str]) -> dict[str, str]:
     """Return the names of these people, without unknown ids."""
     query = select(PersonRow.id, PersonRow.name).where(col(PersonRow.id).in_(ids))
     rows = (await session.execute(query)).all()
     return {row.id: row.name for row in rows}
 
 
-async def _approves_from(
-    session: AsyncSession, new: NewPerson, *, now: datetime
-) -> datetime | None:
+async def _approves_from(session: Tx, new: NewPerson) -> datetime | None:
     if not new.decides:
         return None
     query = select(PersonRow.id).where(
@@ -251,7 +239,7 @@ async def _approves_from(
         col(PersonRow.disabled_at).is_(None),
     )
     is_first = (await session.execute(query.limit(1))).first() is None
-    return None if is_first else now + NEW_FOR
+    return None if is_first else session.now + NEW_FOR
 
 
 async def record_failed_sign_in(
@@ -278,16 +266,15 @@ async def record_failed_sign_in(
             subject=row.id if row else None,
             payload={"why": why, "address": address, "how": how},
         )
-        log.record(session, entry, at=await store.now(session))
+        log.record(session, entry, at=await session.read_clock())
 
 
 def record(
-    session: AsyncSession,
+    session: Tx,
     kind: str,
     row: PersonRow,
     *,
     by: str,
-    at: datetime,
     **payload: JsonValue,
 ) -> None:
     """Record an event of an account in the audit log."""
@@ -298,7 +285,7 @@ def record(
         subject=row.id,
         payload={"name": row.name, **payload},
     )
-    log.record(session, entry, at=at)
+    log.record(session, entry, at=session.now)
 
 
 def _normal(email: str) -> str:

@@ -1,9 +1,9 @@
 """Accounts found by a person's identity at an OpenID provider."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.integrity import forgery
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.people.errors import NoAccountFor, Why
@@ -28,10 +28,8 @@ async def find(
         if row is None:
             row = await _invited(session, email)
             row.oidc_issuer, row.oidc_subject = issuer, subject
-            now = await store.now(session)
-            accounts.record(
-                session, "person.linked", row, by=row.id, at=now, issuer=issuer
-            )
+            await session.read_clock()
+            accounts.record(session, "person.linked", row, by=row.id, issuer=issuer)
     if row.disabled_at is not None or row.kind != "person":
         raise NoAccountFor("closed", row)
     if not await forgery.are_ours(store, row):
@@ -39,7 +37,7 @@ async def find(
     return row
 
 
-async def _invited(session: AsyncSession, email: str | None) -> PersonRow:
+async def _invited(session: Tx, email: str | None) -> PersonRow:
     # Letters of other scripts can fold into ours: `K` (Kelvin) is `k` in lower case.
     if email is None or not email.isascii() or "\x00" in email:
         raise NoAccountFor("unverified")

@@ -1,12 +1,11 @@
 """Revocation of tokens: one, or all of a person's, with those made with them."""
 
-from datetime import datetime
 from typing import Literal
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.people import token_lifetime
 from keyturn.orchestrator.store.tables import PersonRow, TokenRow
 
@@ -20,53 +19,43 @@ Because = Literal[
 ]
 
 
-async def all_of(
-    session: AsyncSession, person: str, *, by: str, at: datetime, because: Because
-) -> int:
+async def all_of(session: Tx, person: str, *, by: str, because: Because) -> int:
     """Revoke a person's tokens and all that were made with them; return how many.
 
     Counts only those that still opened something. A token made with a person's token
     may be a service's; a service's other tokens stay.
     """
     rows = await _of(session, person, is_locked=True)
-    live = [one for one in rows if await _is_live(session, one, now=at)]
-    close(session, rows, by=by, at=at, because=because)
+    live = [one for one in rows if await _is_live(session, one)]
+    close(session, rows, by=by, because=because)
     return len(live)
 
 
-async def live(session: AsyncSession, person: str, *, now: datetime) -> list[TokenRow]:
+async def live(session: Tx, person: str) -> list[TokenRow]:
     """Return the tokens that `all_of` would end and that still open something."""
     rows = await _of(session, person, is_locked=False)
-    return [one for one in rows if await _is_live(session, one, now=now)]
+    return [one for one in rows if await _is_live(session, one)]
 
 
-async def with_made(session: AsyncSession, row: TokenRow) -> list[TokenRow]:
+async def with_made(session: Tx, row: TokenRow) -> list[TokenRow]:
     """Return a token and every token that was made with it, locked."""
     return [row, *await _made_with(session, {row.id}, is_locked=True)]
 
 
-def close(
-    session: AsyncSession,
-    rows: list[TokenRow],
-    *,
-    by: str,
-    at: datetime,
-    because: Because,
-) -> None:
+def close(session: Tx, rows: list[TokenRow], *, by: str, because: Because) -> None:
     """Revoke these tokens, which are locked, and record each with the reason."""
     for one in rows:
         if one.revoked_at is None:
-            one.revoked_at = at
-            record(session, "token.revoked", one, by=by, at=at, because=because)
+            one.revoked_at = session.now
+            record(session, "token.revoked", one, by=by, because=because)
 
 
 def record(
-    session: AsyncSession,
+    session: Tx,
     kind: str,
     row: TokenRow,
     *,
     by: str,
-    at: datetime,
     **more: str,
 ) -> None:
     """Record an event of a token in the audit log."""
@@ -84,10 +73,10 @@ def record(
             **more,
         },
     )
-    log.record(session, entry, at=at)
+    log.record(session, entry, at=session.now)
 
 
-async def _of(session: AsyncSession, person: str, *, is_locked: bool) -> list[TokenRow]:
+async def _of(session: Tx, person: str, *, is_locked: bool) -> list[TokenRow]:
     query = select(TokenRow).where(col(TokenRow.person) == person)
     query = query.order_by(col(TokenRow.id))
     if is_locked:
@@ -98,7 +87,7 @@ async def _of(session: AsyncSession, person: str, *, is_locked: bool) -> list[To
 
 
 async def _made_with(
-    session: AsyncSession, tokens: set[str], *, is_locked: bool
+    session: Tx, tokens: set[str], *, is_locked: bool
 ) -> list[TokenRow]:
     """Return every token made with these, directly or indirectly."""
     found: list[TokenRow] = []
@@ -112,7 +101,7 @@ async def _made_with(
     return found
 
 
-async def _is_live(session: AsyncSession, row: TokenRow, *, now: datetime) -> bool:
+async def _is_live(session: Tx, row: TokenRow) -> bool:
     owner = await session.get(PersonRow, row.person)
     kind = owner.kind if owner is not None else "person"
-    return token_lifetime.is_live(row, kind=kind, now=now)
+    return token_lifetime.is_live(row, kind=kind, now=session.now)

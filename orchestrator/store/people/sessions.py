@@ -10,7 +10,6 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy import CursorResult
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, or_, select, update
 
 from keyturn.orchestrator.rules.errors import NotFound, StoreUnavailable
@@ -19,6 +18,7 @@ from keyturn.orchestrator.rules.notice import Origin
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import row_codes
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.integrity import forgery
 from keyturn.orchestrator.store.people import revocation
 from keyturn.orchestrator.store.people.errors import AccountChanged
@@ -90,10 +90,10 @@ async def begin(
     async with store.write() as session:
         if came.method == "password":
             await _refuse_changed(session, person)
-        now = await store.now(session)
+        now = await session.read_clock()
         if instead_of is not None:
             await session.execute(delete(SessionRow).where(_known_by(instead_of)))
-        await _delete_ended(session, now=now)
+        await _delete_ended(session)
         row = SessionRow(
             id=new_id("session"),
             person=person.id,
@@ -108,7 +108,7 @@ async def begin(
             ends_at=now + LONGEST,
         )
         session.add(row)
-        _record(session, "session.began", row, at=now, **came.model_dump())
+        _record(session, "session.began", row, **came.model_dump())
     return Opened(cookie=cookie, row=row)
 
 
@@ -127,7 +127,7 @@ async def find(store: Store, cookie: str, *, unasked: bool = False) -> Found | N
         if row is None:
             return None
         person = await session.get(PersonRow, row.person)
-        now = await store.now(session)
+        now = await session.read_clock()
     if person is None or person.disabled_at is not None or _is_over(row, now):
         return None
     if not await forgery.are_ours(store, row, person):
@@ -155,7 +155,7 @@ async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
     )
     async with store.read() as session:
         found = (await session.execute(query)).all()
-        now = await store.now(session)
+        now = await session.read_clock()
     return {
         row.id: person
         for row, person in found
@@ -170,7 +170,8 @@ async def end(store: Store, session_id: str, *, by: str) -> None:
         if row is None or row.person != by:
             raise NotFound(kind="session", name=session_id)
         await session.delete(row)
-        _record(session, "session.ended", row, at=await store.now(session))
+        await session.read_clock()
+        _record(session, "session.ended", row)
 
 
 async def end_all(
@@ -182,13 +183,13 @@ async def end_all(
 ) -> SignedOut:
     """Sign a person out everywhere: end all sessions but one, and every token."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         rows = [one for one in await _of(session, person) if one.id != but]
         for row in rows:
             await session.delete(row)
-            _record(session, "session.ended", row, at=now)
+            _record(session, "session.ended", row)
         revoked = await revocation.all_of(
-            session, person, by=person, at=now, because="signed out everywhere"
+            session, person, by=person, because="signed out everywhere"
         )
         done = SignedOut(sessions=len(rows), tokens=revoked)
         from_where = (origin or Origin()).model_dump()
@@ -205,12 +206,12 @@ async def end_all(
 async def listing(store: Store, person: str) -> list[SessionRow]:
     """Return a person's live sessions, latest seen first."""
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         found = [one for one in await _of(session, person) if not _is_over(one, now)]
     return sorted(found, key=lambda one: one.seen_at, reverse=True)
 
 
-async def _refuse_changed(session: AsyncSession, person: PersonRow) -> None:
+async def _refuse_changed(session: Tx, person: PersonRow) -> None:
     # Locked: a transaction that replaces the password ends this session, or comes
     # before it.
     row = await session.get(PersonRow, person.id, with_for_update={"read": True})
@@ -271,17 +272,20 @@ async def _end_copied(store: Store, row: SessionRow) -> None:
         found = await session.get(SessionRow, row.id)
         if found is not None:
             await session.delete(found)
-            now = await store.now(session)
-            _record(session, "session.copied", row, at=now)
+            await session.read_clock()
+            _record(session, "session.copied", row)
 
 
-async def _of(session: AsyncSession, person: str) -> list[SessionRow]:
+async def _of(session: Tx, person: str) -> list[SessionRow]:
     query = select(SessionRow).where(col(SessionRow.person) == person)
     return list((await session.execute(query)).scalars())
 
 
-async def _delete_ended(session: AsyncSession, *, now: datetime) -> None:
-    ended = or_(col(SessionRow.ends_at) <= now, col(SessionRow.seen_at) <= now - IDLE)
+async def _delete_ended(session: Tx) -> None:
+    ended = or_(
+        col(SessionRow.ends_at) <= session.now,
+        col(SessionRow.seen_at) <= session.now - IDLE,
+    )
     await session.execute(delete(SessionRow).where(ended))
 
 
@@ -295,12 +299,10 @@ def _hash(cookie: str) -> str:
 
 
 def _record(
-    session: AsyncSession,
+    session: Tx,
     kind: str,
     row: SessionRow,
-    *,
-    at: datetime,
     **payload: JsonValue,
 ) -> None:
     entry = log.Entry(actor=row.person, kind=kind, subject=row.id, payload={**payload})
-    log.record(session, entry, at=at)
+    log.record(session, entry, at=session.now)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, delete, select
 
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.people.errors import TooManyAttempts
 from keyturn.orchestrator.store.tables import SignInAttemptRow
 
@@ -62,9 +62,9 @@ async def queue(store: Store, paces: Mapping[str, Pace]) -> Turn:
     """
     async with store.write() as session:
         for key in sorted(paces):
-            await store.take_turn(session, key)
-        now = await store.now(session)
-        counted = await _recent(session, list(paces), now=now)
+            await session.take_turn(key)
+        now = await session.read_clock()
+        counted = await _recent(session, list(paces))
         start = max(paces[key].start(counted[key], now=now) for key in paces)
         if start > now + LONGEST_WAIT:
             left = (start - now - LONGEST_WAIT).total_seconds()
@@ -73,7 +73,7 @@ async def queue(store: Store, paces: Mapping[str, Pace]) -> Turn:
         session.add_all(rows)
         for key, pace in paces.items():
             if len(counted[key]) == pace.free:
-                _record_limit(session, key, at=now)
+                _record_limit(session, key)
         await session.flush()
         taken = [row.id for row in rows if row.id is not None]
         return Turn(taken, (start - now).total_seconds())
@@ -88,15 +88,15 @@ async def take(store: Store, allowed: Mapping[str, int]) -> list[int]:
     """
     async with store.write() as session:
         for key in sorted(allowed):
-            await store.take_turn(session, key)
-        now = await store.now(session)
-        counted = await _recent(session, list(allowed), now=now)
+            await session.take_turn(key)
+        now = await session.read_clock()
+        counted = await _recent(session, list(allowed))
         _refuse_beyond(counted, allowed, now=now)
         rows = [SignInAttemptRow(key=key, at=now) for key in allowed]
         session.add_all(rows)
         for key, most in allowed.items():
             if len(counted[key]) + 1 == most:
-                _record_limit(session, key, at=now)
+                _record_limit(session, key)
         await session.flush()
         return [row.id for row in rows if row.id is not None]
 
@@ -114,10 +114,8 @@ def key(kind: str, *parts: str) -> str:
     return f"{kind}:{hashed}"
 
 
-async def _recent(
-    session: AsyncSession, keys: list[str], *, now: datetime
-) -> dict[str, list[datetime]]:
-    since = now - WINDOW
+async def _recent(session: Tx, keys: list[str]) -> dict[str, list[datetime]]:
+    since = session.now - WINDOW
     await session.execute(
         delete(SignInAttemptRow).where(col(SignInAttemptRow.at) <= since)
     )
@@ -144,7 +142,7 @@ def _refuse_beyond(
         raise TooManyAttempts(retry_after_s=max(1, int(max(waits).total_seconds())))
 
 
-def _record_limit(session: AsyncSession, key: str, *, at: datetime) -> None:
+def _record_limit(session: Tx, key: str) -> None:
     """Record a limit when it is reached; each attempt after it would fill the log."""
     entry = log.Entry(actor="system", kind="sign_in.limited", subject=key)
-    log.record(session, entry, at=at)
+    log.record(session, entry, at=session.now)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.errors import (
@@ -19,6 +18,7 @@ from keyturn.orchestrator.rules.errors import (
 from keyturn.orchestrator.rules.ids import new_id
 from keyturn.orchestrator.rules.notice import Origin
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.integrity import forgery
 from keyturn.orchestrator.store.people import accounts, revocation, token_lifetime
 from keyturn.orchestrator.store.people.errors import (
@@ -106,13 +106,12 @@ async def issue(  # noqa: PLR0913 what for, who asks and what shows that
     """
     async with store.write() as session:
         return await issue_in(
-            session, store, person, new, by=by, made_with=made_with, proven=proven
+            session, person, new, by=by, made_with=made_with, proven=proven
         )
 
 
 async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
-    session: AsyncSession,
-    store: Store,
+    session: Tx,
     person: str,
     new: NewToken,
     *,
@@ -125,7 +124,7 @@ async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
         await _refuse_changed(session, proven)
     plain = PREFIX + secrets.token_urlsafe(32)
     owner = await accounts.get(session, person)
-    now = await store.now(session)
+    now = await session.read_clock()
     row = TokenRow(
         id=new_id("token"),
         person=owner.id,
@@ -143,7 +142,7 @@ async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
     more = new.origin.model_dump()
     if proven is not None:
         more |= {"proof": proven.method}
-    revocation.record(session, "token.created", row, by=by, at=now, **more)
+    revocation.record(session, "token.created", row, by=by, **more)
     return Issued(plain, row)
 
 
@@ -175,8 +174,8 @@ async def use(store: Store, plain: str) -> tuple[PersonRow, TokenRow]:
     query = select(TokenRow).where(col(TokenRow.hash) == _hash(plain))
     async with store.read() as session:
         row = (await session.execute(query)).scalar_one_or_none()
-        now = await store.now(session)
-        person = await _owner(session, row, now=now)
+        now = await session.read_clock()
+        person = await _owner(session, row)
         if row is None or person is None:
             raise OpensNothing(await _why_closed(session, row))
     if not await forgery.are_ours(store, row, person):
@@ -194,10 +193,10 @@ async def owners(store: Store, ids: Collection[str]) -> dict[str, PersonRow]:
         .where(col(TokenRow.id).in_(ids))
     )
     async with store.read() as session:
-        now = await store.now(session)
+        await session.read_clock()
         # As long as these are held, the session has each person, and queries no more.
         both = (await session.execute(query)).all()
-        found = {row.id: await _owner(session, row, now=now) for row, _ in both}
+        found = {row.id: await _owner(session, row) for row, _ in both}
     return {
         row.id: person
         for row, _ in both
@@ -218,13 +217,13 @@ async def revoke(
         if row is None or person not in (None, row.person):
             raise NotFound(kind="token", name=token)
         rows = await revocation.with_made(session, row)
-        now = await store.now(session)
-        revocation.close(session, rows, by=by, at=now, because="revoked by hand")
+        await session.read_clock()
+        revocation.close(session, rows, by=by, because="revoked by hand")
         return row
 
 
 async def listing(
-    session: AsyncSession,
+    session: Tx,
     person: str,
     *,
     limit: int | None = None,
@@ -242,16 +241,18 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def _owner(
-    session: AsyncSession, row: TokenRow | None, *, now: datetime
-) -> PersonRow | None:
+async def _owner(session: Tx, row: TokenRow | None) -> PersonRow | None:
     person = await session.get(PersonRow, row.person) if row is not None else None
     if row is None or person is None or person.disabled_at is not None:
         return None
-    return person if token_lifetime.is_live(row, kind=person.kind, now=now) else None
+    return (
+        person
+        if token_lifetime.is_live(row, kind=person.kind, now=session.now)
+        else None
+    )
 
 
-async def _why_closed(session: AsyncSession, row: TokenRow | None) -> str:
+async def _why_closed(session: Tx, row: TokenRow | None) -> str:
     """Return the message for the sender of a token that opens nothing."""
     person = await session.get(PersonRow, row.person) if row is not None else None
     if row is None or person is None:
@@ -299,7 +300,7 @@ def check_life(new: NewToken, *, kind: str) -> None:
         )
 
 
-async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> list[str]:
+async def _tenants(session: Tx, owner: PersonRow, new: NewToken) -> list[str]:
     """Return the tenants that a service's token is bound to: at least one."""
     if owner.kind != "service":
         if new.tenants:
@@ -326,7 +327,7 @@ async def _tenants(session: AsyncSession, owner: PersonRow, new: NewToken) -> li
     return wanted
 
 
-async def _refuse_changed(session: AsyncSession, proven: Proven) -> None:
+async def _refuse_changed(session: Tx, proven: Proven) -> None:
     # Locked: a transaction that changes the password or ends the session finds the new
     # token, or comes before this.
     person = await session.get(
@@ -343,7 +344,7 @@ async def _refuse_changed(session: AsyncSession, proven: Proven) -> None:
         )
 
 
-async def _refuse_wider(session: AsyncSession, row: TokenRow, owner: PersonRow) -> None:
+async def _refuse_wider(session: Tx, row: TokenRow, owner: PersonRow) -> None:
     decides = token_lifetime.deciding(row.scopes, kind=owner.kind)
     if decides:
         raise WiderThanItsToken(

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases.errors import GuardLost, HistoryLost
 from keyturn.orchestrator.store.tables import EffectRow, ReleaseRow
 
 
-async def check(session: AsyncSession, fresh: Release, live: ReleaseRow | None) -> None:
+async def check(session: Tx, fresh: Release, live: ReleaseRow | None) -> None:
     """Raise `GuardLost` or `HistoryLost` if a release may not go live."""
     before = {} if live is None else _tools(live.content)
     for spec in fresh.tools:
@@ -41,7 +41,7 @@ def _check_guards(workflow: str, spec: ToolSpec, before: dict[str, Any]) -> None
         )
 
 
-async def _check_service(session: AsyncSession, workflow: str, spec: ToolSpec) -> None:
+async def _check_service(session: Tx, workflow: str, spec: ToolSpec) -> None:
     query = select(ReleaseRow).where(col(ReleaseRow.workflow) == workflow)
     known = list((await session.execute(query)).scalars())
     before = set(_services([one.content for one in known], spec.name))
@@ -56,9 +56,7 @@ async def _check_service(session: AsyncSession, workflow: str, spec: ToolSpec) -
             )
 
 
-async def _has_history(
-    session: AsyncSession, workflow: str, tool: str, service: str
-) -> bool:
+async def _has_history(session: Tx, workflow: str, tool: str, service: str) -> bool:
     query = select(EffectRow.key).where(
         col(EffectRow.tool) == tool,
         col(EffectRow.workflow) == workflow,

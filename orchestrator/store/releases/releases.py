@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from datetime import timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, tuple_
 
 from keyturn.orchestrator.rules.authority.binding import Live, Signer
@@ -12,6 +11,7 @@ from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import continuity
 from keyturn.orchestrator.store.releases.errors import ReleaseChanged
 from keyturn.orchestrator.store.tables import ReleaseRow
@@ -36,8 +36,8 @@ async def publish(
     name = release.hash()
     async with store.write() as session:
         # Workers of one deployment start at once and bring the same release.
-        await store.take_turn(session, f"release {release.workflow}")
-        now = await store.now(session)
+        await session.take_turn(f"release {release.workflow}")
+        now = await session.read_clock()
         live = await live_row(session, release.workflow)
         if live is not None and live.hash == name and _has_signed(signer, live):
             return name
@@ -94,7 +94,7 @@ def _went_live(row: ReleaseRow) -> log.Entry:
     )
 
 
-async def get(session: AsyncSession, name: str) -> ReleaseRow:
+async def get(session: Tx, name: str) -> ReleaseRow:
     """Return the release's row, or raise `NotFound`."""
     row = await session.get(ReleaseRow, name)
     if row is None:
@@ -102,7 +102,7 @@ async def get(session: AsyncSession, name: str) -> ReleaseRow:
     return row
 
 
-async def load(session: AsyncSession, name: str) -> Release:
+async def load(session: Tx, name: str) -> Release:
     """Return the release of that hash, or raise `NotFound`."""
     if name in _parsed:
         _parsed.move_to_end(name)
@@ -110,13 +110,13 @@ async def load(session: AsyncSession, name: str) -> Release:
     return _remember(await get(session, name))
 
 
-async def code_version(session: AsyncSession, name: str) -> str:
+async def code_version(session: Tx, name: str) -> str:
     """Return the version of the code that registered a release."""
     row = await session.get(ReleaseRow, name)
     return row.code_version if row else ""
 
 
-async def live(session: AsyncSession, workflow: str) -> tuple[str, Release]:
+async def live(session: Tx, workflow: str) -> tuple[str, Release]:
     """Return the hash and release that new runs of a workflow use."""
     row = await live_row(session, workflow)
     if row is None:
@@ -125,7 +125,7 @@ async def live(session: AsyncSession, workflow: str) -> tuple[str, Release]:
     return row.hash, _parsed.get(row.hash) or _remember(row)
 
 
-async def all_live(session: AsyncSession) -> list[tuple[str, Release]]:
+async def all_live(session: Tx) -> list[tuple[str, Release]]:
     """Return each workflow's name and live release, by name."""
     names = (
         await session.execute(
@@ -140,7 +140,7 @@ async def all_live(session: AsyncSession) -> list[tuple[str, Release]]:
     return found
 
 
-async def history(session: AsyncSession, *, workflow: str | None) -> list[ReleaseRow]:
+async def history(session: Tx, *, workflow: str | None) -> list[ReleaseRow]:
     """Return releases, newest first."""
     query = select(ReleaseRow).order_by(col(ReleaseRow.created_at).desc()).limit(200)
     if workflow is not None:
@@ -149,7 +149,7 @@ async def history(session: AsyncSession, *, workflow: str | None) -> list[Releas
 
 
 async def listing(
-    session: AsyncSession,
+    session: Tx,
     *,
     workflow: str | None,
     limit: int,
@@ -169,7 +169,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def live_hashes(session: AsyncSession) -> frozenset[str]:
+async def live_hashes(session: Tx) -> frozenset[str]:
     """Return the hashes that new runs use."""
     names = select(ReleaseRow.workflow).distinct()
     rows = [
@@ -179,7 +179,7 @@ async def live_hashes(session: AsyncSession) -> frozenset[str]:
     return frozenset(row.hash for row in rows if row is not None)
 
 
-async def _take_back_later(session: AsyncSession, row: ReleaseRow) -> None:
+async def _take_back_later(session: Tx, row: ReleaseRow) -> None:
     """Let no release be live after the one that goes live now.
 
     Only a forger dates one ahead.
@@ -198,7 +198,7 @@ def _has_signed(signer: Signer, row: ReleaseRow) -> bool:
     return said is not None and row.signature == signer.sign(said)
 
 
-async def live_row(session: AsyncSession, workflow: str) -> ReleaseRow | None:
+async def live_row(session: Tx, workflow: str) -> ReleaseRow | None:
     """Return the row of the release that new runs of a workflow use, as stored."""
     query = (
         select(ReleaseRow)

@@ -7,10 +7,9 @@ decision key put it live, and stricter rules of this worker's code count, too (P
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority.binding import Verifier
 from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import ReleaseRow, RunRow
 
@@ -25,7 +24,7 @@ class Trust:
     _pinned: set[str] = field(default_factory=set[str])
     _signed: set[tuple[bytes, str]] = field(default_factory=set[tuple[bytes, str]])
 
-    async def why_not(self, session: AsyncSession, run: RunRow) -> str | None:
+    async def why_not(self, session: Tx, run: RunRow) -> str | None:
         """Return which of the releases that judge a run's actions nobody put live."""
         live = await releases.live_row(session, run.workflow)
         if live is not None and not self._is_genuine(live):

@@ -1,15 +1,13 @@
 """The answer of a call: what the model reads of it."""
 
 from dataclasses import replace
-from datetime import datetime
-
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text import model_notices, scrub
 from keyturn.orchestrator.rules.text import storable as text_storable
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice, Told
 from keyturn.orchestrator.store.audit import log
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.status import call as call_status
 from keyturn.orchestrator.store.tables import (
@@ -17,18 +15,11 @@ from keyturn.orchestrator.store.tables import (
 )
 
 
-def end_call(
-    session: AsyncSession,
-    call: CallRow,
-    status: CallStatus,
-    answer: Told,
-    *,
-    now: datetime,
-) -> None:
+def end_call(session: Tx, call: CallRow, status: CallStatus, answer: Told) -> None:
     """Give a call its answer: what the model reads."""
     text = stored(answer)
     call_status.move(call, status)
-    call.result, call.ended_at = text, now
+    call.result, call.ended_at = text, session.now
     call.held_by = call.held_at = call.held_seen = None
     entry = log.Entry(
         actor=f"run:{call.run}",
@@ -42,7 +33,7 @@ def end_call(
         },
     )
     if call.gate != "read":
-        log.record(session, entry, at=now)
+        log.record(session, entry, at=session.now)
 
 
 def stored(answer: Told) -> str:

@@ -7,12 +7,10 @@ delivered.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules import ids
@@ -21,6 +19,7 @@ from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import bulk_scope
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.runs.errors import BulkEnded
@@ -65,9 +64,9 @@ async def begin(store: Store, new: NewBulk) -> BulkRow:
     async with store.read() as session:
         total = await _count(session, new)
     async with store.write() as session:
-        await store.raise_barrier(session)
-        now = await store.now(session)
-        await _replace(session, new, now=now)
+        await session.raise_barrier()
+        now = await session.read_clock()
+        await _replace(session, new)
         row = BulkRow(
             id=ids.new_id("bulk", now=now.timestamp()),
             total=total,
@@ -93,13 +92,13 @@ async def stop(store: Store, bulk: str, *, by: str, tenant: str | None) -> BulkR
         )
         if row is None or row.ended_at is not None:
             raise BulkEnded(f"{bulk} has ended already; nothing was changed.")
-        now = await store.now(session)
+        now = await session.read_clock()
         row.ended_at, row.stopped_by = now, by
         log.record(session, _entry(row, "bulk.stopped", by, {}), at=now)
         return row
 
 
-async def get(session: AsyncSession, bulk: str, *, tenant: str | None) -> BulkRow:
+async def get(session: Tx, bulk: str, *, tenant: str | None) -> BulkRow:
     """Return the bulk action, or raise `NotFound`, also for another tenant's."""
     row = await session.get(BulkRow, bulk)
     if row is None or tenant not in (None, row.by_tenant):
@@ -108,7 +107,7 @@ async def get(session: AsyncSession, bulk: str, *, tenant: str | None) -> BulkRo
 
 
 async def listing(
-    session: AsyncSession, *, tenant: str | None, limit: int, before: str | None = None
+    session: Tx, *, tenant: str | None, limit: int, before: str | None = None
 ) -> list[BulkRow]:
     """Return bulk actions, newest first; `before` is the last id of the page before."""
     query = select(BulkRow).order_by(col(BulkRow.id).desc()).limit(limit)
@@ -119,9 +118,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def at_hand(
-    session: AsyncSession, *, tenant: str | None, ended: int
-) -> list[BulkRow]:
+async def at_hand(session: Tx, *, tenant: str | None, ended: int) -> list[BulkRow]:
     """Return all running ones and then the latest of those that ended, newest first."""
     query = select(BulkRow).order_by(col(BulkRow.id).desc())
     if tenant is not None:
@@ -169,13 +166,11 @@ async def work(
         verb: Verb = row.verb  # type: ignore[assignment]  # what `begin` wrote
         if verb != "pause" and await _unheard(session) >= most_unheard:
             return False
-        now = await store.now(session)
-        return await _batch(session, row, size=sizes[verb], now=now)
+        await session.read_clock()
+        return await _batch(session, row, size=sizes[verb])
 
 
-async def _batch(
-    session: AsyncSession, bulk: BulkRow, *, size: int, now: datetime
-) -> bool:
+async def _batch(session: Tx, bulk: BulkRow, *, size: int) -> bool:
     verb: Verb = bulk.verb  # type: ignore[assignment]  # what `begin` wrote
     query = _candidates(verb, _filter(bulk)).where(
         col(RunRow.id) > bulk.after,
@@ -185,48 +180,50 @@ async def _batch(
     query = query.order_by(col(RunRow.id)).limit(size)
     rows = await locks.runs(session, query)
     if rows:
-        acted_on = await _ACTS[verb](session, bulk, rows, now)
-        _record(session, bulk, acted_on, now=now)
+        acted_on = await _ACTS[verb](session, bulk, rows)
+        _record(session, bulk, acted_on)
         bulk.after, bulk.done = rows[-1].id, bulk.done + len(rows)
     if len(rows) < size:
-        bulk.ended_at = now
-        log.record(session, _entry(bulk, "bulk.done", SYSTEM, {}), at=now)
+        bulk.ended_at = session.now
+        log.record(session, _entry(bulk, "bulk.done", SYSTEM, {}), at=session.now)
     return True
 
 
 async def _pause(
-    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+    session: Tx, bulk: BulkRow, rows: Sequence[RunRow]
 ) -> Sequence[RunRow]:
-    del session, now
+    del session
     for row in rows:
         run_lookup.mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
     return rows
 
 
 async def _resume(
-    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+    session: Tx, bulk: BulkRow, rows: Sequence[RunRow]
 ) -> Sequence[RunRow]:
     del bulk
-    await holds.free_paused(session, rows, now=now)
+    await holds.free_paused(session, rows)
     for row in rows:
         row.paused_by = row.pause_reason = None
-        await holds.go_on(session, row, status="queued", now=now)
-    await _ring(session, rows, now=now)
+        await holds.go_on(session, row, status="queued")
+    await _ring(session, rows)
     return rows
 
 
 async def _cancel(
-    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], now: datetime
+    session: Tx, bulk: BulkRow, rows: Sequence[RunRow]
 ) -> Sequence[RunRow]:
     # Runs that somebody looked at since are cancelled already, and recorded as such.
     left = [row for row in rows if row.cancel_reason is None]
     for row in left:
-        await run_lookup.mark_cancelled(session, row, reason=bulk.reason, at=now)
+        await run_lookup.mark_cancelled(
+            session, row, reason=bulk.reason, at=session.now
+        )
     return left
 
 
 _Act = Callable[
-    [AsyncSession, BulkRow, Sequence[RunRow], datetime],
+    [Tx, BulkRow, Sequence[RunRow]],
     Coroutine[Any, Any, Sequence[RunRow]],
 ]
 _ACTS: Mapping[Verb, _Act] = {"pause": _pause, "resume": _resume, "cancel": _cancel}
@@ -237,17 +234,21 @@ _PAST: Mapping[str, str] = {
 }
 
 
-async def _ring(
-    session: AsyncSession, rows: Sequence[RunRow], *, now: datetime
-) -> None:
+async def _ring(session: Tx, rows: Sequence[RunRow]) -> None:
     bells = [
-        {"kind": "resume", "run": row.id, "created_at": now, "due_at": now, "tries": 0}
+        {
+            "kind": "resume",
+            "run": row.id,
+            "created_at": session.now,
+            "due_at": session.now,
+            "tries": 0,
+        }
         for row in rows
     ]
     await session.execute(insert(OutboxRow), bells)
 
 
-async def _unheard(session: AsyncSession) -> int:
+async def _unheard(session: Tx) -> int:
     """Return how many signals of ours are on their way and can be received."""
     few = (
         select(OutboxRow.id)
@@ -263,7 +264,7 @@ async def _unheard(session: AsyncSession) -> int:
     ).scalar_one()
 
 
-async def _count(session: AsyncSession, new: NewBulk) -> int:
+async def _count(session: Tx, new: NewBulk) -> int:
     found = _candidates(new.verb, new.filter).with_only_columns(func.count())
     return (await session.execute(found)).scalar_one()
 
@@ -282,7 +283,7 @@ def _candidates(verb: Verb, wanted: Filter) -> Any:  # noqa: ANN401 a select of 
     return query
 
 
-async def _replace(session: AsyncSession, new: NewBulk, *, now: datetime) -> None:
+async def _replace(session: Tx, new: NewBulk) -> None:
     """End what is in progress for the same runs: the latest request holds."""
     same = select(BulkRow).where(
         col(BulkRow.ended_at).is_(None), col(BulkRow.verb) != "cancel"
@@ -291,8 +292,8 @@ async def _replace(session: AsyncSession, new: NewBulk, *, now: datetime) -> Non
         # `IS NULL` for a filter that is not set, so that the filters are alike.
         same = same.where(getattr(BulkRow, name) == getattr(new.filter, name))
     for row in (await session.execute(same.with_for_update())).scalars():
-        row.ended_at, row.stopped_by = now, new.by
-        log.record(session, _entry(row, "bulk.stopped", new.by, {}), at=now)
+        row.ended_at, row.stopped_by = session.now, new.by
+        log.record(session, _entry(row, "bulk.stopped", new.by, {}), at=session.now)
 
 
 def _filter(row: BulkRow) -> Filter:
@@ -301,9 +302,7 @@ def _filter(row: BulkRow) -> Filter:
     )
 
 
-def _record(
-    session: AsyncSession, bulk: BulkRow, rows: Sequence[RunRow], *, now: datetime
-) -> None:
+def _record(session: Tx, bulk: BulkRow, rows: Sequence[RunRow]) -> None:
     for row in rows:
         log.record(
             session,
@@ -315,7 +314,7 @@ def _record(
                 subject=bulk.id,
                 payload={"reason": bulk.reason},
             ),
-            at=now,
+            at=session.now,
         )
 
 

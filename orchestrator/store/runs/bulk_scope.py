@@ -6,11 +6,11 @@ looks at a run with its row locked (`lookup.lock`) finds it marked, and marks it
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.status import ENDED_RUNS
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import BulkRow, RunRow
 
 # Queried at each look at a run; building it takes longer than running it.
@@ -22,13 +22,13 @@ _OPEN = (
 FIELDS = ("workflow", "status", "tenant", "customer")
 
 
-async def over(session: AsyncSession, run: RunRow) -> Sequence[BulkRow]:
+async def over(session: Tx, run: RunRow) -> Sequence[BulkRow]:
     """Return what applies to an open run, oldest first."""
     rows = (await session.execute(_OPEN)).scalars()
     return [one for one in rows if covers(one, run)]
 
 
-async def show(session: AsyncSession, run: RunRow) -> None:
+async def show(session: Tx, run: RunRow) -> None:
     """Show on a run that is only read what applies to it; nothing is written."""
     if run.status in ENDED_RUNS:
         return
@@ -51,7 +51,7 @@ def matches(bulk: BulkRow, run: RunRow) -> bool:
     )
 
 
-async def spare(session: AsyncSession, run: str, *, verb: str) -> list[BulkRow]:
+async def spare(session: Tx, run: str, *, verb: str) -> list[BulkRow]:
     """Keep every bulk pause, or resume, from reaching this run; return those.
 
     A person has since set this run otherwise, and the latest request holds. Called

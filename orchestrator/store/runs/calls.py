@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -17,6 +16,7 @@ from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers, bulk_scope
@@ -76,7 +76,7 @@ async def load(store: Store, run: str, turn: int, index: int) -> CallView:
         await bulk_scope.show(session, row)
         release = await releases.load(session, row.release)
         spec = release.tool(call.tool)
-        found, off = await _holds(session, store, row, spec)
+        found, off = await _holds(session, row, spec)
         return CallView(
             run=row,
             call=call,
@@ -90,7 +90,7 @@ async def load(store: Store, run: str, turn: int, index: int) -> CallView:
         )
 
 
-async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
+async def of_run(session: Tx, run: str) -> list[CallRow]:
     """Return a run's calls in their order."""
     query = (
         select(CallRow)
@@ -101,7 +101,7 @@ async def of_run(session: AsyncSession, run: str) -> list[CallRow]:
 
 
 async def _holds(
-    session: AsyncSession, store: Store, run: RunRow, spec: ToolSpec
+    session: Tx, run: RunRow, spec: ToolSpec
 ) -> tuple[Hold | None, str | None]:
     """Return the pause or halt that holds a call, and why its tool is off.
 
@@ -113,8 +113,8 @@ async def _holds(
         tool=spec.name,
         corpora=frozenset(spec.corpora),
     )
-    now = await store.now(session)
-    set_now = await active.active(session, now=now)
+    await session.read_clock()
+    set_now = await active.active(session)
     # A read is not an action: if no tool or corpus is named, it continues.
     named = [one for one in set_now if one.mode == "halt" or one.scope.names_tool]
     off = hold.disabling(named, target)
@@ -128,19 +128,19 @@ async def stand(store: Store, run: str, turn: int, index: int) -> bool:
     call and signals it.
     """
     async with store.write() as session:
-        await store.share_barrier(session)
+        await session.share_barrier()
         row = await run_lookup.lock(session, run)
         call = await locks.call(session, run, turn, index)
         if call is None or call.status != "open":
             return False
-        now = await store.now(session)
+        await session.read_clock()
         spec = (await releases.load(session, row.release)).tool(call.tool)
-        found, _ = await _holds(session, store, row, spec)
+        found, _ = await _holds(session, row, spec)
         if found is None:
-            await holds.free_call(session, row, call, now=now)
-            await holds.settle(session, row, now=now, status="running")
+            await holds.free_call(session, row, call)
+            await holds.settle(session, row, status="running")
             return False
-        await holds.hold_call(session, row, call, found, now=now)
+        await holds.hold_call(session, row, call, found)
         return True
 
 
@@ -153,14 +153,14 @@ async def answer_read(  # noqa: PLR0913 which call, and its answer
     """
     async with store.write(first=True) as session:
         row = await run_lookup.lock(session, run)
-        now = await store.now(session)
+        now = await session.read_clock()
         tool = await call_status.answer(
-            session, (run, turn, index), status, answers.stored(answer), now=now
+            session, (run, turn, index), status, answers.stored(answer)
         )
         if tool is not None:
             log.record(session, _answered(row, (turn, index), tool, status), at=now)
         if await holds.has_held_siblings(session, run):
-            await holds.settle(session, row, now=now)
+            await holds.settle(session, row)
 
 
 def _answered(

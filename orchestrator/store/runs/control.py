@@ -19,11 +19,11 @@ async def pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
 
 async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     async with store.write() as session:
-        await store.raise_barrier(session)
+        await session.raise_barrier()
         resumes = await bulk_scope.spare(session, run, verb="resume")
         row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
-        now = await store.now(session)
+        now = await session.read_clock()
         # A run in a bulk resume is no longer paused: this pause is its own.
         is_resumed = any(bulk_scope.matches(one, row) for one in resumes)
         if row.paused_by is None or is_resumed:
@@ -41,12 +41,12 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         await bulk_scope.spare(session, run, verb="pause")
         row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
-        now = await store.now(session)
+        now = await session.read_clock()
         if row.paused_by is not None or row.stopped_by is not None:
             row.paused_by = row.pause_reason = None
-            await holds.free_paused(session, [row], now=now)
+            await holds.free_paused(session, [row])
             # Nobody has looked yet: it waits to be picked up, as when it began.
-            await holds.go_on(session, row, status="queued", now=now)
+            await holds.go_on(session, row, status="queued")
             outbox.add(session, "resume", run, at=now)
             run_lookup.record(session, row, "run.resumed", by, reason, at=now)
         elif row.status != "queued":
@@ -64,10 +64,10 @@ async def cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
 
 async def _cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
     async with store.write() as session:
-        await store.raise_barrier(session)
+        await session.raise_barrier()
         row = await run_lookup.lock(session, run)
         run_lookup.must_be_open(row)
-        now = await store.now(session)
+        now = await session.read_clock()
         if row.cancel_reason is None:
             await run_lookup.mark_cancelled(session, row, reason=reason, at=now)
             run_lookup.record(session, row, "run.cancelled", by, reason, at=now)

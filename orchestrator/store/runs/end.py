@@ -1,10 +1,8 @@
 """How a run ends, and what its end changes in the record."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -18,6 +16,7 @@ from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import effects
 from keyturn.orchestrator.store.runs import closure
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -54,20 +53,20 @@ async def finish(store: Store, run: str, ending: Ending) -> bool:
     `NoSuchEnd` for an end that the record does not confirm.
     """
     async with store.write(first=True) as session:
-        await store.share_barrier(session)
+        await session.share_barrier()
         row = await run_lookup.lock(session, run)
         await _check_end(session, row, ending)
-        now = await store.now(session)
+        await session.read_clock()
         step = await _last_step(session, run)
-        by = await end_held_by(session, row, now=now)
+        by = await end_held_by(session, row)
         if by is not None:
-            await holds.hold_step(session, row, step, by, now=now)
+            await holds.hold_step(session, row, step, by)
             return False
-        await end(session, row, ending, now=now)
+        await end(session, row, ending)
         return True
 
 
-async def _check_end(session: AsyncSession, row: RunRow, ending: Ending) -> None:
+async def _check_end(session: Tx, row: RunRow, ending: Ending) -> None:
     if row.status in ENDED_RUNS:
         return
     if ending.outcome == "cancelled" and row.cancel_reason is None:
@@ -85,27 +84,23 @@ async def _check_end(session: AsyncSession, row: RunRow, ending: Ending) -> None
             )
 
 
-async def end_held_by(
-    session: AsyncSession, row: RunRow, *, now: datetime
-) -> Hold | None:
+async def end_held_by(session: Tx, row: RunRow) -> Hold | None:
     """Return the pause or halt that holds a locked run's end, or None.
 
     The transaction shares the barrier: once a halt is set, no run in its scope ends.
     """
     if hold.is_over(row):
         return None
-    return hold.held(row, await active.active(session, now=now))
+    return hold.held(row, await active.active(session))
 
 
-async def _last_step(session: AsyncSession, run: str) -> StepRow | None:
+async def _last_step(session: Tx, run: str) -> StepRow | None:
     query = select(StepRow).where(col(StepRow.run) == run)
     query = query.order_by(col(StepRow.step).desc()).limit(1).with_for_update()
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def end(
-    session: AsyncSession, row: RunRow, ending: Ending, *, now: datetime
-) -> None:
+async def end(session: Tx, row: RunRow, ending: Ending) -> None:
     """Record how a locked run ended; does nothing if it has already ended."""
     if row.status in ENDED_RUNS:
         return
@@ -116,13 +111,13 @@ async def end(
         words = "the customer wrote again at the very end"
         ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
         row.output = await _output(session, row.id, ending)
-    failed_later = await _failed_later_or_free(session, row.id, now=now)
+    failed_later = await _failed_later_or_free(session, row.id)
     if ending.outcome != "handed_off" and failed_later is not None:
         words = f"{failed_later.tool} was done and failed later"
         ending = ending.model_copy(update={"outcome": "handed_off", "reason": words})
         row.output = await _output(session, row.id, ending)
     run_status.move(row, ending.outcome)
-    row.ended_at = now
+    row.ended_at = session.now
     row.stopped_by = row.stopped_at = None
     row.failing = _still_failing(row, ending)
     await holds.clear(session, row.id)
@@ -136,7 +131,7 @@ async def end(
         left = (row.handed_off or {}).get("reason")
         words = left or ending.detail or ending.reason or ""
         row.failure, row.handed_off = storable.text(words), None
-    await closure.cancel_approvals(session, row.id, now=now)
+    await closure.cancel_approvals(session, row.id, now=session.now)
     log.record(
         session,
         log.Entry(
@@ -146,7 +141,7 @@ async def end(
             run=row.id,
             payload={"reason": ending.reason, "release": row.release},
         ),
-        at=now,
+        at=session.now,
     )
 
 
@@ -158,16 +153,14 @@ def _still_failing(row: RunRow, ending: Ending) -> dict[str, Any] | None:
     return {place: one for place, one in found if place != IN_TEMPORAL} or None
 
 
-async def _has_unread(session: AsyncSession, run: str) -> bool:
+async def _has_unread(session: Tx, run: str) -> bool:
     query = select(CustomerMessageRow.id).where(
         col(CustomerMessageRow.run) == run, col(CustomerMessageRow.turn).is_(None)
     )
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def _failed_later_or_free(
-    session: AsyncSession, run: str, *, now: datetime
-) -> EffectRow | None:
+async def _failed_later_or_free(session: Tx, run: str) -> EffectRow | None:
     """Return an effect that failed later, if any; release leases nobody will use."""
     query = select(EffectRow).where(
         col(EffectRow.run) == run,
@@ -175,13 +168,11 @@ async def _failed_later_or_free(
     )
     found = await locks.effects(session, query)
     for effect in found:
-        await effects.free(session, effect, why="the run was ended", now=now)
+        await effects.free(session, effect, why="the run was ended")
     return next((one for one in found if one.reopened_at is not None), None)
 
 
-async def _output(
-    session: AsyncSession, run: str, ending: Ending
-) -> dict[str, Any] | None:
+async def _output(session: Tx, run: str, ending: Ending) -> dict[str, Any] | None:
     if ending.step is None:
         return ending.output
     step = await session.get(StepRow, (run, ending.step))

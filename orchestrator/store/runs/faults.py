@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.status import ENDED_RUNS, IN_TEMPORAL
 from keyturn.orchestrator.rules.text import scrub
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import counters
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -72,7 +72,7 @@ async def note(
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
-        now = await store.now(session)
+        now = await session.read_clock()
         known = (row.failing or {}).get(fault.place)
         before = Failing.model_validate(known) if known else None
         if before is not None and before.times == times:
@@ -106,11 +106,7 @@ async def note(
             at=now,
         )
         await counters.add(
-            session,
-            store,
-            counters.CODE_ERRORS,
-            subject=row.workflow,
-            kind=fault.kind,
+            session, counters.CODE_ERRORS, subject=row.workflow, kind=fault.kind
         )
         return found
 
@@ -131,12 +127,10 @@ async def give_up(
             reason = f"code_error: {found.told}; reference {run}"
             row.handed_off = {"reason": reason, "detail": None}
         if alarms:
-            await open_incident(session, store, row, found)
+            await open_incident(session, row, found)
 
 
-async def open_incident(
-    session: AsyncSession, store: Store, row: RunRow, found: Failing
-) -> None:
+async def open_incident(session: Tx, row: RunRow, found: Failing) -> None:
     """Open the incident of a run with failing code, in this transaction, once."""
     source = f"code error in {row.id}"
     if await incidents.of_source(session, source) is not None:
@@ -154,7 +148,7 @@ async def open_incident(
             "code_version": row.code_version,
         },
     )
-    await incidents.add(session, store, new, by="system")
+    await incidents.add(session, new, by="system")
 
 
 async def alarm(store: Store, run: str, place: str) -> None:
@@ -162,7 +156,7 @@ async def alarm(store: Store, run: str, place: str) -> None:
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
         if known := (row.failing or {}).get(place):
-            await open_incident(session, store, row, Failing.model_validate(known))
+            await open_incident(session, row, Failing.model_validate(known))
 
 
 async def heal(store: Store, run: str, place: str) -> None:

@@ -1,14 +1,12 @@
 """Hand-offs: runs that one person takes over, and that are settled outside."""
 
-from datetime import datetime
-
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.text import plain_text
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.runs.errors import InOtherHands, NotHandedOff
 from keyturn.orchestrator.store.tables import NoteRow, RunRow
@@ -29,8 +27,8 @@ async def take(store: Store, run: str, person: Person) -> RunRow:
             return row
         if holder is not None:
             raise InOtherHands(f"{holder.person_name} has taken {run} over.")
-        now = await store.now(session)
-        _write(session, row, person, TAKEN, "", now=now)
+        await session.read_clock()
+        _write(session, row, person, TAKEN, "")
         return row
 
 
@@ -39,13 +37,13 @@ async def settle(store: Store, run: str, person: Person, *, text: str) -> RunRow
     text = plain_text.required(text, name="text")
     async with store.write() as session:
         row = await _open(session, run)
-        now = await store.now(session)
-        _write(session, row, person, DONE_OUTSIDE, text, now=now)
+        now = await session.read_clock()
+        _write(session, row, person, DONE_OUTSIDE, text)
         row.settled_at = now
         return row
 
 
-async def _open(session: AsyncSession, run: str) -> RunRow:
+async def _open(session: Tx, run: str) -> RunRow:
     """Return the locked run if it is handed off and not yet settled."""
     row = await run_lookup.lock(session, run)
     if row.status != "handed_off":
@@ -59,7 +57,7 @@ async def _open(session: AsyncSession, run: str) -> RunRow:
     return row
 
 
-async def _latest(session: AsyncSession, run: str, kind: str) -> NoteRow | None:
+async def _latest(session: Tx, run: str, kind: str) -> NoteRow | None:
     # Earlier words, from before it came back, are about what was settled then.
     back = (
         select(func.coalesce(func.max(NoteRow.id), 0))
@@ -76,15 +74,7 @@ async def _latest(session: AsyncSession, run: str, kind: str) -> NoteRow | None:
     return (await session.execute(query)).scalar_one_or_none()
 
 
-def _write(  # noqa: PLR0913 who did what with which run
-    session: AsyncSession,
-    row: RunRow,
-    person: Person,
-    kind: str,
-    text: str,
-    *,
-    now: datetime,
-) -> None:
+def _write(session: Tx, row: RunRow, person: Person, kind: str, text: str) -> None:
     session.add(
         NoteRow(
             run=row.id,
@@ -92,19 +82,19 @@ def _write(  # noqa: PLR0913 who did what with which run
             person_name=person.name,
             kind=kind,
             text=text,
-            created_at=now,
+            created_at=session.now,
         )
     )
     row.handed_off = {
         **(row.handed_off or {}),
-        kind: {"by": person.name, "at": now.isoformat(), "text": text},
+        kind: {"by": person.name, "at": session.now.isoformat(), "text": text},
     }
     log.record(
         session,
         log.Entry(
             actor=person.id, kind=f"handoff.{kind}", tenant=row.tenant, run=row.id
         ),
-        at=now,
+        at=session.now,
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.status import (
@@ -12,6 +11,7 @@ from keyturn.orchestrator.rules.status import (
 )
 from keyturn.orchestrator.store.db import open_rows, row_count
 from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     RunRow,
@@ -30,7 +30,7 @@ class Filter(BaseModel):
 
 
 async def listing(
-    session: AsyncSession, wanted: Filter, *, limit: int, before: str | None = None
+    session: Tx, wanted: Filter, *, limit: int, before: str | None = None
 ) -> list[RunRow]:
     """Return runs, newest first; `before` is the last id of the page before."""
     query = _fits(select(RunRow), wanted).limit(limit)
@@ -39,7 +39,7 @@ async def listing(
     return list((await session.execute(query)).scalars())
 
 
-async def total(session: AsyncSession, wanted: Filter) -> Total:
+async def total(session: Tx, wanted: Filter) -> Total:
     """Return how many runs match."""
     return await row_count.total(session, _fits(select(RunRow.id), wanted))
 
@@ -51,9 +51,7 @@ def _fits(query: Any, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
     return query
 
 
-async def pending_approvals(
-    session: AsyncSession, runs: Sequence[str]
-) -> dict[str, list[str]]:
+async def pending_approvals(session: Tx, runs: Sequence[str]) -> dict[str, list[str]]:
     """Return the ids of pending approvals, by run."""
     query = (
         select(ApprovalRow.run, ApprovalRow.id)

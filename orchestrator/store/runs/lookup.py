@@ -2,8 +2,6 @@
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.status import (
@@ -12,6 +10,7 @@ from keyturn.orchestrator.rules.status import (
 from keyturn.orchestrator.store import holds, outbox
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import bulk_scope, closure
 from keyturn.orchestrator.store.runs.errors import RunEnded
 from keyturn.orchestrator.store.tables import (
@@ -19,7 +18,7 @@ from keyturn.orchestrator.store.tables import (
 )
 
 
-async def get(session: AsyncSession, run: str) -> RunRow:
+async def get(session: Tx, run: str) -> RunRow:
     """Return the run, or raise `NotFound`."""
     row = await session.get(RunRow, run)
     if row is None:
@@ -27,7 +26,7 @@ async def get(session: AsyncSession, run: str) -> RunRow:
     return row
 
 
-async def lock(session: AsyncSession, run: str) -> RunRow:
+async def lock(session: Tx, run: str) -> RunRow:
     """Lock the run and mark it with what a bulk action set; raises `NotFound`."""
     row = await locks.run(session, run)
     if row is None:
@@ -37,7 +36,7 @@ async def lock(session: AsyncSession, run: str) -> RunRow:
     return row
 
 
-async def _stand_under(session: AsyncSession, row: RunRow) -> None:
+async def _stand_under(session: Tx, row: RunRow) -> None:
     """Mark a locked run with the bulk pause or cancel that has not reached it yet."""
     for bulk in await bulk_scope.over(session, row):
         if bulk.verb == "cancel" and row.cancel_reason is None:
@@ -65,7 +64,7 @@ def mark_paused(row: RunRow, *, by: str, reason: str, at: datetime) -> None:
 
 
 async def mark_cancelled(
-    session: AsyncSession, row: RunRow, *, reason: str, at: datetime
+    session: Tx, row: RunRow, *, reason: str, at: datetime
 ) -> None:
     """Mark a run as cancelled, close what waits, and signal it."""
     row.cancel_reason = reason
@@ -80,7 +79,7 @@ def must_be_open(row: RunRow) -> None:
 
 
 def record(  # noqa: PLR0913 one audit row of a run, in one line at the callers
-    session: AsyncSession,
+    session: Tx,
     row: RunRow,
     kind: str,
     actor: str,

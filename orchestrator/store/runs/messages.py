@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.text import plain_text
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import closure
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.runs.errors import ExternalIdReused
@@ -20,7 +20,7 @@ from keyturn.orchestrator.store.tables import (
 
 
 async def has_customer_written(
-    session: AsyncSession, call: CallRow, *, since: datetime | None = None
+    session: Tx, call: CallRow, *, since: datetime | None = None
 ) -> bool:
     """Tell whether there is a message that the model had not read when it drafted.
 
@@ -52,14 +52,14 @@ async def customer_wrote(
         async with store.write() as session:
             row = await run_lookup.lock(session, run)
             run_lookup.must_be_open(row)
-            now = await store.now(session)
+            now = await session.read_clock()
             session.add(
                 CustomerMessageRow(
                     run=run, text=text, by=by, external_id=external_id, created_at=now
                 )
             )
             await session.flush()
-            await closure.void_approvals(session, run, now=now)
+            await closure.void_approvals(session, run)
             outbox.add(session, "wake", run, at=now)
             run_lookup.record(session, row, "run.customer_wrote", by, None, at=now)
             return row
@@ -71,7 +71,7 @@ async def customer_wrote(
 
 
 async def _refuse_another_text(
-    session: AsyncSession, run: str, external_id: str | None, text: str
+    session: Tx, run: str, external_id: str | None, text: str
 ) -> None:
     query = select(CustomerMessageRow.text).where(
         col(CustomerMessageRow.run) == run,

@@ -15,7 +15,7 @@ async def add_note(  # noqa: PLR0913 who said what of which run
     text = plain_text.required(text, name="text")
     async with store.write() as session:
         row = await run_lookup.get(session, run)
-        now = await store.now(session)
+        now = await session.read_clock()
         note = NoteRow(
             run=run,
             person=person,

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -14,6 +13,7 @@ from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import revisions
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.ledger import keys
@@ -46,13 +46,13 @@ async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None
     """
     async with store.read() as session:
         row = await run_lookup.get(session, run)
-        now = await store.now(session)
+        now = await session.read_clock()
         if row.status in ENDED_RUNS or row.paused_by is not None:
             return None
         if await _moved_at(session, row) > now - still:
             return None
-        set_now = {one.id for one in await active.active(session, now=now)}
-        return await _undone(session, row, set_now, now=now)
+        set_now = {one.id for one in await active.active(session)}
+        return await _undone(session, row, set_now)
 
 
 async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang:
@@ -64,7 +64,7 @@ async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
-        now = await store.now(session)
+        now = await session.read_clock()
         since = await _moved_at(session, row)
         times, last = await _rings(session, run, since)
         if row.status in ENDED_RUNS or row.paused_by is not None:
@@ -72,7 +72,7 @@ async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang
         if last is not None and now - last < RING_AGAIN * 2 ** min(times - 1, SLOWEST):
             return "not"
         if times == RINGS:
-            await _tell(session, store, row, why=why, since=since)
+            await _tell(session, row, why=why, since=since)
         outbox.add(session, "wake", run, at=now)
         log.record(
             session,
@@ -88,9 +88,7 @@ async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang
         return "deaf" if hears and times >= RINGS else "rung"
 
 
-async def _rings(
-    session: AsyncSession, run: str, since: datetime
-) -> tuple[int, datetime | None]:
+async def _rings(session: Tx, run: str, since: datetime) -> tuple[int, datetime | None]:
     query = select(func.count(), func.max(col(AuditRow.at))).where(
         col(AuditRow.run) == run, col(AuditRow.kind) == RUNG, col(AuditRow.at) > since
     )
@@ -98,9 +96,7 @@ async def _rings(
     return times, last
 
 
-async def _tell(
-    session: AsyncSession, store: Store, row: RunRow, *, why: str, since: datetime
-) -> None:
+async def _tell(session: Tx, row: RunRow, *, why: str, since: datetime) -> None:
     source = f"run {row.id} stands still"
     if await incidents.of_source(session, source) is not None:
         return
@@ -116,10 +112,10 @@ async def _tell(
         },
         tenant=row.tenant,
     )
-    await incidents.add(session, store, found, by="system")
+    await incidents.add(session, found, by="system")
 
 
-async def _moved_at(session: AsyncSession, row: RunRow) -> datetime:
+async def _moved_at(session: Tx, row: RunRow) -> datetime:
     """Return the time of the last change of a run."""
     asked = (
         select(func.max(col(TurnRow.created_at))).where(col(TurnRow.run) == row.id),
@@ -142,52 +138,48 @@ async def _moved_at(session: AsyncSession, row: RunRow) -> datetime:
     return max([row.created_at, *found])
 
 
-async def _undone(
-    session: AsyncSession, row: RunRow, set_now: Collection[str], *, now: datetime
-) -> str | None:
+async def _undone(session: Tx, row: RunRow, set_now: Collection[str]) -> str | None:
     waiting = select(CallRow).where(
         col(CallRow.run) == row.id, col(CallRow.status) == "open"
     )
     open_calls = list((await session.execute(waiting)).scalars())
     for call in open_calls:
-        if not await _waits(session, row, call, open_calls, set_now, now=now):
+        if not await _waits(session, row, call, open_calls, set_now):
             return f"{call.tool} of turn {call.turn}"
     busy = {(call.turn - 1) // TURNS_PER_STEP + 1 for call in open_calls}
     query = select(StepRow).where(col(StepRow.run) == row.id)
     steps = list((await session.execute(query)).scalars())
     if not steps and row.status == "stopped":
-        return None if _stands(row.stopped_by, set_now, now=now) else THE_END
+        return None if _stands(row.stopped_by, set_now, now=session.now) else THE_END
     for step in steps:
         is_open = step.output is None or step.held_by is not None
         if (
             is_open
             and step.step not in busy
-            and not _stands(step.held_by, set_now, now=now)
+            and not _stands(step.held_by, set_now, now=session.now)
         ):
             return THE_END if step.output is not None else "its next turn"
     return None
 
 
-async def _waits(  # noqa: PLR0913 a call and what bears on it
-    session: AsyncSession,
+async def _waits(
+    session: Tx,
     row: RunRow,
     call: CallRow,
     open_calls: Collection[CallRow],
     set_now: Collection[str],
-    *,
-    now: datetime,
 ) -> bool:
     """Tell whether an open call waits for what is still to come."""
     if call.held_by is not None:
-        return _stands(call.held_by, set_now, now=now)
+        return _stands(call.held_by, set_now, now=session.now)
     effect = await session.get(EffectRow, keys.effect_key(call))
     if effect is not None and effect.status == "unknown":
         return True
     approval = await revisions.latest_approval(session, call)
     if approval is not None and approval.status == "pending":
-        return approval.answer_by > now
+        return approval.answer_by > session.now
     undo = approval.undo_until if approval is not None else None
-    if undo is not None and undo > now:
+    if undo is not None and undo > session.now:
         return True
     release = await releases.load(session, row.release)
     is_last = release.tool(call.tool).audience == "customer"

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules import ids
@@ -18,6 +16,7 @@ from keyturn.orchestrator.rules.text import canonical, plain_text, schema
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs.errors import ExternalIdReused, NotStarted
 from keyturn.orchestrator.store.switches import active
@@ -79,7 +78,7 @@ async def start(store: Store, new: NewRun) -> tuple[RunRow, bool]:
     fitted = await _fit(store, new)
     try:
         async with store.write() as session:
-            return await insert(session, store, new, fitted), True
+            return await insert(session, new, fitted), True
     except IntegrityError:
         found = await _earlier(store, new)
         if found is None:
@@ -132,18 +131,16 @@ async def _fit(store: Store, new: NewRun) -> Fitted:
     return Fitted(release=name, text=text)
 
 
-async def insert(
-    session: AsyncSession, store: Store, new: NewRun, fitted: Fitted
-) -> RunRow:
+async def insert(session: Tx, new: NewRun, fitted: Fitted) -> RunRow:
     """Add a run to this transaction; raises like `start`.
 
     It shares the barrier: a switch or bulk pause that is set finds the run, or is
     found. A transaction that has locked rows before has shared it before those.
     """
-    now = await store.share_barrier_now(session)
+    now = await session.share_barrier_now()
     name, release = await releases.live(session, new.workflow)
     await tenants.check(session, new.tenant)
-    await _refuse_held(session, new, now=now)
+    await _refuse_held(session, new)
     if fitted.release != name:
         # Another release went live in between; this is rare, and takes its time.
         _checked(release, new.input)
@@ -151,7 +148,7 @@ async def insert(
     plain_text.check_id(customer, path=release.customer or "customer")
     origin = new.origin()
     if origin is not None:
-        await sources.claim(session, store, origin)
+        await sources.claim(session, origin)
     row = RunRow(
         id=ids.new_id("run"),
         workflow=new.workflow,
@@ -189,9 +186,9 @@ async def insert(
     return row
 
 
-async def _refuse_held(session: AsyncSession, new: NewRun, *, now: datetime) -> None:
+async def _refuse_held(session: Tx, new: NewRun) -> None:
     target = Target(tenant=new.tenant, workflow=new.workflow)
-    found = hold.disabling(await active.active(session, now=now), target)
+    found = hold.disabling(await active.active(session), target)
     if found is not None:
         raise NotStarted(
             f"Workflow {new.workflow!r} takes no new runs: switch {found.id} disables "

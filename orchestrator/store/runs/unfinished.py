@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.status import (
@@ -14,6 +13,7 @@ from keyturn.orchestrator.rules.status import (
 )
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import (
     AttemptRow,
@@ -46,7 +46,7 @@ async def open_runs(
 ) -> list[OpenRun]:
     """Return runs older than `grace` that are neither ended nor paused, by id."""
     async with store.read() as session:
-        query = _open(after, await store.now(session) - grace, limit)
+        query = _open(after, await session.read_clock() - grace, limit)
         return await _found(session, query.where(open_rows.runs()))
 
 
@@ -56,7 +56,7 @@ async def busy_runs(
     """Return those of them that wait for no person, switch or model, by id."""
     asking_a_model = select(AttemptRow.run).where(open_rows.sent_attempts())
     async with store.read() as session:
-        query = _open(after, await store.now(session) - grace, limit)
+        query = _open(after, await session.read_clock() - grace, limit)
         query = query.where(open_rows.busy_runs())
         return await _found(session, query.where(~col(RunRow.id).in_(asking_a_model)))
 
@@ -76,7 +76,7 @@ def _open(after: str, begun_by: datetime, limit: int) -> Select[*_Columns]:
     )
 
 
-async def _found(session: AsyncSession, query: Select[*_Columns]) -> list[OpenRun]:
+async def _found(session: Tx, query: Select[*_Columns]) -> list[OpenRun]:
     rows = (await session.execute(query)).all()
     return [
         OpenRun(
@@ -95,7 +95,7 @@ async def note_restart(store: Store, run: str, *, why: str) -> bool:
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
-        now = await store.now(session)
+        now = await session.read_clock()
         before = select(func.count(), func.max(col(AuditRow.at))).where(
             col(AuditRow.run) == run, col(AuditRow.kind) == RESTARTED
         )

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
 from keyturn.orchestrator.rules.status import (
@@ -13,6 +12,7 @@ from keyturn.orchestrator.rules.status import (
     sources,
 )
 from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.status.errors import NoSuchTransition
 from keyturn.orchestrator.store.tables import ApprovalRow
 
@@ -25,7 +25,7 @@ def move(row: ApprovalRow, to: ApprovalStatus) -> None:
 
 
 async def close_unused(
-    session: AsyncSession, run: str, to: ApprovalStatus, *, because: str, now: datetime
+    session: Tx, run: str, to: ApprovalStatus, *, because: str, now: datetime
 ) -> None:
     """Close a locked run's open approvals, and approved ones that have not begun."""
     query = (

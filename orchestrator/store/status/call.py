@@ -1,8 +1,5 @@
 """The status of a call: no other module writes it. One begins as `open`."""
 
-from datetime import datetime
-
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, update
 
 from keyturn.orchestrator.rules.status import (
@@ -12,6 +9,7 @@ from keyturn.orchestrator.rules.status import (
     sources,
 )
 from keyturn.orchestrator.store.db import digests
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.status.errors import NoSuchTransition
 from keyturn.orchestrator.store.tables import CallRow
 
@@ -25,12 +23,7 @@ def move(row: CallRow, to: CallStatus) -> None:
 
 
 async def answer(
-    session: AsyncSession,
-    key: tuple[str, int, int],
-    to: CallStatus,
-    result: str,
-    *,
-    now: datetime,
+    session: Tx, key: tuple[str, int, int], to: CallStatus, result: str
 ) -> str | None:
     """End a call of a locked run with its answer; return its tool.
 
@@ -49,7 +42,7 @@ async def answer(
         .values(
             status=to,
             result=result,
-            ended_at=now,
+            ended_at=session.now,
             held_by=None,
             held_at=None,
             held_seen=None,

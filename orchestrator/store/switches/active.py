@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority.switch import Scope, Switch, Target
 from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import SwitchRow
 
 # Queried several times in every turn; building it takes longer than running it.
@@ -18,16 +18,16 @@ _NOT_CLEARED = (
 )
 
 
-async def active(session: AsyncSession, *, now: datetime) -> list[Switch]:
+async def active(session: Tx) -> list[Switch]:
     """Return the switches that are set and have not ended, oldest first."""
     rows = (await session.execute(_NOT_CLEARED)).scalars()
-    return [switch_of(row) for row in rows if is_set(row, now)]
+    return [switch_of(row) for row in rows if is_set(row, session.now)]
 
 
-async def set_now(session: AsyncSession, switch_id: str, *, now: datetime) -> SwitchRow:
+async def set_now(session: Tx, switch_id: str) -> SwitchRow:
     """Return a switch that holds, or raise `NotFound`."""
     row = await session.get(SwitchRow, switch_id)
-    if row is None or not is_set(row, now):
+    if row is None or not is_set(row, session.now):
         raise NotFound(kind="switch", name=switch_id)
     return row
 

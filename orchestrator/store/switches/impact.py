@@ -1,14 +1,12 @@
 """What a switch would hold."""
 
-from datetime import datetime
-
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority.switch import Scope
 from keyturn.orchestrator.store.db import locks, open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.switches import active as switch_active
 from keyturn.orchestrator.store.switches import unknown_names
@@ -32,14 +30,15 @@ async def impact(store: Store, scope: Scope) -> Impact:
     async with store.read() as session:
         found = (await session.execute(_UNDER_WAY)).scalars()
         effects = [row for row in found if _covers(scope, row)]
+        await session.read_clock()
         return Impact(
-            runs=await _open_runs(session, scope, now=await store.now(session)),
+            runs=await _open_runs(session, scope),
             leased=tuple(e.key for e in effects if e.sending_at is None),
             sending=tuple(e.key for e in effects if e.sending_at is not None),
         )
 
 
-async def lock_effects(session: AsyncSession, scope: Scope) -> list[EffectRow]:
+async def lock_effects(session: Tx, scope: Scope) -> list[EffectRow]:
     """Lock the effects in scope that are leased or being sent, and return them."""
     rows = await locks.effects_in_scope(session, _UNDER_WAY)
     return [row for row in rows if _covers(scope, row)]
@@ -56,7 +55,7 @@ def _covers(scope: Scope, row: EffectRow) -> bool:
     )
 
 
-async def _open_runs(session: AsyncSession, scope: Scope, *, now: datetime) -> int:
+async def _open_runs(session: Tx, scope: Scope) -> int:
     """Count the open runs with a pinned release that can do what the scope names."""
     groups = (
         select(RunRow.release, RunRow.workflow, RunRow.tenant, func.count())
@@ -70,7 +69,7 @@ async def _open_runs(session: AsyncSession, scope: Scope, *, now: datetime) -> i
     found = list((await session.execute(groups)).all())
     if not (scope.names_tool or scope.names_model):
         return sum(count for *_, count in found)
-    now_set = [one for one in await switch_active.active(session, now=now) if one.value]
+    now_set = [one for one in await switch_active.active(session) if one.value]
     total = 0
     for name, workflow, tenant, count in found:
         release = await releases.load(session, name)

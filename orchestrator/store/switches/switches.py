@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -14,6 +13,7 @@ from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import lock_holder, overstayed
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import effects
 from keyturn.orchestrator.store.status import effect as effect_status
 from keyturn.orchestrator.store.switches import active as switch_active
@@ -61,12 +61,12 @@ async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> 
 
 async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier:
     async with store.write(wait_s=WAIT_S) as session:
-        await store.raise_barrier(session)
-        now = await store.now(session)
-        await _check_replaced(session, switch, now=now)
-        await _note_ended(session, switch.id, now=now)
+        await session.raise_barrier()
+        now = await session.read_clock()
+        await _check_replaced(session, switch)
+        await _note_ended(session, switch.id)
         # A switch that is set anew may no longer cover what it stopped before.
-        await _ring_held(session, switch, now=now)
+        await _ring_held(session, switch)
         await session.merge(
             SwitchRow(
                 **switch.model_dump(exclude={"scope", "created_at"}),
@@ -74,7 +74,7 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
                 created_at=now,
             )
         )
-        revoked, sending = await _sweep(session, switch, now=now)
+        revoked, sending = await _sweep(session, switch)
         entry = _entry("switch.set", switch, switch.author)
         entry.payload.update({"warnings": list(warnings)} if warnings else {})
         log.record(session, entry, at=now)
@@ -91,25 +91,19 @@ async def clear(store: Store, switch_id: str, *, by: str, reason: str) -> list[s
     This is one person's act: people lift one through a proposal (`dual_control.proposals`).
     """
     async with store.write() as session:
-        return await lift(store, session, switch_id, by=by, reason=reason)
+        return await lift(session, switch_id, by=by, reason=reason)
 
 
-async def lift(  # noqa: PLR0913 who lifts what, and why
-    store: Store,
-    session: AsyncSession,
-    switch_id: str,
-    *,
-    by: str,
-    reason: str,
-    set_at: datetime | None = None,
+async def lift(
+    session: Tx, switch_id: str, *, by: str, reason: str, set_at: datetime | None = None
 ) -> list[str]:
     """Lift a switch in this transaction; return the runs that were signalled.
 
     Raises `NotFound` if it is not set, or was set at another time than `set_at`.
     """
     # A run that looks at it now finds it set and is signalled, or finds it lifted.
-    await store.raise_barrier(session)
-    now = await store.now(session)
+    await session.raise_barrier()
+    now = await session.read_clock()
     row = await session.get(
         SwitchRow, switch_id, with_for_update=True, populate_existing=True
     )
@@ -123,16 +117,14 @@ async def lift(  # noqa: PLR0913 who lifts what, and why
     log.record(
         session, _entry("switch.cleared", switch_active.switch_of(row), by), at=now
     )
-    return await _ring_held(session, switch_active.switch_of(row), now=now)
+    return await _ring_held(session, switch_active.switch_of(row))
 
 
-async def _check_replaced(
-    session: AsyncSession, switch: Switch, *, now: datetime
-) -> None:
+async def _check_replaced(session: Tx, switch: Switch) -> None:
     row = await session.get(SwitchRow, switch.id)
     if (
         row is None
-        or not switch_active.is_set(row, now)
+        or not switch_active.is_set(row, session.now)
         or not is_looser(switch, switch_active.switch_of(row))
     ):
         return
@@ -145,14 +137,8 @@ async def _check_replaced(
     )
 
 
-async def listing(  # noqa: PLR0913 a filter and a page
-    session: AsyncSession,
-    *,
-    ended: bool,
-    now: datetime,
-    tenant: str | None,
-    limit: int,
-    after: str | None,
+async def listing(
+    session: Tx, *, ended: bool, tenant: str | None, limit: int, after: str | None
 ) -> list[SwitchRow]:
     """Return switches by id: those that are set, or with `ended` all.
 
@@ -162,7 +148,7 @@ async def listing(  # noqa: PLR0913 a filter and a page
     if not ended:
         query = query.where(
             col(SwitchRow.cleared_at).is_(None),
-            or_(col(SwitchRow.until).is_(None), col(SwitchRow.until) > now),
+            or_(col(SwitchRow.until).is_(None), col(SwitchRow.until) > session.now),
         )
     if tenant is not None:
         query = query.where(_holds(tenant))
@@ -172,18 +158,15 @@ async def listing(  # noqa: PLR0913 a filter and a page
 
 
 async def history(
-    session: AsyncSession,
-    *,
-    tenant: str | None,
-    now: datetime,
-    limit: int,
-    before: str | None = None,
+    session: Tx, *, tenant: str | None, limit: int, before: str | None = None
 ) -> list[SwitchRow]:
     """Return switches no longer in force, the latest set first; tenants as `listing`.
 
     `before` is the last one of a page.
     """
-    is_over = or_(col(SwitchRow.cleared_at).is_not(None), col(SwitchRow.until) <= now)
+    is_over = or_(
+        col(SwitchRow.cleared_at).is_not(None), col(SwitchRow.until) <= session.now
+    )
     place = col(SwitchRow.created_at), col(SwitchRow.id)
     query = select(SwitchRow).where(is_over).limit(limit)
     query = query.order_by(*(one.desc() for one in place))
@@ -206,46 +189,42 @@ def _holds(tenant: str):  # noqa: ANN202 an SQL condition
 async def release_ended(store: Store) -> int:
     """Signal the runs of expired switches; return how many."""
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         query = select(SwitchRow).where(
             col(SwitchRow.cleared_at).is_(None), col(SwitchRow.until) <= now
         )
         if (await session.execute(query)).first() is None:
             return 0
     async with store.write() as session:
-        await store.raise_barrier(session)
-        now = await store.now(session)
+        await session.raise_barrier()
+        now = await session.read_clock()
         rung = 0
         for row in (await session.execute(query)).scalars():
-            _end(session, row, now=now)
-            rung += len(
-                await _ring_held(session, switch_active.switch_of(row), now=now)
-            )
+            _end(session, row)
+            rung += len(await _ring_held(session, switch_active.switch_of(row)))
         return rung
 
 
-async def _note_ended(session: AsyncSession, switch_id: str, *, now: datetime) -> None:
+async def _note_ended(session: Tx, switch_id: str) -> None:
     """Record that a switch expired before another of its name takes its place."""
     row = await session.get(SwitchRow, switch_id)
     if (
         row is not None
         and row.cleared_at is None
-        and not switch_active.is_set(row, now)
+        and not switch_active.is_set(row, session.now)
     ):
-        _end(session, row, now=now)
+        _end(session, row)
 
 
-def _end(session: AsyncSession, row: SwitchRow, *, now: datetime) -> None:
+def _end(session: Tx, row: SwitchRow) -> None:
     """Record once that a switch no longer holds, because it expired."""
-    row.cleared_at, row.cleared_by, row.clear_reason = now, SYSTEM, RAN_OUT
+    row.cleared_at, row.cleared_by, row.clear_reason = session.now, SYSTEM, RAN_OUT
     entry = _entry("switch.cleared", switch_active.switch_of(row), SYSTEM)
     entry.payload["cleared_because"] = RAN_OUT
-    log.record(session, entry, at=now)
+    log.record(session, entry, at=session.now)
 
 
-async def _sweep(
-    session: AsyncSession, switch: Switch, *, now: datetime
-) -> tuple[list[str], list[str]]:
+async def _sweep(session: Tx, switch: Switch) -> tuple[list[str], list[str]]:
     revoked: list[str] = []
     sending: list[str] = []
     if switch.mode == "use_model":
@@ -260,21 +239,19 @@ async def _sweep(
             # Its next attempt is revoked; the outcome of the one before is not known.
             effect_status.move(effect, "unknown")
             effect.error = why
-            effects.audit_effect(session, effect, "effect.unknown", at=now)
-        await effects.free(session, effect, why=why, now=now)
+            effects.audit_effect(session, effect, "effect.unknown")
+        await effects.free(session, effect, why=why)
     return revoked, sending
 
 
-async def _ring_held(
-    session: AsyncSession, switch: Switch, *, now: datetime
-) -> list[str]:
+async def _ring_held(session: Tx, switch: Switch) -> list[str]:
     """Signal what a switch held, or what waits for a model that it may now allow."""
     by = {hold.by_switch(switch.id)}
     if _bears_on_models(switch):
         # If several block a run's models, only one of them is recorded with it.
-        others = await switch_active.active(session, now=now)
+        others = await switch_active.active(session)
         by |= {hold.by_switch(one.id) for one in others if _bears_on_models(one)}
-    return await holds.ring(session, by, now=now)
+    return await holds.ring(session, by)
 
 
 def _bears_on_models(switch: Switch) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority.switch import Mode, Scope
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.switches.errors import UnknownNames
 from keyturn.orchestrator.store.tables import RunRow, ServedRow
@@ -46,13 +46,13 @@ async def check(  # noqa: PLR0913 all that a switch says
             return []
         why = await _misfits(session, used, scope, tenant=tenant)
         if mode == "use_model" and value is not None:
-            why += await _why_not_used(store, session, used, scope, value)
+            why += await _why_not_used(session, used, scope, value)
     if why and not anyway:
         raise UnknownNames(why)
     return why
 
 
-async def in_use(session: AsyncSession) -> list[Release]:
+async def in_use(session: Tx) -> list[Release]:
     """Return the live releases and those that open runs are pinned to."""
     live = dict(await releases.all_live(session))
     found = {one.hash(): one for one in live.values()}
@@ -94,7 +94,7 @@ def _targets(release: Release, alias: str) -> tuple[str, ...]:
 
 
 async def _misfits(
-    session: AsyncSession, used: Sequence[Release], scope: Scope, *, tenant: str | None
+    session: Tx, used: Sequence[Release], scope: Scope, *, tenant: str | None
 ) -> list[str]:
     known = {
         **_names(used),
@@ -140,7 +140,7 @@ def _names(used: Iterable[Release]) -> dict[str, set[str]]:
     return found
 
 
-async def _tenants(session: AsyncSession) -> set[str]:
+async def _tenants(session: Tx) -> set[str]:
     """Return the declared tenants, and those of open runs."""
     asked = select(RunRow.tenant).where(col(RunRow.status).not_in(ENDED_RUNS))
     found = (await session.execute(asked.distinct())).scalars()
@@ -148,11 +148,7 @@ async def _tenants(session: AsyncSession) -> set[str]:
 
 
 async def _why_not_used(
-    store: Store,
-    session: AsyncSession,
-    used: Sequence[Release],
-    scope: Scope,
-    value: str,
+    session: Tx, used: Sequence[Release], scope: Scope, value: str
 ) -> list[str]:
     """Return why runs in scope could not continue with the model `value`."""
     covered = [one for one in used if scope.workflow in (None, one.workflow)]
@@ -165,7 +161,7 @@ async def _why_not_used(
             names = {alias.name for one in used for alias in one.aliases}
             of = "" if value not in names else f" of {', '.join(dict.fromkeys(lack))}"
             return [f"There is no model alias {value!r}{of}. {_near(value, names)}"]
-    served = await _served(store, session)
+    served = await _served(session)
     if served is None:
         # No worker has recently reported what it can ask, so this cannot be known here.
         return []
@@ -215,10 +211,8 @@ def _listed(providers: Collection[str]) -> set[str]:
     return {target for one in providers for target in price_list.listed(one)}
 
 
-async def _served(
-    store: Store, session: AsyncSession
-) -> Mapping[str, ServedRow] | None:
-    since = await store.now(session) - SERVED_FOR
+async def _served(session: Tx) -> Mapping[str, ServedRow] | None:
+    since = await session.read_clock() - SERVED_FOR
     query = select(ServedRow).where(col(ServedRow.seen_at) > since)
     rows = list((await session.execute(query)).scalars())
     return {row.provider: row for row in rows} or None
@@ -230,7 +224,7 @@ async def serve(
     """Record which providers a worker can ask now, and which models have prices."""
     named = list(priced)
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for name in sorted(providers):
             await session.merge(
                 ServedRow(

@@ -1,11 +1,11 @@
 """Sources: where external ids come from. Each belongs to one account."""
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.text import folded_name
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import SourceRow
 from keyturn.orchestrator.store.tenants.errors import SourceTaken
 
@@ -35,7 +35,7 @@ def of(source: str | None, external_id: str, *, by: str | None, is_own: bool) ->
     return Origin(space=space, key=key, source=source, owner=owner)
 
 
-async def check(session: AsyncSession, origin: Origin) -> None:
+async def check(session: Tx, origin: Origin) -> None:
     """Raise `SourceTaken` if the source belongs to another account."""
     if origin.source is None:
         return
@@ -44,7 +44,7 @@ async def check(session: AsyncSession, origin: Origin) -> None:
         raise _taken(origin.source)
 
 
-async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
+async def claim(session: Tx, origin: Origin) -> None:
     """Assign an unowned source to the origin's owner; raises `SourceTaken`."""
     if origin.source is None:
         return
@@ -52,33 +52,31 @@ async def claim(session: AsyncSession, store: Store, origin: Origin) -> None:
     row = await session.get(SourceRow, key)
     if row is None:
         # One at a time claims an unowned source; its later runs wait for nothing.
-        await store.take_turn(session, f"source {key}")
+        await session.take_turn(f"source {key}")
         row = await session.get(SourceRow, key)
     if row is not None and row.owner != origin.owner:
         raise _taken(origin.source)
     if row is not None:
         return
-    await _own(session, store, origin.source, owner=origin.owner, by=origin.owner)
+    await _own(session, origin.source, owner=origin.owner, by=origin.owner)
 
 
 async def give(store: Store, source: str, owner: str, *, by: str) -> None:
     """Assign a source to an account, even if owned: for direct database access."""
     async with store.write() as session:
         key = folded_name.fold(source)
-        await store.take_turn(session, f"source {key}")
+        await session.take_turn(f"source {key}")
         row = await session.get(SourceRow, key, populate_existing=True)
         if row is None:
-            await _own(session, store, source, owner=owner, by=by)
+            await _own(session, source, owner=owner, by=by)
             return
         before, row.owner = row.owner, owner
         entry = _entry(source, owner, by, before=before)
-        log.record(session, entry, at=await store.now(session))
+        log.record(session, entry, at=await session.read_clock())
 
 
-async def _own(
-    session: AsyncSession, store: Store, source: str, *, owner: str, by: str
-) -> None:
-    now = await store.now(session)
+async def _own(session: Tx, source: str, *, owner: str, by: str) -> None:
+    now = await session.read_clock()
     row = SourceRow(
         key=folded_name.fold(source), name=source, owner=owner, created_at=now
     )

@@ -1,14 +1,12 @@
 """Tenants: runs are started for declared ones only. A caller cannot invent one."""
 
-from datetime import datetime
-
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.text import folded_name
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import TenantRow
 from keyturn.orchestrator.store.tenants.errors import TenantDeclared, UndeclaredTenant
 
@@ -25,13 +23,13 @@ class NewTenant(BaseModel):
     name: str = Field(pattern=NAME)
 
 
-async def declared(session: AsyncSession) -> list[str]:
+async def declared(session: Tx) -> list[str]:
     """Return the names of all tenants, in order."""
     found = (await session.execute(select(TenantRow.name))).scalars()
     return sorted({DEFAULT, *found})
 
 
-async def is_declared(session: AsyncSession, name: str) -> bool:
+async def is_declared(session: Tx, name: str) -> bool:
     """Tell whether a tenant has exactly this name."""
     if name == DEFAULT:
         return True
@@ -39,7 +37,7 @@ async def is_declared(session: AsyncSession, name: str) -> bool:
     return row is not None and row.name == name
 
 
-async def check(session: AsyncSession, name: str, *, sees_all: bool = False) -> None:
+async def check(session: Tx, name: str, *, sees_all: bool = False) -> None:
     """Raise `UndeclaredTenant`; people who see all tenants are told which exist."""
     if await is_declared(session, name):
         return
@@ -51,7 +49,7 @@ async def check(session: AsyncSession, name: str, *, sees_all: bool = False) -> 
     )
 
 
-async def is_rehearsal(session: AsyncSession, name: str) -> bool:
+async def is_rehearsal(session: Tx, name: str) -> bool:
     """Tell whether a tenant's runs reach only doubles of services, and no customers."""
     if name == DEFAULT:
         return False
@@ -59,16 +57,16 @@ async def is_rehearsal(session: AsyncSession, name: str) -> bool:
     return row is not None and row.name == name and row.is_rehearsal
 
 
-async def listing(session: AsyncSession) -> list[TenantRow]:
+async def listing(session: Tx) -> list[TenantRow]:
     """Return the declared tenants by name."""
     query = select(TenantRow).order_by(col(TenantRow.name))
     return list((await session.execute(query)).scalars())
 
 
-async def check_new(session: AsyncSession, store: Store, name: str) -> None:
+async def check_new(session: Tx, name: str) -> None:
     """Raise `TenantDeclared`, or reserve the name until the commit."""
     key = folded_name.fold(name)
-    await store.take_turn(session, f"tenant {key}")
+    await session.take_turn(f"tenant {key}")
     row = await session.get(TenantRow, key, populate_existing=True)
     if row is not None or key == DEFAULT:
         there = row.name if row is not None else DEFAULT
@@ -77,22 +75,16 @@ async def check_new(session: AsyncSession, store: Store, name: str) -> None:
         )
 
 
-async def insert(  # noqa: PLR0913 what is declared, by whom, and when
-    session: AsyncSession,
-    store: Store,
-    new: NewTenant,
-    *,
-    by: str,
-    at: datetime,
-    is_rehearsal: bool = False,
+async def insert(
+    session: Tx, new: NewTenant, *, by: str, is_rehearsal: bool = False
 ) -> TenantRow:
     """Declare a tenant in this transaction; raises `TenantDeclared`."""
-    await check_new(session, store, new.name)
+    await check_new(session, new.name)
     row = TenantRow(
         key=folded_name.fold(new.name),
         name=new.name,
         declared_by=by,
-        created_at=at,
+        created_at=session.now,
         is_rehearsal=is_rehearsal,
     )
     session.add(row)
@@ -103,7 +95,7 @@ async def insert(  # noqa: PLR0913 what is declared, by whom, and when
         subject=new.name,
         payload={"rehearsal": is_rehearsal},
     )
-    log.record(session, entry, at=at)
+    log.record(session, entry, at=session.now)
     return row
 
 
@@ -114,6 +106,6 @@ async def rehearse(store: Store, name: str, *, by: str) -> None:
     """
     async with store.write() as session:
         if not await is_declared(session, name):
-            at = await store.now(session)
+            await session.read_clock()
             new = NewTenant(name=name)
-            await insert(session, store, new, by=by, at=at, is_rehearsal=True)
+            await insert(session, new, by=by, is_rehearsal=True)

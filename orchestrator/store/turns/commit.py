@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.authority.switch import Switch, Target
@@ -17,6 +16,7 @@ from keyturn.orchestrator.store.approvals import verdict as approval_verdict
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.budgets import settlement
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import corrections, keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers, end, faults
@@ -49,7 +49,7 @@ async def commit(
     """Commit a turn and return its result; a late loser gets the winner's."""
     try:
         async with store.write(first=True) as session:
-            return await _Committing(session, store, turn, position).commit(to_result)
+            return await _Committing(session, turn, position).commit(to_result)
     except IntegrityError:
         async with store.read() as session:
             winner = await session.get(TurnRow, (turn.run, turn.turn))
@@ -61,11 +61,8 @@ async def commit(
 
 
 class _Committing:
-    def __init__(
-        self, session: AsyncSession, store: Store, turn: Turn, position: Position
-    ) -> None:
+    def __init__(self, session: Tx, turn: Turn, position: Position) -> None:
         self._session = session
-        self._store = store
         self._turn = turn
         self._release = position.release
         self._is_loop = position.step.kind == "act"
@@ -73,17 +70,15 @@ class _Committing:
     async def commit(self, to_result: ToResult) -> str:
         turn, session = self._turn, self._session
         if turn.ends_run and turn.output is not None:
-            await self._store.share_barrier(session)
+            await session.share_barrier()
         self._run = await run_lookup.lock(session, turn.run)
-        self._now = await self._store.now(session)
+        await session.read_clock()
         if turn.attempt is not None:
-            await settlement.settle_in(
-                session, self._store, turn.attempt, turn.used, run=self._run
-            )
+            await settlement.settle_in(session, turn.attempt, turn.used, run=self._run)
         await self._say()
         if any(self._release.tool(call.tool).is_action for call in turn.calls):
             # Only actions are judged; a turn of reads needs neither.
-            self._switches = await active.active(session, now=self._now)
+            self._switches = await active.active(session)
             _, self._live = await releases.live(session, self._run.workflow)
         gated = await self._gate_all()
         # An answer that does not know the customer's last words ends nothing.
@@ -101,11 +96,11 @@ class _Committing:
         faults.healed(self._run, place, faults.ENGINE)
         if ends_run:
             ending = Ending(outcome="completed", step=turn.step)
-            await end.end(session, self._run, ending, now=self._now)
+            await end.end(session, self._run, ending)
         return result
 
     async def _check_held(self) -> None:
-        by = await end.end_held_by(self._session, self._run, now=self._now)
+        by = await end.end_held_by(self._session, self._run)
         if by is not None:
             raise EndHeld(by)
 
@@ -127,7 +122,7 @@ class _Committing:
                 index=index,
                 role=role,
                 text=text,
-                created_at=self._now,
+                created_at=self._session.now,
             )
         )
 
@@ -150,12 +145,10 @@ class _Committing:
             # An attempt that outlived its run is recorded; it asks nobody, and does not
             # act.
             ended = model_notices.call_run_ended()
-            answers.end_call(self._session, row, "refused", ended, now=self._now)
+            answers.end_call(self._session, row, "refused", ended)
             return Gated(call.index, "denied", last, None)
         if call.answer is not None:
-            answers.end_call(
-                self._session, row, call.answer_status, call.answer, now=self._now
-            )
+            answers.end_call(self._session, row, call.answer_status, call.answer)
             return Gated(call.index, "denied", last, None)
         if not spec.is_action:
             return Gated(call.index, "read", last=False, until=None)
@@ -166,7 +159,7 @@ class _Committing:
         if because is not None:
             # Its statement is untrue: nobody is asked about it, and the model is told.
             row.gate, void = "denied", model_notices.message_void(because=because)
-            answers.end_call(self._session, row, "void", void, now=self._now)
+            answers.end_call(self._session, row, "void", void)
             return Gated(call.index, "denied", last, None)
         self._waits = any(one.status == "open" for one in others)
         if last and not self._waits:
@@ -192,7 +185,7 @@ class _Committing:
             arguments_hash=canonical.digest(arguments),
             gate="read" if authority == "read_only" else "act",
             subject=stakes.subject_of(self._release.tool(call.tool), arguments),
-            created_at=self._now,
+            created_at=self._session.now,
         )
 
     async def _apply(
@@ -202,7 +195,7 @@ class _Committing:
             case "deny":
                 row.gate = "denied"
                 denied = model_notices.call_denied(why=verdict.words)
-                answers.end_call(self._session, row, "denied", denied, now=self._now)
+                answers.end_call(self._session, row, "denied", denied)
                 return Gated(call.index, "denied", last, None)
             case "allow":
                 return Gated(call.index, "act", last, None)
@@ -217,7 +210,6 @@ class _Committing:
                     preview=call.preview,
                     money=call.money,
                     reason=self._turn_words(),
-                    now=self._now,
                     waits=self._waits,
                     not_by=await conflicts.steered_by(
                         self._session, row, self._release.tool(call.tool)
@@ -232,9 +224,7 @@ class _Committing:
         return words if isinstance(words, str) else ""
 
     async def _verdict(self, proposed: approval_verdict.Proposed) -> Verdict:
-        found = await approval_verdict.of(
-            self._session, proposed, self._switches, now=self._now
-        )
+        found = await approval_verdict.of(self._session, proposed, self._switches)
         return policy_verdict.of_draft(found, self._disabling(proposed.tool))
 
     def _proposed(self, row: CallRow, call: DraftedCall) -> approval_verdict.Proposed:
@@ -273,7 +263,7 @@ class _Committing:
                 else 0,
                 cost_microusd=turn.used.cost_microusd if turn.used else 0,
                 duration_ms=turn.duration_ms,
-                created_at=self._now,
+                created_at=self._session.now,
             )
         )
         self._run.turns += 1
@@ -300,7 +290,7 @@ class _Committing:
                     "cost_microusd": turn.used.cost_microusd if turn.used else 0,
                 },
             ),
-            at=self._now,
+            at=self._session.now,
         )
 
     async def _close_step(self) -> None:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, exists, select
 
 from keyturn.orchestrator.rules.authority import hold
@@ -18,6 +17,7 @@ from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP, Needs
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.budgets import limits, reservations
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import bulk_scope, faults
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -69,7 +69,7 @@ async def begin_step(
                 return
             run = await run_lookup.lock(session, step.run)
             release = await releases.load(session, run.release)
-            now = await store.now(session)
+            now = await session.read_clock()
             step.created_at = now
             session.add(step)
             # The author's code got further than the place where it failed.
@@ -131,14 +131,14 @@ async def load(store: Store, *, run: str, step: int, turn: int) -> Position:
             raise NotFound(kind="run", name=run)
         row, known, result, is_written = found
         await bulk_scope.show(session, row)
-        now = await store.now(session)
+        now = await session.read_clock()
         return Position(
             run=row,
             step=known
             or StepRow(run=run, step=step, name="", kind="act", created_at=now),
             turn=turn,
             release=await releases.load(session, row.release),
-            switches=await active.active(session, now=now),
+            switches=await active.active(session),
             now=now,
             result=result,
             unread=await unread(session, run) if is_written else [],
@@ -161,7 +161,7 @@ _BEFORE = select(
 
 
 async def _out_of_order(
-    session: AsyncSession, run: str, known: StepRow | None, step: int, turn: int
+    session: Tx, run: str, known: StepRow | None, step: int, turn: int
 ) -> str | None:
     """Return why a turn that is not committed cannot be the next one of its step.
 
@@ -194,27 +194,25 @@ async def stop(
     """
     async with store.write() as session:
         # Lifting a switch only takes the barrier: it is lifted before this, or signals.
-        await store.share_barrier(session)
+        await session.share_barrier()
         row = await run_lookup.lock(session, at.run.id)
         if hold.is_over(row):
             return False
-        now = await store.now(session)
+        await session.read_clock()
         if by.kind == "pause" and row.paused_by is None:
             return False
-        if by.kind == "switch" and await _has_eased(session, at, now=now):
+        if by.kind == "switch" and await _has_eased(session, at):
             return False
-        if needs is not None and await _has_room(store, session, at, needs, now=now):
+        if needs is not None and await _has_room(session, at, needs):
             return False
         step = await session.get(StepRow, (row.id, at.step.step), with_for_update=True)
         if step is not None:
             step.needs = needs.model_dump() if needs is not None else None
-        await holds.hold_step(session, row, step, by, now=now)
+        await holds.hold_step(session, row, step, by)
         return True
 
 
-async def _has_room(
-    store: Store, session: AsyncSession, at: Position, needs: Needs, *, now: datetime
-) -> bool:
+async def _has_room(session: Tx, at: Position, needs: Needs) -> bool:
     """Tell whether a budget has got room since the look, or its day is over.
 
     Its lock is kept until the commit: a person who raises it now finds this run held.
@@ -224,21 +222,21 @@ async def _has_room(
         run=at.run.id,
         workflow=at.run.workflow,
         tenant=at.run.tenant,
-        now=now,
+        now=session.now,
     )
     if needs.scope not in scopes:
         return True
-    meter = await reservations.locked(store, session, needs.scope)
+    meter = await reservations.locked(session, needs.scope)
     return limits.has_room(scopes[needs.scope], meter, needs)
 
 
-async def _has_eased(session: AsyncSession, at: Position, *, now: datetime) -> bool:
+async def _has_eased(session: Tx, at: Position) -> bool:
     """Tell whether a switch was lifted, or a model offered, since the look.
 
     Which of several switches blocks a run's models is not known: any may matter.
     """
     seen = {(one.id, one.created_at) for one in at.switches}
-    fresh = await active.active(session, now=now)
+    fresh = await active.active(session)
     is_offered = any(
         one.mode == "use_model" and (one.id, one.created_at) not in seen
         for one in fresh
@@ -255,8 +253,8 @@ async def go_on(store: Store, run: str, step: int) -> None:
         known = await session.get(StepRow, (run, step), with_for_update=True)
         if known is not None:
             known.held_by = known.held_seen = known.needs = None
-        now = await store.now(session)
-        await holds.settle(session, row, now=now, status="running")
+        await session.read_clock()
+        await holds.settle(session, row, status="running")
 
 
 async def use_safer_model(store: Store, run: str) -> bool:
@@ -269,7 +267,7 @@ async def use_safer_model(store: Store, run: str) -> bool:
         return True
 
 
-async def unread(session: AsyncSession, run: str) -> list[CustomerMessageRow]:
+async def unread(session: Tx, run: str) -> list[CustomerMessageRow]:
     """Return what the customer wrote that no turn has read, in its order."""
     query = (
         select(CustomerMessageRow)

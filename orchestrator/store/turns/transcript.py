@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import CallRow, MessageRow
 from keyturn.orchestrator.store.turns.position import first_turn
 
@@ -105,9 +105,7 @@ def _of_turns(table: type[MessageRow] | type[CallRow]) -> Any:  # noqa: ANN401 a
 _PAGES = (_of_turns(MessageRow), _of_turns(CallRow))
 
 
-async def _page(
-    session: AsyncSession, run: str, *, since: int, before: int
-) -> list[PastTurn]:
+async def _page(session: Tx, run: str, *, since: int, before: int) -> list[PastTurn]:
     # A step's turns are numbered without a gap; its opening is before the first one.
     numbers = range(max(since, before - PAGE), before)
     found = {number: PastTurn(number) for number in numbers}
@@ -123,6 +121,6 @@ def _size(past: PastTurn) -> int:
     return said + sum(len(call.result or "") for call in past.calls)
 
 
-async def _opening(session: AsyncSession, run: str, base: int) -> str:
+async def _opening(session: Tx, run: str, base: int) -> str:
     row = await session.get(MessageRow, (run, base, 0))
     return row.text if row else ""

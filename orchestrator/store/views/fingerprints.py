@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Select
 from sqlalchemy import select as select_many
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AuditRow,
@@ -79,7 +79,7 @@ async def runs(store: Store, ids: Sequence[str]) -> Mapping[str, str]:
         return await runs_in(session, ids)
 
 
-async def runs_in(session: AsyncSession, ids: Sequence[str]) -> Mapping[str, str]:
+async def runs_in(session: Tx, ids: Sequence[str]) -> Mapping[str, str]:
     """Return the fingerprints of runs' records, as `runs`, in this transaction."""
     state = select_many(
         col(RunRow.id),
@@ -150,7 +150,7 @@ async def approvals(store: Store, ids: Sequence[str]) -> Mapping[str, str]:
 
 
 async def _each(
-    session: AsyncSession, names: Sequence[str], queries: Sequence[_Query]
+    session: Tx, names: Sequence[str], queries: Sequence[_Query]
 ) -> Mapping[str, str]:
     """Return a fingerprint of each name's rows, by the first column of each query."""
     rows: dict[str, list[list[object]]] = {
@@ -171,7 +171,7 @@ async def _by_tenant(
     return {one: found.get(one, "") for one in tenants}
 
 
-async def _all(session: AsyncSession, query: _Query) -> list[tuple[Any, ...]]:
+async def _all(session: Tx, query: _Query) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in (await session.execute(query)).all()]
 
 

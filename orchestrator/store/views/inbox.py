@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, literal, tuple_
 from sqlalchemy import select as select_many
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, and_, col, func, select
 
 from keyturn.orchestrator.rules.contract.release import Release
@@ -15,6 +14,7 @@ from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals.queue_filter import Place
 from keyturn.orchestrator.store.db import open_rows, row_count
 from keyturn.orchestrator.store.db.row_count import Total
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -39,7 +39,7 @@ class Waiting:
 
 
 async def queue(
-    session: AsyncSession,
+    session: Tx,
     conditions: Sequence[ColumnElement[bool]],
     *,
     limit: int,
@@ -67,7 +67,7 @@ async def queue(
 
 
 async def queue_length(
-    session: AsyncSession,
+    session: Tx,
     conditions: Sequence[ColumnElement[bool]],
     *,
     of_runs: bool,
@@ -85,7 +85,7 @@ async def queue_length(
 
 
 async def queue_groups(
-    session: AsyncSession, conditions: Sequence[ColumnElement[bool]]
+    session: Tx, conditions: Sequence[ColumnElement[bool]]
 ) -> list[tuple[str, str, int]]:
     """Return how many match and wait for each tool and rule, by their names."""
     pair = (col(ApprovalRow.tool), col(ApprovalRow.rule))
@@ -116,7 +116,7 @@ class Names:
     languages: list[str]
 
 
-async def queue_names(session: AsyncSession, *, tenant: str | None) -> Names:
+async def queue_names(session: Tx, *, tenant: str | None) -> Names:
     """Return the names in the waiting items, each once."""
     columns = (
         col(ApprovalRow.tool),
@@ -147,14 +147,14 @@ class Decided:
     effect: EffectRow | None
 
 
-async def decided_total(session: AsyncSession, person: str) -> Total:
+async def decided_total(session: Tx, person: str) -> Total:
     """Return how many decisions a person has made."""
     query = select(DecisionRow.id).where(col(DecisionRow.person) == person)
     return await row_count.total(session, query.order_by(col(DecisionRow.id).desc()))
 
 
 async def decided_by(
-    session: AsyncSession, person: str, *, limit: int, before: int | None = None
+    session: Tx, person: str, *, limit: int, before: int | None = None
 ) -> list[Decided]:
     """Return a person's decisions, newest first; `before` is a decision's id."""
     query = (
@@ -190,7 +190,7 @@ async def decided_by(
     ]
 
 
-async def counts(session: AsyncSession, *, tenant: str | None) -> tuple[int, int, int]:
+async def counts(session: Tx, *, tenant: str | None) -> tuple[int, int, int]:
     """Return how many approvals wait, hand-offs are open and effects are unknown."""
     waiting = _count(ApprovalRow, open_rows.approvals())
     handed = _count(RunRow, open_rows.handoffs())
@@ -210,7 +210,7 @@ def _count(table: type[SQLModel], condition: Any) -> Any:  # noqa: ANN401 SQL
 
 
 async def handoffs(
-    session: AsyncSession,
+    session: Tx,
     *,
     tenant: str | None,
     limit: int,

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import and_, col, or_, select
 
 from keyturn.orchestrator.rules.contract.release import Release
@@ -13,6 +12,7 @@ from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.approvals.history import Draft
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import reach
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -96,7 +96,7 @@ async def item(
 
 
 async def earlier_effects(
-    session: AsyncSession, run: RunRow, call: CallRow, *, tenant: str | None
+    session: Tx, run: RunRow, call: CallRow, *, tenant: str | None
 ) -> list[EffectRow]:
     """Return what was done for the call's customer or on its subject, newest first.
 
@@ -119,7 +119,7 @@ async def earlier_effects(
     return list((await session.execute(query)).scalars())
 
 
-async def other_runs(session: AsyncSession, run: RunRow) -> list[RunRow]:
+async def other_runs(session: Tx, run: RunRow) -> list[RunRow]:
     """Return the customer's other open runs, newest first."""
     query = (
         select(RunRow)
@@ -135,9 +135,7 @@ async def other_runs(session: AsyncSession, run: RunRow) -> list[RunRow]:
     return list((await session.execute(query)).scalars())
 
 
-async def customer_messages(
-    session: AsyncSession, run: str
-) -> list[CustomerMessageRow]:
+async def customer_messages(session: Tx, run: str) -> list[CustomerMessageRow]:
     """Return what the customer wrote after the start, oldest first."""
     query = (
         select(CustomerMessageRow)
@@ -147,13 +145,13 @@ async def customer_messages(
     return list((await session.execute(query)).scalars())
 
 
-async def notes(session: AsyncSession, run: str) -> list[NoteRow]:
+async def notes(session: Tx, run: str) -> list[NoteRow]:
     """Return people's notes on a run, oldest first."""
     query = select(NoteRow).where(col(NoteRow.run) == run).order_by(col(NoteRow.id))
     return list((await session.execute(query)).scalars())
 
 
-async def _rows(session: AsyncSession, table: type[Row], run: str) -> list[Row]:
+async def _rows(session: Tx, table: type[Row], run: str) -> list[Row]:
     """Return a run's latest rows, in their order."""
     query = (
         select(table)
@@ -170,18 +168,18 @@ def _successor(drafts: list[Draft], approval: ApprovalRow) -> ApprovalRow | None
     return None if latest.id == approval.id else latest
 
 
-async def _draft(session: AsyncSession, approval: str, person: str) -> DraftRow | None:
+async def _draft(session: Tx, approval: str, person: str) -> DraftRow | None:
     """Return a person's unfinished edit; a decided edit does not count."""
     found = await session.get(DraftRow, (approval, person))
     return found if found is not None and found.used_at is None else None
 
 
-async def _effect(session: AsyncSession, approval: ApprovalRow) -> EffectRow | None:
+async def _effect(session: Tx, approval: ApprovalRow) -> EffectRow | None:
     query = select(EffectRow).where(col(EffectRow.approval) == approval.id).limit(1)
     return (await session.execute(query)).scalar_one_or_none()
 
 
-async def _model(session: AsyncSession, run: str) -> str | None:
+async def _model(session: Tx, run: str) -> str | None:
     """Return the model that answered last."""
     query = (
         select(TurnRow.model)

@@ -4,17 +4,16 @@ Ended rows are not counted: a scrape would read all rows that ever existed.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, func, select
 
 from keyturn.orchestrator.store.db import counters as db_counters
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.counters import Count
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import ApprovalRow, EffectRow, OutboxRow, RunRow
 
 
@@ -36,7 +35,7 @@ class Figures(BaseModel):
 async def read(store: Store) -> Figures:
     """Return the present figures."""
     async with store.read() as session:
-        now = await store.now(session)
+        await session.read_clock()
         pending, waiting = open_rows.approvals(), open_rows.deliveries()
         handed = await _count(session, RunRow, open_rows.handoffs())
         asked = await _count(session, ApprovalRow, pending)
@@ -44,22 +43,22 @@ async def read(store: Store) -> Figures:
             runs=await _by(session, RunRow.status, open_rows.runs()),
             handoffs=handed,
             approvals={"pending": asked},
-            oldest_pending_s=await _age(session, ApprovalRow.created_at, pending, now),
+            oldest_pending_s=await _age(session, ApprovalRow.created_at, pending),
             counters=await db_counters.read(session),
             effects=await _by(session, EffectRow.status, open_rows.under_way())
             | {"unknown": await _count(session, EffectRow, open_rows.to_find_out())},
             outbox=await _count(session, OutboxRow, waiting),
-            oldest_outbox_s=await _age(session, OutboxRow.created_at, waiting, now),
+            oldest_outbox_s=await _age(session, OutboxRow.created_at, waiting),
         )
 
 
-async def _by(session: AsyncSession, column: Any, condition: Any) -> dict[str, int]:  # noqa: ANN401 a column and SQL
+async def _by(session: Tx, column: Any, condition: Any) -> dict[str, int]:  # noqa: ANN401 a column and SQL
     query = select(column, func.count()).where(condition).group_by(column)
     return {name: count for name, count in (await session.execute(query)).all()}  # noqa: C416 rows are no pairs to a type checker
 
 
 async def _count(
-    session: AsyncSession,
+    session: Tx,
     table: type[SQLModel],
     condition: Any,  # noqa: ANN401 an SQL condition
 ) -> int:
@@ -68,11 +67,10 @@ async def _count(
 
 
 async def _age(
-    session: AsyncSession,
+    session: Tx,
     column: Any,  # noqa: ANN401 a column of times
     condition: Any,  # noqa: ANN401 an SQL condition
-    now: datetime,
 ) -> float:
     query = select(func.min(column)).where(condition)
     oldest = (await session.execute(query)).scalar_one()
-    return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+    return max(0.0, (session.now - oldest).total_seconds()) if oldest else 0.0

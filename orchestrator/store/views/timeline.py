@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -44,9 +44,7 @@ class Record:
     earlier: int | None
 
 
-async def of_tenant(
-    session: AsyncSession, run_id: str, *, tenant: str | None
-) -> RunRow:
+async def of_tenant(session: Tx, run_id: str, *, tenant: str | None) -> RunRow:
     """Return the run, or raise `NotFound`, also for another tenant's."""
     run = await run_lookup.get(session, run_id)
     if tenant not in (None, run.tenant):
@@ -81,7 +79,7 @@ async def load(
         )
 
 
-async def _turns(session: AsyncSession, run: str, before: int | None) -> list[TurnRow]:
+async def _turns(session: Tx, run: str, before: int | None) -> list[TurnRow]:
     query = (
         select(TurnRow)
         .where(col(TurnRow.run) == run)
@@ -94,7 +92,7 @@ async def _turns(session: AsyncSession, run: str, before: int | None) -> list[Tu
 
 
 async def _of(
-    session: AsyncSession,
+    session: Tx,
     table: Any,  # noqa: ANN401 any table with run and turn
     run: str,
     first: int,
@@ -110,9 +108,7 @@ async def _of(
     return list((await session.execute(query.order_by(*order))).scalars())
 
 
-async def _decisions(
-    session: AsyncSession, approvals: list[ApprovalRow]
-) -> list[DecisionRow]:
+async def _decisions(session: Tx, approvals: list[ApprovalRow]) -> list[DecisionRow]:
     query = (
         select(DecisionRow)
         .where(col(DecisionRow.approval).in_([one.id for one in approvals]))

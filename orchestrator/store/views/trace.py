@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col, select
 
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
     AttemptRow,
@@ -67,9 +67,7 @@ async def load(store: Store, run: str, *, tenant: str | None) -> Trace:
         )
 
 
-async def _of(
-    session: AsyncSession, table: type[Row], run: str, *order: str
-) -> list[Row]:
+async def _of(session: Tx, table: type[Row], run: str, *order: str) -> list[Row]:
     columns: Any = table
     query = select(table).where(col(columns.run) == run)
     for name in order:

@@ -45,7 +45,7 @@ async def main():
         acting.claimed(store, claim)
         if sys.argv[2] == "acts":
             async with store.write() as session:
-                now = await store.now(session)
+                now = await session.read_clock()
                 row = TenantRow(key="acme", name="acme", declared_by="ann", created_at=now)
                 session.add(row)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -296,7 +296,7 @@ async def _held(store: Store) -> Claim:
 
 async def _declare(store: Store, name: str) -> None:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         session.add(TenantRow(key=name, name=name, declared_by="ann", created_at=now))
 
 

@@ -64,7 +64,7 @@ async def test_what_may_still_be_carried_out_is_not_said_never_to_have_been(
     async with store.write() as session:
         row = await session.get(EffectRow, url.rpartition("/")[2])
         assert row is not None
-        row.lease_until = await store.now(session)
+        row.lease_until = await session.read_clock()
 
     early = await http.post(f"{url}:record", headers=lea, json=NO)
     shown = await http.get(url, headers=lea)

@@ -19,12 +19,12 @@ async def _held(store: Store, desk: Desk) -> str:
     """Return a run that its own budget holds: 200,000 tokens, of which none is used."""
     run = await desk.run()
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         if await session.get(StepRow, (run.id, 1)) is None:
             session.add(
                 StepRow(run=run.id, step=1, name="act", kind="act", created_at=now)
             )
-        await reservations.locked(store, session, f"run {run.id}")
+        await reservations.locked(session, f"run {run.id}")
     at = await position.load(store, run=run.id, step=1, turn=1)
     needs = Needs(scope=f"run {run.id}", tokens=250_000, microusd=10_000)
     assert await position.stop(store, at, hold.by_budget(needs.scope), needs)

@@ -13,7 +13,8 @@ import pytest
 from keyturn.approvals.web.app import create_app
 from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from keyturn.orchestrator.rules.settings import Settings
-from keyturn.orchestrator.store.db.database import BARRIER, Store
+from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.db.transaction import BARRIER
 from keyturn.orchestrator.store.people import tokens
 from tests.approvals.desk import Desk
 from tests.approvals.people import People

@@ -147,7 +147,7 @@ async def _add(desk: Desk, me: str, name: str) -> None:
     await desk.approval(run, order=f"O-{name}")
     await desk.effect(run)
     async with desk.store.write() as session:
-        now = await desk.store.now(session)
+        now = await session.read_clock()
         session.add_all(_rows(me, name, now))
 
 

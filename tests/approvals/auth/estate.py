@@ -93,7 +93,7 @@ async def build(store: Store) -> World:
 
 async def _matching(store: Store) -> None:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         row = MatchingRow(
             id="matching-1", status="matched", asked_by="system", asked_at=now
         )
@@ -197,7 +197,7 @@ async def _objects(store: Store, desk: Desk, estate: Estate) -> None:
 async def _controls(store: Store, estate: Estate, name: str) -> None:
     author = estate.keys["operator"].person.id
     async with store.read() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
     switch = Switch(
         id=f"switch-{name}",
         scope=Scope(tenant=name, tool="none"),
@@ -215,7 +215,7 @@ async def _controls(store: Store, estate: Estate, name: str) -> None:
 
 async def _records(store: Store, estate: Estate, name: str, run: str) -> None:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         notice = NoticeRow(
             event=f"audit:{name}",
             kind="approval.waiting",

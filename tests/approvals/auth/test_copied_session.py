@@ -168,19 +168,14 @@ async def test_what_an_admin_does_to_a_password_or_account_revokes_tokens(
         again[because] = {"Authorization": f"Bearer {made.plain}"}
         async with store.write() as session:
             row = await access.lock(session, ann.id, managed=None)
-            now = await store.now(session)
+            await session.read_clock()
             if because == "password reset":
                 await access.reset_password(
-                    session,
-                    row,
-                    password_hash=HASH,
-                    by="ada",
-                    at=now,
-                    proposed_by="max",
+                    session, row, password_hash=HASH, by="ada", proposed_by="max"
                 )
             else:
                 wanted = Change(is_open=False).of(row)
-                await access.grant(session, row, wanted, by="ada", at=now)
+                await access.grant(session, row, wanted, by="ada")
 
     assert "revoked" in await _refused(copied, removed)
     for token in again.values():

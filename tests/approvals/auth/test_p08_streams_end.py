@@ -55,7 +55,8 @@ async def _change_tenant(store: Store, key: Key) -> None:
         row = await access.lock(session, key.person.id, managed=None)
         wanted = Change(tenant="zebra").of(row)
         two = {"by": "test", "proposed_by": "another"}
-        await access.grant(session, row, wanted, at=await store.now(session), **two)
+        await session.read_clock()
+        await access.grant(session, row, wanted, **two)
 
 
 ENDS: dict[str, End] = {

@@ -23,7 +23,7 @@ TICK = timedelta(seconds=1)
 
 async def _happens(store: Store, kind: str, approval: ApprovalRow) -> None:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         entry = Entry(
             actor="system",
             kind=kind,

@@ -93,13 +93,9 @@ async def test_what_an_admin_did_to_the_password_is_mailed(
     ada = await people.named("ada", role="admin")
     async with notifying.store.write() as session:
         row = await access.lock(session, ann.id, managed=None)
+        await session.read_clock()
         await access.reset_password(
-            session,
-            row,
-            password_hash=HASH,
-            by=ada.id,
-            at=await notifying.store.now(session),
-            proposed_by="max",
+            session, row, password_hash=HASH, by=ada.id, proposed_by="max"
         )
     await access.remove_password(notifying.store, ann.id, by=ada.id)
 
@@ -156,7 +152,7 @@ async def test_no_webhook_is_told_of_anybodys_account(
     async with receiving() as receiver:
         await notifying.hook(receiver)
         async with notifying.store.write() as session:
-            now = await notifying.store.now(session)
+            now = await session.read_clock()
             entry = Entry(actor=ann.id, kind=kind, subject=ann.id, payload={})
             log.record(session, entry, at=now)
 

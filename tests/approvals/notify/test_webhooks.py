@@ -215,7 +215,7 @@ async def test_p09_nothing_that_happens_waits_for_a_notice(
         # The receiver has it and does not answer; work goes on.
         await desk.approval(run, index=1)
         async with desk.store.write() as session:
-            now = await desk.store.now(session)
+            now = await session.read_clock()
             log.record(session, Entry(actor="p", kind="decision.approve"), at=now)
 
         assert not sending.done()

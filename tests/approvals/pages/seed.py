@@ -214,7 +214,7 @@ async def look_up(store: Store, run: str, order: str) -> None:
         result = canonical.text(
             {"order_id": order, "status": "delivered", "note": "gift \u2066wrap\u2069"}
         )
-        answers.end_call(session, row, "done", ToolData(result), now=row.created_at)
+        answers.end_call(session, row, "done", ToolData(result))
 
 
 async def approvals_of(store: Store, run: str) -> list[ApprovalRow]:
@@ -300,7 +300,7 @@ async def _address(store: Store, seed: Seed) -> None:
     seed.runs["address"] = run.id
     seed.approvals["address"] = (await approvals_of(store, run.id))[0].id
     async with store.write() as session:
-        soon = await store.now(session) + timedelta(minutes=12)
+        soon = await session.read_clock() + timedelta(minutes=12)
         await session.execute(
             update(ApprovalRow)
             .where(col(ApprovalRow.id) == seed.approvals["address"])
@@ -346,7 +346,7 @@ async def _earlier_effect(  # noqa: PLR0917 an effect's own fields
     store: Store, run: str, status: EffectStatus, order: str, amount: int, customer: str
 ) -> str:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         arguments: dict[str, JsonValue] = {
             "order_id": order,
             "amount": {"amount": amount, "currency": "USD"},

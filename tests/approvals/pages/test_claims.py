@@ -69,7 +69,7 @@ async def test_an_open_page_keeps_its_claim_and_retakes_none(
     item = seed.approvals["refund_order"]
     await ana.post(f"/inbox/{item}/claim")
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         await _until(session, item, now + timedelta(seconds=20))
 
     kept = await ana.post(f"/inbox/{item}/keep")

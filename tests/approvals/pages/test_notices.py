@@ -28,7 +28,7 @@ async def _hooks(store: Store) -> list[WebhookRow]:
 
 async def dead_letter(store: Store) -> int:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         row = NoticeRow(
             event="1",
             kind="effect.unknown",

@@ -39,7 +39,7 @@ async def test_each_list_of_operations_is_turned_to_its_end(
     doors: Doors, store: Store
 ) -> None:
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for n in range(MANY):
             # Two of each minute: the place of a row is its time and its name.
             at = now - timedelta(minutes=60 + n // 2)
@@ -100,7 +100,7 @@ async def test_ones_own_tokens_are_turned(
 ) -> None:
     owner = seed.people["operator"].id
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for n in range(MANY):
             session.add(
                 TokenRow(
@@ -127,7 +127,7 @@ async def test_a_total_is_true_and_counted_no_further_than_it_is_told(
         before = await accounts.total(session, tenant=None)
     told = [(await admin.get(path)).text for path in ("/settings/people", "/runs")]
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for n in range(row_count.MOST):
             session.add(
                 PersonRow(

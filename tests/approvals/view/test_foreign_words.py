@@ -26,8 +26,8 @@ async def effect(store: Store) -> EffectRow:
         row = (await session.execute(query)).scalars().first()
         assert row is not None
         run = await run_lookup.lock(session, row.run)
-        now = await store.now(session)
-        effects.mark_unknown(session, run, row, error=FOREIGN, now=now)
+        await session.read_clock()
+        effects.mark_unknown(session, run, row, error=FOREIGN)
         return row
 
 

@@ -390,6 +390,6 @@ async def _hire(store: Store) -> None:
                     name=name.title(),
                     email=f"{name}@example.com",
                     role=role,
-                    created_at=await store.now(session),
+                    created_at=await session.read_clock(),
                 )
             )

@@ -8,12 +8,11 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from keyturn.orchestrator.rules.policy.rules import Verdict
 from keyturn.orchestrator.store.approvals import decision, request
 from keyturn.orchestrator.store.approvals.decision import Answer
 from keyturn.orchestrator.store.approvals.errors import AlreadyDecided
+from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.effects import undo
 from keyturn.orchestrator.store.effects.errors import TooLate
 from keyturn.orchestrator.store.ledger.effects import LeaseAnswer
@@ -146,7 +145,7 @@ def _copies(run: RunRow, call: CallRow, number: int) -> tuple[RunRow, CallRow]:
 
 async def _ask(  # noqa: PLR0917 what one approval is made of
     desk: Desk,
-    session: AsyncSession,
+    session: Tx,
     run: RunRow,
     call: CallRow,
     verdict: Verdict,
@@ -155,7 +154,7 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
     session.add(run)
     await session.flush()
     session.add(call)
-    now, money = desk.clock(), money_of(call.arguments)
+    now, money = await session.read_clock(), money_of(call.arguments)
     row = await request.ask(
         session,
         run,
@@ -165,7 +164,6 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
         preview=FACTS,
         money=money,
         reason="so",
-        now=now,
     )
     if approved:
         row.undo_until = now + WINDOW
@@ -173,7 +171,7 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
         await session.flush()
         amy = person("amy")
         decision.sign(
-            session, desk.signer, amy, run, row, answer, effective=row.binding, at=now
+            session, desk.signer, amy, run, row, answer, effective=row.binding
         )
-        await decision.conclude(session, row, run, answer, [amy.id], now=now)
+        await decision.conclude(session, row, run, answer, [amy.id])
     return row

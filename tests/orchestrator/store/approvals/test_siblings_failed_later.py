@@ -244,7 +244,7 @@ async def test_a_mail_of_a_model_that_was_told_that_it_failed_is_offered(
 
 async def _begin_step(desk: Desk, run: str, step: int = 2) -> None:
     async with desk.store.write() as session:
-        now = await desk.store.now(session)
+        now = await session.read_clock()
         session.add(StepRow(run=run, step=step, name="", kind="ask", created_at=now))
 
 

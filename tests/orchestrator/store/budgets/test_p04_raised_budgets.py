@@ -103,7 +103,7 @@ async def hired(desk: Desk) -> None:
                 name=name.title(),
                 email=f"{name}@example.com",
                 role="operator",
-                created_at=await desk.store.now(session),
+                created_at=await session.read_clock(),
             )
             session.add(row)
 
@@ -120,7 +120,8 @@ async def confirm(desk: Desk, made: ProposalRow, who: str = "otto") -> ProposalR
 async def meter(desk: Desk, run: str) -> Meter:
     async with desk.store.read() as session:
         wanted = Filter(run=run)
-        [found] = await listing.listing(session, wanted, now=desk.clock(), limit=2)
+        await session.read_clock()
+        [found] = await listing.listing(session, wanted, limit=2)
     return found
 
 
@@ -338,9 +339,9 @@ async def test_p04_the_page_knows_which_budgets_hold(staffed: Desk) -> None:
     run = await held(staffed)
 
     async with staffed.store.read() as session:
-        now = staffed.clock()
-        [own] = await budget_raise.of_run(session, run, now=now)
-        days = await budget_raise.of_days(session, sees=None, now=now, limit=50)
+        await session.read_clock()
+        [own] = await budget_raise.of_run(session, run)
+        days = await budget_raise.of_days(session, sees=None, limit=50)
 
     assert (own.scope, own.runs, own.least.tokens) == (f"run {run}", 1, 2_001_000)
     assert days == []

@@ -30,7 +30,7 @@ async def stores(tables_url: str) -> AsyncIterator[list[Store]]:
     for one in opened:
         # Connected already, they meet at the row and not one after the other.
         async with one.read() as session:
-            await one.now(session)
+            await session.read_clock()
     yield opened
     await asyncio.gather(*(one.close() for one in opened))
 

@@ -16,10 +16,11 @@ from keyturn.orchestrator.rules.policy.rules import Rule
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.approvals import request
 from keyturn.orchestrator.store.db import overstayed, roles
-from keyturn.orchestrator.store.db.database import BARRIER, Store
+from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.errors import ForgedRow
 from keyturn.orchestrator.store.db.role_names import WEB, WORKER
 from keyturn.orchestrator.store.db.row_codes import Voucher
+from keyturn.orchestrator.store.db.transaction import BARRIER
 from keyturn.orchestrator.store.ledger import keys
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import control, end, messages

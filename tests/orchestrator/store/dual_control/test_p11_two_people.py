@@ -73,8 +73,8 @@ class Scene:
 
     async def holds(self) -> bool:
         async with self.store.read() as session:
-            now = await self.store.now(session)
-            return bool(await active.active(session, now=now))
+            await session.read_clock()
+            return bool(await active.active(session))
 
     async def kinds(self) -> list[str]:
         log = await self.accounts.log()

@@ -283,6 +283,6 @@ def lines(found: Finding) -> Sequence[str]:
 async def says(desk: Desk, *kinds: str) -> None:
     """Add entries that speak of no row."""
     async with desk.store.write() as session:
-        now = await desk.store.now(session)
+        now = await session.read_clock()
         for kind in kinds:
             record(session, Entry(actor="system", kind=kind), at=now)

@@ -28,7 +28,7 @@ SOON_S = 60.0
 async def _fill(store: Store) -> str:
     """Write and chain more than two pages; return the head."""
     async with store.write() as session:
-        now = await store.now(session)
+        now = await session.read_clock()
         for number in range(BATCH * (PAGES - 1) + 1):
             entry = Entry(actor="system", kind="filled", payload={"number": number})
             log.record(session, entry, at=now + timedelta(microseconds=number))
@@ -91,7 +91,7 @@ async def test_those_who_ask_meanwhile_share_a_walk_and_others_go_on(
             while _waiting(url) != 1:  # noqa: ASYNC110 the server tells nobody
                 await asyncio.sleep(0.02)
         async with asyncio.timeout(SOON_S), store.read() as session:
-            await store.now(session)
+            await session.read_clock()
 
         assert not any(one.done() for one in asked)
         assert _waiting(url) == 1
@@ -130,7 +130,7 @@ async def test_log_is_hashed_beside_the_loop_and_in_no_transaction(
     walk = asyncio.create_task(verification.verify(store))
     await asyncio.wait_for(threads.asked.wait(), SOON_S)
     async with store.read() as session:
-        await store.now(session)
+        await session.read_clock()
         open_now = cast("QueuePool", store.engine.pool).checkedout()
 
     assert not walk.done()

@@ -97,7 +97,7 @@ async def left(desk: Desk, currency: str = "USD") -> int:
         fresh.compensates = None
         async with desk.store.write() as session:
             try:
-                await limits.check_limits(session, desk.store, fresh, [LIMITS])
+                await limits.check_limits(session, fresh, [LIMITS])
             except LimitExceeded:
                 continue
         return amount

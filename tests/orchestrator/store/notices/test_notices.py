@@ -25,7 +25,7 @@ TICK = timedelta(seconds=1)
 async def _happens(desk: Desk, *kinds: str) -> None:
     desk.is_honest = False  # nothing of it happened
     async with desk.store.write() as session:
-        now = await desk.store.now(session)
+        now = await session.read_clock()
         for kind in kinds:
             entry = Entry(actor="run:r", kind=kind, tenant="default", subject="ap-1")
             log.record(session, entry, at=now)

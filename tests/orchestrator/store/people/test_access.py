@@ -23,14 +23,8 @@ async def give(accounts: Accounts, row: PersonRow, change: Change, *, by: str) -
     """Give more, as two people's confirmation does."""
     async with accounts.store.write() as session:
         found = await access.lock(session, row.id, managed=None)
-        await access.grant(
-            session,
-            found,
-            change.of(found),
-            by=by,
-            at=accounts.clock.now,
-            proposed_by=OTHER,
-        )
+        await session.read_clock()
+        await access.grant(session, found, change.of(found), by=by, proposed_by=OTHER)
 
 
 async def test_a_new_role_is_recorded_with_the_old_one(accounts: Accounts) -> None:
@@ -179,12 +173,12 @@ async def test_whose_password_another_chose_only_looks_for_a_day(
     accounts.clock.passes(DAY * 2)
 
     async with accounts.store.write() as session:
+        await session.read_clock()
         await access.reset_password(
             session,
             await access.lock(session, lea.id, managed=None),
             password_hash=HASH,
             by=max_.id,
-            at=accounts.clock.now,
             proposed_by=OTHER,
         )
 

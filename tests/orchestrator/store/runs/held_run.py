@@ -66,11 +66,9 @@ async def end_sibling(desk: Desk, run: str, sibling: str) -> None:
 async def paused(desk: Desk, run: str) -> bool:
     """Tell whether nothing of the run begins now, its sibling included."""
     async with desk.store.read() as session:
-        now = await desk.store.now(session)
+        await session.read_clock()
         row = await run_lookup.get(session, run)
-        everywhere = [
-            one for one in await active.active(session, now=now) if not one.scope.tool
-        ]
+        everywhere = [one for one in await active.active(session) if not one.scope.tool]
     return row.paused_by is not None or bool(everywhere)
 
 

@@ -56,7 +56,7 @@ async def test_p03_what_holds_all_waits_for_a_run_that_is_just_beginning(
     fitted = Fitted(release=name, text=canonical.text(INPUT))
 
     async with store.write() as session:
-        run = (await start.insert(session, store, NEW, fitted)).id
+        run = (await start.insert(session, NEW, fitted)).id
         holding = asyncio.create_task(hold(desk))
         done, _ = await asyncio.wait([holding], timeout=A_WHILE_S)
         assert not done
@@ -79,7 +79,7 @@ async def test_p03_asking_for_a_compensation_locks_in_order(desk: Desk) -> None:
     key = (await desk.do(first)).key
 
     async with desk.store.write() as session:
-        await desk.store.raise_barrier(session)
+        await session.raise_barrier()
         asking = asyncio.create_task(
             compensation.ask(desk.store, key, by="lou", by_name="Lou", reason="so")
         )
