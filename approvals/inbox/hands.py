@@ -58,7 +58,7 @@ async def of(
 def _why_no_extension(extended: int) -> str:
     if extended < MOST_EXTENSIONS:
         return ""
-    return f"It was given more time {extended} times, which is the most."
+    return f"It was extended {extended} times, which is the maximum."
 
 
 async def _name(

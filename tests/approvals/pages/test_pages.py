@@ -117,7 +117,7 @@ async def test_another_tenants_items_are_not_there(
     ]
 
     assert set(found) == {404}
-    assert "Nothing waits" in (await visitor.get("/inbox")).text
+    assert "No items are waiting" in (await visitor.get("/inbox")).text
 
 
 def _own(seed: Seed) -> list[str]:
