@@ -1,4 +1,4 @@
-"""Texts as the API takes them: nothing that a database or a log would choke on."""
+"""Validated text and time fields of the API."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 def _readable(text: str) -> str:
     if not plain_text.trimmed(text):
         raise ValueError(
-            "it must not be empty; blanks and invisible characters count for nothing"
+            "it must not be empty; blanks and invisible characters do not count"
         )
     bad = next((c for c in text if ord(c) < 32 and c not in "\n\r\t"), None)
     if bad is not None:
