@@ -75,12 +75,12 @@ document.addEventListener("submit", (event) => {
   const givesUp = event.submitter?.matches("[data-gives-up]");
   if (form.querySelector("[data-needs-seen]") && !givesUp && !isSeen()) {
     event.preventDefault();
-    toast("Not sent: part of what you would approve was not on your screen yet. Read on first.");
+    toast("Not sent: part of what you would approve was not on your screen yet. Read it first.");
     return;
   }
   if (performance.now() - shownAt < SETTLE_MS) {
     event.preventDefault();
-    toast("Not sent: this page has only just opened. Look at it, then press again.");
+    toast("Not sent: this page has only just opened. Read it, then press again.");
     return;
   }
   form.dataset.sent = "yes";
@@ -280,7 +280,7 @@ function tellOfNew() {
   for (const row of rows) {
     const [id, soon] = keysOf(row);
     if (isAway && !known.has(id)) notify(row, "waits for a decision");
-    else if (isAway && soon && !known.has(soon)) notify(row, "runs out soon");
+    else if (isAway && soon && !known.has(soon)) notify(row, "expires soon");
   }
   known = new Set(rows.flatMap(keysOf));
 }
@@ -310,7 +310,7 @@ function toast(words) {
   setTimeout(() => note.remove(), 8000);
 }
 // A stream that was cut and is refused asks again by itself, each time after a longer while.
-const NOT_LIVE = "This page does not show changes by itself: too many pages are open. Close some, then load it again.";
+const NOT_LIVE = "This page does not update by itself, because too many pages are open. Close some, then reload it.";
 document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail.status === 429) toast(NOT_LIVE);
 });
@@ -318,6 +318,6 @@ document.addEventListener("htmx:error", () => toast("The server cannot be reache
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail.ctx.response.status;
   if (status === 429 && event.target.id === "live") toast(NOT_LIVE);
-  else if (status === 429) toast("You ask for too much at once. Nothing was changed; try again in a moment.");
+  else if (status === 429) toast("Too many requests at once. Nothing was changed; try again in a moment.");
   if (status >= 500) toast("The server could not answer. Nothing was changed; try again in a moment.");
 });

@@ -100,7 +100,7 @@ function restore(one) {
   // Under the same key: should it have been carried out after all, this changes nothing.
   keyOf(form).value = one.key;
   for (let at = form.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
-  if (changed) note(form, `Kept from ${clock(one.at)}: this was not sent. Look at it, and send it again.`);
+  if (changed) note(form, `Kept from ${clock(one.at)}: this was not sent. Check it, and send it again.`);
   if (changed) form.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
