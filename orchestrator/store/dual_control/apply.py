@@ -23,7 +23,7 @@ from keyturn.orchestrator.store.tenants import tenants
 from keyturn.orchestrator.store.tenants.errors import TenantDeclared
 from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
-NO_ACCOUNT = "there is no such account any more."
+NO_ACCOUNT = "the account no longer exists."
 
 
 async def _clear(
@@ -40,7 +40,7 @@ async def _clear(
             set_at=datetime.fromisoformat(row.target["set_at"]),
         )
     except NotFound:
-        return f"the switch {switch!r} was lifted, has ended, or was set anew since."
+        return f"the switch {switch!r} was lifted, has ended, or was set again since."
     return None
 
 
@@ -71,7 +71,7 @@ async def _invite(
     try:
         await accounts.insert(session, store, new, password_hash=None, by=person.id)
     except EmailTaken:
-        return f"{new.email} has got an account since."
+        return f"an account for {new.email} was opened since."
     return None
 
 

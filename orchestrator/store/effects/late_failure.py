@@ -108,8 +108,8 @@ async def settle(
     said = effect.later or {}
     if said.get("by") == found.person:
         raise NeedsAnother(
-            f"You said yourself that {effect.key} failed later; somebody else records "
-            "what became of it."
+            f"You reported yourself that {effect.key} failed later, so another person has to "
+            "record the outcome."
         )
     effect.later = {**said, "stayed": found.stayed, "settled_at": now.isoformat()}
     effect.reopened_at = None

@@ -114,14 +114,14 @@ class Prover:
 
     def _why_groundless(self, person: str, grounds: Grounds) -> str | None:
         if grounds.started_by != self.run.started_by:
-            return "who started the run was changed since it was decided"
+            return "the person who started the run was changed after the decision"
         if not set(grounds.not_by) <= set(self.approval.not_by):
-            return "who may not decide it was changed since it was decided"
+            return "the list of people who may not decide it was changed after the decision"
         if grounds.revision != self.approval.revision:
             return "a decision is about another revision"
         is_assigned = self.verdict.assign or asked(self.approval).assign
         if grounds.assigned_to != person and (is_assigned or grounds.assigned_to):
-            return "a decision is of somebody whom it was not assigned to"
+            return "a decision is by a person to whom it was not assigned"
         return None
 
     async def _tell(self, why: str) -> None:

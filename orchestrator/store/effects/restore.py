@@ -35,7 +35,7 @@ async def restore(case: Case, why: str) -> LeaseAnswer | None:
         return None
     name = await _name(case, edited.edited_by)
     case.close(edited, "void", f"the edit of {name} cannot be done: {why}")
-    await case.free("it is asked about again as it was before the edit")
+    await case.free("it waits for approval again, as it was before the edit")
     fresh = await _ask(case, former)
     await _keep_draft(case, former, fresh, person=edited.edited_by)
     case.call.gate = "wait"

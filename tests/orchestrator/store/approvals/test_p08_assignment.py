@@ -126,7 +126,7 @@ async def test_p08_whose_yes_is_given_does_not_choose_the_second(desk: Desk) -> 
     row = await desk.answer(row, "approve", first)
 
     assert row.assigned_to not in (first, None)
-    with pytest.raises(MayNotAssign, match="nobody chooses who is the second"):
+    with pytest.raises(MayNotAssign, match="you must not choose the second person"):
         await reassign(desk, row, by=first)
 
 

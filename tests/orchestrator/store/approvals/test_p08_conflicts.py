@@ -42,7 +42,7 @@ async def test_p10_who_is_struck_from_the_barred_is_found_again_at_the_lease(
 
     answer = await desk.lease(run, turn=2)
     assert answer.kind == "refused"
-    assert "wrote what it was drafted from" in str((await desk.call(run, 2)).result)
+    assert "wrote what the draft is based on" in str((await desk.call(run, 2)).result)
 
 
 async def test_p10_who_has_another_order_drafted_does_not_approve_it(

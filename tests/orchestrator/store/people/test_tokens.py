@@ -93,7 +93,7 @@ async def test_a_token_that_decides_ends_in_seven_days(
 
     assert before is not None
     assert made.row.ends_at == made.row.created_at + 7 * DAY
-    with pytest.raises(OpensNothing, match="ended on 2026-01-12 09:00 UTC"):
+    with pytest.raises(OpensNothing, match="expired on 2026-01-12 09:00 UTC"):
         await tokens.use(accounts.store, made.plain)
 
 
