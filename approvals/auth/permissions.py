@@ -359,8 +359,8 @@ def check(person: Person, action: Action) -> None:
         )
     if person.role in ALLOWED[action]:
         raise MayNot(
-            f"{action} concerns every tenant, and you belong to the "
-            f"tenant {person.tenant!r}; ask somebody of the whole installation."
+            f"{action} affects all tenants, and you belong to the "
+            f"tenant {person.tenant!r}. Ask an admin of all tenants."
         )
     raise MayNot(
         f"Your role {person.role} may not do {action}; "
@@ -372,7 +372,7 @@ def needed(route: str) -> Needed:
     """Return what a route requires, or raise `MayNot` if the table lacks it."""
     if route not in ROUTES:
         raise MayNot(
-            f"Nobody may do {route}: it has no line in ROUTES. Add to "
+            f"{route} is not in ROUTES, so nobody may call it. Add a line to "
             f'approvals/auth/permissions.py, with the action it needs or "public": '
             f'"{route}": "read",'
         )

@@ -55,9 +55,9 @@ async def test_p04_a_budget_is_raised_over_http_by_two_people(
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"tokens": 200_000}, 422, "is no raise"),
+        ({"tokens": 200_000}, 422, "is not a raise"),
         ({"tokens": 2_000_001}, 422, "reaches 2,000,000 tokens at most"),
-        ({"usd": "0.60"}, 422, "would let nothing go on"),
+        ({"usd": "0.60"}, 422, "is too little for any run to continue"),
         ({"usd": "much"}, 422, "usd"),
         ({"tokens": True}, 422, "tokens"),
         ({"scope": "all", "tokens": 9}, 422, "is the name of no budget"),

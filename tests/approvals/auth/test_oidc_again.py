@@ -184,7 +184,7 @@ async def test_a_sign_in_that_was_begun_for_another_session_confirms_nothing(
     back = await http.get(await provider.sign_in(address, "ann"))
     page = await http.get(back.headers["location"])
 
-    assert "signed in anew here meanwhile" in page.text
+    assert "session has changed in the meantime" in page.text
     assert (await _make(http)).status_code == 403
 
 

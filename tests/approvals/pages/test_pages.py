@@ -66,7 +66,7 @@ async def test_the_sign_in_page_takes_no_words_from_a_link(doors: Doors) -> None
 
     assert "EVIL" not in found.text
     assert "evil.test" not in found.text
-    assert "do not belong together" in found.text
+    assert "address or the password is wrong" in found.text
 
 
 async def test_no_page_has_inline_script_style_or_handler(
