@@ -38,7 +38,7 @@ def _iso(value: object) -> object:
     raise ValueError("write a time with its zone, such as 2026-11-25T18:00:00Z")
 
 
-# A number is no time, in quotes or not: pydantic would take it for seconds of 1970.
+# A number is not a time, quoted or not: pydantic would read it as seconds since 1970.
 Time = Annotated[AwareDatetime, BeforeValidator(_iso)]
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 PathId = Annotated[str, Path(pattern=ID_PATTERN)]

@@ -67,7 +67,7 @@ async def follow_run(
         async for event in following.events(news):
             yield event
     except StoreUnavailable as error:
-        # The stream ends; the client connects again and is told where it stands.
+        # The stream ends; the client reconnects and gets the current state.
         log.warning("events.store_away", run=row.id, error=str(error))
 
 

@@ -40,8 +40,8 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             asked = StrictRequest(request.scope, request.receive)
-            # FastAPI reads the body before it asks any dependency: a stranger's would be
-            # parsed, and its faults told.
+            # FastAPI reads the body before it calls any dependency: without the gate here,
+            # a stranger's body would be parsed and its errors reported.
             await gate(asked, parts_of(asked))
             _refuse_repeated(asked)
             try:

@@ -42,8 +42,8 @@ LEEWAY_S = 60
 LARGEST = 1024 * 1024
 # How long its metadata is cached; its keys are cached until an unknown one appears.
 KEPT_S = 3600
-# Keys of the provider's alone: `none` signs nothing, and HS… would make its public key,
-# or our secret, a key that signs.
+# Only asymmetric algorithms: `none` has no signature, and HS… would accept tokens signed
+# with the provider's public key or our secret.
 ALGORITHMS = [
     *(f"{kind}{bits}" for kind in ("RS", "PS") for bits in (256, 384, 512)),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),

@@ -106,7 +106,7 @@ class Poster:
             headers=_headers(message, target.host_header),
             extensions={"sni_hostname": target.host},
         )
-        # The response's body is not read: it could be endless, and is not needed.
+        # The response's body is not read: it could be endless, and it is not needed.
         answer = await self._client.send(request, stream=True)
         await answer.aclose()
         return answer.status_code
