@@ -50,7 +50,7 @@ AUTHORITY = {
 
 @dataclass(frozen=True)
 class Step:
-    """One draft of the item's thread; `changed` is what it changed in the one before."""
+    """One draft of the item's thread; `changed` are its changes to the previous one."""
 
     number: int
     draft: Draft

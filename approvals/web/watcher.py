@@ -92,7 +92,7 @@ class Topic(Generic[State]):
             self._listeners.discard(mine)
 
     async def finish(self) -> None:
-        """End the task, where there is one."""
+        """End the task if there is one."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

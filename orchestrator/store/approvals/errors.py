@@ -96,7 +96,7 @@ class NoMoreRounds(KeyturnError):
 
 
 class StaleBinding(KeyturnError):
-    """What the person saw is not what is asked now."""
+    """The approval has changed since it was shown to the person."""
 
     http_status: ClassVar[int] = 412
 
@@ -115,9 +115,7 @@ class EditRefused(KeyturnError):
 
 def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:
     if row.status == "pending" and not given:
-        return (
-            f"{row.id} expired at {row.answer_by:%Y-%m-%d %H:%M} UTC, before it was decided."
-        )
+        return f"{row.id} expired at {row.answer_by:%Y-%m-%d %H:%M} UTC, before it was decided."
     who = ", ".join(f"{one.person_name} decided {one.decision}" for one in given)
     because = f" ({row.closed_because})" if row.closed_because else ""
     return f"{row.id} is {row.status}{because}. {who or 'Nobody decided it'}."

@@ -134,9 +134,9 @@ async def why_not(session: AsyncSession, run: RunRow) -> str | None:
 
 
 async def lock_first(session: AsyncSession, run: str) -> RunRow | None:
-    """Lock the run whose effect another run takes back, before that one; None: of none.
+    """Lock the run whose effect this run compensates, before this run; None if there is none.
 
-    Messages in it that still wait to tell the customer of that effect end with it.
+    Its pending messages to the customer about that effect end with the effect.
     """
     query = (
         select(EffectRow.run)

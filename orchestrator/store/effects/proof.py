@@ -40,9 +40,9 @@ def asked(approval: ApprovalRow) -> Verdict:
 
 @dataclass(frozen=True)
 class Prover:
-    """Judges one approval by what was signed, not only by what its row says.
+    """Checks one approval against the signed decisions, not only against its row.
 
-    `verdict` is policy's verdict now: rows that require less are not believed.
+    `verdict` is the policy's current verdict: a row that requires less is not trusted.
     """
 
     session: AsyncSession
@@ -105,7 +105,7 @@ class Prover:
         return None
 
     def _why_untrue(self, one: DecisionRow) -> str | None:
-        """Return what was changed in the record since it was signed, or None."""
+        """Return what was changed in the record after the decision was signed, or None."""
         said = approval_lookup.statement(one)
         if not self.verifier.is_genuine(said, one.signature):
             return "a decision's signature does not verify"
@@ -142,10 +142,10 @@ class Prover:
         return f"{one.person_name} {bar.of_them}" if bar is not None else None
 
     def _asked(self, steered: Collection[str]) -> Asked:
-        """Return what is required now, by what no row says alone.
+        """Return what the current policy and the signed decisions require of approvers.
 
-        The yes of a person in `not_by` does not count at all, and the assignee is
-        signed with the decision.
+        An approval by a person in `not_by` does not count, and the assignee is signed
+        with the decision.
         """
         roles = self.approval.role, self.verdict.role
         return replace(

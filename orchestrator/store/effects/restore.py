@@ -1,4 +1,4 @@
-"""Restoring: if an edit cannot be done, what it replaced is asked about again.
+"""Restoring: if an edit cannot be done, the replaced draft waits for approval again.
 
 No work is lost: the editor's form is kept, and moves to the new approval.
 """

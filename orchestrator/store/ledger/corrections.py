@@ -29,7 +29,7 @@ from keyturn.orchestrator.store.tables import (
 
 @dataclass(frozen=True)
 class _News:
-    """What is true now, and since when; `unlike`: only if this was told before."""
+    """What is true now, and since when; with `unlike`, only if that was told before."""
 
     words: str
     at: datetime
