@@ -43,7 +43,7 @@ def attach(app: FastAPI, routers: Iterable[APIRouter]) -> None:
         for route in router.routes:
             if not isinstance(route, APIRoute) or not _has_gate(route):
                 raise TypeError(
-                    f"{route} has no permission gate; make its router with `api` or `pages` of this module"
+                    f"{route} has no permission gate; make its router with `of_api` or `of_pages`"
                 )
             app.router.routes.append(route)
 
