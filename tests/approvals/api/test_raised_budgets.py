@@ -56,7 +56,7 @@ async def test_p04_a_budget_is_raised_over_http_by_two_people(
     ("body", "status", "words"),
     [
         ({"tokens": 200_000}, 422, "is not a raise"),
-        ({"tokens": 2_000_001}, 422, "reaches 2,000,000 tokens at most"),
+        ({"tokens": 2_000_001}, 422, "can reach 2,000,000 tokens at most"),
         ({"usd": "0.60"}, 422, "is too little for any run to continue"),
         ({"usd": "much"}, 422, "usd"),
         ({"tokens": True}, 422, "tokens"),

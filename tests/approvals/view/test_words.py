@@ -204,7 +204,7 @@ async def test_all_that_somebody_holds_is_given_away_on_their_page(
     assert "1 inbox item," in before
     assert bare.status_code == 422
     assert "1 item reassigned" in given
-    assert "of the inbox, claimed or given" not in given
+    assert "claimed by or assigned to them" not in given
     assert refused.status_code == 403
     async with store.read() as session:
         row = await approval_lookup.get(session, item)

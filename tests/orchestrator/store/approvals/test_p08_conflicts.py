@@ -113,6 +113,6 @@ async def test_p08_who_writes_as_the_customer_approves_nothing_of_it(
 
     await desk.draft(run, refund(400_00), read=[message.id])
 
-    with pytest.raises(MayNotDecide, match="wrote into the run"):
+    with pytest.raises(MayNotDecide, match="what you wrote to the run"):
         await desk.decide(run, "amy")
     assert (await desk.decide(run, "bob")).status == "approved"

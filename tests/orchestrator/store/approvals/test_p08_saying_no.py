@@ -24,11 +24,11 @@ DAY = timedelta(days=1)
 @pytest.mark.parametrize(
     ("who", "why"),
     [
-        ("self", "for you yourself"),
+        ("self", "you benefit from it"),
         ("author", "you started this run"),
-        ("new", "new to approving"),
+        ("new", "a new approver"),
         ("editor", "your edit goes beyond the draft"),
-        ("rejecter", "to an earlier draft"),
+        ("rejecter", "on an earlier draft"),
         ("low", "role lead"),
         ("held", "claimed by Lou"),
     ],

@@ -133,7 +133,7 @@ async def test_p13_a_signature_of_another_key_is_found_though_the_log_says_so(
     unchecked = await verification.verify(desk.store)
 
     assert [one.id for one in checked.discrepancies] == ["decisions/1"]
-    assert "no key of ours signed" in checked.discrepancies[0].what
+    assert "was not signed by a known key" in checked.discrepancies[0].what
     assert (unchecked.signatures, unchecked.is_intact) == (None, True)
 
 

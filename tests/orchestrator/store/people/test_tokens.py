@@ -77,7 +77,7 @@ async def test_a_token_makes_none_that_decides(
 ) -> None:
     parent = await _issue(accounts, "*")
 
-    with pytest.raises(WiderThanItsToken, match="your password is asked for"):
+    with pytest.raises(WiderThanItsToken, match="you give your password"):
         await _issue(accounts, *scopes, days=1, by=parent)
 
 
