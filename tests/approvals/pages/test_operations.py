@@ -144,7 +144,7 @@ async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
     async with store.read() as session:
         assert (await session.execute(select(SwitchRow))).scalar_one()
     assert found.status_code == 409
-    assert "What you sent was carried out" in found.text
+    assert "Your request was carried out" in found.text
     assert "Nothing was changed" not in found.text
 
 
@@ -281,9 +281,9 @@ async def test_an_incident_is_opened_and_closed_on_its_page(doors: Doors) -> Non
 
     assert (bare.status_code, unsaid.status_code, again.status_code) == (422, 422, 409)
     assert own.status_code == 403
-    assert "another person closes it" in own.text
+    assert "another person has to close it" in own.text
     assert "Paid &lt;b&gt;twice&lt;/b&gt;" in shown
-    assert "another person closes it" in shown
+    assert "another person has to close it" in shown
     assert "No incident is open" in listed
     assert "The bank took R-7 back." in listed
 

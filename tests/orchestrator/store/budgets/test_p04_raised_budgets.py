@@ -226,7 +226,7 @@ async def test_p04_a_raise_that_nobody_needs_is_refused_in_words(staffed: Desk) 
         await propose(
             staffed, Raise(scope=f"workflow desk on {yesterday}", cost_microusd=9)
         )
-    with pytest.raises(InvalidValue, match="is the name of no budget"):
+    with pytest.raises(InvalidValue, match="There is no budget"):
         await propose(staffed, Raise(scope="everything", tokens=9))
     with pytest.raises(ProposalClosed, match="has ended"):
         await confirm(staffed, made)
