@@ -1,4 +1,4 @@
-"""One's own account over HTTP: where one is signed in, and one's password."""
+"""The caller's own account over HTTP: sessions and password."""
 
 from datetime import datetime
 from typing import Annotated
@@ -26,7 +26,7 @@ Own = Annotated[Person, Depends(require("account.own"))]
 
 
 class Session(BaseModel):
-    """A browser that is signed in; `is_this` where it asks itself."""
+    """A signed-in browser; `is_this` marks the session that sent the request."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,16 +41,16 @@ class Session(BaseModel):
 
 
 class Ended(BaseModel):
-    """How many sessions ended, and how many tokens with them."""
+    """The numbers of ended sessions and revoked tokens."""
 
     model_config = ConfigDict(frozen=True)
 
     ended: int
-    tokens: int = Field(default=0, description="Revoked with them")
+    tokens: int = Field(default=0, description="The number of tokens revoked with them")
 
 
 class ChangePassword(BaseModel):
-    """The present password and a new one."""
+    """The current password and a new one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +64,7 @@ class ChangePassword(BaseModel):
 async def list_sessions(
     person: Own, store: StoreDep, wanted: Annotated[Paged, Query()]
 ) -> Page[Session]:
-    """List where you are signed in, the latest sign-in first."""
+    """List your sessions, the latest sign-in first."""
     rows = sorted(
         await sessions.listing(store, person.id), key=lambda row: row.id, reverse=True
     )
@@ -79,9 +79,9 @@ async def list_sessions(
 
 @router.post("/me/sessions:end")
 async def end_others(request: Request, person: Own, store: StoreDep) -> Ended:
-    """Sign you out everywhere but here, and revoke all your tokens.
+    """End all your other sessions, and revoke all your tokens.
 
-    With a token: everywhere, and that token is revoked, too.
+    If a token sends this, all sessions end, and that token is revoked too.
     """
     done = await sessions.end_all(
         store, person.id, but=person.session, origin=browser.origin(request)
@@ -101,11 +101,11 @@ async def end_session(id: PathId, person: Own, store: StoreDep) -> Ended:  # noq
 async def change_password(
     request: Request, wanted: ChangePassword, person: Own, store: StoreDep
 ) -> Page[Session]:
-    """Change your password; every other session of yours ends. Returns what is left.
+    """Change your password and end all your other sessions; return the open ones.
 
-    All your tokens are revoked, also the one that asks.
+    All your tokens are revoked, including the one that sends this.
 
-    422 where the present one is another; 429 after eight such.
+    422 if `old` is wrong; 429 after eight wrong passwords.
     """
     try:
         await accounts.change_own_password(

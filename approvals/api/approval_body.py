@@ -32,7 +32,7 @@ class MoneyBody(BaseModel):
 
 
 class Decision(BaseModel):
-    """One person's answer; `arguments` where they edited."""
+    """One person's decision; `arguments` if they edited the action."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,10 +45,10 @@ class Decision(BaseModel):
 
 
 class Approval(BaseModel):
-    """A request for a verdict by people.
+    """A request for people to decide on an action.
 
     `binding` is null while the facts of an edited action are read again; `effective`
-    is what will be done where a person edited; `model_words` is the model's reason.
+    are the arguments after a person's edit; `model_words` is the model's reason.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,21 +71,23 @@ class Approval(BaseModel):
     answer_by: datetime
     usable_until: datetime | None
     undo_until: datetime | None = Field(
-        description="Until when a decision can be taken back with `:undo`"
+        description="Until when the decision can be undone with `:undo`"
     )
-    claimed_by: str | None = Field(description="Who holds it now; others do not decide")
+    claimed_by: str | None = Field(
+        description="Who has claimed it now; others cannot approve it"
+    )
     claimed_name: str | None
     claim_until: datetime | None
-    edited_by: str | None = Field(description="Who edited what the model drafted")
+    edited_by: str | None = Field(description="Who edited the model's draft")
     waits_for: list[str] = Field(
-        description="Calls that must be done before this is offered for approval"
+        description="Calls that must be done before this can be approved"
     )
-    assigned: bool = Field(description="The system picks who decides it")
-    assigned_to: str | None = Field(description="Whom it was given to")
+    assigned: bool = Field(description="Whether the system assigns who decides it")
+    assigned_to: str | None = Field(description="The person it is assigned to")
     team: str | None
     language: str | None
     level: int = Field(description="How often it was escalated")
-    extended: int = Field(description="How often it was given more time")
+    extended: int = Field(description="How often its deadline was extended")
     decisions: list[Decision]
     tenant: str
     workflow: str
@@ -94,13 +96,13 @@ class Approval(BaseModel):
     revision: int
     model_words: str
     closed_because: str | None
-    consumed_by: str | None = Field(description="The effect that used it")
+    consumed_by: str | None = Field(description="The effect that used this approval")
     created_at: datetime
     closed_at: datetime | None
 
 
 def money_body(amount: int | None, currency: str | None) -> MoneyBody | None:
-    """Return an amount with its currency, where there is one."""
+    """Return an amount with its currency, or None if there is none."""
     if amount is None or currency is None:
         return None
     text = format_minor(amount, currency)
@@ -166,14 +168,14 @@ async def bodies(session: Tx, rows: Sequence[ApprovalRow]) -> list[Approval]:
 
 
 async def many(store: Store, rows: Sequence[ApprovalRow]) -> list[Approval]:
-    """Return the bodies of approvals as they stand now."""
+    """Return the current bodies of approvals."""
     async with store.read() as session:
         await session.read_clock()
         return await bodies(session, rows)
 
 
 async def one(store: Store, row: ApprovalRow) -> Approval:
-    """Return the body of one approval as it stands now."""
+    """Return the current body of one approval."""
     [found] = await many(store, [row])
     return found
 

@@ -28,19 +28,19 @@ router = routing.of_api("approvals")
 
 
 class Decide(BaseModel):
-    """What a person answers to what they were shown."""
+    """A person's decision on an approval as it was shown to them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     decision: DecisionKind
     binding: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(
-        description="`binding` of the approval as it was shown"
+        description="The approval's `binding` as it was shown"
     )
     arguments: dict[str, JsonValue] | None = Field(
-        default=None, description="With approve: do this instead"
+        default=None, description="With `approve`: the edited arguments"
     )
     reason: Reason | None = Field(
-        default=None, description="Needed to reject and to ask for changes"
+        default=None, description="Required for `reject` and `change`"
     )
 
 
@@ -55,10 +55,12 @@ class ApprovalQuery(Paged):
     language: Line | None = None
     claim: Claim | None = Field(
         default=None,
-        description="`mine` is what you hold or were assigned; `claimed` is held by "
-        "anybody, `unclaimed` by nobody",
+        description="`mine`: claimed by you or assigned to you; `claimed`: claimed by "
+        "anybody; `unclaimed`: claimed by nobody",
     )
-    own: bool = Field(default=False, description="Only of your own teams and languages")
+    own: bool = Field(
+        default=False, description="Only those of your teams and languages"
+    )
 
     def filter(self, person: Person) -> Filter:
         """Return what to list for this person."""
@@ -71,7 +73,7 @@ class ApprovalQuery(Paged):
 async def list_approvals(
     person: Reader, store: StoreDep, wanted: Annotated[ApprovalQuery, Query()]
 ) -> Page[Approval]:
-    """List approvals: who has waited longest comes first."""
+    """List approvals, the longest waiting first."""
     async with store.read() as session:
         await session.read_clock()
         rows = await listing.listing(
@@ -102,8 +104,9 @@ async def decide(
 ) -> Approval:
     """Approve, reject or ask for changes.
 
-    409 names who decided what, or who holds it; 412 where `binding` is not the one served now; 403 where
-    this person may not. An edit may answer with a new approval, for other people.
+    409 if it was decided or is claimed (names by whom); 412 if `binding` is not the
+    current one; 403 if this person may not decide it. The response to an edit may be
+    a new approval, for other people.
     """
     answer = Answer(
         decision=wanted.decision,
@@ -117,7 +120,7 @@ async def decide(
 
 
 class Undo(BaseModel):
-    """Why a decision is taken back."""
+    """The reason to undo a decision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -133,9 +136,10 @@ async def undo_decision(
     person: Decider,
     parts: PartsDep,
 ) -> Approval:
-    """Take a decision back before it has begun; answers with what is asked anew.
+    """Undo a decision before it is carried out; return the approval that replaces it.
 
-    Whoever decided may, and a lead. 409 where the time is over or it has begun.
+    The person who decided can do this, and so can a lead. 409 if the time to undo is
+    over or the action has begun.
     """
     row = await undo.undo(parts.store, person, id, wanted.reason or "")
     parts.deliver_soon(row.run)

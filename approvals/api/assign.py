@@ -1,4 +1,4 @@
-"""Items given to other people, over HTTP."""
+"""Assignment of items to other people, over HTTP."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -28,9 +28,10 @@ MOST = 100
 
 
 class Assign(BaseModel):
-    """Which items, or whose, go to whom; `to` null: back to the queue.
+    """The items, or the person whose items, to assign; `to` null: back to the queue.
 
-    Where the rule assigns, `to` is nobody's to say: the system picks somebody else.
+    If the rule assigns its items by the system, leave `to` out: the system picks
+    another person.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -39,7 +40,7 @@ class Assign(BaseModel):
     leaver: Leaver | None = Field(
         default=None,
         alias="from",
-        description="All that this person, by id or address, holds or was assigned",
+        description="A person's id or address: all items they claimed or were assigned",
     )
     to: Leaver | None = Field(default=None, description="A person's id or address")
     reason: Reason
@@ -47,12 +48,12 @@ class Assign(BaseModel):
     @model_validator(mode="after")
     def _says_which(self) -> "Assign":
         if (self.items is None) == (self.leaver is None):
-            raise ValueError("items or from: give one of the two")
+            raise ValueError("items or from: give exactly one of the two")
         return self
 
 
 class Assigned(BaseModel):
-    """What became of one item: the approval, or why it stays as it is."""
+    """The result for one item: the approval, or why it was not assigned."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,7 +64,7 @@ class Assigned(BaseModel):
 
 
 class AllAssigned(BaseModel):
-    """What became of each; `more`: this person has others, ask again."""
+    """The result for each item; `more`: this person has others, send this again."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,10 +79,11 @@ async def assign(
     person: Annotated[Person, Depends(require("approvals.assign"))],
     store: StoreDep,
 ) -> AllAssigned:
-    """Give items to somebody who may decide them, or back to their queue.
+    """Assign items to a person who may decide them, or return them to their queue.
 
-    Where the rule assigns, whoever asks gives up deciding the item, and does so once.
-    One that cannot be given holds up no other.
+    If the system assigns an item, asking for another assignee is possible once, and
+    the person who asks can then not decide the item. An item that cannot be assigned
+    does not affect the others.
     """
     if wanted.leaver is not None:
         found = await reassignment.move_all(

@@ -1,4 +1,4 @@
-"""The audit log: listed in its order, and checked (P13)."""
+"""The audit log: listing and verification (P13)."""
 
 from typing import Annotated
 
@@ -24,11 +24,13 @@ Verifier = Annotated[Person, Depends(require("audit.verify"))]
 
 
 class AuditQuery(Paged):
-    """Which rows to list."""
+    """A filter of entries."""
 
     # Ids of rows have at most 18 digits here, which every database holds.
     cursor: str | None = Field(
-        default=None, pattern=r"^[0-9]{1,18}$", description="`next` of the page before"
+        default=None,
+        pattern=r"^[0-9]{1,18}$",
+        description="`next` of the previous page",
     )
     run: Id | None = None
     tenant: Line | None = None
@@ -38,21 +40,22 @@ class AuditQuery(Paged):
 
 
 class VerifyQuery(BaseModel):
-    """What to check against."""
+    """What to verify the log against."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoint: str | None = Field(
         default=None,
         pattern="^[0-9a-f]{64}$",
-        description="A head that was published earlier; it must be in the chain",
+        description="A chain head that was published earlier; the chain must contain it",
     )
 
 
 class Finding(BaseModel):
-    """What the check saw: rows chained, the first break, and what the tables say.
+    """The result: sealed entries, the first break, and differences from the tables.
 
-    `discrepancies` are at most 1,000 of `found`; `signatures` were checked.
+    `discrepancies` has at most 1,000 of the `found` ones; `signatures` is the number of
+    verified signatures.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,7 +78,7 @@ class Finding(BaseModel):
 async def list_audit(
     person: Auditor, store: StoreDep, wanted: Annotated[AuditQuery, Query()]
 ) -> Page[AuditEntry]:
-    """List the log, oldest first."""
+    """List audit entries, oldest first."""
     asked = wanted.model_dump(exclude={"limit", "cursor", "tenant"})
     chosen = Filter(**asked, tenant=tenancy.of_list(person, wanted.tenant))
     async with store.read() as session:
@@ -90,9 +93,9 @@ async def list_audit(
 async def verify_audit(
     person: Verifier, parts: PartsDep, wanted: Annotated[VerifyQuery, Query()]
 ) -> Finding:
-    """Walk the whole chain, and compare the tables with what it says of their rows.
+    """Verify the whole chain, and compare the tables with their audit entries.
 
-    Whoever asks while a walk is under way gets what that one finds.
+    Requests during a verification share its result.
     """
     del person
     found = await parts.verification.result(parts.store, checkpoint=wanted.checkpoint)

@@ -1,4 +1,4 @@
-"""Like items decided at once, over HTTP."""
+"""Batch decisions on items of one tool and rule, over HTTP."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ router = routing.of_api("approvals")
 
 
 class Item(BaseModel):
-    """An approval as it was shown."""
+    """An approval, with its binding as it was shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,17 +34,17 @@ class Item(BaseModel):
 
 
 class DecideMany(BaseModel):
-    """One answer to several items of one tool and rule."""
+    """One decision on several items of one tool and rule."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: list[Item] = Field(min_length=1, max_length=MOST)
     decision: Literal["approve", "reject"]
-    reason: Reason | None = Field(default=None, description="Needed to reject")
+    reason: Reason | None = Field(default=None, description="Required for `reject`")
 
 
 class Result(BaseModel):
-    """What became of one item: the approval, or why nothing was decided."""
+    """The result for one item: the approval, or why it was not decided."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class Result(BaseModel):
 
 
 class Results(BaseModel):
-    """What became of each, and the money of those that were decided."""
+    """The result for each item, and the total money of the decided ones."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -65,10 +65,10 @@ class Results(BaseModel):
 
 @router.post("/approvals:decide", dependencies=ONCE, responses={**BODY, **ONE})
 async def decide_many(wanted: DecideMany, person: Decider, parts: PartsDep) -> Results:
-    """Decide up to 20 items of one tool and rule; none that needs two people.
+    """Decide up to 20 items of one tool and rule that need only one person.
 
-    422 where they are not alike: then nothing is decided. Else each item has a result
-    of its own, and one that fails holds up no other.
+    422 if they are of different tools or rules: then nothing is decided. Otherwise
+    each item has its own result, and a failure does not affect the others.
     """
     bound = [Bound(id=one.id, binding=one.binding) for one in wanted.items]
     answer = Answer(decision=wanted.decision, binding="", reason=wanted.reason)

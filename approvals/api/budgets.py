@@ -1,4 +1,4 @@
-"""Budgets: what each scope may cost, holds and has cost (P4)."""
+"""Budgets: the limit, reservations and usage of each scope (P4)."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -30,7 +30,7 @@ router = routing.of_api("budgets")
 
 
 class Budget(BaseModel):
-    """One scope; held is reserved at the worst case, used is settled."""
+    """One scope: `held` is reserved at the worst case, `used` is settled."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,14 +42,14 @@ class Budget(BaseModel):
     used_usd: Usd
     held_usd: Usd
     limit_usd: Usd | None
-    limit_turns: int | None = Field(description="Of a run's own budget alone")
+    limit_turns: int | None = Field(description="Only for the budget of a run")
 
 
 class BudgetQuery(Paged):
-    """Which scopes to list."""
+    """A filter of scopes."""
 
     # A scope holds names, so its cursor is any line.
-    cursor: Line | None = Field(default=None, description="`next` of the page before")
+    cursor: Line | None = Field(default=None, description="`next` of the previous page")
     kind: Kind | None = None
     run: Id | None = None
     tenant: Line | None = None
@@ -59,7 +59,7 @@ class BudgetQuery(Paged):
 async def list_budgets(
     person: Reader, store: StoreDep, wanted: Annotated[BudgetQuery, Query()]
 ) -> Page[Budget]:
-    """List what was used and is held, with what each scope may use."""
+    """List the usage, reservations and limits of each scope."""
     chosen = Filter(
         kind=wanted.kind,
         run=wanted.run,
@@ -74,11 +74,11 @@ async def list_budgets(
 
 
 class RaiseBudget(BaseModel):
-    """What a scope that holds runs may use from now on, in all; others stay."""
+    """The new totals of a budget that stops runs; fields left out stay unchanged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scope: Line = Field(description="As `GET /budgets` and `stopped_by` name it")
+    scope: Line = Field(description="The name from `GET /budgets` or `stopped_by`")
     usd: Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)] | None = None
     tokens: Annotated[int, Field(gt=0, le=MOST, strict=True)] | None = None
     turns: Annotated[int, Field(gt=0, le=MOST, strict=True)] | None = None
@@ -93,11 +93,11 @@ async def raise_budget(
     person: Annotated[Person, Depends(require("budgets.raise"))],
     parts: PartsDep,
 ) -> Proposal:
-    """Ask for a budget that holds runs to be raised, for that run or that day alone.
+    """Propose to raise a budget that stops runs, only for that run or that day.
 
-    Another person confirms; then every run that it holds goes on. 409 where it holds
-    none; 422 for what is no raise, would let nothing go on, or is more than ten times
-    what the contract says.
+    After another person confirms, the stopped runs continue. 409 if the budget stops
+    no run; 422 if it is no raise, is too small for any run to continue, or is more
+    than ten times what the contract says.
     """
     raised = Raise(
         scope=wanted.scope,

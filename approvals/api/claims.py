@@ -1,4 +1,4 @@
-"""Claims over HTTP: taken, kept, given up."""
+"""Claims over HTTP: claim, renew, unclaim."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,15 +16,15 @@ router = routing.of_api("approvals")
 
 
 class Claim(BaseModel):
-    """A claim; over somebody else's only by their name, and with a reason."""
+    """A claim; to take over another person's, name them and give a reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     take_over: Id | None = Field(
         default=None,
-        description="`claimed_by` as you saw it: whose claim you take over",
+        description="The `claimed_by` that you saw: the person whose claim to take over",
     )
-    reason: Reason | None = Field(default=None, description="Needed to take over")
+    reason: Reason | None = Field(default=None, description="Required to take over")
 
 
 @router.post(
@@ -36,10 +36,11 @@ async def claim(
     person: Decider,
     store: StoreDep,
 ) -> Approval:
-    """Claim an item for five minutes; repeat it to keep the claim.
+    """Claim an item for five minutes; repeat this to renew the claim.
 
-    Who may decide may claim. While it lasts nobody else decides: 409 names who holds it
-    and until when. It ends by itself, with the decision, or by `:unclaim`.
+    A person who may decide the item may claim it. Until the claim ends nobody else can
+    approve the item: 409 names who claimed it and until when. It ends when it expires,
+    with the decision, or by `:unclaim`.
     """
     row = await claims.claim(
         store, person, id, take_over=wanted.take_over, reason=wanted.reason
@@ -53,6 +54,6 @@ async def unclaim(
     person: Decider,
     store: StoreDep,
 ) -> Approval:
-    """Give your claim up; 409 where somebody else holds it."""
+    """End your claim; 409 if somebody else has claimed the item."""
     row = await claims.unclaim(store, person, id)
     return await approval_body.one(store, row)

@@ -34,12 +34,12 @@ class RuleBody(BaseModel):
     verdict: VerdictKind
     approvers: int
     role: str
-    within_s: int = Field(description="How long people have to answer, in seconds")
-    text: str = Field(description="The rule as an approver reads it")
+    within_s: int = Field(description="The time to answer, in seconds")
+    text: str = Field(description="The rule in words, as approvers read it")
 
 
 class LimitBody(BaseModel):
-    """A bound on money moved."""
+    """A limit on money moved."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,7 +49,7 @@ class LimitBody(BaseModel):
 
 
 class BudgetBody(BaseModel):
-    """What models may cost."""
+    """The budget for model cost."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,7 +62,7 @@ class BudgetBody(BaseModel):
 
 
 class Contract(BaseModel):
-    """What one workflow declares; `release` is the hash that new runs take."""
+    """What one workflow declares; `release` is the hash of the live release."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,13 +74,13 @@ class Contract(BaseModel):
     instructions: str
     input: dict[str, JsonValue] = Field(description="JSON Schema")
     output: dict[str, JsonValue] = Field(description="JSON Schema")
-    customer: str = Field(description="The input's field with the customer's id")
+    customer: str = Field(description="The input field that contains the customer's id")
     contact: str | None
     never_sees: list[str]
     tools: list[str]
     rules: list[RuleBody]
     table: list[ToolTable] = Field(
-        description="The rules as a table: for each action each band of amounts, with "
+        description="The rules as a table: each range of amounts for each action, with "
         "examples on both sides of every boundary"
     )
     budget: BudgetBody
@@ -89,7 +89,9 @@ class Contract(BaseModel):
     retention_s: dict[str, int]
     model: str
     safer_model: str
-    models: dict[str, list[str]] = Field(description="The targets of each alias")
+    models: dict[str, list[str]] = Field(
+        description="The models of each alias, in order"
+    )
 
 
 class ContractQuery(Paged):
@@ -112,7 +114,7 @@ async def list_contracts(
 async def show_contract(
     name: Annotated[str, Path(pattern=SLUG_PATTERN)], person: Reader, store: StoreDep
 ) -> Contract:
-    """Show a workflow's contract: what it may read, do and cost."""
+    """Show a workflow's contract: what it may read, do and spend."""
     del person
     async with store.read() as session:
         _, release = await releases.live(session, name)

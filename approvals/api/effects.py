@@ -1,4 +1,4 @@
-"""The effect ledger: listed, shown, and an unknown one's outcome recorded."""
+"""The effect ledger: listing, outcomes of unknown effects, and compensation."""
 
 from typing import Annotated, Literal
 
@@ -35,7 +35,7 @@ router = routing.of_api("effects")
 
 
 class EffectQuery(Paged):
-    """Which effects to list."""
+    """A filter of effects."""
 
     status: EffectStatus | None = None
     run: Id | None = None
@@ -46,26 +46,30 @@ class EffectQuery(Paged):
 
 
 class Found(BaseModel):
-    """What a person found out at the provider."""
+    """The outcome that a person found out at the provider."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     happened: StrictBool
-    evidence: Words = Field(description="How it is known: a statement, a reference")
+    evidence: Words = Field(
+        description="How this is known, for example a statement or a reference number"
+    )
 
 
 class FailedLater(BaseModel):
-    """What the provider says of an effect that was done."""
+    """A provider's report that a done effect failed or was reversed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     how: Literal["failed", "reversed"]
-    words: Reason = Field(description="What is known of it")
-    reference: Line | None = Field(default=None, description="The provider's number")
+    words: Reason = Field(description="What is known about it")
+    reference: Line | None = Field(
+        default=None, description="The provider's reference number"
+    )
 
 
 class Compensation(BaseModel):
-    """Why an effect is to be taken back; whoever approves it reads this."""
+    """Why an effect is to be compensated; the person who approves it reads this."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +80,7 @@ class Compensation(BaseModel):
 async def list_effects(
     person: Reader, store: StoreDep, wanted: Annotated[EffectQuery, Query()]
 ) -> Page[Effect]:
-    """List effects, those of the newest run first."""
+    """List effects, those of the newest runs first."""
     asked = wanted.model_dump(exclude={"limit", "cursor", "tenant"})
     chosen = Filter(**asked, tenant=tenancy.of_list(person, wanted.tenant))
     async with store.read() as session:
@@ -102,12 +106,13 @@ async def record_outcome(
     person: Annotated[Person, Depends(require("effects.record"))],
     parts: PartsDep,
 ) -> Effect:
-    """Record whether an unknown effect happened; its run goes on from that.
+    """Record whether an unknown effect happened; its run continues with that.
 
-    409 where it is said never to have happened while its request may still be carried
-    out; `until` says how long.
+    409 if you record that it never happened while its request may still be carried
+    out; `until` says until when.
 
-    Of an effect that was reopened: whether it stayed done. Not by whoever reopened it.
+    For a reopened effect: record whether it is still done. The person who reopened it
+    cannot record this.
     """
     async with parts.store.read() as session:
         await listing.get(session, key, tenant=person.tenant)
@@ -136,7 +141,7 @@ async def look_up(
     person: Annotated[Person, Depends(require("effects.record"))],
     parts: PartsDep,
 ) -> Effect:
-    """Let the tool look an unknown effect up now; the effect worker does it."""
+    """Have the effect worker look up an unknown effect now, with the effect's tool."""
     async with parts.store.read() as session:
         await listing.get(session, key, tenant=person.tenant)
     row = await reconcile.ask(parts.store, key, by=person.id)
@@ -153,9 +158,9 @@ async def reopen(
     person: Annotated[Person, Depends(require("effects.report"))],
     store: StoreDep,
 ) -> Effect:
-    """Say that what was done failed later; it comes back to people, once.
+    """Report that a done effect failed later; people then investigate it. Once only.
 
-    Its money counts as moved until somebody else records that it did not stay.
+    Its money counts towards limits until another person records that it failed.
     """
     async with store.read() as session:
         await listing.get(session, key, tenant=person.tenant)
@@ -177,9 +182,9 @@ async def compensate(
     person: Annotated[Person, Depends(require("effects.compensate"))],
     parts: PartsDep,
 ) -> Run:
-    """Ask that a done effect is taken back: an action in a run of its own, once.
+    """Request the compensation of a done effect: an action in a new run. Once only.
 
-    It goes through policy; whoever asks for it does not approve it.
+    It goes through policy; the person who requests it cannot approve it.
     """
     async with parts.store.read() as session:
         await listing.get(session, key, tenant=person.tenant)

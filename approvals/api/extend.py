@@ -1,4 +1,4 @@
-"""More time to answer, over HTTP."""
+"""Extension of deadlines, over HTTP."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -23,7 +23,7 @@ MOST_MINUTES = extension.FURTHEST // timedelta(minutes=1)
 
 
 class Extend(BaseModel):
-    """Until when, or by how many minutes, people have more time; and why."""
+    """The new deadline, or the minutes to add; and the reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Extend(BaseModel):
     @model_validator(mode="after")
     def _says_how_long(self) -> "Extend":
         if (self.until is None) == (self.minutes is None):
-            raise ValueError("until or minutes: give one of the two")
+            raise ValueError("until or minutes: give exactly one of the two")
         return self
 
 
@@ -47,9 +47,9 @@ async def extend(
     person: Annotated[Person, Depends(require("approvals.extend"))],
     store: StoreDep,
 ) -> Approval:
-    """Give people more time: three times at most, to a week after it was asked.
+    """Extend the deadline: at most three times, and to a week after the request.
 
-    409 where it has ended, is late already, or may not be extended any more.
+    409 if the item is closed, already late, or can no longer be extended.
     """
     if wanted.until is not None:
         row = await extension.extend(

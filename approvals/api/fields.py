@@ -1,4 +1,4 @@
-"""Texts as the API takes them: nothing that a database or a log would choke on."""
+"""Validated text and time fields of the API."""
 
 from datetime import datetime
 from typing import Annotated
@@ -22,7 +22,7 @@ SLUG_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 def _readable(text: str) -> str:
     if not plain_text.trimmed(text):
         raise ValueError(
-            "it must not be empty; blanks and invisible characters count for nothing"
+            "it must not be empty; blanks and invisible characters do not count"
         )
     bad = next((c for c in text if ord(c) < 32 and c not in "\n\r\t"), None)
     if bad is not None:
@@ -38,7 +38,7 @@ def _iso(value: object) -> object:
     raise ValueError("write a time with its zone, such as 2026-11-25T18:00:00Z")
 
 
-# A number is no time, in quotes or not: pydantic would take it for seconds of 1970.
+# A number is not a time, quoted or not: pydantic would read it as seconds since 1970.
 Time = Annotated[AwareDatetime, BeforeValidator(_iso)]
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 PathId = Annotated[str, Path(pattern=ID_PATTERN)]

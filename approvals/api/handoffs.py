@@ -1,4 +1,4 @@
-"""Handed-off runs: taken over, annotated, recorded as done outside."""
+"""Handed-off runs: take over, add notes, record as done outside."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ Worker = Annotated[Person, Depends(require("handoffs.work"))]
 
 
 class Said(BaseModel):
-    """A person's words."""
+    """The text of a note."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +33,7 @@ class Said(BaseModel):
 
 @router.post("/runs/{id}:take", dependencies=ONCE, responses={**ONE, **STATE})
 async def take(row: VisibleRun, person: Worker, store: StoreDep) -> Run:
-    """Take a hand-off over; 409 names who was first."""
+    """Take over a hand-off; 409 names the person who has already taken it over."""
     found = await handoffs.take(store, row.id, person)
     return await run_body.one(store, found)
 
@@ -44,7 +44,7 @@ async def take(row: VisibleRun, person: Worker, store: StoreDep) -> Run:
 async def done_outside(
     row: VisibleRun, said: Said, person: Worker, store: StoreDep
 ) -> Run:
-    """Record what was done outside; the hand-off leaves the queue."""
+    """Record what was done outside Keyturn, and close the hand-off."""
     found = await handoffs.settle(store, row.id, person, text=said.text)
     return await run_body.one(store, found)
 
@@ -61,7 +61,7 @@ async def add_note(
     person: Annotated[Person, Depends(require("notes.write"))],
     store: StoreDep,
 ) -> Note:
-    """Note something on a run, for people; no model reads it."""
+    """Add a note to a run, for people; no model reads it."""
     found = await notes.add_note(
         store,
         row.id,

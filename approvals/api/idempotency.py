@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a repeated request gets the first one's answer."""
+"""`Idempotency-Key`: a repeated request gets the first response."""
 
 import hashlib
 from typing import Annotated
@@ -21,17 +21,17 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[!-~]{1,200}$",
-        description="A key of your own: a repeated request acts once",
+        description="A key that you choose: a repeated request with it acts only once",
     ),
 ]
 REPLAYED = "Idempotency-Replayed"
 
 
 class Replay(Exception):
-    """The request came before; this is what it was answered."""
+    """The request is a repetition; this is the first response."""
 
     def __init__(self, kept: Kept) -> None:
-        """Take the kept answer."""
+        """Take the stored response."""
         super().__init__(kept.status)
         self.kept = kept
 
@@ -39,14 +39,14 @@ class Replay(Exception):
 async def claim(
     request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
 ) -> None:
-    """Claim the key for this request, or raise `Replay` with the first answer."""
+    """Claim the key for this request, or raise `Replay` with the first response."""
     await _claim(request, store, person, own_key, acts_once=True)
 
 
 async def claim_naturally(
     request: Request, store: StoreDep, person: CurrentPerson, own_key: Key = None
 ) -> None:
-    """Claim the key for a request that comes to the same however often it acts."""
+    """Claim the key for an idempotent request."""
     await _claim(request, store, person, own_key, acts_once=False)
 
 

@@ -1,4 +1,4 @@
-"""Incidents: opened, listed, shown, and closed with a reason."""
+"""Incidents: open, list, show, and close with a reason."""
 
 from datetime import datetime
 from typing import Annotated, cast
@@ -26,7 +26,7 @@ Manager = Annotated[Person, Depends(require("incidents.manage"))]
 
 
 class Incident(BaseModel):
-    """Something that a person has to look into; `source` names what it is about."""
+    """Something that a person has to investigate; `source` names its subject."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +39,7 @@ class Incident(BaseModel):
     status: State
     opened_by: str
     named: list[str] = Field(
-        description="The accounts that it is about; none of them closes a critical one"
+        description="The accounts that it is about; these people cannot close a critical one"
     )
     created_at: datetime
     closed_at: datetime | None
@@ -48,25 +48,27 @@ class Incident(BaseModel):
 
 
 class IncidentQuery(Paged):
-    """Which incidents to list."""
+    """A filter of incidents."""
 
     status: State | None = None
     tenant: Line | None = None
 
 
 class OpenIncident(BaseModel):
-    """What happened; without a tenant it concerns all of them."""
+    """What happened; without a tenant, the incident concerns all tenants."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     severity: Severity
     title: Line
-    detail: Words = Field(description="What is known, for whoever looks into it")
+    detail: Words = Field(
+        description="What is known, for the person who investigates it"
+    )
     tenant: Line | None = None
 
 
 class CloseIncident(BaseModel):
-    """Why it is over."""
+    """The reason to close an incident."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -102,7 +104,7 @@ async def show_incident(id: PathId, person: Reader, store: StoreDep) -> Incident
 async def open_incident(
     wanted: OpenIncident, person: Manager, store: StoreDep
 ) -> Incident:
-    """Open an incident; whoever is told of incidents is told."""
+    """Open an incident, and notify the people who get notices about incidents."""
     tenant = person.tenant or wanted.tenant
     if wanted.tenant is not None:
         tenant = await tenancy.of_new(store, person, wanted.tenant)
@@ -126,9 +128,9 @@ async def close_incident(
     person: Manager,
     store: StoreDep,
 ) -> Incident:
-    """Close an incident with a reason; 409 where somebody has.
+    """Close an incident with a reason; 409 if it is already closed.
 
-    403 for a critical one that this person opened, or that is about them.
+    403 for a critical one that this person opened or that is about them.
     """
     row = await incidents.close(
         store, id, by=person.id, reason=wanted.reason, tenant=person.tenant

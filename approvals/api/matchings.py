@@ -1,4 +1,4 @@
-"""Matchings of the ledger with statement and mail log: requested and shown."""
+"""Reconciliation of the ledger with the statement and the mail log."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ READ = [Depends(require("matchings.read"))]
 
 
 class Matching(BaseModel):
-    """One matching; a side is null until it has ended."""
+    """One reconciliation; a side is null until it has ended."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class Matching(BaseModel):
 async def list_matchings(
     store: StoreDep, wanted: Annotated[Paged, Query()]
 ) -> Page[Matching]:
-    """List matchings, newest first."""
+    """List reconciliations, newest first."""
     async with store.read() as session:
         rows = await incident_statement.listing(
             session, limit=wanted.one_more, before=wanted.cursor
@@ -57,7 +57,7 @@ async def list_matchings(
 
 @router.get("/matchings/{id}", dependencies=READ, responses=ONE)
 async def show_matching(id: PathId, store: StoreDep) -> Matching:  # noqa: A002 the path's name
-    """Show a matching, with what differs."""
+    """Show a reconciliation, with its differences."""
     async with store.read() as session:
         row = await incident_statement.get(session, id)
         return _body(row, await accounts.names(session, {row.asked_by}))
@@ -67,7 +67,7 @@ async def show_matching(id: PathId, store: StoreDep) -> Matching:  # noqa: A002 
 async def ask_for_matching(
     person: Annotated[Person, Depends(require("matchings.start"))], store: StoreDep
 ) -> Matching:
-    """Ask for a matching now; a worker does it. One that waits or runs is returned."""
+    """Request a reconciliation by a worker; return the pending one if there is one."""
     row = await incident_statement.ask(store, by=person.id)
     async with store.read() as session:
         return _body(row, await accounts.names(session, {row.asked_by}))

@@ -29,7 +29,7 @@ Manager = Annotated[Person, Depends(require("notices.manage"))]
 
 
 class Notice(BaseModel):
-    """One event for one recipient: a person's id by mail, or a webhook's."""
+    """One event for one recipient: a person by mail, or a webhook."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,16 +52,20 @@ class Notice(BaseModel):
 
 
 class NoticeQuery(Paged):
-    """Which notices to list."""
+    """A filter of notices."""
 
     cursor: str | None = Field(
-        default=None, pattern=r"^[0-9]{1,18}$", description="`next` of the page before"
+        default=None,
+        pattern=r"^[0-9]{1,18}$",
+        description="`next` of the previous page",
     )
-    state: State | None = Field(default="dead", description="`dead`: given up")
+    state: State | None = Field(
+        default="dead", description="`dead`: delivery was given up"
+    )
 
 
 class RetryAll(BaseModel):
-    """Whose dead letters to send again; none named: everybody's."""
+    """The recipient whose dead letters to send again; without one, all of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +73,7 @@ class RetryAll(BaseModel):
 
 
 class Retried(BaseModel):
-    """How many are on their way again."""
+    """The number of notices that are sent again."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -77,7 +81,7 @@ class Retried(BaseModel):
 
 
 class Mailed(BaseModel):
-    """What a person is mailed about; `chosen` tells whether they said so."""
+    """The kinds of events a person is mailed about; `chosen` if not the default."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,7 +90,7 @@ class Mailed(BaseModel):
 
 
 class ChooseMail(BaseModel):
-    """What to be mailed about; null for what is usual."""
+    """The kinds of events to be mailed about; null for the default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,7 +101,7 @@ class ChooseMail(BaseModel):
 async def list_notices(
     person: Manager, store: StoreDep, wanted: Annotated[NoticeQuery, Query()]
 ) -> Page[Notice]:
-    """List notices, the latest first; those that were given up, where not said."""
+    """List notices, the latest first; by default only dead letters."""
     async with store.read() as session:
         rows = await queue.listing(
             session,
@@ -129,14 +133,14 @@ async def retry_notice(id: NoticeId, person: Manager, store: StoreDep) -> Notice
 
 @router.post("/notices:retry", dependencies=ONCE, responses={**BODY, **STATE})
 async def retry_all(wanted: RetryAll, person: Manager, store: StoreDep) -> Retried:
-    """Send all dead letters again, or a recipient's; at most a thousand."""
+    """Send all dead letters again, or those of one recipient; at most 1,000."""
     count = await queue.retry(store, None, tenant=person.tenant, target=wanted.target)
     return Retried(retried=count)
 
 
 @router.get("/me/notices")
 async def show_mail(person: CurrentPerson, store: StoreDep) -> Mailed:
-    """Show what the asker is mailed about."""
+    """Show the kinds of events you are mailed about."""
     async with store.read() as session:
         kinds, chosen = await queue.mailed_about(session, person.id)
     return Mailed(mail=list(kinds), chosen=chosen)
@@ -146,7 +150,7 @@ async def show_mail(person: CurrentPerson, store: StoreDep) -> Mailed:
 async def choose_mail(
     wanted: ChooseMail, person: CurrentPerson, store: StoreDep
 ) -> Mailed:
-    """Choose what the asker is mailed about."""
+    """Choose the kinds of events you are mailed about."""
     await queue.choose_mail(store, person.id, wanted.mail)
     return await show_mail(person, store)
 

@@ -1,4 +1,4 @@
-"""Lists a page at a time."""
+"""Pagination of lists."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -11,13 +11,15 @@ Item = TypeVar("Item")
 
 
 class Paged(BaseModel):
-    """What every list is asked with; an unknown parameter is refused."""
+    """The parameters of every list; an unknown parameter is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: int = Field(default=50, ge=1, le=200, description="How many items at most")
+    limit: int = Field(
+        default=50, ge=1, le=200, description="The maximum number of items"
+    )
     cursor: str | None = Field(
-        default=None, pattern=ID_PATTERN, description="`next` of the page before"
+        default=None, pattern=ID_PATTERN, description="`next` of the previous page"
     )
 
     @property
@@ -27,12 +29,14 @@ class Paged(BaseModel):
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some items, and the cursor of the next page where there is one."""
+    """Some items, and the cursor of the next page if there is one."""
 
     model_config = ConfigDict(frozen=True)
 
     items: list[Item]
-    next: str | None = Field(description="Pass it as `cursor`; null at the end")
+    next: str | None = Field(
+        description="The `cursor` of the next page; null at the end"
+    )
 
 
 def page(

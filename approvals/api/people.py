@@ -27,9 +27,9 @@ from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
 router = routing.of_api("people")
 
-WHY = Field(default=None, description="For the second person, where one is asked")
+WHY = Field(default=None, description="The reason, for the person who has to confirm")
 ASKED: Replies = {
-    202: {"model": Proposal, "description": "Another admin's yes is waited for"}
+    202: {"model": Proposal, "description": "Proposed; another admin has to confirm it"}
 }
 
 Manager = Annotated[Person, Depends(require("people.manage"))]
@@ -40,7 +40,7 @@ Email = Annotated[
 
 
 class Me(BaseModel):
-    """The person or service that a session or token stands for, and what it may do."""
+    """The person or service of a session or token, and its permissions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class Me(BaseModel):
 
 
 class Account(BaseModel):
-    """Somebody's account; `tenant` null sees every tenant's objects."""
+    """An account; with `tenant` null it sees the objects of all tenants."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,7 +76,7 @@ class Account(BaseModel):
 class Invite(BaseModel):
     """An account to open.
 
-    Without a password: whoever proves that the address is theirs, through OIDC, comes in.
+    It has no password: the person signs in through OIDC with this address.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,7 +92,7 @@ class Invite(BaseModel):
 
 
 class Describe(BaseModel):
-    """What gives no authority; what is left out stays."""
+    """The fields that give no permissions; fields left out stay unchanged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -102,17 +102,17 @@ class Describe(BaseModel):
 
 
 class SetAccess(BaseModel):
-    """What somebody may do from now on, and whose objects they see."""
+    """An account's new role and tenant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: Role
-    tenant: Line | None = Field(description="null: every tenant's")
+    tenant: Line | None = Field(description="null: all tenants")
     reason: Reason | None = WHY
 
 
 class SetPassword(BaseModel):
-    """A new password; null takes it away, and OIDC alone lets them in."""
+    """A new password; null removes it, so that the person signs in only through OIDC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -126,7 +126,7 @@ class SetPassword(BaseModel):
 
 
 class Enable(BaseModel):
-    """Why a closed account is opened again; the body may be left out."""
+    """Why a closed account is to be reopened; the body may be left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -134,14 +134,14 @@ class Enable(BaseModel):
 
 
 class PeopleQuery(Paged):
-    """Whose accounts to list."""
+    """A filter of accounts."""
 
     tenant: Line | None = None
 
 
 @router.get("/me", tags=["me"])
 async def me(visitor: SignedIn) -> Me:
-    """Return who asks, and what they may do."""
+    """Show your account, and what you may do."""
     person = visitor.person
     return Me(
         id=person.id,
@@ -158,7 +158,7 @@ async def me(visitor: SignedIn) -> Me:
 async def list_people(
     manager: Manager, store: StoreDep, wanted: Annotated[PeopleQuery, Query()]
 ) -> Page[Account]:
-    """List accounts, oldest first; a tenant's admin sees that tenant's."""
+    """List accounts, oldest first; an admin of a tenant sees only those of the tenant."""
     async with store.read() as session:
         rows = await person_accounts.listing(
             session,
@@ -178,11 +178,11 @@ async def list_people(
 async def invite(
     wanted: Invite, manager: Manager, parts: PartsDep, answer: Response
 ) -> Account | Proposal:
-    """Open an account; 409 where the address has one.
+    """Open an account; 409 if there is an account with this address.
 
     202 for a person who may decide, confirm, set switches or manage people (`agent`,
     `lead`, `operator`, `admin`): there is no account until another admin confirms the
-    proposal. 409, too, where there is no other admin.
+    proposal. Also 409 if there is no other admin.
     """
     new = NewPerson.model_validate(wanted.model_dump(exclude={"reason"}))
     made = await accounts.invite(parts.store, new, by=manager, reason=wanted.reason)
@@ -219,10 +219,10 @@ async def set_access(
     parts: PartsDep,
     answer: Response,
 ) -> Account | Proposal:
-    """Change role and tenant; 403 for your own, 409 for the last admin's.
+    """Change role and tenant; 403 for your own account, 409 for the last admin's.
 
-    202 where the account would have anything that it has not: nothing is changed until
-    another admin confirms the proposal. Who then decides more only looks for a day.
+    202 if this gives more access: nothing is changed until another admin confirms the
+    proposal. A person who may decide more afterwards can only read for a day.
     """
     done = await accounts.set_access(
         parts.store,
@@ -237,7 +237,7 @@ async def set_access(
 
 @router.post("/people/{id}:disable", dependencies=ONCE, responses={**ONE, **STATE})
 async def disable(id: PathId, manager: Manager, store: StoreDep) -> Account:  # noqa: A002 the path's name
-    """Close an account: sessions end, tokens are revoked. 409 for the last admin's."""
+    """Close an account, end its sessions, revoke its tokens; 409 for the last admin's."""
     return _body(await accounts.close(store, id, by=manager))
 
 
@@ -253,9 +253,9 @@ async def enable(
     answer: Response,
     wanted: Enable | None = None,
 ) -> Account | Proposal:
-    """Ask for a closed account to be opened again; its tokens stay revoked.
+    """Propose to reopen a closed account; its tokens stay revoked.
 
-    202: another admin confirms the proposal. An open account is answered as it is.
+    202: another admin has to confirm the proposal. 200 if the account is open already.
     """
     reason = wanted.reason if wanted else None
     done = await accounts.reopen(parts.store, id, by=manager, reason=reason)
@@ -271,10 +271,11 @@ async def set_password(
     parts: PartsDep,
     answer: Response,
 ) -> Account | Proposal:
-    """Ask for somebody else to get a password, or take theirs away.
+    """Propose a new password for another person, or remove their password.
 
-    202: whoever chose it could come in as them, so another admin confirms the proposal.
-    Their sessions end then, and they decide a day later. null takes it away at once.
+    202: another admin has to confirm the proposal, because the person who chose the
+    password could sign in with it. Then their sessions end, and they can decide nothing
+    for a day. null removes the password at once.
     """
     done = await accounts.reset_password(
         parts.store, id, wanted.password, by=manager, reason=wanted.reason
@@ -285,7 +286,7 @@ async def set_password(
 async def _either(
     parts: Parts, row: PersonRow | ProposalRow, answer: Response
 ) -> Account | Proposal:
-    """Return the account; or, as 202, the proposal that waits for a second person."""
+    """Return the account; or, with status 202, the pending proposal."""
     if isinstance(row, PersonRow):
         return _body(row)
     parts.deliver_soon()

@@ -1,4 +1,4 @@
-"""Proposals: one person asks to loosen something, another one answers (P11)."""
+"""Proposals: one person proposes to loosen something, another answers (P11)."""
 
 from datetime import datetime
 from typing import Annotated
@@ -28,13 +28,15 @@ Answerer = Annotated[Person, Depends(require("proposals.answer"))]
 
 
 class Proposal(BaseModel):
-    """A loosening that waits for its second person until `ends_at`."""
+    """A loosening that another person has to confirm before `ends_at`."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     kind: Kind
-    target: dict[str, JsonValue] = Field(description="What it is about, as it was")
+    target: dict[str, JsonValue] = Field(
+        description="What it is about, as it was when it was proposed"
+    )
     tenant: str | None
     reason: str
     status: State
@@ -49,7 +51,7 @@ class Proposal(BaseModel):
 
 
 class Decline(BaseModel):
-    """Why not."""
+    """The reason to decline a proposal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,9 +59,9 @@ class Decline(BaseModel):
 
 
 class ProposalQuery(Paged):
-    """Which proposals to list."""
+    """A filter of proposals."""
 
-    all: bool = Field(default=False, description="Those that were answered, too")
+    all: bool = Field(default=False, description="Include answered proposals")
 
 
 ANSWERS = {**ONE, **STATE}
@@ -69,7 +71,7 @@ ANSWERS = {**ONE, **STATE}
 async def list_proposals(
     person: Reader, store: StoreDep, wanted: Annotated[ProposalQuery, Query()]
 ) -> Page[Proposal]:
-    """List proposals, newest first; those that wait, or all."""
+    """List pending proposals, or all, newest first."""
     async with store.read() as session:
         now = await session.read_clock()
         rows = await proposals.listing(
@@ -92,10 +94,10 @@ async def show_proposal(id: PathId, person: Reader, store: StoreDep) -> Proposal
 
 @router.post("/proposals/{id}:confirm", dependencies=ONCE, responses=ANSWERS)
 async def confirm_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Proposal:  # noqa: A002 the path's name
-    """Do what another person proposed.
+    """Confirm another person's proposal, and carry it out.
 
-    403 for the one who proposed it, by whatever token. 409 where somebody answered
-    first, its time is over, or what it is about has changed: then nothing is done.
+    403 for the person who proposed it, with any of their tokens. 409 if it was already
+    answered, has expired, or its subject has changed: then nothing is done.
     """
     return await body(parts.store, await dual_control.confirm(parts, id, person))
 
@@ -109,14 +111,14 @@ async def decline_proposal(
     person: Answerer,
     parts: PartsDep,
 ) -> Proposal:
-    """Say no to what another person proposed."""
+    """Decline another person's proposal."""
     row = await dual_control.decline(parts, id, person, reason=why.reason)
     return await body(parts.store, row)
 
 
 @router.post("/proposals/{id}:withdraw", dependencies=ONCE, responses=ANSWERS)
 async def withdraw_proposal(id: PathId, person: Answerer, parts: PartsDep) -> Proposal:  # noqa: A002 the path's name
-    """Take one's own proposal back."""
+    """Withdraw your own proposal."""
     return await body(parts.store, await dual_control.withdraw(parts, id, person))
 
 

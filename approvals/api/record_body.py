@@ -1,4 +1,4 @@
-"""The rows of a run's record as the API shows them."""
+"""The parts of a run's record, as the API shows them."""
 
 from datetime import datetime
 
@@ -35,7 +35,7 @@ class Step(_Row):
 
 
 class Turn(_Row):
-    """One model call and what it came to."""
+    """One turn: a model call and its cost."""
 
     turn: int
     step: int
@@ -59,7 +59,7 @@ class Message(_Row):
 
 
 class CustomerMessage(_Row):
-    """What the customer wrote after the start; `turn` is the turn that read it."""
+    """A message from the customer after the start; `turn` is the turn that read it."""
 
     text: str
     external_id: str | None
@@ -68,7 +68,7 @@ class CustomerMessage(_Row):
 
 
 class Note(_Row):
-    """A person's words on a run."""
+    """A person's note on a run."""
 
     person: str
     person_name: str
@@ -78,7 +78,7 @@ class Note(_Row):
 
 
 class Call(_Row):
-    """One tool call: as asked for, and as it would be carried out."""
+    """One tool call, with the model's arguments and the effective ones."""
 
     id: str = Field(description="`run:turn.index`")
     turn: int
@@ -117,14 +117,14 @@ class Attempt(_Row):
     output_tokens: int
     cost_usd: Usd
     error: str | None
-    failure: str | None = Field(description="What kind of failure it was")
+    failure: str | None = Field(description="The kind of failure")
     reply: dict[str, JsonValue] | None
     created_at: datetime
     settled_at: datetime | None
 
 
 class Effect(_Row):
-    """An action being carried out, as the ledger has it."""
+    """An action being carried out, as recorded in the ledger."""
 
     key: str = Field(description="`run:turn.index.revision`")
     run: str
@@ -146,10 +146,10 @@ class Effect(_Row):
     evidence: str | None
     recorded_by: str | None
     later: dict[str, JsonValue] | None = Field(
-        description="What is said of a done one since: that it failed or was reversed"
+        description="For a done effect: the report that it failed or was reversed later"
     )
     reopened_at: datetime | None = Field(
-        description="Set while a person has to find out whether it stayed done"
+        description="Set while a person has to find out whether it is still done"
     )
     created_at: datetime
     sending_at: datetime | None
@@ -157,7 +157,7 @@ class Effect(_Row):
 
 
 class AuditEntry(_Row):
-    """One line of the audit log; `position` and `hash` once it is sealed."""
+    """One audit entry; it has `position` and `hash` once it is sealed."""
 
     id: int
     at: datetime
@@ -195,7 +195,7 @@ def call(row: CallRow) -> Call:
 
 
 def attempt(row: AttemptRow, *, is_operator: bool) -> Attempt:
-    """Return an attempt's body; a provider's own words are for operators."""
+    """Return an attempt's body; only operators see the provider's error text."""
     shown = row.model_dump(include=set(Attempt.model_fields))
     if row.failure not in (None, settlement.LOST) and not is_operator:
         shown["error"] = f"{row.failure.replace('_', ' ')}; reference {row.id}"
@@ -207,7 +207,7 @@ def attempt(row: AttemptRow, *, is_operator: bool) -> Attempt:
 
 
 def effect(row: EffectRow, *, is_operator: bool) -> Effect:
-    """Return an effect's body; what made it unknown is for operators."""
+    """Return an effect's body; only operators see why its outcome is unknown."""
     parsed = {"arguments", "preview", "status", "error"}
     return Effect(
         **row.model_dump(include=set(Effect.model_fields) - parsed),
@@ -221,7 +221,7 @@ def effect(row: EffectRow, *, is_operator: bool) -> Effect:
 
 
 def audit_entry(row: AuditRow, *, is_operator: bool) -> AuditEntry:
-    """Return an audit row's body; only operators read the whole log."""
+    """Return an audit entry's body; only operators see all of it."""
     shown = row.model_dump(include=set(AuditEntry.model_fields) - {"payload"})
     payload = effect_words.payload(
         row.kind, row.subject, canonical.parse(row.payload), is_operator=is_operator

@@ -1,4 +1,4 @@
-"""Releases: what shaped each run, by hash (P11)."""
+"""Releases by hash: the configuration that runs are pinned to (P11)."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,7 +21,7 @@ HASH_PATTERN = "^[0-9a-f]{64}$"
 
 
 class Release(BaseModel):
-    """One release; `is_live`: new runs of its workflow take it."""
+    """One release; `is_live`: new runs of its workflow use it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,16 +34,16 @@ class Release(BaseModel):
 
 
 class WholeRelease(Release):
-    """A release with all that it fixes."""
+    """A release with its contents."""
 
     content: dict[str, JsonValue]
 
 
 class ReleaseQuery(Paged):
-    """Which releases to list."""
+    """A filter of releases."""
 
     cursor: str | None = Field(
-        default=None, pattern=HASH_PATTERN, description="`next` of the page before"
+        default=None, pattern=HASH_PATTERN, description="`next` of the previous page"
     )
     workflow: Slug | None = None
 

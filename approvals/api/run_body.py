@@ -23,9 +23,9 @@ Usd = Annotated[
 
 
 class FailingPlace(BaseModel):
-    """What fails: where, of which kind, how often, since when.
+    """A repeated failure: where, of which kind, how often, and since when.
 
-    Its words are for operators: the run's page and its incident have them.
+    Operators see the error text on the run's page and in its incident.
     """
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
@@ -39,14 +39,14 @@ class FailingPlace(BaseModel):
 
 
 class HeldCall(BaseModel):
-    """A call that something holds while others of the run may go on."""
+    """A held call; other calls of the run may continue."""
 
     model_config = ConfigDict(frozen=True)
 
     call: str = Field(description="`run:turn.index`")
     tool: str
     held_by: str = Field(description="`pause by ID`, `switch ID` or `budget SCOPE`")
-    held_words: str = Field(description="The same with names and reasons")
+    held_words: str = Field(description="The same in words, with names and reasons")
     held_at: datetime
 
 
@@ -61,9 +61,11 @@ class Run(BaseModel):
     customer: str
     status: RunStatus
     stopped_by: str | None
-    stopped_words: str | None = Field(description="What stopped it, with names")
-    held_calls: list[HeldCall] = Field(description="Its calls that something holds")
-    release: str = Field(description="The hash of the release it is pinned to")
+    stopped_words: str | None = Field(description="What stopped it, in words")
+    held_calls: list[HeldCall] = Field(description="Its held calls")
+    release: str = Field(
+        description="The hash of the release that the run is pinned to"
+    )
     created_at: datetime
     ended_at: datetime | None
     turns: int
@@ -76,9 +78,9 @@ class Run(BaseModel):
     external_id: str | None
     started_by: str | None
     failing: list[FailingPlace] = Field(
-        description="What is tried again after a fault of code, oldest first"
+        description="What is being retried after a code error, oldest first"
     )
-    pending: list[str] = Field(description="The approvals that it waits for")
+    pending: list[str] = Field(description="The ids of approvals that it waits for")
 
 
 def usd(microusd: int) -> str:
@@ -92,7 +94,7 @@ def body(
     calls: Sequence[CallRow],
     held: Mapping[str, str],
 ) -> Run:
-    """Return a run's body; `held` says in words what stops it and its `calls`."""
+    """Return a run's body; `held` has the words for what stops it and its `calls`."""
     return Run(
         id=row.id,
         workflow=row.workflow,
@@ -120,7 +122,7 @@ def body(
 
 
 async def bodies(session: Tx, rows: Sequence[RunRow]) -> list[Run]:
-    """Return the bodies of many runs, with what each waits for."""
+    """Return the bodies of many runs, with the approvals that each waits for."""
     waiting = await listing.pending_approvals(session, [row.id for row in rows])
     calls = await holds.of_runs(session, [row.id for row in rows])
     by = [one.held_by for found in calls.values() for one in found]
@@ -142,7 +144,7 @@ def _held(row: CallRow, held: Mapping[str, str]) -> HeldCall:
 
 
 async def one(store: Store, row: RunRow) -> Run:
-    """Return the body of one run as it is now."""
+    """Return the current body of one run."""
     async with store.read() as session:
         [found] = await bodies(session, [row])
     return found

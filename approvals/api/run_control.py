@@ -1,4 +1,4 @@
-"""Pausing, resuming and cancelling: one run, or all that match."""
+"""Pause, resume and cancel: one run, or all runs that match a filter."""
 
 from collections.abc import Awaitable
 from datetime import datetime
@@ -40,7 +40,7 @@ class Because(BaseModel):
 
 
 class Matching(BaseModel):
-    """What runs match; null matches any."""
+    """A filter of runs; null matches any value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,20 +51,20 @@ class Matching(BaseModel):
 
 
 class Which(Matching):
-    """Which open runs; at least one field is set."""
+    """A filter of open runs; at least one field must be set."""
 
     @model_validator(mode="after")
     def _names_something(self) -> "Which":
         if not self.model_dump(exclude_none=True):
             raise ValueError(
-                "name a workflow, status, tenant or customer; to hold everything, set "
-                "a switch"
+                "name a workflow, status, tenant or customer; to stop all runs, set a switch "
+                "instead"
             )
         return self
 
 
 class ManyBecause(BaseModel):
-    """Which runs, and why."""
+    """The runs, and the reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -73,7 +73,7 @@ class ManyBecause(BaseModel):
 
 
 class Bulk(BaseModel):
-    """All runs that match: how many they were, and how many are reached by now."""
+    """A pause, resume or cancel of all runs that match, with its progress."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -83,12 +83,16 @@ class Bulk(BaseModel):
     reason: str
     by: str
     state: State
-    total: int = Field(description="How many matched when it was asked")
+    total: int = Field(
+        description="The number of runs that matched when it was requested"
+    )
     done: int
     left: int
     created_at: datetime
     ended_at: datetime | None
-    stopped_by: str | None = Field(description="Who stopped it, or asked otherwise")
+    stopped_by: str | None = Field(
+        description="Who stopped it, or replaced it with another bulk"
+    )
 
 
 class _Act(Protocol):
@@ -104,7 +108,7 @@ ONE_RUN = {**BODY, **ONE, **STATE}
 async def pause_run(
     row: VisibleRun, body: Because, person: Holder, parts: PartsDep
 ) -> Run:
-    """Hold a run: nothing is asked of a model or sent until it is resumed."""
+    """Pause a run: no model is called and nothing is sent until it is resumed."""
     return await _one(parts, row, control.pause, person, body)
 
 
@@ -112,7 +116,7 @@ async def pause_run(
 async def resume_run(
     row: VisibleRun, body: Because, person: Holder, parts: PartsDep
 ) -> Run:
-    """Let a paused run go on; its deadlines move by the time it was held."""
+    """Resume a paused run; its deadlines move by the duration of the pause."""
     return await _one(parts, row, control.resume, person, body)
 
 
@@ -120,7 +124,7 @@ async def resume_run(
 async def cancel_run(
     row: VisibleRun, body: Because, person: Holder, parts: PartsDep
 ) -> Run:
-    """End a run: what waits is cancelled, what is being sent is still recorded."""
+    """Cancel a run: pending items are cancelled; what is being sent is still recorded."""
     return await _one(parts, row, control.cancel, person, body)
 
 
@@ -129,22 +133,23 @@ BULK = {**BODY, **STATE}
 
 @router.post("/runs:pause", status_code=202, dependencies=ONCE, responses=BULK)
 async def pause_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Bulk:
-    """Hold the open runs that match, from this answer on; later ones are not held.
+    """Pause the open runs that match; runs that start later are not paused.
 
-    Each run's own record follows in batches: `done` of `total`.
+    The pause is in effect when this responds. The runs' rows are updated in batches:
+    `done` of `total`.
     """
     return await _all(parts, "pause", person, body)
 
 
 @router.post("/runs:resume", status_code=202, dependencies=ONCE, responses=BULK)
 async def resume_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Bulk:
-    """Let the paused runs that match go on, at the pace at which they are heard."""
+    """Resume the paused runs that match, at a limited rate."""
     return await _all(parts, "resume", person, body)
 
 
 @router.post("/runs:cancel", status_code=202, dependencies=ONCE, responses=BULK)
 async def cancel_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) -> Bulk:
-    """End the open runs that match; none of them begins to send from this answer on."""
+    """Cancel the open runs that match; after the response none of them starts sending."""
     return await _all(parts, "cancel", person, body)
 
 
@@ -152,7 +157,7 @@ async def cancel_runs(body: ManyBecause, person: ManyHolder, parts: PartsDep) ->
 async def list_bulks(
     person: Reader, store: StoreDep, wanted: Annotated[Paged, Query()]
 ) -> Page[Bulk]:
-    """List pauses, resumes and cancels of all that match, newest first."""
+    """List bulk pauses, resumes and cancels, newest first."""
     async with store.read() as session:
         rows = await bulk.listing(
             session, tenant=person.tenant, limit=wanted.one_more, before=wanted.cursor
@@ -162,14 +167,14 @@ async def list_bulks(
 
 @router.get("/bulks/{id}", responses=ONE)
 async def show_bulk(id: PathId, person: Reader, store: StoreDep) -> Bulk:  # noqa: A002 the path's name
-    """Show how far one of them is."""
+    """Show the progress of a bulk pause, resume or cancel."""
     async with store.read() as session:
         return bulk_body(await bulk.get(session, id, tenant=person.tenant))
 
 
 @router.post("/bulks/{id}:stop", dependencies=ONCE, responses={**ONE, **STATE})
 async def stop_bulk(id: PathId, person: ManyHolder, store: StoreDep) -> Bulk:  # noqa: A002 the path's name
-    """Let it reach no more runs; those that it reached stay as they are."""
+    """Stop it: it reaches no more runs; those already reached stay as they are."""
     return bulk_body(await bulk.stop(store, id, by=person.id, tenant=person.tenant))
 
 

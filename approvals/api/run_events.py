@@ -1,4 +1,4 @@
-"""What happens to a run, as it happens (server-sent events).
+"""Live events of a run (server-sent events).
 
 Rows commit out of order, so no id is a cursor: each query overlaps the one before it,
 and rows already sent are remembered. After a reconnection the last seconds may be sent
@@ -51,10 +51,10 @@ Since = Annotated[
 async def follow_run(
     row: VisibleRun, visitor: SignedIn, parts: PartsDep, since: Since = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream a run's audit rows and, whenever it changes, the run; `end` at its end.
+    """Stream a run's audit entries and, at each change, the run; `end` when it ends.
 
-    It stops without `end` once the session or token that opened it has ended, or role
-    or tenant are others.
+    The stream stops without `end` when the session or token that opened it ends, or when
+    the caller's role or tenant changes.
     """
     following = _Following(
         parts.store,
@@ -67,7 +67,7 @@ async def follow_run(
         async for event in following.events(news):
             yield event
     except StoreUnavailable as error:
-        # The stream ends; the client connects again and is told where it stands.
+        # The stream ends; the client reconnects and gets the current state.
         log.warning("events.store_away", run=row.id, error=str(error))
 
 

@@ -1,4 +1,4 @@
-"""A run's whole record in one answer (P13)."""
+"""A run's whole record in one response (P13)."""
 
 import asyncio
 from datetime import datetime
@@ -36,7 +36,7 @@ router = routing.of_api("runs")
 
 
 class RunTrace(BaseModel):
-    """All that a run left: what it was given, said, asked, decided, did and cost."""
+    """A run's whole record: input, messages, calls, decisions, effects and cost."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""Runs: started, listed, shown, written to."""
+"""Runs: start, list, show, and add customers' messages."""
 
 from typing import Annotated
 
@@ -30,23 +30,25 @@ BY_KEY = "idempotency-key"
 
 
 class StartRun(BaseModel):
-    """What starts a run. The same source and external id: the first run."""
+    """A run to start. The same source and external id return the first run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workflow: Line
-    input: dict[str, JsonValue] = Field(description="Fits the contract's input schema")
+    input: dict[str, JsonValue] = Field(
+        description="Must match the contract's input schema"
+    )
     tenant: Line | None = None
     source: Line | None = Field(
         default=None,
-        description="Where the ticket comes from. The first account that names a source "
-        "owns it, for ever; another account's use of it is 403",
+        description="Where the ticket comes from. The first account that uses a source "
+        "owns it for good; other accounts get 403",
     )
     external_id: Line | None = None
 
 
 class CustomerMessage(BaseModel):
-    """The customer wrote again; the same external id is taken in once."""
+    """A new message from the customer; each external id is accepted once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +66,10 @@ class CustomerMessage(BaseModel):
         **ONE,
         **STATE,
         **problems(429),
-        200: {"model": Run, "description": "The first run of this external id"},
+        200: {
+            "model": Run,
+            "description": "The run that this external id started before",
+        },
     },
 )
 async def start_run(
@@ -74,7 +79,7 @@ async def start_run(
     response: Response,
     key: Key = None,
 ) -> Run:
-    """Start a run: committed when this answers, begun as soon as Temporal takes it."""
+    """Start a run. It is committed when this responds; Temporal starts it soon after."""
     new = NewRun(
         workflow=wanted.workflow,
         input=wanted.input,
@@ -98,7 +103,7 @@ async def start_run(
 
 
 class RunQuery(Paged):
-    """Which runs to list."""
+    """A filter of runs."""
 
     status: RunStatus | None = None
     workflow: Line | None = None
@@ -140,7 +145,7 @@ async def add_message(
     person: Annotated[Person, Depends(require("runs.message"))],
     parts: PartsDep,
 ) -> Run:
-    """Take in what the customer wrote; drafts that wait are void."""
+    """Add a customer's message to a run; its pending drafts become void."""
     if message.external_id is not None:
         request_keys.comes_to_the_same()
     found = await messages.customer_wrote(

@@ -32,7 +32,7 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that hands its endpoint a `StrictRequest`, and keeps claimed answers."""
+    """A route with a `StrictRequest`; stores responses under their `Idempotency-Key`."""
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler on a strict request."""
@@ -40,8 +40,8 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             asked = StrictRequest(request.scope, request.receive)
-            # FastAPI reads the body before it asks any dependency: a stranger's would be
-            # parsed, and its faults told.
+            # FastAPI reads the body before it calls any dependency: without the gate here,
+            # a stranger's body would be parsed and its errors reported.
             await gate(asked, parts_of(asked))
             _refuse_repeated(asked)
             try:
@@ -59,9 +59,9 @@ class StrictRoute(APIRoute):
 
 
 def _refuse_repeated(request: Request) -> None:
-    """Raise `InvalidValue` where a parameter comes twice: no route takes a list.
+    """Raise `InvalidValue` if a parameter is repeated: no route takes a list.
 
-    Otherwise the last would win, and a reader who saw only the first is misled.
+    Otherwise the last value would win, which misleads a reader who saw the first.
     """
     counted = Counter(name for name, _ in request.query_params.multi_items())
     twice = next((name for name, times in counted.items() if times > 1), None)

@@ -1,4 +1,4 @@
-"""Switches: set, lifted, listed, and what they would hold (P3)."""
+"""Switches: set, lift, list, and preview their impact (P3)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ Setter = Annotated[Person, Depends(require("switches.set"))]
 
 
 class Scope(BaseModel):
-    """What a switch holds; each field that is set must match. None set: everything."""
+    """A switch's scope: each field that is set must match; none set: everything."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +53,7 @@ class Scope(BaseModel):
 
 
 class SetSwitch(BaseModel):
-    """What to hold, how and why; `value` is the model for `use_model`."""
+    """A switch to set: scope, mode and reason; `value` is the model for `use_model`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,27 +61,29 @@ class SetSwitch(BaseModel):
     mode: Mode
     value: Line | None = None
     reason: Reason
-    until: Time | None = Field(default=None, description="When it ends")
+    until: Time | None = Field(
+        default=None, description="When it ends; null: when it is lifted"
+    )
     anyway: bool = Field(
         default=False,
         strict=True,
-        description="Set it even if a name in its scope is unknown",
+        description="Set it even if its scope contains an unknown name",
     )
 
     @model_validator(mode="after")
     def _has_its_model(self) -> "SetSwitch":
         if (self.mode == "use_model") != (self.value is not None):
             raise ValueError(
-                "value: name a model alias or provider/model with the mode use_model, "
-                "and only with it"
+                "value: required with the mode use_model (a model alias or provider/model), "
+                "and not allowed with other modes"
             )
         return self
 
 
 class Switch(BaseModel):
-    """A switch; `sending` may still reach the provider, `revoked` will not.
+    """A switch; effects in `sending` may still reach the provider, `revoked` will not.
 
-    `warnings`, when it is set `anyway`: what of it cannot work as it is.
+    `warnings`: what does not work as written, if the switch was set with `anyway`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -104,7 +106,7 @@ class Switch(BaseModel):
 
 
 class WouldHold(BaseModel):
-    """What a switch of this scope would hold now."""
+    """What a switch of this scope would stop now."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -114,7 +116,7 @@ class WouldHold(BaseModel):
 
 
 class Impact(BaseModel):
-    """Which scope to look at."""
+    """The scope to look at."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -122,9 +124,9 @@ class Impact(BaseModel):
 
 
 class SwitchQuery(Paged):
-    """Which switches to list."""
+    """A filter of switches."""
 
-    all: bool = Field(default=False, description="Those that are lifted, too")
+    all: bool = Field(default=False, description="Include lifted switches")
 
 
 @router.put("/switches/{id}", responses={**BODY, **ONE, **STATE})
@@ -134,16 +136,19 @@ async def set_switch(
     person: Setter,
     parts: PartsDep,
 ) -> Switch:
-    """Set a switch; when this answers 200, no effect in its scope begins to send.
+    """Set a switch; after the response 200, no effect in its scope starts sending.
 
-    `sending` may still reach the provider. 422: a name in it is none of those in use,
-    which are listed; `anyway` sets it nonetheless. 503: it is not set. 409: one of this name is
-    set and holds more; set another, and ask to lift that one.
+    Effects in `sending` may still reach the provider. 422: the scope contains an
+    unknown name; the known ones are listed, and `anyway` sets the switch regardless.
+    409: a switch with this id is set and stops more; set this one under another id, then
+    propose to lift the other. 503: the switch is not set.
     """
     tenancy.check_reach(person, wanted.scope.noun())
     now = await _check_replaced(parts.store, id, person)
     if wanted.until is not None and wanted.until <= now:
-        raise InvalidValue(f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is past")
+        raise InvalidValue(
+            f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is in the past; name a later time"
+        )
     scope = wanted.scope.noun()
     warnings = await unknown_names.check(
         parts.store,
@@ -180,7 +185,7 @@ async def set_switch(
 async def list_switches(
     person: Reader, store: StoreDep, wanted: Annotated[SwitchQuery, Query()]
 ) -> Page[Switch]:
-    """List switches, by id; those that are set, or all."""
+    """List active switches, or all, by id."""
     async with store.read() as session:
         await session.read_clock()
         rows = await switches.listing(
@@ -197,7 +202,7 @@ async def list_switches(
 
 @router.get("/switches/{id}", responses=ONE)
 async def show_switch(id: SwitchId, person: Reader, store: StoreDep) -> Switch:  # noqa: A002 the path's name
-    """Show a switch, with what may still reach the provider."""
+    """Show a switch, with the effects that may still reach the provider."""
     row = await _row(store, id, person)
     async with store.read() as session:
         names = await accounts.names(session, {row.author})
@@ -211,9 +216,9 @@ async def clear_switch(
     person: Setter,
     parts: PartsDep,
 ) -> Proposal:
-    """Ask for a switch to be lifted: it holds until another person confirms this.
+    """Propose to lift a switch; it stays in effect until another person confirms.
 
-    Whoever asks again, or is the second to ask, gets the proposal that waits already.
+    If a proposal is pending already, it is returned.
     """
     row = await _row(parts.store, id, person)
     tenancy.check_reach(person, nouns.Scope(**row.scope))
@@ -223,7 +228,7 @@ async def clear_switch(
 
 @router.post("/switches:impact", dependencies=ONCE, responses={**BODY, **STATE})
 async def impact(wanted: Impact, person: Reader, store: StoreDep) -> WouldHold:
-    """Show what a switch of this scope would hold now; nothing is set."""
+    """Show what a switch of this scope would stop now, without setting it."""
     tenancy.check_reach(person, wanted.scope.noun())
     found = await switch_impact.impact(store, wanted.scope.noun())
     return WouldHold(

@@ -1,4 +1,4 @@
-"""Tenants: listed, and proposed; another admin confirms."""
+"""Tenants: list and propose; another admin confirms."""
 
 from datetime import datetime
 from typing import Annotated
@@ -26,17 +26,17 @@ router = routing.of_api("tenants")
 
 
 class Tenant(BaseModel):
-    """A tenant that runs may be started for."""
+    """A tenant for which runs may be started."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    declared_by: str | None = Field(description="None for what is always there")
+    declared_by: str | None = Field(description="Null for the built-in tenant")
     created_at: datetime | None
 
 
 class DeclareTenant(BaseModel):
-    """A tenant to declare, and why: its name is never used for another."""
+    """A tenant to declare, and the reason; a name can never be used again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,7 @@ class DeclareTenant(BaseModel):
 async def list_tenants(
     person: Reader, store: StoreDep, wanted: Annotated[Paged, Query()]
 ) -> Page[Tenant]:
-    """List the declared tenants by name: to a tenant's people, their own."""
+    """List the declared tenants by name; people of a tenant see only their own."""
     async with store.read() as session:
         rows = {row.name: row for row in await tenants.listing(session)}
     found = [
@@ -67,7 +67,7 @@ async def declare_tenant(
     person: Annotated[Person, Depends(require("tenants.declare"))],
     parts: PartsDep,
 ) -> Proposal:
-    """Ask for a tenant to be declared; another admin of the installation confirms."""
+    """Propose a tenant; another admin of all tenants has to confirm it."""
     new = NewTenant(name=wanted.name)
     row = await requests.to_declare(parts.store, new, person, reason=wanted.reason)
     parts.deliver_soon()

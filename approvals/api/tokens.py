@@ -1,4 +1,4 @@
-"""API tokens over HTTP: one's own, and services' tokens for those who manage people."""
+"""API tokens over HTTP: your own, and services' tokens for admins."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ USUAL_DAYS = 30
 
 @dataclass(frozen=True)
 class Asker:
-    """The person who asks for a token, and the request that proves it."""
+    """The person who requests a token, and the HTTP request that authenticates them."""
 
     request: Request
     parts: Parts
@@ -48,7 +48,7 @@ AskerDep = Annotated[Asker, Depends(_asker)]
 
 
 class MakeToken(BaseModel):
-    """A token to make: what for, what it may do, and when it ends."""
+    """A token to make: its name, permissions and lifetime."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,30 +57,32 @@ class MakeToken(BaseModel):
         default_factory=lambda: ["read"],
         min_length=1,
         max_length=50,
-        description="Actions of the permission table: `may` of `GET /me` lists yours",
+        description="Permissions; `may` of `GET /me` lists yours",
     )
     tenants: list[Line] = Field(
         default_factory=list[Line],
         max_length=200,
-        description="Of a service: those it starts runs for; needed where it has several",
+        description="For a service: the tenants it starts runs for; required if it has several",
     )
     days: int | None = Field(
         default=None,
         ge=1,
         le=LONGEST_DAYS,
         strict=True,
-        description="Ends after these: 30 where not said; of one that decides 7, and no "
-        "more",
+        description="Days until it expires: by default 30; for a token that may decide, "
+        "7, which is also its maximum",
     )
     password: Annotated[str, Field(max_length=LONGEST_PASSWORD)] | None = Field(
-        default=None, repr=False, description="Yours; needed where a session asks"
+        default=None,
+        repr=False,
+        description="Your password; required if a session sends this",
     )
 
 
 class Token(BaseModel):
-    """A token without its secret; `*` among the scopes is all that its owner may do.
+    """A token without its secret; the scope `*` means everything its owner may do.
 
-    One that decides ends 7 days after it was made, at the latest.
+    A token that may decide expires at most 7 days after it was made.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,17 +90,21 @@ class Token(BaseModel):
     id: str
     name: str
     scopes: list[str]
-    tenants: list[str] = Field(description="Those a service's token starts runs for")
-    made_with: str | None = Field(description="The token that made it, if one did")
+    tenants: list[str] = Field(
+        description="The tenants that a service's token starts runs for"
+    )
+    made_with: str | None = Field(
+        description="The token that was used to make it, if any"
+    )
     created_at: datetime
     used_at: datetime | None
     ends_at: datetime | None
     revoked_at: datetime | None
-    decides: bool = Field(description="Some of its scopes decide something")
+    decides: bool = Field(description="Whether some of its scopes can decide something")
 
 
 class TokenWithSecret(Token):
-    """A new token with its secret, this once."""
+    """A new token with its secret, which is shown only once."""
 
     secret: str = Field(description="`kt_…`")
 
@@ -116,22 +122,23 @@ async def list_own_tokens(
 async def make_own_token(
     wanted: MakeToken, asker: AskerDep, person: Own
 ) -> TokenWithSecret:
-    """Make a token that acts as you; it is in this answer and nowhere else.
+    """Make a token that acts as you; its secret is only in this response.
 
-    A session gives its person's `password`, or has them sign in anew at the OpenID
-    provider (`POST /settings/confirm` in the browser) within five minutes before: 422
-    where it is another one, 403 `not-fresh` where neither is there, 429 after eight
-    wrong ones.
+    With a session, send your `password`, or sign in again at the OpenID provider
+    (`POST /settings/confirm` in the browser) within the five minutes before: 422 if
+    the password is wrong, 403 `not-fresh` if there is neither, 429 after eight wrong
+    passwords.
 
-    403 where you may not do what it asks for; where a token asks, also for what that
-    token may not do, for a life longer than its own, and for whatever decides.
+    403 for scopes that you do not have. With a token, also 403 for scopes that this
+    token does not have, for a longer lifetime than its own, and for scopes that can
+    decide.
     """
     return await make(asker, person, wanted)
 
 
 @router.delete("/me/tokens/{id}", responses=ONE)
 async def revoke_own_token(id: PathId, person: Own, store: StoreDep) -> Token:  # noqa: A002 the path's name
-    """Revoke one of your tokens, and those that were made with it."""
+    """Revoke one of your tokens, and the tokens that were made with it."""
     row = await tokens.revoke(store, id, by=person.id, person=person.id)
     return body(row, kind=person.kind)
 
@@ -143,7 +150,7 @@ async def list_tokens(
     store: StoreDep,
     wanted: Annotated[Paged, Query()],
 ) -> Page[Token]:
-    """List somebody's tokens, newest first."""
+    """List an account's tokens, newest first."""
     return await _list(store, await managed(store, id, manager), wanted)
 
 
@@ -157,10 +164,10 @@ async def make_service_token(
     manager: Manager,
     store: StoreDep,
 ) -> TokenWithSecret:
-    """Make a token for a service; it decides nothing. People make their own.
+    """Make a token for a service; it cannot decide anything. People make their own.
 
-    As for your own: a session gives your password. Where a token asks, the new one is
-    revoked with it, lives no longer and does no more.
+    With a session, send your password, as for your own tokens. With a token, the new
+    one is revoked with it, lives no longer and has no other scopes.
     """
     owner = await managed(store, id, manager)
     return await make(asker, owner, wanted)
@@ -173,14 +180,14 @@ async def revoke_token(
     manager: Manager,
     store: StoreDep,
 ) -> Token:
-    """Revoke somebody's token, and those that were made with it."""
+    """Revoke an account's token, and the tokens that were made with it."""
     owner = await managed(store, id, manager)
     row = await tokens.revoke(store, token, by=manager.id, person=owner.id)
     return body(row, kind=owner.kind)
 
 
 async def make(asker: Asker, owner: Person, wanted: MakeToken) -> TokenWithSecret:
-    """Make a token for its owner, once the asker has proven who they are.
+    """Make a token for its owner, after the requesting person is authenticated.
 
     Raises `MayNot`, `WiderThanItsToken`, `InvalidValue`, `TooManyAttempts`, `NotFresh`
     or `AccountChanged`.
@@ -188,8 +195,8 @@ async def make(asker: Asker, owner: Person, wanted: MakeToken) -> TokenWithSecre
     by = asker.visitor.person
     if owner.id != by.id and owner.kind != "service":
         raise MayNot(
-            f"{owner.name} is a person: nobody else makes tokens that act as them. Open "
-            "an account for a service, or let them make one at /settings."
+            f"{owner.name} is a person, and only they can make tokens that act as them. "
+            "They do so at /settings; for a program, open an account for a service."
         )
     _refuse_beyond_role(owner, wanted.scopes)
     new = NewToken(
@@ -241,16 +248,16 @@ async def managed(store: Store, person: str, manager: Person) -> Person:
 
 
 def _refuse_beyond_role(owner: Person, scopes: list[Action]) -> None:
-    """Raise `MayNot` where a token would be made for what its owner may not do.
+    """Raise `MayNot` if the scopes exceed the owner's permissions.
 
-    It would do nothing today, and gain power when its owner gets another role.
+    Such a scope would have no effect now, and take effect when the owner's role changes.
     """
     granted = permissions.granted(owner)
     beyond = [scope for scope in scopes if scope not in granted]
     if beyond:
         raise MayNot(
-            f"{owner.name} may not do {', '.join(beyond)}, so no token of theirs does; "
-            f"choose from {', '.join(granted)}."
+            f"{owner.name} may not do {', '.join(beyond)}, so their tokens cannot do it. "
+            f"Choose from {', '.join(granted)}."
         )
 
 

@@ -1,4 +1,4 @@
-"""Tools: what models may call, and what each may touch."""
+"""Tools: what models may call, and what each tool may do."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -22,7 +22,7 @@ router = routing.of_api("tools")
 
 
 class Tool(BaseModel):
-    """A tool as the live releases fix it; `money` `()` is worked out by its code."""
+    """A tool of the live releases; `money` `()` means that its code computes it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,7 +30,7 @@ class Tool(BaseModel):
     description: str
     authority: Authority
     owner: str
-    workflows: list[str] = Field(description="Who is granted it")
+    workflows: list[str] = Field(description="The workflows that are granted it")
     parameters: dict[str, JsonValue] = Field(description="JSON Schema")
     result: dict[str, JsonValue] = Field(description="JSON Schema")
     subject: str | None

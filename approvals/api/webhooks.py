@@ -1,4 +1,4 @@
-"""Webhooks: added with a secret that is shown once, listed, tried, removed."""
+"""Webhooks: add, list, test, remove; secrets are shown once."""
 
 from datetime import datetime
 from typing import Annotated
@@ -28,7 +28,7 @@ Looker = Annotated[Person, Depends(require("notices.manage"))]
 
 
 class AddWebhook(BaseModel):
-    """Where to post what; no `events` means every kind, no `tenant` every tenant."""
+    """A webhook to add; without `events` it gets all kinds, without `tenant` all tenants."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,12 +36,13 @@ class AddWebhook(BaseModel):
     events: list[NoticeKind] = Field(default_factory=list[NoticeKind], max_length=20)
     tenant: Line | None = None
     with_arguments: StrictBool = Field(
-        default=False, description="Carry the arguments of actions: customers' data"
+        default=False,
+        description="Include the arguments of actions, which contain customers' data",
     )
 
 
 class Webhook(BaseModel):
-    """A webhook; until `old_secret_until` both its secrets sign."""
+    """A webhook; until `old_secret_until` notices are signed with both secrets."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,7 +59,7 @@ class Webhook(BaseModel):
 
 
 class WebhookWithSecret(Webhook):
-    """A webhook with its secret, this once."""
+    """A webhook with its secret, which is shown only once."""
 
     secret: str = Field(
         description="`whsec_…`; verify with a Standard Webhooks library"
@@ -66,7 +67,7 @@ class WebhookWithSecret(Webhook):
 
 
 class WebhookQuery(Paged):
-    """Which webhooks to list."""
+    """A filter of webhooks."""
 
 
 @router.get("/webhooks")
@@ -86,7 +87,7 @@ async def list_webhooks(
 async def add_webhook(
     wanted: AddWebhook, person: Manager, parts: PartsDep
 ) -> WebhookWithSecret:
-    """Add a webhook; its secret is in this answer and nowhere else."""
+    """Add a webhook; its secret is only in this response."""
     tenant = wanted.tenant
     if person.tenant is not None or tenant is not None:
         tenant = await tenancy.of_new(parts.store, person, wanted.tenant)
@@ -108,7 +109,7 @@ async def show_webhook(id: PathId, person: Looker, store: StoreDep) -> Webhook: 
 
 @router.delete("/webhooks/{id}", responses=ONE)
 async def remove_webhook(id: PathId, person: Manager, store: StoreDep) -> Webhook:  # noqa: A002 the path's name
-    """Remove a webhook and what was on its way there; return what it was."""
+    """Remove a webhook and its pending notices; return the removed webhook."""
     async with store.read() as session:
         row = await webhooks.get(session, id, tenant=person.tenant)
     await webhooks.remove(store, id, tenant=person.tenant, by=person.id)
@@ -121,7 +122,7 @@ async def rotate_webhook(
     person: Manager,
     parts: PartsDep,
 ) -> WebhookWithSecret:
-    """Give a webhook a new secret; for a day the old one signs too."""
+    """Give a webhook a new secret; for a day notices are signed with both."""
     row, secret = await hooks.rotate(
         parts.settings, parts.store, id, tenant=person.tenant, by=person.id
     )
@@ -130,13 +131,13 @@ async def rotate_webhook(
 
 @router.post("/webhooks/{id}:enable", dependencies=ONCE, responses={**ONE, **STATE})
 async def enable_webhook(id: PathId, person: Manager, store: StoreDep) -> Webhook:  # noqa: A002 the path's name
-    """Post to a webhook again that was disabled."""
+    """Enable a disabled webhook."""
     return _body(await webhooks.enable(store, id, tenant=person.tenant, by=person.id))
 
 
 @router.post("/webhooks/{id}:test", responses={**ONE, **STATE})
 async def test_webhook(id: PathId, person: Manager, parts: PartsDep) -> Trial:  # noqa: A002 the path's name
-    """Post a notice of the kind `webhook.test` now; say what came of it."""
+    """Post a notice of the kind `webhook.test` now; return the result."""
     return await hooks.attempt(parts.settings, parts.store, id, tenant=person.tenant)
 
 

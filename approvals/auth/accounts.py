@@ -21,7 +21,7 @@ GUESSES = 8
 # No tenant has an empty name.
 NOBODYS = ""
 NO_REASON = "No reason was given."
-NOT_PRESENT = "The present password is another one; nothing was changed."
+NOT_PRESENT = "The current password is wrong; nothing was changed. Type it again."
 
 
 async def add(
@@ -109,8 +109,8 @@ async def reopen(
 def _refuse_other_tenant(by: Person, tenant: str | None) -> None:
     if by.tenant not in (None, tenant):
         raise MayNot(
-            f"You manage the people of the tenant {by.tenant!r}; nobody else's, and "
-            "nobody who sees every tenant."
+            f"You can manage only people of the tenant {by.tenant!r}. Ask an admin of all "
+            "tenants."
         )
 
 
@@ -202,7 +202,7 @@ async def authenticate(
     if row is None or not right or row.kind != "person":
         await accounts.record_failed_sign_in(store, row, address=address)
         raise WrongPassword(
-            "This address and password do not belong together, or the account is "
+            "The address or the password is wrong, or the account is "
             "closed. Check both and try again."
         )
     return row

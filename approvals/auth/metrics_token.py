@@ -25,6 +25,6 @@ def check(request: Request, parts: Parts) -> None:
     )
     if scheme.lower() != "bearer" or not is_right:
         raise NotSignedIn(
-            f"/metrics opens to `Authorization: Bearer …` with {SETTING} of the web "
-            "server alone; a person's or service's token opens nothing here."
+            f"/metrics accepts only `Authorization: Bearer …` with the value of {SETTING} "
+            "from the web server's settings, not the token of a person or service."
         )

@@ -42,8 +42,8 @@ LEEWAY_S = 60
 LARGEST = 1024 * 1024
 # How long its metadata is cached; its keys are cached until an unknown one appears.
 KEPT_S = 3600
-# Keys of the provider's alone: `none` signs nothing, and HS… would make its public key,
-# or our secret, a key that signs.
+# Only asymmetric algorithms: `none` has no signature, and HS… would accept tokens signed
+# with the provider's public key or our secret.
 ALGORITHMS = [
     *(f"{kind}{bits}" for kind in ("RS", "PS") for bits in (256, 384, 512)),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
@@ -175,7 +175,7 @@ class OpenIdProvider:
         except _MALFORMED as error:
             log.warning("oidc.refused", issuer=self.issuer, error=repr(error))
             raise IdentityRefused(
-                "The sign-in service's answer does not prove who you are."
+                "The sign-in service's answer does not prove your identity. Sign in again."
             ) from error
         email = told.get("email")
         is_verified = told.get("email_verified") is True and isinstance(email, str)
@@ -240,7 +240,7 @@ class OpenIdProvider:
             found = await self._fetch(url)
             if found.get("issuer") != self.issuer:
                 raise ProviderAway(
-                    f"{url} is of the issuer {found.get('issuer')!r}, not of "
+                    f"{url} belongs to the issuer {found.get('issuer')!r}, not to "
                     f"{self.issuer!r}; correct KEYTURN_OIDC_ISSUER."
                 )
             self._metadata = self._usable(found)
@@ -252,7 +252,9 @@ class OpenIdProvider:
         scheme = f"{urlsplit(self.issuer).scheme}://"
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             if not str(found.get(name, "")).startswith((scheme, "https://")):
-                raise ProviderAway(f"{self.issuer} names no {name} to be used.")
+                raise ProviderAway(
+                    f"The metadata of {self.issuer} has no usable {name}."
+                )
         return found
 
     async def _key_set(self, *, is_fresh: bool) -> KeySet:
@@ -278,7 +280,7 @@ class OpenIdProvider:
         ) as error:
             raise self._away(error) from error
         if not isinstance(found, dict):
-            raise ProviderAway(f"{url} is no JSON object.")
+            raise ProviderAway(f"{url} did not return a JSON object.")
         return cast("Json", found)
 
     def _away(self, error: Exception) -> ProviderAway:
@@ -346,6 +348,6 @@ def _refuse_unsafe(issuer: str) -> None:
         parts.scheme == "https" or (parts.scheme == "http" and is_here)
     ):
         raise SettingsError(
-            f"KEYTURN_OIDC_ISSUER={issuer!r} is not an https address; whoever stands "
-            "between could say who people are. Give the issuer as the provider writes it."
+            f"KEYTURN_OIDC_ISSUER={issuer!r} is not an https address, so others could forge "
+            "identities. Set it to the issuer exactly as the provider writes it."
         )

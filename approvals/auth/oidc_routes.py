@@ -146,7 +146,9 @@ def _begun_here(flow: Flow | None, state: str) -> Flow:
     if flow is None or not secrets.compare_digest(
         flow.state.encode(), state.encode(errors="replace")
     ):
-        raise IdentityRefused("This sign-in was not begun in this browser.")
+        raise IdentityRefused(
+            "This sign-in was not started in this browser. Start it again here."
+        )
     return flow
 
 

@@ -14,23 +14,23 @@ from keyturn.approvals.web.page import OpenPageDep
 router = routing.of_pages()
 
 WRONG = (
-    "This address and password do not belong together, or the account is closed. "
+    "The address or the password is wrong, or the account is closed. "
     "Check both and try again."
 )
 # Errors of an OpenID sign-in, by the names that `oidc_routes` gives them.
 OIDC = {
-    "off": "Nobody signs in through another service here. Sign in with a password.",
-    "away": "The sign-in service does not answer now. Try again in a minute, or sign in "
+    "off": "No sign-in service is set up here. Sign in with a password.",
+    "away": "The sign-in service does not answer. Try again in a minute, or sign in "
     "with a password if you have one.",
-    "refused": "The sign-in service's answer could not be used, or it came too late. "
-    "Begin again here.",
+    "refused": "The sign-in service's answer was not valid, or it came too late. "
+    "Sign in again.",
     "unverified": "The sign-in service has not verified your e-mail address. Verify it "
     "there, then sign in again.",
     "unknown": "No account here has your e-mail address. Ask an admin to open one.",
     "password": "Your account has a password: sign in with it. To sign in without it, "
-    "ask an admin to take the password away.",
-    "taken": "The account with your e-mail address belongs to another identity. Ask an "
-    "admin.",
+    "ask an admin to remove the password.",
+    "taken": "The account with your e-mail address belongs to another identity at the sign-in "
+    "service. Ask an admin.",
     "closed": "This account is closed. Ask an admin.",
 }
 _WAIT = re.compile(

@@ -72,7 +72,7 @@ ALLOWED: Mapping[Action, frozenset[str]] = {
     "webhooks.manage": frozenset({"admin"}),
     "notices.manage": frozenset({"operator", "admin"}),
     "proposals.read": frozenset({"auditor", "operator", "admin"}),
-    # To answer also takes the permission that the proposed action itself takes.
+    # Answering also requires the permission for the proposed action itself.
     "proposals.answer": frozenset({"operator", "admin"}),
     # One's own password, sessions and tokens.
     "account.own": _EVERYONE,
@@ -284,8 +284,8 @@ ROUTES: Mapping[str, Needed] = {
     "POST /settings/people/{person}/tokens/{token}/revoke": "people.manage",
 }
 
-# Requests that an open page sends by itself. They are no sign of a person: the session
-# of a person who has left still becomes idle.
+# Requests that an open page sends by itself. They do not keep a session alive: the
+# session of a person who has left still becomes idle.
 UNASKED: frozenset[str] = frozenset(
     {
         "GET /inbox/queue",
@@ -313,13 +313,13 @@ STREAMS: frozenset[str] = frozenset(
     }
 )
 
-# Routes that stop something or let it go on: they have priority.
+# Routes that stop or resume something: they have priority.
 AHEAD: frozenset[Needed] = frozenset(
     {"switches.set", "runs.hold", "runs.hold_many", "proposals.answer"}
 )
 
-# A service starts runs, passes on what customers and providers say, and reads; it decides
-# nothing.
+# A service starts runs, passes on messages of customers and providers, and reads; it
+# cannot decide anything.
 SERVICE: frozenset[Action] = frozenset(
     {"read", "runs.start", "runs.message", "effects.report"}
 )
@@ -359,8 +359,8 @@ def check(person: Person, action: Action) -> None:
         )
     if person.role in ALLOWED[action]:
         raise MayNot(
-            f"{action} concerns every tenant, and you belong to the "
-            f"tenant {person.tenant!r}; ask somebody of the whole installation."
+            f"{action} affects all tenants, and you belong to the "
+            f"tenant {person.tenant!r}. Ask an admin of all tenants."
         )
     raise MayNot(
         f"Your role {person.role} may not do {action}; "
@@ -372,7 +372,7 @@ def needed(route: str) -> Needed:
     """Return what a route requires, or raise `MayNot` if the table lacks it."""
     if route not in ROUTES:
         raise MayNot(
-            f"Nobody may do {route}: it has no line in ROUTES. Add to "
+            f"{route} is not in ROUTES, so nobody may call it. Add a line to "
             f'approvals/auth/permissions.py, with the action it needs or "public": '
             f'"{route}": "read",'
         )

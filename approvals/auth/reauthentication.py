@@ -23,8 +23,10 @@ from keyturn.orchestrator.store.tables import PersonRow
 # How long a sign-in at the provider counts as fresh.
 FRESH_FOR = timedelta(minutes=5)
 _KIND = "a fresh sign-in"
-WRONG = "password: this is not the one that you sign in with; no token was made"
-GIVE_PASSWORD = "password: give the password that you sign in with"  # noqa: S105 words
+WRONG = (
+    "password: it is wrong; no token was made. Give the password that you sign in with"
+)
+GIVE_PASSWORD = "password: give the password that you sign in with"  # noqa: S105 a message, not a password
 
 
 async def require(
@@ -111,8 +113,8 @@ def _words(row: PersonRow) -> str:
         )
     return (
         "Your account has neither a password nor a sign-in service to prove that it is "
-        "you. Ask an admin for a password, or whoever runs the server for `keyturn user "
-        "token`."
+        "you. Ask an admin for a password, or ask the person who runs the server to run "
+        "`keyturn user token`."
     )
 
 

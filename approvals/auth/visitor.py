@@ -128,7 +128,9 @@ def refuse_other_origin(request: Request) -> None:
     else:
         is_ours = _is_here(origin, request)
     if not is_ours:
-        raise Forged("Another site sent this request; open the page here and repeat.")
+        raise Forged(
+            "Another site sent this request. Open the page on this site and repeat it."
+        )
 
 
 def _is_here(origin: str, request: Request) -> bool:
@@ -179,8 +181,8 @@ def _bound(service: Person, row: TokenRow, wanted: str | None) -> Person:
     own = tuple(one for one in row.tenants if service.tenant in (None, one))
     if wanted is not None and wanted not in own:
         raise MayNot(
-            f"This token is bound to {', '.join(own) or 'no tenant'}; {TENANT_HEADER} "
-            f"names {wanted!r}."
+            f"This token is bound to {', '.join(own) or 'no tenant'}, but {TENANT_HEADER} "
+            f"names {wanted!r}. Name a tenant of the token."
         )
     seen = wanted if wanted is not None else own[0] if len(own) == 1 else NOBODYS
     return service.model_copy(update={"tenant": seen, "tenants": own})
@@ -213,8 +215,8 @@ async def _refuse_forged(request: Request, found: Visitor) -> None:
     right = found.csrf or ""
     if not secrets.compare_digest(sent.encode(), right.encode()):
         raise Forged(
-            f"The page's token is missing or old: send it as {CSRF_HEADER}, or load "
-            "the page again and repeat."
+            f"The page's CSRF token is missing or old. Reload the page and repeat, or send "
+            f"the token as {CSRF_HEADER}."
         )
 
 

@@ -183,9 +183,7 @@ def _words(decision: str, canned: str | None, reason: str) -> str:
         return reason
     words = reasons.words(decision, canned, reason)
     if not words:
-        raise InvalidValue(
-            "reason: a rejection needs a reason; the model reads it and goes on from it"
-        )
+        raise InvalidValue("reason: a rejection needs a reason; the model reads it")
     return words
 
 

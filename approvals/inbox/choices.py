@@ -150,29 +150,29 @@ def grouped(choices: Iterable[Choice]) -> list[Group]:
 def problem_with(
     groups: Sequence[Group], found: Sequence[Choice], *, asked: int
 ) -> Flash | None:
-    """Return why these cannot be decided at once, as the page says it; None where they can."""
+    """Return why these cannot be decided at once, in words; None if they can."""
     if not asked:
         return Flash("Nothing is chosen", "Tick the items that you want to decide.")
     if len(found) < asked:
         return Flash(
             "Some of these cannot be decided with others",
             f"{asked - len(found)} of {asked} were decided meanwhile, need several "
-            "people, or are not yours to decide. Choose again from what is left.",
+            "people, or cannot be decided by you. Choose again from the rest.",
         )
     if len(groups) > 1:
         return Flash(
-            "These are not alike",
+            "The items are not of one group",
             "Items decided at once have one tool and one rule. Choose from one group.",
         )
     if len(found) > MOST:
         return Flash(
-            f"{len(found)} are too many",
-            f"At most {MOST} are decided at once; choose fewer.",
+            f"{len(found)} items are too many",
+            f"At most {MOST} can be decided at once; choose fewer.",
         )
     closed = [one.approval.id for one in found if not one.is_opened]
     if closed:
         return Flash(
-            "Open each first",
+            "Open each item first",
             f"Not opened since you signed in, or changed since: {', '.join(closed)}.",
         )
     return None

@@ -65,7 +65,7 @@ async def claim(
             reason=reason or None,
         )
     except REFUSALS as error:
-        return await _refused(page, approval, error, "You do not have this item")
+        return await _refused(page, approval, error, "You have not claimed this item")
     return _back(approval)
 
 
@@ -88,7 +88,7 @@ async def unclaim(page: PageDep, approval: str) -> Response:
     try:
         await claims.unclaim(page.parts.store, page.visitor.person, approval)
     except REFUSALS as error:
-        return await _refused(page, approval, error, "It is not yours to give back")
+        return await _refused(page, approval, error, "You cannot unclaim this item")
     return _back(approval)
 
 
@@ -108,7 +108,7 @@ async def assign(
             page.parts.store, person, approval, to=to or None, reason=reason
         )
     except REFUSALS as error:
-        return await _refused(page, approval, error, "It stays with whom it was")
+        return await _refused(page, approval, error, "The item was not reassigned")
     return _back(approval)
 
 
@@ -129,13 +129,13 @@ async def extend(
             page.parts.store, person, approval, by=by, reason=reason
         )
     except REFUSALS as error:
-        return await _refused(page, approval, error, "Its time stays as it was")
+        return await _refused(page, approval, error, "The deadline was not extended")
     return _back(approval)
 
 
 def _check_reason(reason: str) -> None:
     if not plain_text.trimmed(reason):
-        raise InvalidValue("reason: say why; it is kept in the log")
+        raise InvalidValue("reason: say why; it is kept in the audit log")
 
 
 def _back(approval: str) -> RedirectResponse:

@@ -95,15 +95,15 @@ async def refused(page: Page, approval: str, error: KeyturnError) -> HTMLRespons
 
 
 TITLES: tuple[tuple[type[KeyturnError], str], ...] = (
-    (AlreadyDecided, "Somebody was first: your answer changed nothing"),
+    (AlreadyDecided, "Already decided: your answer changed nothing"),
     (StaleBinding, "This item has changed since you saw it: read it again"),
     (MayNotDecide, "You may not decide this"),
-    (Claimed, "Somebody else has this item just now"),
-    (DraftOpen, "You have an edit of this: approve that, or discard it"),
-    (WaitsForOthers, "It waits for what it speaks of"),
-    (NoMoreRounds, "It was sent back as often as it may be"),
-    (errors.TooLate, "It cannot be undone any more"),
-    (InvalidValue, "A reason is missing"),
+    (Claimed, "Somebody else has claimed this item"),
+    (DraftOpen, "You have an unsent edit: approve it or discard it"),
+    (WaitsForOthers, "This item waits for another action"),
+    (NoMoreRounds, "This item cannot be sent back again"),
+    (errors.TooLate, "This decision can no longer be undone"),
+    (InvalidValue, "The reason is missing"),
 )
 
 

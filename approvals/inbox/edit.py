@@ -20,7 +20,7 @@ from keyturn.orchestrator.store.approvals.decision import Answer
 
 router = routing.of_pages()
 
-BAD_FIELDS = "Some fields cannot be used as they are; each says why."
+BAD_FIELDS = "Some fields are not valid; each shows the reason."
 
 
 @router.post("/inbox/{approval}/draft")

@@ -4,10 +4,10 @@ WORDS = {
     "refusal": "The model refused",
     "low_confidence": "The model is not sure enough",
     "timeout": "No model answered in time",
-    "tool_failure": "A tool broke down",
+    "tool_failure": "A tool failed",
     "invalid_output": "The model's answers could not be used",
-    "budget": "The budget is spent",
-    "loop": "The model went round in circles",
+    "budget": "The budget is used up",
+    "loop": "The model was caught in a loop",
 }
 
 

@@ -55,7 +55,7 @@ async def of(session: Tx, item: Item, person: Person) -> Hands:
 def _why_no_extension(extended: int) -> str:
     if extended < MOST_EXTENSIONS:
         return ""
-    return f"It was given more time {extended} times, which is the most."
+    return f"It was extended {extended} times, which is the maximum."
 
 
 async def _name(session: Tx, person: str | None, people: Sequence[PersonRow]) -> str:

@@ -42,15 +42,15 @@ from keyturn.orchestrator.store.tables import (
 from keyturn.orchestrator.store.views.item import Item
 
 AUTHORITY = {
-    "write": "can be put right again",
-    "irreversible": "cannot be taken back",
+    "write": "can be corrected later",
+    "irreversible": "cannot be undone",
     "read_only": "reads only",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One draft of the item's thread; `changed` is what it changed in the one before."""
+    """One draft of the item's thread; `changed` are its changes to the previous one."""
 
     number: int
     draft: Draft
@@ -236,9 +236,9 @@ def _why_not(item: Item, person: Person, *, now: datetime) -> str | None:
         agreed = who_agreed(item.approval, item.decisions)
         left = item.approval.needed - len(agreed)
         words, _ = wording.DECISION[mine.decision]
-        return f"You answered already ({words.lower()}). It waits for {left} more."
+        return f"You have already decided this ({words.lower()}). It still needs {wording.people(left, item.approval.role)}."
     reason = why_not(item.approval, item.run, person, now=now)
-    return None if reason is None else f"You may not decide this: {reason}."
+    return None if reason is None else f"You cannot decide this: {reason}."
 
 
 def _waits_for(item: Item) -> list[WaitsFor]:

@@ -34,7 +34,7 @@ def of(item: Item, stop: str) -> State:
         return State(
             is_open=False,
             title=f"The run has ended: {words.lower()}",
-            words="Nothing is left to decide here. Nothing was sent for this item.",
+            words="There is nothing left to decide. Nothing was sent for this item.",
         )
     return _pending(item, stop)
 
@@ -43,10 +43,10 @@ def _waiting(item: Item) -> State:
     tools = ", ".join(one.tool for one in item.waits_for)
     return State(
         is_open=True,
-        title=f"Waits for {tools or 'what it speaks of'}",
-        words=f"It speaks of {siblings.not_settled(item.waits_for)}. Nobody can approve "
-        "it before that is settled: then it is offered, or void and drafted again where "
-        "it would be untrue. You can reject it now.",
+        title=f"Waiting for {tools or 'another action'}",
+        words=f"It mentions {siblings.not_settled(item.waits_for)}. Nobody can approve "
+        "it before that is settled. Then it is offered for approval, or, if it would be "
+        "untrue, it is void and drafted again. You can reject it now.",
     )
 
 
@@ -57,7 +57,7 @@ def _pending(item: Item, stop: str) -> State:
             title="Being prepared",
             words="Its facts are read again after an edit. "
             + (
-                f"The run is stopped by {stop}: they are read when it goes on."
+                f"The run is stopped by {stop}; they are read when it continues."
                 if stop
                 else "Look again in a moment."
             ),
@@ -66,8 +66,8 @@ def _pending(item: Item, stop: str) -> State:
         return State(
             is_open=True,
             title=f"Stopped by {stop}",
-            words="You may decide; nothing is sent before the run goes on. The clock "
-            "of this item stands still.",
+            words="You can decide now; nothing is sent before the run continues. The "
+            "deadline of this item is suspended.",
             look="warn",
         )
     return State(is_open=True)
@@ -76,7 +76,7 @@ def _pending(item: Item, stop: str) -> State:
 # After a decision: the headline, its consequence, and its colour.
 _DECIDED: dict[str, tuple[str, str, Look]] = {
     "approved": ("Approved", "", "good"),
-    "rejected": ("Rejected", " Nothing is sent; the model reads why.", "bad"),
+    "rejected": ("Rejected", " Nothing is sent; the model reads the reason.", "bad"),
     "changes": ("Sent back for changes", " The model drafts it again.", "warn"),
 }
 
@@ -87,11 +87,11 @@ def _closed(item: Item, stop: str) -> State:
         title, follows, look = _DECIDED[status]
         if status == "approved" and stop and item.effect is None:
             title, look = f"Approved, and stopped by {stop}", "warn"
-            follows = " Nothing was sent yet; it is when the run goes on."
+            follows = " Nothing was sent yet; it is sent when the run continues."
         words = f"{_who(item.decisions)}.{follows}"
         return State(is_open=False, title=title, words=words, look=look)
     if status == "expired":
-        words = "Nobody answered in time, so it was not done. The model was told so."
+        words = "Nobody answered in time, so it was not done. The model was told."
         return State(is_open=False, title="Expired", words=words, look="warn")
     if because == model_notices.customer_wrote():
         return State(

@@ -68,20 +68,22 @@ def check(url: str, *, private: bool) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise BadAddress(f"url: {url!r} is no address: {error}") from None
+        raise BadAddress(f"url: {url!r} is not a valid URL: {error}") from None
     host = parts.hostname
     if not host or parts.username is not None or parts.password is not None:
-        raise BadAddress(f"url: {url!r} needs a host, and no user or password")
+        raise BadAddress(f"url: {url!r} must have a host, and no user or password")
     if not url.isascii() or any(char.isspace() for char in url):
-        raise BadAddress(f"url: {url!r} has a character to be escaped first")
+        raise BadAddress(f"url: {url!r} has a character that must be percent-encoded")
     is_plain = parts.scheme == "http" and private and host in _LOOPBACK_NAMES
     if parts.scheme != "https" and not is_plain:
         raise BadAddress(
-            f"url: {url!r} is not https, and notices are for nobody on the way; plain "
-            "http is for this machine, where KEYTURN_WEBHOOK_PRIVATE allows it"
+            f"url: {url!r} is not https; use https. Plain http is allowed only for "
+            "this machine, if KEYTURN_WEBHOOK_PRIVATE is set"
         )
     if port == 0:
-        raise BadAddress(f"url: {url!r} has the port 0; leave it out or name another")
+        raise BadAddress(
+            f"url: {url!r} has port 0; leave the port out or use another one"
+        )
     _check_literal(host, private=private)
     return parts
 
@@ -98,11 +100,11 @@ async def locate(url: str, *, private: bool, look_up: Resolve = resolve) -> Targ
     try:
         found = await look_up(host, port)
     except (OSError, UnicodeError) as error:
-        raise NotDelivered(f"{host} is not known: {error}") from None
+        raise NotDelivered(f"{host} could not be resolved: {error}") from None
     if not private and not all(is_public(ip_address(one)) for one in found):
         raise BadAddress(
-            f"{host} leads to an address inside; notices go to the public net only, "
-            "unless KEYTURN_WEBHOOK_PRIVATE allows others"
+            f"{host} resolves to an address that is not public; notices go only to public "
+            "addresses, unless KEYTURN_WEBHOOK_PRIVATE is set"
         )
     return Target(parts, host, port, tuple(dict.fromkeys(found)))
 
@@ -133,6 +135,4 @@ def _check_literal(host: str, *, private: bool) -> None:
     except ValueError:
         return
     if not private and not is_public(address):
-        raise BadAddress(
-            f"url: {host} is an address inside; name one of the public net"
-        )
+        raise BadAddress(f"url: {host} is not a public address; use a public one")

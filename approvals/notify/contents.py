@@ -22,10 +22,10 @@ WORDS = {
     "approval.asked": "waits for a decision",
     "approval.assigned": "is assigned to you",
     "approval.warned": "is about to expire",
-    "approval.escalated": "was not answered in time and is asked of others now",
+    "approval.escalated": "was not answered in time and now waits for others",
     "approval.expired": "expired without a decision",
-    "run.handed_off": "was handed to people",
-    "effect.unknown": "may or may not have happened: somebody has to look",
+    "run.handed_off": "was handed off to people",
+    "effect.unknown": "has an unknown outcome: somebody has to investigate",
     "incident.opened": "was opened",
     "proposal.opened": "waits for a second person",
 }

@@ -84,6 +84,6 @@ def _key(settings: Settings) -> str:
     if settings.secret_key is None:
         raise NoSecretKey(
             "KEYTURN_SECRET_KEY is not set for this web server, so no webhook can be "
-            "signed; set it and start again."
+            "signed. Set it and restart the server."
         )
     return settings.secret_key.get_secret_value()

@@ -48,7 +48,7 @@ class Mailer:
             words = "the mail server refused the person's address"
             raise NotDelivered(words, for_good=for_good) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise NotDelivered(f"the mail server: {error}") from None
+            raise NotDelivered(f"the mail server failed: {error}") from None
         finally:
             smtp.close()
 
@@ -57,7 +57,7 @@ class Mailer:
         message["From"] = self._sender
         message["To"] = letter.to
         if [one.addr_spec for one in message["To"].addresses] != [letter.to]:
-            words = "the person's address is not one plain address"
+            words = "the person's address is not a single plain address"
             raise NotDelivered(words, for_good=True)
         message["Subject"] = " ".join(letter.subject.split())
         name = hashlib.sha256(letter.id.encode()).hexdigest()[:32]

@@ -27,7 +27,7 @@ _BOTH = "You were signed out everywhere, and all your tokens were revoked."
 _FOOT = """\
 If this was you, there is nothing to do.
 
-If it was not, somebody else uses your account:
+If it was not, somebody else is using your account:
 1. Open {home}/settings and press “Sign out everywhere else”. It ends every
    other session and revokes all your tokens.
 2. Change your password there. If you sign in through another service, change
@@ -35,7 +35,7 @@ If it was not, somebody else uses your account:
 3. Tell an admin. If you cannot sign in any more, tell an admin at once: they
    can close your account.
 
-This mail is sent whatever you chose to be mailed about.
+You get this mail whatever mail settings you chose.
 """
 
 
@@ -78,7 +78,7 @@ def letter(person: PersonRow, rows: Sequence[NoticeRow], settings: Settings) -> 
     """Return the mail about these events of the person's own account."""
     parts = [_about(row) for row in rows]
     one = _SUBJECTS[cast("AccountKind", rows[0].kind)](rows[0].payload)
-    subject = one if len(rows) == 1 else f"{len(rows)} changes of your account"
+    subject = one if len(rows) == 1 else f"{len(rows)} changes to your account"
     foot = _FOOT.format(home=contents.base(settings))
     return Letter(
         id=f"{person.id}:{rows[0].id}",
@@ -99,11 +99,11 @@ def _token(told: Payload) -> list[str]:
     scopes = told.get("scopes")
     names = [str(one) for one in scopes] if isinstance(scopes, list) else []
     end = told.get("ends_at")
-    may = "all that you may" if "*" in names else ", ".join(names) or "nothing"
+    may = "everything you may do" if "*" in names else ", ".join(names) or "nothing"
     return [
         f"For: “{visible(str(told.get('name')))}”",
         f"May: {may}",
-        f"Ends: {_minute(end) if end else 'never'}",
+        f"Expires: {_minute(end) if end else 'never'}",
     ]
 
 
@@ -130,8 +130,8 @@ def _acts_as(told: Payload) -> str:
 _SUBJECTS: dict[AccountKind, Callable[[Payload], str]] = {
     "token.created": _acts_as,
     "person.password_set": lambda _: "your password was changed",
-    "person.password_reset": lambda _: "an admin gave you another password",
-    "person.password_removed": lambda _: "an admin took your password away",
+    "person.password_reset": lambda _: "an admin set a new password for you",
+    "person.password_removed": lambda _: "an admin removed your password",
     "session.ended_everywhere": lambda _: "you were signed out everywhere",
 }
 _MORE: dict[AccountKind, Callable[[Payload], list[str]]] = {
@@ -141,12 +141,12 @@ _MORE: dict[AccountKind, Callable[[Payload], list[str]]] = {
     ],
     "person.password_reset": lambda _: [
         _BOTH,
-        "Another admin confirmed it. You decide nothing for a day.",
+        "Another admin confirmed it. You cannot decide anything for a day.",
     ],
     "person.password_removed": lambda _: [
         _BOTH,
-        "You sign in through your organisation's sign-in service from now on, and "
-        "decide nothing for a day.",
+        "You now sign in through your organisation's sign-in service, and cannot "
+        "decide anything for a day.",
     ],
     "session.ended_everywhere": lambda _: [
         "All your tokens were revoked. Programs that used them need new ones."

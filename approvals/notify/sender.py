@@ -135,7 +135,7 @@ class Sender:
         except Exception as error:
             # Any error: the other recipients still get their notices.
             log.exception("notices.failed", target=batch.target)
-            words = f"a fault of ours: {type(error).__name__}"
+            words = f"an internal error: {type(error).__name__}"
             await queue.failed(self.store, batch.ids, error=words)
 
     async def _post(self, batch: Batch) -> None:
@@ -167,11 +167,14 @@ class Sender:
                 row for row in batch.rows if await _is_current(session, person, row)
             ]
         if person is None or person.disabled_at is not None or self.mailer is None:
-            await self._settle(batch.ids, why="the person is not written to any more")
+            await self._settle(
+                batch.ids, why="the person no longer gets mail about this"
+            )
             return
         kept = {row.id for row in current}
         await self._settle(
-            [one for one in batch.ids if one not in kept], why="it waits no more"
+            [one for one in batch.ids if one not in kept],
+            why="it no longer needs attention",
         )
         if current:
             is_own = current[0].kind in ACCOUNT_KINDS
@@ -210,12 +213,12 @@ def _letter(person: PersonRow, rows: list[NoticeRow], settings: Settings) -> Let
     left = len(rows) - LARGEST_LIST
     lines += [f"And {left} more."] if left > 0 else []
     home = contents.base(settings)
-    foot = f"The links only show; you decide on the page.\n{home}/inbox\n"
-    foot += f"What you are mailed about: {home}/notices"
+    foot = f"The links only open pages; you decide there.\n{home}/inbox\n"
+    foot += f"Change what you are mailed about: {home}/notices"
     subject = (
         contents.headline(rows[0].payload, rows[0].kind)
         if len(rows) == 1
-        else f"{len(rows)} things wait for you"
+        else f"{len(rows)} items wait for you"
     )
     return Letter(
         id=f"{person.id}:{rows[0].id}",

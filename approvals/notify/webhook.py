@@ -78,7 +78,7 @@ class Poster:
         )
         status = await self._first(target, message)
         if status == GONE:
-            raise Gone("answered 410 Gone: it wants no more notices")
+            raise Gone("answered 410 Gone: it no longer accepts notices")
         if not 200 <= status < 300:
             hint = "; redirects are not followed" if 300 <= status < 400 else ""
             raise NotDelivered(f"answered {status}{hint}")
@@ -91,7 +91,7 @@ class Poster:
             try:
                 return await self._send(target, one, message)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                failed = f"{one} cannot be connected to: {error}"
+                failed = f"could not connect to {one}: {error}"
             except httpx2.HTTPError as error:
                 raise NotDelivered(
                     f"the connection broke: {type(error).__name__} {error}"
@@ -106,7 +106,7 @@ class Poster:
             headers=_headers(message, target.host_header),
             extensions={"sni_hostname": target.host},
         )
-        # The response's body is not read: it could be endless, and is not needed.
+        # The response's body is not read: it could be endless, and it is not needed.
         answer = await self._client.send(request, stream=True)
         await answer.aclose()
         return answer.status_code

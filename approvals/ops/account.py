@@ -36,24 +36,24 @@ USUAL_DAYS = token_lifetime.MOST_DAYS_DECIDING
 MADE = "a token"
 PAGE = 20
 DONE = {
-    "password": "Your password is another one now. You are signed out everywhere else, "
+    "password": "Your password was changed. You are signed out everywhere else, "
     "and all your tokens are revoked.",
     "signed-out": "You are signed out everywhere else, and all your tokens are revoked.",
 }
 # Results of a repeated sign-in at the OpenID provider, by their name in `oidc_routes`.
 AGAIN = {
-    "off": "Nobody signs in through another service here; nothing was done.",
-    "away": "The sign-in service does not answer now. Try again in a minute.",
-    "refused": "The sign-in service's answer could not be used, or it came too late. "
+    "off": "No sign-in service is set up here, so nothing was done.",
+    "away": "The sign-in service does not answer. Try again in a minute.",
+    "refused": "The sign-in service's answer was not valid, or it came too late. "
     "Press “Sign in again” once more.",
-    "session": "You were signed in anew here meanwhile. Press “Sign in again” once more.",
-    "another": "You signed in there as somebody else than you are here. Press “Sign in "
+    "session": "Your session has changed in the meantime. Press “Sign in again” once more.",
+    "another": "You signed in there with another identity than here. Press “Sign in "
     "again” once more, and sign in there as yourself.",
     "no-time": "The sign-in service does not say when you signed in (it sends no "
-    "auth_time), so it cannot confirm that it is you. Whoever runs the server makes a "
-    "token for you with `keyturn user token`.",
-    "stale": "The sign-in service let you in without asking you again, so this does not "
-    "show that it is you. Sign out there, then press “Sign in again” once more.",
+    "auth_time), so it cannot confirm that it is you. Ask the person who runs the "
+    "server to make a token for you with `keyturn user token`.",
+    "stale": "The sign-in service did not ask you to sign in again, so this does not "
+    "confirm that it is you. Sign out there, then press “Sign in again” once more.",
 }
 # Errors that the person can correct: shown on the page that sent the form.
 REFUSALS = (NotFresh, WrongPassword, InvalidValue, TooManyAttempts, AccountChanged)

@@ -68,7 +68,7 @@ async def _asked(page: Page, scope: str) -> Held | None:
 def _why(reason: str) -> str:
     why = plain_text.trimmed(reason)
     if not why:
-        raise InvalidValue("Say why; whoever confirms it reads it.")
+        raise InvalidValue("Give a reason; the person who confirms the raise reads it.")
     return why
 
 
@@ -80,7 +80,9 @@ def _microusd(typed: str) -> int | None:
     except InvalidOperation:
         dollars = Decimal(0)
     if not (dollars.is_finite() and 0 < dollars < MOST_USD):
-        raise InvalidValue(f"“{typed}” is no amount of dollars; write for ex. 2.50.")
+        raise InvalidValue(
+            f"“{typed}” is not an amount in dollars; write for example 2.50."
+        )
     return microusd(dollars)
 
 
@@ -88,5 +90,7 @@ def _whole(typed: str, unit: str) -> int | None:
     if not typed:
         return None
     if not (typed.isascii() and typed.isdecimal() and int(typed) > 0):
-        raise InvalidValue(f"“{typed}” is no number of {unit}; write for ex. 5000.")
+        raise InvalidValue(
+            f"“{typed}” is not a number of {unit}; write for example 5000."
+        )
     return int(typed)

@@ -97,7 +97,7 @@ async def record(
     async with store.read() as session:
         await ledger_listing.get(session, key, tenant=person.tenant)
     if not plain_text.trimmed(evidence):
-        words = "Say how you know: a number, a log line, whom you asked."
+        words = "Say how you know: a reference number, a log line, whom you asked."
         return await _show(page, key, problem=words, status=422)
     found = Resolution(
         happened=happened == "yes",
@@ -143,7 +143,9 @@ async def reopen(
     async with store.read() as session:
         await ledger_listing.get(session, key, tenant=person.tenant)
     if not plain_text.trimmed(words):
-        problem = "Say how you know: the bank's letter, a number, whom you asked."
+        problem = (
+            "Say how you know: the bank's letter, a reference number, whom you asked."
+        )
         return await _show(page, key, problem=problem, status=422)
     later = Later(
         how=how, words=plain_text.trimmed(words), by=person.id, by_name=person.name
@@ -167,7 +169,9 @@ async def compensate(
     async with store.read() as session:
         await ledger_listing.get(session, key, tenant=person.tenant)
     if not plain_text.trimmed(reason):
-        problem = "Say why it is taken back; whoever approves it reads this."
+        problem = (
+            "Say why it is to be taken back; the person who approves it reads this."
+        )
         return await _show(page, key, problem=problem, status=422)
     try:
         row, _ = await compensation.ask(

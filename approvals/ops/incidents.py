@@ -62,7 +62,7 @@ async def open_incident(
         plain_text.trimmed(detail),
     )
     if not title or not detail:
-        words = "Say in one line what happened, and then what is known of it."
+        words = "Say in one line what happened, and below it what is known."
         return await _list(page, reader, problem=words, status=422)
     new = NewIncident(
         severity=severity,
@@ -85,7 +85,7 @@ async def close(
     """Close an incident with a reason."""
     permissions.check(reader, "incidents.manage")
     if not plain_text.trimmed(reason):
-        words = "Say what was found and done; others read it later."
+        words = "Say what was found and what was done."
         return await _show(page, reader, incident, problem=words, status=422)
     try:
         await incidents.close(

@@ -59,14 +59,12 @@ REFUSALS = (
 Why = Annotated[str, Form(max_length=500)]
 Sure = Annotated[str, Form(max_length=3)]
 NOT_SURE = (
-    "This takes something away at once, by you alone; giving it back takes another "
-    "admin. Tick the box that says so, and send it again."
+    "This reduces access at once, and restoring it takes another admin. Tick the box "
+    "to confirm that, and send it again."
 )
 SAID = {
-    "asked": Flash(
-        "You asked for it", "Nothing is changed until another admin confirms it."
-    ),
-    "confirm": Flash("Confirmed", "It is so now."),
+    "asked": Flash("Proposed", "Nothing is changed until another admin confirms it."),
+    "confirm": Flash("Confirmed", "The change is in effect."),
     "decline": Flash("Declined", "Nothing was changed."),
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
@@ -136,7 +134,7 @@ async def describe(  # noqa: PLR0913, PLR0917 the form's fields
     try:
         profile = Profile(name=name, teams=_labels(teams), languages=_labels(languages))
     except ValidationError:
-        words = "Teams and languages: at most 50, each of 60 characters, with commas."
+        words = "Teams and languages: write at most 50 of each, separated by commas, each with at most 60 characters."
         return await people_pages.account_page(page, manager, person, problem=words)
     await person_accounts.describe(
         page.parts.store, person, profile, by=manager.id, tenant=manager.tenant
@@ -262,7 +260,7 @@ async def declare_tenant(
         why = reason.strip() or accounts.NO_REASON
         row = await requests.to_declare(page.parts.store, new, declarer, reason=why)
     except ValidationError:
-        words = f"tenant {name!r}: write letters, digits and . _ - alone."
+        words = f"tenant {name!r}: use only letters, digits and . _ -"
         return await people_pages.accounts_page(page, declarer, problem=words)
     except (*REFUSALS, TenantDeclared) as error:
         return await people_pages.accounts_page(page, declarer, problem=str(error))

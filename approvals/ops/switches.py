@@ -41,13 +41,16 @@ router = routing.of_pages()
 Operator = Annotated[Person, Depends(require("switches.set"))]
 SAID = {
     "proposed": Flash(
-        "You asked for it to be lifted", "It holds until another person confirms."
+        "Proposed to lift the switch",
+        "It stays in effect until another person confirms.",
     ),
     "raise": Flash(
-        "You asked for the budget to be raised",
-        "What it holds stands still until another person confirms.",
+        "Proposed to raise the budget",
+        "The runs that it stops wait until another person confirms.",
     ),
-    "confirm": Flash("Confirmed", "It is done; the runs that it held go on."),
+    "confirm": Flash(
+        "Confirmed", "The change is in effect; runs that were held by it continue."
+    ),
     "decline": Flash("Declined", "Nothing was changed."),
     "withdraw": Flash("Withdrawn", "Nothing was changed."),
 }
@@ -72,8 +75,8 @@ def _scope(  # noqa: PLR0913, PLR0917 a scope's fields
 ScopeDep = Annotated[Scope, Depends(_scope)]
 SET = "a switch that was set"
 NOT_SURE = (
-    "Setting a switch takes you alone, lifting it takes two people. Tick the box that "
-    "says so, and set it again."
+    "A switch takes effect at once, and lifting it takes two people. Tick the box to "
+    "confirm that, and set it again."
 )
 
 
@@ -106,9 +109,9 @@ async def ops(page: PageDep, said: str = "", bulk: str = "") -> HTMLResponse:
 
 
 DONE_TO: Mapping[str, str] = {
-    "pause": "are held from now on",
-    "resume": "go on, at the pace at which they are heard",
-    "cancel": "are ended; none of them begins to send any more",
+    "pause": "are paused",
+    "resume": "are being resumed, at a limited rate",
+    "cancel": "are cancelled; none of them starts sending any more",
 }
 
 
@@ -120,7 +123,7 @@ async def _begun(page: Page, bulk: str) -> Flash | None:
         except NotFound:
             return None
     words = f"{row.total} runs {DONE_TO[row.verb]}."
-    return Flash(words, "Below you see how far their own records are.")
+    return Flash(words, "The progress of updating their records is shown below.")
 
 
 @router.post("/ops/impact")
@@ -211,7 +214,7 @@ async def answer(
             case "confirm":
                 row = await dual_control.confirm(parts, proposal, person)
             case "decline":
-                why = plain_text.trimmed(reason) or "no reason was given"
+                why = plain_text.trimmed(reason) or "no reason given"
                 row = await dual_control.decline(parts, proposal, person, reason=why)
             case "withdraw":
                 row = await dual_control.withdraw(parts, proposal, person)
@@ -234,7 +237,7 @@ async def hold_all(
     person = page.visitor.person
     permissions.check(person, "runs.hold_many")
     if not reason.strip():
-        words = "Say why; whoever finds the runs so reads it."
+        words = "Give a reason; it is shown on the runs."
         return await switch_pages.show(page, problem=words, status=422)
     wanted = Filter(
         workflow=workflow, customer=customer.strip() or None, tenant=person.tenant
@@ -286,14 +289,16 @@ def _switch(  # noqa: PLR0913, PLR0917 a switch's fields
 ) -> Switch:
     if not reason:
         raise InvalidValue(
-            "A switch needs a reason: whoever finds it at night reads it."
+            "A switch needs a reason, so that others know why it was set."
         )
     if mode == "use_model" and not value:
         raise InvalidValue(
-            "“Use another model” needs the model: an alias or provider/model."
+            "“Use another model” needs a model: write an alias or provider/model."
         )
     if minutes and not minutes.isdecimal():
-        raise InvalidValue(f"“{minutes}” is not a number of minutes; write for ex. 90.")
+        raise InvalidValue(
+            f"“{minutes}” is not a number of minutes; write for example 90."
+        )
     now = system_clock()
     try:
         return Switch(

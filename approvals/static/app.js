@@ -1,10 +1,10 @@
-// What the pages need beyond htmx. No key and no link in a text ever decides anything.
+// What the pages need beyond htmx. No key and no link in a text submits a decision.
 import { tinykeys } from "/static/vendor/tinykeys.module.js";
 import "/static/kept.js";
 import { isSeen } from "/static/seen.js";
 
-// An answer meant for the item before must not land on this one: no form that decides
-// is sent, and no key is heard, within this time after the item came into view.
+// A decision meant for the previous item must not reach this one: within this time after
+// the item came into view, no deciding form is sent and no key is handled.
 const SETTLE_MS = 700;
 const KEY_MS = 500;
 const itemHere = () => document.querySelector("[data-item]")?.dataset.item ?? "";
@@ -24,7 +24,7 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("focus", (event) => {
   if (event.target === window) focusedAt = performance.now();
 });
-// Whatever puts another item into this page starts the time anew.
+// The time starts again when another item is shown on this page.
 new MutationObserver(() => {
   if (itemHere() === item) return;
   item = itemHere();
@@ -33,12 +33,12 @@ new MutationObserver(() => {
   subtree: true, childList: true, attributes: true, attributeFilter: ["data-item"],
 });
 
-// A key belongs to the item that it was pressed on, once that has been looked at.
+// A key counts only for an item that has been in view long enough.
 function isHeard(event) {
   return !event.repeat && itemHere() === item && performance.now() - focusedAt >= KEY_MS;
 }
 
-// What has focus, since when, and of which item: Enter on a button must mean that button.
+// The focused element, since when, and its item: Enter on a button must mean that button.
 let pointed = { on: null, at: 0, item: "" };
 document.addEventListener("focusin", (event) => {
   const { target } = event;
@@ -51,7 +51,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" && event.key !== " ") return;
   const row = event.target.closest("a[data-row]");
   if (row) {
-    // Another item may have slid under the key: then it opens nothing.
+    // The list may have moved since the focus: then the key opens nothing.
     if (pointed.on === row && pointed.item !== itemOf(row)) event.preventDefault();
     return;
   }
@@ -71,16 +71,16 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
-  // To throw an edit away nobody has to read it.
+  // Discarding an edit does not require reading it.
   const givesUp = event.submitter?.matches("[data-gives-up]");
   if (form.querySelector("[data-needs-seen]") && !givesUp && !isSeen()) {
     event.preventDefault();
-    toast("Not sent: part of what you would approve was not on your screen yet. Read on first.");
+    toast("Not sent: part of what you would approve was not on your screen yet. Read it first.");
     return;
   }
   if (performance.now() - shownAt < SETTLE_MS) {
     event.preventDefault();
-    toast("Not sent: this page has only just opened. Look at it, then press again.");
+    toast("Not sent: this page has only just opened. Read it, then press again.");
     return;
   }
   form.dataset.sent = "yes";
@@ -122,7 +122,7 @@ tellTimes();
 setInterval(tellTimes, 1000);
 document.addEventListener("htmx:after:swap", () => tellTimes());
 
-// A claim says that somebody is there: a page that nobody has touched for long keeps none.
+// A claim means that somebody is present: an idle page does not renew it.
 const LEFT_MS = 600_000;
 let touchedAt = Date.now();
 for (const sign of ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"]) {
@@ -157,7 +157,7 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Texts tell their length.
+// Text fields show their length.
 document.addEventListener("input", (event) => {
   const area = event.target.closest("[data-counted]");
   const counter = area?.parentElement.querySelector("[data-counter]");
@@ -173,11 +173,11 @@ document.addEventListener("change", (event) => {
   event.target.closest("form[data-autosubmit]")?.requestSubmit();
 });
 
-// A link that unfolds what it leads to.
+// A link that opens the panel it points to.
 document.addEventListener("click", (event) => {
   const link = event.target.closest("[data-open]");
   if (link) {
-    // Following its fragment would take the focus away from what it unfolds.
+    // Following its fragment would take the focus away from the opened panel.
     event.preventDefault();
     open(link.dataset.open);
   }
@@ -194,12 +194,12 @@ function open(selector) {
   details.querySelector("input:not([type=hidden]), select, textarea")?.focus();
 }
 
-// What unfolds below the edge is brought into view: its button is at its end.
+// An opened panel is scrolled into view, because its button is at its end.
 document.addEventListener("toggle", (event) => {
   if (event.target.matches(".answer[open]")) event.target.scrollIntoView({ block: "nearest" });
 }, true);
 
-// A form that was not accepted begins where it has to be mended.
+// A refused form starts at the first field that has to be corrected.
 const misfit = document.querySelector("main [aria-invalid='true']");
 if (misfit) misfit.focus();
 else document.querySelector("main form .notice.bad[role=alert]")?.scrollIntoView({ block: "center" });
@@ -215,7 +215,7 @@ function isTyping(event) {
   return event.target.closest("input, textarea, select, [contenteditable]") !== null;
 }
 
-// Where the queue is moved along: focus walks from link to link.
+// Moves the focus along the queue, from link to link.
 function move(step) {
   const rows = [...document.querySelectorAll("[data-queue] a.queue-row")];
   if (!rows.length) return;
@@ -229,7 +229,7 @@ const key = (run) => (event) => {
   event.preventDefault();
   run(event);
 };
-// What approves is what was last seen: with an edit open, that edit alone.
+// The button that approves: with an open edit, only the one of the edit.
 function approves() {
   const buttons = [...document.querySelectorAll("#approve-edited:enabled, #approve:enabled, .decide [data-unseen]:not([hidden], .is-read) [data-read-on]")];
   return buttons.find((one) => one.offsetParent !== null);
@@ -250,8 +250,8 @@ tinykeys(window, {
   },
 });
 
-// Notices of this browser, where a person asked for them: which tool waits, never what.
-// They help to look sooner; nothing waits for them.
+// Notifications in this browser, if a person turned them on. They name only the tool.
+// Nothing depends on them.
 const notifyButton = document.querySelector("[data-notify]");
 function wantsNotices() {
   try { return localStorage.getItem("notify") === "on"; } catch { return false; }
@@ -280,7 +280,7 @@ function tellOfNew() {
   for (const row of rows) {
     const [id, soon] = keysOf(row);
     if (isAway && !known.has(id)) notify(row, "waits for a decision");
-    else if (isAway && soon && !known.has(soon)) notify(row, "runs out soon");
+    else if (isAway && soon && !known.has(soon)) notify(row, "expires soon");
   }
   known = new Set(rows.flatMap(keysOf));
 }
@@ -299,7 +299,7 @@ if (notifyButton && "Notification" in window) {
   document.addEventListener("htmx:after:swap", tellOfNew);
 }
 
-// What went wrong on the way is said, not swallowed.
+// Failed requests are reported to the person.
 function toast(words) {
   const place = document.querySelector("#toasts");
   if (!place) return;
@@ -309,8 +309,8 @@ function toast(words) {
   place.replaceChildren(note);
   setTimeout(() => note.remove(), 8000);
 }
-// A stream that was cut and is refused asks again by itself, each time after a longer while.
-const NOT_LIVE = "This page does not show changes by itself: too many pages are open. Close some, then load it again.";
+// A refused stream reconnects by itself, each time after a longer delay.
+const NOT_LIVE = "This page does not update by itself, because too many pages are open. Close some, then reload it.";
 document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail.status === 429) toast(NOT_LIVE);
 });
@@ -318,6 +318,6 @@ document.addEventListener("htmx:error", () => toast("The server cannot be reache
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail.ctx.response.status;
   if (status === 429 && event.target.id === "live") toast(NOT_LIVE);
-  else if (status === 429) toast("You ask for too much at once. Nothing was changed; try again in a moment.");
+  else if (status === 429) toast("Too many requests at once. Nothing was changed; try again in a moment.");
   if (status >= 500) toast("The server could not answer. Nothing was changed; try again in a moment.");
 });

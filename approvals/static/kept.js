@@ -1,5 +1,5 @@
-// What was written and could not be sent is not lost. A form that is sent is kept in this
-// tab until the server says that it was carried out; on its page it is filled in again.
+// Text that could not be sent is not lost. A sent form is stored in this tab until the
+// server confirms that it was carried out; otherwise its page fills it in again.
 const STORE = "keyturn.sent";
 const MOST = 10;
 const JUST_MS = 60_000;
@@ -33,7 +33,7 @@ document.addEventListener("submit", (event) => {
   }
   const key = keyOf(form)?.value;
   if (!key) return;
-  // A second click sends nothing; a second tab or a reload gets the first one's answer.
+  // A second click sends nothing; a second tab or a reload gets the first response.
   if (form.dataset.once) {
     event.preventDefault();
     return;
@@ -50,7 +50,7 @@ addEventListener("pageshow", () => {
 async function settle() {
   const left = [];
   for (const one of kept()) {
-    // What was just sent, and what stands on this page; the rest is asked about on its own.
+    // Forms just sent or on this page are kept; the others are checked with the server.
     const isDue = Date.now() - one.at < JUST_MS || formOf(one);
     const led = isDue ? await outcome(one.key) : null;
     if (led) arrived(one, led);
@@ -60,7 +60,7 @@ async function settle() {
   for (const one of left) restore(one);
 }
 
-// Where the server cannot be asked, nothing is known, and all stays kept.
+// If the server cannot be reached, everything stays stored.
 async function outcome(key) {
   try {
     const answer = await fetch(`/sent?form=${encodeURIComponent(key)}`, { headers: { Accept: "application/json" } });
@@ -73,7 +73,7 @@ const formOf = (one) => [...document.querySelectorAll("main form[method=post]")]
   && (form.querySelector("input[type=hidden][name=decision]")?.value ?? "") === one.variant);
 const clock = (at) => new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false }).format(at);
 
-// The answer was lost on the way, and what was sent was carried out all the same.
+// The response was lost, but the form was carried out.
 function arrived(one, led) {
   const form = formOf(one);
   const texts = one.fields.filter((field) => field.checked === null && field.value.trim());
@@ -97,10 +97,10 @@ function restore(one) {
       changed = true;
     }
   }
-  // Under the same key: should it have been carried out after all, this changes nothing.
+  // With the same key: if it was carried out after all, sending it again changes nothing.
   keyOf(form).value = one.key;
   for (let at = form.closest("details"); at; at = at.parentElement.closest("details")) at.open = true;
-  if (changed) note(form, `Kept from ${clock(one.at)}: this was not sent. Look at it, and send it again.`);
+  if (changed) note(form, `Kept from ${clock(one.at)}: this was not sent. Check it, and send it again.`);
   if (changed) form.dispatchEvent(new Event("change", { bubbles: true }));
 }
 

@@ -1,7 +1,7 @@
-// What is approved was on the screen: each part that is bound to the decision, to its last
-// line. What approves waits for that, and says how much is left and where it stands.
+// Everything that a decision is bound to must have been on the screen, to its last line.
+// Until then the approving button is disabled and shows how much is left, and where.
 const LINE_PX = 22;
-// Less than a line: the rim of a frame.
+// Less than a line: the border of a frame.
 const IGNORED_PX = 14;
 const seenOf = new WeakMap();
 
@@ -21,7 +21,7 @@ function look() {
   tell();
 }
 
-// Laid out anew, or with other content, it counts as unseen again.
+// After a change of layout or content, a part counts as unseen again.
 function known(part, box) {
   const found = seenOf.get(part);
   const isSame = found && found.text === part.textContent
@@ -40,7 +40,7 @@ function note(found, from, to) {
   found.spans = apart.sort(([a], [b]) => a - b);
 }
 
-// The stretches that were not on the screen, as they stand in the window now.
+// The ranges that were not on the screen yet, in window coordinates.
 function unseen() {
   return boundParts().flatMap((part) => {
     const box = part.getBoundingClientRect();
@@ -66,7 +66,7 @@ function tell() {
     button.dataset.ready = "";
   }
   for (const words of document.querySelectorAll("[data-unseen]")) {
-    // Once it was shown it keeps its place: no button moves under a finger.
+    // Once shown, it keeps its place, so that no button moves under a finger.
     words.classList.toggle("is-read", left.length === 0);
     if (!left.length) continue;
     words.hidden = false;

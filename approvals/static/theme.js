@@ -1,6 +1,6 @@
-// Light or dark before anything is drawn: the person's choice, else the system's.
+// Sets light or dark before the first paint: the person's choice, else the system's.
 (() => {
-  // Without scripts a page is one column, and what decides comes after what is decided.
+  // Without scripts a page has one column, with the decision after the item.
   document.documentElement.classList.add("js");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const chosen = () => {

@@ -89,7 +89,7 @@ def text(amount: int, currency: str) -> str:
 
 
 def in_words(words: object) -> str:
-    """Return words of ours, such as a rule's, with each amount as its viewer writes it."""
+    """Return our own text, such as a rule's, with amounts in the viewer's format."""
     return _AMOUNT.sub(_as_viewed, str(words))
 
 

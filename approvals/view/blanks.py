@@ -61,7 +61,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         if is_whole:
             yield start, found.end()
         start, is_whole = found.end(), True
-    # The last line has no end of its own: it can close a run and not be of one.
+    # The last line has no line end: it can end a run but is not part of one.
     yield start, start
 
 

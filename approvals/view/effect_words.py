@@ -27,7 +27,7 @@ def error(effect: Effect, *, is_operator: bool) -> str | None:
     if effect.status != "unknown" or effect.error is None or is_operator:
         return effect.error
     return (
-        f"no answer settles it; an operator sees what was said, reference {effect.key}"
+        f"the outcome is unknown; an operator can see the error, reference {effect.key}"
     )
 
 
@@ -37,4 +37,4 @@ def payload(
     """Return an audit entry's payload as this viewer may read it."""
     if is_operator or kind != "effect.unknown" or not isinstance(found, Mapping):
         return found
-    return {**found, "error": f"for operators, reference {subject}"}
+    return {**found, "error": f"only operators can see it, reference {subject}"}

@@ -24,12 +24,12 @@ async def words(session: Tx, stops: Iterable[str | None]) -> Mapping[str, str]:
 async def _words(session: Tx, one: Hold, names: Mapping[str, str]) -> str:
     match one.kind:
         case "pause":
-            return f"a pause of {names.get(one.name, one.name)}"
+            return f"a pause that {names.get(one.name, one.name)} set"
         case "switch":
             row = await session.get(SwitchRow, one.name)
             return f"{one}: {row.reason}" if row else str(one)
         case "budget":
             return (
-                f"its budget: {one.name} has no room for another turn, until two "
-                "people raise it"
+                f"its budget: {one.name} has too little left for another turn; two "
+                "people can raise it"
             )

@@ -21,11 +21,11 @@ RUN = {
     "cancelled": ("Cancelled", "calm"),
 }
 APPROVAL = {
-    "waiting": ("Waits for another action", "calm"),
+    "waiting": ("Waiting for another action", "calm"),
     "pending": ("Waiting", "ask"),
     "approved": ("Approved", "good"),
     "rejected": ("Rejected", "bad"),
-    "changes": ("Changes asked for", "warn"),
+    "changes": ("Changes requested", "warn"),
     "expired": ("Expired", "calm"),
     "void": ("Void", "calm"),
     "cancelled": ("Cancelled", "calm"),
@@ -35,14 +35,14 @@ EFFECT = {
     "sending": ("Being sent", "live"),
     "done": ("Done", "good"),
     "failed": ("Failed, nothing changed", "bad"),
-    "unknown": ("Unknown: find out", "warn"),
+    "unknown": ("Unknown: investigate", "warn"),
     "refused": ("Refused, not sent", "calm"),
 }
 CALL = {
     "open": ("Open", "ask"),
     "done": ("Done", "good"),
     "failed": ("Failed", "bad"),
-    "crashed": ("Broke down", "bad"),
+    "crashed": ("Crashed", "bad"),
     "denied": ("Denied by policy", "calm"),
     "rejected": ("Rejected", "bad"),
     "refused": ("Refused by a guard", "calm"),
@@ -52,7 +52,7 @@ CALL = {
 DECISION = {
     "approve": ("Approved", "good"),
     "reject": ("Rejected", "bad"),
-    "change": ("Asked for changes", "warn"),
+    "change": ("Requested changes", "warn"),
 }
 SEVERITY = {
     "low": ("Low", "calm"),
@@ -64,10 +64,10 @@ INCIDENT = {
     "closed": ("Closed", "calm"),
 }
 MATCHING = {
-    "asked": ("Asked for", "ask"),
-    "running": ("Reading", "live"),
+    "asked": ("Requested", "ask"),
+    "running": ("Running", "live"),
     "matched": ("Matched", "good"),
-    "failed": ("Not read", "bad"),
+    "failed": ("Could not be read", "bad"),
 }
 KINDS = {
     "run": RUN,

@@ -45,7 +45,7 @@ class Admission:
     def _refusal(self) -> HTTPException:
         return HTTPException(
             429,
-            f"This server is starting {self._most} runs already; yours was not "
+            f"This server is already starting {self._most} runs; yours was not "
             f"started. Send it again in {RETRY_AFTER_S} s.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )

@@ -30,10 +30,10 @@ _PAGE = """\
 
 
 _TITLES = {
-    403: "You may not do this",
-    404: "This is not here",
-    409: "This has changed meanwhile",
-    422: "This cannot be used as it is",
+    403: "You do not have permission",
+    404: "Not found",
+    409: "This has changed in the meantime",
+    422: "Some of the input is not valid",
 }
 
 
@@ -55,7 +55,7 @@ _WRITTEN = frozenset(
 )
 _KEPT = """\
 <section class="kept"><h2>What you wrote is kept here</h2>
-<p>Nothing of it was carried out. Go back to its page and send it from there.</p>
+<p>None of it was carried out. Go back to the page and send it from there.</p>
 {fields}</section>
 """
 _FIELD = '<label>{name}<textarea class="textarea" readonly rows="4">\n{value}</textarea></label>\n'
@@ -71,7 +71,7 @@ def render(
     return _PAGE.format(
         kept=_kept(sent),
         back=escape(back),
-        back_words="To the inbox" if back == "/inbox" else "Back to where you were",
+        back_words="Go to the inbox" if back == "/inbox" else "Go back",
         status=escape(f"{problem.status} {problem.title}"),
         title=escape(_TITLES.get(problem.status, problem.title)),
         detail=escape(problem.detail),

@@ -1,4 +1,4 @@
-"""Conditions of the people's side: who may not come in, and why."""
+"""Errors of the web package: authentication, permissions and quotas."""
 
 from typing import ClassVar
 
@@ -8,49 +8,49 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 
 
 class NotSignedIn(KeyturnError):
-    """Nobody is signed in: no token, or no session that still lives."""
+    """Nobody is signed in: the request has no token and no live session."""
 
     http_status: ClassVar[int] = 401
 
 
 class MayNot(KeyturnError):
-    """This person's role does not do this."""
+    """The person's role, kind or token does not permit this."""
 
     http_status: ClassVar[int] = 403
 
 
 class Forged(KeyturnError):
-    """A request that a browser sent without the page's own token."""
+    """A request that a browser sent without the page's CSRF token."""
 
     http_status: ClassVar[int] = 403
 
 
 class NotFresh(KeyturnError):
-    """What is asked for takes the password, or a sign-in of just now, with it."""
+    """The request needs the password or a recent sign-in, and has neither."""
 
     http_status: ClassVar[int] = 403
 
 
 class WrongPassword(KeyturnError):
-    """The address and the password do not belong together."""
+    """The password does not match the address."""
 
     http_status: ClassVar[int] = 401
 
 
 class TooManyAtOnce(KeyturnError):
-    """One person, or all together, have as much under way here as they may."""
+    """A quota on concurrent requests or streams is reached, for one person or in total."""
 
     http_status: ClassVar[int] = 429
 
     def __init__(
         self, words: str, *, under_way: int, most: int, retry_after_s: int
     ) -> None:
-        """Say it in words, with how much is under way, the bound, and when to return."""
+        """Take the message, the number under way, the bound, and when to retry."""
         self.under_way = under_way
         self.most = most
         self.retry_after_s = retry_after_s
         super().__init__(words)
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what a program reads of it, beside its words."""
+        """Return the facts for programs, besides the message."""
         return {"under_way": self.under_way, "most": self.most}

@@ -45,7 +45,9 @@ async def of(page: Page, approval: str | None) -> Flash | None:
         is_own = row.closed_because == f"replaced by an edit of {person.name}"
         return _edited(anew, latest, person.id) if is_own else None
     if row.closed_because == f"undone by {person.name}":
-        return Flash("Undone", f"{what} Nothing was sent; it is asked anew.")
+        return Flash(
+            "Undone", f"{what} Nothing was sent; it waits for a decision again."
+        )
     left = row.needed - len(eligibility.who_agreed(row, given))
     said = _words(what, row, mine, left=left)
     may_undo = row.status in UNDOABLE and row.consumed_by is None
@@ -58,15 +60,17 @@ async def of(page: Page, approval: str | None) -> Flash | None:
 def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flash:
     if row.status == "pending":
         return Flash(
-            "Your yes is recorded",
-            f"{what} It waits for {left} more, of role {row.role}.",
+            "Your approval is recorded",
+            f"{what} It still needs {people(left, row.role)}.",
         )
     match mine.decision:
         case "approve":
             edits = " with your edits" if mine.arguments else ""
             return Flash(f"Approved{edits}", f"{what} It is carried out next.")
         case "reject":
-            return Flash("Rejected", f"{what} Nothing is sent; the model reads why.")
+            return Flash(
+                "Rejected", f"{what} Nothing is sent; the model reads your reason."
+            )
         case _:
             return Flash("Sent back", f"{what} The model drafts it again.")
 
@@ -74,8 +78,8 @@ def _words(what: str, row: ApprovalRow, mine: DecisionRow, *, left: int) -> Flas
 def _edited(what: str, row: ApprovalRow, person: str) -> Flash:
     if person in row.not_by:
         who = people(row.needed, row.role)
-        why = f"It asks for more than was drafted: {who} besides you must say yes."
+        why = f"It goes beyond the draft: {who} besides you must approve it."
     else:
-        why = f"Your yes to it is recorded; the rule wants {row.needed - 1} more."
+        why = f"Your approval is recorded; the rule needs {row.needed - 1} more."
     title = "Your edit waits for another person"
     return Flash(title, f"{what} {why} Nothing is sent before that.")

@@ -1,4 +1,4 @@
-"""What those who run this server ask: does it live, is it ready, how does it do."""
+"""Liveness, readiness and metrics of this process."""
 
 import asyncio
 from typing import Literal
@@ -25,7 +25,7 @@ State = Literal["ok", "away", "not used"]
 
 
 class Readiness(BaseModel):
-    """Which services are there; without Temporal, decisions are kept and wait."""
+    """Which services are available; without Temporal, decisions are stored and wait."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,13 +35,13 @@ class Readiness(BaseModel):
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Say that this process answers."""
+    """Tell that this process is alive."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def readyz(parts: PartsDep) -> JSONResponse:
-    """Say whether the store and Temporal are there; 503 where one is away."""
+    """Tell whether the store and Temporal are available; 503 if one is not."""
     store, temporal = await asyncio.gather(
         _of_store(parts.store), _of_temporal(parts.deliverer)
     )
@@ -52,7 +52,7 @@ async def readyz(parts: PartsDep) -> JSONResponse:
 
 @router.get("/metrics")
 async def show_metrics(parts: PartsDep) -> Response:
-    """Return the figures in Prometheus' text format, a few seconds old at most."""
+    """Return the metrics in Prometheus' text format, at most a few seconds old."""
 
     async def counted() -> bytes:
         return metrics.exposition(parts.latency, await view_metrics.read(parts.store))

@@ -27,7 +27,7 @@ class Latency:
         self.registry = CollectorRegistry()
         self._seconds = Histogram(
             "keyturn_http_request_seconds",
-            "How long requests took, until the answer began.",
+            "Time from request to the start of the response.",
             ("method", "route", "status"),
             registry=self.registry,
             buckets=BUCKETS,
@@ -54,16 +54,24 @@ def exposition(latency: Latency, figures: Figures) -> bytes:
     )
     _labelled(registry, "keyturn_effects", "Open effects.", "status", figures.effects)
     for name, words, value in (
-        ("handoffs", "In the hands of people, not settled.", figures.handoffs),
+        ("handoffs", "Open hand-offs.", figures.handoffs),
         ("approvals_pending", "Waiting.", figures.approvals.get("pending", 0)),
-        ("approvals_oldest_seconds", "Age of the oldest.", figures.oldest_pending_s),
-        ("outbox_backlog", "Not yet acted on.", figures.outbox),
-        ("outbox_oldest_seconds", "Age of the oldest.", figures.oldest_outbox_s),
+        (
+            "approvals_oldest_seconds",
+            "Age of the oldest open approval.",
+            figures.oldest_pending_s,
+        ),
+        ("outbox_backlog", "Messages not acted on yet.", figures.outbox),
+        (
+            "outbox_oldest_seconds",
+            "Age of the oldest message.",
+            figures.oldest_outbox_s,
+        ),
     ):
         Gauge(f"keyturn_{name}", words, registry=registry).set(value)
     for name, words, subject in (
-        (ATTEMPTS_FAILED, "Requests to models that brought no reply.", "target"),
-        (CODE_ERRORS, "Failures by a fault of code.", "workflow"),
+        (ATTEMPTS_FAILED, "Model requests without a reply.", "target"),
+        (CODE_ERRORS, "Failures caused by code errors.", "workflow"),
     ):
         counter = Counter(
             f"keyturn_{name}", words, (subject, "kind"), registry=registry

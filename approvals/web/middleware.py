@@ -145,7 +145,7 @@ class BodyLimit:
 
     def _refusal(self) -> HTTPException:
         return HTTPException(
-            413, f"The body is larger than {self._largest} bytes; send less at once."
+            413, f"The body is larger than {self._largest} bytes; send a smaller one."
         )
 
     def _too_slow(self) -> HTTPException:

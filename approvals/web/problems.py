@@ -31,10 +31,10 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    type: str = Field(description="Names the condition: `urn:keyturn:problem:NAME`")
+    type: str = Field(description="The type of problem: `urn:keyturn:problem:NAME`")
     title: str
     status: int
-    detail: str = Field(description="What happened, which value, what to do")
+    detail: str = Field(description="What happened, with which value, and what to do")
     instance: str = Field(description="The path of the request")
 
 
@@ -48,6 +48,7 @@ class Answer(BaseModel):
 
 
 RETRY_AFTER_S = 5
+BROKE = "Keyturn failed unexpectedly; the server's log has the details."
 
 
 def of_error(error: KeyturnError, *, instance: str) -> Answer:
@@ -56,7 +57,7 @@ def of_error(error: KeyturnError, *, instance: str) -> Answer:
     problem = _problem(
         _name(type(error).__name__) if status != 500 else "internal",
         status,
-        _words(error) if status != 500 else "Something here broke; it is in our log.",
+        _words(error) if status != 500 else BROKE,
         instance,
         **error.facts(),
     )
@@ -83,7 +84,7 @@ def of_http(error: HTTPException, *, instance: str) -> Answer:
 
 def of_bug(*, instance: str) -> Answer:
     """Return the response to a bug; its message stays in our log."""
-    words = "Something here broke; it is in our log. Nothing more was done."
+    words = f"{BROKE} Check what was done before you send this again."
     return Answer(problem=_problem("internal", 500, words, instance))
 
 

@@ -64,16 +64,16 @@ class Streams:
         own = self._open.get(person, 0)
         if own >= self._each:
             raise _no_more_streams(
-                f"You have {own} event streams open on this server, and may have "
-                f"{self._each}, with all your sessions and tokens together. Close some "
+                f"You have {own} event streams open on this server, and the maximum is "
+                f"{self._each} for all your sessions and tokens together. Close some "
                 "pages or programs that follow changes",
                 own,
                 self._each,
             )
         if self._in_all is not None and self.open >= self._in_all:
             raise _no_more_streams(
-                f"This server has {self.open} event streams open, of {self._in_all}. "
-                "Load pages by hand, or ask the API for what changed",
+                f"This server has {self.open} event streams open, of at most "
+                f"{self._in_all}. Reload pages by hand, or poll the API",
                 self.open,
                 self._in_all,
             )
@@ -135,7 +135,7 @@ class Requests:
     def _refusal(self, own: "_Own") -> TooManyAtOnce:
         return TooManyAtOnce(
             f"You have {own.count} {_WHAT[self._kind]} under way or waiting on this "
-            f"server, and may have {self._most} under way, with all your sessions and "
+            f"server; the maximum is {self._most} under way for all your sessions and "
             f"tokens together. Nothing was done; send this again in {RETRY_AFTER_S} s, "
             "and fewer at once.",
             under_way=own.count,
@@ -230,7 +230,7 @@ class Counted:
 
 def _no_more_streams(words: str, under_way: int, most: int) -> TooManyAtOnce:
     return TooManyAtOnce(
-        f"{words}; then open this again, in {STREAM_AFTER_S} s.",
+        f"{words}; then open this again after {STREAM_AFTER_S} s.",
         under_way=under_way,
         most=most,
         retry_after_s=STREAM_AFTER_S,

@@ -42,7 +42,9 @@ def attach(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     for router in routers:
         for route in router.routes:
             if not isinstance(route, APIRoute) or not _has_gate(route):
-                raise TypeError(f"{route} has no gate; its router is made here")
+                raise TypeError(
+                    f"{route} has no permission gate; make its router with `of_api` or `of_pages`"
+                )
             app.router.routes.append(route)
 
 

@@ -138,8 +138,8 @@ class _Submission:
         led = self.opened(kept)
         if led is None:
             raise AnswerLost(
-                "What this form sends was carried out before, and where it led cannot "
-                "be read any more. Open the page anew and look at what became of it."
+                "This form was already carried out, and its result page can no longer "
+                "be read. Open the page again and check what was done."
             )
         return led
 

@@ -36,7 +36,7 @@ def _wanted(person: Person, wanted: str | None) -> str:
         return wanted or tenants.DEFAULT
     if wanted not in (None, person.tenant):
         raise MayNot(
-            f"You belong to the tenant {person.tenant!r}; you may start nothing for "
+            f"You belong to the tenant {person.tenant!r}, so you cannot start runs for "
             f"{wanted!r}."
         )
     return person.tenant
@@ -48,7 +48,7 @@ def _of_token(person: Person, own: tuple[str, ...], wanted: str | None) -> str:
     if name is not None and name in own:
         return name
     names = ", ".join(own) or "no tenant"
-    what = "name one of them" if name is None else f"it starts nothing for {name!r}"
+    what = "name one of them" if name is None else f"it cannot start runs for {name!r}"
     raise MayNot(f"This token of {person.name} is bound to {names}; {what}.")
 
 
@@ -89,8 +89,8 @@ def check_reach(person: Person, scope: switch.Scope) -> None:
     """Raise `MayNot` if a switch's scope reaches beyond the person's tenant."""
     if person.tenant is not None and scope.tenant != person.tenant:
         raise MayNot(
-            f"You belong to the tenant {person.tenant!r}; name it in the scope: a "
-            "switch beyond it is not yours to set or lift."
+            f"You belong to the tenant {person.tenant!r}, and can set and lift only its "
+            "switches. Name this tenant in the scope."
         )
 
 

@@ -92,7 +92,7 @@ class Topic(Generic[State]):
             self._listeners.discard(mine)
 
     async def finish(self) -> None:
-        """End the task, where there is one."""
+        """End the task if there is one."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -106,7 +106,7 @@ class Topic(Generic[State]):
             while self._listeners:
                 await self._look_once()
                 await asyncio.sleep(self._every_s)
-        except Exception as error:  # noqa: BLE001 those who listen would wait for ever
+        except Exception as error:  # noqa: BLE001 any error must end the streams, or they would wait for ever
             trace = "".join(traceback.format_exception(error))
             log.critical("watch.bug", trace=trace)
             for one in self._listeners:

@@ -44,7 +44,7 @@ async def test_nothing_bound_scrolls_inside_a_box(
     page = await sign_in("lead", viewport={"width": width, "height": 800})
     await page.goto(f"/inbox/{item}?edit=1")
     await page.get_by_label("Body").fill(f"{body}\n{body}")
-    await expect(page.get_by_text("Draft kept")).to_be_visible()
+    await expect(page.get_by_text("Draft saved")).to_be_visible()
     for one in (item, other):
         async with page.expect_response(f"**/inbox/{one}/opened"):
             await page.goto(f"/inbox/{one}")
@@ -140,7 +140,7 @@ async def test_an_edit_is_approved_when_its_whole_difference_was_seen(
     page = await sign_in("agent", viewport={"width": 1280, "height": 800})
     await page.goto(f"/inbox/{item}?edit=1")
     await page.get_by_label("Subject").fill("Another subject")
-    await expect(page.get_by_text("Draft kept")).to_be_visible()
+    await expect(page.get_by_text("Draft saved")).to_be_visible()
     await page.goto(f"/inbox/{item}?edit=1")
 
     await expect(page.locator("#send-edit")).to_be_disabled()
@@ -153,14 +153,14 @@ async def test_a_long_edit_is_thrown_away_unread(sign_in: SignIn, store: Store) 
     page = await sign_in("agent", viewport={"width": 1280, "height": 800})
     await page.goto(f"/inbox/{await _mail(store, LONG)}?edit=1")
     await page.get_by_label("Subject").fill("Another subject")
-    await expect(page.get_by_text("Draft kept")).to_be_visible()
+    await expect(page.get_by_text("Draft saved")).to_be_visible()
     await expect(page.locator("#send-edit")).to_be_disabled()
     await page.wait_for_timeout(SETTLE_MS)
 
     await page.locator("#discard-edit").click()
 
     await expect(page.locator("#send-edit")).to_be_hidden()
-    await expect(page.get_by_text("Draft kept")).to_be_hidden()
+    await expect(page.get_by_text("Draft saved")).to_be_hidden()
 
 
 async def test_without_scripts_the_answer_stands_after_what_it_is_about(

@@ -70,7 +70,7 @@ async def test_the_second_of_two_browsers_is_told_and_keeps_the_draft(
     await other.goto(f"/inbox/{item}")
     letter = ana.get_by_label("Body")
     await letter.fill("My careful words")
-    await expect(ana.get_by_text("Draft kept")).to_be_visible()
+    await expect(ana.get_by_text("Draft saved")).to_be_visible()
 
     await read_on(other)
     await other.wait_for_timeout(SETTLE_MS)
@@ -83,7 +83,7 @@ async def test_the_second_of_two_browsers_is_told_and_keeps_the_draft(
     await expect(letter).to_have_value("My careful words")
     await read_on(ana)
     await ana.get_by_role("button", name="Approve as edited").click()
-    await expect(ana.get_by_text("Somebody was first")).to_be_visible()
+    await expect(ana.get_by_text("Already decided")).to_be_visible()
     await expect(ana.get_by_text("Other decided approve")).to_be_visible()
     await expect(ana.get_by_label("Body")).to_have_value("My careful words")
     assert await _status(store, item) == "approved"
@@ -113,21 +113,21 @@ async def test_who_has_an_item_is_seen_at_once_by_others(
     await expect(approve).to_be_visible()
 
     await ana.goto(f"/inbox/{item}")
-    await ana.get_by_role("button", name="Take it", exact=True).click()
+    await ana.get_by_role("button", name="Claim it", exact=True).click()
 
-    await expect(ana.get_by_text("You have this")).to_be_visible()
-    await expect(other.get_by_text("Ana Agent has this")).to_be_visible()
+    await expect(ana.get_by_text("Claimed by you")).to_be_visible()
+    await expect(other.get_by_text("Claimed by Ana Agent")).to_be_visible()
     await expect(approve).to_be_hidden()
     await other.get_by_text("Take it over…").click()
-    await other.get_by_label("Why, which Ana Agent").fill("She left early.")
+    await other.get_by_label("Reason, for Ana Agent").fill("She left early.")
     await other.get_by_role("button", name="Take it over").click()
-    await expect(other.get_by_text("You have this")).to_be_visible()
-    await expect(ana.get_by_text("Other has this")).to_be_visible()
+    await expect(other.get_by_text("Claimed by you")).to_be_visible()
+    await expect(ana.get_by_text("Claimed by Other")).to_be_visible()
     await ana.goto("/inbox")
     row = ana.locator(f"#row-{item}")
-    await expect(row.get_by_text("Other has this until")).to_be_visible()
-    await other.get_by_role("button", name="Give it back").click()
-    await expect(row.get_by_text("Other has this until")).to_have_count(0)
+    await expect(row.get_by_text("claimed by Other until")).to_be_visible()
+    await other.get_by_role("button", name="Unclaim").click()
+    await expect(row.get_by_text("claimed by Other until")).to_have_count(0)
     assert await _status(store, item) == "pending"
 
 

@@ -48,7 +48,7 @@ async def test_a_draft_kept_sends_the_edit_and_nothing_else(
     item = seed.approvals["email_customer"]
     await page.goto(f"/inbox/{item}?edit=1")
     await page.get_by_label("Body").fill("My careful words")
-    await expect(page.get_by_text("Draft kept")).to_be_visible()
+    await expect(page.get_by_text("Draft saved")).to_be_visible()
     await page.locator("#edit > summary").click()
     await expect(page.locator("#approve")).to_be_hidden()
     await page.wait_for_timeout(SETTLE_MS)
@@ -71,7 +71,7 @@ async def test_a_discarded_edit_gives_the_button_back(
     page = await sign_in("agent")
     await page.goto(f"/inbox/{seed.approvals['email_customer']}?edit=1")
     await page.get_by_label("Body").fill("My careful words")
-    await expect(page.get_by_text("Draft kept")).to_be_visible()
+    await expect(page.get_by_text("Draft saved")).to_be_visible()
     await page.wait_for_timeout(SETTLE_MS)
 
     await page.locator("#discard-edit").click()

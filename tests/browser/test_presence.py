@@ -16,7 +16,7 @@ async def test_a_page_left_alone_keeps_no_claim(sign_in: SignIn, seed: Seed) -> 
     kept: list[Request] = []
     page.on("request", lambda one: kept.append(one) if KEEP.search(one.url) else None)
     await page.goto(f"/inbox/{seed.approvals['refund_order']}")
-    await page.get_by_role("button", name="Take it").click()
+    await page.get_by_role("button", name="Claim it").click()
     await expect(page.locator("[data-present]")).to_have_count(1)
 
     async with page.expect_response(KEEP):

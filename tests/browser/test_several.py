@@ -34,9 +34,11 @@ async def test_an_agent_opens_two_and_decides_both(
     await page.goto("/inbox/several")
     for item in items:
         await page.locator(f"#c-{item}").check()
-    await page.get_by_role("button", name="Go on with those chosen").first.click()
+    await page.get_by_role(
+        "button", name="Continue with the chosen items"
+    ).first.click()
     await expect(
-        page.get_by_role("heading", name="2 items, one answer")
+        page.get_by_role("heading", name="2 items, one decision")
     ).to_be_visible()
     await read_on(page)
     await page.wait_for_timeout(1_100)

@@ -222,7 +222,7 @@ async def test_nothing_is_accepted_after_its_time(record: records.Desk) -> None:
     asked = await record.approval(run)
     record.clock.go_on(asked.answer_by - record.clock.at + timedelta(milliseconds=1))
 
-    with pytest.raises(AlreadyDecided, match="was to be answered by"):
+    with pytest.raises(AlreadyDecided, match="before it was decided"):
         await record.answer(asked, "approve")
 
     assert await record.rows(DecisionRow) == []

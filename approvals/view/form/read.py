@@ -115,7 +115,7 @@ class _Reader:
             return shown
         is_needed = self._fresh or (shape.shortest > 0 and not text)
         if is_needed and not text.strip():
-            self.errors[path] = "Fill this in."
+            self.errors[path] = "Fill in this field."
         return text
 
     def _choice(self, shape: Shape, path: str) -> JsonValue:
@@ -143,7 +143,7 @@ class _Reader:
     def _whole(self, value: int, path: str) -> JsonValue:
         if abs(value) <= LARGEST_WHOLE:
             return value
-        self.errors[path] = f"{value} is larger than a number may be here."
+        self.errors[path] = f"{value} is too large for a number."
         return None
 
     def _money(self, path: str) -> JsonValue:
@@ -165,13 +165,13 @@ class _Reader:
         places = places_of(currency)
         minor = amount.scaleb(places)
         if minor != minor.to_integral_value():
-            self.errors[path] = f"{currency} has {places} decimal places, not more."
+            self.errors[path] = f"{currency} has at most {places} decimal places."
             return None
         if not 1 <= minor <= LARGEST_AMOUNT:
             self.errors[path] = (
                 "The amount must be more than zero."
                 if minor < 1
-                else f"{amount} {currency} is more than an amount may be."
+                else f"{amount} {currency} is too large for an amount."
             )
             return None
         return {"amount": int(minor), "currency": currency}

@@ -57,34 +57,34 @@ class Bar:
 
 
 _OF_THEM: Final[Mapping[Kind, str]] = {
-    "service": "has no account that decides",
+    "service": "is not a person with an account",
     "tenant": "belongs to another tenant",
     "role": "has no role that may approve this",
     "benefits": "benefits from it",
     "started": "started the run",
-    "edited": "edited it to more than it was",
-    "picked": "had it picked again who decides it",
-    "steered": "wrote what it was drafted from",
+    "edited": "made an edit that goes beyond the draft",
+    "picked": "had the system assign it again",
+    "steered": "wrote what the draft is based on",
     "assigned": "is not the person it was assigned to",
     "new": "was too new to approve",
 }
 _NOT_BY: Final[Mapping[str, tuple[Kind, str]]] = {
-    "edited": ("edited", "you edited it to more than it was"),
-    "picked": ("picked", "you had it picked again who decides it"),
+    "edited": ("edited", "your edit goes beyond the draft"),
+    "picked": ("picked", "you had the system assign it again"),
     "steered": (
         "steered",
-        "you wrote into the run, or to an earlier draft, what it was drafted from",
+        "this draft is based on what you wrote to the run or on an earlier draft",
     ),
 }
 
 
 def why_not(asked: Asked, person: Person) -> Bar | None:
-    """Return why this person may not approve, or None where they may."""
+    """Return why this person may not approve, or None if they may."""
     return why_unfit(asked, person) or _why_not_assigned(asked, person)
 
 
 def why_unfit(asked: Asked, person: Person) -> Bar | None:
-    """Return why this person may not approve, whoever the assignee is."""
+    """Return why this person may not approve, regardless of the assignee."""
     return (
         why_no_no(asked, person)
         or _why_no_role(asked, person)
@@ -93,13 +93,13 @@ def why_unfit(asked: Asked, person: Person) -> Bar | None:
 
 
 def why_no_no(asked: Asked, person: Person) -> Bar | None:
-    """Return why this person may not even reject, or None where they may.
+    """Return why this person may not even reject, or None if they may.
 
     A rejection moves nothing: role, conflict of interest, a first day, an assignment
     and somebody else's claim do not prevent it.
     """
     if person.kind != "person":
-        return Bar("service", "a service decides nothing; sign in as a person")
+        return Bar("service", "a service cannot decide; sign in as a person")
     if person.tenant not in (None, asked.tenant):
         return Bar("tenant", "it belongs to another tenant")
     return None
@@ -108,24 +108,26 @@ def why_no_no(asked: Asked, person: Person) -> Bar | None:
 def why_conflicted(asked: Asked, person: Person) -> Bar | None:
     """Return the person's conflict of interest, or None."""
     if _benefits(asked, person):
-        return Bar("benefits", "it is for you yourself; somebody else decides it")
+        return Bar(
+            "benefits", "you benefit from it, so another person has to decide it"
+        )
     if person.id == asked.started_by:
         return Bar(
-            "started", "you started this run; somebody else decides what it does"
+            "started", "you started this run, so another person has to decide it"
         )
     if person.id in asked.not_by:
         kind, words = _NOT_BY[asked.not_by[person.id]]
-        return Bar(kind, f"{words}; it needs another person's yes")
+        return Bar(kind, f"{words}, so another person has to approve it")
     return None
 
 
 def why_not_yet(person: Person, *, now: datetime) -> Bar | None:
-    """Return until when a new person may only read; None where they may decide."""
+    """Return until when a new person may only read; None if they may decide."""
     if person.approves_from is None or person.approves_from <= now:
         return None
     return Bar(
         "new",
-        "you are new to approving: for a day you see and do not decide, until "
+        "you are a new approver and can only read until "
         f"{person.approves_from:%Y-%m-%d %H:%M} UTC",
     )
 
@@ -134,7 +136,7 @@ def _why_no_role(asked: Asked, person: Person) -> Bar | None:
     # An unknown role ranks above all known roles.
     if rank(person.role) >= APPROVER_RANK.get(asked.role, 99):
         return None
-    return Bar("role", f"it asks for the role {asked.role}; yours is {person.role}")
+    return Bar("role", f"it needs the role {asked.role}; yours is {person.role}")
 
 
 def rank(role: str) -> int:
@@ -157,10 +159,10 @@ def _why_not_assigned(asked: Asked, person: Person) -> Bar | None:
     if asked.assigned_to is None:
         return Bar(
             "assigned",
-            "the system picks who decides it, within seconds, as long as somebody is "
-            "left whom it may pick",
+            "the system assigns it to an eligible person within seconds, if there "
+            "is one",
         )
     return Bar(
         "assigned",
-        "the system assigned it to somebody else; a lead can have it pick again",
+        "the system assigned it to another person; a lead can have it assigned again",
     )

@@ -81,7 +81,7 @@ async def _decide_one(  # noqa: PLR0913 as `decide.decide`
 async def _check_alike(store: Store, person: Person, ids: Sequence[str]) -> None:
     if not 1 <= len(ids) <= MOST or len(set(ids)) < len(ids):
         raise InvalidValue(
-            f"items: {len(ids)} were sent; decide 1 to {MOST} at once, each named once"
+            f"items: {len(ids)} were sent; decide 1 to {MOST} at once, and name each item once"
         )
     async with store.read() as session:
         query = select(ApprovalRow).where(col(ApprovalRow.id).in_(ids))
@@ -93,7 +93,7 @@ async def _check_alike(store: Store, person: Person, ids: Sequence[str]) -> None
     kinds = sorted({f"{row.tool} by “{row.rule}”" for row in rows})
     if len(kinds) > 1:
         raise InvalidValue(
-            f"items: they are not alike: {'; '.join(kinds)}. Decide those of one tool "
+            f"items: they are of several tools or rules: {'; '.join(kinds)}. Decide those of one tool "
             "and one rule at once"
         )
     many = next((row for row in rows if row.needed > 1), None)

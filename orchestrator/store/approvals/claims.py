@@ -42,7 +42,9 @@ async def claim(
     `AlreadyDecided`, `MayNotDecide`, `Claimed` or `InvalidValue`.
     """
     if take_over is not None and not plain_text.trimmed(reason):
-        raise InvalidValue("reason: say why you take it over; it is kept in the log")
+        raise InvalidValue(
+            "reason: say why you take it over; it is kept in the audit log"
+        )
     async with store.write() as session:
         row, run, _ = await approval_lookup.lock(
             session, approval, tenant=person.tenant

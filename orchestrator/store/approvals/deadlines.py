@@ -31,7 +31,7 @@ def escalate(session: Tx, row: ApprovalRow) -> bool:
     request.warn_later(row, now=session.now)
     # The person who holds the claim may not have the role that is asked now.
     assignment.release_claim(row)
-    because = f"nobody answered in time; {step.role} is asked now"
+    because = f"nobody answered in time; now it waits for the role {step.role}"
     log.record(
         session, request.entry_of("approval.escalated", row, because), at=session.now
     )

@@ -177,20 +177,18 @@ def _check_binding(row: ApprovalRow, answer: Answer) -> None:
     if answer.binding != row.binding:
         raise StaleBinding(
             f"{row.id} has changed since it was shown to you. Nothing was decided; "
-            "read it again and decide on what it says now."
+            "read it again, then decide."
         )
 
 
 def _check_words(row: ApprovalRow, answer: Answer) -> None:
     if answer.decision == "change" and row.round >= MOST_ROUNDS:
         raise NoMoreRounds(
-            f"{row.id} was sent back {row.round} times, which is the most: approve it, "
+            f"{row.id} was sent back {row.round} times, which is the maximum: approve it, "
             "edit it yourself, or reject it."
         )
     if answer.decision != "approve" and not plain_text.trimmed(answer.reason):
-        raise InvalidValue(
-            "reason: a rejection needs a reason; the model reads it and goes on from it"
-        )
+        raise InvalidValue("reason: a rejection needs a reason; the model reads it")
 
 
 def _record(

@@ -61,7 +61,7 @@ def why_conflicted(row: ApprovalRow, run: RunRow, person: Person) -> str | None:
 
 
 def person_of(row: PersonRow, *, session: str = "") -> Person:
-    """Return an account as its session knows it; without one, to ask what it may do."""
+    """Return an account as a `Person` with this session, or without one for checks."""
     return Person(
         id=row.id,
         name=row.name,

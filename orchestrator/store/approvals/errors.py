@@ -83,9 +83,9 @@ class DraftOpen(KeyturnError):
         """Name the approval and the time since when the draft is stored."""
         self.approval = row.id
         super().__init__(
-            f"{row.id} has an edit of yours, kept {saved_at:%Y-%m-%d %H:%M} UTC and not "
+            f"{row.id} has an edit of yours, saved {saved_at:%Y-%m-%d %H:%M} UTC and not "
             "sent. Nothing was approved: approve the edited version, or discard the "
-            "edit and approve what was drafted."
+            "edit and approve the draft."
         )
 
 
@@ -96,7 +96,7 @@ class NoMoreRounds(KeyturnError):
 
 
 class StaleBinding(KeyturnError):
-    """What the person saw is not what is asked now."""
+    """The approval has changed since it was shown to the person."""
 
     http_status: ClassVar[int] = 412
 
@@ -115,7 +115,7 @@ class EditRefused(KeyturnError):
 
 def _closed_words(row: ApprovalRow, given: Sequence[DecisionRow]) -> str:
     if row.status == "pending" and not given:
-        return f"{row.id} was to be answered by {row.answer_by:%Y-%m-%d %H:%M} UTC."
+        return f"{row.id} expired at {row.answer_by:%Y-%m-%d %H:%M} UTC, before it was decided."
     who = ", ".join(f"{one.person_name} decided {one.decision}" for one in given)
     because = f" ({row.closed_because})" if row.closed_because else ""
     return f"{row.id} is {row.status}{because}. {who or 'Nobody decided it'}."
@@ -144,8 +144,8 @@ class WaitsForOthers(KeyturnError):
         self.waits_for = tuple(keys.call_id(one) for one in others)
         named = ", ".join(f"{one.tool} ({keys.call_id(one)})" for one in others)
         super().__init__(
-            f"{row.id} waits for {named or 'the other actions of its turn'}: it speaks "
-            f"of {siblings.not_settled(others)}. It can be approved once that is settled; you "
+            f"{row.id} waits for {named or 'the other actions of its turn'}: it mentions "
+            f"{siblings.not_settled(others)}. It can be approved once that is settled; you "
             "can reject it now."
         )
 

@@ -58,7 +58,7 @@ def _check_person(row: ApprovalRow, run: RunRow, person: Person) -> None:
     is_lead = APPROVER_RANK.get(person.role, 0) >= APPROVER_RANK["lead"]
     if person.kind != "person" or not is_lead:
         raise MayNotDecide(
-            f"You cannot extend {row.id}: a lead can; your role is {person.role}."
+            f"You cannot extend {row.id}: only a lead can, and your role is {person.role}."
         )
     why = eligibility.why_conflicted(row, run, person)
     if why is not None:
@@ -68,19 +68,19 @@ def _check_person(row: ApprovalRow, run: RunRow, person: Person) -> None:
 def _check_time(row: ApprovalRow, until: datetime) -> None:
     if row.extended >= MOST_EXTENSIONS:
         raise NoMoreTime(
-            f"{row.id} was extended {row.extended} times, which is the most. Decide it, "
+            f"{row.id} was extended {row.extended} times, which is the maximum. Decide it, "
             "or have it assigned to somebody who can."
         )
     if until <= row.answer_by:
         raise InvalidValue(
-            f"until: {row.id} is to be answered by {row.answer_by:%Y-%m-%d %H:%M} UTC; "
+            f"until: the deadline of {row.id} is {row.answer_by:%Y-%m-%d %H:%M} UTC already; "
             "name a later time"
         )
     latest = row.created_at + FURTHEST
     if until > latest:
         raise NoMoreTime(
             f"{row.id} can be extended to {latest:%Y-%m-%d %H:%M} UTC at most, a week "
-            f"after it was asked; {until:%Y-%m-%d %H:%M} UTC is later."
+            f"after it was requested; {until:%Y-%m-%d %H:%M} UTC is later."
         )
 
 

@@ -62,5 +62,5 @@ async def check(store: Store, person: Person, bound: Bindings) -> None:
         raise InvalidValue(
             f"items: {len(closed)} of {len(bound)} were not opened since you signed "
             f"in, or have changed since: {', '.join(name for name, _ in closed)}. Open "
-            "and read each, then decide them at once"
+            "and read each of them, then decide them at once"
         )

@@ -46,7 +46,7 @@ async def reassign(
         if eligibility.is_assigned(found.row) and to is not None:
             raise MayNotAssign(
                 f"{approval} is assigned by the system, so that nobody chooses who "
-                "decides it. Leave out whom to give it to, and it picks somebody else."
+                "decides it. Leave out the assignee, and the system picks another person."
             )
         return await found.give(to, reason)
 
@@ -195,8 +195,8 @@ class _Reassigning:
         row, me = self.row, self._person.id
         if any(one.person == me for one in self._given):
             raise MayNotAssign(
-                f"You cannot have {row.id} picked again: you have decided on it, and "
-                "nobody chooses who is the second."
+                f"You cannot have {row.id} assigned again: you have decided on it, and "
+                "you must not choose the second person."
             )
         # A lead who has the item drawn again may not decide it, and may do so only
         # once.
@@ -206,9 +206,9 @@ class _Reassigning:
         left = await assignment.candidates(self._session, row, self._run, but=but)
         if not left:
             raise NobodyElse(
-                f"Nobody else may decide {row.id}: it asks for the role {row.role}, and "
-                "not for who started, edited, benefits from or assigns it. It stays as "
-                "it is."
+                f"Nobody else may decide {row.id}: it needs the role {row.role}, and "
+                "excludes people who started, edited, benefit from or assign it. It was "
+                "not reassigned."
             )
         await assignment.pick(
             self._session, row, self._run, but=but, by=me, reason=reason
@@ -224,7 +224,7 @@ class _Reassigning:
             why = "they have decided on it already"
         if why is not None:
             raise MayNotAssign(
-                f"{self.row.id} cannot be given to {target.name}, who could not decide "
+                f"{self.row.id} cannot be assigned to {target.name}, who may not decide "
                 f"it: {why}."
             )
         return target
@@ -233,7 +233,7 @@ class _Reassigning:
         is_lead = APPROVER_RANK.get(self._person.role, 0) >= APPROVER_RANK["lead"]
         why = eligibility.why_conflicted(self.row, self._run, self._person)
         if self._person.kind != "person" or not is_lead:
-            why = f"a lead does; your role is {self._person.role}"
+            why = f"only a lead can, and your role is {self._person.role}"
         if why is not None:
             raise MayNotAssign(f"You cannot assign {self.row.id}: {why}.")
 
@@ -269,7 +269,7 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         if row.status != "pending" or row.assigned_to != person:
             return
         await session.read_clock()
-        reason = "they may not decide any more"
+        reason = "they can no longer decide"
         if not eligibility.is_assigned(row):
             assignment.assign(session, row, None, by=by, reason=reason)
             return
@@ -298,7 +298,7 @@ async def _repair(store: Store, approval: str) -> bool:
         if not eligibility.is_assigned(row):
             if row.assigned_to is None:
                 return False
-            reason = "they may not decide it any more"
+            reason = "they can no longer decide it"
             assignment.assign(session, row, None, by="system", reason=reason)
             return True
         given = await approval_lookup.decisions(session, row.id)
@@ -307,7 +307,7 @@ async def _repair(store: Store, approval: str) -> bool:
             return False
         reason = "picked by the system"
         if row.assigned_to is not None:
-            reason = "picked by the system: who was may not decide any more"
+            reason = "picked by the system, because the assignee can no longer decide"
         await _pick_anew(session, row, run, by="system", reason=reason)
         return True
 

@@ -28,8 +28,10 @@ from keyturn.orchestrator.store.tables import ApprovalRow, CallRow, RunRow
 def not_settled(others: Sequence[CallRow]) -> str:
     """Describe the state of the actions that a message waits for."""
     if others and all(one.status == "done" for one in others):
-        return "what was done, and is said to have failed since or is being taken back"
-    return "what is not done yet"
+        return (
+            "an action that has been reported as failed since, or is being compensated"
+        )
+    return "an action that is not done yet"
 
 
 def speaks(release: Release, tool: str) -> bool:

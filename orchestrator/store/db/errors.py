@@ -23,8 +23,8 @@ class KeyInUse(KeyturnError):
 
 
 SEND_AGAIN = (
-    "The database cannot be used now. What you sent may have been carried out; send it "
-    "again in a moment, with the same ids: it is carried out once."
+    "The database cannot be used now. Your request may have been carried out. Send it "
+    "again in a moment with the same ids: it is carried out only once."
 )
 
 
@@ -51,7 +51,7 @@ class ForgedRow(KeyturnError):
         """Name the row, which may also be a draft that shows what is not bound."""
         self.table, self.id = vouched_rows.table_of(row), row.id
         super().__init__(
-            f"The row {row.id} of the table {self.table} was written by something "
-            "else than Keyturn: nothing is done because of it. An incident says what to "
+            f"The row {row.id} of the table {self.table} was not written by Keyturn and is "
+            "ignored; nothing was done. An incident was opened that says what to "
             "do."
         )

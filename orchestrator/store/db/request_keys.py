@@ -103,9 +103,9 @@ class Acting:
             written = await session.execute(query.returning(col(IdempotencyRow.key)))
             if written.first() is None:
                 raise KeyLost(
-                    "This took so long that the same request, sent again, is being "
-                    "answered by another process; nothing was changed by this one. "
-                    "Repeat it in a moment to see what came of it."
+                    "This request took so long that another process now answers a "
+                    "repetition of it; this process changed nothing. Repeat the "
+                    "request in a moment to get its result."
                 )
 
     @property
@@ -160,8 +160,8 @@ async def acting() -> AsyncGenerator[Acting]:
         if one.may_be_repeated:
             raise StoreUnavailable(str(error), told=SEND_AGAIN) from error
         raise AnswerLost(
-            "What you sent was carried out, in whole or in part, and then the database "
-            "could not be used. Look at what became of it, and send anew only what is "
+            "Your request was carried out, in whole or in part, before the database "
+            "became unavailable. Check what was done, and send only what is "
             "still to do."
         ) from error
     finally:
@@ -273,10 +273,10 @@ async def _claim(session: Tx, person: str, key: str, request: str) -> Kept | Cla
         raise _in_use(key)
     if row.acted_at is not None:
         raise AnswerLost(
-            "What you sent was carried out the first time, at "
-            f"{row.acted_at:%H:%M:%S} UTC on {row.acted_at:%Y-%m-%d}, and its answer "
-            "was lost. It is not carried out again: look at what became of it, and "
-            "send anew, under a new key, only what is still to do."
+            "Your request was carried out the first time, at "
+            f"{row.acted_at:%H:%M:%S} UTC on {row.acted_at:%Y-%m-%d}, and its response "
+            "was lost. It is not carried out again. Check what was done, and "
+            "send only what is still to do, under a new key."
         )
     row.claim = _new_id()
     row.claimed_until = now + LEASE

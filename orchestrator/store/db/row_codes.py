@@ -148,7 +148,7 @@ def _voucher(info: Mapping[Any, Any]) -> Voucher:
     if found is None:
         raise CannotVouch(
             "This process may not write accounts, sessions, tokens or proposals: it has "
-            "no KEYTURN_SECRET_KEY to vouch for them with. Set the web server's."
+            "no KEYTURN_SECRET_KEY to sign them with. Set the same key as the web server's."
         )
     return found
 

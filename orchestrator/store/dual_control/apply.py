@@ -21,7 +21,7 @@ from keyturn.orchestrator.store.tenants import tenants
 from keyturn.orchestrator.store.tenants.errors import TenantDeclared
 from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
-NO_ACCOUNT = "there is no such account any more."
+NO_ACCOUNT = "the account no longer exists."
 
 
 async def _clear(session: Tx, row: ProposalRow, person: Person) -> str | None:
@@ -35,7 +35,7 @@ async def _clear(session: Tx, row: ProposalRow, person: Person) -> str | None:
             set_at=datetime.fromisoformat(row.target["set_at"]),
         )
     except NotFound:
-        return f"the switch {switch!r} was lifted, has ended, or was set anew since."
+        return f"the switch {switch!r} was lifted, has ended, or was set again since."
     return None
 
 
@@ -62,7 +62,7 @@ async def _invite(session: Tx, row: ProposalRow, person: Person) -> str | None:
     try:
         await accounts.insert(session, new, password_hash=None, by=person.id)
     except EmailTaken:
-        return f"{new.email} has got an account since."
+        return f"an account for {new.email} was opened since."
     return None
 
 

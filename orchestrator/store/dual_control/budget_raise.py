@@ -77,7 +77,7 @@ async def to_raise(session: Tx, wanted: Raise, *, sees: str | None) -> Held:
         if value is not None:
             _check_unit(found, unit, value)
     if all(getattr(wanted, unit) is None for unit in UNITS):
-        raise InvalidValue("Say what to raise it to: dollars, tokens or turns.")
+        raise InvalidValue("Give at least one new total: dollars, tokens or turns.")
     _check_suffices(found, wanted)
     return found
 
@@ -88,15 +88,15 @@ async def held(session: Tx, name: str, *, sees: str | None) -> Held:
     tenant = await _tenant(session, scope, sees=sees)
     if scope.day is not None and scope.day < session.now.date().isoformat():
         raise HoldsNothing(
-            f"The day of {name!r} is over: what it held goes on by itself with the "
-            "budget of the new day."
+            f"The day of {name!r} is over: the runs that it stopped continue by themselves with "
+            "the budget of the new day."
         )
     rows = await _held_steps(session, name)
     if not rows:
         raise HoldsNothing(
-            f"No run is held by the budget of {name!r} (any more), so there is nothing to "
-            "raise it for. `keyturn run list --status stopped` and the runs' pages say "
-            "what holds which."
+            f"The budget of {name!r} stops no run now, so there is no reason to raise it. "
+            "`keyturn run list --status stopped` and the runs' pages say "
+            "what stops each run."
         )
     meter = await session.get(MeterRow, name, populate_existing=True)
     return await _told(session, scope, tenant, rows, meter or _empty(name))
@@ -178,20 +178,20 @@ def _check_unit(found: Held, unit: str, value: int) -> None:
     wanted = in_words(unit, value)
     if declared is None:
         raise InvalidValue(
-            f"The budget of {found.scope} bounds no such thing as {wanted}; leave it out."
+            f"The budget of {found.scope} has no limit for {wanted}; leave it out."
         )
     if value <= may:
         raise InvalidValue(
-            f"{wanted} is no raise: {found.scope} may use {in_words(unit, may)} already. "
-            "Say what it may use in all."
+            f"{wanted} is not a raise: {found.scope} may already use {in_words(unit, may)}. "
+            "Give the new total."
         )
     most = declared * MOST_TIMES
     if unit == "turns":
         most = min(most, TURNS_PER_STEP - 1)
     if value > most:
         raise InvalidValue(
-            f"{wanted} is too much: a raise reaches {in_words(unit, most)} at most, "
-            f"{MOST_TIMES} times what the contract says. A larger budget belongs there."
+            f"{wanted} is too much: a raise can reach {in_words(unit, most)} at most, "
+            f"{MOST_TIMES} times the budget in the contract. For more, change the contract."
         )
 
 
@@ -205,8 +205,8 @@ def _check_suffices(found: Held, wanted: Raise) -> None:
         if least > may:
             taken = getattr(found.taken, unit)
             raise InvalidValue(
-                f"{in_words(unit, may)} for {found.scope} would let nothing go on: "
-                f"{in_words(unit, taken)} are used or held, and the next turn may need "
+                f"{in_words(unit, may)} for {found.scope} is too little for any run to continue: "
+                f"{in_words(unit, taken)} are used or reserved, and the next turn may need "
                 f"{in_words(unit, least - taken)} more. Raise it to "
                 f"{in_words(unit, least)} at least."
             )
@@ -220,7 +220,7 @@ def _parsed(name: str) -> _Scope:
     if kind in {"tenant", "workflow"} and of and day:
         return _Scope(name, kind, of, day)
     raise InvalidValue(
-        f"{name!r} is the name of no budget: write `run ID`, `tenant NAME on YYYY-MM-DD` "
+        f"There is no budget {name!r}: write `run ID`, `tenant NAME on YYYY-MM-DD` "
         "or `workflow NAME on YYYY-MM-DD`, as `keyturn budget show` does."
     )
 

@@ -54,7 +54,9 @@ async def decline(
     async with store.write() as session:
         row = await _lock_open(session, proposal, person)
         if person.id == row.proposed_by:
-            raise errors.NeedsSecondPerson("This proposal is yours: withdraw it.")
+            raise errors.NeedsSecondPerson(
+                "This proposal is your own: withdraw it instead."
+            )
         second_person.check_person(person)
         _close(session, row, "declined", person, reason)
         return row
@@ -66,8 +68,8 @@ async def withdraw(store: Store, proposal: str, person: Person) -> ProposalRow:
         row = await _lock_open(session, proposal, person)
         if person.id != row.proposed_by:
             raise errors.NeedsSecondPerson(
-                f"{row.proposed_name} proposed this, and alone can withdraw it; "
-                "decline it."
+                f"Only {row.proposed_name}, who proposed this, can withdraw it; "
+                "decline it instead."
             )
         _close(session, row, "withdrawn", person, None)
         return row
@@ -118,15 +120,13 @@ async def _lock_open(session: Tx, proposal: str, person: Person) -> ProposalRow:
     now = await session.read_clock()
     found = dual_control_state.state(row, now=now)
     if found == "expired":
-        ended = (
-            f"nobody confirmed it before {row.ends_at:%Y-%m-%d %H:%M %Z}; propose anew."
-        )
+        ended = f"nobody confirmed it before {row.ends_at:%Y-%m-%d %H:%M %Z}; propose it again."
         raise ProposalClosed(proposal, found, ended)
     if found != "open":
         raise ProposalClosed(
             proposal,
             found,
-            f"{row.decided_name} was first. {row.outcome or ''}".strip(),
+            f"{row.decided_name} answered it first. {row.outcome or ''}".strip(),
         )
     return row
 

@@ -33,8 +33,8 @@ Kind = Literal[
 # How long a proposal waits for its second person.
 LASTS = timedelta(hours=24)
 ADMIN_ALONE = (
-    "`keyturn user add EMAIL --name NAME --role admin` opens an account without one, "
-    "which confirms after a day"
+    "`keyturn user add EMAIL --name NAME --role admin` opens an account without a "
+    "second admin; the new admin can confirm this after a day"
 )
 
 
@@ -160,7 +160,7 @@ async def to_declare(
             person,
             tenant=None,
             reason=reason,
-            alone=f"`keyturn tenant add {new.name}` declares it without one",
+            alone=f"`keyturn tenant add {new.name}` declares it without a second admin",
         )
 
 
@@ -249,8 +249,8 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
     )
     if (await session.execute(others.limit(1))).first() is None:
         raise NobodyElseConfirms(
-            "This takes a second admin's yes, and there is nobody else who may confirm "
-            f"it. On the server host: {alone}, and is audited."
+            "A second admin has to confirm this, and there is nobody else who may. "
+            f"On the server host, {alone}; this is audited."
         )
     return await _propose(session, kind, target, person, tenant=tenant, reason=reason)
 

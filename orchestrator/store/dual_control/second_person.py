@@ -17,14 +17,14 @@ async def check_second(
     check_person(person)
     if person.id == row.proposed_by:
         raise NeedsSecondPerson(
-            "You proposed this, and loosening takes two people: somebody else confirms "
-            "it. Your tokens and sessions are all you."
+            "You proposed this, and loosening takes two people: another person has to confirm "
+            "it. All your tokens and sessions count as you."
         )
     row_codes.check(session, row)
     found = await session.get(PersonRow, person.id, with_for_update={"read": True})
     if found is None or not _may(found, row, roles):
         raise NeedsSecondPerson(
-            "Your own access was changed: you may not confirm this any more."
+            "Your access was changed: you may no longer confirm this."
         )
     check_not_new(found.approves_from, now=session.now)
 
@@ -39,7 +39,7 @@ async def unfit(session: Tx, row: ProposalRow, roles: Collection[str]) -> str | 
     if proposer is None or proposer.disabled_at is not None:
         return f"the account of {row.proposed_name}, who proposed it, is closed."
     if not _may(proposer, row, roles):
-        return f"{row.proposed_name}, who proposed it, may not do this any more."
+        return f"{row.proposed_name}, who proposed it, may no longer do this."
     return None
 
 
@@ -47,7 +47,7 @@ def check_not_new(approves_from: datetime | None, *, now: datetime) -> None:
     """Refuse a person just opened, raised, or given a password by somebody else."""
     if approves_from is not None and approves_from > now:
         raise NeedsSecondPerson(
-            "Whoever is new here proposes and confirms nothing for a day: you may from "
+            "A new person cannot propose or confirm anything for a day: you can from "
             f"{approves_from:%Y-%m-%d %H:%M %Z}."
         )
 
@@ -55,7 +55,9 @@ def check_not_new(approves_from: datetime | None, *, now: datetime) -> None:
 def check_person(person: Person) -> None:
     """Refuse a service."""
     if person.kind != "person":
-        raise NeedsSecondPerson(f"{person.name} is a service; services decide nothing.")
+        raise NeedsSecondPerson(
+            f"{person.name} is a service, and a service cannot decide. Sign in as a person."
+        )
 
 
 def _may(account: PersonRow, row: ProposalRow, roles: Collection[str]) -> bool:

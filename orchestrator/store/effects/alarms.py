@@ -22,8 +22,8 @@ async def sound(session: Tx, effect: EffectRow, outcome: Outcome) -> None:
         title=f"Nothing can be sent: {outcome.alarm}",
         source=source,
         detail={
-            "words": f"{outcome.words} Nothing was sent; it is tried again for an hour. "
-            "Mend what the words name, for every effect that waits for it.",
+            "words": f"{outcome.words} Nothing was sent; it is retried for an hour. "
+            "Fix this error: all effects that need it wait for it.",
             "effect": effect.key,
             "run": effect.run,
         },
@@ -38,12 +38,12 @@ async def acted_after_all(session: Tx, effect: EffectRow) -> None:
     """
     new = NewIncident(
         severity="critical",
-        title=f"Recorded as not done, and done: {effect.tool}",
+        title=f"Recorded as not done, but was done: {effect.tool}",
         source=f"receipt after failed:{effect.key}.{effect.attempt}",
         detail={
-            "words": "A look-up or a person had recorded that it never happened, and "
-            "its own receipt came after. It counts as done from now on. Look whether "
-            "it was done once more since, and what the customer was told.",
+            "words": "A look-up or a person recorded that it never happened; then its "
+            "receipt arrived. It now counts as done. Check whether "
+            "it was done a second time since, and what the customer was told.",
             "effect": effect.key,
             "run": effect.run,
         },

@@ -25,8 +25,8 @@ from keyturn.orchestrator.store.runs import messages
 from keyturn.orchestrator.store.status import run as run_status
 from keyturn.orchestrator.store.tables import ApprovalRow
 
-OTHER_FACTS = "the facts of the edit are others than those it was made on"
-DONE_SINCE = "another run's action on the same subject was done since"
+OTHER_FACTS = "the facts have changed since the edit was made"
+DONE_SINCE = "an action of another run on the same subject was done since"
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Judging:
 
     async def _why_outdated(self, prover: proof.Prover) -> str | None:
         if await prover.has_run_out():
-            return "the approval had run out"
+            return "the approval had expired"
         if is_stricter(prover.verdict, proof.asked(prover.approval)):
             return "the policy became stricter"
         return None
@@ -266,7 +266,7 @@ class Judging:
         after: ApprovalRow | None = None,
     ) -> LeaseAnswer:
         """Request approval of this revision of the call."""
-        await self.case.free("it is asked about")
+        await self.case.free("it waits for approval")
         row = await request.ask(
             self.case.session,
             self.case.run,

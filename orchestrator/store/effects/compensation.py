@@ -105,11 +105,11 @@ async def load(store: Store, run: RunRow) -> Wanted:
             col(NoteRow.run) == run.id, col(NoteRow.kind) == NOTE
         )
         note = (await session.execute(query)).scalars().first()
-        said = f"{note.person_name} asks for it: {note.text}" if note else ""
+        said = f"{note.person_name} requests it: {note.text}" if note else ""
         known = {one.name: one for one in release.tools}
         spec = known.get(effect.tool)
         if spec is None or spec.compensate not in known:
-            raise NoCompensation(f"{effect.tool} cannot be compensated any more.")
+            raise NoCompensation(f"{effect.tool} can no longer be compensated.")
         return Wanted(
             effect=effect,
             tool=spec.compensate,
@@ -134,9 +134,9 @@ async def why_not(session: Tx, run: RunRow) -> str | None:
 
 
 async def lock_first(session: Tx, run: str) -> RunRow | None:
-    """Lock the run whose effect another run takes back, before that one; None: of none.
+    """Lock the run whose effect this run compensates, before this run.
 
-    Messages in it that still wait to tell the customer of that effect end with it.
+    Returns None if there is none. Its pending messages to the customer about that effect end with the effect.
     """
     query = (
         select(EffectRow.run)
@@ -185,7 +185,7 @@ async def _start(
     key = effect.key
     if state(effect) != "done":
         raise NoCompensation(
-            f"Effect {key} is {state(effect)}; only what is known to be done is compensated."
+            f"Effect {key} is {state(effect)}; only an effect that is known to be done can be compensated."
         )
     name, live = await releases.live(session, effect.workflow)
     known = {one.name: one for one in live.tools}
@@ -193,7 +193,7 @@ async def _start(
     if spec is None or spec.compensate not in known:
         raise NoCompensation(
             f"{effect.tool} declares no `compensate` in the live release of "
-            f"{effect.workflow}. Take {key} back outside, and note it on the run."
+            f"{effect.workflow}. Take {key} back outside Keyturn, and add a note to the run."
         )
     value = canonical.parse(first.input)
     new = NewRun(

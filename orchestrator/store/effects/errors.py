@@ -53,8 +53,8 @@ class NotSettled(KeyturnError):
         self.until = until
         super().__init__(
             f"Nothing was recorded: the request of {key} may still be carried out until "
-            f"{until:%H:%M:%S} UTC. Look again after that, and record then that it "
-            "never happened. That it did happen can be recorded at once."
+            f"{until:%H:%M:%S} UTC. Check again after that, and then record that it "
+            "never happened. If it did happen, you can record that now."
         )
 
     def facts(self) -> dict[str, JsonValue]:
@@ -72,8 +72,8 @@ class NotUnknown(KeyturnError):
         self.key = key
         self.status = status
         super().__init__(
-            f"Effect {key} is {status}, not unknown; nothing was changed. What was "
-            "done and failed later is reopened first."
+            f"Effect {key} is {status}, not unknown; nothing was changed. If it was "
+            "done and failed later, reopen it first."
         )
 
     def facts(self) -> dict[str, JsonValue]:

@@ -87,7 +87,7 @@ class Granting:
         return [self.case.release.limits, live.limits, *own]
 
     def _lease_row(self, fresh: EffectRow) -> EffectRow:
-        """Add the effect, or lease again one never sent, as it is proven now."""
+        """Add the effect, or lease an unsent one again, with the current proof."""
         effect = self.case.effect
         if effect is None:
             self.case.session.add(fresh)

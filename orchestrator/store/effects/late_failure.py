@@ -100,8 +100,8 @@ async def settle(session: Tx, run: RunRow, effect: EffectRow, found: Finding) ->
     said = effect.later or {}
     if said.get("by") == found.person:
         raise NeedsAnother(
-            f"You said yourself that {effect.key} failed later; somebody else records "
-            "what became of it."
+            f"You reported yourself that {effect.key} failed later, so another person has to "
+            "record the outcome."
         )
     effect.later = {
         **said,

@@ -65,7 +65,7 @@ async def give_up(
     told: ModelNotice,
     status: CallStatus = "failed",
 ) -> LeaseAnswer:
-    """End a call whose facts cannot be read: its subject refuses, or nobody answers.
+    """End a call whose facts cannot be read: its subject refuses, or does not answer.
 
     If an effect of it is under way, that effect's outcome is the answer. Facts of an
     earlier `revision` than a person's later edit do not apply to the edit. If the

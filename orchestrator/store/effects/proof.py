@@ -37,9 +37,9 @@ def asked(approval: ApprovalRow) -> Verdict:
 
 @dataclass(frozen=True)
 class Prover:
-    """Judges one approval by what was signed, not only by what its row says.
+    """Checks one approval against the signed decisions, not only against its row.
 
-    `verdict` is policy's verdict now: rows that require less are not believed.
+    `verdict` is the policy's current verdict: a row that requires less is not trusted.
     """
 
     session: Tx
@@ -100,7 +100,7 @@ class Prover:
         return None
 
     def _why_untrue(self, one: DecisionRow) -> str | None:
-        """Return what was changed in the record since it was signed, or None."""
+        """Return what was changed in the record after the decision was signed, or None."""
         said = approval_lookup.statement(one)
         if not self.verifier.is_genuine(said, one.signature):
             return "a decision's signature does not verify"
@@ -109,14 +109,14 @@ class Prover:
 
     def _why_groundless(self, person: str, grounds: Grounds) -> str | None:
         if grounds.started_by != self.run.started_by:
-            return "who started the run was changed since it was decided"
+            return "the person who started the run was changed after the decision"
         if not set(grounds.not_by) <= set(self.approval.not_by):
-            return "who may not decide it was changed since it was decided"
+            return "the list of people who may not decide it was changed after the decision"
         if grounds.revision != self.approval.revision:
             return "a decision is about another revision"
         is_assigned = self.verdict.assign or asked(self.approval).assign
         if grounds.assigned_to != person and (is_assigned or grounds.assigned_to):
-            return "a decision is of somebody whom it was not assigned to"
+            return "a decision is by a person to whom it was not assigned"
         return None
 
     async def _tell(self, why: str) -> None:
@@ -135,10 +135,10 @@ class Prover:
         return f"{one.person_name} {bar.of_them}" if bar is not None else None
 
     def _asked(self, steered: Collection[str]) -> Asked:
-        """Return what is required now, by what no row says alone.
+        """Return what the current policy and the signed decisions require of approvers.
 
-        The yes of a person in `not_by` does not count at all, and the assignee is
-        signed with the decision.
+        An approval by a person in `not_by` does not count, and the assignee is signed
+        with the decision.
         """
         roles = self.approval.role, self.verdict.role
         return replace(

@@ -32,13 +32,13 @@ async def ask(store: Store, key: str, *, by: str) -> EffectRow:
         release = await releases.load(session, run.release)
         if not release.tool(effect.tool).has_reconcile:
             raise NoLookUp(
-                f"{effect.tool} declares no `reconcile`, so nothing looks {key} up. "
+                f"{effect.tool} declares no `reconcile`, so {key} cannot be looked up. "
                 "Find out at the provider, and record it."
             )
         if run.status in ENDED_RUNS:
             raise NoLookUp(
-                f"Run {run.id} has ended ({run.status}), so nothing looks {key} up "
-                "any more. Find out at the provider, and record it."
+                f"Run {run.id} has ended ({run.status}), so {key} can no longer be "
+                "looked up. Find out at the provider, and record it."
             )
         now = await session.read_clock()
         outbox.add(session, "wake", run.id, at=now)

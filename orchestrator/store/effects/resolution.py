@@ -83,7 +83,7 @@ def _refuse_own(run: RunRow, effect: EffectRow, person: str) -> None:
     """
     if person in (run.started_by, run.customer, *effect.approvers):
         raise errors.NeedsAnother(
-            f"You approved {effect.key}, or it is of your own run; that it never "
-            "happened, or did not stay, lets it be done again and is recorded by "
-            "somebody else. Give them your evidence."
+            f"You approved {effect.key}, or it is of your own run. Recording that it never "
+            "happened, or failed later, lets it be done again, so another person "
+            "has to record it. Give them your evidence."
         )

@@ -1,4 +1,4 @@
-"""Restoring: if an edit cannot be done, what it replaced is asked about again.
+"""Restoring: if an edit cannot be done, the replaced draft waits for approval again.
 
 No work is lost: the editor's form is kept, and moves to the new approval.
 """
@@ -35,7 +35,7 @@ async def restore(case: Case, why: str) -> LeaseAnswer | None:
         return None
     name = await _name(case, edited.edited_by)
     case.close(edited, "void", f"the edit of {name} cannot be done: {why}")
-    await case.free("it is asked about again as it was before the edit")
+    await case.free("it waits for approval again, as it was before the edit")
     fresh = await _ask(case, former)
     await _keep_draft(case, former, fresh, person=edited.edited_by)
     case.call.gate = "wait"

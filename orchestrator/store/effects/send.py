@@ -110,7 +110,7 @@ async def _why_untrue(session: Tx, run: RunRow, effect: EffectRow) -> str | None
     release = await releases.load(session, run.release)
     because = await siblings.why_untrue(session, call, release)
     if because is None and await siblings.is_early(session, call, release):
-        return "what it speaks of is not settled"
+        return "an action that it mentions is not settled"
     return because
 
 

@@ -35,7 +35,7 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
         _check_person(row, person, [one.person for one in given])
         if run.status in ENDED_RUNS:
             raise TooLate(
-                f"The run of {row.id} has ended; there is nothing to ask anew."
+                f"The run of {row.id} has ended, so the decision cannot be undone."
             )
         _check_time(row, call, now=now)
         because = f"undone by {person.name}"
@@ -52,12 +52,14 @@ async def undo(store: Store, person: Person, approval: str, reason: str) -> Appr
 
 def _check_person(row: ApprovalRow, person: Person, deciders: list[str]) -> None:
     if person.kind != "person":
-        raise MayNotDecide(f"You cannot undo {row.id}: a service decides nothing.")
+        raise MayNotDecide(
+            f"You cannot undo {row.id}: a service cannot decide. Sign in as a person."
+        )
     is_lead = APPROVER_RANK.get(person.role, 0) >= APPROVER_RANK["lead"]
     if person.id not in deciders and not is_lead:
         raise MayNotDecide(
-            f"You cannot undo {row.id}: who decided it can, or a lead; your role is "
-            f"{person.role}."
+            f"You cannot undo {row.id}: only the person who decided it or a lead can; "
+            f"your role is {person.role}."
         )
 
 
@@ -66,7 +68,9 @@ def _check_time(row: ApprovalRow, call: CallRow, *, now: datetime) -> None:
         raise TooLate(f"{row.id} is {row.status}; there is no decision to undo.")
     is_current = call.status == "open" and call.revision == row.revision
     if row.consumed_by is not None or not is_current:
-        raise TooLate(f"{row.id} is being carried out or has been; it stays.")
+        raise TooLate(
+            f"{row.id} is being carried out or has been, so it can no longer be undone."
+        )
     if row.undo_until is None or now >= row.undo_until:
         raise TooLate(f"The time to undo {row.id} is over; it is carried out now.")
 

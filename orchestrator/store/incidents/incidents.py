@@ -177,18 +177,18 @@ async def why_not_close(session: Tx, row: IncidentRow, person: str) -> str | Non
 
 def _why_theirs(row: IncidentRow, about: set[str], person: str) -> str | None:
     if person == row.opened_by:
-        return "You opened this critical incident: another person closes it."
+        return "You opened this critical incident, so another person has to close it."
     if person in about:
-        return "This critical incident is about you: another person closes it."
+        return "This critical incident is about you, so another person has to close it."
     return None
 
 
 def _why_unfit(account: PersonRow | None, *, now: datetime) -> str | None:
     if account is None or account.kind != "person" or account.disabled_at is not None:
-        return "A critical incident is closed by a person with an open account."
+        return "Only a person with an open account can close a critical incident."
     if account.approves_from is not None and account.approves_from > now:
         return (
-            "Whoever is new here closes no critical incident for a day: you may from "
+            "A new person cannot close a critical incident for a day: you can from "
             f"{account.approves_from:%Y-%m-%d %H:%M %Z}."
         )
     return None
@@ -214,7 +214,7 @@ async def _who_may(session: Tx, row: IncidentRow, about: set[str]) -> str:
     return (
         "Nobody else may close it yet, so it stays open. Open an account for a second "
         "person with `keyturn user add EMAIL --name NAME --role operator` on the server "
-        "host; they may close this after a day."
+        "host; that person can close it after a day."
     )
 
 

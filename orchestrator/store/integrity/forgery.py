@@ -23,14 +23,14 @@ async def tell(store: Store, run: str, words: str) -> None:
         row = await run_lookup.get(session, run)
     found = NewIncident(
         severity="critical",
-        title=f"Something else than Keyturn wrote into Temporal for run {run}",
+        title=f"Something other than Keyturn wrote into Temporal for run {run}",
         source=f"run {run} was meddled with",
         detail={
             "run": run,
             "words": f"{words[:1].upper()}{words[1:]}. Nothing was done because of it; the "
-            "run goes on from the record. Find out who reaches Temporal's port, or works "
-            "on its task queues, and change KEYTURN_PAYLOAD_KEYS where a process of ours "
-            "may have been broken into.",
+            "run continues from the record. Find out who can reach Temporal's port or "
+            "polls its task queues, and change KEYTURN_PAYLOAD_KEYS if one of our "
+            "processes may have been compromised.",
         },
         tenant=row.tenant,
     )
@@ -41,15 +41,15 @@ async def tell_elsewhere(store: Store, run: str, queue: str) -> None:
     """Open the one incident of executions that are on another task queue."""
     found = NewIncident(
         severity="high",
-        title="Executions of runs stand on another task queue",
+        title="Executions of runs are on another task queue",
         source="executions on another task queue",
         detail={
             "run": run,
-            "words": f"The first that was found is that of run {run}; ours are carried out "
-            f"on {queue!r}. Each was ended and begun again there, from the record. Where "
-            "somebody changed KEYTURN_TASK_QUEUE, give all processes the same. Where "
-            "nobody did, somebody else than Keyturn writes into Temporal: find out who "
-            "reaches its port.",
+            "words": f"The first one found is that of run {run}; our task queue is "
+            f"{queue!r}. Each execution was ended and started again there, from the "
+            "record. If KEYTURN_TASK_QUEUE was changed, set the same value for all "
+            "processes. If not, something other than Keyturn writes into Temporal: find "
+            "out who can reach its port.",
         },
     )
     await incidents.open_once(store, found, by=incidents.SYSTEM)
@@ -73,12 +73,12 @@ async def tell_row(store: Store, error: ForgedRow) -> None:
         detail={
             "table": error.table,
             "id": error.id,
-            "words": "Whoever wrote it reaches the database and has no "
-            "KEYTURN_SECRET_KEY. It opens nothing. Find out who that is, change the "
-            "database's passwords, and run `keyturn audit verify`: it lists what else "
-            "was changed. Where KEYTURN_SECRET_KEY itself was changed, put the one "
-            "before into KEYTURN_SECRET_KEY_BEFORE and run `keyturn db upgrade`. An "
-            "account that is as it should be is vouched for by `keyturn user vouch`.",
+            "words": "Somebody with access to the database, but without "
+            "KEYTURN_SECRET_KEY, wrote it. It gives no access. Find out who that is, "
+            "change the database's passwords, and run `keyturn audit verify`: it lists "
+            "what else was changed. If KEYTURN_SECRET_KEY was changed, put the previous "
+            "key into KEYTURN_SECRET_KEY_BEFORE and run `keyturn db upgrade`. If the "
+            "account is as it should be, run `keyturn user vouch`.",
         },
     )
     # If another process opens the same one first, it is open.
@@ -102,9 +102,9 @@ async def tell_decision(
             "run": run.id,
             "approval": approval.id,
             "words": f"{why[:1].upper()}{why[1:]}. Nothing was done because of it. "
-            "Somebody else than Keyturn writes into the database, or the effect worker "
-            "has another KEYTURN_DECISION_KEY than the web server signs with: `keyturn "
-            "doctor` compares them.",
+            "Either something other than Keyturn writes into the database, or the effect "
+            "worker's KEYTURN_DECISION_KEY does not match the web server's: run "
+            "`keyturn doctor` to compare them.",
         },
         tenant=run.tenant,
     )
@@ -120,7 +120,7 @@ async def tell_release(session: Tx, workflow: str, why: str) -> None:
         detail={
             "workflow": workflow,
             "words": f"{why[:1].upper()}{why[1:]}. Nothing is done under it. Find out who "
-            "writes into the database; `keyturn release publish` puts this code's own "
+            "writes into the database; `keyturn release publish` makes this code's own "
             "release live again.",
         },
     )

@@ -81,7 +81,7 @@ class LogWalk:
             self.unsealed = await chain.count_unsealed(session)
         if self._first_undigested is not None and self.begun is None:
             self.findings.add(
-                "entries carry no digests of rows",
+                "entries have no digests of rows",
                 f"audit entry {self._first_undigested}",
                 f"{self._undigested} such entries, and no upgrade that explains them",
                 "cannot be compared with them",
@@ -120,7 +120,7 @@ class LogWalk:
         """Report the entries that the sealer leaves out."""
         for row, why in await plausibility.refused(self._store):
             self.findings.add(
-                f"the sealer leaves it out: {why}",
+                f"the sealer skips it: {why}",
                 f"audit entry {row.id}",
                 "nothing of it",
                 f"has {row.kind!r} by {row.actor}",
@@ -139,7 +139,7 @@ class LogWalk:
             for entry in ids:
                 if entry != expected:
                     self.findings.add(
-                        "ids have a gap: entries were deleted, or put in",
+                        "ids have a gap: entries were deleted or inserted",
                         f"audit entries {min(expected, entry)} to {entry}",
                         "ids that follow each other",
                         f"has {entry} where {expected} comes next",
@@ -193,7 +193,7 @@ class LogWalk:
         if self._has_digests or self.begun is not None:
             self._once(
                 row,
-                f"an entry of kind {row.kind!r} carries no digest of a row",
+                f"an entry of kind {row.kind!r} has no digest of a row",
                 "digests began before it",
                 "Find out who wrote it; end processes of an older version.",
             )

@@ -72,11 +72,11 @@ class Judge:
     def why_refused(self, row: AuditRow) -> str | None:
         """Return why an entry is not sealed, or None if it is, now or soon."""
         if row.kind == CLOCK_SET_BACK:
-            return f"{row.kind!r} is what the sealer alone writes, and seals at once"
+            return f"only the sealer writes {row.kind!r}, and it seals it at once"
         if _waited(row, self.set_back):
             return None
         if row.at > self.now + AHEAD and not _is_of_old_clock(row, self.set_back):
-            return f"it is dated {row.at.isoformat()}, which is yet to come"
+            return f"it is dated {row.at.isoformat()}, which is in the future"
         return None if self.reached is None else self._why_late(row, self.reached)
 
     def _why_late(self, row: AuditRow, reached: datetime) -> str | None:
@@ -88,7 +88,7 @@ class Judge:
         following = self._following.get(chain.id_of(row))
         if following is not None and following < reached - TOLERANCE:
             return (
-                f"its id was given out before {following.isoformat()}, and it was not "
+                f"its id was assigned before {following.isoformat()}, and it was not "
                 f"there when an entry of {reached.isoformat()} was sealed"
             )
         return None

@@ -119,17 +119,17 @@ class RowCheck:
             self._add("the row is gone", name, _in_log(said), "has no such row", keep)
         elif said is None:
             self._add(
-                "no entry speaks of this row",
+                "no entry mentions this row",
                 name,
                 "nothing",
                 f"has it since {row.since.isoformat()}",
-                f"Nothing of ours wrote it, or its entry was deleted. {keep}",
+                f"Keyturn did not write it, or its entry was deleted. {keep}",
             )
         else:
             # The row exists, and is reported here.
             self._said.found([name])
             self._add(
-                "the row is not as its last entry has it",
+                "the row differs from its last entry",
                 name,
                 _in_log(said),
                 f"holds {row.digest[:12]}",
@@ -156,7 +156,7 @@ class RowCheck:
                 kept.table,
                 f"{known}",
                 f"has {self.unvouched[kept.table]}",
-                "Some were put in and dated back: compare them with a backup.",
+                "Some were inserted and backdated: compare them with a backup.",
             )
 
     def _check_signatures(self, rows: Sequence[DecisionRow]) -> None:
@@ -168,22 +168,22 @@ class RowCheck:
                 approval_lookup.statement(row), row.signature
             ):
                 self._add(
-                    f"no key of ours signed what {row.person} decided",
+                    f"the decision of {row.person} was not signed by a known key",
                     f"decisions/{row.id}",
                     "a decision is signed by the web server",
                     "holds another signature",
-                    f"See what was done for approval {row.approval}. Where the decision "
-                    "key was changed, name the public half of the old one in "
+                    f"Check what was done for approval {row.approval}. If the decision "
+                    "key was changed, put the public half of the old one into "
                     "KEYTURN_FORMER_DECISION_KEYS.",
                 )
 
     def _report_unknown(self, name: str) -> None:
         self._add(
-            "an entry speaks of what no table holds",
+            "an entry mentions a row that no table has",
             name,
             "there is such a row",
-            "is none of ours",
-            "A later version of Keyturn wrote it, or somebody else.",
+            "is unknown to this version",
+            "A later version of Keyturn wrote it, or something other than Keyturn.",
         )
 
     @asynccontextmanager

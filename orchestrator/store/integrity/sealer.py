@@ -113,7 +113,7 @@ class Sealer:
         await self._open(
             REFUSED,
             f"entry {row.id}",
-            f"The audit entry {row.id} is not sealed: {why}. Somebody else than Keyturn "
+            f"The audit entry {row.id} is not sealed: {why}. Something other than Keyturn "
             "may have written it; `keyturn audit verify` lists all such entries.",
         )
 
@@ -121,8 +121,8 @@ class Sealer:
         await self._open(
             CHANGED,
             why,
-            f"In the audit log {why}. Where the database was restored from a backup "
-            "under running processes, that is why. Else somebody else than Keyturn wrote "
+            f"In the audit log {why}. This happens if the database is restored from a backup "
+            "while processes are running. If it was not, something other than Keyturn wrote "
             "into it: run `keyturn audit verify`, and compare with a backup.",
         )
 
@@ -131,7 +131,7 @@ class Sealer:
             SET_BACK,
             f"entry {row.id}",
             f"The clock was set back to {row.at.isoformat()}; the audit entry {row.id} "
-            "says from when. Deadlines and leases go by it: see to the clock.",
+            "shows the time before. Deadlines and leases depend on the clock: correct it.",
             severity="high",
         )
 

@@ -32,7 +32,7 @@ _BEFORE_CODES = "This message was not sent: "
 
 @dataclass(frozen=True)
 class _News:
-    """What is true now, and since when; `unlike`: only if this was told before."""
+    """What is true now, and since when; with `unlike`, only if that was told before."""
 
     words: str
     at: datetime

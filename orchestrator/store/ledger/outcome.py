@@ -84,7 +84,7 @@ def _refused_again(outcome: Outcome) -> Meaning:
     return Meaning(
         kind="unknown",
         words=f"a later attempt under the same key was refused ({outcome.words}), "
-        "which does not say what became of the earlier one",
+        "which says nothing about the outcome of the earlier one",
     )
 
 

@@ -138,7 +138,7 @@ async def retry(
             await session.refresh(row, with_for_update=True)
             if row.dead_at is None:
                 raise NotDead(
-                    f"Notice {notice} is {state(row)}; only a dead letter is sent again "
+                    f"Notice {notice} is {state(row)}; only a dead letter can be sent again "
                     "by hand."
                 )
             rows = [row]
@@ -292,7 +292,7 @@ def _is_given_up(row: NoticeRow, *, now: datetime) -> bool:
     if row.tries < MOST_TRIES:
         return False
     row.dead_at = now
-    row.last_error = row.last_error or "whoever sent it died each time"
+    row.last_error = row.last_error or "the process that sent it died each time"
     return True
 
 

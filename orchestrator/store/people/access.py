@@ -112,7 +112,7 @@ async def grant(
         return
     if row.id == by:
         raise OwnAccess(
-            "Nobody changes their own role or tenant, or closes their own account; ask "
+            "You cannot change your own role or tenant, or close your own account. Ask "
             "another admin."
         )
     if is_more(before, wanted):
@@ -175,7 +175,7 @@ async def reset_password(
 def check_password_of(row: PersonRow, *, by: str) -> None:
     """Refuse a service, which has no password, and one's own password."""
     if row.kind != "person":
-        raise InvalidValue(f"{row.name} is a service: it has tokens, no password")
+        raise InvalidValue(f"{row.name} is a service: it has tokens and no password")
     if row.id == by:
         raise OwnAccess("Set your own password on your settings page.")
 
@@ -231,8 +231,8 @@ async def _begin_anew(
 def _check_two(row: PersonRow, by: str, proposed_by: str | None) -> None:
     if proposed_by is None or proposed_by in (by, row.id):
         raise WouldWiden(
-            f"{row.name} would have more than before, and that takes two people: one "
-            "proposes it, another one confirms."
+            f"This gives {row.name} more access, which takes two people: one "
+            "proposes it, and another confirms it."
         )
 
 

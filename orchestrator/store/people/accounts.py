@@ -103,7 +103,7 @@ async def check_address(session: Tx, address: str) -> None:
     await session.take_turn(f"address {email}")
     if await by_email(session, email) is not None:
         raise EmailTaken(
-            f"There is an account with the address {email} already; use another "
+            f"There already is an account with the address {email}; use another "
             "address, or give that account a new password."
         )
 
@@ -144,7 +144,7 @@ async def set_password(  # noqa: PLR0913 whose, by whom, and what must be as it 
         await session.refresh(row, with_for_update=True)
         if instead_of is not None and row.password_hash != instead_of:
             raise PasswordChanged(
-                f"The password of {row.name} was changed meanwhile; nothing was set."
+                f"The password of {row.name} was changed in the meantime; no password was set."
             )
         row.password_hash = password_hash
         await session.execute(

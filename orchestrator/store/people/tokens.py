@@ -40,10 +40,10 @@ USED_EVERY = timedelta(minutes=1)
 # How long it waits for the database; then it is left to the next request.
 USED_WAIT_S = 0.2
 UNKNOWN = (
-    "This token opens nothing: it is unknown. Send `Authorization: Bearer kt_…` with a "
-    "token of yours."
+    "This token is unknown. Send `Authorization: Bearer kt_…` with a valid token of "
+    "yours."
 )
-ANOTHER = "Make another one at /settings, or ask an admin for a service's."
+ANOTHER = "Make another one at /settings; for a service, ask an admin."
 
 
 class NewToken(BaseModel):
@@ -260,17 +260,17 @@ async def _why_closed(session: Tx, row: TokenRow | None) -> str:
     if row.revoked_at is not None:
         return (
             f"The token {row.name!r} was revoked on {_minute(row.revoked_at)}: by hand, "
-            "or with a change of its owner's password, a sign-out everywhere, or the end "
-            f"of the token that made it. {ANOTHER}"
+            "by a change of its owner's password, by a sign-out everywhere, or with the "
+            f"token that made it. {ANOTHER}"
         )
     end = token_lifetime.ends_at(row, kind=person.kind)
     if person.disabled_at is not None or end is None:
         return f"The account that the token {row.name!r} acts as is closed."
     if end == row.ends_at:
-        return f"The token {row.name!r} ended on {_minute(end)}. {ANOTHER}"
+        return f"The token {row.name!r} expired on {_minute(end)}. {ANOTHER}"
     scopes = ", ".join(token_lifetime.deciding(row.scopes, kind=person.kind))
     return (
-        f"The token {row.name!r} ended on {_minute(end)}, {MOST_DAYS_DECIDING} days after "
+        f"The token {row.name!r} expired on {_minute(end)}, {MOST_DAYS_DECIDING} days after "
         f"it was made: a token that may do {scopes} lives no longer. {ANOTHER}"
     )
 
@@ -306,7 +306,7 @@ async def _tenants(session: Tx, owner: PersonRow, new: NewToken) -> list[str]:
         if new.tenants:
             raise InvalidValue(
                 f"tenants: {owner.name} is a person, whose tokens act within their own "
-                "tenant; only a service's are bound to tenants"
+                "tenant; leave tenants out, they are only for services"
             )
         return []
     known = await tenants_tenants.declared(session)
@@ -314,7 +314,7 @@ async def _tenants(session: Tx, owner: PersonRow, new: NewToken) -> list[str]:
     wanted = list(dict.fromkeys(new.tenants)) or own
     if not new.tenants and len(wanted) > 1:
         raise InvalidValue(
-            f"tenants: say which this service starts runs for (--tenant, may be "
+            f"tenants: name the tenants for which this service starts runs (--tenant, may be "
             f"repeated); declared: {', '.join(known)}"
         )
     for name in wanted:
@@ -322,7 +322,7 @@ async def _tenants(session: Tx, owner: PersonRow, new: NewToken) -> list[str]:
         if name not in own:
             raise InvalidValue(
                 f"tenants: {owner.name} belongs to the tenant {owner.tenant!r}, and "
-                f"starts nothing for {name!r}"
+                f"cannot start runs for {name!r}"
             )
     return wanted
 
@@ -339,7 +339,7 @@ async def _refuse_changed(session: Tx, proven: Proven) -> None:
     is_same = person is not None and person.password_hash == proven.password_hash
     if person is None or person.disabled_at is not None or not is_same or not asking:
         raise AccountChanged(
-            "Your account was changed, or you were signed out, meanwhile; no token was "
+            "Your account was changed or you were signed out in the meantime; no token was "
             "made. Sign in again."
         )
 
@@ -348,8 +348,8 @@ async def _refuse_wider(session: Tx, row: TokenRow, owner: PersonRow) -> None:
     decides = token_lifetime.deciding(row.scopes, kind=owner.kind)
     if decides:
         raise WiderThanItsToken(
-            f"A token makes none that may do {', '.join(decides)}: sign in at /settings "
-            "and make it there, where your password is asked for."
+            f"A token cannot make a token that may do {', '.join(decides)}: sign in and make "
+            "it at /settings, where you give your password."
         )
     # Locked: a transaction that revokes it now also finds the new one, or comes before
     # it.
@@ -361,14 +361,14 @@ async def _refuse_wider(session: Tx, row: TokenRow, owner: PersonRow) -> None:
     more = beyond(row.scopes, parent.scopes)
     if more:
         raise WiderThanItsToken(
-            f"The token that asks may not do {', '.join(sorted(more))}, so it makes no "
-            "token that does; sign in, or use one with these scopes."
+            f"Your token may not do {', '.join(sorted(more))}, so it cannot make a "
+            "token that may; sign in, or use a token with these scopes."
         )
     asking = await accounts.get(session, parent.person)
     end = token_lifetime.ends_at(parent, kind=asking.kind)
     if end is not None and (row.ends_at is None or row.ends_at > end):
         raise WiderThanItsToken(
-            f"The token that asks ends at {_minute(end)}; one made with it cannot live "
+            f"Your token expires at {_minute(end)}; a token made with it cannot live "
             "longer. Ask for fewer days."
         )
 

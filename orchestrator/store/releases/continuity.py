@@ -34,10 +34,10 @@ def _check_guards(workflow: str, spec: ToolSpec, before: dict[str, Any]) -> None
     if lost:
         name = lost[0]
         raise GuardLost(
-            f"Tool {spec.name!r} of {workflow!r} has no {name} any more that holds it: "
-            f"the live release has {name}={before[name]!r}, by which it is judged and "
-            f"limited. Keep {name}={before[name]!r}, or give the new tool another name: "
-            "it is then granted and ruled as one of its own."
+            f"Tool {spec.name!r} of {workflow!r} no longer has {name}: "
+            f"the live release has {name}={before[name]!r}, which its rules and "
+            f"limits use. Keep {name}={before[name]!r}, or give the new tool another name: "
+            "it then gets its own grant and rules."
         )
 
 
@@ -50,8 +50,8 @@ async def _check_service(session: Tx, workflow: str, spec: ToolSpec) -> None:
             raise HistoryLost(
                 f"Tool {spec.name!r} of {workflow!r} names the service "
                 f"{spec.service!r}, but what it did is recorded under {old!r}: limits, "
-                "“already done” and “one open effect a subject” would begin anew. Keep "
-                f"service={old!r} (it says whose ids these are, and is no address), or "
+                "“already done” and “one open effect a subject” would start from zero. Keep "
+                f"service={old!r} (it says whose ids these are; it is not an address), or "
                 "leave service out: then what was done at every service counts."
             )
 

@@ -163,7 +163,9 @@ async def listing(
     if before is not None:
         last = await session.get(ReleaseRow, before)
         if last is None:
-            raise InvalidValue(f"cursor: there is no release {before!r}; begin anew")
+            raise InvalidValue(
+                f"cursor: there is no release {before!r}; start again without a cursor"
+            )
         place = tuple_(col(ReleaseRow.created_at), col(ReleaseRow.hash))
         query = query.where(place < tuple_(last.created_at, last.hash))
     return list((await session.execute(query)).scalars())

@@ -70,12 +70,12 @@ async def _check_end(session: Tx, row: RunRow, ending: Ending) -> None:
     if row.status in ENDED_RUNS:
         return
     if ending.outcome == "cancelled" and row.cancel_reason is None:
-        words = "it was to end as cancelled, and nobody cancelled it"
+        words = "it was to end as cancelled, but nobody cancelled it"
         raise NoSuchEnd(words, may_have_been=True)
     if ending.outcome == "completed" and row.compensates is not None:
         query = _open_calls(row.id).limit(1)
         if (await session.execute(query)).first() is not None:
-            raise NoSuchEnd("it was to end while what takes an effect back is open")
+            raise NoSuchEnd("it was to end while a compensation is open")
     elif ending.outcome == "completed" and ending.step is not None:
         step = await session.get(StepRow, (row.id, ending.step))
         if step is None or step.output is None:

@@ -26,7 +26,7 @@ async def take(store: Store, run: str, person: Person) -> RunRow:
         if holder is not None and holder.person == person.id:
             return row
         if holder is not None:
-            raise InOtherHands(f"{holder.person_name} has taken {run} over.")
+            raise InOtherHands(f"{holder.person_name} has already taken over {run}.")
         await session.read_clock()
         _write(session, row, person, TAKEN, "")
         return row
@@ -48,12 +48,12 @@ async def _open(session: Tx, run: str) -> RunRow:
     row = await run_lookup.lock(session, run)
     if row.status != "handed_off":
         raise NotHandedOff(
-            f"Run {run} is {row.status}; only a run that was handed off is taken over "
+            f"Run {run} is {row.status}; only a run that was handed off can be taken over "
             "or settled by a person."
         )
     done = await _latest(session, run, DONE_OUTSIDE)
     if done is not None:
-        raise InOtherHands(f"{done.person_name} has settled {run}: {done.text}")
+        raise InOtherHands(f"{done.person_name} has already settled {run}: {done.text}")
     return row
 
 

@@ -79,6 +79,6 @@ async def _refuse_another_text(
     )
     if (await session.execute(query)).scalar_one_or_none() != text:
         raise ExternalIdReused(
-            f"The message {external_id!r} of run {run} came before with another text; "
-            "nothing was taken in. Send this one under an external id of its own."
+            f"Run {run} already has a message {external_id!r} with another text; "
+            "nothing was added. Send this one with a new external id."
         )

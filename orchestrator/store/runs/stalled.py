@@ -102,12 +102,12 @@ async def _tell(session: Tx, row: RunRow, *, why: str, since: datetime) -> None:
         return
     found = NewIncident(
         severity="high",
-        title=f"Run {row.id} of {row.workflow} stands still",
+        title=f"Run {row.id} of {row.workflow} makes no progress",
         source=source,
         detail={
             "run": row.id,
-            "words": f"It could go on ({why}), was rung {RINGS} times, and has not "
-            f"moved since {since:%Y-%m-%d %H:%M %Z}. Look at the workers' logs and at "
+            "words": f"It could continue ({why}) and was signalled {RINGS} times, but has made "
+            f"no progress since {since:%Y-%m-%d %H:%M %Z}. Check the workers' logs and "
             "the run in Temporal; `keyturn run cancel` ends it.",
         },
         tenant=row.tenant,

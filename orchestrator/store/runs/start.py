@@ -116,8 +116,8 @@ def _refuse_another(row: RunRow, new: NewRun) -> None:
         which = f" {row.id}" if row.tenant == new.tenant else ""
         raise ExternalIdReused(
             f"The external id {new.external_id!r} of this source started the run{which} "
-            f"with another {' and another '.join(other)}; nothing was started. Send what "
-            "is new under an external id of its own, or as a message to that run."
+            f"with another {' and another '.join(other)}; nothing was started. Use a new "
+            "external id for a new run, or send a message to that run."
         )
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from keyturn.orchestrator.rules.errors import KeyturnError, StoreUnavailable
 
-ANYWAY = "Set it all the same with --anyway (`anyway: true`, or the box on the page)."
+ANYWAY = "To set it regardless, use --anyway (`anyway: true`, or the box on the page)."
 
 
 class UnknownNames(KeyturnError):

@@ -53,8 +53,8 @@ async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> 
     except StoreUnavailable as error:
         held = lock_holder.words(store.url) if store.is_sqlite else ""
         words = (
-            f"Switch {switch.id} is NOT SET.{held} Stop the workers if it cannot wait, "
-            "and set it again."
+            f"Switch {switch.id} is NOT SET.{held} Set it again; if it cannot wait, "
+            "stop the workers first."
         )
         raise NotSet(f"{words} {error}", told=f"{words} {error.told}") from error
 
@@ -129,10 +129,10 @@ async def _check_replaced(session: Tx, switch: Switch) -> None:
     ):
         return
     raise WouldLoosen(
-        f"The switch {switch.id!r} is set and holds more than this would: "
+        f"The switch {switch.id!r} is already set and stops more than this one would: "
         f"{row.mode} for {Scope(**row.scope)}, "
         f"{f'until {row.until:%Y-%m-%d %H:%M %Z}' if row.until else 'without an end'}. "
-        "Set yours under another name, which takes one person; then ask to lift "
+        "Set yours under another name, which takes one person; then propose to lift "
         f"{switch.id!r}, which takes two."
     )
 

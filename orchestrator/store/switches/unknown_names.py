@@ -108,13 +108,13 @@ async def _misfits(
     ]
     if scope.names_tool and scope.names_model:
         why.append(
-            "Nothing is about a tool and a model at once, so it would hold nothing."
+            "A scope with both a tool and a model matches nothing; name one of the two."
         )
     elif not why and not any(
         scope.workflow in (None, one.workflow) and can_use(one, scope, ())
         for one in used
     ):
-        why.append(f"No release has all of this at once: {scope}.")
+        why.append(f"No release matches all of this at once: {scope}.")
     return why
 
 
@@ -154,7 +154,7 @@ async def _why_not_used(
     covered = [one for one in used if scope.workflow in (None, one.workflow)]
     provider, slash, model = value.partition("/")
     if slash and not (provider and model):
-        return [f"{value!r} is no model: write provider/model, or an alias."]
+        return [f"{value!r} is not a model: write provider/model, or an alias."]
     if not slash:
         lack = sorted(one.workflow for one in covered if not _targets(one, value))
         if lack:
@@ -178,8 +178,8 @@ async def _why_not_asked(
     if not reached:
         which = ", ".join(sorted({one.partition("/")[0] for one in targets}))
         return (
-            f"No worker has a key or an address for the provider {which}, which "
-            f"{value!r} needs. {_near(which, served)}"
+            f"No worker has a key or an address for the provider {which} of "
+            f"{value!r}. {_near(which, served)}"
         )
     by_hand = {target for row in served.values() for target in row.priced}
     asked = [one for one in reached if one not in by_hand]
@@ -190,8 +190,8 @@ async def _why_not_asked(
         return None
     listed = await asyncio.to_thread(_listed, {one.partition("/")[0] for one in lack})
     return (
-        f"No price is known for {', '.join(sorted(lack))}, and what cannot be priced is "
-        f"not asked. {_meant(min(lack), listed | by_hand)}Set its price on the workers "
+        f"No price is known for {', '.join(sorted(lack))}, and a model without a price is "
+        f"not called. {_meant(min(lack), listed | by_hand)}Set its price on the workers "
         "(KEYTURN_PRICES), or name a model that has one."
     )
 

@@ -95,7 +95,7 @@ def _entry(source: str, owner: str, by: str, *, before: str | None) -> log.Entry
 
 def _taken(source: str) -> SourceTaken:
     return SourceTaken(
-        f"The source {source!r} belongs to another account: its external ids are that "
-        "account's. Use a source of your own, or have it given to you on the server "
+        f"The source {source!r} belongs to another account, and so do its external "
+        "ids. Use a source of your own, or have it transferred to you on the server "
         f"host: `keyturn user source EMAIL {source!r}`."
     )

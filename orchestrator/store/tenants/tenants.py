@@ -43,8 +43,8 @@ async def check(session: Tx, name: str, *, sees_all: bool = False) -> None:
         return
     known = f" Declared: {', '.join(await declared(session))}." if sees_all else ""
     raise UndeclaredTenant(
-        f"tenant: {name!r} is not declared, so nothing runs for it.{known} An admin "
-        f"proposes it (`keyturn tenant propose {name}`) and another one confirms; on the "
+        f"tenant: {name!r} is not declared, so no run can start for it.{known} An admin "
+        f"proposes it (`keyturn tenant propose {name}`) and another admin confirms it; on the "
         f"server host, `keyturn tenant add {name}` declares it"
     )
 
@@ -71,7 +71,7 @@ async def check_new(session: Tx, name: str) -> None:
     if row is not None or key == DEFAULT:
         there = row.name if row is not None else DEFAULT
         raise TenantDeclared(
-            f"The tenant {there!r} is declared already; two that read alike are one."
+            f"The tenant {there!r} is declared already, and names that look alike count as the same."
         )
 
 

@@ -171,16 +171,16 @@ async def _out_of_order(
     """
     first = first_turn(step)
     if not first <= turn < first + TURNS_PER_STEP:
-        return f"turn {turn} is none of step {step}"
+        return f"turn {turn} does not belong to step {step}"
     if turn > first:
         before = {"run": run, "before": turn - 1}
         is_committed, has_open = (await session.execute(_BEFORE, before)).one()
         if not is_committed:
-            return f"turn {turn} was asked for and turn {turn - 1} was never committed"
+            return f"turn {turn} was requested, but turn {turn - 1} was never committed"
         if has_open:
-            return f"turn {turn} was asked for while calls of turn {turn - 1} are open"
+            return f"turn {turn} was requested while calls of turn {turn - 1} are open"
     if known is not None and known.output is not None:
-        return f"turn {turn} was asked for and step {step} has its output"
+        return f"turn {turn} was requested, but step {step} has its output already"
     return None
 
 

@@ -115,6 +115,6 @@ async def test_a_wrong_present_password_changes_nothing_and_is_counted(
     late = await http.post(OWN_PASSWORD, json=right, headers=headers)
 
     assert {one.status_code for one in guesses} == {422}
-    assert "present password is another" in guesses[0].json()["detail"]
+    assert "current password is wrong" in guesses[0].json()["detail"]
     assert late.status_code == 429
     assert int(late.headers["retry-after"]) > 0

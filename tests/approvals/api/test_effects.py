@@ -138,7 +138,7 @@ async def test_done_effect_is_not_recorded_before_it_is_reopened(
     answer = await http.post(f"{url}:record", headers=lea, json=NO)
 
     assert answer.status_code == 409
-    assert "reopened first" in answer.json()["detail"]
+    assert "reopen it first" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("call", ["record", "lookup", "reopen"])

@@ -109,7 +109,7 @@ async def test_p09_a_lead_gives_more_time_and_an_agent_does_not(
     assert earlier.status_code == 422
     assert "name a later time" in earlier.json()["detail"]
     assert too_far.status_code == 409
-    assert "a week after it was asked" in too_far.json()["detail"]
+    assert "a week after it was requested" in too_far.json()["detail"]
 
 
 async def test_p08_a_lead_gives_items_to_who_may_decide_them(

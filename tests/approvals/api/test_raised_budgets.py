@@ -55,12 +55,12 @@ async def test_p04_a_budget_is_raised_over_http_by_two_people(
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
-        ({"tokens": 200_000}, 422, "is no raise"),
-        ({"tokens": 2_000_001}, 422, "reaches 2,000,000 tokens at most"),
-        ({"usd": "0.60"}, 422, "would let nothing go on"),
+        ({"tokens": 200_000}, 422, "is not a raise"),
+        ({"tokens": 2_000_001}, 422, "can reach 2,000,000 tokens at most"),
+        ({"usd": "0.60"}, 422, "is too little for any run to continue"),
         ({"usd": "much"}, 422, "usd"),
         ({"tokens": True}, 422, "tokens"),
-        ({"scope": "all", "tokens": 9}, 422, "is the name of no budget"),
+        ({"scope": "all", "tokens": 9}, 422, "There is no budget"),
         ({"scope": "run run-0", "tokens": 9}, 404, "no run"),
         ({"scope": "tenant default on 2020-01-01", "usd": "30"}, 409, "by itself"),
         ({"scope": "tenant default on 2999-01-01", "usd": "30"}, 409, "No run is held"),

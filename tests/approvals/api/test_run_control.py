@@ -32,7 +32,7 @@ async def test_a_run_is_paused_resumed_and_cancelled(
 
     stopped = ("stopped", f"pause by {olga.id}")
     assert seen == [stopped, stopped, ("queued", None), ("queued", None)]
-    assert said == {f"a pause of {olga.name}", None}
+    assert said == {f"a pause that {olga.name} set", None}
     shown = await http.get(f"{RUNS}/{run.id}", headers=headers)
     assert shown.json()["pending"] == []
 

@@ -271,4 +271,4 @@ async def test_a_token_of_before_that_decides_says_why_it_ended(
 
     assert "approvals.decide lives no longer" in words
     assert "Make another one at /settings" in words
-    assert "it may decide: 7 days at most" in page
+    assert "it may decide, so it lives 7 days at most" in page

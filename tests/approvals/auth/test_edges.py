@@ -143,7 +143,7 @@ async def test_a_copied_session_has_eight_guesses_at_the_password(
         "/settings/password", data=form | {"old": PASSWORD}, headers=BROWSER
     )
 
-    assert "present password is another one" in guesses[7].text
+    assert "current password is wrong" in guesses[7].text
     assert "Too many wrong passwords" in guesses[8].text
     assert "Too many wrong passwords" in right.text
 

@@ -167,7 +167,7 @@ async def test_somebody_else_at_the_provider_confirms_nothing(
     back = await _again(http, provider, "bob")
     page = await http.get(back.headers["location"])
 
-    assert "as somebody else than you are here" in page.text
+    assert "with another identity than here" in page.text
     assert (await _make(http)).status_code == 403
     assert (await http.get("/api/v1/me")).json()["email"] == "ann@shop.example"
 
@@ -184,7 +184,7 @@ async def test_a_sign_in_that_was_begun_for_another_session_confirms_nothing(
     back = await http.get(await provider.sign_in(address, "ann"))
     page = await http.get(back.headers["location"])
 
-    assert "signed in anew here meanwhile" in page.text
+    assert "session has changed in the meantime" in page.text
     assert (await _make(http)).status_code == 403
 
 
@@ -210,8 +210,8 @@ async def _lying(
     ("age_s", "words"),
     [
         (None, "does not say when you signed in"),
-        (301, "without asking you again"),
-        (-120, "without asking you again"),
+        (301, "did not ask you to sign in again"),
+        (-120, "did not ask you to sign in again"),
         (10, "You signed in again"),
     ],
     ids=["not said", "long ago", "in the future", "just now"],
@@ -255,4 +255,4 @@ async def test_a_provider_that_is_away_is_said_on_the_settings(store: Store) -> 
         page = await http.get(back.headers["location"])
 
     assert back.headers["location"] == "/settings?again=refused"
-    assert "could not be used" in page.text
+    assert "answer was not valid" in page.text

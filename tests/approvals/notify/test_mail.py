@@ -103,11 +103,11 @@ async def test_many_things_make_one_mail_and_no_second_within_five_minutes(
     await notifying.sender.send_due()
 
     [first] = notifying.post.mails()
-    assert first["subject"] == "Keyturn: 3 things wait for you"
+    assert first["subject"] == "Keyturn: 3 items wait for you"
     notifying.clock.go_on(queue.MAIL_EVERY)
     await notifying.sender.send_due()
     second = next(m for m in notifying.post.mails() if m["id"] != first["id"])
-    assert second["subject"] == "Keyturn: 22 things wait for you"
+    assert second["subject"] == "Keyturn: 22 items wait for you"
     assert "And 2 more." in second["body"]
 
 
@@ -125,7 +125,7 @@ async def test_what_was_decided_meanwhile_is_not_mailed(
     assert notifying.post.mails() == []
     async with desk.store.read() as session:
         [row] = await queue.listing(session, "sent", tenant=None, limit=9)
-    assert row.last_error == "it waits no more"
+    assert row.last_error == "it no longer needs attention"
 
 
 async def test_somebody_whose_account_was_closed_is_not_written_to(

@@ -61,7 +61,7 @@ async def test_a_new_token_is_mailed_with_where_it_was_made_and_what_to_do(
     for words in (
         "For: “ci”",
         "May: read, approvals.decide",
-        "Ends: 2030-01-08 12:00 UTC",
+        "Expires: 2030-01-08 12:00 UTC",
         "When: 2030-01-01 12:00 UTC, by you, from 127.0.0.1, with “Firefox on Linux”",
         "1. Open https://keyturn.example/settings and press “Sign out everywhere else”.",
     ):
@@ -80,7 +80,7 @@ async def test_a_new_password_and_a_sign_out_everywhere_are_mailed(
     await http.post("/api/v1/me/sessions:end", headers=headers)
 
     mail = await _mailed(notifying)
-    assert mail["subject"] == "Keyturn: 2 changes of your account"
+    assert mail["subject"] == "Keyturn: 2 changes to your account"
     assert "Your password was changed." in mail["body"]
     assert "You were signed out everywhere." in mail["body"]
     assert mail["body"].count("with “Firefox on Linux”") == 2
@@ -101,8 +101,8 @@ async def test_what_an_admin_did_to_the_password_is_mailed(
 
     mail = await _mailed(notifying)
 
-    assert "An admin gave you another password." in mail["body"]
-    assert "An admin took your password away." in mail["body"]
+    assert "An admin set a new password for you." in mail["body"]
+    assert "An admin removed your password." in mail["body"]
     assert mail["body"].count("by Ada") == 2
 
 
@@ -115,7 +115,7 @@ async def test_a_token_made_on_the_server_is_mailed(
     mail = await _mailed(notifying)
 
     assert "by root, on the server" in mail["body"]
-    assert "May: all that you may" in mail["body"]
+    assert "May: everything you may do" in mail["body"]
     assert "\u202e" not in mail["body"]
 
 

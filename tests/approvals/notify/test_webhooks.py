@@ -255,7 +255,7 @@ async def test_a_fault_of_one_recipient_is_not_the_others(
 
     assert len(receiver.posted) == 1
     errors = {row.target: row.last_error or "" for row in await _notices(desk.store)}
-    assert "is no address" in errors[nobody.id]
+    assert "is not a valid URL" in errors[nobody.id]
 
 
 @pytest.mark.parametrize("key", [None, SETTINGS.secret_key], ids=["unset", "set"])

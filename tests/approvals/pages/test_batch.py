@@ -78,7 +78,7 @@ async def test_unlike_items_are_not_decided_at_once(doors: Doors, seed: Seed) ->
     page = await visitor.get(f"/inbox/several/confirm?{_query(items)}")
 
     assert page.status_code == 422
-    assert "These are not alike" in page.text
+    assert "The items are not of one group" in page.text
 
 
 async def test_each_item_has_a_result_of_its_own(

@@ -28,13 +28,13 @@ async def test_a_claim_is_seen_by_others_and_keeps_them_from_deciding(
     )
 
     assert taken.status_code == 303
-    assert "You have this" in mine
+    assert "Claimed by you" in mine
     assert f'hx-post="/inbox/{item}/keep"' in mine
-    assert "Ana Agent has this" in theirs
+    assert "Claimed by Ana Agent" in theirs
     assert "data-held" in theirs
-    assert "Ana Agent has this until" in queue
+    assert "claimed by Ana Agent until" in queue
     assert refused.status_code == 409
-    assert "Somebody else has this item just now" in refused.text
+    assert "Somebody else has claimed this item" in refused.text
     assert await _status(store, item) == "pending"
 
 
@@ -59,7 +59,7 @@ async def test_taking_over_needs_a_reason_and_the_one_who_was_seen(
     assert "say why you take it over" in bare.text
     assert taken.status_code == 303
     assert late.status_code == 409
-    assert "Other has this" in (await ana.get(f"/inbox/{item}")).text
+    assert "Claimed by Other" in (await ana.get(f"/inbox/{item}")).text
 
 
 async def test_an_open_page_keeps_its_claim_and_retakes_none(
@@ -80,8 +80,8 @@ async def test_an_open_page_keeps_its_claim_and_retakes_none(
         await _until(session, item, now - timedelta(seconds=1))
     ended = await ana.post(f"/inbox/{item}/keep")
 
-    assert "You have this" in kept.text
-    assert "Nobody has this just now" in ended.text
+    assert "Claimed by you" in kept.text
+    assert "Not claimed." in ended.text
 
 
 async def test_what_is_given_back_is_free(doors: Doors, seed: Seed) -> None:
@@ -93,7 +93,7 @@ async def test_what_is_given_back_is_free(doors: Doors, seed: Seed) -> None:
     await ana.post(f"/inbox/{item}/unclaim")
 
     assert not_theirs.status_code == 409
-    assert "Nobody has this" in (await other.get(f"/inbox/{item}")).text
+    assert "Not claimed." in (await other.get(f"/inbox/{item}")).text
 
 
 async def test_a_lead_gives_an_item_to_somebody_and_more_time(
@@ -113,7 +113,7 @@ async def test_a_lead_gives_an_item_to_somebody_and_more_time(
 
     assert given.status_code == longer.status_code == 303
     assert bare.status_code == 422
-    assert "Given to Other" in page
+    assert "Assigned to Other" in page
     assert not_a_lead.status_code == 403
     assert "As a lead" not in (await ana.get(f"/inbox/{item}")).text
     async with store.read() as session:

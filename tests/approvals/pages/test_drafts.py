@@ -59,9 +59,9 @@ async def test_an_edit_upward_says_that_somebody_else_is_needed(
 
     shown = (await visitor.post(f"/inbox/{item}/draft", **_refund("95.00"))).text
 
-    assert "Not yours alone to approve" in shown
-    assert "1 agent besides you must say yes" in shown
-    assert "Hand it to another person" in shown
+    assert "You cannot approve this alone" in shown
+    assert "1 agent besides you must approve it" in shown
+    assert "Send it to another person" in shown
     assert "Approve as edited" not in shown
 
 
@@ -134,10 +134,10 @@ async def test_after_the_last_round_the_page_says_what_is_left(
         f"/inbox/{item}/decide", decision="change", binding=binding, reason=WHY
     )
 
-    assert "Sent back 3 times, which is the most" in page
+    assert "Sent back 3 times, which is the maximum" in page
     assert "Send back</button>" not in page
     assert found.status_code == 409
-    assert "It was sent back as often as it may be" in found.text
+    assert "This item cannot be sent back again" in found.text
     assert await _status(store, item) == "pending"
 
 

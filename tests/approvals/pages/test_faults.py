@@ -28,7 +28,7 @@ async def test_an_operator_reads_the_scrubbed_words_on_the_page(
 ) -> None:
     page = (await (await doors.visit("operator")).get(f"/runs/{run}")).text
 
-    assert "turn 3 failed 2 times (IntegrityError): it is tried again" in page
+    assert "turn 3 failed 2 times (IntegrityError): being retried" in page
     assert f"{faults.ENGINE} failed once (NondeterminismError)" in page
     assert "relation &lt;b&gt;turns&lt;/b&gt; is odd" in page
     assert "hunter2222" not in page
@@ -39,8 +39,8 @@ async def test_an_agent_reads_our_sentence_and_a_reference(
 ) -> None:
     page = (await (await doors.visit("agent")).get(f"/runs/{run}")).text
 
-    assert "turn 3 failed 2 times (IntegrityError): it is tried again" in page
-    assert f"Reference {run}: an operator sees its words." in page
+    assert "turn 3 failed 2 times (IntegrityError): being retried" in page
+    assert f"An operator can see the error; give them the reference {run}." in page
     assert "relation" not in page
 
 

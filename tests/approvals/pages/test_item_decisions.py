@@ -49,7 +49,7 @@ async def test_a_rejection_needs_a_reason(
     )
 
     assert bare.status_code == 422
-    assert "A reason is missing" in bare.text
+    assert "The reason is missing" in bare.text
     assert given.status_code == 303
     assert await _status(store, item) == "rejected"
     assert await _reason(store, item) == "The amount is wrong. It was 48.50."
@@ -117,7 +117,7 @@ async def test_a_conflict_names_who_was_first_and_keeps_the_draft(
     )
 
     assert found.status_code == 409
-    assert "Somebody was first" in found.text
+    assert "Already decided" in found.text
     assert "Other decided approve" in found.text
     assert "My careful words" in found.text
     async with store.read() as session:
@@ -148,7 +148,7 @@ async def test_a_draft_is_kept_and_shown_again(
     )
     page = await visitor.get(f"/inbox/{item}")
 
-    assert "Draft kept" in kept.text
+    assert "Draft saved" in kept.text
     assert "Half a letter" in page.text
     await edit_drafts.drop(store, item, person=seed.people["agent"].id)
     assert "Half a letter" not in (await visitor.get(f"/inbox/{item}")).text
@@ -181,7 +181,7 @@ async def test_an_agent_may_not_decide_what_leads_decide(
         f"/inbox/{item}/decide", decision="approve", binding=await lead.binding(item)
     )
 
-    assert "it asks for the role lead; yours is agent" in page
+    assert "it needs the role lead; yours is agent" in page
     assert found.status_code == 403
     assert await _status(store, item) == "pending"
 
@@ -203,7 +203,7 @@ async def test_two_people_are_two_people(
     waiting = await _status(store, item)
     await admin.post(f"/inbox/{item}/decide", decision="approve", binding=binding)
 
-    assert "Your yes is recorded" in told
+    assert "Your approval is recorded" in told
     assert again.status_code == 409
     assert waiting == "pending"
     assert await _status(store, item) == "approved"

@@ -95,7 +95,7 @@ async def test_an_address_that_may_not_be_posted_to_is_refused_in_words(
     answer = await admin.post("/webhooks", url=url)
 
     assert answer.status_code == 422
-    assert "That was not done" in answer.text
+    assert "Nothing was changed" in answer.text
     assert await _hooks(store) == []
 
 

@@ -26,7 +26,7 @@ async def test_with_a_draft_kept_nothing_but_the_edit_approves(
     assert 'id="approve"' not in page
     assert "Approve the edited version" in page
     assert stale.status_code == 409
-    assert "You have an edit of this" in stale.text
+    assert "You have an unsent edit" in stale.text
     assert "My careful words" in stale.text
     assert await _status(store, item) == "pending"
 

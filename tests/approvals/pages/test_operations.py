@@ -34,8 +34,8 @@ async def test_a_handoff_is_taken_and_settled(
     await visitor.post(f"/handoffs/{run}/notes", kind="done_outside", text="Called.")
     settled = (await visitor.get("/handoffs")).text
 
-    assert "Ana Agent has it" in taken
-    assert "Nothing was handed over" in settled
+    assert "Taken by Ana Agent" in taken
+    assert "No open hand-offs" in settled
     async with store.read() as session:
         query = select(NoteRow.kind).where(col(NoteRow.run) == run)
         assert list((await session.execute(query)).scalars()) == [
@@ -55,7 +55,7 @@ async def test_a_run_is_paused_and_resumed_with_a_reason(
     await visitor.post(f"/runs/{run}/hold", control="resume", reason="Fine")
     resumed = (await visitor.get(f"/runs/{run}")).text
 
-    assert "Stopped by a pause of Operator" in paused
+    assert "Stopped by a pause that Operator set" in paused
     assert "Look first" in paused
     assert "Stopped by" not in resumed
 
@@ -83,7 +83,7 @@ async def test_a_run_is_started_from_its_contracts_form(
     )
 
     assert empty.status_code == 422
-    assert "Fill this in." in empty.text
+    assert "Fill in this field." in empty.text
     assert first.headers["location"] == again.headers["location"]
     async with store.read() as session:
         row = await run_lookup.get(
@@ -121,10 +121,10 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
     assert "May still reach the provider" in set_.text
     assert switch.scope == {"tool": "refund_order"}
     assert "No switch is set" not in asked
-    assert "Withdraw it" in asked
+    assert ">Withdraw<" in asked
     assert own.status_code == 403
     assert "takes two people" in own.text
-    assert "Asked for by Operator" in offered
+    assert "Proposed by Operator" in offered
     assert "No switch is set" in after
 
 
@@ -144,7 +144,7 @@ async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
     async with store.read() as session:
         assert (await session.execute(select(SwitchRow))).scalar_one()
     assert found.status_code == 409
-    assert "What you sent was carried out" in found.text
+    assert "Your request was carried out" in found.text
     assert "Nothing was changed" not in found.text
 
 
@@ -225,10 +225,10 @@ async def test_what_failed_later_is_brought_back_and_settled_on_its_page(
     settled = (await olga.get(path)).text
 
     assert (bare.status_code, own.status_code) == (422, 403)
-    assert "Find out whether it stayed done" in shown
+    assert "Find out whether it failed later" in shown
     assert "Account closed, says B-7" in shown
-    assert "Failed later: find out" in listed
-    assert "it did not stay" in settled
+    assert "Failed later: investigate" in listed
+    assert "it failed or was reversed" in settled
     assert "Find out whether" not in settled
 
 
@@ -245,7 +245,7 @@ async def test_an_unknown_effect_is_looked_up_on_demand(
     late = await visitor.post(f"{path}/lookup")
 
     assert "Look it up" in shown
-    assert "It is being looked up" in after
+    assert "Looking it up" in after
     assert late.status_code == 409
     async with store.read() as session:
         kinds = (await session.execute(select(OutboxRow.kind))).scalars()
@@ -259,9 +259,9 @@ async def test_books_are_matched_on_demand_on_the_page(doors: Doors) -> None:
     asked = await visitor.post("/incidents/match")
     after = (await visitor.get("/incidents")).text
 
-    assert "Not yet: a worker does it." in before
+    assert "Not run yet. A worker runs it daily." in before
     assert asked.status_code == 303
-    assert "Asked for" in after
+    assert "Requested" in after
 
 
 async def test_an_incident_is_opened_and_closed_on_its_page(doors: Doors) -> None:
@@ -281,9 +281,9 @@ async def test_an_incident_is_opened_and_closed_on_its_page(doors: Doors) -> Non
 
     assert (bare.status_code, unsaid.status_code, again.status_code) == (422, 422, 409)
     assert own.status_code == 403
-    assert "another person closes it" in own.text
+    assert "another person has to close it" in own.text
     assert "Paid &lt;b&gt;twice&lt;/b&gt;" in shown
-    assert "another person closes it" in shown
+    assert "another person has to close it" in shown
     assert "No incident is open" in listed
     assert "The bank took R-7 back." in listed
 

@@ -66,7 +66,7 @@ async def test_the_sign_in_page_takes_no_words_from_a_link(doors: Doors) -> None
 
     assert "EVIL" not in found.text
     assert "evil.test" not in found.text
-    assert "do not belong together" in found.text
+    assert "address or the password is wrong" in found.text
 
 
 async def test_no_page_has_inline_script_style_or_handler(
@@ -117,7 +117,7 @@ async def test_another_tenants_items_are_not_there(
     ]
 
     assert set(found) == {404}
-    assert "Nothing waits" in (await visitor.get("/inbox")).text
+    assert "No items are waiting" in (await visitor.get("/inbox")).text
 
 
 def _own(seed: Seed) -> list[str]:

@@ -27,11 +27,11 @@ async def test_a_waiting_mail_names_and_links_what_it_waits_for(
 
     refund_page = (await ana.get(f"/inbox/{refunding}")).text
     assert f'<a href="/inbox/{mail}">email_customer</a> waits for this' in refund_page
-    assert "Runs out</dt><dd>not yet" in page
-    assert "Runs out</dt><dd><strong>" in refund_page
-    assert "Runs out</dt><dd><strong>" not in page
+    assert "Expires</dt><dd>not yet" in page
+    assert "Expires</dt><dd><strong>" in refund_page
+    assert "Expires</dt><dd><strong>" not in page
     assert "waits for this" not in page
-    assert "Waits for refund_order" in page
+    assert "Waiting for refund_order" in page
     assert f'<a href="/inbox/{refunding}">refund_order</a>' in page
     assert 'id="approve"' not in page
     assert "Reject…" in page

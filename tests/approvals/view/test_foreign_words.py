@@ -15,7 +15,7 @@ from tests.approvals.pages.conftest import Doors
 from tests.approvals.pages.seed import Seed
 
 FOREIGN = "KeyError: shard-7 said nothing, password=hunter2222"
-TOLD = "an operator sees what was said"
+TOLD = "the outcome is unknown; an operator can see the error"
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def test_others_read_our_sentence_and_a_reference(
 
     assert not [one for one in read if "shard-7" in one]
     assert [one for one in read if TOLD in one and effect.key in one] == read
-    assert f"for operators, reference {effect.key}" in read[-1]
+    assert f"only operators can see it, reference {effect.key}" in read[-1]
 
 
 async def test_operators_read_what_was_said_without_its_secrets(

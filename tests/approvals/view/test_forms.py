@@ -160,7 +160,7 @@ def test_an_optional_field_can_be_given_and_taken_away() -> None:
     [
         ("count", ["1.5"], "not a whole number"),
         ("count", [""], "not a whole number"),
-        ("count", ["99999999999999999"], "larger than"),
+        ("count", ["99999999999999999"], "too large for a number"),
         ("weight", ["1,5"], "Write a point, not a comma"),
         ("weight", ["NaN"], "not a number"),
         ("weight", ["1e999"], "not a number"),
@@ -169,7 +169,7 @@ def test_an_optional_field_can_be_given_and_taken_away() -> None:
         ("price", ["12.345"], "2 decimal places"),
         ("price", ["0"], "more than zero"),
         ("price", ["-5"], "not an amount"),
-        ("price", ["9999999999999999"], "more than an amount may be"),
+        ("price", ["9999999999999999"], "too large for an amount"),
         ("extra", ['{"a": 1, "a": 2}'], "stands twice"),
         ("extra", ['{"a": NaN}'], "NaN"),
     ],
@@ -202,7 +202,7 @@ def test_money_is_read_in_major_units(text: str, currency: str, minor: int) -> N
 def test_a_fresh_form_asks_for_its_texts() -> None:
     found = read.read(SHAPE, {}, fresh=True)
 
-    assert found.errors["/title"] == "Fill this in."
+    assert found.errors["/title"] == "Fill in this field."
 
 
 def test_prose_gets_an_editor_and_a_short_text_a_line() -> None:

@@ -46,7 +46,7 @@ async def test_undoing_says_that_it_is_asked_anew(doors: Doors, seed: Seed) -> N
 
     assert "It can be undone for a few seconds." in approved
     assert "<strong>Undone</strong>" in page
-    assert "Nothing was sent; it is asked anew." in page
+    assert "Nothing was sent; it waits for a decision again." in page
 
 
 async def test_an_approved_item_says_what_holds_it(
@@ -94,7 +94,7 @@ async def test_a_text_that_is_emptied_is_asked_for_at_its_field(
     )
 
     assert page.status_code == 422
-    assert 'id="f-subject-error" role="alert">Fill this in.' in page.text
+    assert 'id="f-subject-error" role="alert">Fill in this field.' in page.text
 
 
 async def test_undoing_too_late_names_the_item_as_it_is_written(
@@ -124,7 +124,7 @@ async def test_recording_and_settling_say_that_it_is_done(
     other = (await lead.get(settled.headers["location"])).text
 
     page = (await lead.get(recorded.headers["location"])).text
-    assert "The run goes on from what you found." in page
+    assert "The run continues with the outcome that you recorded." in page
     assert "<strong>Done outside</strong>" in listed
     assert "<strong>Done outside</strong>" not in other
 
@@ -184,7 +184,7 @@ async def test_a_proposal_says_in_words_what_it_does(
     ops = (await admin.get("/ops")).text
     people = (await admin.get("/settings/people")).text
 
-    assert f"Open the account of {other.name} again" in people
+    assert f"Reopen the account of {other.name}:" in people
     assert f"Lift the switch {switch}: halt for tool refund_order" in ops
 
 
@@ -201,10 +201,10 @@ async def test_all_that_somebody_holds_is_given_away_on_their_page(
     given = (await admin.send(f"{base}/items", to=other.id, reason="On leave.")).text
     refused = await agent.post(f"{base}/items", to=other.id, reason="Mine.")
 
-    assert "1 item of the inbox" in before
+    assert "1 inbox item," in before
     assert bare.status_code == 422
-    assert "1 item given away" in given
-    assert "of the inbox, claimed or given" not in given
+    assert "1 item reassigned" in given
+    assert "claimed by or assigned to them" not in given
     assert refused.status_code == 403
     async with store.read() as session:
         row = await approval_lookup.get(session, item)

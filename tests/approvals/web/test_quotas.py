@@ -244,7 +244,9 @@ async def test_all_streams_of_a_process_have_a_bound() -> None:
         for person in ("ann", "ann", "bea"):
             await opened.enter_async_context(streams.turn(person))
 
-        with pytest.raises(quotas.TooManyAtOnce, match="3 event streams open, of 3"):
+        with pytest.raises(
+            quotas.TooManyAtOnce, match="3 event streams open, of at most 3"
+        ):
             await opened.enter_async_context(streams.turn("cyd"))
 
     assert streams.open == 0

@@ -14,7 +14,7 @@ def test_a_router_without_the_gate_is_refused() -> None:
     app, router = FastAPI(), APIRouter()
     router.add_api_route("/open", page)
 
-    with pytest.raises(TypeError, match=r"/open.* has no gate"):
+    with pytest.raises(TypeError, match=r"/open.* has no permission gate"):
         attach(app, [router])
 
 
@@ -23,5 +23,5 @@ def test_routers_in_a_router_are_refused() -> None:
     inner.add_api_route("/inner", page)
     outer.include_router(inner)
 
-    with pytest.raises(TypeError, match="has no gate"):
+    with pytest.raises(TypeError, match="has no permission gate"):
         attach(app, [outer])

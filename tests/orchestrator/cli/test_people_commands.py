@@ -67,7 +67,7 @@ def test_own_sessions_and_password(web: Web) -> None:
     assert "was revoked on" in spent.err
     assert left == []
     assert wrong.status == 2
-    assert "present password is another" in wrong.err
+    assert "current password is wrong" in wrong.err
     assert "is changed" in right.out
     assert "was revoked on" in last.err
 

@@ -99,7 +99,7 @@ async def test_p08_who_may_not_decide_claims_nothing(desk: Desk) -> None:
 
     with pytest.raises(MayNotDecide, match="started"):
         await claims.claim(desk.store, person("amy"), row.id)
-    with pytest.raises(MayNotDecide, match="new to approving"):
+    with pytest.raises(MayNotDecide, match="a new approver"):
         await claims.claim(desk.store, new, row.id)
     with pytest.raises(MayNotDecide, match="role"):
         await claims.claim(desk.store, person("aud", role="auditor"), row.id)

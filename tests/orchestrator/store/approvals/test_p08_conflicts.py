@@ -42,7 +42,7 @@ async def test_p10_who_is_struck_from_the_barred_is_found_again_at_the_lease(
 
     answer = await desk.lease(run, turn=2)
     assert answer.kind == "refused"
-    assert "wrote what it was drafted from" in str((await desk.call(run, 2)).result)
+    assert "wrote what the draft is based on" in str((await desk.call(run, 2)).result)
 
 
 async def test_p10_who_has_another_order_drafted_does_not_approve_it(
@@ -113,6 +113,6 @@ async def test_p08_who_writes_as_the_customer_approves_nothing_of_it(
 
     await desk.draft(run, refund(400_00), read=[message.id])
 
-    with pytest.raises(MayNotDecide, match="wrote into the run"):
+    with pytest.raises(MayNotDecide, match="what you wrote to the run"):
         await desk.decide(run, "amy")
     assert (await desk.decide(run, "bob")).status == "approved"

@@ -24,11 +24,11 @@ DAY = timedelta(days=1)
 @pytest.mark.parametrize(
     ("who", "why"),
     [
-        ("self", "for you yourself"),
+        ("self", "you benefit from it"),
         ("author", "you started this run"),
-        ("new", "new to approving"),
-        ("editor", "you edited it to more than it was"),
-        ("rejecter", "to an earlier draft"),
+        ("new", "a new approver"),
+        ("editor", "your edit goes beyond the draft"),
+        ("rejecter", "on an earlier draft"),
         ("low", "role lead"),
         ("held", "claimed by Lou"),
     ],
@@ -84,7 +84,7 @@ async def test_p08_a_service_and_another_tenants_people_decide_nothing(
     await desk.draft(run, refund())
     row = await desk.approval(run)
 
-    with pytest.raises(MayNotDecide, match="a service decides nothing"):
+    with pytest.raises(MayNotDecide, match="a service cannot decide"):
         await _answer(desk, row, person("amy", kind="service"), decision)
     with pytest.raises(NotFound):
         await _answer(desk, row, person("amy", tenant="other"), decision)

@@ -57,7 +57,7 @@ async def test_p09_a_lead_gives_more_time(desk: Desk) -> None:
 
 async def test_p09_time_is_extended_so_often_and_so_far(desk: Desk) -> None:
     row = await waiting(desk)
-    with pytest.raises(NoMoreTime, match="a week after it was asked"):
+    with pytest.raises(NoMoreTime, match="a week after it was requested"):
         await extend(desk, row, 7 * DAY)
     with pytest.raises(InvalidValue, match="later time"):
         await extend(desk, row, -HOUR)

@@ -82,7 +82,7 @@ async def test_a_mail_waits_until_somebody_found_out_whether_it_stayed_done(
 ) -> None:
     run, key = await _told_that_it_failed(desk)
     row = await desk.approval(run)
-    with pytest.raises(WaitsForOthers, match="said to have failed since"):
+    with pytest.raises(WaitsForOthers, match="reported as failed since"):
         await desk.answer(row, "approve")
 
     await sibling_mail.find_out(desk, key, stayed=False)

@@ -28,7 +28,7 @@ async def test_a_mail_waits_while_what_it_speaks_of_is_being_taken_back(
     await desk.draft(run, mail(0), turn=2)
     await desk.draft(run, mail(0), turn=3)
     row = await desk.approval(run)
-    with pytest.raises(WaitsForOthers, match="is being taken back"):
+    with pytest.raises(WaitsForOthers, match="is being compensated"):
         await desk.answer(row, "approve")
 
     if is_known:

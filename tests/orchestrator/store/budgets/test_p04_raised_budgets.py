@@ -177,16 +177,16 @@ async def test_p11_one_person_alone_raises_nothing(staffed: Desk) -> None:
 @pytest.mark.parametrize(
     ("units", "words"),
     [
-        ({"tokens": 2_000_000}, "is no raise"),
-        ({"tokens": 1_000_000}, "is no raise"),
+        ({"tokens": 2_000_000}, "is not a raise"),
+        ({"tokens": 1_000_000}, "is not a raise"),
         ({"tokens": 2_000_500}, "Raise it to 2,001,000 tokens at least"),
-        ({"tokens": 20_000_001}, "reaches 20,000,000 tokens at most"),
-        ({"turns": 401}, "reaches 400 turns at most"),
-        ({"turns": 50}, "would let nothing go on"),
-        ({"cost_microusd": 6_000_000}, "would let nothing go on"),
+        ({"tokens": 20_000_001}, "can reach 20,000,000 tokens at most"),
+        ({"turns": 401}, "can reach 400 turns at most"),
+        ({"turns": 50}, "is too little for any run to continue"),
+        ({"cost_microusd": 6_000_000}, "is too little for any run to continue"),
         ({"cost_microusd": 10**9}, "1,000.00 USD is too much"),
-        ({"cost_microusd": 1}, "0.000001 USD is no raise"),
-        ({}, "Say what to raise it to"),
+        ({"cost_microusd": 1}, "0.000001 USD is not a raise"),
+        ({}, "Give at least one new total"),
     ],
     ids=str,
 )
@@ -219,15 +219,15 @@ async def test_p04_a_raise_that_nobody_needs_is_refused_in_words(staffed: Desk) 
     await end.finish(staffed.store, ended, Ending(outcome="handed_off"))
     yesterday = staffed.clock().date() - timedelta(days=1)
 
-    with pytest.raises(HoldsNothing, match="No run is held by the budget"):
+    with pytest.raises(HoldsNothing, match="stops no run now"):
         await propose(staffed, wish(free, tokens=2_500_000))
     with pytest.raises(RunEnded):
         await propose(staffed, wish(ended, tokens=2_500_000))
-    with pytest.raises(HoldsNothing, match="goes on by itself"):
+    with pytest.raises(HoldsNothing, match="continue by themselves"):
         await propose(
             staffed, Raise(scope=f"workflow desk on {yesterday}", cost_microusd=9)
         )
-    with pytest.raises(InvalidValue, match="is the name of no budget"):
+    with pytest.raises(InvalidValue, match="There is no budget"):
         await propose(staffed, Raise(scope="everything", tokens=9))
     with pytest.raises(ProposalClosed, match="has ended"):
         await confirm(staffed, made)

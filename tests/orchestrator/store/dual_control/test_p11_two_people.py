@@ -160,7 +160,7 @@ async def test_p11_a_switch_set_anew_voids_the_proposal(scene: Scene) -> None:
     scene.accounts.clock.passes(timedelta(seconds=1))
     await switches.put(scene.store, HALT)
 
-    with pytest.raises(ProposalClosed, match="set anew since"):
+    with pytest.raises(ProposalClosed, match="set again since"):
         await scene.confirm(made, otto)
     with pytest.raises(ProposalClosed, match="is void"):
         await scene.confirm(made, otto)
@@ -183,7 +183,7 @@ async def test_p11_what_was_declined_or_withdrawn_does_nothing(scene: Scene) -> 
     made, olga, otto = await scene.proposed()
     await proposals.decline(scene.store, made.id, otto, reason="Not yet.")
     second = await requests.to_clear(scene.store, "refunds", olga, reason="Now.")
-    with pytest.raises(NeedsSecondPerson, match="alone can withdraw"):
+    with pytest.raises(NeedsSecondPerson, match=", who proposed this, can withdraw it"):
         await proposals.withdraw(scene.store, second.id, otto)
     await proposals.withdraw(scene.store, second.id, olga)
 

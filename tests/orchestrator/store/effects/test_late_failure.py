@@ -78,7 +78,7 @@ async def test_p04_money_of_a_later_failure_is_freed_by_a_person_alone(
 
     before = await desk.lease(await approved(desk, "o2", 600_00))
     for approver in ("lea", "lou"):
-        with pytest.raises(NeedsAnother, match="did not stay"):
+        with pytest.raises(NeedsAnother, match="failed later"):
             await found(desk, key, stayed=False, who=approver)
     await found(desk, key, stayed=False, who="amy")
     after = await desk.lease(await approved(desk, "o3", 600_00))

@@ -130,7 +130,7 @@ async def test_p08_whom_it_benefits_does_not_decide_it(desk: Desk, who: str) -> 
     await desk.tamper(await desk.run(run), contact="amy@example.com")
     amy = person("amy", email="Amy@Example.com" if "address" in who else None)
 
-    with pytest.raises(MayNotDecide, match="for you yourself"):
+    with pytest.raises(MayNotDecide, match="you benefit from it"):
         await decide.decide(
             desk.store,
             desk.signer,

@@ -155,7 +155,7 @@ async def test_p02_whoever_wanted_it_does_not_say_that_it_never_happened(
     absent = NEVER.model_copy(update={"person": person})
     desk.clock.go_on(timedelta(minutes=1))
 
-    with pytest.raises(NeedsAnother, match="somebody else"):
+    with pytest.raises(NeedsAnother, match="another person"):
         await resolution.resolve(desk.store, grant.key, absent)
 
     other = absent.model_copy(update={"person": "bob"})

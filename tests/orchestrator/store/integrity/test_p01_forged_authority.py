@@ -141,7 +141,7 @@ async def test_p08_started_by_emptied_after_the_decision_is_found(desk: Desk) ->
     assert answer.kind == "refused"
     approval = await desk.approval(run)
     assert approval.closed_because == (
-        "who started the run was changed since it was decided"
+        "the person who started the run was changed after the decision"
     )
     assert await told(desk) == [f"forged decision on {approval.id}"]
 

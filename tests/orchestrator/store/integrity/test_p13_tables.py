@@ -40,9 +40,9 @@ NEW_MESSAGE = (
     'INSERT INTO messages (run, turn, "index", role, text, created_at) '
     "SELECT run, turn, 7, role, 'more', created_at FROM messages WHERE turn = 1"
 )
-UNLIKE = "the row is not as its last entry has it"
+UNLIKE = "the row differs from its last entry"
 GONE = "the row is gone"
-UNKNOWN = "no entry speaks of this row"
+UNKNOWN = "no entry mentions this row"
 ATTACKS = {
     "decider": ("UPDATE decisions SET person = 'bob'", "decisions/1", UNLIKE),
     "their-name": ("UPDATE decisions SET person_name = 'Al'", "decisions/1", UNLIKE),
@@ -133,7 +133,7 @@ async def test_p13_a_signature_of_another_key_is_found_though_the_log_says_so(
     unchecked = await verification.verify(desk.store)
 
     assert [one.id for one in checked.discrepancies] == ["decisions/1"]
-    assert "no key of ours signed" in checked.discrepancies[0].what
+    assert "was not signed by a known key" in checked.discrepancies[0].what
     assert (unchecked.signatures, unchecked.is_intact) == (None, True)
 
 
@@ -208,7 +208,7 @@ async def test_p13_of_a_deleted_unsealed_entry_without_a_row_only_sqlite_has_a_g
 
     found = await verified(desk)
     whats = [one.what for one in found.discrepancies]
-    expected = ["ids have a gap: entries were deleted, or put in"]
+    expected = ["ids have a gap: entries were deleted or inserted"]
     assert whats == (expected if desk.store.is_sqlite else [])
 
 
@@ -219,7 +219,7 @@ async def test_p13_an_entry_that_hides_its_digest_is_found(desk: Desk) -> None:
     found = await verified(desk)
 
     assert [one.what for one in found.discrepancies] == [
-        "an entry of kind 'decision.approve' carries no digest of a row"
+        "an entry of kind 'decision.approve' has no digest of a row"
     ]
 
 

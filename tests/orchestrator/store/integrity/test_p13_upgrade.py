@@ -80,7 +80,7 @@ async def test_p13_an_entry_without_a_digest_after_the_upgrade_is_found(
 
     found = await verified(upgraded)
 
-    assert "an entry of kind 'turn' carries no digest of a row" in {
+    assert "an entry of kind 'turn' has no digest of a row" in {
         one.what for one in found.discrepancies
     }
 
@@ -90,7 +90,7 @@ async def test_p13_without_its_mark_nothing_is_older(upgraded: Desk) -> None:
 
     found = await verified(upgraded)
 
-    assert "entries carry no digests of rows" in {
+    assert "entries have no digests of rows" in {
         one.what for one in found.discrepancies
     }
 

@@ -88,7 +88,7 @@ async def test_p11_an_address_that_was_taken_voids_the_invitation(
     made = await office.invite(MAX_AGAIN, anna)
     await person_accounts.add(office.store, MAX_AGAIN, password_hash=None, by="test")
 
-    with pytest.raises(ProposalClosed, match="has got an account since"):
+    with pytest.raises(ProposalClosed, match="was opened since"):
         await office.confirm(made, arno)
     with pytest.raises(EmailTaken):
         await office.invite(MAX_AGAIN, anna)

@@ -77,7 +77,7 @@ async def test_a_token_makes_none_that_decides(
 ) -> None:
     parent = await _issue(accounts, "*")
 
-    with pytest.raises(WiderThanItsToken, match="your password is asked for"):
+    with pytest.raises(WiderThanItsToken, match="you give your password"):
         await _issue(accounts, *scopes, days=1, by=parent)
 
 
@@ -93,7 +93,7 @@ async def test_a_token_that_decides_ends_in_seven_days(
 
     assert before is not None
     assert made.row.ends_at == made.row.created_at + 7 * DAY
-    with pytest.raises(OpensNothing, match="ended on 2026-01-12 09:00 UTC"):
+    with pytest.raises(OpensNothing, match="expired on 2026-01-12 09:00 UTC"):
         await tokens.use(accounts.store, made.plain)
 
 

@@ -33,7 +33,7 @@ async def check(
         ({"provider": "openal"}, "Did you mean openai?"),
         ({"tenant": "defualt"}, "Did you mean default?"),
         ({"corpus": "h"}, "There are: none."),
-        ({"tool": "refund", "model": "standard"}, "a tool and a model at once"),
+        ({"tool": "refund", "model": "standard"}, "both a tool and a model"),
     ],
     ids=str,
 )

@@ -195,7 +195,5 @@ async def test_what_takes_back_does_not_end_while_it_is_open(desk: Desk) -> None
         row = await run_lookup.lock(session, run)
         row.compensates = "run-0:1.0.0"
 
-    with pytest.raises(
-        errors.NoSuchEnd, match="while what takes an effect back is open"
-    ):
+    with pytest.raises(errors.NoSuchEnd, match="while a compensation is open"):
         await end.finish(desk.store, run, end.Ending(outcome="completed", step=1))
