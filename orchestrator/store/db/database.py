@@ -179,7 +179,7 @@ class Store:
                 raise StoreUnavailable(
                     f"The database {self._shown_url} is busy: this process had no turn "
                     f"within {within_s:g} s. Nothing was changed; it is done again.",
-                    told="Too much is being written just now. Nothing was changed; "
+                    public_message="Too much is being written just now. Nothing was changed; "
                     "repeat this in a moment.",
                 ) from None
             yield
@@ -188,7 +188,7 @@ class Store:
         if self._is_closed:
             raise StoreUnavailable(
                 f"The database {self._shown_url} is closed: this process is ending.",
-                told="Keyturn is stopping here. Nothing was changed; repeat this in a "
+                public_message="Keyturn is stopping here. Nothing was changed; repeat this in a "
                 "moment.",
             )
         return AsyncSession(
@@ -315,7 +315,7 @@ class _named_faults:  # noqa: N801 reads as the with-statement it is used in
             raise StoreUnavailable(
                 f"The database {self._url} cannot be used now: {why}. Nothing was "
                 "changed; check that it runs and has room.",
-                told=f"The database cannot be used now{shown}. Nothing was changed; "
+                public_message=f"The database cannot be used now{shown}. Nothing was changed; "
                 "repeat this in a moment. Our log says more.",
             ) from error
 

@@ -158,7 +158,7 @@ async def acting() -> AsyncGenerator[Acting]:
         if not one.has_acted:
             raise
         if one.may_be_repeated:
-            raise StoreUnavailable(str(error), told=SEND_AGAIN) from error
+            raise StoreUnavailable(str(error), public_message=SEND_AGAIN) from error
         raise AnswerLost(
             "What you sent was carried out, in whole or in part, and then the database "
             "could not be used. Look at what became of it, and send anew only what is "

@@ -56,7 +56,9 @@ async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> 
             f"Switch {switch.id} is NOT SET.{held} Stop the workers if it cannot wait, "
             "and set it again."
         )
-        raise NotSet(f"{words} {error}", told=f"{words} {error.told}") from error
+        raise NotSet(
+            f"{words} {error}", public_message=f"{words} {error.public_message}"
+        ) from error
 
 
 async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier:

@@ -179,11 +179,11 @@ async def test_whoever_acted_before_the_database_was_away_is_told_so(
             acting.claimed(store, held)
             for name in names:
                 await _declare(store, name)
-            raise StoreUnavailable("away", told="Nothing was changed.")
+            raise StoreUnavailable("away", public_message="Nothing was changed.")
 
-    with pytest.raises(AnswerLost, match="carried out, in whole or in part") as told:
+    with pytest.raises(AnswerLost, match="carried out, in whole or in part") as lost:
         await answer("once")
-    await request_keys.drop(store, held, because=told.value)
+    await request_keys.drop(store, held, because=lost.value)
 
     assert await _keys(store) == ["k"], "a freed key would act again"
     with pytest.raises(StoreUnavailable):
@@ -209,7 +209,7 @@ async def test_a_start_that_its_id_names_may_be_sent_again_when_the_database_goe
     headers = await people.token("lea", role="admin")
 
     async def away(*_: object) -> None:
-        raise StoreUnavailable("away", told="Nothing was changed.")
+        raise StoreUnavailable("away", public_message="Nothing was changed.")
 
     with monkeypatch.context() as patched:
         patched.setattr(run_body, "one", away)
