@@ -13,7 +13,7 @@ from keyturn.activities import outcome
 from keyturn.activities.guard import OUTAGES, Guard, again, fault
 from keyturn.activities.interface import ActResult, CallInput
 from keyturn.activities.retry import keep_trying
-from keyturn.activities.toolbox import Toolbox, notice_of, told
+from keyturn.activities.toolbox import Toolbox, as_read_by_model, notice_of
 from keyturn.activities.watch import Watch
 from keyturn.orchestrator.rules.contract.connector import Deeds
 from keyturn.orchestrator.rules.contract.tool import ToolError
@@ -104,7 +104,7 @@ class Perform:
             self.store,
             _ref(wanted),
             revision=view.call.revision,
-            told=notice,
+            notice=notice,
             status="crashed",
         )
 
@@ -146,7 +146,7 @@ class Perform:
             facts = await self._facts(view)
         except ToolError as error:
             return await lease.give_up(
-                self.store, ref, revision=view.call.revision, told=notice_of(error)
+                self.store, ref, revision=view.call.revision, notice=notice_of(error)
             )
         return await lease.lease(self.store, self.trust, ref, facts, holder=holder)
 
@@ -227,7 +227,7 @@ class Perform:
         try:
             async with asyncio.timeout_at(until_s):
                 receipt = await self.toolbox.carry_out(tool, grant.arguments, context)
-            words, receipt = await told(receipt, view.release, tool)
+            words, receipt = await as_read_by_model(receipt, view.release, tool)
         except Exception as error:  # noqa: BLE001 what is known decides, whatever it was
             return outcome.of_error(deeds, error)
         done = Outcome(kind="done", words=words, receipt=receipt)
@@ -279,8 +279,8 @@ class Perform:
     ) -> Outcome:
         if found is None:
             absent = model_notices.call_absent()
-            return Outcome(kind="failed", words=absent.words, told=absent)
-        words, receipt = await told(found, view.release, view.call.tool)
+            return Outcome(kind="failed", words=absent.words, notice=absent)
+        words, receipt = await as_read_by_model(found, view.release, view.call.tool)
         return Outcome(kind="done", words=words, receipt=receipt)
 
 

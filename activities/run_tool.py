@@ -9,7 +9,7 @@ from temporalio import activity
 
 from keyturn.activities.guard import Guard
 from keyturn.activities.interface import CallInput, ReadResult
-from keyturn.activities.toolbox import Toolbox, notice_of, told
+from keyturn.activities.toolbox import Toolbox, as_read_by_model, notice_of
 from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text import model_notices
@@ -125,7 +125,7 @@ class RunTool:
                 )
         except ToolError as error:
             return "failed", notice_of(error)
-        words, _ = await told(result, view.release, view.call.tool)
+        words, _ = await as_read_by_model(result, view.release, view.call.tool)
         return "done", ToolData(words)
 
 

@@ -91,11 +91,11 @@ class Case:
             self.session, approval, status=status, because=because, now=self.now
         )
 
-    async def end(self, status: CallStatus, told: ModelNotice) -> LeaseAnswer:
+    async def end(self, status: CallStatus, notice: ModelNotice) -> LeaseAnswer:
         """Give the call its answer; nothing of it was sent, and nothing stays open."""
-        await self.close_open_approval("void", told.words)
-        await self.free(told.words)
-        answers.end_call(self.session, self.call, status, told, now=self.now)
+        await self.close_open_approval("void", notice.words)
+        await self.free(notice.words)
+        answers.end_call(self.session, self.call, status, notice, now=self.now)
         await siblings.void_messages(
             self.session, self.release, self.call, now=self.now
         )

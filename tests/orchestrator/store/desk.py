@@ -170,7 +170,7 @@ class Desk:
             self.effects,
             ref,
             revision=known,
-            told=model_notices.call_failed(words=words),
+            notice=model_notices.call_failed(words=words),
         )
 
     async def granted(self, run: str, **more: Any) -> Grant:
