@@ -175,7 +175,7 @@ def _pieces(
 ) -> Iterator[str]:
     for gap in gaps(text, start, end):
         yield from _characters(text, start, gap.start, strange)
-        yield _told(gap)
+        yield _gap_html(gap)
         start = gap.end
     yield from _characters(text, start, end, strange)
 
@@ -219,7 +219,7 @@ def _odd(text: str, start: int, end: int, strange: Mapping[int, str]) -> Iterato
         yield run
 
 
-def _told(gap: Gap) -> str:
+def _gap_html(gap: Gap) -> str:
     words = _gap(gap.names, gap.words)
     return f"{words}\n" if gap.ends_line else words
 

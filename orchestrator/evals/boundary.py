@@ -93,9 +93,9 @@ async def _check_honest(boundary: Boundary, tool: Tool, own: Arguments) -> list[
     except Exception as error:  # noqa: BLE001 whatever it is, it is reported
         words = f"the customer's own call does not work, so it proves nothing: {error}"
         return [Breach(tool.name, "function", own, words)]
-    told = _told(answer.model_dump_json(), boundary.secrets)
-    if told:
-        return [Breach(tool.name, "function", own, f"its answer tells {told!r}")]
+    leaked = _leaked(answer.model_dump_json(), boundary.secrets)
+    if leaked:
+        return [Breach(tool.name, "function", own, f"its answer tells {leaked!r}")]
     return []
 
 
@@ -122,8 +122,8 @@ async def _try(
     try:
         answer = await act()
     except ToolError as error:
-        told = _told(str(error), secrets)
-        return f"its refusal tells {told!r}" if told else None
+        leaked = _leaked(str(error), secrets)
+        return f"its refusal tells {leaked!r}" if leaked else None
     except Exception as error:  # noqa: BLE001 whatever it is, it is reported
         return f"it broke instead of refusing with ToolError: {error!r}"
     if answer is None:
@@ -198,7 +198,7 @@ def _parsed(tool: Tool, arguments: Arguments) -> BaseModel:
     return tool.input.model_validate(dict(arguments))
 
 
-def _told(text: str, secrets: Collection[str]) -> str | None:
+def _leaked(text: str, secrets: Collection[str]) -> str | None:
     return next((one for one in secrets if one in text), None)
 
 

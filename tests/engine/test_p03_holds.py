@@ -200,4 +200,4 @@ async def test_p03_a_customer_who_writes_while_the_end_is_held_is_answered(
     row = await stage.engine.ended(run)
 
     assert row.status == "completed"
-    assert "One more thing." in play.told()
+    assert "One more thing." in play.last_request()

@@ -274,7 +274,7 @@ def _is_idle(contract: Contract, aliases: Mapping[str, Alias]) -> bool:
 
 
 def _pure(app: str, module: str) -> ModuleType:
-    with app_import.mistakes_told(module):
+    with app_import.mistakes_as_contract_errors(module):
         imports = _imports(module)
     for place, name in imports:
         if any(name == bad or name.startswith(f"{bad}.") for bad in IMPURE):

@@ -85,8 +85,10 @@ async def of(
     )
     if found.kind != "deny" or not before:
         return found
-    told = await limits.told(session, counting, tenant=one.run.tenant, now=now)
-    return found.model_copy(update={"counted": told})
+    counted = await limits.counted_for_customer(
+        session, counting, tenant=one.run.tenant, now=now
+    )
+    return found.model_copy(update={"counted": counted})
 
 
 async def is_repeated(session: AsyncSession, one: Proposed) -> bool:

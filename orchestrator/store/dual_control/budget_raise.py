@@ -105,7 +105,7 @@ async def held(
             "what holds which."
         )
     meter = await session.get(MeterRow, name, populate_existing=True)
-    return await _told(session, scope, tenant, rows, meter or _empty(name), now=now)
+    return await _as_held(session, scope, tenant, rows, meter or _empty(name), now=now)
 
 
 async def of_run(session: AsyncSession, run: str, *, now: datetime) -> list[Held]:
@@ -276,7 +276,7 @@ async def _count(session: AsyncSession, name: str) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def _told(  # noqa: PLR0913 a scope and all that bears on it
+async def _as_held(  # noqa: PLR0913 a scope and all that bears on it
     session: AsyncSession,
     scope: _Scope,
     tenant: str | None,

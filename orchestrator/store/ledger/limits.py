@@ -93,7 +93,7 @@ async def before(
     )
 
 
-async def told(
+async def counted_for_customer(
     session: AsyncSession, counting: Counting, *, tenant: str, now: datetime
 ) -> Counted:
     """Return what counted before, as far as the customer's agent may know it.
