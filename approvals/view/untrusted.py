@@ -65,17 +65,17 @@ def compared(before: str, after: str) -> tuple[Markup, Markup]:
     )
 
 
-def told(sentence: str) -> Markup:
+def with_framed_quotes(sentence: str) -> Markup:
     """Return our sentence as HTML, with a frame around quoted untrusted text."""
     parts: list[Markup] = []
     start = 0
     for quoted in _QUOTED.finditer(sentence):
-        parts += (shown(sentence[start : quoted.start()]), foreign(quoted.group(1)))
+        parts += (shown(sentence[start : quoted.start()]), framed(quoted.group(1)))
         start = quoted.end()
     return Markup("").join([*parts, shown(sentence[start:])])
 
 
-def foreign(text: object) -> Markup:
+def framed(text: object) -> Markup:
     """Return a short untrusted text as HTML, framed within our own line."""
     return Markup('<span class="foreign">{}</span>').format(shown(text))
 
