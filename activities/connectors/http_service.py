@@ -185,7 +185,7 @@ async def _read(response: httpx2.Response, body: bytes) -> JsonValue:
     if response.is_client_error:
         raise ConnectorNo(await _no(body, response))
     try:
-        return await canonical.parse_foreign_aside(body)
+        return await canonical.parse_untrusted_aside(body)
     except MalformedJson as error:
         raise ConnectorNo(f"{host} sent no usable JSON: {error}") from None
 
@@ -204,7 +204,7 @@ async def _document(body: bytes | None, deed: Deed) -> JsonValue:
         deed.words += " without a document."
         return None
     try:
-        value = await canonical.parse_foreign_aside(body or b"")
+        value = await canonical.parse_untrusted_aside(body or b"")
     except MalformedJson:
         deed.words += ", and its document cannot be read."
         return None
@@ -215,7 +215,7 @@ async def _document(body: bytes | None, deed: Deed) -> JsonValue:
 async def _no(body: bytes | None, response: httpx2.Response) -> str:
     """Return the service's own words for a refusal, or its status."""
     try:
-        value = await canonical.parse_foreign_aside(body or b"")
+        value = await canonical.parse_untrusted_aside(body or b"")
     except MalformedJson:
         is_text = response.headers.get("content-type", "").startswith("text/plain")
         value = (body or b"").decode("utf-8", "replace") if is_text else None

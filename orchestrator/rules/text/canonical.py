@@ -53,7 +53,7 @@ async def parse_aside(text: str | bytes) -> JsonValue:
     return await asyncio.to_thread(parse, text)
 
 
-def parse_foreign(text: str | bytes) -> JsonValue:
+def parse_untrusted(text: str | bytes) -> JsonValue:
     """Return the JSON value in another system's text, repaired for storage.
 
     Whole numbers that a double cannot hold, such as 64-bit ids, become text, digit by
@@ -74,11 +74,11 @@ def parse_foreign(text: str | bytes) -> JsonValue:
     return mended
 
 
-async def parse_foreign_aside(text: str | bytes) -> JsonValue:
-    """Do the same as `parse_foreign`, without blocking the event loop."""
+async def parse_untrusted_aside(text: str | bytes) -> JsonValue:
+    """Do the same as `parse_untrusted`, without blocking the event loop."""
     if len(text) <= MOST_AT_ONCE:
-        return parse_foreign(text)
-    return await asyncio.to_thread(parse_foreign, text)
+        return parse_untrusted(text)
+    return await asyncio.to_thread(parse_untrusted, text)
 
 
 def encode(value: JsonValue) -> bytes:
