@@ -338,8 +338,8 @@ class _Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.names.update(name for name, _ in attrs)
-        with_framed_quotes = (("class", "host"), ("class", "gap"))
-        self._is_host = any(one in attrs for one in with_framed_quotes)
+        marked = (("class", "host"), ("class", "gap"))
+        self._is_host = any(one in attrs for one in marked)
         self.text += "\x00" if self._is_host else ""
 
     def handle_endtag(self, tag: str) -> None:
