@@ -19,7 +19,7 @@ from keyturn.orchestrator.store.ledger.effects import Outcome
 
 # After these nobody may say that nothing was done.
 _MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})
-_WAS_NOT_SENT = frozenset({Known.NOT_SENT, Known.MEND})
+_WAS_NOT_SENT = frozenset({Known.NOT_SENT, Known.NEEDS_REPAIR})
 
 
 def of_result(deeds: Deeds, done: Outcome) -> Outcome:

@@ -272,7 +272,7 @@ async def _dump(result: BaseModel, declared: type[BaseModel]) -> dict[str, JsonV
 def _as_declared(
     written: JsonValue, own: type[BaseModel], declared: type[BaseModel]
 ) -> dict[str, JsonValue]:
-    value = canonical.mend(written)
+    value = canonical.repair(written)
     if own is not declared:
         only_own = redaction.marks(_schema(own)) - redaction.marks(_schema(declared))
         value = redaction.drop(value, _schema(own), only_own)

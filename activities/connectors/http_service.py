@@ -111,7 +111,7 @@ class HttpWriter(HttpReader):
                 raise ConnectorNo(
                     f"Nothing was sent: the address is none that can be asked: {error}"
                 ) from None
-            case Known.MEND:
+            case Known.NEEDS_REPAIR:
                 # The exception's text would quote the key.
                 raise NotSent(
                     f"The key for {host} cannot be sent in a header; set another.",
@@ -135,7 +135,7 @@ class HttpWriter(HttpReader):
                 raise ConnectorNo(await _no(body, response))
             case Known.NOT_SENT:
                 raise NotSent(f"{answered}: {await _no(body, response)}", answered=True)
-            case Known.MEND:
+            case Known.NEEDS_REPAIR:
                 raise NotSent(
                     f"{answered}: {await _no(body, response)}",
                     answered=True,
