@@ -15,8 +15,8 @@ def lift_alone(switch: str, reason: str) -> None:
     async def work(store: Store) -> int:
         return len(await break_glass.lift(store, switch, by=by, reason=reason))
 
-    rung = with_store(work)
+    signalled = with_store(work)
     output.line(
-        f"Lifted {switch} alone, as {by}; {rung} runs go on. A critical incident was "
+        f"Lifted {switch} alone, as {by}; {signalled} runs go on. A critical incident was "
         "opened: somebody else reads and closes it."
     )

@@ -98,10 +98,10 @@ class Comparison:
         undone = await stalled.could_go_on(store, run, still=self._grace)
         if undone is None:
             return False
-        rang = await stalled.ring(store, run, why=undone, hears=hears)
-        if rang != "not":
+        signalled = await stalled.signal(store, run, why=undone, hears=hears)
+        if signalled != "not":
             log.warning("run.rung_again", run=run, why=undone)
-        return rang == "deaf"
+        return signalled == "deaf"
 
     async def _look(self, client: Client, run: OpenRun) -> "Seen":
         found = await describe(client, run.id)

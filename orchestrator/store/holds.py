@@ -140,7 +140,7 @@ async def clear(session: AsyncSession, run: str) -> None:
         await session.execute(held.values(**nothing))
 
 
-async def ring(
+async def signal(
     session: AsyncSession, by: Collection[Hold], *, now: datetime
 ) -> list[str]:
     """Signal every open run in which any of these holds anything; return their ids."""

@@ -173,7 +173,7 @@ async def compare(stage: Stage) -> None:
 async def rings(stage: Stage, run: str) -> int:
     """Return how often the comparison rang a run."""
     query = select(AuditRow.id).where(
-        col(AuditRow.run) == run, col(AuditRow.kind) == stalled.RUNG
+        col(AuditRow.run) == run, col(AuditRow.kind) == stalled.SIGNALLED_AGAIN
     )
     async with stage.engine.store.read() as session:
         return len((await session.execute(query)).all())

@@ -163,7 +163,7 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
     meter.raised_tokens = wanted.tokens or meter.raised_tokens
     meter.raised_microusd = wanted.cost_microusd or meter.raised_microusd
     meter.raised_turns = wanted.turns or meter.raised_turns
-    rung = await holds.ring(session, {hold.by_budget(wanted.scope)}, now=now)
+    signalled = await holds.signal(session, {hold.by_budget(wanted.scope)}, now=now)
     entry = log.Entry(
         actor=by,
         kind="budget.raised",
@@ -175,7 +175,7 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
             "after": limits.as_raised(found.declared, meter).model_dump(),
             "taken": found.taken.model_dump(),
             "proposed_by": proposed_by,
-            "rung": len(rung),
+            "rung": len(signalled),
         },
     )
     log.record(session, entry, at=now)

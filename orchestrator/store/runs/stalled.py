@@ -30,13 +30,13 @@ from keyturn.orchestrator.store.tables import (
     TurnRow,
 )
 
-RUNG = "run.rung_again"
+SIGNALLED_AGAIN = "run.rung_again"
 # After this many signals since it last moved, people are told.
-RINGS = 3
-RING_AGAIN = timedelta(seconds=30)
+MOST_SIGNALS = 3
+SIGNAL_AGAIN = timedelta(seconds=30)
 SLOWEST = 8
 THE_END = "the run's end"
-Rang = Literal["not", "rung", "deaf"]
+Signalled = Literal["not", "signalled", "deaf"]
 
 
 async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None:
@@ -55,7 +55,7 @@ async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None
         return await _undone(session, row, set_now, now=now)
 
 
-async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang:
+async def signal(store: Store, run: str, *, why: str, hears: bool = False) -> Signalled:
     """Signal a run that stands still, ever less often; say whether it was signalled.
 
     If that did not help three times, an incident is opened, once per run. A run that
@@ -66,33 +66,37 @@ async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang
         row = await run_lookup.lock(session, run)
         now = await store.now(session)
         since = await _moved_at(session, row)
-        times, last = await _rings(session, run, since)
+        times, last = await _signals(session, run, since)
         if row.status in ENDED_RUNS or row.paused_by is not None:
             return "not"
-        if last is not None and now - last < RING_AGAIN * 2 ** min(times - 1, SLOWEST):
+        if last is not None and now - last < SIGNAL_AGAIN * 2 ** min(
+            times - 1, SLOWEST
+        ):
             return "not"
-        if times == RINGS:
+        if times == MOST_SIGNALS:
             await _tell(session, store, row, why=why, since=since)
         outbox.add(session, "wake", run, at=now)
         log.record(
             session,
             log.Entry(
                 actor="system",
-                kind=RUNG,
+                kind=SIGNALLED_AGAIN,
                 tenant=row.tenant,
                 run=run,
                 payload={"why": why, "times": times + 1},
             ),
             at=now,
         )
-        return "deaf" if hears and times >= RINGS else "rung"
+        return "deaf" if hears and times >= MOST_SIGNALS else "signalled"
 
 
-async def _rings(
+async def _signals(
     session: AsyncSession, run: str, since: datetime
 ) -> tuple[int, datetime | None]:
     query = select(func.count(), func.max(col(AuditRow.at))).where(
-        col(AuditRow.run) == run, col(AuditRow.kind) == RUNG, col(AuditRow.at) > since
+        col(AuditRow.run) == run,
+        col(AuditRow.kind) == SIGNALLED_AGAIN,
+        col(AuditRow.at) > since,
     )
     times, last = (await session.execute(query)).one()
     return times, last
@@ -110,7 +114,7 @@ async def _tell(
         source=source,
         detail={
             "run": row.id,
-            "words": f"It could go on ({why}), was rung {RINGS} times, and has not "
+            "words": f"It could go on ({why}), was rung {MOST_SIGNALS} times, and has not "
             f"moved since {since:%Y-%m-%d %H:%M %Z}. Look at the workers' logs and at "
             "the run in Temporal; `keyturn run cancel` ends it.",
         },

@@ -68,7 +68,7 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
         await _check_replaced(session, switch, now=now)
         await _note_ended(session, switch.id, now=now)
         # A switch that is set anew may no longer cover what it stopped before.
-        await _ring_held(session, switch, now=now)
+        await _signal_held(session, switch, now=now)
         await session.merge(
             SwitchRow(
                 **switch.model_dump(exclude={"scope", "created_at"}),
@@ -125,7 +125,7 @@ async def lift(  # noqa: PLR0913 who lifts what, and why
     log.record(
         session, _entry("switch.cleared", switch_active.switch_of(row), by), at=now
     )
-    return await _ring_held(session, switch_active.switch_of(row), now=now)
+    return await _signal_held(session, switch_active.switch_of(row), now=now)
 
 
 async def _check_replaced(
@@ -217,13 +217,13 @@ async def release_ended(store: Store) -> int:
     async with store.write() as session:
         await store.raise_barrier(session)
         now = await store.now(session)
-        rung = 0
+        signalled = 0
         for row in (await session.execute(query)).scalars():
             _end(session, row, now=now)
-            rung += len(
-                await _ring_held(session, switch_active.switch_of(row), now=now)
+            signalled += len(
+                await _signal_held(session, switch_active.switch_of(row), now=now)
             )
-        return rung
+        return signalled
 
 
 async def _note_ended(session: AsyncSession, switch_id: str, *, now: datetime) -> None:
@@ -267,7 +267,7 @@ async def _sweep(
     return revoked, sending
 
 
-async def _ring_held(
+async def _signal_held(
     session: AsyncSession, switch: Switch, *, now: datetime
 ) -> list[str]:
     """Signal what a switch held, or what waits for a model that it may now allow."""
@@ -276,7 +276,7 @@ async def _ring_held(
         # If several block a run's models, only one of them is recorded with it.
         others = await switch_active.active(session, now=now)
         by |= {hold.by_switch(one.id) for one in others if _bears_on_models(one)}
-    return await holds.ring(session, by, now=now)
+    return await holds.signal(session, by, now=now)
 
 
 def _bears_on_models(switch: Switch) -> bool:

@@ -32,10 +32,10 @@ async def test_p03_a_hold_in_the_last_model_call_commits_nothing(
     held = await desk.run(run)
     await heard(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
-    rung = await doors(desk, run)
+    signalled = await doors(desk, run)
 
     assert (held.status, held.output) == ("stopped", None)
-    assert run in rung
+    assert run in signalled
     assert (await last_turn(desk, run)).ends_run
     row = await desk.run(run)
     assert (row.status, row.stopped_by) == ("completed", None)
@@ -53,11 +53,11 @@ async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
     held = await desk.run(run)
     await heard(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
-    rung = await doors(desk, run)
+    signalled = await doors(desk, run)
 
     assert (made.is_final, made.ends_run, ended) == (True, False, False)
     assert (held.status, held.output) == ("stopped", None)
-    assert run in rung
+    assert run in signalled
     assert await end.finish(desk.store, run, Ending(outcome="completed", step=1))
     assert (await desk.run(run)).status == "completed"
 

@@ -90,8 +90,8 @@ async def test_p03_whatever_the_order_a_lifted_hold_leaves_nothing_standing(
             await end_sibling(desk, run, sibling)
         elif event == "lift":
             await lift(desk, run)
-            rung = await heard(desk)
-            assert (run in rung) or not was_held
+            signalled = await heard(desk)
+            assert (run in signalled) or not was_held
     await end_sibling(desk, run, sibling)
     call = await desk.call(run)
     if call.status == "open" and call.gate != "act":
@@ -131,10 +131,10 @@ async def test_p03_two_calls_held_by_two_switches_are_rung_each_by_its_own(
     await heard(desk)
 
     for name, index in (("notes", 0), ("money", 1)):
-        rung = await switches.clear(desk.store, name, by="lea", reason="over")
+        signalled = await switches.clear(desk.store, name, by="lea", reason="over")
         # The other one looks first, and is held: that answers no bell of this one.
         await desk.lease(run, index=1 - index, holder=f"{name} first")
-        assert rung == [run]
+        assert signalled == [run]
         assert run in await heard(desk)
         assert (await desk.lease(run, index=index)).grant is not None or index == 1
 
@@ -147,12 +147,12 @@ async def test_p03_a_read_that_is_looked_at_against_lifting_is_rung_or_free(
         run = await desk.start(customer=f"d{n}")
         await desk.draft(run, find())
         await desk.switch("halt", tool="find_order", name=f"s{n}")
-        stopped, rung = await asyncio.gather(
+        stopped, signalled = await asyncio.gather(
             calls.stand(desk.store, run, 1, 0),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 
-        assert (run in rung) == stopped
+        assert (run in signalled) == stopped
         assert ((await desk.call(run)).held_by is not None) == stopped
 
 

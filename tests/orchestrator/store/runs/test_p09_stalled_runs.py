@@ -43,9 +43,9 @@ async def test_p09_what_no_ring_moves_is_one_incident(desk: Desk) -> None:
     desk.clock.go_on(2 * HOUR)
     why = await stalled.could_go_on(desk.store, run, still=HOUR)
     opened: list[int] = []
-    for _ in range(stalled.RINGS + 3):
-        assert await stalled.ring(desk.store, run, why=why or "") == "rung"
-        assert await stalled.ring(desk.store, run, why=why or "") == "not"
+    for _ in range(stalled.MOST_SIGNALS + 3):
+        assert await stalled.signal(desk.store, run, why=why or "") == "signalled"
+        assert await stalled.signal(desk.store, run, why=why or "") == "not"
         opened.append(len(await desk.rows(IncidentRow)))
         desk.clock.go_on(4 * HOUR)
 
