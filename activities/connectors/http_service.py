@@ -81,7 +81,7 @@ class HttpWriter(HttpReader):
             deed.known = http_answers.known_of_error(error, deed.known)
             self._broken(deed, error)
         try:
-            return await self._heard(response, deed)
+            return await self._answer(response, deed)
         finally:
             await response.aclose()
 
@@ -123,7 +123,7 @@ class HttpWriter(HttpReader):
                 deed.words = f"no answer came from {host}: {_why(error)}"
                 raise NotKnown(deed.words) from error
 
-    async def _heard(self, response: httpx2.Response, deed: Deed) -> JsonValue:
+    async def _answer(self, response: httpx2.Response, deed: Deed) -> JsonValue:
         deed.known = http_answers.known_of(response.status_code)
         answered = f"{response.url.host} answered {response.status_code}"
         deed.words = answered

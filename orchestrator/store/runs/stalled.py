@@ -55,11 +55,13 @@ async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None
         return await _undone(session, row, set_now, now=now)
 
 
-async def signal(store: Store, run: str, *, why: str, hears: bool = False) -> Signalled:
+async def signal(
+    store: Store, run: str, *, why: str, is_delivered: bool = False
+) -> Signalled:
     """Signal a run that stands still, ever less often; say whether it was signalled.
 
     If that did not help three times, an incident is opened, once per run. A run that
-    `hears` its signals, because a worker works on its tasks, and still does nothing
+    took its signals (`is_delivered`: a worker works on its tasks) and still does nothing
     cannot be revived: "deaf".
     """
     async with store.write() as session:
@@ -87,7 +89,7 @@ async def signal(store: Store, run: str, *, why: str, hears: bool = False) -> Si
             ),
             at=now,
         )
-        return "deaf" if hears and times >= MOST_SIGNALS else "signalled"
+        return "deaf" if is_delivered and times >= MOST_SIGNALS else "signalled"
 
 
 async def _signals(

@@ -74,8 +74,8 @@ async def paused(desk: Desk, run: str) -> bool:
     return row.paused_by is not None or bool(everywhere)
 
 
-async def heard(desk: Desk) -> set[str]:
-    """Deliver what is due and return the runs that hear a bell."""
+async def delivered(desk: Desk) -> set[str]:
+    """Deliver what is due and return the runs that were signalled."""
     due = await outbox.claim(desk.store)
     await outbox.delivered(desk.store, [row for one in due for row in one.ids])
     return {one.run for one in due}

@@ -12,8 +12,8 @@ from tests.orchestrator.store.desk import Desk
 from tests.orchestrator.store.runs import held_run
 from tests.orchestrator.store.runs.held_run import (
     HOUR,
+    delivered,
     doors,
-    heard,
     last_turn,
     two_calls,
 )
@@ -30,7 +30,7 @@ async def test_p03_a_hold_in_the_last_model_call_commits_nothing(
         await last_turn(desk, run)
     assert await turn_position.stop(desk.store, seen, caught.value.by)
     held = await desk.run(run)
-    await heard(desk)
+    await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
     signalled = await doors(desk, run)
 
@@ -51,7 +51,7 @@ async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
     await (held_run.pause(desk, run) if hold == "pause" else desk.switch("halt"))
     ended = await end.finish(desk.store, run, Ending(outcome="completed", step=1))
     held = await desk.run(run)
-    await heard(desk)
+    await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
     signalled = await doors(desk, run)
 
@@ -90,7 +90,7 @@ async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
     await (held_run.pause(desk, run) if hold == "pause" else desk.switch("halt"))
     ending = Ending(outcome="handed_off", reason="not ours")
     assert not await end.finish(desk.store, run, ending)
-    await heard(desk)
+    await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
 
     assert await doors(desk, run) == {run}
@@ -98,7 +98,7 @@ async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
     assert await doors(desk, run) == {run}
     assert await end.finish(desk.store, run, ending)
     desk.clock.go_on(HOUR)
-    assert run not in await heard(desk)
+    assert run not in await delivered(desk)
 
 
 async def test_p03_what_is_disabled_ends_in_good_order(desk: Desk) -> None:
