@@ -81,10 +81,10 @@ async def delivered(desk: Desk) -> set[str]:
     return {one.run for one in due}
 
 
-async def doors(desk: Desk, run: str) -> set[str]:
+async def workflow_ids(desk: Desk, run: str) -> set[str]:
     """Return the workflows that are rung for a run."""
     due = await outbox.claim(desk.store, run=run)
-    return {door for one in due for door in one.workflow_ids}
+    return {workflow_id for one in due for workflow_id in one.workflow_ids}
 
 
 async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed:

@@ -13,9 +13,9 @@ from tests.orchestrator.store.runs import held_run
 from tests.orchestrator.store.runs.held_run import (
     HOUR,
     delivered,
-    doors,
     last_turn,
     two_calls,
+    workflow_ids,
 )
 
 
@@ -32,7 +32,7 @@ async def test_p03_a_hold_in_the_last_model_call_commits_nothing(
     held = await desk.run(run)
     await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
-    signalled = await doors(desk, run)
+    signalled = await workflow_ids(desk, run)
 
     assert (held.status, held.output) == ("stopped", None)
     assert run in signalled
@@ -53,7 +53,7 @@ async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
     held = await desk.run(run)
     await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
-    signalled = await doors(desk, run)
+    signalled = await workflow_ids(desk, run)
 
     assert (made.is_final, made.ends_run, ended) == (True, False, False)
     assert (held.status, held.output) == ("stopped", None)
@@ -93,9 +93,9 @@ async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
     await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
 
-    assert await doors(desk, run) == {run}
+    assert await workflow_ids(desk, run) == {run}
     desk.clock.go_on(HOUR)
-    assert await doors(desk, run) == {run}
+    assert await workflow_ids(desk, run) == {run}
     assert await end.finish(desk.store, run, ending)
     desk.clock.go_on(HOUR)
     assert run not in await delivered(desk)
