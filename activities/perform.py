@@ -196,7 +196,7 @@ class Perform:
     async def _record(self, view: CallView, grant: Grant, found: Outcome) -> Recorded:
         """Record the outcome; one that the record does not accept is unknown."""
         try:
-            return await self._keep(grant, found)
+            return await self._save(grant, found)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 shown, and left to a person
@@ -204,7 +204,7 @@ class Perform:
             words = (
                 f"it was sent, and what came of it ({found.kind}) cannot be recorded"
             )
-            recorded = await self._keep(grant, Outcome(kind="unknown", words=words))
+            recorded = await self._save(grant, Outcome(kind="unknown", words=words))
             place = faults.call_place(view.call.turn, view.call.index)
             await faults.note(self.store, view.run.id, fault(place, error))
             await faults.give_up(
@@ -212,7 +212,7 @@ class Perform:
             )
             return recorded
 
-    async def _keep(self, grant: Grant, found: Outcome) -> Recorded:
+    async def _save(self, grant: Grant, found: Outcome) -> Recorded:
         return await keep_trying(
             lambda: send.record(self.store, grant, found), within=RECORD_WITHIN
         )

@@ -104,7 +104,7 @@ class Models:
             )
             await self._fail(reserved, used, unfinished)
             raise unfinished
-        await self._keep(reserved, used)
+        await self._save(reserved, used)
         elapsed = int((time.monotonic() - started) * 1000)
         return Answered(reply, route.provider.name, reserved.attempt, used, elapsed)
 
@@ -150,7 +150,7 @@ class Models:
             await self._fail(reserved, attempt.worst_case(reserved, None), broken)
             raise broken from None
 
-    async def _keep(
+    async def _save(
         self, reserved: reservations.Reservation, used: settlement.Used
     ) -> None:
         """Store a paid reply before it is checked."""

@@ -52,7 +52,7 @@ class StrictRoute(APIRoute):
             except Exception as error:
                 await idempotency.drop(asked, error)
                 raise
-            await idempotency.keep(asked, response)
+            await idempotency.save(asked, response)
             return response
 
         return strict

@@ -58,7 +58,7 @@ class Box:
 
     folder: Path
 
-    def keep(self, envelope: Envelope) -> None:
+    def save(self, envelope: Envelope) -> None:
         """Store a mail."""
         mail = mailbox.MaildirMessage(
             message_from_bytes(envelope.original_content or b"")
@@ -91,7 +91,7 @@ class Acceptor:
         """Store the mail and confirm it."""
         del server, session
         try:
-            await asyncio.to_thread(self._box.keep, envelope)
+            await asyncio.to_thread(self._box.save, envelope)
         except OSError as error:
             return f"452 Cannot be kept now: {error.strerror}"
         return "250 Kept in the demo mailbox"

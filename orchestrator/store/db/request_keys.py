@@ -200,7 +200,7 @@ async def answer(store: Store, *, person: str, key: str) -> Kept | None:
     return Kept(status=row.status, body=row.body or "")
 
 
-async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
+async def save(store: Store, claim: Claim, *, answer: Kept) -> None:
     """Store the answer for repetitions of the request."""
     kept = {"status": answer.status, "body": answer.body}
     async with store.write() as session:

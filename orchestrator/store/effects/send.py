@@ -146,7 +146,7 @@ async def record(
         run = await run_lookup.lock(session, effect.run)
         await locks.refresh_effect(session, effect)
         now = await store.now(session)
-        _keep_receipt(session, effect, outcome, now=now)
+        _save_receipt(session, effect, outcome, now=now)
         if not _is_news(effect, grant, outcome):
             return Recorded(status=effect.status)
         is_over = run.status in ENDED_RUNS
@@ -176,7 +176,7 @@ async def record(
         return Recorded(status=effect.status, until=meant.until)
 
 
-def _keep_receipt(
+def _save_receipt(
     session: AsyncSession, effect: EffectRow, outcome: Outcome, *, now: datetime
 ) -> None:
     """Keep the receipt of an effect a person recorded as done, with their words."""

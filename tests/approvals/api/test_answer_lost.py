@@ -116,7 +116,7 @@ async def test_a_request_whose_answer_was_lost_acts_once(
     path, body, table, status = case
     headers = {**await people.token("lea", role="admin"), "Idempotency-Key": "abc"}
     with monkeypatch.context() as patched:
-        patched.setattr(request_keys, "keep", dies)
+        patched.setattr(request_keys, "save", dies)
         with pytest.raises(Killed):
             await http.post(path, json=body, headers=headers)
     await _wait(desk.store)
@@ -235,12 +235,12 @@ async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answe
         acting.claimed(store, first)
         with pytest.raises(KeyLost, match="nothing was changed"):
             await _declare(store, "late")
-    await request_keys.keep(store, first, answer=Kept(status=201, body="late"))
+    await request_keys.save(store, first, answer=Kept(status=201, body="late"))
     await request_keys.drop(store, first)
     async with request_keys.acting() as acting:
         acting.claimed(store, second)
         await _declare(store, "once")
-    await request_keys.keep(store, second, answer=Kept(status=201, body="once"))
+    await request_keys.save(store, second, answer=Kept(status=201, body="once"))
 
     assert await _claim(store) == Kept(status=201, body="once")
     assert await _declared(store) == {"once"}
@@ -258,13 +258,13 @@ async def test_p09_a_key_that_was_freed_meanwhile_is_no_way_back_in(
     async with request_keys.acting() as acting:
         acting.claimed(store, third)
         await _declare(store, "corrected")
-    await request_keys.keep(store, third, answer=Kept(status=201, body="corrected"))
+    await request_keys.save(store, third, answer=Kept(status=201, body="corrected"))
 
     async with request_keys.acting() as acting:
         acting.claimed(store, first)
         with pytest.raises(KeyLost):
             await _declare(store, "stale")
-    await request_keys.keep(store, first, answer=Kept(status=201, body="stale"))
+    await request_keys.save(store, first, answer=Kept(status=201, body="stale"))
     await request_keys.drop(store, first)
 
     assert await _claim(store) == Kept(status=201, body="corrected")

@@ -152,7 +152,7 @@ async def test_a_form_whose_answer_was_lost_is_carried_out_once(
     agent = await doors.visit("agent")
     path, key = f"/runs/{doors.seed.runs['lamp']}/notes", token_urlsafe(16)
     with monkeypatch.context() as patched:
-        patched.setattr(request_keys, "keep", _dies)
+        patched.setattr(request_keys, "save", _dies)
         with pytest.raises(Killed):
             await agent.post(path, text=WHY, form_key=key)
     before = await _all_rows(store)

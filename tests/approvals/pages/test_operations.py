@@ -136,7 +136,7 @@ async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
     doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor = await doors.visit("operator")
-    monkeypatch.setattr(form_results, "keep", _away)
+    monkeypatch.setattr(form_results, "save", _away)
 
     form = {"tool": "refund_order", "mode": "halt", "reason": WHY, "sure": "yes"}
     found = await visitor.post("/ops/switches", **form)

@@ -117,7 +117,7 @@ class Desk:
         """Commit a turn with these calls and return their gates."""
         seen: list[Gated] = []
 
-        def keep(made: Committed) -> str:
+        def save(made: Committed) -> str:
             seen.extend(made.calls)
             return "{}"
 
@@ -130,7 +130,7 @@ class Desk:
             calls=calls,
             read_messages=tuple(read),
         )
-        await commit.commit(self.worker, drafted, keep, position)
+        await commit.commit(self.worker, drafted, save, position)
         return seen
 
     async def lease(

@@ -91,7 +91,7 @@ async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed
     """Commit a turn whose output is the run's."""
     seen: list[Committed] = []
 
-    def keep(made: Committed) -> str:
+    def save(made: Committed) -> str:
         seen.append(made)
         return "{}"
 
@@ -103,5 +103,5 @@ async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed
         output={"summary": "done", "confidence": 0.9},
         ends_run=ends_run,
     )
-    await commit.commit(desk.store, last, keep, position)
+    await commit.commit(desk.store, last, save, position)
     return seen[0]
