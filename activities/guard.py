@@ -52,7 +52,7 @@ class Guard:
     outage_pauses_s: tuple[float, ...] | None = None
     ends_run: bool = True
 
-    async def keep(
+    async def run(
         self,
         run: str,
         place: str,

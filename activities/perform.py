@@ -75,7 +75,7 @@ class Perform:
             beating.cancel()
 
     async def _perform(self, wanted: CallInput) -> ActResult:
-        return await self.guard.keep(
+        return await self.guard.run(
             wanted.run,
             faults.call_place(wanted.turn, wanted.index),
             lambda: self._attempt(wanted),

@@ -40,7 +40,7 @@ class RunTool:
     @activity.defn(name="run_tool")
     async def __call__(self, wanted: CallInput) -> ReadResult:
         """Record the call's answer and return that it is there."""
-        return await self.guard.keep(
+        return await self.guard.run(
             wanted.run,
             faults.call_place(wanted.turn, wanted.index),
             lambda: self._read(wanted),

@@ -43,7 +43,7 @@ class Think:
         """Return the turn's result; a retry after the commit returns the stored one."""
         beating = asyncio.create_task(_heartbeat())
         try:
-            return await self.guard.keep(
+            return await self.guard.run(
                 wanted.run,
                 faults.turn_place(wanted.turn),
                 lambda: self._think(wanted),
