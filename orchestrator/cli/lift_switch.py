@@ -9,7 +9,7 @@ from keyturn.orchestrator.store.dual_control import break_glass
 
 
 def lift_alone(switch: str, reason: str) -> None:
-    """Lift it at once and print that; a critical incident is opened."""
+    """Lift a switch at once, which opens a critical incident, and print the result."""
     by = f"cli:{getpass.getuser()}"
 
     async def work(store: Store) -> int:

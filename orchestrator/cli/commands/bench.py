@@ -15,14 +15,14 @@ FOLDERS = (Path(__file__).resolve().parents[3] / "benchmarks", Path("benchmarks"
 
 def main(
     name: Annotated[
-        str | None, typer.Argument(help="Which one; without a name they are listed.")
+        str | None, typer.Argument(help="The benchmark. Default: list them.")
     ] = None,
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds; figures are rougher.")
+        bool, typer.Option("--quick", help="Run fewer rounds; figures are less exact.")
     ] = False,
 ) -> None:
-    """Measure one thing; prints one JSON line, exit status 1 where a goal is missed."""
+    """Run a benchmark; print one line of JSON. Exit status 1: a goal is missed."""
     found = _found()
     if name is None:
         for known in sorted(found):

@@ -93,8 +93,8 @@ class Acceptor:
         try:
             await asyncio.to_thread(self._box.save, envelope)
         except OSError as error:
-            return f"452 Cannot be kept now: {error.strerror}"
-        return "250 Kept in the demo mailbox"
+            return f"452 Cannot be stored now: {error.strerror}"
+        return "250 Stored in the demo mailbox"
 
 
 def build(box: Box) -> FastAPI:
@@ -175,7 +175,7 @@ def _body(mail: EmailMessage) -> str:
     try:
         return str(part.get_content()) if part else ""
     except (LookupError, ValueError):
-        return "(cannot be shown: its encoding is wrong)"
+        return "(cannot be shown: its encoding is invalid)"
 
 
 def _page(mails: list[Mail]) -> str:
@@ -184,7 +184,7 @@ def _page(mails: list[Mail]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f"<title>Demo mailbox</title><style>{STYLE}</style>"
-        f"<h1>Demo mailbox</h1><p>Mails end here; none is sent on.</p>{shown}</html>"
+        f"<h1>Demo mailbox</h1><p>This mailbox forwards no mail.</p>{shown}</html>"
     )
 
 

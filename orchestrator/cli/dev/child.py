@@ -115,7 +115,7 @@ class Child:
         )
         hurry.cancel()
         if self._keeping not in done and self._process is not None:
-            self.say(f"{self.program.name} does not stop; it is killed.")
+            self.say(f"{self.program.name} did not stop in time; killing it.")
             _signal(self._process.pid, signal.SIGKILL)
         await self._keeping
 

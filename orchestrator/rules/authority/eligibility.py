@@ -57,23 +57,23 @@ class Bar:
 
 
 _OF_THEM: Final[Mapping[Kind, str]] = {
-    "service": "has no account that decides",
+    "service": "is a service, which may not decide",
     "tenant": "belongs to another tenant",
     "role": "has no role that may approve this",
     "benefits": "benefits from it",
     "started": "started the run",
-    "edited": "edited it to more than it was",
-    "picked": "had it picked again who decides it",
+    "edited": "edited it beyond its draft",
+    "picked": "had its assignee picked again",
     "steered": "wrote what it was drafted from",
     "assigned": "is not the person it was assigned to",
     "new": "was too new to approve",
 }
 _NOT_BY: Final[Mapping[str, tuple[Kind, str]]] = {
-    "edited": ("edited", "you edited it to more than it was"),
-    "picked": ("picked", "you had it picked again who decides it"),
+    "edited": ("edited", "you edited it beyond its draft"),
+    "picked": ("picked", "you had its assignee picked again"),
     "steered": (
         "steered",
-        "you wrote into the run, or to an earlier draft, what it was drafted from",
+        "you wrote a message or a comment that it was drafted from",
     ),
 }
 
@@ -99,7 +99,7 @@ def why_no_no(asked: Asked, person: Person) -> Bar | None:
     and somebody else's claim do not prevent it.
     """
     if person.kind != "person":
-        return Bar("service", "a service decides nothing; sign in as a person")
+        return Bar("service", "a service may not decide; sign in as a person")
     if person.tenant not in (None, asked.tenant):
         return Bar("tenant", "it belongs to another tenant")
     return None
@@ -108,14 +108,14 @@ def why_no_no(asked: Asked, person: Person) -> Bar | None:
 def why_conflicted(asked: Asked, person: Person) -> Bar | None:
     """Return the person's conflict of interest, or None."""
     if _benefits(asked, person):
-        return Bar("benefits", "it is for you yourself; somebody else decides it")
+        return Bar("benefits", "it benefits you; somebody else has to decide it")
     if person.id == asked.started_by:
         return Bar(
-            "started", "you started this run; somebody else decides what it does"
+            "started", "you started this run; somebody else has to decide its actions"
         )
     if person.id in asked.not_by:
         kind, words = _NOT_BY[asked.not_by[person.id]]
-        return Bar(kind, f"{words}; it needs another person's yes")
+        return Bar(kind, f"{words}; another person has to approve it")
     return None
 
 
@@ -125,8 +125,8 @@ def why_not_yet(person: Person, *, now: datetime) -> Bar | None:
         return None
     return Bar(
         "new",
-        "you are new to approving: for a day you see and do not decide, until "
-        f"{person.approves_from:%Y-%m-%d %H:%M} UTC",
+        "you are new to approving: you may decide from "
+        f"{person.approves_from:%Y-%m-%d %H:%M} UTC on",
     )
 
 
@@ -134,7 +134,7 @@ def _why_no_role(asked: Asked, person: Person) -> Bar | None:
     # An unknown role ranks above all known roles.
     if rank(person.role) >= APPROVER_RANK.get(asked.role, 99):
         return None
-    return Bar("role", f"it asks for the role {asked.role}; yours is {person.role}")
+    return Bar("role", f"it needs the role {asked.role}; yours is {person.role}")
 
 
 def rank(role: str) -> int:
@@ -157,10 +157,10 @@ def _why_not_assigned(asked: Asked, person: Person) -> Bar | None:
     if asked.assigned_to is None:
         return Bar(
             "assigned",
-            "the system picks who decides it, within seconds, as long as somebody is "
-            "left whom it may pick",
+            "the system assigns it within seconds, if anybody eligible is left; try "
+            "again then",
         )
     return Bar(
         "assigned",
-        "the system assigned it to somebody else; a lead can have it pick again",
+        "the system assigned it to somebody else; a lead can have it reassigned",
     )

@@ -94,9 +94,9 @@ def _fault(title: str, fault: Any) -> str:  # noqa: ANN401 pydantic's own TypedD
 def _in_words(fault: Any) -> str:  # noqa: ANN401 as above
     given = fault["input"]
     if fault["type"] == "tuple_type" and isinstance(given, str):
-        return f"a text where a tuple belongs; write ({given!r},)"
+        return f"a text, but a tuple is needed; write ({given!r},)"
     if fault["type"] in ("frozen_set_type", "set_type") and isinstance(given, str):
-        return f"a text where a set belongs; write {{{given!r}}}"
+        return f"a text, but a set is needed; write {{{given!r}}}"
     return in_words(fault)
 
 

@@ -181,7 +181,7 @@ async def test_an_agent_may_not_decide_what_leads_decide(
         f"/inbox/{item}/decide", decision="approve", binding=await lead.binding(item)
     )
 
-    assert "it asks for the role lead; yours is agent" in page
+    assert "it needs the role lead; yours is agent" in page
     assert found.status_code == 403
     assert await _status(store, item) == "pending"
 

@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
         ("self", "for you yourself"),
         ("author", "you started this run"),
         ("new", "new to approving"),
-        ("editor", "you edited it to more than it was"),
+        ("editor", "you edited it beyond its draft"),
         ("rejecter", "to an earlier draft"),
         ("low", "role lead"),
         ("held", "claimed by Lou"),
@@ -84,7 +84,7 @@ async def test_p08_a_service_and_another_tenants_people_decide_nothing(
     await desk.draft(run, refund())
     row = await desk.approval(run)
 
-    with pytest.raises(MayNotDecide, match="a service decides nothing"):
+    with pytest.raises(MayNotDecide, match="a service may not decide"):
         await _answer(desk, row, person("amy", kind="service"), decision)
     with pytest.raises(NotFound):
         await _answer(desk, row, person("amy", tenant="other"), decision)
