@@ -88,9 +88,9 @@ class Perform:
             answer = await self._crash(wanted)
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 shown already, and looked at again
+        except Exception:  # noqa: BLE001 already shown; the workflow tries again later
             # The record accepts no end, so the call stays open, visible to people.
-            activity.logger.exception("%s cannot be given up", _ref(wanted))
+            activity.logger.exception("giving up %s failed", _ref(wanted))
             return ActResult(kind="not_before", until=_later())
         if answer.kind == "busy":
             raise again("Busy", 1.0)
@@ -199,7 +199,7 @@ class Perform:
             return await self._save(grant, found)
         except StoreUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 shown, and left to a person
+        except Exception as error:  # noqa: BLE001 shown on the run, and a person settles the effect
             activity.logger.exception("the outcome of %s cannot be recorded", grant.key)
             words = (
                 f"it was sent, and what came of it ({found.kind}) cannot be recorded"
@@ -228,7 +228,7 @@ class Perform:
             async with asyncio.timeout_at(until_s):
                 receipt = await self.toolbox.carry_out(tool, grant.arguments, context)
             words, receipt = await as_read_by_model(receipt, view.release, tool)
-        except Exception as error:  # noqa: BLE001 what is known decides, whatever it was
+        except Exception as error:  # noqa: BLE001 the outcome depends on the deeds, not on the exception
             return outcome.of_error(deeds, error)
         done = Outcome(kind="done", words=words, receipt=receipt)
         return outcome.of_result(deeds, done)

@@ -93,7 +93,7 @@ class RunTool:
                 return False
             status, answer = await self._answer(view)
             await self._record(wanted, status, answer)
-        except Exception:  # noqa: BLE001 its own activity reads again, and records it
+        except Exception:  # noqa: BLE001 the call runs again in its own activity, which records the error
             activity.logger.warning("a read is left to its own activity", exc_info=True)
             return False
         return True

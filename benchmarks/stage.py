@@ -33,7 +33,7 @@ def process(
     *command: str, env: dict[str, str] | None = None
 ) -> Generator[subprocess.Popen[str]]:
     """Run a Python module of ours as a process of its own."""
-    running = subprocess.Popen(  # noqa: S603 our own command
+    running = subprocess.Popen(  # noqa: S603 runs our own command
         [sys.executable, *command],
         stdout=subprocess.PIPE,
         text=True,

@@ -110,7 +110,7 @@ class Comparison:
     async def _look(self, client: Client, run: OpenRun) -> "Seen":
         found = await describe(client, run.id)
         if found is None:
-            return Seen(lost="Temporal does not know it")
+            return Seen(lost="Temporal has no execution of it")
         if (lost := self._misplaced(found, run)) is not None:
             return Seen(lost=lost)
         is_under_way = _is_under_way(found)
@@ -144,12 +144,12 @@ class Comparison:
         return closed is not None and datetime.now(UTC) - closed > self._grace
 
 
-LOST_LOOP = "its tool loop is lost"
-IMPOSTOR = "another execution stands in its place"
-ELSEWHERE = "its execution stands on another task queue"
-FORGED = "its history holds what no process of ours made"
-UNREADABLE = "its history was sealed with a key that no worker has"
-DEAF = "it heard its bells and did nothing"
+LOST_LOOP = "the child workflow of its tool loop is lost"
+IMPOSTOR = "an execution of another workflow type has its id"
+ELSEWHERE = "its execution is on another task queue"
+FORGED = "its history contains payloads that no Keyturn process encrypted"
+UNREADABLE = "its history is encrypted with a key that no worker has"
+DEAF = "it received its signals and did nothing"
 # Causes that only interference by somebody else explains.
 MEDDLED = frozenset({IMPOSTOR, FORGED})
 STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}

@@ -65,7 +65,7 @@ async def attack(boundary: Boundary) -> list[Breach]:
     found: list[Breach] = []
     for name, tool in boundary.tools.items():
         if name not in boundary.calls:
-            words = "there is no call in `calls` to begin from"
+            words = "`calls` has no call of the customer to start from"
             found.append(Breach(name, "function", {}, words))
             continue
         own = boundary.calls[name]
@@ -90,7 +90,7 @@ async def _check_honest(boundary: Boundary, tool: Tool, own: Arguments) -> list[
     """Report a call of the customer's own that fails, or shows others' secrets."""
     try:
         answer = await tool.function(_parsed(tool, own), _context(boundary, tool))
-    except Exception as error:  # noqa: BLE001 whatever it is, it is reported
+    except Exception as error:  # noqa: BLE001 any exception is a finding, and is reported
         words = f"the customer's own call does not work, so it proves nothing: {error}"
         return [Breach(tool.name, "function", own, words)]
     leaked = _leaked(answer.model_dump_json(), boundary.secrets)
@@ -124,8 +124,8 @@ async def _try(
     except ToolError as error:
         leaked = _leaked(str(error), secrets)
         return f"its refusal tells {leaked!r}" if leaked else None
-    except Exception as error:  # noqa: BLE001 whatever it is, it is reported
-        return f"it broke instead of refusing with ToolError: {error!r}"
+    except Exception as error:  # noqa: BLE001 any exception is a finding, and is reported
+        return f"it failed instead of refusing with ToolError: {error!r}"
     if answer is None:
         return None
     return f"it answered {_shown(answer)}"

@@ -39,7 +39,7 @@ def about() -> None:
 
 
 @app.command("list")
-def listing(  # noqa: PLR0913 options of a command
+def listing(  # noqa: PLR0913 typer needs one parameter per option
     *,
     status: Annotated[
         str, typer.Option(help="Only approvals in this status.")

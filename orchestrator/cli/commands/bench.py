@@ -34,7 +34,7 @@ def main(
             f"{', '.join(sorted(found)) or 'none: benchmarks come with a checkout'}."
         )
     command = [sys.executable, str(found[name]), *(["--quick"] if quick else [])]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 a file of this checkout
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 runs a file of this checkout
 
 
 def _found() -> dict[str, Path]:

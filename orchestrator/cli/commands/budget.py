@@ -32,7 +32,7 @@ def show(*, as_json: AsJson = False) -> None:
 
 
 @app.command("raise")
-def raise_(  # noqa: PLR0913 options of a command
+def raise_(  # noqa: PLR0913 typer needs one parameter per option
     scope: Annotated[
         str,
         typer.Argument(

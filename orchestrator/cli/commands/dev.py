@@ -29,4 +29,4 @@ def main(
     words += ["--port", str(port)] if port is not None else []
     words += ["--json"] if as_json else []
     # The long-running supervisor replaces this process, without a command's modules.
-    os.execv(sys.executable, (sys.executable, "-P", "-m", supervisor.__name__, *words))  # noqa: S606 our own program
+    os.execv(sys.executable, (sys.executable, "-P", "-m", supervisor.__name__, *words))  # noqa: S606 runs our own program

@@ -51,7 +51,7 @@ def show(email: Email, *, as_json: AsJson = False) -> None:
         _show(_of(api, email), as_json=as_json)
 
 
-def invite(  # noqa: PLR0913 options of a command
+def invite(  # noqa: PLR0913 typer needs one parameter per option
     email: Email,
     *,
     name: Annotated[str, typer.Option(help="The name that others see.")],
@@ -84,7 +84,7 @@ def invite(  # noqa: PLR0913 options of a command
         _show(api.post("/people", body), as_json=as_json)
 
 
-def change(  # noqa: PLR0913 options of a command
+def change(  # noqa: PLR0913 typer needs one parameter per option
     email: Email,
     *,
     role: Role = None,

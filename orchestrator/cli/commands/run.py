@@ -40,7 +40,7 @@ def about() -> None:
 
 
 @app.command()
-def start(  # noqa: PLR0913 options of a command
+def start(  # noqa: PLR0913 typer needs one parameter per option
     workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
     given: Annotated[
         str,
@@ -80,7 +80,7 @@ def start(  # noqa: PLR0913 options of a command
 
 
 @app.command("list")
-def listing(  # noqa: PLR0913 options of a command
+def listing(  # noqa: PLR0913 typer needs one parameter per option
     *,
     workflow: Annotated[
         str | None, typer.Option(help="Only runs of this workflow.")
@@ -127,7 +127,7 @@ def trace(run: Run) -> None:
 
 
 @app.command()
-def pause(  # noqa: PLR0913 options of a command
+def pause(  # noqa: PLR0913 typer needs one parameter per option
     reason: Reason,
     run: OneRun = None,
     *,
@@ -143,7 +143,7 @@ def pause(  # noqa: PLR0913 options of a command
 
 
 @app.command()
-def resume(  # noqa: PLR0913 options of a command
+def resume(  # noqa: PLR0913 typer needs one parameter per option
     reason: Reason,
     run: OneRun = None,
     *,
@@ -159,7 +159,7 @@ def resume(  # noqa: PLR0913 options of a command
 
 
 @app.command()
-def cancel(  # noqa: PLR0913 options of a command
+def cancel(  # noqa: PLR0913 typer needs one parameter per option
     reason: Reason,
     run: OneRun = None,
     *,

@@ -42,7 +42,7 @@ def about() -> None:
 
 
 @app.command("set")
-def set_switch(  # noqa: PLR0913 options of a command
+def set_switch(  # noqa: PLR0913 typer needs one parameter per option
     mode: Annotated[Mode, typer.Argument(help="What the switch does in its scope.")],
     reason: Reason,
     *,
@@ -145,7 +145,7 @@ def clear(
 
 
 @app.command()
-def impact(  # noqa: PLR0913 options of a command
+def impact(  # noqa: PLR0913 typer needs one parameter per option
     *,
     workflow: Workflow = None,
     tool: Tool = None,

@@ -47,7 +47,7 @@ def about() -> None:
 
 
 @app.command()
-def add(  # noqa: PLR0913 options of a command
+def add(  # noqa: PLR0913 typer needs one parameter per option
     email: Annotated[str, typer.Argument(help="The address to sign in with.")],
     *,
     name: Annotated[str, typer.Option(help="The name that others see.")],

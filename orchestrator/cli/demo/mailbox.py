@@ -85,7 +85,7 @@ class Acceptor:
         """Take the box that stores mails."""
         self._box = box
 
-    async def handle_DATA(  # noqa: N802 aiosmtpd's name
+    async def handle_DATA(  # noqa: N802 aiosmtpd requires this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Store the mail and confirm it."""

@@ -35,7 +35,7 @@ from keyturn.orchestrator.cli.demo.counter import (
 from keyturn.orchestrator.cli.demo.faults import Faults, Faulty, is_no_cut
 from keyturn.orchestrator.rules.text import canonical
 
-TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 a variable's name
+TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 the name of a variable, not a secret
 STATEMENT_TOKEN = "SHOP_STATEMENT_TOKEN"  # noqa: S105 as above
 LINES_A_PAGE = 100
 

@@ -73,7 +73,7 @@ def _refusal(request: Request) -> str | None:
 
 
 async def _handed_on(client: "httpx2.AsyncClient", request: Request) -> Response:
-    import httpx2  # noqa: PLC0415 loaded already
+    import httpx2  # noqa: PLC0415 already imported elsewhere
 
     sent = [(k, v) for k, v in request.headers.raw if k.decode() not in _HOP_BY_HOP]
     try:

@@ -56,7 +56,7 @@ class Guard:
 
     def __init__(self) -> None:
         """Start it, in its own session: it does not receive a Ctrl-C."""
-        self._process = subprocess.Popen(  # noqa: S603 our own program
+        self._process = subprocess.Popen(  # noqa: S603 runs our own program
             (sys.executable, "-I", guard.__file__),
             stdin=subprocess.PIPE,
             text=True,

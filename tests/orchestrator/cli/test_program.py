@@ -143,7 +143,7 @@ def test_serve_names_a_missing_key(keyturn: Keyturn, key: str) -> None:
     ("keys", "words"),
     [
         ("", "KEYTURN_PAYLOAD_KEYS is not set; `keyturn user key` makes one"),
-        ("a:b", "KEYTURN_PAYLOAD_KEYS is read as `name:key`"),
+        ("a:b", "KEYTURN_PAYLOAD_KEYS has a malformed entry. Write `name:key`"),
     ],
 )
 @pytest.mark.parametrize("kind", [(), ("--effects",)])
@@ -165,7 +165,7 @@ def test_doctor_tells_that_plain_payloads_are_read(keyturn: Keyturn) -> None:
 
     assert good.json()[0]["kind"] == "good"
     assert bad.status == 1
-    assert "who reaches Temporal's port can make up" in bad.out
+    assert "anybody who reaches Temporal's port can forge" in bad.out
     assert keys.partition(":")[2] not in good.out + bad.out
 
 

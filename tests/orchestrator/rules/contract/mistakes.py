@@ -169,7 +169,7 @@ IN_CONTRACTS = {
     "no-target": (
         "SHOP =",
         'A = Alias(name="a", targets=("gpt",))\nSHOP =',
-        "no provider/model",
+        "not of the form provider/model",
         "A = ",
     ),
     "no-syntax": ("tools=(", "tools=((", "cannot be read", ""),
