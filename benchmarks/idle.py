@@ -108,7 +108,7 @@ def _environment(url: str, temporal: str) -> dict[str, str]:
         **os.environ,
         "KEYTURN_DATABASE_URL": url,
         "KEYTURN_TEMPORAL_ADDRESS": temporal,
-        "KEYTURN_SECRET_KEY": "a secret of the benchmark's own",
+        "KEYTURN_SECRET_KEY": "a secret only for the benchmark",
         "KEYTURN_PORT": str(free_port()),
         "KEYTURN_DECISION_KEY": key,
         "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),

@@ -55,7 +55,7 @@ def simulator(*scenarios: str) -> Generator[str]:
         "-m", "keyturn.activities.llm.simulator", "--port", "0", *named
     ) as running:
         if running.stdout is None:
-            raise RuntimeError("the simulator has no output")
+            raise RuntimeError("the simulator has no standard output")
         yield str(json.loads(running.stdout.readline())["url"])
 
 
