@@ -76,7 +76,7 @@ def listing(  # noqa: PLR0913 typer needs one parameter per option
 
 @app.command()
 def show(approval: Approval, *, as_json: AsJson = False) -> None:
-    """Show one approval, with the facts and the rule that requires it."""
+    """Show one approval, with its facts and its rule."""
     with Api() as api:
         _show(api.get(f"/approvals/{approval}"), as_json=as_json)
 
@@ -124,7 +124,10 @@ def undo(
     reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Undo a decision within the tool's undo window; the approval is pending again."""
+    """Undo a decision within the tool's undo window.
+
+    The approval is requested again.
+    """
     with Api() as api:
         found = api.post(f"/approvals/{approval}:undo", {"reason": reason})
     _show(found, as_json=as_json)
@@ -142,7 +145,10 @@ def claim(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Claim an approval for five minutes, or renew your claim: only you may decide it."""
+    """Claim an approval for five minutes, or renew your claim.
+
+    Nobody else can approve it meanwhile.
+    """
     with Api() as api:
         holder = None
         if take_over:
@@ -171,7 +177,10 @@ def extend(
     reason: Reason,
     as_json: AsJson = False,
 ) -> None:
-    """Move an approval's deadline, to at most a week after it was requested."""
+    """Extend an approval's deadline.
+
+    The latest deadline is a week after the request.
+    """
     body = {"until": until, "minutes": minutes, "reason": reason}
     with Api() as api:
         _show(api.post(f"/approvals/{approval}:extend", body), as_json=as_json)

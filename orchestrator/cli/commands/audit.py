@@ -38,7 +38,7 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the chain of the audit log and compare the log with the tables.
+    """Verify the audit log and compare it with the tables.
 
     Reads the database of KEYTURN_DATABASE_URL. Exit status 1 if a sealed row was
     changed, removed or inserted, or if a table differs from the log. With

@@ -53,7 +53,10 @@ def raise_(  # noqa: PLR0913 typer needs one parameter per option
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Request a larger budget for runs that it holds; another person confirms."""
+    """Request a larger budget for the runs that it holds.
+
+    Another person confirms it.
+    """
     wanted = {"usd": usd, "tokens": tokens, "turns": turns}
     given = {name: value for name, value in wanted.items() if value is not None}
     with Api() as api:

@@ -44,7 +44,7 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show a contract's rules as a table: the verdict for each range of amounts.
+    """Show a contract's rules as a table of verdicts.
 
     --json prints the whole contract and the hash of its release.
     """

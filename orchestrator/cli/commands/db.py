@@ -22,10 +22,11 @@ def about() -> None:
 
 @app.command()
 def upgrade() -> None:
-    """Migrate the database of KEYTURN_DATABASE_URL and grant its roles their rights.
+    """Upgrade the database's schema and its roles' grants.
 
-    Rows of an earlier version that have no signature yet are signed once, which needs
-    KEYTURN_SECRET_KEY and the private KEYTURN_DECISION_KEY.
+    Works on the database of KEYTURN_DATABASE_URL. Rows of an earlier version that have
+    no signature yet are signed once, which needs KEYTURN_SECRET_KEY and the private
+    KEYTURN_DECISION_KEY.
     """
     found = settings.read()
     is_new, granted = asyncio.run(_upgrade(found))

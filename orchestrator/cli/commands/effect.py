@@ -69,14 +69,17 @@ def record(
     evidence: Annotated[str, typer.Option(help="How you know it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Record the outcome of an effect that is unknown or was reopened."""
+    """Record the outcome of an unknown or reopened effect."""
     body = {"happened": happened, "evidence": evidence}
     _post(f"/effects/{effect}:record", body, as_json=as_json)
 
 
 @app.command()
 def lookup(effect: Named, *, as_json: AsJson = False) -> None:
-    """Look up an unknown effect at the provider; the effect worker runs the look-up."""
+    """Look up an unknown effect at the provider.
+
+    The effect worker runs the look-up.
+    """
     _post(f"/effects/{effect}:lookup", {}, as_json=as_json)
 
 
@@ -91,14 +94,20 @@ def reopen(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report that a done effect failed later at the provider; a person looks into it."""
+    """Report that a done effect failed later.
+
+    It is open again until a person has found out whether it stands.
+    """
     body = {"how": how.value, "words": words, "reference": reference}
     _post(f"/effects/{effect}:reopen", body, as_json=as_json)
 
 
 @app.command()
 def compensate(effect: Named, reason: Reason, *, as_json: AsJson = False) -> None:
-    """Request that a done effect is reversed, by an action in a run of its own."""
+    """Request that a done effect is reversed.
+
+    The reversal is an action in a run of its own.
+    """
     with Api() as api:
         done = api.post(f"/effects/{effect}:compensate", {"reason": reason})
     output.as_json(done) if as_json else output.line(f"Requested in run {done['id']}.")

@@ -126,7 +126,10 @@ def disable(email: Email, *, as_json: AsJson = False) -> None:
 
 
 def enable(email: Email, *, reason: Why = None, as_json: AsJson = False) -> None:
-    """Request that a closed account is opened again; its tokens stay revoked."""
+    """Request that a closed account is opened again.
+
+    Its tokens stay revoked.
+    """
     _act(email, "enable", {"reason": reason}, as_json=as_json)
 
 
@@ -142,10 +145,11 @@ def password(
     reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Request a new password for another person, read from standard input.
+    """Request a new password for another person.
 
-    Once another admin confirms, the person's sessions and tokens end, and they may
-    decide again after a day. --remove ends sessions and tokens at once.
+    The password is read from standard input. Once another admin confirms, the person's
+    sessions and tokens end, and they may decide again after a day. --remove ends
+    sessions and tokens at once.
     """
     new = NULL if remove else _password()
     with Api() as api:

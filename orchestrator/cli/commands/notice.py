@@ -38,7 +38,7 @@ def listing(
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List notices, newest first; by default those that could not be delivered."""
+    """List notices, newest first: by default the dead letters."""
     with Api() as api:
         found = api.items("/notices", {"state": state.value}, most=limit)
     if as_json:

@@ -42,9 +42,9 @@ def sign_out(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sign out of one browser, or of all, which also revokes all your tokens.
+    """Sign out of one browser, or of all.
 
-    --everywhere also revokes the token that this command uses.
+    --everywhere also revokes all your tokens, including the one that this command uses.
     """
     if (session is None) is not everywhere:
         raise WrongUsage("Give either a session's id or --everywhere.")
@@ -66,9 +66,10 @@ def sign_out(
 
 
 def own_password(*, as_json: AsJson = False) -> None:
-    """Change your password; this signs out every browser and revokes every token.
+    """Change your password.
 
-    This includes the token that this command uses.
+    This signs out all your browsers and revokes all your tokens, including the one that
+    this command uses.
 
     Reads the present and the new password from standard input, one line each.
     """

@@ -16,7 +16,7 @@ Named = Annotated[str, typer.Argument(help="The proposal's id.")]
 
 @app.callback()
 def about() -> None:
-    """List changes that wait for a second person; confirm, decline or withdraw them."""
+    """Confirm or decline what another person proposed."""
 
 
 @app.command("list")

@@ -19,7 +19,7 @@ LOOK_S = 0.5
 
 @app.callback()
 def about() -> None:
-    """Compare the ledger with the provider's statement and the mail log."""
+    """Compare the ledger with the statement and the mail log."""
 
 
 @app.command("run")

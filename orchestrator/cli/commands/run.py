@@ -137,7 +137,10 @@ def pause(  # noqa: PLR0913 typer needs one parameter per option
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pause a run, or all that match: no model is called and nothing is sent."""
+    """Pause a run, or all that match.
+
+    No model is called and nothing is sent until it is resumed.
+    """
     which = _which(workflow, customer, status, tenant)
     _hold("pause", run, which, reason, as_json=as_json)
 
@@ -169,7 +172,10 @@ def cancel(  # noqa: PLR0913 typer needs one parameter per option
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a run, or all that match. The outcome of a running send is still recorded."""
+    """Cancel a run, or all that match.
+
+    The outcome of an effect that is being sent is still recorded.
+    """
     which = _which(workflow, customer, status, tenant)
     _hold("cancel", run, which, reason, as_json=as_json)
 
@@ -194,7 +200,10 @@ def bulk(bulk: Bulk, *, as_json: AsJson = False) -> None:
 
 @app.command("stop-bulk")
 def stop_bulk(bulk: Bulk, *, as_json: AsJson = False) -> None:
-    """Stop a bulk. Runs that it has already changed stay changed."""
+    """Stop a bulk pause, resume or cancel.
+
+    Runs that it has already changed stay changed.
+    """
     with Api() as api:
         _show(api.post(f"/bulks/{bulk}:stop", {}), as_json=as_json)
 

@@ -38,7 +38,7 @@ Everything = Annotated[bool, typer.Option("--everything", help="Hold everything.
 
 @app.callback()
 def about() -> None:
-    """Set and lift kill switches on workflows, tools, models and tenants."""
+    """Set, list and lift kill switches."""
 
 
 @app.command("set")
@@ -125,7 +125,10 @@ def clear(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Request that a switch is lifted; it holds until another person confirms."""
+    """Request that a switch is lifted.
+
+    It holds until another person confirms.
+    """
     if alone:
         # Imported late: nothing else here needs the store, half a second's load.
         from keyturn.orchestrator.cli import lift_switch  # noqa: PLC0415
@@ -156,7 +159,7 @@ def impact(  # noqa: PLR0913 typer needs one parameter per option
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a switch of this scope would hold now, without setting it."""
+    """Show what a switch of this scope would hold now."""
     scope = _scope(
         everything=everything,
         workflow=workflow,

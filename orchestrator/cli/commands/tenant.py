@@ -60,10 +60,10 @@ def add(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Declare tenants in the database of this environment: all of them, or none.
+    """Declare tenants in this environment's database.
 
-    No second person confirms. If an account that may decide exists, this opens an
-    incident.
+    Declares all of them, or none. No second person confirms. If an account that may
+    decide exists, this opens an incident.
     """
     new = [_new(name) for name in dict.fromkeys(names)]
     by = f"cli:{getpass.getuser()}"

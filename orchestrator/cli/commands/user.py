@@ -71,10 +71,11 @@ def add(  # noqa: PLR0913 typer needs one parameter per option
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account; without --password, a random password is shown once.
+    """Open an account.
 
-    No second person confirms. If an account that may decide exists, opening another
-    one opens a critical incident.
+    Without --password, a random password is created and shown once. No second person
+    confirms. If an account that may decide exists, opening another one opens a
+    critical incident.
     """
     new = _new_person(email, name, role, tenant, is_service=service)
     secret = None if service else _password() if password else secrets.token_urlsafe(12)
@@ -106,7 +107,7 @@ def add(  # noqa: PLR0913 typer needs one parameter per option
 def vouch(
     email: Annotated[str, typer.Argument(help="The account's email address.")],
 ) -> None:
-    """Accept an account as it is although Keyturn did not write it.
+    """Accept an account that Keyturn did not write, as it is.
 
     Needs access to the database and KEYTURN_SECRET_KEY; opens a critical incident.
     Check the account's role, tenant and address first (`keyturn user list`).
@@ -149,10 +150,10 @@ def token(
         ),
     ] = None,
 ) -> None:
-    """Create an API token that acts as its owner; it is shown once.
+    """Create an API token, which is shown once.
 
-    No second person confirms. A token that acts as a person, if others have accounts
-    too, opens a critical incident that names its owner.
+    It acts as its owner. No second person confirms. A token that acts as a person, if
+    others have accounts too, opens a critical incident that names its owner.
     """
     by = f"{BY}:{getpass.getuser()}"
 
@@ -201,7 +202,10 @@ def source(
 
 @app.command()
 def key() -> None:
-    """Print new keys as environment variables; the effect worker gets the public half."""
+    """Print new keys as environment variables.
+
+    The effect worker gets the public half of the decision key.
+    """
     private = binding.new_key()
     output.line(f"KEYTURN_SECRET_KEY={secrets.token_urlsafe(48)}")
     output.line(f"KEYTURN_DECISION_KEY={private}")

@@ -72,7 +72,10 @@ def remove(webhook: Webhook, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def rotate(webhook: Webhook, *, as_json: AsJson = False) -> None:
-    """Create a new secret for a webhook; the old one also signs for one more day."""
+    """Create a new secret for a webhook.
+
+    The old one also signs for one more day.
+    """
     with Api() as api:
         _show(api.post(f"/webhooks/{webhook}:rotate", {}), as_json=as_json)
 
