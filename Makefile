@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_ARGS ?=
 
-# Compiled modules are kept, whatever the shell says: a process starts in half the time.
+# Compiled modules are kept, regardless of the shell's setting: processes start twice as fast.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
@@ -25,8 +25,8 @@ setup:
 dev: setup
 	@$(BIN)/keyturn dev
 
-# Three at once for two cores: many tests wait for processes of their own. A file stays
-# on one of them, which starts what its tests share once.
+# Three workers for two cores: many tests wait for their own processes. All tests of a file
+# run on one worker, which starts their shared fixtures once.
 test: setup browser
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
@@ -58,7 +58,7 @@ check-dead-code:
 check-docs:
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
-# Seed: KEYTURN_CHAOS_SEED. Minutes of kills, then until all has come to rest.
+# Seed: KEYTURN_CHAOS_SEED. Kills processes for minutes, then waits until all runs are at rest.
 chaos: setup
 	@KEYTURN_CHAOS_RUNS=$${KEYTURN_CHAOS_RUNS:-300} \
 		KEYTURN_CHAOS_SECONDS=$${KEYTURN_CHAOS_SECONDS:-240} \

@@ -26,7 +26,7 @@ class Finish:
     @activity.defn(name="finish")
     async def __call__(self, wanted: FinishInput) -> Finished:
         """Record the run's end; hand the run to a person if that is impossible."""
-        return await self.guard.keep(
+        return await self.guard.run(
             wanted.run,
             PLACE,
             lambda: self._finish(wanted),

@@ -52,7 +52,7 @@ class Guard:
     outage_pauses_s: tuple[float, ...] | None = None
     ends_run: bool = True
 
-    async def keep(
+    async def run(
         self,
         run: str,
         place: str,
@@ -64,7 +64,7 @@ class Guard:
             return await work()
         except (StoreUnavailable, FailureError):
             raise
-        except Exception as error:  # noqa: BLE001 recorded, and tried again in bounds
+        except Exception as error:  # noqa: BLE001 recorded, and retried a limited number of times
             activity.logger.exception("code failed at %s of %s", place, run)
             pause_s = await self._again(run, place, error)
             if pause_s is not None:

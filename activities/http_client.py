@@ -39,7 +39,7 @@ class TooLarge(httpx2.ReadError):
     """
 
 
-def client(*, largest: int = LARGEST, **options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 the library's own options
+def client(*, largest: int = LARGEST, **options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 passed on to the library unchanged
     """Return a client that keeps no cookie and reads at most `largest` bytes an answer.
 
     A longer body raises `TooLarge` when it is read.

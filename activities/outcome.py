@@ -19,7 +19,7 @@ from keyturn.orchestrator.store.ledger.effects import Outcome
 
 # After these nobody may say that nothing was done.
 _MAY_HAVE_ACTED = frozenset({Known.ACTED, Known.NOT_KNOWN})
-_WAS_NOT_SENT = frozenset({Known.NOT_SENT, Known.MEND})
+_WAS_NOT_SENT = frozenset({Known.NOT_SENT, Known.NEEDS_REPAIR})
 
 
 def of_result(deeds: Deeds, done: Outcome) -> Outcome:
@@ -52,11 +52,11 @@ def _after_acting(deed: Deed, error: Exception, words: str) -> Outcome:
     Without a document, the tool knows no more than the connector does.
     """
     if not deed.has_document:
-        told = model_notices.call_done(words=deed.words)
-        return Outcome(kind="done", words=told.words, told=told)
+        notice = model_notices.call_done(words=deed.words)
+        return Outcome(kind="done", words=notice.words, notice=notice)
     if isinstance(error, ToolError) and not _came_of_connector(error):
         # The tool read the answer: a service may refuse inside a success.
-        return Outcome(kind="failed", words=words, told=notice_of(error))
+        return Outcome(kind="failed", words=words, notice=notice_of(error))
     return Outcome(
         kind="unknown", words=f"it was answered, and the tool cannot read that: {words}"
     )
@@ -79,7 +79,7 @@ def _came_of_connector(error: BaseException | None) -> bool:
 def _of_class(deed: Deed | None, error: Exception, words: str) -> Outcome:
     match error:
         case ToolError():
-            return Outcome(kind="failed", words=words, told=notice_of(error))
+            return Outcome(kind="failed", words=words, notice=notice_of(error))
         case NotSent():
             return Outcome(
                 kind="not_sent",

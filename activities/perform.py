@@ -13,7 +13,7 @@ from keyturn.activities import outcome
 from keyturn.activities.guard import OUTAGES, Guard, again, fault
 from keyturn.activities.interface import ActResult, CallInput
 from keyturn.activities.retry import keep_trying
-from keyturn.activities.toolbox import Toolbox, notice_of, told
+from keyturn.activities.toolbox import Toolbox, as_read_by_model, notice_of
 from keyturn.activities.watch import Watch
 from keyturn.orchestrator.rules.contract.connector import Deeds
 from keyturn.orchestrator.rules.contract.tool import ToolError
@@ -75,7 +75,7 @@ class Perform:
             beating.cancel()
 
     async def _perform(self, wanted: CallInput) -> ActResult:
-        return await self.guard.keep(
+        return await self.guard.run(
             wanted.run,
             faults.call_place(wanted.turn, wanted.index),
             lambda: self._attempt(wanted),
@@ -88,9 +88,9 @@ class Perform:
             answer = await self._crash(wanted)
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 shown already, and looked at again
+        except Exception:  # noqa: BLE001 already shown; the workflow tries again later
             # The record accepts no end, so the call stays open, visible to people.
-            activity.logger.exception("%s cannot be given up", _ref(wanted))
+            activity.logger.exception("giving up %s failed", _ref(wanted))
             return ActResult(kind="not_before", until=_later())
         if answer.kind == "busy":
             raise again("Busy", 1.0)
@@ -104,7 +104,7 @@ class Perform:
             self.store,
             _ref(wanted),
             revision=view.call.revision,
-            told=notice,
+            notice=notice,
             status="crashed",
         )
 
@@ -146,7 +146,7 @@ class Perform:
             facts = await self._facts(view)
         except ToolError as error:
             return await lease.give_up(
-                self.store, ref, revision=view.call.revision, told=notice_of(error)
+                self.store, ref, revision=view.call.revision, notice=notice_of(error)
             )
         return await lease.lease(self.store, self.trust, ref, facts, holder=holder)
 
@@ -196,15 +196,15 @@ class Perform:
     async def _record(self, view: CallView, grant: Grant, found: Outcome) -> Recorded:
         """Record the outcome; one that the record does not accept is unknown."""
         try:
-            return await self._keep(grant, found)
+            return await self._save(grant, found)
         except StoreUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 shown, and left to a person
+        except Exception as error:  # noqa: BLE001 shown on the run, and a person settles the effect
             activity.logger.exception("the outcome of %s cannot be recorded", grant.key)
             words = (
                 f"it was sent, and what came of it ({found.kind}) cannot be recorded"
             )
-            recorded = await self._keep(grant, Outcome(kind="unknown", words=words))
+            recorded = await self._save(grant, Outcome(kind="unknown", words=words))
             place = faults.call_place(view.call.turn, view.call.index)
             await faults.note(self.store, view.run.id, fault(place, error))
             await faults.give_up(
@@ -212,7 +212,7 @@ class Perform:
             )
             return recorded
 
-    async def _keep(self, grant: Grant, found: Outcome) -> Recorded:
+    async def _save(self, grant: Grant, found: Outcome) -> Recorded:
         return await keep_trying(
             lambda: send.record(self.store, grant, found), within=RECORD_WITHIN
         )
@@ -227,8 +227,8 @@ class Perform:
         try:
             async with asyncio.timeout_at(until_s):
                 receipt = await self.toolbox.carry_out(tool, grant.arguments, context)
-            words, receipt = await told(receipt, view.release, tool)
-        except Exception as error:  # noqa: BLE001 what is known decides, whatever it was
+            words, receipt = await as_read_by_model(receipt, view.release, tool)
+        except Exception as error:  # noqa: BLE001 the outcome depends on the deeds, not on the exception
             return outcome.of_error(deeds, error)
         done = Outcome(kind="done", words=words, receipt=receipt)
         return outcome.of_result(deeds, done)
@@ -279,8 +279,8 @@ class Perform:
     ) -> Outcome:
         if found is None:
             absent = model_notices.call_absent()
-            return Outcome(kind="failed", words=absent.words, told=absent)
-        words, receipt = await told(found, view.release, view.call.tool)
+            return Outcome(kind="failed", words=absent.words, notice=absent)
+        words, receipt = await as_read_by_model(found, view.release, view.call.tool)
         return Outcome(kind="done", words=words, receipt=receipt)
 
 

@@ -54,7 +54,7 @@ class Invalid:
     """An unusable reply, and the messages that tell the model why."""
 
     why: str
-    told: tuple[Message, ...]
+    messages: tuple[Message, ...]
 
 
 def check(

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from keyturn.activities.guard import Guard
 from keyturn.activities.interface import CallInput, ReadResult
-from keyturn.activities.toolbox import Toolbox, notice_of, told
+from keyturn.activities.toolbox import Toolbox, as_read_by_model, notice_of
 from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text import model_notices
@@ -40,7 +40,7 @@ class RunTool:
     @activity.defn(name="run_tool")
     async def __call__(self, wanted: CallInput) -> ReadResult:
         """Record the call's answer and return that it is there."""
-        return await self.guard.keep(
+        return await self.guard.run(
             wanted.run,
             faults.call_place(wanted.turn, wanted.index),
             lambda: self._read(wanted),
@@ -93,7 +93,7 @@ class RunTool:
                 return False
             status, answer = await self._answer(view)
             await self._record(wanted, status, answer)
-        except Exception:  # noqa: BLE001 its own activity reads again, and records it
+        except Exception:  # noqa: BLE001 the call runs again in its own activity, which records the error
             activity.logger.warning("a read is left to its own activity", exc_info=True)
             return False
         return True
@@ -125,7 +125,7 @@ class RunTool:
                 )
         except ToolError as error:
             return "failed", notice_of(error)
-        words, _ = await told(result, view.release, view.call.tool)
+        words, _ = await as_read_by_model(result, view.release, view.call.tool)
         return "done", ToolData(words)
 
 

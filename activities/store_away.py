@@ -23,14 +23,14 @@ class StoreAway(Interceptor):
 
     def intercept_activity(
         self,
-        next: ActivityInboundInterceptor,  # noqa: A002 as it is named there
+        next: ActivityInboundInterceptor,  # noqa: A002 the base class's name for it
     ) -> ActivityInboundInterceptor:
         """Return the interceptor of each activity."""
         return _Inbound(next)
 
 
 class _Inbound(ActivityInboundInterceptor):
-    async def execute_activity(self, input: ExecuteActivityInput) -> object:  # noqa: A002 as it is named there
+    async def execute_activity(self, input: ExecuteActivityInput) -> object:  # noqa: A002 the base class's name for it
         """Run the activity; a failure of the store is reported in one line."""
         try:
             return await super().execute_activity(input)

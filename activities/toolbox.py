@@ -235,7 +235,7 @@ def notice_of(error: ToolError) -> ModelNotice:
     return model_notices.call_failed(words=str(error))
 
 
-async def told(
+async def as_read_by_model(
     result: dict[str, JsonValue], release: Release, tool: str
 ) -> tuple[str, dict[str, JsonValue]]:
     """Return a result as the model reads it, and the same as JSON.
@@ -243,11 +243,11 @@ async def told(
     Never-seen data, and data that the tool's result does not declare, is dropped.
     """
     if is_small(result):
-        return _told(result, release, tool)
-    return await asyncio.to_thread(_told, result, release, tool)
+        return _as_read_by_model(result, release, tool)
+    return await asyncio.to_thread(_as_read_by_model, result, release, tool)
 
 
-def _told(
+def _as_read_by_model(
     result: dict[str, JsonValue], release: Release, tool: str
 ) -> tuple[str, dict[str, JsonValue]]:
     spec = release.tool(tool)
@@ -272,7 +272,7 @@ async def _dump(result: BaseModel, declared: type[BaseModel]) -> dict[str, JsonV
 def _as_declared(
     written: JsonValue, own: type[BaseModel], declared: type[BaseModel]
 ) -> dict[str, JsonValue]:
-    value = canonical.mend(written)
+    value = canonical.repair(written)
     if own is not declared:
         only_own = redaction.marks(_schema(own)) - redaction.marks(_schema(declared))
         value = redaction.drop(value, _schema(own), only_own)

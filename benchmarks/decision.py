@@ -95,7 +95,7 @@ class Fleet:
         """Start one more worker of a kind."""
         more = ["--effects"] if kind == "effects" else []
         self.running[kind].append(
-            subprocess.Popen(  # noqa: S603 our own command
+            subprocess.Popen(  # noqa: S603 runs our own command
                 [sys.executable, "-m", "keyturn.orchestrator.cli", "worker", *more],
                 env=self.env,
                 cwd=stage.ROOT,
@@ -203,7 +203,7 @@ async def disturbed(
     """
     found: list[float] = []
     sending = 0
-    chance = random.Random(seed)  # noqa: S311 no secret
+    chance = random.Random(seed)  # noqa: S311 the value is not a secret
     while len(found) < count:
         row = await desk.wait_for_approval()
         await asyncio.sleep(0.3)

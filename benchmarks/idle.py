@@ -91,7 +91,7 @@ def transactions(look_s: float) -> dict[str, float]:
         environment = _environment(url, stack.enter_context(stage.temporal_server()))
         for words in (("db", "upgrade"), ("release", "publish")):
             command = [*KEYTURN, *words]
-            subprocess.run(command, env=environment, check=True)  # noqa: S603 ours
+            subprocess.run(command, env=environment, check=True)  # noqa: S603 runs our own program
         for words in (("serve",), ("worker",), ("worker", "--effects")):
             running = stack.enter_context(_program(*words, environment=environment))
             _await_line(running, ".ready")
@@ -108,7 +108,7 @@ def _environment(url: str, temporal: str) -> dict[str, str]:
         **os.environ,
         "KEYTURN_DATABASE_URL": url,
         "KEYTURN_TEMPORAL_ADDRESS": temporal,
-        "KEYTURN_SECRET_KEY": "a secret of the benchmark's own",
+        "KEYTURN_SECRET_KEY": "a secret only for the benchmark",
         "KEYTURN_PORT": str(free_port()),
         "KEYTURN_DECISION_KEY": key,
         "KEYTURN_PAYLOAD_KEYS": payload_keys.new_keys(),
@@ -152,7 +152,7 @@ def _program(
     public = own.pop("_PUBLIC", None)
     if "--effects" in words and public:
         own["KEYTURN_DECISION_KEY"] = public
-    running = subprocess.Popen(  # noqa: S603 our own command
+    running = subprocess.Popen(  # noqa: S603 runs our own command
         [*KEYTURN, *words],
         stdout=subprocess.PIPE,
         # What goes on says there that it is ready.
@@ -177,7 +177,7 @@ def _await_line(running: "subprocess.Popen[str]", word: str) -> None:
 
 def _timed(command: list[str]) -> float:
     began = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 our own
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 runs our own program
     return time.perf_counter() - began
 
 

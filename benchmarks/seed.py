@@ -287,7 +287,7 @@ def _copies(prototype: SQLModel, count: int, **changed: str) -> Insert:
 
 def _value(
     prototype: SQLModel,
-    column: Any,  # noqa: ANN401 a column
+    column: Any,  # noqa: ANN401 a column of any type
     changed: dict[str, str],
 ) -> ColumnElement[Any]:
     if column.name in changed:

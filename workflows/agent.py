@@ -80,7 +80,7 @@ class AgentWorkflow(Generic[In, Out]):
         # Temporal requires the entry point to be defined on the registered class.
         execute.__qualname__ = f"{cls.__qualname__}.execute"
         execute.__module__ = cls.__module__
-        setattr(cls, "execute", workflow.run(cast("Entry", execute)))  # noqa: B010 made here for every subclass
+        setattr(cls, "execute", workflow.run(cast("Entry", execute)))  # noqa: B010 the name is set dynamically on every subclass
         workflow.defn(cls, name=contract.name)  # pyright: ignore[reportCallIssue, reportArgumentType] the decorator's plain form
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class AgentWorkflow(Generic[In, Out]):
             )
             if result.kind != "stopped":
                 return result
-            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
+            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next iteration
 
     async def _execute(self, start: RunStart) -> None:
         self._start = start
@@ -189,7 +189,7 @@ class AgentWorkflow(Generic[In, Out]):
         except (ActivityError, ChildWorkflowError):
             # A lost loop fails its run, too, which is then started again (P9).
             raise
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 an author's code; recorded and bounded
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 the author's code may raise anything; recorded, with limited retries
             await self._fault(error)
 
     def _check_acted(self, output: Ref[Out]) -> None:
@@ -221,7 +221,7 @@ class AgentWorkflow(Generic[In, Out]):
             if (await stubs.finish(how)).kind == "ended":
                 return
             # A pause or a halt delays the end; lifting it sends a signal.
-            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
+            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next iteration
 
     def _next_step(self) -> int:
         self._step += 1

@@ -51,7 +51,7 @@ class Compensate:
             if (await stubs.finish(how)).kind == "ended":
                 return
             # A pause or a halt delays the end; lifting it sends a signal.
-            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next round
+            await workflow.wait_condition(lambda: self._bells != heard)  # noqa: B023 evaluated before the next iteration
 
 
 def _finish(run: str, end: ActEnd) -> FinishInput:

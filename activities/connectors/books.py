@@ -93,7 +93,9 @@ class _Books:
             if cursor is None:
                 return
             if cursor in seen:
-                raise BooksUnusable(f"{self.url} leads back to the page {cursor!r}.")
+                raise BooksUnusable(
+                    f"{self.url} names the page {cursor!r} as next twice."
+                )
             seen.add(cursor)
         raise BooksUnusable(f"{self.url} has more than {MOST_PAGES} pages.")
 
@@ -118,7 +120,7 @@ class _Books:
             raise BooksAway(f"{self.url} answered {status}.")
         if status in (401, 403):
             raise BooksUnusable(
-                f"{self.url} refuses the key ({status}); set the key that reads it."
+                f"{self.url} refuses our key ({status}); set a key that may read it."
             )
         if status != 200:
             raise BooksUnusable(f"{self.url} answered {status}, not 200.")

@@ -13,8 +13,8 @@ STATUSES = {
     307: Known.REFUSED,
     308: Known.REFUSED,
     # The service refuses our key, which a model cannot repair.
-    401: Known.MEND,
-    407: Known.MEND,
+    401: Known.NEEDS_REPAIR,
+    407: Known.NEEDS_REPAIR,
     # The service stopped waiting, which says nothing about what it had begun.
     408: Known.NOT_KNOWN,
     # The wrong server, too early, too often: it has not begun.
@@ -47,5 +47,5 @@ def known_of_error(error: Exception, before: Known) -> Known:
     if isinstance(error, NO_ADDRESS):
         return Known.REFUSED
     if isinstance(error, NO_HEADER):
-        return Known.MEND
+        return Known.NEEDS_REPAIR
     return Known.NOT_SENT if isinstance(error, UNREACHED) else before

@@ -81,7 +81,7 @@ class HttpWriter(HttpReader):
             deed.known = http_answers.known_of_error(error, deed.known)
             self._broken(deed, error)
         try:
-            return await self._heard(response, deed)
+            return await self._answer(response, deed)
         finally:
             await response.aclose()
 
@@ -111,7 +111,7 @@ class HttpWriter(HttpReader):
                 raise ConnectorNo(
                     f"Nothing was sent: the address is none that can be asked: {error}"
                 ) from None
-            case Known.MEND:
+            case Known.NEEDS_REPAIR:
                 # The exception's text would quote the key.
                 raise NotSent(
                     f"The key for {host} cannot be sent in a header; set another.",
@@ -123,7 +123,7 @@ class HttpWriter(HttpReader):
                 deed.words = f"no answer came from {host}: {_why(error)}"
                 raise NotKnown(deed.words) from error
 
-    async def _heard(self, response: httpx2.Response, deed: Deed) -> JsonValue:
+    async def _answer(self, response: httpx2.Response, deed: Deed) -> JsonValue:
         deed.known = http_answers.known_of(response.status_code)
         answered = f"{response.url.host} answered {response.status_code}"
         deed.words = answered
@@ -135,7 +135,7 @@ class HttpWriter(HttpReader):
                 raise ConnectorNo(await _no(body, response))
             case Known.NOT_SENT:
                 raise NotSent(f"{answered}: {await _no(body, response)}", answered=True)
-            case Known.MEND:
+            case Known.NEEDS_REPAIR:
                 raise NotSent(
                     f"{answered}: {await _no(body, response)}",
                     answered=True,
@@ -185,7 +185,7 @@ async def _read(response: httpx2.Response, body: bytes) -> JsonValue:
     if response.is_client_error:
         raise ConnectorNo(await _no(body, response))
     try:
-        return await canonical.parse_foreign_aside(body)
+        return await canonical.parse_untrusted_aside(body)
     except MalformedJson as error:
         raise ConnectorNo(f"{host} sent no usable JSON: {error}") from None
 
@@ -204,7 +204,7 @@ async def _document(body: bytes | None, deed: Deed) -> JsonValue:
         deed.words += " without a document."
         return None
     try:
-        value = await canonical.parse_foreign_aside(body or b"")
+        value = await canonical.parse_untrusted_aside(body or b"")
     except MalformedJson:
         deed.words += ", and its document cannot be read."
         return None
@@ -215,7 +215,7 @@ async def _document(body: bytes | None, deed: Deed) -> JsonValue:
 async def _no(body: bytes | None, response: httpx2.Response) -> str:
     """Return the service's own words for a refusal, or its status."""
     try:
-        value = await canonical.parse_foreign_aside(body or b"")
+        value = await canonical.parse_untrusted_aside(body or b"")
     except MalformedJson:
         is_text = response.headers.get("content-type", "").startswith("text/plain")
         value = (body or b"").decode("utf-8", "replace") if is_text else None

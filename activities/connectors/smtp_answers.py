@@ -21,9 +21,9 @@ class Stage(StrEnum):
 
 # The meaning of a 5yz at each stage; a 4yz always means that a retry is possible.
 FOR_GOOD = {
-    Stage.CONNECT: Known.MEND,
-    Stage.LOGIN: Known.MEND,
-    Stage.SENDER: Known.MEND,
+    Stage.CONNECT: Known.NEEDS_REPAIR,
+    Stage.LOGIN: Known.NEEDS_REPAIR,
+    Stage.SENDER: Known.NEEDS_REPAIR,
     Stage.RECIPIENT: Known.REFUSED,
     Stage.DATA: Known.REFUSED,
     Stage.CONTENT: Known.REFUSED,

@@ -64,7 +64,7 @@ class Delivery:
             self.deed.known = smtp_answers.known_of(self.stage, error.code)
             self._fail(f"{error.code} {error.message}", error)
         except (_NoLogin, ssl.SSLCertVerificationError) as error:
-            self.deed.known = Known.MEND
+            self.deed.known = Known.NEEDS_REPAIR
             self._fail(str(error), error)
         except ValueError as error:
             # No command can carry this address.
@@ -143,7 +143,7 @@ class Delivery:
                 raise ConnectorNo(
                     f"The mail server refused {stage}, so nothing was sent: {told}"
                 ) from error
-            case Known.MEND:
+            case Known.NEEDS_REPAIR:
                 raise NotSent(
                     f"The mail server refused {stage}: {told}",
                     answered=True,

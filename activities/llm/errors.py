@@ -67,7 +67,7 @@ class ProviderRejected(ProviderError):
         self.words = scrub.text(words)
         super().__init__(
             f"Provider {provider!r} rejected the request with HTTP {status}: {words} "
-            "Mend the key, the model's name or the request.",
+            "Correct the key, the model's name or the request.",
             provider=provider,
             sent=False,
         )

@@ -104,7 +104,7 @@ class Models:
             )
             await self._fail(reserved, used, unfinished)
             raise unfinished
-        await self._keep(reserved, used)
+        await self._save(reserved, used)
         elapsed = int((time.monotonic() - started) * 1000)
         return Answered(reply, route.provider.name, reserved.attempt, used, elapsed)
 
@@ -139,7 +139,7 @@ class Models:
         except StoreUnavailable:
             # The watch failed; the attempt is charged when its lease ends.
             raise
-        except Exception as error:  # noqa: BLE001 settled as a failure of its provider
+        except Exception as error:  # noqa: BLE001 recorded as a failure of the provider
             # It may be paid for: an adapter that cannot read an answer counts as a
             # failure of its provider, and has the same limits.
             activity.logger.exception("unreadable answer of %s", route.target)
@@ -150,7 +150,7 @@ class Models:
             await self._fail(reserved, attempt.worst_case(reserved, None), broken)
             raise broken from None
 
-    async def _keep(
+    async def _save(
         self, reserved: reservations.Reservation, used: settlement.Used
     ) -> None:
         """Store a paid reply before it is checked."""
@@ -277,7 +277,7 @@ class Models:
             cost = prices.cost_microusd(
                 route.provider.name, route.model, usage, price=self._price(route)
             )
-        except Exception:  # noqa: BLE001 nothing may lose a reply that is paid for
+        except Exception:  # noqa: BLE001 no error may lose a reply that is paid for
             activity.logger.exception("usage not priced: %s", route.target)
             return attempt.worst_case(reserved, None).model_copy(update={"reply": kept})
         return settlement.Used(

@@ -43,7 +43,7 @@ class Think:
         """Return the turn's result; a retry after the commit returns the stored one."""
         beating = asyncio.create_task(_heartbeat())
         try:
-            return await self.guard.keep(
+            return await self.guard.run(
                 wanted.run,
                 faults.turn_place(wanted.turn),
                 lambda: self._think(wanted),
@@ -59,7 +59,7 @@ class Think:
             action = (await self._position(wanted)).release.fallback.code_error
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 a person has it then
+        except Exception:  # noqa: BLE001 on any error a person takes the run over
             # The failure may be in reading the contract: then a person takes over.
             activity.logger.exception("fallback unreadable: %s", wanted.run)
         kind = "failed" if action == "fail" else "hand_off"

@@ -83,9 +83,9 @@ class Exchange:
             if number == REPAIRS:
                 raise Fallback("invalid_output", why)
             number += 1
-            told = cast("Invalid", checked).told
+            messages = cast("Invalid", checked).messages
             request = request.model_copy(
-                update={"messages": (*request.messages, *told)}
+                update={"messages": (*request.messages, *messages)}
             )
 
     async def _check_lost(self, lost: Sequence[str]) -> None:

@@ -152,7 +152,7 @@ class Turns:
 def _result(
     made: Committed,
     output: Mapping[str, JsonValue] | None,
-    is_ask: bool,  # noqa: FBT001 a fact, not a mode
+    is_ask: bool,  # noqa: FBT001 a property of the turn, not a mode
 ) -> str:
     if output is not None:
         value = dict(output) if is_ask else None

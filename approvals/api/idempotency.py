@@ -70,7 +70,7 @@ async def _claim(
     request.state.claimed = (store, found)
 
 
-async def keep(request: Request, response: Response) -> None:
+async def save(request: Request, response: Response) -> None:
     """Store the answer to a claimed request."""
     found = _claimed(request)
     if found is None:
@@ -78,7 +78,7 @@ async def keep(request: Request, response: Response) -> None:
     store, held = found
     kept = Kept(status=response.status_code, body=bytes(response.body).decode())
     try:
-        await request_keys.keep(store, held, answer=kept)
+        await request_keys.save(store, held, answer=kept)
     except StoreUnavailable as error:
         # The request itself is committed; only a repetition has to wait.
         log.warning("idempotency.not_kept", key=held.key, error=str(error))

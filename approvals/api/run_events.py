@@ -91,7 +91,7 @@ class _Following:
         async for event in self._missed():
             yield event
         run, is_over = await self._state()
-        for event in self._told(run, is_over=is_over):
+        for event in self._state_events(run, is_over=is_over):
             yield event
         if is_over:
             return
@@ -110,7 +110,7 @@ class _Following:
                 yield event
         for event in self._rows(news.rows):
             yield event
-        for event in self._told(news.run, is_over=news.is_over):
+        for event in self._state_events(news.run, is_over=news.is_over):
             yield event
 
     def _since(self) -> datetime:
@@ -136,7 +136,7 @@ class _Following:
             [body] = await run_body.bodies(session, [row])
         return body, run_feed.is_over(body, now)
 
-    def _told(self, run: Run, *, is_over: bool) -> list[ServerSentEvent]:
+    def _state_events(self, run: Run, *, is_over: bool) -> list[ServerSentEvent]:
         found: list[ServerSentEvent] = []
         if run != self._shown:
             self._shown = run

@@ -52,7 +52,7 @@ class StrictRoute(APIRoute):
             except Exception as error:
                 await idempotency.drop(asked, error)
                 raise
-            await idempotency.keep(asked, response)
+            await idempotency.save(asked, response)
             return response
 
         return strict
@@ -67,7 +67,7 @@ def _refuse_repeated(request: Request) -> None:
     twice = next((name for name, times in counted.items() if times > 1), None)
     if twice is not None:
         raise InvalidValue(
-            f"{canonical.mend_text(twice)[:100]}: sent {counted[twice]} times; send it "
+            f"{canonical.repair_text(twice)[:100]}: sent {counted[twice]} times; send it "
             "once"
         )
 

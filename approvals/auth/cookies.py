@@ -43,7 +43,7 @@ def write(response: Response, parts: Parts, cookie: str) -> None:
     )
 
 
-def keep_typed(response: Response, parts: Parts, address: str) -> None:
+def save_typed(response: Response, parts: Parts, address: str) -> None:
     """Keep the typed address for the sign-in page, so that no link contains it."""
     response.set_cookie(
         _TYPED,

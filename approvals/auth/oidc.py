@@ -169,7 +169,7 @@ class OpenIdProvider:
                     metadata["token_endpoint"], code=code, code_verifier=flow.verifier
                 )
                 claims = await self._verified(token, nonce=flow.nonce)
-                told = await self._told(client, metadata, claims)
+                found = await self._address_claims(client, metadata, claims)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise self._away(error) from error
         except _MALFORMED as error:
@@ -177,8 +177,8 @@ class OpenIdProvider:
             raise IdentityRefused(
                 "The sign-in service's answer does not prove your identity. Sign in again."
             ) from error
-        email = told.get("email")
-        is_verified = told.get("email_verified") is True and isinstance(email, str)
+        email = found.get("email")
+        is_verified = found.get("email_verified") is True and isinstance(email, str)
         subject = str(claims["sub"])
         return Identity(
             self.issuer,
@@ -214,7 +214,7 @@ class OpenIdProvider:
     def _decode(self, encoded: str, keys: KeySet) -> jwt.Token:
         return jwt.decode(encoded, keys, algorithms=ALGORITHMS)
 
-    async def _told(
+    async def _address_claims(
         self,
         client: Any,  # noqa: ANN401 Authlib has no types
         metadata: Json,
@@ -228,10 +228,10 @@ class OpenIdProvider:
             return claims
         answer = await client.get(metadata["userinfo_endpoint"])
         answer.raise_for_status()
-        told = answer.json()
-        if not isinstance(told, dict):
+        found = answer.json()
+        if not isinstance(found, dict):
             return {}
-        known = cast("Json", told)
+        known = cast("Json", found)
         return known if known.get("sub") == claims["sub"] else {}
 
     async def _discover(self) -> Json:

@@ -36,7 +36,7 @@ async def sign_in(
         response = await let_in(request, parts, person, next, method="password")
     except (WrongPassword, TooManyAttempts, AccountChanged) as error:
         back = _back(next, str(error))
-        cookies.keep_typed(back, parts, email)
+        cookies.save_typed(back, parts, email)
         return back
     browser.remember(response, parts, person)
     return response

@@ -163,7 +163,7 @@ async def _done(
         name: str(one) if isinstance(one, KeyturnError) else ""
         for name, one in outcomes.items()
     }
-    result = await form_results.keep(
+    result = await form_results.save(
         page.parts.store,
         person=page.visitor.person.id,
         kind=CAME,

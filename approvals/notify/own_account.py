@@ -39,7 +39,7 @@ You get this mail whatever mail settings you chose.
 """
 
 
-async def told(session: Tx, event: Event) -> set[str]:
+async def owners(session: Tx, event: Event) -> set[str]:
     """Return the id of the person to mail about an event's account.
 
     A service reads no mail: the person who made its token gets it.
@@ -95,25 +95,25 @@ def _about(row: NoticeRow) -> str:
     return "\n".join([*lines, _when(row.payload)])
 
 
-def _token(told: Payload) -> list[str]:
-    scopes = told.get("scopes")
+def _token(details: Payload) -> list[str]:
+    scopes = details.get("scopes")
     names = [str(one) for one in scopes] if isinstance(scopes, list) else []
-    end = told.get("ends_at")
+    end = details.get("ends_at")
     may = "everything you may do" if "*" in names else ", ".join(names) or "nothing"
     return [
-        f"For: “{visible(str(told.get('name')))}”",
+        f"For: “{visible(str(details.get('name')))}”",
         f"May: {may}",
         f"Expires: {_minute(end) if end else 'never'}",
     ]
 
 
-def _when(told: Payload) -> str:
-    by = told.get("by")
-    words = f"When: {_minute(told['at'])}, by {visible(str(by)) if by else 'you'}"
-    if told.get("address"):
-        words += f", from {told['address']}"
-    if told.get("browser"):
-        words += f", with “{visible(browser(str(told['browser'])))}”"
+def _when(details: Payload) -> str:
+    by = details.get("by")
+    words = f"When: {_minute(details['at'])}, by {visible(str(by)) if by else 'you'}"
+    if details.get("address"):
+        words += f", from {details['address']}"
+    if details.get("browser"):
+        words += f", with “{visible(browser(str(details['browser'])))}”"
     return words
 
 
@@ -121,8 +121,8 @@ def _minute(at: JsonValue) -> str:
     return f"{datetime.fromisoformat(str(at)):%Y-%m-%d %H:%M} UTC"
 
 
-def _acts_as(told: Payload) -> str:
-    service = told.get("service")
+def _acts_as(details: Payload) -> str:
+    service = details.get("service")
     who = f"the service {visible(str(service))}" if service else "you"
     return f"a new API token acts as {who}"
 

@@ -77,7 +77,7 @@ async def _to_owner(
     session: Tx, event: Event, people: Sequence[PersonRow]
 ) -> list[NewNotice]:
     """Return the notice to the owner of an event's account; webhooks get none."""
-    owners = await own_account.told(session, event)
+    owners = await own_account.owners(session, event)
     payload = await own_account.payload(session, event)
     return [
         _notice(event, payload, "mail", one.id, tenant=one.tenant)

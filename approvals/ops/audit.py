@@ -73,7 +73,7 @@ async def verify(
     found = await page.parts.verification.result(page.parts.store)
     if hx_request == "true":
         return await page.part("ops/verified.html", found=_shown(found))
-    result = await form_results.keep(
+    result = await form_results.save(
         page.parts.store,
         person=auditor.id,
         kind=VERIFIED,

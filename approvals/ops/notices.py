@@ -134,7 +134,7 @@ async def try_out(page: PageDep, manager: Manager, webhook: str) -> Response:
     came = await hooks.attempt(
         parts.settings, parts.store, webhook, tenant=manager.tenant
     )
-    result = await form_results.keep(
+    result = await form_results.save(
         parts.store,
         person=manager.id,
         kind=TRIAL,

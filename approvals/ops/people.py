@@ -238,7 +238,7 @@ async def hand_over(
             page, manager, person, problem=sentence(error)
         )
     stayed = [[item, str(why)] for item, why in came if isinstance(why, KeyturnError)]
-    result = await form_results.keep(
+    result = await form_results.save(
         page.parts.store,
         person=manager.id,
         kind=ITEMS,

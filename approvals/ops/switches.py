@@ -164,7 +164,7 @@ async def put(  # noqa: PLR0913, PLR0917 the form's fields
     except (InvalidValue, UnknownNames) as error:
         return await switch_pages.show(page, problem=str(error), status=422)
     barrier = await switches.put(page.parts.store, switch, warnings=unknown)
-    result = await form_results.keep(
+    result = await form_results.save(
         page.parts.store,
         person=operator.id,
         kind=SET,

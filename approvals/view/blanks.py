@@ -49,9 +49,9 @@ def _line_gaps(text: str, start: int, end: int) -> Iterator[Gap]:
         if _is_empty(text, first, last):
             run.append((first, last))
             continue
-        yield from _told(text, run)
+        yield from _empty_line_gaps(text, run)
         run = []
-    yield from _told(text, run)
+    yield from _empty_line_gaps(text, run)
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -71,7 +71,7 @@ def _is_empty(text: str, first: int, last: int) -> bool:
     return ended is not None and _EMPTY.fullmatch(body, 0, ended.start()) is not None
 
 
-def _told(text: str, run: list[tuple[int, int]]) -> Iterator[Gap]:
+def _empty_line_gaps(text: str, run: list[tuple[int, int]]) -> Iterator[Gap]:
     if len(run) > MOST_EMPTY_LINES:
         start, end = run[0][0], run[-1][1]
         words = f"{len(run)} empty lines"
@@ -79,11 +79,11 @@ def _told(text: str, run: list[tuple[int, int]]) -> Iterator[Gap]:
 
 
 def _wide_gaps(text: str, start: int, end: int, lines: list[Gap]) -> Iterator[Gap]:
-    told = iter(lines)
-    line = next(told, None)
+    gaps_left = iter(lines)
+    line = next(gaps_left, None)
     for found in _BLANKS.finditer(text, start, end):
         while line is not None and line.end <= found.start():
-            line = next(told, None)
+            line = next(gaps_left, None)
         is_in_line = line is not None and line.start <= found.start()
         blank = found.group()
         if not is_in_line and _width(blank) > MOST_BLANKS:

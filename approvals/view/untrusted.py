@@ -65,17 +65,17 @@ def compared(before: str, after: str) -> tuple[Markup, Markup]:
     )
 
 
-def told(sentence: str) -> Markup:
+def with_framed_quotes(sentence: str) -> Markup:
     """Return our sentence as HTML, with a frame around quoted untrusted text."""
     parts: list[Markup] = []
     start = 0
     for quoted in _QUOTED.finditer(sentence):
-        parts += (shown(sentence[start : quoted.start()]), foreign(quoted.group(1)))
+        parts += (shown(sentence[start : quoted.start()]), framed(quoted.group(1)))
         start = quoted.end()
     return Markup("").join([*parts, shown(sentence[start:])])
 
 
-def foreign(text: object) -> Markup:
+def framed(text: object) -> Markup:
     """Return a short untrusted text as HTML, framed within our own line."""
     return Markup('<span class="foreign">{}</span>').format(shown(text))
 
@@ -175,7 +175,7 @@ def _pieces(
 ) -> Iterator[str]:
     for gap in gaps(text, start, end):
         yield from _characters(text, start, gap.start, strange)
-        yield _told(gap)
+        yield _gap_html(gap)
         start = gap.end
     yield from _characters(text, start, end, strange)
 
@@ -219,7 +219,7 @@ def _odd(text: str, start: int, end: int, strange: Mapping[int, str]) -> Iterato
         yield run
 
 
-def _told(gap: Gap) -> str:
+def _gap_html(gap: Gap) -> str:
     words = _gap(gap.names, gap.words)
     return f"{words}\n" if gap.ends_line else words
 

@@ -19,11 +19,11 @@ from keyturn.approvals.view.form.shape import label
 from keyturn.approvals.view.untrusted import (
     compared,
     exact,
-    foreign,
+    framed,
     oddities,
     shown,
-    told,
     visible,
+    with_framed_quotes,
 )
 from keyturn.approvals.web import submission
 from keyturn.approvals.web.dependencies import Parts, PartsDep
@@ -188,9 +188,9 @@ def _outside(settings: Settings) -> list[Link]:
 _FILTERS: Mapping[str, Any] = {
     "shown": shown,
     "oddities": oddities,
-    "told": told,
+    "told": with_framed_quotes,
     "compared": compared,
-    "foreign": foreign,
+    "foreign": framed,
     "visible": visible,
     "exact": exact,
     "when": wording.when,

@@ -102,7 +102,7 @@ def _problem(
 
 
 def _words(error: KeyturnError) -> str:
-    return error.told if isinstance(error, StoreUnavailable) else str(error)
+    return error.public_message if isinstance(error, StoreUnavailable) else str(error)
 
 
 def _headers(error: KeyturnError, status: int) -> dict[str, str]:

@@ -99,7 +99,7 @@ async def _answered(
         await own.drop(found, because=error)
         raise
     if response.status_code == SEE_OTHER:
-        await own.keep(found, response)
+        await own.save(found, response)
     else:
         await own.drop(found)
     return response
@@ -143,13 +143,13 @@ class _Submission:
             )
         return led
 
-    async def keep(self, claim: Claim, response: Response) -> None:
+    async def save(self, claim: Claim, response: Response) -> None:
         """Store the redirect of the first submission, with its cookies."""
         cookies = response.headers.getlist("set-cookie")
         answer = json.dumps([response.headers["location"], cookies])
         kept = Kept(status=SEE_OTHER, body=self._sealed.seal(answer))
         try:
-            await request_keys.keep(self.store, claim, answer=kept)
+            await request_keys.save(self.store, claim, answer=kept)
         except StoreUnavailable as error:
             # The form itself is committed; only a repetition has to wait.
             log.warning("form.not_kept", error=str(error))

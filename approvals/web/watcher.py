@@ -58,7 +58,7 @@ class Topic(Generic[State]):
         self._states: Mapping[str, State] = {}
         # Polls are numbered: the last one begun, and the last one published.
         self._begun = 0
-        self._told = 0
+        self._published = 0
         self._ask_at = 0.0
         self._bell = Bell()
         self._task: asyncio.Task[None] | None = None
@@ -81,9 +81,9 @@ class Topic(Generic[State]):
         heard = self._begun
         try:
             while True:
-                while self._told <= heard:
+                while self._published <= heard:
                     await self._bell.next.wait()
-                heard = self._told
+                heard = self._published
                 if mine.is_ended:
                     return
                 if name in self._states:
@@ -149,7 +149,7 @@ class Topic(Generic[State]):
         self._ask_at = asyncio.get_running_loop().time() + ASK_EVERY_S
 
     def _tell(self) -> None:
-        self._told = self._begun
+        self._published = self._begun
         self._bell.ring()
 
 

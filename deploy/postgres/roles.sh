@@ -1,6 +1,6 @@
 #!/bin/sh
-# An account for each process and a database for each that owns one; nobody a superuser.
-# Safe to run again: an installation of before gets what it lacks, and passwords are set.
+# An account for each process and a database for each that owns one; none is a superuser.
+# Safe to run again: it adds what an earlier installation lacks, and sets the passwords.
 set -eu
 
 psql --set=ON_ERROR_STOP=1 --dbname=postgres --quiet \

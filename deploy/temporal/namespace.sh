@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the namespace where there is none. Ended executions are kept for 30 days; what
-# happened is in Keyturn's own record.
+# Creates the namespace if it does not exist. Ended executions are kept for 30 days;
+# Keyturn has its own record of them.
 set -eu
 
 until temporal operator cluster health; do sleep 2; done

@@ -42,7 +42,9 @@ class Api:
         self._url = own.url.rstrip("/")
         token = own.token.get_secret_value()
         if not token.isascii() or not token.isprintable():
-            raise WrongUsage("KEYTURN_TOKEN has characters that no token has.")
+            raise WrongUsage(
+                "KEYTURN_TOKEN is not a token: it has characters that no token has."
+            )
         self._client = httpx2.Client(
             base_url=f"{self._url}{BASE}",
             headers={"Authorization": f"Bearer {token}"},
@@ -72,7 +74,7 @@ class Api:
         if len(found) > most:
             sys.stderr.write(
                 f"These are the first {most}; there are more. See them with a higher "
-                "--limit, where the command has one, or narrow what is listed.\n"
+                "--limit, if the command has one, or with a narrower filter.\n"
             )
         return found[:most]
 

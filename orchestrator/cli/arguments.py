@@ -12,9 +12,9 @@ from keyturn.orchestrator.rules.errors import MalformedJson
 from keyturn.orchestrator.rules.text import canonical
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Most = Annotated[int, typer.Option("--limit", min=1, help="How many to show at most.")]
+Most = Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")]
 Reason = Annotated[
-    str, typer.Option("--reason", "-r", help="Why; it is kept in the audit log.")
+    str, typer.Option("--reason", "-r", help="Why; it is stored in the audit log.")
 ]
 
 

@@ -101,7 +101,7 @@ async def _database(question: Question) -> list[Result]:
         if remedy is not None:
             return [Result("database", "bad", f"{shown}: {remedy}")]
         return [
-            Result("database", "good", f"{shown}, its schema is current"),
+            Result("database", "good", f"{shown}; the schema is current"),
             await _clock(url),
             *await _account(question.settings),
         ]
@@ -121,13 +121,15 @@ async def _account(settings: Settings) -> list[Result]:
     finally:
         await store.close()
     if found is None:
-        return [Result("account", "good", f"the database's has what {role} may")]
+        return [
+            Result("account", "good", f"the database account has the rights of {role}")
+        ]
     return [
         Result(
             "account",
             "bad",
-            f"{found}, which this process must not: whoever breaks into it could take "
-            f"authority. Give it an account of the role {role} "
+            f"{found}, which this process must not: an intruder in it could grant "
+            f"itself authority. Connect it with an account of the role {role} "
             "(docs/how-to/run-in-production.md), and run `keyturn db upgrade`.",
         )
     ]
@@ -154,11 +156,11 @@ async def _clock(url: str) -> Result:
         return Result(
             "clock",
             "bad",
-            f"the database's clock and this host's differ by {skew:.1f} s; deadlines "
-            "go by the database's. Set both by NTP.",
+            f"the clocks of the database and of this host differ by {skew:.1f} s; "
+            "deadlines use the database's clock. Set both by NTP.",
         )
     return Result(
-        "clock", "good", f"the database's and this host's agree ({skew:.1f} s)"
+        "clock", "good", f"the database and this host agree ({skew:.1f} s apart)"
     )
 
 
@@ -185,9 +187,9 @@ async def _temporal(question: Question) -> list[Result]:
 def _workers(settings: Settings, working: dict[str, int]) -> list[Result]:
     starts = {"worker": "keyturn worker", "effect worker": "keyturn worker --effects"}
     return [
-        Result(name, "good", f"{count} polling {settings.task_queue}")
+        Result(name, "good", f"{count} polling task queue {settings.task_queue}")
         if count
-        else Result(name, "bad", f"none is polling; start `{starts[name]}`")
+        else Result(name, "bad", f"none polls the task queue; start `{starts[name]}`")
         for name, count in working.items()
     ]
 
@@ -232,8 +234,8 @@ def _alias(alias: Alias, settings: Settings, configured: list[str]) -> Result:
             return Result(
                 name,
                 "bad",
-                f"{target} has no known price; set it in KEYTURN_PRICES, or another "
-                "target in KEYTURN_MODELS",
+                f"the price of {target} is unknown; set it in KEYTURN_PRICES, or use "
+                "another target in KEYTURN_MODELS",
             )
         usable.append(target)
     if not usable:
@@ -261,12 +263,12 @@ def _payload_keys(settings: Settings) -> Result:
         return Result(
             name,
             "bad",
-            "KEYTURN_PAYLOAD_KEYS ends with `plain`: who reaches Temporal's port can make "
-            "up what it keeps of runs. Take it off once no run is open that began before "
-            "there were keys.",
+            "KEYTURN_PAYLOAD_KEYS ends with `plain`: anybody who reaches Temporal's port "
+            "can forge the payloads of runs. Remove `plain` once every run that began "
+            "before the keys were set has ended.",
         )
     names = ", ".join(key.decode() for key in keys.keys)
-    return Result(name, "good", f"seals with the first of {names}")
+    return Result(name, "good", f"encrypts with the first of {names}")
 
 
 def _decision_key(settings: Settings) -> Result:
@@ -281,7 +283,7 @@ def _decision_key(settings: Settings) -> Result:
         if key.startswith(PUBLIC_PREFIX):
             count = Verifier(key).count
             halves = "the public half" if count == 1 else f"{count} public halves"
-            return Result("decision key", "good", f"{halves}: checks decisions")
+            return Result("decision key", "good", f"{halves}; verifies decisions")
         public = Signer(key).public()
     except DecisionKeyError as error:
         return Result("decision key", "bad", str(error))

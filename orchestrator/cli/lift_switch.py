@@ -9,14 +9,14 @@ from keyturn.orchestrator.store.dual_control import break_glass
 
 
 def lift_alone(switch: str, reason: str) -> None:
-    """Lift it at once and print that; a critical incident is opened."""
+    """Lift a switch at once, which opens a critical incident, and print the result."""
     by = f"cli:{getpass.getuser()}"
 
     async def work(store: Store) -> int:
         return len(await break_glass.lift(store, switch, by=by, reason=reason))
 
-    rung = with_store(work)
+    signalled = with_store(work)
     output.line(
-        f"Lifted {switch} alone, as {by}; {rung} runs go on. A critical incident was "
+        f"Lifted {switch} alone, as {by}; {signalled} runs go on. A critical incident was "
         "opened: somebody else reads and closes it."
     )

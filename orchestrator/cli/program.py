@@ -18,33 +18,33 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 # Each is a module of `keyturn.orchestrator.cli.commands` with `app`, or with `main` where the
 # command has no subcommands.
 COMMANDS = {
-    "dev": "Start everything on this machine, with a demo shop.",
-    "serve": "Serve the pages and the HTTP API.",
-    "worker": "Run workflows and think; with --effects, act.",
+    "dev": "Start a complete installation on this machine, with a demo shop.",
+    "serve": "Run the web server: the pages and the HTTP API.",
+    "worker": "Run workflows and models; with --effects, carry out actions.",
     "run": "Start, watch, pause, resume and cancel runs.",
-    "approval": "See what waits for a person, and decide it.",
-    "switch": "Hold back workflows, tools, models and tenants.",
-    "effect": "See what was sent; record what really happened.",
-    "proposal": "See what waits for a second person; confirm or decline it.",
-    "incident": "See what has to be looked into; open and close it.",
-    "matching": "Match the ledger with the statement and the mail log.",
-    "webhook": "Post notices to programs, signed.",
-    "notice": "See what people are told of, and what was given up.",
-    "release": "See the releases that shape behaviour.",
-    "eval": "Run an evaluation suite through the real engine.",
-    "contract": "See what each workflow declares.",
-    "tool": "See the tools that models may call.",
-    "budget": "See what models have cost, and what is left.",
+    "approval": "List approvals that wait for a person, and decide them.",
+    "switch": "Set, list and lift kill switches.",
+    "effect": "List effects; record the outcome of one that is unknown.",
+    "proposal": "Confirm or decline what another person proposed.",
+    "incident": "List, open and close incidents.",
+    "matching": "Compare the ledger with the statement and the mail log.",
+    "webhook": "Manage the addresses that signed notices are posted to.",
+    "notice": "List notices; send those again that could not be delivered.",
+    "release": "List releases; publish those of this code.",
+    "eval": "Run an evaluation suite on the real engine.",
+    "contract": "Show what each workflow declares.",
+    "tool": "List the tools that models may call.",
+    "budget": "Show what models have cost and what is left; raise a budget.",
     "audit": "Verify and export the audit log.",
-    "db": "Bring the database's schema up to date.",
-    "tenant": "See and declare whom runs may be started for.",
-    "user": "Manage people, tokens and keys.",
-    "doctor": "Check that this installation can work.",
-    "bench": "Measure Keyturn on this machine.",
+    "db": "Upgrade the database's schema.",
+    "tenant": "List and declare the tenants that runs may be started for.",
+    "user": "Manage accounts, tokens and keys.",
+    "doctor": "Check settings, services and keys of this installation.",
+    "bench": "Run a benchmark of Keyturn on this machine.",
 }
 # Commands whose module has another name.
 _MODULES = {"matching": "reconciliation"}
-ABOUT = "Run LLM agents whose irreversible actions wait for a person's yes."
+ABOUT = "Run LLM agents. A person approves their irreversible actions."
 
 
 def run(arguments: Sequence[str]) -> Status | int:
@@ -100,7 +100,7 @@ def module_of(command: str) -> str:
     return f"keyturn.orchestrator.cli.commands.{_MODULES.get(command, command)}"
 
 
-def _show_version(asked: bool) -> None:  # noqa: FBT001 typer's own way
+def _show_version(asked: bool) -> None:  # noqa: FBT001 typer passes the option's value by position
     if asked:
         typer.echo(f"keyturn {version('keyturn')}")
         raise typer.Exit

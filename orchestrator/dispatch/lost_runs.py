@@ -71,7 +71,9 @@ class Comparison:
         if why is None:
             await task_faults.show(store, run, seen.fails)
             is_idle = not seen.is_under_way and seen.fails is None
-            if is_idle and await self._is_deaf(store, run.id, hears=seen.hears):
+            if is_idle and await self._is_deaf(
+                store, run.id, is_delivered=seen.is_delivered
+            ):
                 why = DEAF
         if why is None:
             return False
@@ -89,7 +91,7 @@ class Comparison:
         await begin(run.id, run.workflow)
         return True
 
-    async def _is_deaf(self, store: Store, run: str, *, hears: bool) -> bool:
+    async def _is_deaf(self, store: Store, run: str, *, is_delivered: bool) -> bool:
         """Signal a run that has work to do while no activity works for it.
 
         True where it received three signals and did nothing: then the worker on its
@@ -98,29 +100,34 @@ class Comparison:
         undone = await stalled.could_go_on(store, run, still=self._grace)
         if undone is None:
             return False
-        rang = await stalled.ring(store, run, why=undone, hears=hears)
-        if rang != "not":
+        signalled = await stalled.signal(
+            store, run, why=undone, is_delivered=is_delivered
+        )
+        if signalled != "not":
             log.warning("run.rung_again", run=run, why=undone)
-        return rang == "deaf"
+        return signalled == "deaf"
 
     async def _look(self, client: Client, run: OpenRun) -> "Seen":
         found = await describe(client, run.id)
         if found is None:
-            return Seen(lost="Temporal does not know it")
+            return Seen(lost="Temporal has no execution of it")
         if (lost := self._misplaced(found, run)) is not None:
             return Seen(lost=lost)
         is_under_way = _is_under_way(found)
-        hears = _has_heard(found)
+        is_delivered = _has_taken_all(found)
         fails = await task_faults.of(client, found)
         for child in found.raw_description.pending_children:
             loop = await describe(client, child.workflow_id)
             if loop is None or self._is_long_closed(loop):
                 return Seen(lost=LOST_LOOP)
             is_under_way = is_under_way or _is_under_way(loop)
-            hears = hears and _has_heard(loop)
+            is_delivered = is_delivered and _has_taken_all(loop)
             fails = fails or await task_faults.of(client, loop)
         return Seen(
-            lost=_unusable(fails), is_under_way=is_under_way, hears=hears, fails=fails
+            lost=_unusable(fails),
+            is_under_way=is_under_way,
+            is_delivered=is_delivered,
+            fails=fails,
         )
 
     def _misplaced(
@@ -137,12 +144,12 @@ class Comparison:
         return closed is not None and datetime.now(UTC) - closed > self._grace
 
 
-LOST_LOOP = "its tool loop is lost"
-IMPOSTOR = "another execution stands in its place"
-ELSEWHERE = "its execution stands on another task queue"
-FORGED = "its history holds what no process of ours made"
-UNREADABLE = "its history was sealed with a key that no worker has"
-DEAF = "it heard its bells and did nothing"
+LOST_LOOP = "the child workflow of its tool loop is lost"
+IMPOSTOR = "an execution of another workflow type has its id"
+ELSEWHERE = "its execution is on another task queue"
+FORGED = "its history contains payloads that no Keyturn process encrypted"
+UNREADABLE = "its history is encrypted with a key that no worker has"
+DEAF = "it received its signals and did nothing"
 # Causes that only interference by somebody else explains.
 MEDDLED = frozenset({IMPOSTOR, FORGED})
 STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}
@@ -152,13 +159,13 @@ STILL_THERE = MEDDLED | {ELSEWHERE, LOST_LOOP, UNREADABLE, DEAF}
 class Seen:
     """What Temporal says of a run: why it is lost, or whether an activity works for it.
 
-    `fails`: its workflow's code, where only Temporal sees it. `hears`: all its signals
-    were taken by some worker.
+    `fails`: its workflow's code, where only Temporal sees it. `is_delivered`: all its
+    signals were taken by some worker.
     """
 
     lost: str | None = None
     is_under_way: bool = False
-    hears: bool = False
+    is_delivered: bool = False
     fails: TaskFault | None = None
 
 
@@ -179,7 +186,7 @@ def _is_under_way(found: WorkflowExecutionDescription) -> bool:
     )
 
 
-def _has_heard(found: WorkflowExecutionDescription) -> bool:
+def _has_taken_all(found: WorkflowExecutionDescription) -> bool:
     """Return whether nothing of it waits for a worker, neither signal nor activity."""
     seen = found.raw_description
     return not seen.HasField("pending_workflow_task") and not seen.pending_activities

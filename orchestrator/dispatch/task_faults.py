@@ -183,14 +183,14 @@ def _fault(event: HistoryEvent, times: int) -> Fault | None:
     failed = event.workflow_task_failed_event_attributes
     if failed.cause == _RESET:
         return None
-    words = failed.failure.message or "Temporal keeps no words of it"
+    words = failed.failure.message or "Temporal stores no message for it"
     return Fault(place=faults.ENGINE, kind=_kind(failed), words=words)
 
 
 def _lost() -> Fault:
     words = (
-        "Workers took the workflow's task again and again and did not answer: its code "
-        "ends the process, or takes longer than a task may."
+        "Workers took the workflow's task repeatedly and did not complete it: its code "
+        "ends the process, or takes longer than a workflow task may."
     )
     return Fault(place=faults.ENGINE, kind="WorkflowTaskTimedOut", words=words)
 

@@ -65,7 +65,7 @@ async def attack(boundary: Boundary) -> list[Breach]:
     found: list[Breach] = []
     for name, tool in boundary.tools.items():
         if name not in boundary.calls:
-            words = "there is no call in `calls` to begin from"
+            words = "`calls` has no call of the customer to start from"
             found.append(Breach(name, "function", {}, words))
             continue
         own = boundary.calls[name]
@@ -90,12 +90,12 @@ async def _check_honest(boundary: Boundary, tool: Tool, own: Arguments) -> list[
     """Report a call of the customer's own that fails, or shows others' secrets."""
     try:
         answer = await tool.function(_parsed(tool, own), _context(boundary, tool))
-    except Exception as error:  # noqa: BLE001 whatever it is, it is reported
+    except Exception as error:  # noqa: BLE001 any exception is a finding, and is reported
         words = f"the customer's own call does not work, so it proves nothing: {error}"
         return [Breach(tool.name, "function", own, words)]
-    told = _told(answer.model_dump_json(), boundary.secrets)
-    if told:
-        return [Breach(tool.name, "function", own, f"its answer tells {told!r}")]
+    leaked = _leaked(answer.model_dump_json(), boundary.secrets)
+    if leaked:
+        return [Breach(tool.name, "function", own, f"its answer tells {leaked!r}")]
     return []
 
 
@@ -122,10 +122,10 @@ async def _try(
     try:
         answer = await act()
     except ToolError as error:
-        told = _told(str(error), secrets)
-        return f"its refusal tells {told!r}" if told else None
-    except Exception as error:  # noqa: BLE001 whatever it is, it is reported
-        return f"it broke instead of refusing with ToolError: {error!r}"
+        leaked = _leaked(str(error), secrets)
+        return f"its refusal tells {leaked!r}" if leaked else None
+    except Exception as error:  # noqa: BLE001 any exception is a finding, and is reported
+        return f"it failed instead of refusing with ToolError: {error!r}"
     if answer is None:
         return None
     return f"it answered {_shown(answer)}"
@@ -198,7 +198,7 @@ def _parsed(tool: Tool, arguments: Arguments) -> BaseModel:
     return tool.input.model_validate(dict(arguments))
 
 
-def _told(text: str, secrets: Collection[str]) -> str | None:
+def _leaked(text: str, secrets: Collection[str]) -> str | None:
     return next((one for one in secrets if one in text), None)
 
 

@@ -86,7 +86,7 @@ def _effects(want: Expect, found: Record, sent: list[Sent]) -> Words:
         else:
             left.remove(match)
     for row in left:
-        yield f"an effect too many: {row.tool} {row.subject or ''} {_amount(row)}"
+        yield f"an unexpected effect: {row.tool} {row.subject or ''} {_amount(row)}"
 
 
 def _is(want: Effect, row: EffectRow) -> bool:

@@ -103,7 +103,7 @@ async def _parts(
     except (RuntimeError, OSError) as error:
         raise Away(
             f"Temporal at {settings.temporal_address} does not answer: {error}. Start "
-            "it, or leave --temporal out and one is started for the suite."
+            "it, or omit --temporal: then a server is started for the suite."
         ) from None
     providers = await _providers(stack, settings)
     stack.push_async_callback(route.close_providers, providers)

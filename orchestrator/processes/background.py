@@ -19,8 +19,8 @@ SEAL = Pace(busy_s=0.5, idle_s=1.0)
 AGAIN_S = 2.0
 
 
-async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do work that never ends; log a fault that ends it, and restart it."""
+async def restart_forever(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run work that never ends; if an error ends it, log the error and restart it."""
     while True:
         try:
             await work()

@@ -48,5 +48,5 @@ class HeadInTime(h11_impl.H11Protocol):
             self.transport.close()
 
     def _has_no_head(self) -> bool:
-        idle = h11_impl.h11.IDLE  # pyright: ignore[reportPrivateImportUsage] what uvicorn rides on
+        idle = h11_impl.h11.IDLE  # pyright: ignore[reportPrivateImportUsage] uvicorn's own protocol class
         return self.conn.their_state is idle

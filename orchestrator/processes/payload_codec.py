@@ -50,11 +50,13 @@ def refuse_forged(payloads: Sequence[Payload]) -> None:
     for one in payloads:
         encoding = one.metadata.get("encoding")
         if encoding == FORGED:
-            raise ForgedPayload("what no process of this installation sealed for it")
+            raise ForgedPayload(
+                "a payload that no process of this installation encrypted for this workflow"
+            )
         if encoding == UNREADABLE:
             raise UnknownPayloadKey(
-                f"sealed with the key {one.data.decode()!r}, which this process does not "
-                "hold: add it to KEYTURN_PAYLOAD_KEYS here"
+                f"encrypted with the key {one.data.decode()!r}, which this process does "
+                "not have: add the key to this process's KEYTURN_PAYLOAD_KEYS"
             )
 
 

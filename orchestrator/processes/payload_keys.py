@@ -31,13 +31,13 @@ class PayloadKeys:
                 name, key = _entry(entry.strip())
                 if name in self.keys:
                     raise PayloadKeysError(
-                        f"KEYTURN_PAYLOAD_KEYS has the name {name.decode()!r} twice; a "
-                        "new key needs a name of its own. `keyturn user key` makes one."
+                        f"KEYTURN_PAYLOAD_KEYS has the name {name.decode()!r} twice; "
+                        "each key needs its own name. `keyturn user key` makes a key."
                     )
                 self.keys[name] = AESGCM(key)
         if not self.keys:
             raise PayloadKeysError(
-                "KEYTURN_PAYLOAD_KEYS names no key; `keyturn user key` makes one."
+                "KEYTURN_PAYLOAD_KEYS contains no key; `keyturn user key` makes one."
             )
         self.first = next(iter(self.keys))
 
@@ -62,8 +62,8 @@ def _entry(entry: str) -> tuple[bytes, bytes]:
     if not colon or not is_name(name.encode()) or len(key) != KEY_BYTES:
         # The value is a secret: the message gives its position instead.
         raise PayloadKeysError(
-            "KEYTURN_PAYLOAD_KEYS is read as `name:key`, or several separated by commas: "
-            f"the name of letters and digits, at most {LONGEST_NAME}, the key {KEY_BYTES} "
-            "bytes in base64. One entry is not so; `keyturn user key` makes one."
+            "KEYTURN_PAYLOAD_KEYS has a malformed entry. Write `name:key`, several "
+            f"separated by commas: a name of at most {LONGEST_NAME} letters and digits, "
+            f"and a key of {KEY_BYTES} bytes in base64. `keyturn user key` makes one."
         )
     return name.encode(), key

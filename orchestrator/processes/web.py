@@ -101,7 +101,8 @@ async def _run(app: object, listening: socket.socket) -> None:
 @asynccontextmanager
 async def _beside(**works: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
     tasks = [
-        asyncio.create_task(background.keep(name, work)) for name, work in works.items()
+        asyncio.create_task(background.restart_forever(name, work))
+        for name, work in works.items()
     ]
     try:
         yield

@@ -299,12 +299,14 @@ async def _work(
         parts.settings.effects_queue,
     )
     # No upkeep of the record here: a worker's role may not write it.
-    beside = [asyncio.create_task(background.keep("sweep", deliverer.sweep))]
+    beside = [asyncio.create_task(background.restart_forever("sweep", deliverer.sweep))]
     if worker.task_queue == parts.settings.task_queue:
-        said = background.keep("served", lambda: _say_served(parts))
+        said = background.restart_forever("served", lambda: _say_served(parts))
         beside.append(asyncio.create_task(said))
     if matching is not None:
-        task = asyncio.create_task(background.keep("match", matching.forever))
+        task = asyncio.create_task(
+            background.restart_forever("match", matching.forever)
+        )
         beside.append(task)
     log.info("worker.ready", queue=worker.task_queue)
     try:

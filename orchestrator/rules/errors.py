@@ -25,10 +25,10 @@ def in_words(fault: Mapping[str, Any]) -> str:
 
     `fault` is one of a pydantic `ValidationError`'s errors.
     """
-    kind, told = fault["type"], str(fault["msg"])
+    kind, message = fault["type"], str(fault["msg"])
     if kind == "string_too_short" and fault["ctx"]["min_length"] == 1:
         return "it must not be empty"
-    return _WORDS.get(kind, told.removeprefix("Value error, "))
+    return _WORDS.get(kind, message.removeprefix("Value error, "))
 
 
 class KeyturnError(Exception):
@@ -174,12 +174,12 @@ class LimitExceeded(KeyturnError):
 class StoreUnavailable(KeyturnError):
     """The database cannot be reached or cannot write; nothing was started.
 
-    `told` says so to network callers, without an internal address.
+    `public_message` is what network callers read: it names no internal address.
     """
 
     http_status: ClassVar[int] = 503
 
-    def __init__(self, words: str, *, told: str | None = None) -> None:
+    def __init__(self, words: str, *, public_message: str | None = None) -> None:
         """Take the words for the log and the command line, and those for callers."""
-        self.told = told or words
+        self.public_message = public_message or words
         super().__init__(words)

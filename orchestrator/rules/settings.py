@@ -200,8 +200,8 @@ def _check_secret(name: str, secret: str) -> None:
     wrong = _slip(secret)
     if wrong is not None:
         raise SettingsError(
-            f"{name} {wrong}. A secret has none; it was probably copied with it. Set it "
-            "again, without it. (Its value is not shown.)"
+            f"{name} {wrong}, which no secret has; it was probably copied along. Set "
+            "the secret without it. (Its value is not shown.)"
         )
 
 
@@ -210,7 +210,9 @@ def _slip(secret: str) -> str | None:
         if one in "\r\n":
             return f"has a line break at character {place}"
         if not " " <= one <= "~":
-            kind = _INVISIBLE.get(unicodedata.category(one), "a character beside ASCII")
+            kind = _INVISIBLE.get(
+                unicodedata.category(one), "a character outside ASCII"
+            )
             return f"has {kind} (U+{ord(one):04X}) at character {place}"
     if secret != secret.strip():
         return "has a blank at its end"

@@ -119,7 +119,7 @@ async def clear(session: Tx, run: str) -> None:
         await session.execute(held.values(**nothing))
 
 
-async def ring(session: Tx, by: Collection[Hold]) -> list[str]:
+async def signal(session: Tx, by: Collection[Hold]) -> list[str]:
     """Signal every open run in which any of these holds anything; return their ids."""
     runs = list((await session.execute(_held_by({str(one) for one in by}))).scalars())
     for run in runs:

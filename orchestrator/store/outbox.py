@@ -26,7 +26,7 @@ Kind = Literal["start", "decision", "resume", "wake", "cancel"]
 
 # A run that has not acted for this long is signalled again, then ever less often: each
 # signal is kept in the workflow's history, and a lost signal is lost only once.
-RING_AGAIN = timedelta(seconds=30)
+SIGNAL_AGAIN = timedelta(seconds=30)
 SLOWEST = 7
 # How long a delivering process keeps others from delivering the same rows.
 CLAIM = timedelta(seconds=10)
@@ -88,7 +88,7 @@ async def delivered(store: Store, ids: Iterable[int]) -> None:
         now = await session.read_clock()
         for row in await _by_ids(session, ids):
             row.claimed_until, row.last_error = None, None
-            row.due_at = now + RING_AGAIN * 2 ** min(row.tries - 1, SLOWEST)
+            row.due_at = now + SIGNAL_AGAIN * 2 ** min(row.tries - 1, SLOWEST)
             if row.kind == "wake":
                 row.done_at = now
 
@@ -147,7 +147,7 @@ async def _delivery(session: Tx, owner: str, rows: list[OutboxRow]) -> Delivery 
             row.done_at = session.now
         elif row.kind == "decision" and await _is_held(session, row, run):
             # The hold on the run, or on the call, signals it when it is lifted.
-            row.due_at = session.now + RING_AGAIN
+            row.due_at = session.now + SIGNAL_AGAIN
         else:
             open_rows.append(row)
     if run is None or not open_rows:

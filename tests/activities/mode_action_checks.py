@@ -150,25 +150,25 @@ async def _sender_goes_on(scene: Scene) -> None:
 
 # What each cell of an action and its approval says, and how it is tried.
 OF_ACTIONS: Mapping[tuple[str, str], Sequence[Check]] = {
-    (DRAFT, "stands"): (_draft_stands,),
-    (DRAFT, "denied, the model is told"): (_draft_denied,),
-    (DRAFT, "asks one person at least"): (_draft_asks,),
-    (DRAFT, "goes on"): (_draft_goes_on,),
-    (WAITS, "people may decide; nothing is sent until it is lifted"): (
+    (DRAFT, "held"): (_draft_stands,),
+    (DRAFT, "denied, and the model is told"): (_draft_denied,),
+    (DRAFT, "asks at least one person"): (_draft_asks,),
+    (DRAFT, "continues"): (_draft_goes_on,),
+    (WAITS, "people may decide; nothing is sent until the switch is lifted"): (
         _people_may_decide,
         _given_and_kept,
     ),
-    (WAITS, "the same; a no is told at once"): (
+    (WAITS, "the same; the model is told of a rejection at once"): (
         _the_same_and_no_is_told,
         _given_and_kept,
     ),
-    (WAITS, "asks again where fewer were asked"): (_asks_again,),
-    (WAITS, "goes on"): (_approval_goes_on,),
-    (DIED, "stands, then goes on as if it had died now"): (_sender_stands,),
+    (WAITS, "asks again if fewer people were asked"): (_asks_again,),
+    (WAITS, "continues"): (_approval_goes_on,),
+    (DIED, "held, then continues as if the worker had died now"): (_sender_stands,),
     (DIED, "*unknown*: a person finds out"): (_sender_unknown,),
-    (DIED, "goes on where a person was asked, else *unknown*"): (
+    (DIED, "continues if a person was asked, else *unknown*"): (
         _sender_unknown_where_nobody_was_asked,
         _sender_goes_on_where_one_was,
     ),
-    (DIED, "goes on"): (_sender_goes_on,),
+    (DIED, "continues"): (_sender_goes_on,),
 }

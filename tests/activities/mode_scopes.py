@@ -23,8 +23,8 @@ NEW_RUN = "a new run"
 CALL = "a model call"
 READ = "a read"
 DRAFT = "an action that is drafted from now on"
-WAITS = "an approval that waits, or was given"
-DIED = "an action that may have been sent by a worker that died"
+WAITS = "an approval that is pending or was given"
+DIED = "an action that a dead worker may have sent"
 END = "the run's end"
 # Which scopes bear on a row: what names a model does not bear on a tool's call.
 SCOPES: Mapping[str, Mapping[str, dict[str, str]]] = {

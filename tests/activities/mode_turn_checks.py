@@ -177,23 +177,23 @@ async def _ends(scene: Scene) -> None:
 
 # What each cell of a run, its model calls, reads and end says, and how it is tried.
 OF_TURNS: Mapping[tuple[str, str], Sequence[Check]] = {
-    (NEW_RUN, "is taken in and stands"): (_taken_in,),
+    (NEW_RUN, "is accepted and held"): (_taken_in,),
     (NEW_RUN, "409"): (_409,),
     (NEW_RUN, "starts"): (_starts,),
-    (CALL, "stands; one under way is cut off and charged"): (_is_cut_off,),
+    (CALL, "held; one in progress is cancelled and charged"): (_is_cut_off,),
     (
         CALL,
-        "goes on. Of a model or provider in the scope: the next target is asked; where "
-        "none is left, the run stands",
+        "continues. If a model or provider is in scope: the next target is tried; if "
+        "none is left, the run is held",
     ): (_goes_on_or_next_target,),
-    (CALL, "goes on"): (_model_goes_on,),
-    (CALL, "goes to the other model"): (_other_model,),
-    (READ, "stands"): (_read_stands,),
+    (CALL, "continues"): (_model_goes_on,),
+    (CALL, "uses the other model"): (_other_model,),
+    (READ, "held"): (_read_stands,),
     (
         READ,
-        "goes on. Of a tool or corpus in the scope: not done, the model is told",
+        "continues. If a tool or corpus is in scope: not done, and the model is told",
     ): (_read_goes_on_or_is_told,),
-    (READ, "goes on"): (_read_goes_on,),
-    (END, "stands; the last reply is kept"): (_end_stands,),
+    (READ, "continues"): (_read_goes_on,),
+    (END, "held; the last reply is stored"): (_end_stands,),
     (END, "ends"): (_ends,),
 }

@@ -16,7 +16,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from keyturn import Contract, DataClass, ToolContext, tool
-from keyturn.activities.toolbox import Actor, Toolbox, told
+from keyturn.activities.toolbox import Actor, Toolbox, as_read_by_model
 from keyturn.orchestrator.rules.contract import release as releases
 from keyturn.orchestrator.rules.contract.check import check
 from keyturn.orchestrator.rules.contract.connector import Connectors
@@ -169,7 +169,7 @@ async def test_result_is_told_as_its_declared_model_without_marks(
     toolbox = Toolbox({"look": declared}, no_connectors)
 
     carried = await toolbox.carry_out("look", '{"id":"o"}', CONTEXT)
-    words, receipt = await told(carried, of(declared), "look")
+    words, receipt = await as_read_by_model(carried, of(declared), "look")
 
     assert PLANTED not in words
     assert PLANTED not in canonical.text(receipt)

@@ -106,7 +106,7 @@ def test_p02_tool_that_goes_on_after_a_lost_answer_knows_nothing(
 def test_p02_alarm_travels_with_what_was_not_sent() -> None:
     error = NotSent("535", answered=True, alarm="the login is refused")
 
-    found = outcome.of_error(Deeds([Deed(Known.MEND)]), error)
+    found = outcome.of_error(Deeds([Deed(Known.NEEDS_REPAIR)]), error)
 
     assert (found.kind, found.answered, found.alarm) == (
         "not_sent",

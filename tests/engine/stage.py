@@ -28,8 +28,8 @@ class Play:
         self.requests.append(request)
         return self.steps[min(len(self.requests), len(self.steps)) - 1]
 
-    def told(self) -> str:
-        """All that the model was told in the last request."""
+    def last_request(self) -> str:
+        """The whole body of the last request to the model."""
         return str(self.requests[-1].body)
 
 

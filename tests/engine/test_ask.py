@@ -23,7 +23,7 @@ async def test_a_wrong_answer_is_told_and_repaired(
     row = await ended(stage, "branching", play)
 
     assert (row.status, len(play.requests)) == ("completed", 3)
-    assert "Solve the lamp." in play.told()
+    assert "Solve the lamp." in play.last_request()
 
 
 async def test_a_run_of_ones_own_goes_on_after_the_loop(stage: Stage) -> None:

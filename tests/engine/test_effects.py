@@ -47,7 +47,7 @@ async def test_p02_a_fault_while_sending_is_unknown_and_not_told(
     assert (effect.status, told_before) == ("unknown", 1)
     assert row.status == "completed"
     assert stage.posts(run) == []
-    assert "Lea found out: seen" in play.told()
+    assert "Lea found out: seen" in play.last_request()
 
 
 async def test_p02_a_look_up_that_finds_the_receipt_settles_it(
@@ -60,7 +60,7 @@ async def test_p02_a_look_up_that_finds_the_receipt_settles_it(
 
     (effect,) = await stage.engine.effects(row.id)
     assert (effect.status, effect.recorded_by) == ("done", "reconcile")
-    assert "receipt-7" in play.told()
+    assert "receipt-7" in play.last_request()
 
 
 async def test_p02_a_look_up_that_finds_nothing_at_once_proves_nothing(
@@ -149,7 +149,7 @@ async def test_p03_a_disabled_tool_is_told(stage: Stage, order: str) -> None:
     await switches.clear(stage.engine.store, order, by="lea", reason="over")
 
     assert row.status == "completed"
-    assert "switched off: look" in play.told()
+    assert "switched off: look" in play.last_request()
 
 
 async def test_p10_an_edit_is_done_and_told(stage: Stage, order: str) -> None:
@@ -161,7 +161,7 @@ async def test_p10_an_edit_is_done_and_told(stage: Stage, order: str) -> None:
 
     (posted,) = [body for _, key, body in stage.engine.world.posted if run in key]
     assert posted == refund_of(order, 10_00)
-    assert "A person changed the arguments to" in play.told()
+    assert "A person changed the arguments to" in play.last_request()
 
 
 async def test_p10_an_edit_upward_waits_for_another_person(
@@ -191,7 +191,7 @@ async def test_p01_facts_that_change_before_the_start_void_the_approval(
     row = await stage.engine.ended(run)
 
     assert (row.status, stage.posts(run)) == ("completed", [])
-    assert "the facts changed after it was approved" in play.told()
+    assert "the facts changed after it was approved" in play.last_request()
 
 
 async def test_p14_another_customers_order_is_neither_read_nor_changed(
@@ -211,7 +211,7 @@ async def test_p14_another_customers_order_is_neither_read_nor_changed(
     )
 
     assert (row.status, stage.posts(row.id)) == ("completed", [])
-    assert "secret" not in play.told()
+    assert "secret" not in play.last_request()
     assert await stage.engine.approvals(row.id) == []
 
 

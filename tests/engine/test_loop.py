@@ -112,7 +112,7 @@ async def test_a_model_that_repeats_itself_is_warned_and_ended(
 
     assert (row.status, len(play.requests)) == ("handed_off", 6)
     assert "loop" in str(row.handed_off)
-    assert "you have asked for exactly this 5 times" in play.told()
+    assert "you have asked for exactly this 5 times" in play.last_request()
 
 
 async def test_a_budget_of_turns_ends_the_run(stage: Stage) -> None:
@@ -218,7 +218,7 @@ async def test_a_message_that_comes_with_the_last_answer_is_answered(
     row = await stage.engine.ended(run)
 
     assert (row.status, len(play.requests)) == ("completed", 2)
-    assert "and my address?" in play.told()
+    assert "and my address?" in play.last_request()
 
 
 DIRTY = "a\x00b\x1b\u202e\u200d" + "x" * 300
@@ -316,7 +316,7 @@ async def test_a_quick_read_is_answered_within_its_turn(
         call("find_order", {"order_id": order}), DONE, order=order
     )
 
-    assert "delivered" in play.told()
+    assert "delivered" in play.last_request()
     assert await stage.activities(row.id) == ["think", "think"]
 
 
@@ -327,5 +327,5 @@ async def test_a_slow_read_has_an_activity_of_its_own(stage: Stage, order: str) 
         call("find_order", {"order_id": order}), DONE, order=order
     )
 
-    assert "delivered" in play.told()
+    assert "delivered" in play.last_request()
     assert await stage.activities(row.id) == ["think", "run_tool", "think"]

@@ -175,8 +175,8 @@ async def test_p07_a_bell_with_anything_in_it_stops_nothing(
 ) -> None:
     run, _ = await waiting(stage, order)
     async with stranger(stage) as client:
-        for door in (run, f"{run}/act/1"):
-            handle = client.get_workflow_handle(door)
+        for workflow_id in (run, f"{run}/act/1"):
+            handle = client.get_workflow_handle(workflow_id)
             await handle.signal("ring", {"decision": "approve"})
             await handle.signal("ring", args=["x" * 10_000, None])
             await handle.signal("nothing of ours", 1)
@@ -324,8 +324,8 @@ async def test_p05_what_temporal_keeps_of_a_run_says_nothing_to_it(
 ) -> None:
     run, _ = await stage.played(DONE, order=order)
     client = stage.engine.parts.client
-    for door in (run.id, f"{run.id}/act/1"):
-        history = await client.get_workflow_handle(door).fetch_history()
+    for workflow_id in (run.id, f"{run.id}/act/1"):
+        history = await client.get_workflow_handle(workflow_id).fetch_history()
         for event in history.events:
             kept = event.SerializeToString()
             assert b"effects_queue" not in kept

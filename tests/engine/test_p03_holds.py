@@ -130,7 +130,7 @@ async def test_p09_a_lost_bell_is_found_by_the_comparison(
     await stage.engine.switch("halt", order, tool="refund")
     await stage.engine.decide(await stage.engine.approval(run))
     await stage.engine.until(run, lambda row: row.status == "stopped")
-    # As no code of ours lifts it: nobody is rung.
+    # As no code of ours lifts it: nobody signals it.
     async with stage.engine.store.write() as session:
         row = await session.get(SwitchRow, order)
         assert row is not None
@@ -138,12 +138,12 @@ async def test_p09_a_lost_bell_is_found_by_the_comparison(
 
     # The look that found it held may be under way for Temporal a moment longer.
     async with asyncio.timeout(60):
-        while not await rings(stage, run):
+        while not await times_signalled(stage, run):
             await compare(stage)
             await asyncio.sleep(0.2)
 
     assert (await stage.engine.ended(run)).status == "completed"
-    assert await rings(stage, run) == 1
+    assert await times_signalled(stage, run) == 1
 
 
 async def test_p09_a_run_that_rightly_waits_is_not_rung(
@@ -153,7 +153,7 @@ async def test_p09_a_run_that_rightly_waits_is_not_rung(
     approval = await stage.engine.approval(run)
 
     await compare(stage)
-    waiting = await rings(stage, run)
+    waiting = await times_signalled(stage, run)
     await stage.engine.decide(approval)
     await stage.engine.ended(run)
 
@@ -170,10 +170,10 @@ async def compare(stage: Stage) -> None:
     await engine.deliverer.deliver()
 
 
-async def rings(stage: Stage, run: str) -> int:
-    """Return how often the comparison rang a run."""
+async def times_signalled(stage: Stage, run: str) -> int:
+    """Return how often the comparison signalled a run."""
     query = select(AuditRow.id).where(
-        col(AuditRow.run) == run, col(AuditRow.kind) == stalled.RUNG
+        col(AuditRow.run) == run, col(AuditRow.kind) == stalled.SIGNALLED_AGAIN
     )
     async with stage.engine.store.read() as session:
         return len((await session.execute(query)).all())
@@ -200,4 +200,4 @@ async def test_p03_a_customer_who_writes_while_the_end_is_held_is_answered(
     row = await stage.engine.ended(run)
 
     assert row.status == "completed"
-    assert "One more thing." in play.told()
+    assert "One more thing." in play.last_request()

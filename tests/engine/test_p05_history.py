@@ -33,7 +33,7 @@ async def test_p05_a_run_leaves_no_content_in_the_history(
     row = await stage.engine.ended(run)
 
     assert row.status == "completed"
-    assert "READMARK" in play.told()
+    assert "READMARK" in play.last_request()
     assert await marks(stage, run) == set()
 
 

@@ -75,7 +75,7 @@ class Obedient:
             obeyed -= known
         return final(DONE)
 
-    def told(self, mark: str) -> list[str]:
+    def requests_of(self, mark: str) -> list[str]:
         """Return all requests of the run whose ticket has this mark."""
         return [one for one in self.asked if mark in one]
 

@@ -95,7 +95,7 @@ async def test_p14_no_text_ends_the_frame_that_it_stands_in(stage: Stage) -> Non
     await stage.wrote(one, forged)
     await stage.rest(one)
 
-    last = stage.model.told(one.mark)[-1]
+    last = stage.model.requests_of(one.mark)[-1]
     assert (last.count("</input>"), last.count("</message>")) == (1, 1)
 
 
@@ -149,13 +149,13 @@ async def assert_nothing_irreversible(
 
 async def assert_others_are_left_alone(stage: Stage, one: Attacked) -> None:
     """Nobody else's data was read or sent, and nobody else's records changed."""
-    told = stage.model.told(one.mark)
-    assert told
+    requests = stage.model.requests_of(one.mark)
+    assert requests
     to = {m["to"] for m in await stage.mails()}
     assert to <= stage.contacts
     sent = [m for m in await stage.mails() if m["to"] == one.contact]
     for word in of_others(one):
-        assert not [text for text in (*told, *map(str, sent)) if word in text], word
+        assert not [text for text in (*requests, *map(str, sent)) if word in text], word
     for customer in others(one):
         for theirs in (await stage.of(one, customer))["orders"]:
             assert theirs["notes"] == [f"secret-{one.mark[::-1]}"], theirs["id"]

@@ -30,7 +30,7 @@ async def test_a_rejected_call_is_never_executed(stage: Stage, order: str) -> No
 
     assert (row.status, stage.posts(run)) == ("completed", [])
     assert await stage.engine.effects(run) == []
-    assert "It was not done. Amy rejected this: too old" in play.told()
+    assert "It was not done. Amy rejected this: too old" in play.last_request()
 
 
 async def test_a_rejected_call_stays_undone_when_the_run_is_started_again(
@@ -81,7 +81,7 @@ async def test_one_rejection_leaves_approved_siblings(stage: Stage, order: str) 
     assert canonical.text(refunded) == canonical.text(
         [refund_of(orders[0]), refund_of(orders[2])]
     )
-    assert "not that one" in play.told()
+    assert "not that one" in play.last_request()
 
 
 async def test_a_yes_in_words_is_no_yes(stage: Stage, order: str) -> None:
@@ -99,10 +99,10 @@ async def test_a_yes_in_words_is_no_yes(stage: Stage, order: str) -> None:
     )
 
     approval = await stage.engine.approval(run)
-    told = play.told()
+    sent = play.last_request()
 
-    assert "There is no tool 'approve'" in told
-    assert "There is no tool 'approve_refund'" in told
+    assert "There is no tool 'approve'" in sent
+    assert "There is no tool 'approve_refund'" in sent
     assert approval.status == "pending"
     assert stage.posts(run) == []
 
@@ -239,7 +239,7 @@ async def test_an_order_that_changes_after_the_approval_is_not_refunded(
     row = await stage.engine.ended(run)
 
     assert (row.status, stage.posts(run)) == ("completed", [])
-    assert "the facts changed after it was approved" in play.told()
+    assert "the facts changed after it was approved" in play.last_request()
 
 
 async def test_a_retry_does_not_read_a_yes_again(stage: Stage, order: str) -> None:

@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.retail.shop")
     parser.add_argument("--db", type=Path, required=True, help="the shop's database")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--customer-header", default=Trust.customer_header)
     options = parser.parse_args()
     token = os.environ.get("SHOP_WRITE_TOKEN") or None

@@ -47,27 +47,27 @@ class Counter:
 
     def cancel(self, order_id: str, reason: str) -> Order:
         """Cancel a pending order."""
-        return self._keep(orders.cancel(self.order(order_id), self._me(), reason))
+        return self._save(orders.cancel(self.order(order_id), self._me(), reason))
 
     def move_order(self, order_id: str, address: Address) -> Order:
         """Send a pending order to another address."""
         moved = orders.move(self.order(order_id), address)
-        return self._keep(Change(order=moved, owner=self._me()))
+        return self._save(Change(order=moved, owner=self._me()))
 
     def repay(self, order_id: str, method_id: str) -> Order:
         """Pay a pending order in another way."""
-        return self._keep(orders.repay(self.order(order_id), self._me(), method_id))
+        return self._save(orders.repay(self.order(order_id), self._me(), method_id))
 
     def change_items(self, order_id: str, swap: Swap) -> Order:
         """Change items of a pending order."""
         order, product = self.order(order_id), self._state.product
-        return self._keep(swaps.change_items(order, self._me(), swap, product))
+        return self._save(swaps.change_items(order, self._me(), swap, product))
 
     def exchange(self, order_id: str, swap: Swap) -> Order:
         """Ask for an exchange of delivered items."""
         order, product = self.order(order_id), self._state.product
         asked = swaps.exchange(order, self._me(), swap, product)
-        return self._keep(Change(order=asked, owner=self._me()))
+        return self._save(Change(order=asked, owner=self._me()))
 
     def send_back(
         self, order_id: str, item_ids: tuple[str, ...], method_id: str
@@ -75,7 +75,7 @@ class Counter:
         """Ask for a return of delivered items."""
         order = self.order(order_id)
         asked = orders.send_back(order, self._me(), item_ids, method_id)
-        return self._keep(Change(order=asked, owner=self._me()))
+        return self._save(Change(order=asked, owner=self._me()))
 
     def move_user(self, user_id: str, address: Address) -> User:
         """Change the customer's default address."""
@@ -86,7 +86,7 @@ class Counter:
     def _me(self) -> User:
         return self._state.user(self.customer)
 
-    def _keep(self, change: Change) -> Order:
+    def _save(self, change: Change) -> Order:
         self._state.put_order(change.order)
         self._state.put_user(change.owner)
         return change.order

@@ -1,4 +1,4 @@
-"""`keyturn approval`: items that wait for a person, and that person's answer."""
+"""`keyturn approval`: approvals and people's decisions on them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,12 +15,12 @@ app = typer.Typer()
 
 COLUMNS = ("Approval", "What will happen", "Needs", "Held by", "Answer by")
 Approval = Annotated[str, typer.Argument(help="The approval's id.")]
-ASSIGNED = ("Approval", "Is given to", "Or why not")
+ASSIGNED = ("Approval", "Assigned to", "Problem")
 Binding = Annotated[
     str | None,
     typer.Option(
-        help="`binding` of the approval as it was shown to you: where it has changed "
-        "since, nothing is decided. Default: as it is now."
+        help="`binding` of the approval as it was shown to you. If the approval has "
+        "changed since, nothing is decided. Default: its current binding."
     ),
 ]
 
@@ -35,26 +35,35 @@ class Held(StrEnum):
 
 @app.callback()
 def about() -> None:
-    """See what waits for a person, and decide it."""
+    """List approvals that wait for a person, and decide them."""
 
 
 @app.command("list")
-def listing(  # noqa: PLR0913 options of a command
+def listing(  # noqa: PLR0913 typer needs one parameter per option
     *,
-    status: Annotated[str, typer.Option(help="Only in this status.")] = "pending",
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
-    team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
-    language: Annotated[str | None, typer.Option(help="Only in this language.")] = None,
+    status: Annotated[
+        str, typer.Option(help="Only approvals in this status.")
+    ] = "pending",
+    tenant: Annotated[
+        str | None, typer.Option(help="Only approvals of this tenant.")
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option(help="Only approvals for this team.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Only approvals in this language.")
+    ] = None,
     claim: Annotated[
-        Held | None, typer.Option(help="Held by you, by anybody, or by nobody.")
+        Held | None, typer.Option(help="Claimed by you, by anybody, or by nobody.")
     ] = None,
     own: Annotated[
-        bool, typer.Option("--own", help="Only of your own teams and languages.")
+        bool,
+        typer.Option("--own", help="Only approvals for your teams, in your languages."),
     ] = False,
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List approvals; who has waited longest comes first."""
+    """List approvals, the longest waiting first."""
     query = {"status": status, "tenant": tenant, "team": team, "language": language}
     query |= {"claim": claim.value if claim else None, "own": "true" if own else None}
     with Api() as api:
@@ -67,7 +76,7 @@ def listing(  # noqa: PLR0913 options of a command
 
 @app.command()
 def show(approval: Approval, *, as_json: AsJson = False) -> None:
-    """Show one approval, with the rule that asked and the facts."""
+    """Show one approval, with its facts and its rule."""
     with Api() as api:
         _show(api.get(f"/approvals/{approval}"), as_json=as_json)
 
@@ -79,7 +88,8 @@ def approve(
     edited: Annotated[
         str | None,
         typer.Option(
-            "--arguments", help="Do this instead: JSON, @FILE, or - for standard input."
+            "--arguments",
+            help="Replace the drafted arguments: JSON, @FILE, or - for standard input.",
         ),
     ] = None,
     reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why.")] = None,
@@ -102,7 +112,7 @@ def reject(
     binding: Binding = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reject an action; the model reads the reason and goes on from there."""
+    """Reject an action. The model reads the reason and continues."""
     body = {"decision": "reject", "reason": reason}
     _decide(approval, body, binding, as_json=as_json)
 
@@ -114,7 +124,10 @@ def undo(
     reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a decision back, within its seconds; it is asked anew."""
+    """Undo a decision within the tool's undo window.
+
+    The approval is requested again.
+    """
     with Api() as api:
         found = api.post(f"/approvals/{approval}:undo", {"reason": reason})
     _show(found, as_json=as_json)
@@ -125,14 +138,17 @@ def claim(
     approval: Approval,
     *,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Also where somebody else holds it.")
+        bool, typer.Option("--take-over", help="Also if another person has claimed it.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option("--reason", "-r", help="Why you take it over.")
+        str | None, typer.Option("--reason", "-r", help="Why you take over the claim.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Claim an item for five minutes, or keep it: nobody else decides it meanwhile."""
+    """Claim an approval for five minutes, or renew your claim.
+
+    Nobody else can approve it meanwhile.
+    """
     with Api() as api:
         holder = None
         if take_over:
@@ -143,7 +159,7 @@ def claim(
 
 @app.command()
 def unclaim(approval: Approval, *, as_json: AsJson = False) -> None:
-    """Give your claim up."""
+    """Give up your claim."""
     with Api() as api:
         _show(api.post(f"/approvals/{approval}:unclaim", {}), as_json=as_json)
 
@@ -152,14 +168,19 @@ def unclaim(approval: Approval, *, as_json: AsJson = False) -> None:
 def extend(
     approval: Approval,
     *,
-    until: Annotated[str | None, typer.Option(help="As 2026-01-31T12:00:00Z.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="The new deadline, like 2026-01-31T12:00:00Z.")
+    ] = None,
     minutes: Annotated[
-        int | None, typer.Option(min=1, help="So much more than now.")
+        int | None, typer.Option(min=1, help="Minutes to add to the deadline.")
     ] = None,
     reason: Reason,
     as_json: AsJson = False,
 ) -> None:
-    """Give people more time to answer, to a week after it was asked at most."""
+    """Extend an approval's deadline.
+
+    The latest deadline is a week after the request.
+    """
     body = {"until": until, "minutes": minutes, "reason": reason}
     with Api() as api:
         _show(api.post(f"/approvals/{approval}:extend", body), as_json=as_json)
@@ -168,24 +189,26 @@ def extend(
 @app.command()
 def assign(
     items: Annotated[
-        list[str] | None, typer.Argument(help="Approvals, or none with --from.")
+        list[str] | None, typer.Argument(help="Ids of approvals; none with --from.")
     ] = None,
     *,
     leaver: Annotated[
         str | None,
-        typer.Option("--from", help="All that this person holds: an id or address."),
+        typer.Option(
+            "--from", help="All approvals assigned to this person (id or address)."
+        ),
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(
-            help="A person's id or address. Default: back to the queue, or, where the "
-            "rule assigns, to whom the system picks."
+            help="A person's id or address. Default: back to the queue or, if the rule "
+            "assigns a person, to the next eligible one."
         ),
     ] = None,
     reason: Reason,
     as_json: AsJson = False,
 ) -> None:
-    """Give items to somebody else; exits with 1 where one could not be given."""
+    """Assign approvals to another person. Exit status 1 if any could not be assigned."""
     body = {"items": items or None, "from": leaver, "to": to, "reason": reason}
     with Api() as api:
         found = api.post("/approvals:assign", body)
@@ -201,7 +224,7 @@ def assign(
 def _assigned(result: Item) -> list[object]:
     problem = result["problem"]
     if result["approval"] is not None:
-        return [result["id"], result["assigned_name"] or "its queue", ""]
+        return [result["id"], result["assigned_name"] or "the queue", ""]
     words = problem["detail"] if isinstance(problem, dict) else ""
     return [result["id"], "", words]
 
@@ -220,7 +243,7 @@ def _binding(approval: Item) -> str:
     if not isinstance(found, str):
         raise Ended(
             f"Approval {approval['id']} cannot be decided now: its facts are being "
-            "read again. Try again in a moment."
+            "reread. Try again in a moment."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""`keyturn audit`: the chained log of what happened."""
+"""`keyturn audit`: the chained audit log."""
 
 import json
 import sys
@@ -31,15 +31,18 @@ def about() -> None:
 def verify(
     *,
     checkpoint: Annotated[
-        str | None, typer.Option(help="A head hash that was published earlier.")
+        str | None,
+        typer.Option(
+            help="A head hash that was published earlier; the log must contain it."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the log in the database of KEYTURN_DATABASE_URL with itself and the tables.
+    """Verify the audit log and compare it with the tables.
 
-    Exit status 1 where a sealed row was changed, removed or put in, where a table does
-    not hold what the log says, and where it holds what the log says nothing of. With
-    KEYTURN_DECISION_KEY the signatures of decisions are checked, too.
+    Reads the database of KEYTURN_DATABASE_URL. Exit status 1 if a sealed row was
+    changed, removed or inserted, or if a table differs from the log. With
+    KEYTURN_DECISION_KEY it also checks the signatures of decisions.
     """
     keys = verification.keys(settings.read())
     found = with_store(
@@ -58,17 +61,17 @@ def verify(
         )
     if found.found:
         raise Ended(
-            f"The audit log and the tables disagree: {found.found} found. Keep the "
-            "database as it is, and see each line for what to do."
+            f"The audit log and the tables differ in {found.found} places. Keep the "
+            "database as it is; each line says what to do."
         )
 
 
 @app.command()
 def export(
     *,
-    run: Annotated[str | None, typer.Option(help="Only of this run.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only rows of this run.")] = None,
 ) -> None:
-    """Print the log as JSON, a row a line."""
+    """Print the log as JSON, one row per line."""
     with Api() as api:
         for row in api.each("/audit", {"run": run}):
             sys.stdout.write(json.dumps(row) + "\n")
@@ -83,7 +86,7 @@ class _Progress:
     def __call__(self, what: str, count: int) -> None:
         if time.monotonic() - self._said_at > PROGRESS_EVERY_S:
             self._said_at = time.monotonic()
-            sys.stderr.write(f"{count:,} {what} are read\n")
+            sys.stderr.write(f"{count:,} {what} read\n")
 
 
 def _say(found: Finding) -> None:
@@ -97,9 +100,9 @@ def _say(found: Finding) -> None:
             "no entry with one (made before this version)."
         )
     if found.signatures is None:
-        output.line("Signatures were not checked: no decision key here.")
+        output.line("Signatures were not checked: KEYTURN_DECISION_KEY is not set.")
     if found.is_intact:
         output.line(
             f"{found.sealed} rows are intact, {found.unsealed} are not sealed yet. "
-            f"{found.rows} rows of tables are as the log has them. Head: {found.head}"
+            f"{found.rows} table rows match the log. Head: {found.head}"
         )

@@ -15,14 +15,14 @@ FOLDERS = (Path(__file__).resolve().parents[3] / "benchmarks", Path("benchmarks"
 
 def main(
     name: Annotated[
-        str | None, typer.Argument(help="Which one; without a name they are listed.")
+        str | None, typer.Argument(help="The benchmark. Default: list them.")
     ] = None,
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer rounds; figures are rougher.")
+        bool, typer.Option("--quick", help="Run fewer rounds; figures are less exact.")
     ] = False,
 ) -> None:
-    """Measure one thing; prints one JSON line, exit status 1 where a goal is missed."""
+    """Run a benchmark; print one line of JSON. Exit status 1: a goal is missed."""
     found = _found()
     if name is None:
         for known in sorted(found):
@@ -34,7 +34,7 @@ def main(
             f"{', '.join(sorted(found)) or 'none: benchmarks come with a checkout'}."
         )
     command = [sys.executable, str(found[name]), *(["--quick"] if quick else [])]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 a file of this checkout
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 runs a file of this checkout
 
 
 def _found() -> dict[str, Path]:

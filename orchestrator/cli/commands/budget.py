@@ -1,4 +1,4 @@
-"""`keyturn budget`: the cost of models, and a larger budget for the runs it holds."""
+"""`keyturn budget`: what models have cost, and requests to raise a budget."""
 
 from typing import Annotated
 
@@ -13,12 +13,12 @@ app = typer.Typer()
 
 @app.callback()
 def about() -> None:
-    """See what models have cost, and what is left."""
+    """Show what models have cost and what is left; raise a budget."""
 
 
 @app.command()
 def show(*, as_json: AsJson = False) -> None:
-    """Show each budget: used, held for calls that are open, and left."""
+    """Show each budget: used, reserved for open model calls, and left."""
     with Api() as api:
         found = api.items("/budgets", most=1_000)
     if as_json:
@@ -32,28 +32,31 @@ def show(*, as_json: AsJson = False) -> None:
 
 
 @app.command("raise")
-def raise_(  # noqa: PLR0913 options of a command
+def raise_(  # noqa: PLR0913 typer needs one parameter per option
     scope: Annotated[
         str,
         typer.Argument(
-            help="As `budget show` names it: 'run ID', 'tenant T on DAY', …"
+            help="The budget, as in `budget show`: 'run ID', 'tenant T on DAY', …"
         ),
     ],
     reason: Reason,
     *,
     usd: Annotated[
-        str | None, typer.Option("--usd", help="Dollars it may use in all.")
+        str | None, typer.Option("--usd", help="The new total in US dollars.")
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option("--tokens", min=1, help="Tokens it may use in all.")
+        int | None, typer.Option("--tokens", min=1, help="The new total in tokens.")
     ] = None,
     turns: Annotated[
         int | None,
-        typer.Option("--turns", min=1, help="Turns the run may take in all."),
+        typer.Option("--turns", min=1, help="The new total of the run's turns."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for a budget that holds runs to be raised; another person confirms."""
+    """Request a larger budget for the runs that it holds.
+
+    Another person confirms it.
+    """
     wanted = {"usd": usd, "tokens": tokens, "turns": turns}
     given = {name: value for name, value in wanted.items() if value is not None}
     with Api() as api:
@@ -64,5 +67,5 @@ def raise_(  # noqa: PLR0913 options of a command
     output.line(
         f"Nothing is raised yet: another operator or admin confirms it with keyturn "
         f"proposal confirm {made['id']} (until {output.moment(made['ends_at'])}); then "
-        "what it holds goes on."
+        "the runs that it holds continue."
     )

@@ -25,7 +25,7 @@ COLUMNS = ("Workflow", "Owner", "Tools", "Budget", "Release")
 
 @app.callback()
 def about() -> None:
-    """See what each workflow of KEYTURN_APPS declares; a wrong contract is named."""
+    """Show what each workflow of KEYTURN_APPS declares; report invalid contracts."""
 
 
 @app.command("list")
@@ -44,9 +44,9 @@ def show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a contract's rules as a table: what becomes of each amount, and where it turns.
+    """Show a contract's rules as a table of verdicts.
 
-    With --json everything that the contract says, and its release's hash.
+    --json prints the whole contract and the hash of its release.
     """
     found = {one.workflow: one for one in _releases(_load())}
     if workflow not in found:
@@ -105,11 +105,11 @@ def _hints(tables: Sequence[ToolTable]) -> list[str]:
         if line.again
     )
     limits = dict.fromkeys(
-        f"{tool} is refused beyond {line.limit}, whoever approves"
+        f"{tool} is refused beyond {line.limit}, even if approved"
         for tool, line in lines
         if line.limit
     )
-    moved = [f"What moved before counts: {shared}."] if shared else []
+    moved = [f"Money moved earlier counts: {shared}."] if shared else []
     return [*moved, *(f"{one}." for one in (*again, *limits))]
 
 

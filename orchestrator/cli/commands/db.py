@@ -17,21 +17,20 @@ app = typer.Typer()
 
 @app.callback()
 def about() -> None:
-    """Bring the database's schema up to date."""
+    """Upgrade the database's schema."""
 
 
 @app.command()
 def upgrade() -> None:
-    """Migrate the database of KEYTURN_DATABASE_URL, and give its roles their grants.
+    """Upgrade the database's schema and its roles' grants.
 
-    Rows of a version that did not vouch for them are vouched for and signed once: that
-    takes KEYTURN_SECRET_KEY and the private KEYTURN_DECISION_KEY.
+    Works on the database of KEYTURN_DATABASE_URL. Rows of an earlier version that have
+    no signature yet are signed once, which needs KEYTURN_SECRET_KEY and the private
+    KEYTURN_DECISION_KEY.
     """
     found = settings.read()
     is_new, granted = asyncio.run(_upgrade(found))
-    output.line(
-        "The schema was brought up to date." if is_new else "The schema is current."
-    )
+    output.line("The schema was upgraded." if is_new else "The schema is current.")
     if granted:
         output.line(f"Grants were given to {', '.join(granted)}.")
 

@@ -1,4 +1,4 @@
-"""`keyturn doctor`: whether this installation can work."""
+"""`keyturn doctor`: checks of this installation."""
 
 import asyncio
 import socket
@@ -21,17 +21,19 @@ def main(
         str | None, typer.Option(help=f"One of: {', '.join(doctor.CHECKS)}.")
     ] = None,
     here: Annotated[
-        bool, typer.Option("--here", help="Count the workers of this host alone.")
+        bool, typer.Option("--here", help="Count only the workers on this host.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, database, Temporal, workers, providers, keys, clock and disk.
 
-    Exit status 0 where all is well, 1 where something is wrong, 3 where the database
-    or Temporal is away. Run it with the environment of the process in question.
+    Exit status: 0 all checks passed, 1 a check failed, 3 the database or Temporal is
+    unreachable. Run it with the environment of the process that you want to check.
     """
     if only is not None and only not in doctor.CHECKS:
-        raise WrongUsage(f"--only {only!r} is none of {', '.join(doctor.CHECKS)}.")
+        raise WrongUsage(
+            f"--only {only!r} is not a check; choose from {', '.join(doctor.CHECKS)}."
+        )
     host = socket.gethostname() if here else ""
     question = doctor.Question(settings.read(), only=only, host=host)
     found = asyncio.run(doctor.examine(question))

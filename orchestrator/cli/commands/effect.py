@@ -1,4 +1,4 @@
-"""`keyturn effect`: the effect ledger, and people's findings, through the HTTP API."""
+"""`keyturn effect`: the effect ledger, and outcomes that people record."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -17,7 +17,7 @@ Named = Annotated[str, typer.Argument(help="The effect's key.")]
 
 
 class How(StrEnum):
-    """How something that was done failed later."""
+    """How a done effect failed later."""
 
     FAILED = "failed"
     REVERSED = "reversed"
@@ -25,14 +25,16 @@ class How(StrEnum):
 
 @app.callback()
 def about() -> None:
-    """See what was sent, and record what really happened."""
+    """List effects; record the outcome of one that is unknown."""
 
 
 @app.command("list")
 def listing(
     *,
-    status: Annotated[str | None, typer.Option(help="Only these.")] = None,
-    run: Annotated[str | None, typer.Option(help="Of this run.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only effects in this status.")
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Only effects of this run.")] = None,
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -61,20 +63,23 @@ def record(
         bool,
         typer.Option(
             "--happened/--did-not-happen",
-            help="Of one that failed later: whether it stayed done.",
+            help="Whether the provider acted; for a reopened effect, whether it stands.",
         ),
     ],
-    evidence: Annotated[str, typer.Option(help="How you know.")],
+    evidence: Annotated[str, typer.Option(help="How you know it.")],
     as_json: AsJson = False,
 ) -> None:
-    """Record what really happened to an unknown effect, or to one that was reopened."""
+    """Record the outcome of an unknown or reopened effect."""
     body = {"happened": happened, "evidence": evidence}
     _post(f"/effects/{effect}:record", body, as_json=as_json)
 
 
 @app.command()
 def lookup(effect: Named, *, as_json: AsJson = False) -> None:
-    """Let the tool look an unknown effect up now; the effect worker does it."""
+    """Look up an unknown effect at the provider.
+
+    The effect worker runs the look-up.
+    """
     _post(f"/effects/{effect}:lookup", {}, as_json=as_json)
 
 
@@ -82,24 +87,30 @@ def lookup(effect: Named, *, as_json: AsJson = False) -> None:
 def reopen(
     effect: Named,
     *,
-    how: Annotated[How, typer.Option(help="What the provider says.")],
-    words: Annotated[str, typer.Option(help="What is known of it.")],
+    how: Annotated[How, typer.Option(help="What the provider reports.")],
+    words: Annotated[str, typer.Option(help="What is known about the failure.")],
     reference: Annotated[
-        str | None, typer.Option(help="The provider's own number.")
+        str | None, typer.Option(help="The provider's reference number.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say that what was done failed later at the provider; it comes back to people."""
+    """Report that a done effect failed later.
+
+    It is open again until a person has found out whether it stands.
+    """
     body = {"how": how.value, "words": words, "reference": reference}
     _post(f"/effects/{effect}:reopen", body, as_json=as_json)
 
 
 @app.command()
 def compensate(effect: Named, reason: Reason, *, as_json: AsJson = False) -> None:
-    """Ask that a done effect is taken back: an action in a run of its own, once."""
+    """Request that a done effect is reversed.
+
+    The reversal is an action in a run of its own.
+    """
     with Api() as api:
         done = api.post(f"/effects/{effect}:compensate", {"reason": reason})
-    output.as_json(done) if as_json else output.line(f"Asked for in {done['id']}.")
+    output.as_json(done) if as_json else output.line(f"Requested in run {done['id']}.")
 
 
 def _post(path: str, body: Mapping[str, object], *, as_json: bool) -> None:
@@ -114,7 +125,7 @@ def _post(path: str, body: Mapping[str, object], *, as_json: bool) -> None:
 def _row(effect: Item) -> list[object]:
     money = effect["money"]
     shown = money["text"] if isinstance(money, dict) else None
-    back = " (failed later: find out)" if effect["reopened_at"] else ""
+    back = " (failed later, to be resolved)" if effect["reopened_at"] else ""
     return [
         effect["key"],
         effect["tool"],

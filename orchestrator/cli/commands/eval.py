@@ -1,4 +1,4 @@
-"""`keyturn eval`: a suite of cases through the real engine, with effects captured."""
+"""`keyturn eval`: runs a suite of cases on the real engine, with effects captured."""
 
 import asyncio
 import sys
@@ -27,18 +27,20 @@ def main(
     ] = SUITE,
     *,
     case: Annotated[
-        list[str] | None, typer.Option(help="Run this case alone; may be repeated.")
+        list[str] | None, typer.Option(help="Run only this case; may be repeated.")
     ] = None,
     temporal: Annotated[
         str | None,
-        typer.Option(help="Temporal's host:port; without, one is started for this."),
+        typer.Option(
+            help="Temporal's host:port. Default: a server is started for the suite."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a suite with effects captured; nothing that it does leaves this machine.
+    """Run a suite with effects captured: no action leaves this machine.
 
-    Asks the provider that has a key or an address, else a scripted model. Exit status:
-    0 every case passed, 1 one did not, 3 a needed service is away.
+    The model is the configured provider's, or a scripted one if none is configured.
+    Exit status: 0 every case passed, 1 a case failed, 3 a service is unreachable.
     """
     result = asyncio.run(
         suite.run_suite(

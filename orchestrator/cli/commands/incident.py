@@ -1,4 +1,4 @@
-"""`keyturn incident`: incidents that a person has to examine, through the HTTP API."""
+"""`keyturn incident`: incidents, through the HTTP API."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -16,7 +16,7 @@ Named = Annotated[str, typer.Argument(help="The incident's id.")]
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """How severe an incident is."""
 
     LOW = "low"
     HIGH = "high"
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 class State(StrEnum):
-    """Whether somebody has closed it."""
+    """Whether an incident is open or closed."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -32,13 +32,15 @@ class State(StrEnum):
 
 @app.callback()
 def about() -> None:
-    """See what has to be looked into, open and close it."""
+    """List, open and close incidents."""
 
 
 @app.command("list")
 def listing(
     *,
-    status: Annotated[State | None, typer.Option(help="Only these.")] = None,
+    status: Annotated[
+        State | None, typer.Option(help="Only incidents in this state.")
+    ] = None,
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -64,9 +66,11 @@ def show(incident: Named, *, as_json: AsJson = False) -> None:
 def open_incident(
     title: Annotated[str, typer.Argument(help="What happened, in one line.")],
     *,
-    severity: Annotated[Severity, typer.Option(help="How bad it is.")],
-    detail: Annotated[str, typer.Option(help="What is known of it.")],
-    tenant: Annotated[str | None, typer.Option(help="Whom it concerns.")] = None,
+    severity: Annotated[Severity, typer.Option(help="How severe it is.")],
+    detail: Annotated[str, typer.Option(help="What is known about it.")],
+    tenant: Annotated[
+        str | None, typer.Option(help="The tenant that it concerns.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Open an incident."""

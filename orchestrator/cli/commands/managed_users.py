@@ -16,14 +16,17 @@ PEOPLE = ("Name", "Address", "Role", "Tenant", "Teams", "Languages", "State")
 TOKENS = ("Token", "For", "May", "Last used", "Ends", "Revoked")
 MOST = 10_000
 
-Email = Annotated[str, typer.Argument(help="Whose account: its address.")]
+Email = Annotated[str, typer.Argument(help="The account's email address.")]
 Role = Annotated[str | None, typer.Option(help="The role.")]
-Tenant = Annotated[str | None, typer.Option(help="Sees this tenant alone.")]
+Tenant = Annotated[str | None, typer.Option(help="The only tenant that it sees.")]
 Team = Annotated[list[str] | None, typer.Option(help="A team; may be repeated.")]
 Why = Annotated[
-    str | None, typer.Option("--reason", "-r", help="Why, for the second admin.")
+    str | None, typer.Option("--reason", "-r", help="Why; the second admin reads it.")
 ]
-Language = Annotated[list[str] | None, typer.Option(help="As `de`; may be repeated.")]
+Language = Annotated[
+    list[str] | None,
+    typer.Option(help="A language code such as `de`; may be repeated."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,23 +51,24 @@ def show(email: Email, *, as_json: AsJson = False) -> None:
         _show(_of(api, email), as_json=as_json)
 
 
-def invite(  # noqa: PLR0913 options of a command
+def invite(  # noqa: PLR0913 typer needs one parameter per option
     email: Email,
     *,
-    name: Annotated[str, typer.Option(help="As others see it.")],
+    name: Annotated[str, typer.Option(help="The name that others see.")],
     role: Annotated[str, typer.Option(help="The role.")],
     tenant: Tenant = None,
     team: Team = None,
     language: Language = None,
     service: Annotated[
-        bool, typer.Option("--service", help="A program: it decides nothing.")
+        bool, typer.Option("--service", help="A program: it may not decide.")
     ] = False,
     reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account without a password: OIDC lets them in, or `user password`.
+    """Open an account without a password, for sign-in by OIDC.
 
-    Who may decide or confirm has no account until another admin confirms.
+    `user password` adds a password. An account that may decide or confirm is opened
+    only once another admin confirms.
     """
     body = {
         "email": email,
@@ -80,26 +84,26 @@ def invite(  # noqa: PLR0913 options of a command
         _show(api.post("/people", body), as_json=as_json)
 
 
-def change(  # noqa: PLR0913 options of a command
+def change(  # noqa: PLR0913 typer needs one parameter per option
     email: Email,
     *,
     role: Role = None,
     tenant: Tenant = None,
     all_tenants: Annotated[
-        bool, typer.Option("--all-tenants", help="Sees every tenant.")
+        bool, typer.Option("--all-tenants", help="It sees every tenant.")
     ] = False,
-    name: Annotated[str | None, typer.Option(help="As others see it.")] = None,
+    name: Annotated[str | None, typer.Option(help="The name that others see.")] = None,
     team: Team = None,
     language: Language = None,
     reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what somebody may do, whose objects they see, or what is known of them.
+    """Change an account's role, tenant, name, teams or languages.
 
-    More than before waits for another admin.
+    A change that grants more access waits for another admin.
     """
     if tenant and all_tenants:
-        raise WrongUsage("Give --tenant or --all-tenants, not both.")
+        raise WrongUsage("Give either --tenant or --all-tenants.")
     described = {"name": name, "teams": team, "languages": language}
     has_access = role is not None or tenant is not None or all_tenants
     if not has_access and not any(described.values()):
@@ -122,7 +126,10 @@ def disable(email: Email, *, as_json: AsJson = False) -> None:
 
 
 def enable(email: Email, *, reason: Why = None, as_json: AsJson = False) -> None:
-    """Ask for a closed account to be opened again; its tokens stay revoked."""
+    """Request that a closed account is opened again.
+
+    Its tokens stay revoked.
+    """
     _act(email, "enable", {"reason": reason}, as_json=as_json)
 
 
@@ -130,15 +137,19 @@ def password(
     email: Email,
     *,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Take it away: OIDC alone lets them in.")
+        bool,
+        typer.Option(
+            "--remove", help="Remove the password: only OIDC sign-in remains."
+        ),
     ] = False,
     reason: Why = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for somebody else to get a password, read from standard input.
+    """Request a new password for another person.
 
-    Another admin confirms it; then their sessions and tokens end, and they decide in a
-    day. --remove ends them at once.
+    The password is read from standard input. Once another admin confirms, the person's
+    sessions and tokens end, and they may decide again after a day. --remove ends
+    sessions and tokens at once.
     """
     new = NULL if remove else _password()
     with Api() as api:
@@ -169,7 +180,7 @@ def revoke(
     of: Annotated[str | None, typer.Option(help="Whose. Default: yours.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a token, and those that were made with it."""
+    """Revoke a token and the tokens that were made with it."""
     with Api() as api:
         done = api.delete(f"{_tokens(api, of)}/{token}")
     output.as_json(done) if as_json else output.line(f"Revoked {token}.")
@@ -187,7 +198,7 @@ def _of(api: Api, email: str) -> Item:
         if one["email"] == wanted:
             return one
     raise Ended(
-        f"Nobody that you manage has the address {email!r}; `keyturn user list`."
+        f"Nobody that you manage has the address {email!r}; see `keyturn user list`."
     )
 
 
@@ -207,7 +218,7 @@ def _show(answer: Item, *, as_json: bool) -> None:
         output.as_json(answer)
     elif "proposed_by" in answer:
         output.line(
-            f"Nothing is changed yet: {proposal.what(answer)}. Another admin confirms: "
+            f"Nothing is changed yet: {proposal.what(answer)}. Another admin confirms it with "
             f"keyturn proposal confirm {answer['id']} "
             f"(until {output.moment(answer['ends_at'])})."
         )

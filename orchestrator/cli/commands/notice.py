@@ -1,4 +1,4 @@
-"""`keyturn notice`: sent and failed notices, and the mails a person receives."""
+"""`keyturn notice`: notices and their delivery, and the mails that a person receives."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -16,7 +16,7 @@ COLUMNS = ("Notice", "Kind", "To", "State", "Tries", "Last error", "Next try")
 
 
 class State(StrEnum):
-    """Where a notice stands."""
+    """The state of a notice's delivery."""
 
     DEAD = "dead"
     DUE = "due"
@@ -25,19 +25,20 @@ class State(StrEnum):
 
 @app.callback()
 def about() -> None:
-    """See what people are told of, and what was given up."""
+    """List notices; send those again that could not be delivered."""
 
 
 @app.command("list")
 def listing(
     *,
-    state: Annotated[State, typer.Option(help="Which ones; dead: given up.")] = (
-        State.DEAD
-    ),
+    state: Annotated[
+        State,
+        typer.Option(help="Only notices in this state; dead: delivery was given up."),
+    ] = (State.DEAD),
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List notices, the latest first; those that were given up, where not said."""
+    """List notices, newest first: by default the dead letters."""
     with Api() as api:
         found = api.items("/notices", {"state": state.value}, most=limit)
     if as_json:
@@ -50,15 +51,18 @@ def listing(
 def retry(
     notice: Annotated[int | None, typer.Argument(help="The notice's id.")] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Retry all dead letters.")
+    ] = False,
     target: Annotated[
-        str | None, typer.Option(help="All of this webhook or person.")
+        str | None,
+        typer.Option(help="Retry all dead letters of this webhook or person."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a dead letter again, or many."""
+    """Send dead letters again: one, or many."""
     if sum((notice is not None, every, target is not None)) != 1:
-        raise WrongUsage("Name a notice, or --target, or --all.")
+        raise WrongUsage("Give either a notice's id, --target or --all.")
     with Api() as api:
         if notice is not None:
             done = api.post(f"/notices/{notice}:retry", {})
@@ -67,24 +71,24 @@ def retry(
     if as_json:
         output.as_json(done)
         return
-    output.line(f"On the way again: {done.get('retried', 1)}.")
+    output.line(f"Queued again: {done.get('retried', 1)}.")
 
 
 @app.command()
 def mail(
     kinds: Annotated[
-        list[str] | None, typer.Argument(help="Be mailed about these kinds alone.")
+        list[str] | None, typer.Argument(help="Receive mail only about these kinds.")
     ] = None,
     *,
-    none: Annotated[bool, typer.Option("--none", help="Be mailed nothing.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Receive no mail.")] = False,
     usual: Annotated[
-        bool, typer.Option("--usual", help="Be mailed about what is usual.")
+        bool, typer.Option("--usual", help="Receive mail about the default kinds.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what you are mailed about, or choose it."""
+    """Show which notices you receive by mail, or choose them."""
     if sum((bool(kinds), none, usual)) > 1:
-        raise WrongUsage("Name kinds, or --none, or --usual.")
+        raise WrongUsage("Give either kinds, --none or --usual.")
     with Api() as api:
         if kinds or none:
             found = api.put("/me/notices", {"mail": kinds or []})

@@ -38,16 +38,16 @@ def sign_out(
     ] = None,
     *,
     everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="Every browser of yours.")
+        bool, typer.Option("--everywhere", help="All your browsers.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sign yourself out of one browser; or of all, which revokes all your tokens.
+    """Sign out of one browser, or of all.
 
-    With --everywhere the token that this command uses is revoked, too.
+    --everywhere also revokes all your tokens, including the one that this command uses.
     """
     if (session is None) is not everywhere:
-        raise WrongUsage("Give a session's id, or --everywhere; not both.")
+        raise WrongUsage("Give either a session's id or --everywhere.")
     with Api() as api:
         done = (
             api.post("/me/sessions:end", {})
@@ -66,11 +66,12 @@ def sign_out(
 
 
 def own_password(*, as_json: AsJson = False) -> None:
-    """Change your password: every browser is signed out, every token is revoked.
+    """Change your password.
 
-    Among them is the token that this command uses.
+    This signs out all your browsers and revokes all your tokens, including the one that
+    this command uses.
 
-    Reads the present one and the new one from standard input, a line each.
+    Reads the present and the new password from standard input, one line each.
     """
     old, new = _passwords()
     with Api() as api:

@@ -16,14 +16,14 @@ Named = Annotated[str, typer.Argument(help="The proposal's id.")]
 
 @app.callback()
 def about() -> None:
-    """See what waits for a second person; confirm, decline or withdraw it."""
+    """Confirm or decline what another person proposed."""
 
 
 @app.command("list")
 def listing(
     *,
     every: Annotated[
-        bool, typer.Option("--all", help="Those that were answered, too.")
+        bool, typer.Option("--all", help="Also proposals that were answered.")
     ] = False,
     limit: Most = 50,
     as_json: AsJson = False,
@@ -40,7 +40,7 @@ def listing(
 
 @app.command()
 def confirm(proposal: Named, *, as_json: AsJson = False) -> None:
-    """Do what another person proposed."""
+    """Confirm another person's proposal and carry it out."""
     with Api() as api:
         done = api.post(f"/proposals/{proposal}:confirm", {})
     output.as_json(done) if as_json else output.line(f"Done: {what(done)}.")
@@ -48,7 +48,7 @@ def confirm(proposal: Named, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def decline(proposal: Named, reason: Reason, *, as_json: AsJson = False) -> None:
-    """Say no to what another person proposed."""
+    """Decline another person's proposal."""
     with Api() as api:
         done = api.post(f"/proposals/{proposal}:decline", {"reason": reason})
     output.as_json(done) if as_json else output.line(f"Declined {proposal}.")
@@ -56,7 +56,7 @@ def decline(proposal: Named, reason: Reason, *, as_json: AsJson = False) -> None
 
 @app.command()
 def withdraw(proposal: Named, *, as_json: AsJson = False) -> None:
-    """Take your own proposal back."""
+    """Withdraw your own proposal."""
     with Api() as api:
         done = api.post(f"/proposals/{proposal}:withdraw", {})
     output.as_json(done) if as_json else output.line(f"Withdrew {proposal}.")

@@ -1,4 +1,4 @@
-"""`keyturn matching`: the ledger against the statement and the mail log."""
+"""`keyturn matching`: compares the ledger with the statement and the mail log."""
 
 import time
 from typing import Annotated
@@ -19,18 +19,21 @@ LOOK_S = 0.5
 
 @app.callback()
 def about() -> None:
-    """Match the ledger with the statement and the mail log."""
+    """Compare the ledger with the statement and the mail log."""
 
 
 @app.command("run")
 def run_one(
     *,
     within: Annotated[
-        int, typer.Option(min=0, help="How many seconds to wait; 0: only ask.")
+        int,
+        typer.Option(
+            min=0, help="How many seconds to wait for the result; 0: do not wait."
+        ),
     ] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Match now; exit status 1 where something differs, 3 where a book is away."""
+    """Match now. Exit status: 1 something differs, 3 a book could not be read."""
     with Api() as api:
         found = api.post("/matchings", {})
         end = time.monotonic() + within
@@ -65,7 +68,7 @@ def show(
 
 
 def _judge(found: Item, *, within: int) -> None:
-    """End with the exit status that a script reads."""
+    """Raise the exit status of a matching."""
     if found["ended_at"] is None:
         if within:
             raise Away(
@@ -78,7 +81,7 @@ def _judge(found: Item, *, within: int) -> None:
         raise Away(" ".join(words))
     differing = sum(int(str(one["differing"])) for one in _sides(found).values())
     if differing:
-        raise Ended(f"{differing} differ; each is an incident.")
+        raise Ended(f"Differences found: {differing}. Each has an incident.")
 
 
 def _show(found: Item) -> None:

@@ -20,15 +20,16 @@ COLUMNS = ("workflow", "hash", "code_version", "created_at", "live_since")
 
 @app.callback()
 def about() -> None:
-    """See the releases that shape behaviour."""
+    """List releases; publish those of this code."""
 
 
 @app.command()
 def publish() -> None:
-    """Put the releases of this code's contracts live, signed; part of each deployment.
+    """Sign the releases of this code's contracts and put them live.
 
-    Works on the database itself, with the private KEYTURN_DECISION_KEY: workers put
-    nothing live. New runs take them from then on; runs that have begun keep theirs.
+    Part of each deployment. Needs access to the database and the private
+    KEYTURN_DECISION_KEY; workers put nothing live. New runs use these releases; runs
+    that have begun keep theirs.
     """
     # These load applications, which no other command here does.
     from keyturn.orchestrator.processes import release_publisher  # noqa: PLC0415 see above
@@ -56,7 +57,9 @@ def publish() -> None:
 @app.command("list")
 def listing(
     *,
-    workflow: Annotated[str | None, typer.Option(help="Only of this workflow.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only releases of this workflow.")
+    ] = None,
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:

@@ -27,7 +27,10 @@ InStatus = Annotated[
 OfTenant = Annotated[
     str | None, typer.Option("--tenant", help="All open runs of this tenant.")
 ]
-Bulk = Annotated[str, typer.Argument(help="The id that the pause or cancel answered.")]
+Bulk = Annotated[
+    str,
+    typer.Argument(help="The bulk's id, as `pause`, `resume` or `cancel` printed it."),
+]
 BULKS = ("Bulk", "Does", "Which", "State", "Reached", "Why")
 
 
@@ -37,7 +40,7 @@ def about() -> None:
 
 
 @app.command()
-def start(  # noqa: PLR0913 options of a command
+def start(  # noqa: PLR0913 typer needs one parameter per option
     workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
     given: Annotated[
         str,
@@ -46,15 +49,21 @@ def start(  # noqa: PLR0913 options of a command
         ),
     ],
     *,
-    tenant: Annotated[str | None, typer.Option(help="Whom the run is for.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="The tenant that the run acts for.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            help="Where it comes from; the first account that uses it owns it."
+            help="The system that the input comes from. It belongs to the first "
+            "account that uses it."
         ),
     ] = None,
     external_id: Annotated[
-        str | None, typer.Option(help="Its id there: twice gives the first run.")
+        str | None,
+        typer.Option(
+            help="Its id in that system. The same id again returns the same run."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,12 +80,20 @@ def start(  # noqa: PLR0913 options of a command
 
 
 @app.command("list")
-def listing(  # noqa: PLR0913 options of a command
+def listing(  # noqa: PLR0913 typer needs one parameter per option
     *,
-    workflow: Annotated[str | None, typer.Option(help="Only of this workflow.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only in this status.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
-    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only runs of this workflow.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only runs in this status.")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Only runs of this tenant.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(help="Only runs of this customer.")
+    ] = None,
     limit: Most = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -104,13 +121,13 @@ def show(run: Run, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def trace(run: Run) -> None:
-    """Print everything that is recorded about a run, as JSON."""
+    """Print all records of a run as JSON."""
     with Api() as api:
         output.as_json(api.get(f"/runs/{run}/trace"))
 
 
 @app.command()
-def pause(  # noqa: PLR0913 options of a command
+def pause(  # noqa: PLR0913 typer needs one parameter per option
     reason: Reason,
     run: OneRun = None,
     *,
@@ -120,13 +137,16 @@ def pause(  # noqa: PLR0913 options of a command
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold a run: no model is called and nothing is sent until it is resumed."""
+    """Pause a run, or all that match.
+
+    No model is called and nothing is sent until it is resumed.
+    """
     which = _which(workflow, customer, status, tenant)
     _hold("pause", run, which, reason, as_json=as_json)
 
 
 @app.command()
-def resume(  # noqa: PLR0913 options of a command
+def resume(  # noqa: PLR0913 typer needs one parameter per option
     reason: Reason,
     run: OneRun = None,
     *,
@@ -136,13 +156,13 @@ def resume(  # noqa: PLR0913 options of a command
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a paused run go on."""
+    """Resume a paused run, or all that match."""
     which = _which(workflow, customer, status, tenant)
     _hold("resume", run, which, reason, as_json=as_json)
 
 
 @app.command()
-def cancel(  # noqa: PLR0913 options of a command
+def cancel(  # noqa: PLR0913 typer needs one parameter per option
     reason: Reason,
     run: OneRun = None,
     *,
@@ -152,14 +172,17 @@ def cancel(  # noqa: PLR0913 options of a command
     tenant: OfTenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a run; what is being sent at this moment is still recorded."""
+    """Cancel a run, or all that match.
+
+    The outcome of an effect that is being sent is still recorded.
+    """
     which = _which(workflow, customer, status, tenant)
     _hold("cancel", run, which, reason, as_json=as_json)
 
 
 @app.command()
 def bulks(*, limit: Most = 20, as_json: AsJson = False) -> None:
-    """List pauses, resumes and cancels of all runs that match, newest first."""
+    """List bulk pauses, resumes and cancels, newest first."""
     with Api() as api:
         found = api.items("/bulks", most=limit)
     if as_json:
@@ -170,14 +193,17 @@ def bulks(*, limit: Most = 20, as_json: AsJson = False) -> None:
 
 @app.command()
 def bulk(bulk: Bulk, *, as_json: AsJson = False) -> None:
-    """Show how far a pause, resume or cancel of all that match is."""
+    """Show the progress of a bulk pause, resume or cancel."""
     with Api() as api:
         _show(api.get(f"/bulks/{bulk}"), as_json=as_json)
 
 
 @app.command("stop-bulk")
 def stop_bulk(bulk: Bulk, *, as_json: AsJson = False) -> None:
-    """Let it reach no more runs; those that it reached stay as they are."""
+    """Stop a bulk pause, resume or cancel.
+
+    Runs that it has already changed stay changed.
+    """
     with Api() as api:
         _show(api.post(f"/bulks/{bulk}:stop", {}), as_json=as_json)
 
@@ -187,8 +213,8 @@ def _hold(
 ) -> None:
     if (run is None) == (not which):
         raise WrongUsage(
-            f"Name one run to {verb}, or all that match with --workflow, --customer, "
-            "--status or --tenant."
+            f"Give either the id of one run to {verb}, or a filter: --workflow, "
+            "--customer, --status or --tenant."
         )
     with Api() as api:
         if run is not None:
@@ -199,9 +225,9 @@ def _hold(
     _show(found, as_json=as_json)
     if found["state"] == "running" and not as_json:
         output.line(
-            f"{found['done']} of {found['total']} are written by now. `keyturn run bulk "
-            f"{found['id']}` shows how far it is, `keyturn run stop-bulk {found['id']}` "
-            "stops it."
+            f"{found['done']} of {found['total']} runs are done. `keyturn run bulk "
+            f"{found['id']}` shows the progress, `keyturn run stop-bulk {found['id']}` "
+            "stops the bulk."
         )
 
 

@@ -7,6 +7,6 @@ from keyturn.orchestrator.rules import settings
 
 
 def main() -> None:
-    """Serve the pages and the HTTP API on KEYTURN_HOST and KEYTURN_PORT."""
+    """Run the web server on KEYTURN_HOST and KEYTURN_PORT: the pages and the HTTP API."""
     logs.configure()
     asyncio.run(web.serve(settings.read()))

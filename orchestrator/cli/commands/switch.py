@@ -19,7 +19,7 @@ COLUMNS = ("Switch", "Mode", "Holds", "Reason", "By", "Until")
 
 
 class Mode(StrEnum):
-    """What a switch does to what it holds."""
+    """What a switch does to runs and calls in its scope."""
 
     HALT = "halt"
     DISABLE = "disable"
@@ -38,12 +38,12 @@ Everything = Annotated[bool, typer.Option("--everything", help="Hold everything.
 
 @app.callback()
 def about() -> None:
-    """Hold back workflows, tools, models and tenants."""
+    """Set, list and lift kill switches."""
 
 
 @app.command("set")
-def set_switch(  # noqa: PLR0913 options of a command
-    mode: Annotated[Mode, typer.Argument(help="What happens to what it holds.")],
+def set_switch(  # noqa: PLR0913 typer needs one parameter per option
+    mode: Annotated[Mode, typer.Argument(help="What the switch does in its scope.")],
     reason: Reason,
     *,
     workflow: Workflow = None,
@@ -53,20 +53,23 @@ def set_switch(  # noqa: PLR0913 options of a command
     tenant: Tenant = None,
     corpus: Corpus = None,
     everything: Everything = False,
-    value: Annotated[str | None, typer.Option(help="The model to use instead.")] = None,
+    value: Annotated[
+        str | None, typer.Option(help="With use_model: the model to use instead.")
+    ] = None,
     until: Annotated[
-        datetime | None, typer.Option(help="When it ends by itself (local time).")
+        datetime | None,
+        typer.Option(help="When it expires (local time). Default: never."),
     ] = None,
     switch: Annotated[
-        str | None, typer.Option("--id", help="Its name; a new one where not given.")
+        str | None, typer.Option("--id", help="Its id. Default: a new one.")
     ] = None,
     anyway: Annotated[
         bool,
-        typer.Option("--anyway", help="Also where a name in it is none that is known."),
+        typer.Option("--anyway", help="Set it even if a name in its scope is unknown."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set a switch: when this returns, nothing that it holds begins to be sent."""
+    """Set a switch. Once this returns, no effect in its scope begins to send."""
     scope = _scope(
         everything=everything,
         workflow=workflow,
@@ -109,7 +112,7 @@ def listing(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def clear(
-    switch: Annotated[str, typer.Argument(help="The switch's name.")],
+    switch: Annotated[str, typer.Argument(help="The switch's id.")],
     reason: Reason,
     *,
     alone: Annotated[
@@ -122,7 +125,10 @@ def clear(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for a switch to be lifted: it holds until another person confirms."""
+    """Request that a switch is lifted.
+
+    It holds until another person confirms.
+    """
     if alone:
         # Imported late: nothing else here needs the store, half a second's load.
         from keyturn.orchestrator.cli import lift_switch  # noqa: PLC0415
@@ -142,7 +148,7 @@ def clear(
 
 
 @app.command()
-def impact(  # noqa: PLR0913 options of a command
+def impact(  # noqa: PLR0913 typer needs one parameter per option
     *,
     workflow: Workflow = None,
     tool: Tool = None,
@@ -153,7 +159,7 @@ def impact(  # noqa: PLR0913 options of a command
     everything: Everything = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a switch would hold now, without setting it."""
+    """Show what a switch of this scope would hold now."""
     scope = _scope(
         everything=everything,
         workflow=workflow,

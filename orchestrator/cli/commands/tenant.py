@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="Letters, digits and . _ -", metavar="
 
 @app.callback()
 def about() -> None:
-    """See and declare the tenants that runs may be started for."""
+    """List and declare the tenants that runs may be started for."""
 
 
 @app.command("list")
@@ -42,7 +42,7 @@ def listing(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def propose(name: Name, reason: Reason, *, as_json: AsJson = False) -> None:
-    """Ask for a tenant to be declared; another admin confirms."""
+    """Request that a tenant is declared; another admin confirms."""
     with Api() as api:
         made = api.post("/tenants", {"name": name, "reason": reason})
     if as_json:
@@ -60,9 +60,10 @@ def add(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Declare tenants on the database of this environment, all of them or none.
+    """Declare tenants in this environment's database.
 
-    No second person is asked: where somebody decides already, it opens an incident.
+    Declares all of them, or none. No second person confirms. If an account that may
+    decide exists, this opens an incident.
     """
     new = [_new(name) for name in dict.fromkeys(names)]
     by = f"cli:{getpass.getuser()}"

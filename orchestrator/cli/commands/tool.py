@@ -13,12 +13,12 @@ COLUMNS = ("name", "authority", "owner", "description")
 
 @app.callback()
 def about() -> None:
-    """See the tools that models may call."""
+    """List the tools that models may call."""
 
 
 @app.command("list")
 def listing(*, as_json: AsJson = False) -> None:
-    """List tools with what each may do."""
+    """List the tools of the live releases and their authority."""
     with Api() as api:
         found = api.items("/tools", most=1_000)
     if as_json:

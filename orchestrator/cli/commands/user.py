@@ -43,20 +43,20 @@ ROLES = get_args(Role)
 
 @app.callback()
 def about() -> None:
-    """Manage people, tokens and keys."""
+    """Manage accounts, tokens and keys."""
 
 
 @app.command()
-def add(  # noqa: PLR0913 options of a command
+def add(  # noqa: PLR0913 typer needs one parameter per option
     email: Annotated[str, typer.Argument(help="The address to sign in with.")],
     *,
-    name: Annotated[str, typer.Option(help="As others see it.")],
+    name: Annotated[str, typer.Option(help="The name that others see.")],
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")],
     tenant: Annotated[
-        str | None, typer.Option(help="Sees this tenant alone. Default: all.")
+        str | None, typer.Option(help="The only tenant that it sees. Default: all.")
     ] = None,
     service: Annotated[
-        bool, typer.Option("--service", help="A program: it decides nothing.")
+        bool, typer.Option("--service", help="A program: it may not decide.")
     ] = False,
     password: Annotated[
         bool,
@@ -66,14 +66,15 @@ def add(  # noqa: PLR0913 options of a command
         bool,
         typer.Option(
             "--decides-at-once",
-            help="Spare a new approver the day of seeing and not deciding; audited.",
+            help="Let a new approver decide without the first day's wait; audited.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open an account; without --password a random one is made and shown once.
+    """Open an account.
 
-    No second person is asked: where somebody decides already, another one who does is a
+    Without --password, a random password is created and shown once. No second person
+    confirms. If an account that may decide exists, opening another one opens a
     critical incident.
     """
     new = _new_person(email, name, role, tenant, is_service=service)
@@ -104,12 +105,12 @@ def add(  # noqa: PLR0913 options of a command
 
 @app.command()
 def vouch(
-    email: Annotated[str, typer.Argument(help="Whose account it is.")],
+    email: Annotated[str, typer.Argument(help="The account's email address.")],
 ) -> None:
-    """Vouch for an account that something else than Keyturn wrote, as it stands.
+    """Accept an account that Keyturn did not write, as it is.
 
-    Works on the database itself, with KEYTURN_SECRET_KEY. A critical incident says so:
-    look at its role, tenant and address first (`keyturn user list`).
+    Needs access to the database and KEYTURN_SECRET_KEY; opens a critical incident.
+    Check the account's role, tenant and address first (`keyturn user list`).
     """
     by = f"{BY}:{getpass.getuser()}"
 
@@ -126,28 +127,33 @@ def vouch(
 
 @app.command()
 def token(
-    email: Annotated[str, typer.Argument(help="Whose token it is.")],
+    email: Annotated[str, typer.Argument(help="The owner's email address.")],
     *,
     name: Annotated[str, typer.Option(help="What it is for.")] = "keyturn user token",
     days: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Ends after so many days; 7 at most where it may decide."
+            min=1,
+            help="Days until it expires; at most 7 for a token that may decide.",
         ),
     ] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it may do; may be repeated. Default: all of theirs."),
+        typer.Option(
+            help="A scope; may be repeated. Default: all that the owner may do."
+        ),
     ] = None,
     tenant: Annotated[
         list[str] | None,
-        typer.Option(help="Of a service: whom it starts runs for; may be repeated."),
+        typer.Option(
+            help="A service's token starts runs only for this tenant; may be repeated."
+        ),
     ] = None,
 ) -> None:
-    """Make an API token that acts as its owner; it is shown once.
+    """Create an API token, which is shown once.
 
-    No second person is asked: where it acts as a person who is not the only one here, a
-    critical incident is opened that names them.
+    It acts as its owner. No second person confirms. A token that acts as a person, if
+    others have accounts too, opens a critical incident that names its owner.
     """
     by = f"{BY}:{getpass.getuser()}"
 
@@ -178,10 +184,10 @@ def token(
 
 @app.command()
 def source(
-    email: Annotated[str, typer.Argument(help="Whose it becomes.")],
-    name: Annotated[str, typer.Argument(help="The source, as `POST /runs` names it.")],
+    email: Annotated[str, typer.Argument(help="The new owner's email address.")],
+    name: Annotated[str, typer.Argument(help="The source, as in `POST /runs`.")],
 ) -> None:
-    """Give a source of runs to an account: reserve it, or hand it over; audited."""
+    """Assign a source of runs to an account; audited."""
 
     async def work(store: Store) -> None:
         async with store.read() as session:
@@ -196,7 +202,10 @@ def source(
 
 @app.command()
 def key() -> None:
-    """Print fresh keys as environment lines; the effect worker gets the public half."""
+    """Print new keys as environment variables.
+
+    The effect worker gets the public half of the decision key.
+    """
     private = binding.new_key()
     output.line(f"KEYTURN_SECRET_KEY={secrets.token_urlsafe(48)}")
     output.line(f"KEYTURN_DECISION_KEY={private}")

@@ -17,7 +17,7 @@ Webhook = Annotated[str, typer.Argument(help="The webhook's id.")]
 
 @app.callback()
 def about() -> None:
-    """Post notices to programs, signed."""
+    """Manage the addresses that signed notices are posted to."""
 
 
 @app.command()
@@ -28,16 +28,19 @@ def add(
         list[str] | None,
         typer.Option(help="Only this kind of notice; may be repeated."),
     ] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only of this tenant.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Only notices of this tenant.")
+    ] = None,
     with_arguments: Annotated[
         bool,
         typer.Option(
-            "--with-arguments", help="Carry the arguments of actions: customers' data."
+            "--with-arguments",
+            help="Include the arguments of actions, which are customers' data.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a webhook and show its secret, this once."""
+    """Add a webhook and show its secret, once."""
     body = {
         "url": url,
         "events": event or [],
@@ -61,7 +64,7 @@ def listing(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def remove(webhook: Webhook, *, as_json: AsJson = False) -> None:
-    """Remove a webhook, and what was on its way there."""
+    """Remove a webhook and its undelivered notices."""
     with Api() as api:
         done = api.delete(f"/webhooks/{webhook}")
     output.as_json(done) if as_json else output.line(f"Removed {webhook}.")
@@ -69,14 +72,17 @@ def remove(webhook: Webhook, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def rotate(webhook: Webhook, *, as_json: AsJson = False) -> None:
-    """Give a webhook a new secret; for a day the old one signs too."""
+    """Create a new secret for a webhook.
+
+    The old one also signs for one more day.
+    """
     with Api() as api:
         _show(api.post(f"/webhooks/{webhook}:rotate", {}), as_json=as_json)
 
 
 @app.command()
 def enable(webhook: Webhook, *, as_json: AsJson = False) -> None:
-    """Post to a webhook again that was disabled."""
+    """Enable a webhook that was disabled."""
     with Api() as api:
         done = api.post(f"/webhooks/{webhook}:enable", {})
     output.as_json(done) if as_json else output.line(f"Enabled {webhook}.")
@@ -84,7 +90,7 @@ def enable(webhook: Webhook, *, as_json: AsJson = False) -> None:
 
 @app.command("test")
 def post_test(webhook: Webhook, *, as_json: AsJson = False) -> None:
-    """Post a notice of the kind `webhook.test` now; exit 1 where it did not arrive."""
+    """Post a notice of the kind `webhook.test` now. Exit status 1: not delivered."""
     with Api() as api:
         found = api.post(f"/webhooks/{webhook}:test", {})
     if as_json:
@@ -92,7 +98,7 @@ def post_test(webhook: Webhook, *, as_json: AsJson = False) -> None:
     elif found["delivered"]:
         output.line(f"Delivered: answered {found['status']}.")
     if not found["delivered"]:
-        raise Ended(f"{webhook} did not take it: {found['error']}.")
+        raise Ended(f"{webhook} did not accept the notice: {found['error']}.")
 
 
 def _row(webhook: Item) -> list[object]:
@@ -111,4 +117,6 @@ def _show(webhook: Item, *, as_json: bool) -> None:
         output.as_json(webhook)
         return
     output.pairs(webhook)
-    output.line("The secret is shown this once; the receiver verifies with it.")
+    output.line(
+        "The secret is shown only once. The receiver verifies signatures with it."
+    )

@@ -1,4 +1,4 @@
-"""`keyturn worker`: the processes that think and those that act."""
+"""`keyturn worker`: the worker processes, for models and for actions."""
 
 import asyncio
 from typing import Annotated
@@ -14,10 +14,10 @@ def main(
     effects: Annotated[
         bool,
         typer.Option(
-            "--effects", help="Carry out actions; holds the credentials for writing."
+            "--effects", help="Carry out actions; needs the write credentials."
         ),
     ] = False,
 ) -> None:
-    """Run workflows, models and reads; with --effects, carry out actions instead."""
+    """Run workflows, model calls and reads; with --effects, carry out actions instead."""
     logs.configure()
     asyncio.run(worker.run_worker(settings.read(), effects=effects))

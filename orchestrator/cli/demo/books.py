@@ -192,7 +192,7 @@ class Shop:
         ).fetchone()
         if row is None:
             answer = act()
-            self._keep(key, asked, answer)
+            self._save(key, asked, answer)
             return answer
         if row[0] not in (asked, CLOSED):
             return Answer(409, {"error": f"The key {key} came with another request."})
@@ -203,7 +203,7 @@ class Shop:
         closed = Answer(409, {"error": f"The key {key} was closed."})
         self.once(key, CLOSED, lambda: closed)
 
-    def _keep(self, key: str, asked: str, answer: Answer) -> None:
+    def _save(self, key: str, asked: str, answer: Answer) -> None:
         self.connection.execute(
             "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
             (self.tenant, key, asked, answer.status, json.dumps(answer.body)),

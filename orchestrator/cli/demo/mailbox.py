@@ -58,7 +58,7 @@ class Box:
 
     folder: Path
 
-    def keep(self, envelope: Envelope) -> None:
+    def save(self, envelope: Envelope) -> None:
         """Store a mail."""
         mail = mailbox.MaildirMessage(
             message_from_bytes(envelope.original_content or b"")
@@ -85,16 +85,16 @@ class Acceptor:
         """Take the box that stores mails."""
         self._box = box
 
-    async def handle_DATA(  # noqa: N802 aiosmtpd's name
+    async def handle_DATA(  # noqa: N802 aiosmtpd requires this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Store the mail and confirm it."""
         del server, session
         try:
-            await asyncio.to_thread(self._box.keep, envelope)
+            await asyncio.to_thread(self._box.save, envelope)
         except OSError as error:
-            return f"452 Cannot be kept now: {error.strerror}"
-        return "250 Kept in the demo mailbox"
+            return f"452 Cannot be stored now: {error.strerror}"
+        return "250 Stored in the demo mailbox"
 
 
 def build(box: Box) -> FastAPI:
@@ -175,7 +175,7 @@ def _body(mail: EmailMessage) -> str:
     try:
         return str(part.get_content()) if part else ""
     except (LookupError, ValueError):
-        return "(cannot be shown: its encoding is wrong)"
+        return "(cannot be shown: its encoding is invalid)"
 
 
 def _page(mails: list[Mail]) -> str:
@@ -184,7 +184,7 @@ def _page(mails: list[Mail]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f"<title>Demo mailbox</title><style>{STYLE}</style>"
-        f"<h1>Demo mailbox</h1><p>Mails end here; none is sent on.</p>{shown}</html>"
+        f"<h1>Demo mailbox</h1><p>This mailbox forwards no mail.</p>{shown}</html>"
     )
 
 

@@ -35,7 +35,7 @@ from keyturn.orchestrator.cli.demo.counter import (
 from keyturn.orchestrator.cli.demo.faults import Faults, Faulty, is_no_cut
 from keyturn.orchestrator.rules.text import canonical
 
-TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 a variable's name
+TOKEN = "SHOP_WRITE_TOKEN"  # noqa: S105 the name of a variable, not a secret
 STATEMENT_TOKEN = "SHOP_STATEMENT_TOKEN"  # noqa: S105 as above
 LINES_A_PAGE = 100
 
@@ -161,7 +161,7 @@ def refund(asker: Served, key: Key, body: RefundWanted, _: MayWrite) -> JSONResp
 
 
 def close_refund(asker: Served, key: str, _: MayWrite) -> JSONResponse:
-    """Answer with the refund of a key, or see to it that there never is one."""
+    """Answer with the refund of a key, or make sure that there never is one."""
 
     def close(counter: Counter) -> Answer:
         found = _refund_of(counter, key)
@@ -265,10 +265,10 @@ def main() -> None:
         prog="python -m keyturn.orchestrator.cli.demo.shop"
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument(
-        "--faults", action="store_true", help="let PUT /faults break it"
+        "--faults", action="store_true", help="play the faults set by PUT /faults"
     )
     given = parser.parse_args()
     given.data_dir.mkdir(parents=True, exist_ok=True)

@@ -59,19 +59,21 @@ def _refusal(request: Request) -> str | None:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() not in NAMES:
         return (
-            f"Temporal's UI of `keyturn dev` is asked for as 127.0.0.1 or localhost, not "
+            f"Temporal's UI of `keyturn dev` answers only as 127.0.0.1 or localhost, not "
             f"as {name[:100]!r}. Open the address that `keyturn dev` printed."
         )
     site = request.headers.get("sec-fetch-site", "none")
     origin = urlsplit(request.headers.get("origin", f"http://{host}")).hostname or ""
     is_own = site in OWN_PAGES and origin.lower() in {one.strip("[]") for one in NAMES}
     if request.method not in SAFE and not is_own:
-        return "Another site's page may change nothing here. Nothing was changed."
+        return (
+            "A page of another site may not change anything here. Nothing was changed."
+        )
     return None
 
 
 async def _handed_on(client: "httpx2.AsyncClient", request: Request) -> Response:
-    import httpx2  # noqa: PLC0415 loaded already
+    import httpx2  # noqa: PLC0415 already imported elsewhere
 
     sent = [(k, v) for k, v in request.headers.raw if k.decode() not in _HOP_BY_HOP]
     try:
@@ -82,11 +84,13 @@ async def _handed_on(client: "httpx2.AsyncClient", request: Request) -> Response
             content=await request.body(),
         )
     except (httpx2.InvalidURL, ValueError):
-        return PlainTextResponse("This is no address of Temporal's UI.", 400)
+        return PlainTextResponse("Temporal's UI has no such address.", 400)
     try:
         answer = await client.send(asked, stream=True)
     except httpx2.HTTPError:
-        return PlainTextResponse("Temporal's UI does not answer.", status_code=502)
+        return PlainTextResponse(
+            "Temporal's UI does not answer. Try again in a moment.", status_code=502
+        )
     handed = StreamingResponse(
         answer.aiter_raw(),
         status_code=answer.status_code,

@@ -31,11 +31,11 @@ def as_table(ports: Ports, people: list[SignIn], *, is_scripted: bool) -> None:
     )
     mail, temporal = ports.url("mailbox"), ports.url("temporal_ui")
     output.line(f"Keyturn is ready at {ports.url('web')}")
-    output.line(f"Mails that were sent: {mail}  Temporal's own pages: {temporal}")
+    output.line(f"Sent mails: {mail}  Temporal's UI: {temporal}")
     if is_scripted:
         output.line(
             "No provider key is set, so a scripted simulator plays the model. Set "
             "OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL to use a real one."
         )
-    output.line("Ctrl-C stops everything; the next start goes on from there.")
+    output.line("Ctrl-C stops everything; the next start continues from there.")
     sys.stdout.flush()

@@ -56,7 +56,7 @@ class Guard:
 
     def __init__(self) -> None:
         """Start it, in its own session: it does not receive a Ctrl-C."""
-        self._process = subprocess.Popen(  # noqa: S603 our own program
+        self._process = subprocess.Popen(  # noqa: S603 runs our own program
             (sys.executable, "-I", guard.__file__),
             stdin=subprocess.PIPE,
             text=True,
@@ -115,7 +115,7 @@ class Child:
         )
         hurry.cancel()
         if self._keeping not in done and self._process is not None:
-            self.say(f"{self.program.name} does not stop; it is killed.")
+            self.say(f"{self.program.name} did not stop in time; killing it.")
             _signal(self._process.pid, signal.SIGKILL)
         await self._keeping
 

@@ -96,8 +96,8 @@ class Data:
     def damaged(self, name: str) -> Unusable:
         """Return the error that a file does not contain what was written into it."""
         return Unusable(
-            f"{self.root / name} was damaged; restore it, or remove the folder "
-            f"{self.root} to begin anew."
+            f"{self.root / name} is damaged; restore it, or remove the folder "
+            f"{self.root} to start afresh."
         )
 
 

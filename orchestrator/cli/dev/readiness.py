@@ -28,7 +28,7 @@ async def wait(name: str, probe: Probe, *, within_s: float) -> None:
     """Return when the probe succeeds; raise `NotReady` if it never does."""
     try:
         async with asyncio.timeout(within_s):
-            while not await probe():  # noqa: ASYNC110 another process tells no event
+            while not await probe():  # noqa: ASYNC110 the other process offers no event to wait for
                 await asyncio.sleep(LOOK_S)
     except TimeoutError:
         raise NotReady(f"{name} was not ready within {within_s:g} s.") from None

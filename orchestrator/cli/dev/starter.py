@@ -28,21 +28,21 @@ from keyturn.orchestrator.rules.errors import KeyturnError
 class Supervisor:
     """The file from which the supervisor reads the programs to run."""
 
-    told: IO[str]
+    programs_out: IO[str]
 
     def begin(self, some: Sequence[Program]) -> None:
         """Have some programs started."""
         for program in some:
-            self.told.write(program.as_line())
-        self.told.flush()
+            self.programs_out.write(program.as_line())
+        self.programs_out.flush()
 
 
-def start(folder: Path, told: IO[str], *, as_json: bool) -> None:
+def start(folder: Path, programs_out: IO[str], *, as_json: bool) -> None:
     """Have everything started in order; return when it is ready and announced."""
     data = Data(folder)
     ports = Ports.kept(data)
     given = data, ports, environment.of(data, ports)
-    supervisor = Supervisor(told)
+    supervisor = Supervisor(programs_out)
     supervisor.begin([programs.around(*given), programs.temporal(*given)])
 
     # Temporal starts while this process loads the rest.
@@ -55,13 +55,13 @@ def main() -> Status:
     """Start the installation that the arguments name; return the status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("told", type=int)
+    parser.add_argument("programs_out", type=int)
     parser.add_argument("--json", action="store_true", dest="as_json")
     given = parser.parse_args()
     try:
         settings.read()
-        with os.fdopen(given.told, "w") as told:
-            start(given.folder, told, as_json=given.as_json)
+        with os.fdopen(given.programs_out, "w") as programs_out:
+            start(given.folder, programs_out, as_json=given.as_json)
     except KeyturnError as error:
         sys.stderr.write(f"keyturn: {error}\n")
         return exit_status.of(error)

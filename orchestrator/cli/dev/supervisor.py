@@ -69,21 +69,28 @@ class Installation:
 
     async def _start(self, *, as_json: bool) -> int:
         """Run the starter, start its programs, and return its status."""
-        told, tell = os.pipe()
+        pipe, starter_end = os.pipe()
         try:
             starter = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", STARTER, str(self.data.root), str(tell)),
+                *(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    STARTER,
+                    str(self.data.root),
+                    str(starter_end),
+                ),
                 *(["--json"] if as_json else []),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(tell,),
+                pass_fds=(starter_end,),
                 # Only the supervisor receives a Ctrl-C; it then ends this process.
                 start_new_session=True,
             )
         finally:
-            os.close(tell)
+            os.close(starter_end)
         self.guard.add(starter.pid)
         try:
-            async for line in await _lines(told):
+            async for line in await _lines(pipe):
                 self._begin(Program.of_line(line))
             return await starter.wait()
         finally:
@@ -117,10 +124,10 @@ def _turn_to_stop(child: Child) -> int:
     return OWN.index(name) if name in OWN else len(OWN)
 
 
-async def _lines(told: int) -> asyncio.StreamReader:
+async def _lines(pipe: int) -> asyncio.StreamReader:
     reader = asyncio.StreamReader(limit=LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(told, "rb")
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb")
     )
     return reader
 

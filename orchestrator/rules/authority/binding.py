@@ -177,7 +177,7 @@ def _private(key: str) -> Ed25519PrivateKey:
     if key.startswith(PUBLIC_PREFIX):
         raise DecisionKeyError(
             "KEYTURN_DECISION_KEY holds a public key, but this process signs decisions; "
-            "give it the private one."
+            "give it the private key."
         )
     return Ed25519PrivateKey.from_private_bytes(_decode(key))
 

@@ -90,7 +90,7 @@ class Switch(BaseModel):
     @classmethod
     def _is_seen(cls, reason: str) -> str:
         if not plain_text.trimmed(reason):
-            raise ValueError("it must not be empty; blanks count for nothing")
+            raise ValueError("it must not be empty or blank")
         return reason
 
 

@@ -21,13 +21,13 @@ _RULES: Final = frozenset(
     }
 )
 # At most this many faults of one declaration are reported at once.
-_MOST_TOLD: Final = 5
+_MOST_REPORTED: Final = 5
 
 
 def load(app: str, module: str) -> ModuleType:
     """Return a module of `app`; `ContractError` says where and how it is wrong."""
     try:
-        with mistakes_told(module):
+        with mistakes_as_contract_errors(module):
             return importlib.import_module(module)
     except ModuleNotFoundError:
         raise ContractError(
@@ -38,7 +38,7 @@ def load(app: str, module: str) -> ModuleType:
 
 
 @contextmanager
-def mistakes_told(module: str) -> Generator[None]:
+def mistakes_as_contract_errors(module: str) -> Generator[None]:
     """Turn any exception from authors' code into a `ContractError` with file and line.
 
     If `module` itself is missing, that stays a `ModuleNotFoundError`.
@@ -73,9 +73,11 @@ def _words(error: Exception) -> str:
     """Return the fault of a declaration as one sentence."""
     if isinstance(error, ValidationError):
         faults = [_fault(error.title, one) for one in error.errors(include_url=False)]
-        more = len(faults) - _MOST_TOLD
-        told = "; ".join(faults[:_MOST_TOLD]) + (f"; and {more} more" * (more > 0))
-        return f"{error.title} is declared wrongly: {told}."
+        more = len(faults) - _MOST_REPORTED
+        mistakes = "; ".join(faults[:_MOST_REPORTED]) + (
+            f"; and {more} more" * (more > 0)
+        )
+        return f"{error.title} is declared wrongly: {mistakes}."
     if isinstance(error, SyntaxError):
         return f"the line cannot be read: {error.msg}."
     return f"{type(error).__name__}: {str(error).rstrip('.')}. Correct the line."
@@ -92,9 +94,9 @@ def _fault(title: str, fault: Any) -> str:  # noqa: ANN401 pydantic's own TypedD
 def _in_words(fault: Any) -> str:  # noqa: ANN401 as above
     given = fault["input"]
     if fault["type"] == "tuple_type" and isinstance(given, str):
-        return f"a text where a tuple belongs; write ({given!r},)"
+        return f"a text, but a tuple is needed; write ({given!r},)"
     if fault["type"] in ("frozen_set_type", "set_type") and isinstance(given, str):
-        return f"a text where a set belongs; write {{{given!r}}}"
+        return f"a text, but a set is needed; write {{{given!r}}}"
     return in_words(fault)
 
 

@@ -55,10 +55,10 @@ def _check_models(contract: Contract, tools: Mapping[str, Tool]) -> None:
     unknown = sorted(never - carried)
     if unknown:
         raise ContractError(
-            f"{where} never_sees names {', '.join(map(repr, unknown))}, which no field "
-            "of its input, its tools' results or their facts is marked with; marked "
-            f"are: {', '.join(sorted(carried)) or 'none'}. Correct the name, or mark "
-            "the field with DataClass."
+            f"{where} never_sees names {', '.join(map(repr, unknown))}, but no field of "
+            "its input, its tools' results or their facts has this mark; marks found: "
+            f"{', '.join(sorted(carried)) or 'none'}. Correct the name, or mark the "
+            "field with DataClass."
         )
     _check_customer(contract)
 
@@ -68,8 +68,9 @@ def _check_written(declared: Declared, never: frozenset[str]) -> None:
     both = sorted(model_check.check(declared, frozenset()) & never)
     if both:
         raise ContractError(
-            f"{declared.name} has a field marked {both[0]!r}, which the contract never "
-            "sees; the model writes this itself, so take the field or its mark away."
+            f"{declared.name} has a field marked {both[0]!r}, which the contract's "
+            "never_sees excludes; the model writes this field itself, so remove the "
+            "field or its mark."
         )
 
 
@@ -79,16 +80,16 @@ def _check_customer(contract: Contract) -> None:
         field = contract.input.model_fields.get(name) if name else None
         if field is not None and (field.alias or field.validation_alias):
             raise ContractError(
-                f"Contract {contract.name!r}: its {label} {name!r} goes by another "
-                "name in JSON, so it would be read as empty; take the alias away."
+                f"Contract {contract.name!r}: its {label} {name!r} has another name "
+                "in JSON, so it would be read as empty; remove the alias."
             )
     field = contract.input.model_fields[contract.customer]
     held = {one.name for one in field.metadata if isinstance(one, DataClass)}
     if held & contract.never_sees:
         raise ContractError(
             f"Contract {contract.name!r}: its customer {contract.customer!r} is marked "
-            f"{min(held)!r}, which the contract never sees, but stands on every page; "
-            "name a field with an id instead."
+            f"{min(held)!r}, which never_sees excludes, but every page shows it; name "
+            "a field with an id instead."
         )
 
 
@@ -101,7 +102,7 @@ def _check_compensations(contract: Contract, tools: Mapping[str, Tool]) -> None:
         wanted = tools[how.tool].input
         if isinstance(gives, type) and not issubclass(gives, wanted):
             raise ContractError(
-                f"Contract {contract.name!r}: the compensation of {name!r} makes "
+                f"Contract {contract.name!r}: the compensation of {name!r} returns "
                 f"{gives.__name__}, but {how.tool!r} takes {wanted.__name__}."
             )
 
@@ -124,8 +125,8 @@ def _check_tools(contract: Contract, tools: Mapping[str, Tool]) -> None:
     for rule in contract.rules:
         if rule.tool not in contract.tools:
             raise ContractError(
-                f"Contract {contract.name!r}: the rule “{rule}” speaks of a tool that "
-                f"the contract does not grant; granted: {', '.join(contract.tools)}."
+                f"Contract {contract.name!r}: the rule “{rule}” names a tool that the "
+                f"contract does not grant; granted: {', '.join(contract.tools)}."
             )
 
 
@@ -134,15 +135,15 @@ def _check_confidence(contract: Contract) -> None:
     if name is None:
         if contract.fallback.low_confidence != "hand_off":
             raise ContractError(
-                f"{where} its fallback says what low confidence does, but no "
-                "confidence is named; write confidence='…', a number of the output."
+                f"{where} its fallback sets low_confidence, but the contract names no "
+                "confidence; write confidence='…', the name of a number in the output."
             )
         return
     kind: object = contract.output.model_fields[name].annotation
     if not set(get_args(kind) or (kind,)) <= {int, float, NoneType}:
         raise ContractError(
             f"{where} its confidence {name!r} is of type {getattr(kind, '__name__', kind)}"
-            "; make it a float, which is compared with min_confidence."
+            "; make it a float, so that it can be compared with min_confidence."
         )
 
 
@@ -166,15 +167,15 @@ def check_agreement(contracts: Iterable[Contract], tools: Mapping[str, Tool]) ->
             if was != is_apart:
                 raise ContractError(
                     f"Contracts {other!r} and {contract.name!r} differ on whether the "
-                    f"service {service!r} separates tenants; write it in both, or in "
-                    "neither: limits and subjects are one for both."
+                    f"service {service!r} separates tenants; write it in both or in "
+                    "neither: both share the service's limits and subjects."
                 )
 
 
 def _check_rule(contract: Contract, rule: Rule, tool: Tool) -> None:
     where = f"Contract {contract.name!r}: the rule “{rule}”"
     if not tool.is_action:
-        raise ContractError(f"{where} judges a read; reads need no rule, drop it.")
+        raise ContractError(f"{where} is for a read; reads need no rule, remove it.")
     if rule.up_to and tool.money is None:
         raise ContractError(
             f"{where} has up_to, but tool {tool.name!r} declares no money."
@@ -183,14 +184,14 @@ def _check_rule(contract: Contract, rule: Rule, tool: Tool) -> None:
     for before, after in pairwise(chain):
         if APPROVER_RANK[after] < APPROVER_RANK[before]:
             raise ContractError(
-                f"{where} escalates from {before} down to {after}; what nobody answered "
-                "goes to the same role or a higher one."
+                f"{where} escalates from {before} down to {after}; escalate to the same "
+                "role or to a higher one."
             )
     fields = release.spec(tool).parameters.get("properties")
     known = tuple(fields) if isinstance(fields, dict) else ()
     for name in rule.when:
         if name not in known:
             raise ContractError(
-                f"{where} looks at {name!r}, which tool {tool.name!r} has not; it has: "
-                f"{', '.join(known)}."
+                f"{where} tests {name!r}, but tool {tool.name!r} has no such argument; "
+                f"it has: {', '.join(known)}."
             )

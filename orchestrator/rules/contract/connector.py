@@ -83,14 +83,14 @@ _STAYS = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 class Known(StrEnum):
     """What an answer says about an effect: it acted, it did not, or that is unknown.
 
-    Where nothing was done, `REFUSED` is final; `NOT_SENT` is retried, and so is `MEND`,
-    which also alerts an operator.
+    Where nothing was done, `REFUSED` is final; `NOT_SENT` is retried, and so is
+    `NEEDS_REPAIR`, which also alerts an operator.
     """
 
     ACTED = "acted"
     REFUSED = "refused"
     NOT_SENT = "not sent"
-    MEND = "not sent, to be mended"
+    NEEDS_REPAIR = "not sent, needs repair"
     NOT_KNOWN = "not known"
 
 

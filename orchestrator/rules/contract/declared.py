@@ -20,22 +20,20 @@ def _length(value: object) -> object:
     if isinstance(value, timedelta) or (isinstance(value, str) and "P" in value[:2]):
         return value
     raise ValueError(
-        f"{value!r} is no length of time; write timedelta(minutes=…), hours=… or days=…"
+        f"{value!r} is not a duration; write timedelta(minutes=…), hours=… or days=…"
     )
 
 
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError(f"{value!r} is no number")  # noqa: TRY004 pydantic wants it
+        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 pydantic catches ValueError only
     return value
 
 
 def said(text: str) -> str:
     """Return a text with visible characters, or raise `ValueError`."""
     if not plain_text.trimmed(text):
-        raise ValueError(
-            "it must not be empty; blanks and invisible characters count for nothing"
-        )
+        raise ValueError("it must not be empty or only blanks and invisible characters")
     return text
 
 

@@ -23,7 +23,10 @@ class Price(BaseModel):
 def _target(name: str) -> str:
     provider, _, model = name.partition("/")
     if not provider.strip() or not model.strip():
-        raise ValueError(f"{name!r} is no provider/model, such as 'openai/gpt-5.2'")
+        raise ValueError(
+            f"{name!r} is not of the form provider/model; write, for example, "
+            "'openai/gpt-5.2'"
+        )
     return name
 
 
@@ -31,7 +34,7 @@ def _asked(name: str) -> str:
     provider = _target(name).partition("/")[0]
     if provider not in PROVIDERS:
         raise ValueError(
-            f"{name!r} names the provider {provider!r}; there are: "
+            f"{name!r} names the unknown provider {provider!r}; known: "
             f"{', '.join(PROVIDERS)}"
         )
     return name

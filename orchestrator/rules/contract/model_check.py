@@ -75,17 +75,17 @@ def _check_engine(declared: Declared, core: list[dict[str, Any]]) -> None:
                 cast("object", pattern), "pattern", "regex_engine='python-re'"
             )
             raise ContractError(
-                f"{declared.name}: {shown!r} runs in Python's own engine, which may "
-                "take for ever on some texts; write the pattern as a plain string, "
-                "without regex_engine."
+                f"{declared.name}: {shown!r} runs in Python's regex engine, which can "
+                "take unbounded time on some texts; write the pattern as a plain "
+                "string, without regex_engine."
             )
 
 
 def _check_root(declared: Declared, written: Mapping[str, JsonValue]) -> None:
     if issubclass(declared.model, RootModel):
         raise ContractError(
-            f"{declared.name} is a RootModel, whose JSON is no object; write a "
-            "BaseModel with one field."
+            f"{declared.name} is a RootModel, but only JSON objects are allowed; write "
+            "a BaseModel with one field."
         )
     if declared.by_model and _is_recursive(written):
         raise ContractError(
@@ -132,8 +132,8 @@ def _check_marks(declared: Declared, core: list[dict[str, Any]]) -> None:
             if lost and not (field.exclude and declared.mode == "serialization"):
                 raise ContractError(
                     f"{declared.name}: the mark {', '.join(sorted(lost))} of "
-                    f"{model.__name__}.{name} is not in its JSON Schema, so nothing "
-                    "would drop it; take WithJsonSchema or json_schema_extra away."
+                    f"{model.__name__}.{name} is not in its JSON Schema, so the field "
+                    "would not be dropped; remove WithJsonSchema or json_schema_extra."
                 )
 
 
@@ -158,15 +158,15 @@ def _check_followed(
         is_open = kind.startswith("function") and not how.get("return_schema")
         if kind == "any" or is_open:
             raise ContractError(
-                f"{declared.name}: {_serialized(kind)}, so that nobody can tell what "
-                f"comes out. The contract never sees {never}."
+                f"{declared.name}: {_serialized(kind)}, because its output cannot be "
+                f"checked. The contract never sees {never}."
             )
 
 
 def _serialized(kind: str) -> str:
     if kind == "any":
-        return "SerializeAsAny writes fields that it does not declare; drop it"
-    return "a serializer does not say what it returns; write its return type"
+        return "remove SerializeAsAny, which writes fields that it does not declare"
+    return "write the return type of its serializer"
 
 
 def _models(core: list[dict[str, Any]]) -> list[type[BaseModel]]:

@@ -240,7 +240,7 @@ def _merge(into: dict[str, Part], found: Mapping[str, Part], kind: str) -> None:
     for name, value in found.items():
         if name in into and into[name] is not value:
             raise ContractError(
-                f"Two applications bring a {kind} named {name!r}; rename one."
+                f"Two applications define a {kind} named {name!r}; rename one."
             )
         into[name] = value
 
@@ -252,14 +252,15 @@ def _check(
     for alias in (contract.model, contract.safer_model):
         if alias not in aliases and "/" not in alias:
             raise ContractError(
-                f"Contract {contract.name!r} names the model {alias!r}, which is no "
+                f"Contract {contract.name!r} names the model {alias!r}, which is not an "
                 f"alias; known: {', '.join(sorted(aliases))}."
             )
     if _is_idle(contract, aliases):
         raise ContractError(
             f"Contract {contract.name!r}: its fallback names safer_model, but "
-            f"{contract.safer_model!r} means the same models as {contract.model!r}, so "
-            "nothing would change; name another safer_model, or write hand_off."
+            f"{contract.safer_model!r} has the same targets as {contract.model!r}, so "
+            "the fallback would change nothing; name another safer_model, or write "
+            "hand_off."
         )
 
 
@@ -274,13 +275,13 @@ def _is_idle(contract: Contract, aliases: Mapping[str, Alias]) -> bool:
 
 
 def _pure(app: str, module: str) -> ModuleType:
-    with app_import.mistakes_told(module):
+    with app_import.mistakes_as_contract_errors(module):
         imports = _imports(module)
     for place, name in imports:
         if any(name == bad or name.startswith(f"{bad}.") for bad in IMPURE):
             raise ContractError(
-                f"{place}: {module} imports {name}, which reaches the world; workflows "
-                "and contracts are pure: move it to the application's tools."
+                f"{place}: {module} imports {name}, which does I/O; workflows and "
+                "contracts must be pure: move it to the application's tools."
             )
     return app_import.load(app, module)
 

@@ -254,15 +254,15 @@ def _check(tool: Tool) -> None:
             )
         if isinstance(name, str) and _can_be_missing(fields[name]):
             raise OptionalField(
-                f"Tool {tool.name!r}: its {label} {name!r} may be left out, or goes by "
-                "another name in JSON. What judges an action is always there under its "
-                "own name: make the field required, without default and alias."
+                f"Tool {tool.name!r}: its {label} {name!r} is optional or has another "
+                "name in JSON. Policy needs this field in every call: make it required, "
+                "without default and alias."
             )
         if isinstance(name, str) and _is_wording(tool, name):
             raise ContractError(
-                f"Tool {tool.name!r}: its {label} {name!r} is marked as Prose, which an "
-                "editor changes by themselves. What judges an action is no wording: "
-                "take the mark away."
+                f"Tool {tool.name!r}: its {label} {name!r} is marked as Prose, which "
+                "an editor may change alone. Policy decides by this field: remove the "
+                "mark."
             )
     if isinstance(tool.money, str) and fields[tool.money].annotation is not Money:
         raise ContractError(

@@ -51,9 +51,9 @@ def _check_texts(name: str, given: Mapping[str, Any]) -> None:
             raise ContractError(
                 f"Tool {name!r} has no {option}; write {option}=…"
                 + (
-                    " or a docstring: it is what the model is told."
+                    " or a docstring: the model reads it."
                     if option == "description"
-                    else ": who answers for it."
+                    else ": the team that is responsible for it."
                 )
             )
     subject = given.get("subject")
@@ -70,11 +70,11 @@ def _check_times(name: str, given: Mapping[str, Any]) -> None:
             continue
         if not isinstance(value, timedelta):
             raise ContractError(
-                f"Tool {name!r}: {option}={value!r} is no length of time; write "
+                f"Tool {name!r}: {option}={value!r} is not a duration; write "
                 f"{option}=timedelta(…)."
             )
         if value < timedelta(0) or (value == timedelta(0) and not may_be_zero):
-            least = "no time or more" if may_be_zero else "more than no time"
+            least = "zero or more" if may_be_zero else "more than zero"
             raise ContractError(
                 f"Tool {name!r}: {option}={value} must be {least}; write "
                 f"{option}=timedelta(…)."
@@ -155,4 +155,4 @@ def _check_compensation(name: str, how: object, call: type[BaseModel]) -> None:
 
 
 def _name(kind: object) -> str:
-    return getattr(kind, "__name__", None) or str(kind or "nothing that it names")
+    return getattr(kind, "__name__", None) or str(kind or "an undeclared type")

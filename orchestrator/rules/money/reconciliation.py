@@ -140,7 +140,7 @@ def match_statement(
             "missing",
             "statement",
             f"The ledger says that {entry.tool} moved {entry.money}; the statement "
-            "has no line of it.",
+            "has no line for it.",
         )
         for entry in expected
         if entry.key not in by_key
@@ -168,7 +168,7 @@ def match_mails(
             side="mail",
             key=name,
             words=f"A mail with the id {name} left our account; the ledger has no "
-            "effect that sent it. Somebody may have used the account.",
+            "effect that sent it. The mail account may have been misused.",
         )
         for name in sent
     ]
@@ -177,13 +177,13 @@ def match_mails(
 
 def _mail_words(entry: Entry, times: int) -> tuple[Kind, str] | None:
     if times > 1:
-        return "twice", f"The mail of {entry.tool} left {times} times."
+        return "twice", f"The mail of {entry.tool} was sent {times} times."
     if times == 0 and entry.mailed_as is not None and entry.status == "done":
         words = f"The ledger says that {entry.tool} was sent; the mail log has no such"
         return ("missing", f"{words} mail.") if entry.is_settled else None
     if times == 1 and _contradicts(entry):
         words = f"The ledger says that {entry.tool} was not sent ({entry.status}); its"
-        return "unsent", f"{words} mail left."
+        return "unsent", f"{words} mail was sent."
     return None
 
 
@@ -253,8 +253,7 @@ def _stranger(one: Line) -> Difference:
         reference=one.reference,
         line=one,
         words=f"The statement has {one.money} ({one.status}, {one.reference}) under a "
-        "key that the ledger does not know. Somebody may have acted with our "
-        "credentials, without us.",
+        "key that the ledger does not know. Our credentials may have been misused.",
     )
 
 

@@ -65,8 +65,8 @@ class _PolicyCheck:
         if not self._rules:
             raise self._wrong(
                 ToolWithoutRule,
-                "it is an action, and no rule speaks of it, so it would always be "
-                "denied. Write a rule for it, or do not grant it.",
+                "it is an action without a rule, so it would always be denied. Write a "
+                "rule for it, or do not grant it.",
             )
         for rule in self._rules:
             self._check_fields(rule)
@@ -87,9 +87,9 @@ class _PolicyCheck:
             if not isinstance(required, list) or name not in required:
                 raise self._wrong(
                     RuleOnOptionalField,
-                    f"the rule “{rule}” looks at {name!r}, which may be left out, and "
-                    "a missing field never matches. Make the field required, without "
-                    "a default, or drop the condition.",
+                    f"the rule “{rule}” tests {name!r}, which is optional, and a "
+                    "missing field never matches. Make the field required, without a "
+                    "default, or remove the condition.",
                 )
             for value in want if isinstance(want, frozenset) else (want,):
                 self._check_value(rule, name, value)
@@ -104,9 +104,9 @@ class _PolicyCheck:
             listed = ", ".join(canonical.text(one) for one in known or ())
             raise self._wrong(
                 ValueNeverOccurs,
-                f"the rule “{rule}” waits for {canonical.text(value)} in {name!r}, "
-                f"which that field never is: {error}. "
-                + (f"It is one of {listed}." if known else "Correct the value."),
+                f"the rule “{rule}” tests {name!r} for {canonical.text(value)}, a value "
+                f"that the field cannot have: {error}. "
+                + (f"Write one of {listed}." if known else "Correct the value."),
             ) from None
 
     def _check_bound(self, rule: Rule) -> None:
@@ -126,9 +126,8 @@ class _PolicyCheck:
             if _conditions(first) == _conditions(second):
                 raise self._wrong(
                     TwinTiers,
-                    f"the rules “{first}” and “{second}” have the same bound; only "
-                    "the first would ever decide. Keep one, or give them different "
-                    "bounds.",
+                    f"the rules “{first}” and “{second}” have the same bound, so the "
+                    "second never decides. Keep one, or give them different bounds.",
                 )
 
     def _check_dead(self) -> None:
@@ -146,7 +145,7 @@ class _PolicyCheck:
             raise self._wrong(
                 DeadRule,
                 f"the rule “{rule}” never decides: {by or 'nothing'} comes first "
-                "wherever it matches. Move it up or drop it.",
+                "wherever it matches. Move it up or remove it.",
             )
 
     def _check_rising(self, row: Row) -> None:
@@ -157,7 +156,7 @@ class _PolicyCheck:
                 if is_stricter(below, above):
                     raise self._wrong(
                         LooserVerdict,
-                        f"{_place(row, higher)} is judged “{above.rule}”, looser than "
+                        f"{_place(row, higher)} gets the verdict “{above.rule}”, looser than "
                         f"{_place(row, lower)}: “{below.rule}”. A higher amount must "
                         "not be easier; order the rules by amount, the strictest last.",
                     )
@@ -187,9 +186,9 @@ class _PolicyCheck:
             if is_stricter(strict, loose):
                 raise self._wrong(
                     EvadableValue,
-                    f"{name} is free text, and {named.arguments[name]!r} is judged "
-                    f"“{strict.rule}”, but any other spelling “{loose.rule}”. Make "
-                    f"{name} a Literal or an enum, or judge all others as strictly.",
+                    f"{name} is free text: {named.arguments[name]!r} gets the verdict "
+                    f"“{strict.rule}”, any other spelling “{loose.rule}”. Make {name} "
+                    "a Literal or an enum, or give all others as strict a verdict.",
                 )
 
     def _check_currencies(self) -> None:
@@ -263,9 +262,9 @@ class _PolicyCheck:
             if self._last(row) is not None:
                 raise self._wrong(
                     CurrencyWithoutLimit,
-                    f"rules let {row.currency} move, but the contract limits only "
+                    f"rules permit {row.currency}, but the contract limits only "
                     f"{', '.join(sorted(limited))}, and money in a currency without a "
-                    f"limit is refused. Add a Limit in {row.currency}, or drop its "
+                    f"limit is refused. Add a Limit in {row.currency}, or remove its "
                     "rules.",
                 )
 
@@ -285,8 +284,8 @@ def check_limit(
     raise CurrencyWithoutRule(
         contract=contract,
         tool="(any)",
-        problem=f"there is a limit of {limit.money} per {limit.per}, but no rule lets "
-        f"{currency} move. Write rules with up_to in {currency}, or drop the limit.",
+        problem=f"there is a limit of {limit.money} per {limit.per}, but no rule permits "
+        f"{currency}. Write rules with up_to in {currency}, or remove the limit.",
     )
 
 

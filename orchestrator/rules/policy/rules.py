@@ -32,7 +32,7 @@ class Escalation:
         """Refuse a role that may not approve."""
         if self.role not in APPROVER_RANK:
             raise ContractError(
-                f"An escalation asks the role {self.role!r}, which approves nothing; "
+                f"An escalation names the role {self.role!r}, which may not approve; "
                 f"write one of {', '.join(APPROVER_RANK)}."
             )
 
@@ -64,26 +64,26 @@ class Rule:
         """Refuse a rule that contradicts itself."""
         if self.verdict == "ask" and self.approvers == 0:
             raise ContractError(
-                f"{self} asks nobody: give it approvers=1 or more, or a verdict."
+                f"{self} names no approvers: write approvers=1 or more, or a verdict."
             )
         if self.verdict != "ask" and self.approvers:
             raise ContractError(
-                f"{self} has both the verdict {self.verdict!r} and approvers."
+                f"{self} has both the verdict {self.verdict!r} and approvers; remove one."
             )
         if self.verdict != "ask" and self.escalate:
             raise ContractError(
                 f"{self} has the verdict {self.verdict!r} and nobody to escalate from; "
-                "drop escalate, or ask with approvers=1 or more."
+                "remove escalate, or write approvers=1 or more."
             )
         if self.verdict != "ask" and self.assign:
             raise ContractError(
                 f"{self} has the verdict {self.verdict!r} and nobody to assign it to; "
-                "drop assign, or ask with approvers=1 or more."
+                "remove assign, or write approvers=1 or more."
             )
         if self.approvers and self.role not in APPROVER_RANK:
             raise ContractError(
-                f"{self} asks the role {self.role!r}, which approves nothing; write "
-                f"one of {', '.join(APPROVER_RANK)}."
+                f"{self} names the role {self.role!r}, which may not approve; write one "
+                f"of {', '.join(APPROVER_RANK)}."
             )
 
     def __str__(self) -> str:
@@ -139,7 +139,7 @@ class Counted(BaseModel):
         """Return it as a sentence; an empty text where nothing counted."""
         parts = [str(one) for one in self.earlier]
         if not self.is_all:
-            parts.append(f"{'more' if parts else 'money'} that is not told here")
+            parts.append(f"{'more' if parts else 'money'} that is not shown here")
         return f"Counted before: {'; '.join(parts)}." if parts else ""
 
 

@@ -53,7 +53,7 @@ async def parse_aside(text: str | bytes) -> JsonValue:
     return await asyncio.to_thread(parse, text)
 
 
-def parse_foreign(text: str | bytes) -> JsonValue:
+def parse_untrusted(text: str | bytes) -> JsonValue:
     """Return the JSON value in another system's text, repaired for storage.
 
     Whole numbers that a double cannot hold, such as 64-bit ids, become text, digit by
@@ -63,22 +63,22 @@ def parse_foreign(text: str | bytes) -> JsonValue:
     try:
         value: JsonValue = json.loads(text, object_pairs_hook=_unique)
         _check_depth(value)
-        mended = mend(value)
-        encode(mended)
+        repaired = repair(value)
+        encode(repaired)
     except RecursionError:
         raise MalformedJson(
             f"The JSON is nested deeper than {LARGEST_DEPTH} levels; flatten it."
         ) from None
     except (ValueError, UnicodeDecodeError) as error:
         raise MalformedJson(f"This is not a JSON document: {error}.") from None
-    return mended
+    return repaired
 
 
-async def parse_foreign_aside(text: str | bytes) -> JsonValue:
-    """Do the same as `parse_foreign`, without blocking the event loop."""
+async def parse_untrusted_aside(text: str | bytes) -> JsonValue:
+    """Do the same as `parse_untrusted`, without blocking the event loop."""
     if len(text) <= MOST_AT_ONCE:
-        return parse_foreign(text)
-    return await asyncio.to_thread(parse_foreign, text)
+        return parse_untrusted(text)
+    return await asyncio.to_thread(parse_untrusted, text)
 
 
 def encode(value: JsonValue) -> bytes:
@@ -122,7 +122,7 @@ def digest_of(canonical_text: str) -> str:
     return hashlib.sha256(canonical_text.encode()).hexdigest()
 
 
-def mend(value: JsonValue) -> JsonValue:
+def repair(value: JsonValue) -> JsonValue:
     """Return `value` with parts that have no canonical form replaced, for storage.
 
     Lone surrogates become U+FFFD, NaN and infinities null, whole numbers that a double
@@ -130,20 +130,20 @@ def mend(value: JsonValue) -> JsonValue:
     """
     match value:
         case str():
-            return mend_text(value)
+            return repair_text(value)
         case float() if not math.isfinite(value):
             return None
         case float() | int() if _is_inexact(value):
             return str(int(value))
         case dict():
-            return {mend_text(name): mend(child) for name, child in value.items()}
+            return {repair_text(name): repair(child) for name, child in value.items()}
         case list():
-            return [mend(child) for child in value]
+            return [repair(child) for child in value]
         case _:
             return value
 
 
-def mend_text(words: str) -> str:
+def repair_text(words: str) -> str:
     """Return a text with lone surrogates replaced by U+FFFD."""
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -95,8 +95,8 @@ def compiled(pattern: str) -> _Compiled:
     if found.programsize > LARGEST_PROGRAM:
         raise InvalidPattern(
             pattern,
-            "it is too large to be matched at once; write smaller repetitions than its "
-            "own (max_length bounds a text as well), or plain classes such as [a-z0-9] "
+            "it is too large to be matched in one step; write smaller repetitions "
+            "(max_length also bounds a text), or plain classes such as [a-z0-9] "
             r"instead of \w.",
         )
     return found
@@ -107,8 +107,8 @@ def _engine_words(error: Exception) -> str:
     words = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
     if "perl operator" in words and any(look in words for look in ("?=", "?!", "?<")):
         return (
-            "look-around (?=…), (?!…), (?<=…), (?<!…) takes time without bound; write "
-            "what is wanted as one plain pattern, or check it in a field validator."
+            "look-around (?=…), (?!…), (?<=…), (?<!…) can take unbounded time; write a "
+            "plain pattern, or check the value in a field validator."
         )
     if "repetition size" in words:
         return f"{words}; a repetition is at most 1000: bound the text by max_length."
@@ -167,9 +167,9 @@ class _Translation:
             if self._next(operator):
                 raise InvalidPattern(
                     self._pattern,
-                    f"{operator!r} inside […] combines classes in some engines and "
-                    "stands for itself in others; write the class out, or the "
-                    rf"character as \{operator[0]}.",
+                    f"{operator!r} inside […] combines classes in some engines and is a "
+                    "literal in others; write the class out, or the character as "
+                    rf"\{operator[0]}.",
                 )
         return self._take()
 

@@ -34,8 +34,8 @@ def required(text: str | None, *, name: str, why: str = "") -> str:
     found = trimmed(text)
     if not found:
         raise InvalidValue(
-            f"{name}: it must not be empty; blanks and invisible characters count for "
-            f"nothing{f'. {why}' if why else ''}"
+            f"{name}: it must not be empty or only blanks and invisible characters"
+            f"{f'. {why}' if why else ''}"
         )
     return found
 
@@ -49,12 +49,12 @@ def check(words: Mapping[str, str | None]) -> None:
             value.encode()
         except UnicodeEncodeError:
             raise InvalidValue(
-                f"{name}: it holds half a character (a lone surrogate); remove it"
+                f"{name}: it contains half a character (a lone surrogate); remove it"
             ) from None
         refuse_control_characters(value, path=name)
         longest = LONGEST_TEXT if name == "text" else LONGEST_NAME
         if len(value) > longest:
-            raise InvalidValue(f"{name}: it has at most {longest} characters")
+            raise InvalidValue(f"{name}: it may have at most {longest} characters")
 
 
 def refuse_control_characters(value: JsonValue, *, path: str = "") -> None:
@@ -84,10 +84,10 @@ def check_id(value: str, *, path: str) -> None:
     check({path: value})
     if value != value.strip():
         raise InvalidValue(
-            f"{path}: {value!r} begins or ends with a blank; send the id alone"
+            f"{path}: {value!r} begins or ends with a blank; send only the id"
         )
     for char in value:
         if unicodedata.category(char) in ("Cc", "Zl", "Zp"):
             raise InvalidValue(
-                f"{path}: {value!r} holds U+{ord(char):04X}, which no id has; remove it"
+                f"{path}: {value!r} contains U+{ord(char):04X}, which no id has; remove it"
             )

@@ -140,14 +140,13 @@ class _Walk:
         for keyword in _NOT_FOLLOWED:
             if any(keyword in one for one in readings):
                 raise NotFollowed(
-                    f"{where} is declared with {keyword!r}, of which nobody can tell "
-                    "what it lets through; write a model, a list or a union instead"
+                    f"{where} is declared with {keyword!r}, which cannot be checked for "
+                    "excluded data; write a model, a list or a union instead"
                 )
         if not any(_types(one) for one in readings):
             raise NotFollowed(
-                f"{where} has no type that says what it holds (Any, object or "
-                "JsonValue); write its type, or mark it with a DataClass that the "
-                "contract never sees"
+                f"{where} has no specific type (it is Any, object or JsonValue); write "
+                "its type, or mark it with a DataClass that the contract never sees"
             )
         reference = schema.get("$ref")
         if isinstance(reference, str):

@@ -109,7 +109,7 @@ def check_declared(schema: Mapping[str, JsonValue], *, where: str) -> None:
         Draft202012Validator.check_schema(dict(schema))  # pyright: ignore[reportUnknownMemberType] half typed upstream
     except SchemaError as error:
         raise InvalidSchema(
-            f"{where}: its schema is none of JSON Schema 2020-12: "
+            f"{where}: its schema is not valid JSON Schema 2020-12: "
             f"{_short(str(error.message))}. Correct json_schema_extra or the type that "
             "writes it."
         ) from None
@@ -137,7 +137,7 @@ def _check_reference(node: Mapping[str, JsonValue], *, where: str) -> None:
         target = node.get(keyword)
         if isinstance(target, str) and not target.startswith("#"):
             raise InvalidSchema(
-                f"{where}: it refers to {target!r}, another document; none is ever "
+                f"{where}: it refers to another document, {target!r}, which is never "
                 "fetched. Write the type into the model."
             )
 

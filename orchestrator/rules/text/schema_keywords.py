@@ -31,7 +31,7 @@ _COMBINING = ("allOf", "anyOf", "oneOf")
 class Validator(Protocol):
     """The part of jsonschema's half-typed validators that the keywords use."""
 
-    def is_type(self, instance: object, type: str) -> bool:  # noqa: A002 its own name
+    def is_type(self, instance: object, type: str) -> bool:  # noqa: A002 jsonschema's name for it
         """Return whether a value is of that JSON type."""
         ...
 
@@ -350,7 +350,7 @@ _Validating: Final = cast(
 _FORMATS: Final = _format_checker()
 
 
-def validator(schema: Mapping[str, JsonValue] | bool) -> Validator:  # noqa: FBT001 true and false are schemas
+def validator(schema: Mapping[str, JsonValue] | bool) -> Validator:  # noqa: FBT001 the schemas true and false are booleans
     """Return the validator of a schema; it reads no other document, local or remote."""
     nothing: Registry[Any] = Registry()
     return _Validating(schema, format_checker=_FORMATS, registry=nothing)

@@ -5,4 +5,4 @@ from keyturn.orchestrator.rules.text import canonical
 
 def text(words: str) -> str:
     """Return a text without the characters that a database cannot store."""
-    return canonical.mend_text(words).replace("\x00", "\ufffd")
+    return canonical.repair_text(words).replace("\x00", "\ufffd")

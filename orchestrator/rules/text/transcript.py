@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from keyturn.orchestrator.rules.text.canonical import mend_text
+from keyturn.orchestrator.rules.text.canonical import repair_text
 
 MAX_CALLS_PER_TURN = 32
 
@@ -121,7 +121,7 @@ def legible(reply: ModelReply) -> ModelReply:
         ToolCall(
             id=legible_text(call.id),
             name=legible_text(call.name),
-            arguments=mend_text(call.arguments),
+            arguments=repair_text(call.arguments),
         )
         for call in reply.calls
     )
@@ -139,4 +139,4 @@ def legible(reply: ModelReply) -> ModelReply:
 
 def legible_text(words: str) -> str:
     """Return a text without lone surrogates and U+0000, which PostgreSQL refuses."""
-    return mend_text(words).replace("\x00", "\ufffd")
+    return repair_text(words).replace("\x00", "\ufffd")

@@ -108,7 +108,7 @@ async def held_by(session: Tx, person: str, *, tenant: str | None = None) -> lis
 async def release_all(store: Store, person: str, *, by: str) -> int:
     """Release the items that a person may no longer decide; return how many they held.
 
-    Each item has its own transaction: after a crash, `mend` does the rest.
+    Each item has its own transaction: after a crash, `repair` does the rest.
     """
     done: set[str] = set()
     while True:

@@ -82,8 +82,10 @@ async def of(session: Tx, one: Proposed, active: Sequence[Switch]) -> Verdict:
     )
     if found.kind != "deny" or not before:
         return found
-    told = await limits.told(session, counting, tenant=one.run.tenant)
-    return found.model_copy(update={"counted": told})
+    counted = await limits.counted_for_customer(
+        session, counting, tenant=one.run.tenant
+    )
+    return found.model_copy(update={"counted": counted})
 
 
 async def is_repeated(session: Tx, one: Proposed) -> bool:

@@ -173,7 +173,7 @@ class Store:
                 raise StoreUnavailable(
                     f"The database {self._shown_url} is busy: this process had no turn "
                     f"within {within_s:g} s. Nothing was changed; it is retried.",
-                    told="The database is busy. Nothing was changed; "
+                    public_message="The database is busy. Nothing was changed; "
                     "repeat this in a moment.",
                 ) from None
             yield
@@ -182,7 +182,7 @@ class Store:
         if self._is_closed:
             raise StoreUnavailable(
                 f"The database {self._shown_url} is closed: this process is ending.",
-                told="This server is shutting down. Nothing was changed; repeat this in a "
+                public_message="This server is shutting down. Nothing was changed; repeat this in a "
                 "moment.",
             )
         return Tx(self.engine, clock=self._clock, voucher=self.voucher)
@@ -258,7 +258,7 @@ class _named_faults:  # noqa: N801 reads as the with-statement it is used in
             raise StoreUnavailable(
                 f"The database {self._url} cannot be used now: {why}. Nothing was "
                 "changed; check that it runs and has room.",
-                told=f"The database cannot be used now{shown}. Nothing was changed; "
+                public_message=f"The database cannot be used now{shown}. Nothing was changed; "
                 "repeat this in a moment. The server's log has the details.",
             ) from error
 

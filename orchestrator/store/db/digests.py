@@ -282,7 +282,7 @@ def digest(values: Mapping[str, Any]) -> str:
         return canonical.digest(said)
     except MalformedJson:
         # Numbers that databases hold and JSON does not.
-        return canonical.digest(canonical.mend(said))
+        return canonical.digest(canonical.repair(said))
 
 
 def _plain(name: str, value: Any) -> JsonValue:  # noqa: ANN401 a column of any type

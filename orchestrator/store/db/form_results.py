@@ -17,7 +17,7 @@ from keyturn.orchestrator.store.tables import IdempotencyRow
 _OPENED = ""
 
 
-async def keep(store: Store, *, person: str, kind: str, result: JsonValue) -> str:
+async def save(store: Store, *, person: str, kind: str, result: JsonValue) -> str:
     """Store a result; return the id under which its page finds it."""
     return await _add(store, person, kind, json.dumps(result))
 

@@ -158,7 +158,7 @@ async def acting() -> AsyncGenerator[Acting]:
         if not one.has_acted:
             raise
         if one.may_be_repeated:
-            raise StoreUnavailable(str(error), told=SEND_AGAIN) from error
+            raise StoreUnavailable(str(error), public_message=SEND_AGAIN) from error
         raise AnswerLost(
             "Your request was carried out, in whole or in part, before the database "
             "became unavailable. Check what was done, and send only what is "
@@ -200,7 +200,7 @@ async def answer(store: Store, *, person: str, key: str) -> Kept | None:
     return Kept(status=row.status, body=row.body or "")
 
 
-async def keep(store: Store, claim: Claim, *, answer: Kept) -> None:
+async def save(store: Store, claim: Claim, *, answer: Kept) -> None:
     """Store the answer for repetitions of the request."""
     kept = {"status": answer.status, "body": answer.body}
     async with store.write() as session:

@@ -29,7 +29,7 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
     to read and close.
     """
     async with store.write() as session:
-        rung = await switches.lift(session, switch, by=by, reason=reason)
+        signalled = await switches.lift(session, switch, by=by, reason=reason)
         detail: dict[str, JsonValue] = {"switch": switch, "by": by, "reason": reason}
         now = await session.read_clock()
         found = NewIncident(
@@ -44,7 +44,7 @@ async def lift(store: Store, switch: str, *, by: str, reason: str) -> list[str]:
             actor=by, kind="switch.cleared_alone", subject=switch, payload=detail
         )
         log.record(session, entry, at=now)
-        return rung
+        return signalled
 
 
 async def vouch(store: Store, email: str, *, by: str) -> PersonRow | None:

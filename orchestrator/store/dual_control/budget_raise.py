@@ -99,7 +99,7 @@ async def held(session: Tx, name: str, *, sees: str | None) -> Held:
             "what stops each run."
         )
     meter = await session.get(MeterRow, name, populate_existing=True)
-    return await _told(session, scope, tenant, rows, meter or _empty(name))
+    return await _as_held(session, scope, tenant, rows, meter or _empty(name))
 
 
 async def of_run(session: Tx, run: str) -> list[Held]:
@@ -154,7 +154,7 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
     meter.raised_tokens = wanted.tokens or meter.raised_tokens
     meter.raised_microusd = wanted.cost_microusd or meter.raised_microusd
     meter.raised_turns = wanted.turns or meter.raised_turns
-    rung = await holds.ring(session, {hold.by_budget(wanted.scope)})
+    signalled = await holds.signal(session, {hold.by_budget(wanted.scope)})
     entry = log.Entry(
         actor=by,
         kind="budget.raised",
@@ -166,7 +166,7 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
             "after": limits.as_raised(found.declared, meter).model_dump(),
             "taken": found.taken.model_dump(),
             "proposed_by": proposed_by,
-            "rung": len(rung),
+            "signalled": len(signalled),
         },
     )
     log.record(session, entry, at=now)
@@ -263,7 +263,7 @@ async def _count(session: Tx, name: str) -> int:
     return (await session.execute(query)).scalar_one()
 
 
-async def _told(
+async def _as_held(
     session: Tx,
     scope: _Scope,
     tenant: str | None,

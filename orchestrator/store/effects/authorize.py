@@ -89,21 +89,21 @@ class Judging:
             case "approved":
                 return await self._approved(approval, verdict)
             case "rejected" | "changes":
-                told = await self.prover(approval, verdict).rejection()
-                if told is None:
+                notice = await self.prover(approval, verdict).rejection()
+                if notice is None:
                     invalid = model_notices.call_not_genuine()
                     return await self.case.end("refused", invalid)
-                return await self.case.end("rejected", told)
+                return await self.case.end("rejected", notice)
             case "expired":
                 return await self._expired()
             case _:
                 because = approval.closed_because or approval.status
-                told = model_notices.call_void(because=because)
-                return await self.case.end("void", told)
+                notice = model_notices.call_void(because=because)
+                return await self.case.end("void", notice)
 
     async def _expired(self) -> LeaseAnswer:
-        told = model_notices.call_expired(tool=self.case.call.tool)
-        return await self.case.end("expired", told)
+        notice = model_notices.call_expired(tool=self.case.call.tool)
+        return await self.case.end("expired", notice)
 
     async def _has_customer_written(self, approval: ApprovalRow) -> bool:
         given = await approval_lookup.decisions(self.case.session, approval.id)
@@ -230,8 +230,8 @@ class Judging:
     async def _changed(self, approval: ApprovalRow) -> LeaseAnswer:
         because = "the facts changed after it was approved"
         self.case.close(approval, "void", because)
-        told = model_notices.call_facts_changed(because=because)
-        return await self.case.end("void", told)
+        notice = model_notices.call_facts_changed(because=because)
+        return await self.case.end("void", notice)
 
     def _moves_what_was_shown(self, approval: ApprovalRow) -> bool:
         """Tell whether the money is as people saw it: code may compute it again."""

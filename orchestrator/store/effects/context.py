@@ -85,11 +85,11 @@ class Case:
         """Close an approval without a decision, with a reason."""
         request.close(self.session, approval, status=status, because=because)
 
-    async def end(self, status: CallStatus, told: ModelNotice) -> LeaseAnswer:
+    async def end(self, status: CallStatus, notice: ModelNotice) -> LeaseAnswer:
         """Give the call its answer; nothing of it was sent, and nothing stays open."""
-        await self.close_open_approval("void", told.words)
-        await self.free(told.words)
-        answers.end_call(self.session, self.call, status, told)
+        await self.close_open_approval("void", notice.words)
+        await self.free(notice.words)
+        answers.end_call(self.session, self.call, status, notice)
         await siblings.void_messages(self.session, self.release, self.call)
         await holds.settle(self.session, self.run)
         return LeaseAnswer(kind=ENDED[status])

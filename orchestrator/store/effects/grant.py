@@ -53,13 +53,13 @@ class Granting:
         try:
             await limits.check_limits(self.case.session, fresh, await self._limits())
         except LimitExceeded as error:
-            told = model_notices.call_limited(
+            notice = model_notices.call_limited(
                 scope=error.scope,
                 needed=error.needed,
                 left=error.left,
                 counted=error.counted,
             )
-            return await self._refuse(told, "a limit on money was reached")
+            return await self._refuse(notice, "a limit on money was reached")
         row = self._lease_row(fresh)
         if approval is not None:
             approval.consumed_by = row.key
@@ -71,14 +71,14 @@ class Granting:
         return granted(row)
 
     async def _refuse(
-        self, told: ModelNotice, because: str | None = None
+        self, notice: ModelNotice, because: str | None = None
     ) -> LeaseAnswer:
         """End it with this notice; if a person's edit is the cause, ask without it."""
-        back = await restore.restore(self.case, told.words)
+        back = await restore.restore(self.case, notice.words)
         if back is not None:
             return back
-        await self.case.close_open_approval("void", because or told.words)
-        return await self.case.end("refused", told)
+        await self.case.close_open_approval("void", because or notice.words)
+        return await self.case.end("refused", notice)
 
     async def _limits(self) -> list[Sequence[Limit]]:
         """Return the pinned, live and our own limits: each must leave room (P11)."""

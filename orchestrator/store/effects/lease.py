@@ -62,7 +62,7 @@ async def give_up(
     ref: CallRef,
     *,
     revision: int,
-    told: ModelNotice,
+    notice: ModelNotice,
     status: CallStatus = "failed",
 ) -> LeaseAnswer:
     """End a call whose facts cannot be read: its subject refuses, or does not answer.
@@ -74,7 +74,7 @@ async def give_up(
     async with store.write() as session:
         await session.share_barrier()
         found = await context.load(session, ref)
-        return await _Leasing(found, "").give_up(told, status, revision=revision)
+        return await _Leasing(found, "").give_up(notice, status, revision=revision)
 
 
 def _is_twice(error: IntegrityError) -> bool:
@@ -105,12 +105,12 @@ class _Leasing:
             return LeaseAnswer(kind="busy")
         why = await compensation.why_not(self._case.session, self._case.run)
         if why is not None:
-            told = model_notices.compensation_void(because=why)
-            return await self._case.end("void", told)
+            notice = model_notices.compensation_void(because=why)
+            return await self._case.end("void", notice)
         return await self._authorise(Judging(self._case, trust, facts))
 
     async def give_up(
-        self, told: ModelNotice, status: CallStatus, *, revision: int
+        self, notice: ModelNotice, status: CallStatus, *, revision: int
     ) -> LeaseAnswer:
         found = await self._open()
         if found is not None:
@@ -120,8 +120,8 @@ class _Leasing:
             return self._case.unknown(effect, "it may have been sent before it failed")
         if self._case.call.revision != revision:
             return LeaseAnswer(kind="busy")
-        back = await restore.restore(self._case, told.words)
-        return back or await self._case.end(status, told)
+        back = await restore.restore(self._case, notice.words)
+        return back or await self._case.end(status, notice)
 
     async def _open(self) -> LeaseAnswer | None:
         """Answer if it is not this attempt's turn."""
@@ -200,8 +200,8 @@ class _Leasing:
             if back is not None:
                 return back
             await case.close_open_approval("void", verdict.rule)
-            told = model_notices.call_denied(why=verdict.words)
-            return await case.end("denied", told)
+            notice = model_notices.call_denied(why=verdict.words)
+            return await case.end("denied", notice)
         if approval is None and verdict.kind == "allow":
             return await self._grant(granting, None, busy)
         if approval is None:
@@ -260,16 +260,16 @@ async def _siblings(case: Case) -> LeaseAnswer | None:
     because = await siblings.why_untrue(case.session, case.call, case.release)
     if because is not None:
         await case.close_open_approval("void", because)
-        told = model_notices.message_void(because=because)
-        return await case.end("void", told)
+        notice = model_notices.message_void(because=because)
+        return await case.end("void", notice)
     if not await siblings.is_early(case.session, case.call, case.release):
         return None
     if await messages.has_customer_written(case.session, case.call):
         # Without a person who is asked, the message would stay unread all that time.
         because = model_notices.customer_wrote()
         await case.close_open_approval("void", because)
-        told = model_notices.message_void(because=because)
-        return await case.end("void", told)
+        notice = model_notices.message_void(because=because)
+        return await case.end("void", notice)
     return LeaseAnswer(kind="waiting")
 
 

@@ -59,7 +59,7 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
             raise NotSettled(key, until)
         words = f"{found.person_name} found out: {found.evidence}"
         kind = "done" if found.happened else "failed"
-        meant = Meaning(kind=kind, words=words, told=_told(found))
+        meant = Meaning(kind=kind, words=words, notice=_notice(found))
         await send.apply(session, run, effect, meant)
         effect.evidence, effect.recorded_by = found.evidence, found.person
         if first is not None:
@@ -68,7 +68,7 @@ async def resolve(store: Store, key: str, found: Resolution) -> EffectRow:
         return effect
 
 
-def _told(found: Resolution) -> ModelNotice:
+def _notice(found: Resolution) -> ModelNotice:
     name, evidence = found.person_name, found.evidence
     if found.happened:
         return model_notices.call_found_done(person=name, evidence=evidence)

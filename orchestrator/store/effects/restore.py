@@ -37,7 +37,7 @@ async def restore(case: Case, why: str) -> LeaseAnswer | None:
     case.close(edited, "void", f"the edit of {name} cannot be done: {why}")
     await case.free("it waits for approval again, as it was before the edit")
     fresh = await _ask(case, former)
-    await _keep_draft(case, former, fresh, person=edited.edited_by)
+    await _save_draft(case, former, fresh, person=edited.edited_by)
     case.call.gate = "wait"
     run_status.move(case.run, "waiting")
     return LeaseAnswer(kind="waiting", until=fresh.answer_by)
@@ -109,7 +109,7 @@ async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
     return fresh
 
 
-async def _keep_draft(
+async def _save_draft(
     case: Case, former: ApprovalRow, fresh: ApprovalRow, *, person: str
 ) -> None:
     draft = await case.session.get(DraftRow, (former.id, person))

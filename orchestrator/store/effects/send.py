@@ -138,7 +138,7 @@ async def record(
         run = await run_lookup.lock(session, effect.run)
         await locks.refresh_effect(session, effect)
         now = await session.read_clock()
-        _keep_receipt(session, effect, outcome)
+        _save_receipt(session, effect, outcome)
         if not _is_news(effect, grant, outcome):
             return Recorded(status=effect.status)
         is_over = run.status in ENDED_RUNS
@@ -168,7 +168,7 @@ async def record(
         return Recorded(status=effect.status, until=meant.until)
 
 
-def _keep_receipt(session: Tx, effect: EffectRow, outcome: Outcome) -> None:
+def _save_receipt(session: Tx, effect: EffectRow, outcome: Outcome) -> None:
     """Keep the receipt of an effect a person recorded as done, with their words."""
     is_receipt = outcome.kind == "done" and outcome.receipt is not None
     was_sent = effect.status == "done" and effect.sending_at is not None

@@ -40,7 +40,7 @@ class _News:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Notice:
     """What was told in place of a message; `read`: also by this message's model."""
 
     result: str
@@ -61,18 +61,18 @@ async def undone(session: Tx, call: CallRow) -> str | None:
     effects = {one.key: one for one in (await session.execute(query)).scalars()}
     found = _of_later(effects) + await _of_taking_back(session, effects)
     found += await _done_after_all(session, effects)
-    told = await _told(session, call) if found else []
-    return "; ".join(one.words for one in found if _is_untold(one, told)) or None
+    notices = await _notices(session, call) if found else []
+    return "; ".join(one.words for one in found if _is_new(one, notices)) or None
 
 
-def _is_untold(news: _News, told: Sequence[_Told]) -> bool:
+def _is_new(news: _News, notices: Sequence[_Notice]) -> bool:
     if news.unlike is None:
-        heard = (one for one in told if one.is_own_step)
-    elif any(one.says(news.unlike) for one in told):
-        heard = (one for one in told if one.read)
+        counting = (one for one in notices if one.is_own_step)
+    elif any(one.says(news.unlike) for one in notices):
+        counting = (one for one in notices if one.read)
     else:
         return False
-    return not any(one.says(news.words) and one.at >= news.at for one in heard)
+    return not any(one.says(news.words) and one.at >= news.at for one in counting)
 
 
 async def unsettled(session: Tx, call: CallRow | ApprovalRow) -> list[CallRow]:
@@ -177,7 +177,7 @@ def _which(effect: EffectRow) -> str:
     )
 
 
-async def _told(session: Tx, call: CallRow) -> list[_Told]:
+async def _notices(session: Tx, call: CallRow) -> list[_Notice]:
     """Return what a run's models read in place of earlier messages that were not sent.
 
     A step reads what existed when it began, and its own; not what another step that
@@ -188,13 +188,13 @@ async def _told(session: Tx, call: CallRow) -> list[_Told]:
     query = select(CallRow.turn, CallRow.result, CallRow.ended_at).where(
         col(CallRow.run) == call.run, col(CallRow.status) == "void"
     )
-    found: list[_Told] = []
+    found: list[_Notice] = []
     for turn, result, at in (await session.execute(query)).all():
         if result is None or at is None or not _is_of_message(result):
             continue
         is_own = first <= turn < call.turn
         is_before = turn < first and step is not None and at <= step.created_at
-        found.append(_Told(result, at, is_own, read=is_own or is_before))
+        found.append(_Notice(result, at, is_own, read=is_own or is_before))
     return found
 
 

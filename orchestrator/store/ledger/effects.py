@@ -105,7 +105,7 @@ class Outcome(BaseModel):
     `not_sent`: certainly nothing reached the provider. `failed`: the provider refused
     definitely. `may_repeat`: the answer was lost on its way, so it may be requested
     again if the provider honours the key. `answered`: something was reached that would
-    not do it now. `alarm` names what an operator has to repair. `told` is what the
+    not do it now. `alarm` names what an operator has to repair. `notice` is what the
     model reads if that is a sentence of ours: else it reads the receipt or the tool's
     own words.
     """
@@ -118,7 +118,7 @@ class Outcome(BaseModel):
     may_repeat: bool = False
     answered: bool = False
     alarm: str | None = None
-    told: ModelNotice | None = None
+    notice: ModelNotice | None = None
 
 
 def facts_of(effect: EffectRow, call: CallRow) -> Facts:

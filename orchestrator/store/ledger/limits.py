@@ -90,7 +90,9 @@ async def before(session: Tx, counting: Counting, *, money: Money | None) -> Bef
     )
 
 
-async def told(session: Tx, counting: Counting, *, tenant: str) -> Counted:
+async def counted_for_customer(
+    session: Tx, counting: Counting, *, tenant: str
+) -> Counted:
     """Return what counted before, as far as the customer's agent may know it.
 
     Another customer's money on the same subject and another tenant's are not revealed,

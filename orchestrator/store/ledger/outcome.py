@@ -32,7 +32,7 @@ class Meaning(BaseModel):
     """What the effect's record says next; `again`: not before `until`.
 
     `is_unsent`: nothing of this effect has ever reached the provider. `words` are for
-    people; `told` as an outcome's.
+    people; `notice` as an outcome's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,12 +42,12 @@ class Meaning(BaseModel):
     receipt: dict[str, JsonValue] | None = None
     until: datetime | None = None
     is_unsent: bool = False
-    told: ModelNotice | None = None
+    notice: ModelNotice | None = None
 
     def answer(self) -> Told:
         """Return what the model reads once the effect is done or failed."""
-        if self.told is not None:
-            return self.told
+        if self.notice is not None:
+            return self.notice
         if self.kind == "done" and self.receipt is not None:
             return ToolData(self.words)
         if self.kind == "done":
@@ -59,7 +59,7 @@ def settled(outcome: Outcome) -> Meaning:
     """Return the meaning of the result of a look-up or a person, without retries."""
     kind = "unknown" if outcome.kind == "not_sent" else outcome.kind
     return Meaning(
-        kind=kind, words=outcome.words, receipt=outcome.receipt, told=outcome.told
+        kind=kind, words=outcome.words, receipt=outcome.receipt, notice=outcome.notice
     )
 
 
@@ -119,12 +119,12 @@ def _not_sent(
         again = _again(outcome, since=since, now=now)
         return again.model_copy(update={"is_unsent": True})
     hours = TRY_FOR // timedelta(hours=1)
-    told = (
+    notice = (
         model_notices.call_not_sent(why=outcome.words)
         if is_over
         else model_notices.call_never_sent(why=outcome.words, hours=hours)
     )
-    return Meaning(kind="failed", words=told.words, told=told, is_unsent=True)
+    return Meaning(kind="failed", words=notice.words, notice=notice, is_unsent=True)
 
 
 def _may_try(effect: EffectRow, *, is_over: bool, now: datetime) -> bool:

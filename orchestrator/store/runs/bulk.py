@@ -32,9 +32,9 @@ State = Literal["running", "done", "stopped"]
 BATCH: Mapping[Verb, int] = {"pause": 1_000, "resume": 200, "cancel": 200}
 # Signals wait while this many are undelivered: a decision's own is not kept behind
 # thousands.
-MOST_UNHEARD = 400
+MOST_UNDELIVERED = 400
 # A signal sent this often has no receiver: it must not delay the others.
-UNHEARD_TRIES = 3
+UNDELIVERED_TRIES = 3
 SYSTEM = "system"
 _FIRST = (
     select(BulkRow.id)
@@ -141,7 +141,7 @@ async def work(
     store: Store,
     *,
     sizes: Mapping[Verb, int] = BATCH,
-    most_unheard: int = MOST_UNHEARD,
+    most_unheard: int = MOST_UNDELIVERED,
 ) -> bool:
     """Do a batch of the oldest bulk action; tell whether there is more to do now.
 
@@ -164,7 +164,7 @@ async def work(
         if row is None:
             return False
         verb: Verb = row.verb  # type: ignore[assignment]  # what `begin` wrote
-        if verb != "pause" and await _unheard(session) >= most_unheard:
+        if verb != "pause" and await _undelivered(session) >= most_unheard:
             return False
         await session.read_clock()
         return await _batch(session, row, size=sizes[verb])
@@ -206,7 +206,7 @@ async def _resume(
     for row in rows:
         row.paused_by = row.pause_reason = None
         await holds.go_on(session, row, status="queued")
-    await _ring(session, rows)
+    await _signal(session, rows)
     return rows
 
 
@@ -234,8 +234,8 @@ _PAST: Mapping[str, str] = {
 }
 
 
-async def _ring(session: Tx, rows: Sequence[RunRow]) -> None:
-    bells = [
+async def _signal(session: Tx, rows: Sequence[RunRow]) -> None:
+    signals = [
         {
             "kind": "resume",
             "run": row.id,
@@ -245,19 +245,19 @@ async def _ring(session: Tx, rows: Sequence[RunRow]) -> None:
         }
         for row in rows
     ]
-    await session.execute(insert(OutboxRow), bells)
+    await session.execute(insert(OutboxRow), signals)
 
 
-async def _unheard(session: Tx) -> int:
+async def _undelivered(session: Tx) -> int:
     """Return how many signals of ours are on their way and can be received."""
     few = (
         select(OutboxRow.id)
         .where(
             open_rows.deliveries(),
             col(OutboxRow.kind).in_(("resume", "cancel")),
-            col(OutboxRow.tries) < UNHEARD_TRIES,
+            col(OutboxRow.tries) < UNDELIVERED_TRIES,
         )
-        .limit(MOST_UNHEARD)
+        .limit(MOST_UNDELIVERED)
     )
     return (
         await session.execute(select(func.count()).select_from(few.subquery()))

@@ -50,7 +50,7 @@ class Failing(BaseModel):
     given_up: bool = False
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """Return our own sentence, for the model and people other than operators."""
         often = "once" if self.times == 1 else f"{self.times} times"
         return f"{self.place} failed {often} ({self.kind})"
@@ -124,7 +124,7 @@ async def give_up(
         found = Failing.model_validate((row.failing or {})[place])
         _put(row, found.model_copy(update={"given_up": True}))
         if ends_run and row.status not in ENDED_RUNS and row.handed_off is None:
-            reason = f"code_error: {found.told}; reference {run}"
+            reason = f"code_error: {found.message}; reference {run}"
             row.handed_off = {"reason": reason, "detail": None}
         if alarms:
             await open_incident(session, row, found)
@@ -137,7 +137,7 @@ async def open_incident(session: Tx, row: RunRow, found: Failing) -> None:
         return
     new = NewIncident(
         severity="high",
-        title=f"Run {row.id} of {row.workflow}: {found.told}",
+        title=f"Run {row.id} of {row.workflow}: {found.message}",
         source=source,
         tenant=row.tenant,
         detail={

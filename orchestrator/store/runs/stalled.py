@@ -30,13 +30,13 @@ from keyturn.orchestrator.store.tables import (
     TurnRow,
 )
 
-RUNG = "run.rung_again"
+SIGNALLED_AGAIN = "run.rung_again"
 # After this many signals since it last moved, people are told.
-RINGS = 3
-RING_AGAIN = timedelta(seconds=30)
+MOST_SIGNALS = 3
+SIGNAL_AGAIN = timedelta(seconds=30)
 SLOWEST = 8
 THE_END = "the run's end"
-Rang = Literal["not", "rung", "deaf"]
+Signalled = Literal["not", "signalled", "deaf"]
 
 
 async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None:
@@ -55,42 +55,50 @@ async def could_go_on(store: Store, run: str, *, still: timedelta) -> str | None
         return await _undone(session, row, set_now)
 
 
-async def ring(store: Store, run: str, *, why: str, hears: bool = False) -> Rang:
+async def signal(
+    store: Store, run: str, *, why: str, is_delivered: bool = False
+) -> Signalled:
     """Signal a run that stands still, ever less often; say whether it was signalled.
 
     If that did not help three times, an incident is opened, once per run. A run that
-    `hears` its signals, because a worker works on its tasks, and still does nothing
+    took its signals (`is_delivered`: a worker works on its tasks) and still does nothing
     cannot be revived: "deaf".
     """
     async with store.write() as session:
         row = await run_lookup.lock(session, run)
         now = await session.read_clock()
         since = await _moved_at(session, row)
-        times, last = await _rings(session, run, since)
+        times, last = await _signals(session, run, since)
         if row.status in ENDED_RUNS or row.paused_by is not None:
             return "not"
-        if last is not None and now - last < RING_AGAIN * 2 ** min(times - 1, SLOWEST):
+        if last is not None and now - last < SIGNAL_AGAIN * 2 ** min(
+            times - 1, SLOWEST
+        ):
             return "not"
-        if times == RINGS:
+        if times == MOST_SIGNALS:
             await _tell(session, row, why=why, since=since)
         outbox.add(session, "wake", run, at=now)
         log.record(
             session,
             log.Entry(
                 actor="system",
-                kind=RUNG,
+                kind=SIGNALLED_AGAIN,
                 tenant=row.tenant,
                 run=run,
                 payload={"why": why, "times": times + 1},
             ),
             at=now,
         )
-        return "deaf" if hears and times >= RINGS else "rung"
+        return "deaf" if is_delivered and times >= MOST_SIGNALS else "signalled"
 
 
-async def _rings(session: Tx, run: str, since: datetime) -> tuple[int, datetime | None]:
+async def _signals(
+    session: Tx, run: str, since: datetime
+) -> tuple[int, datetime | None]:
     query = select(func.count(), func.max(col(AuditRow.at))).where(
-        col(AuditRow.run) == run, col(AuditRow.kind) == RUNG, col(AuditRow.at) > since
+        col(AuditRow.run) == run,
+        col(AuditRow.kind) == SIGNALLED_AGAIN,
+        col(AuditRow.at) > since,
     )
     times, last = (await session.execute(query)).one()
     return times, last
@@ -106,7 +114,7 @@ async def _tell(session: Tx, row: RunRow, *, why: str, since: datetime) -> None:
         source=source,
         detail={
             "run": row.id,
-            "words": f"It could continue ({why}) and was signalled {RINGS} times, but has made "
+            "words": f"It could continue ({why}) and was signalled {MOST_SIGNALS} times, but has made "
             f"no progress since {since:%Y-%m-%d %H:%M %Z}. Check the workers' logs and "
             "the run in Temporal; `keyturn run cancel` ends it.",
         },

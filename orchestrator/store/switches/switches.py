@@ -56,7 +56,9 @@ async def put(store: Store, switch: Switch, *, warnings: Sequence[str] = ()) -> 
             f"Switch {switch.id} is NOT SET.{held} Set it again; if it cannot wait, "
             "stop the workers first."
         )
-        raise NotSet(f"{words} {error}", told=f"{words} {error.told}") from error
+        raise NotSet(
+            f"{words} {error}", public_message=f"{words} {error.public_message}"
+        ) from error
 
 
 async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier:
@@ -66,7 +68,7 @@ async def _put(store: Store, switch: Switch, warnings: Sequence[str]) -> Barrier
         await _check_replaced(session, switch)
         await _note_ended(session, switch.id)
         # A switch that is set anew may no longer cover what it stopped before.
-        await _ring_held(session, switch)
+        await _signal_held(session, switch)
         await session.merge(
             SwitchRow(
                 **switch.model_dump(exclude={"scope", "created_at"}),
@@ -117,7 +119,7 @@ async def lift(
     log.record(
         session, _entry("switch.cleared", switch_active.switch_of(row), by), at=now
     )
-    return await _ring_held(session, switch_active.switch_of(row))
+    return await _signal_held(session, switch_active.switch_of(row))
 
 
 async def _check_replaced(session: Tx, switch: Switch) -> None:
@@ -198,11 +200,11 @@ async def release_ended(store: Store) -> int:
     async with store.write() as session:
         await session.raise_barrier()
         now = await session.read_clock()
-        rung = 0
+        signalled = 0
         for row in (await session.execute(query)).scalars():
             _end(session, row)
-            rung += len(await _ring_held(session, switch_active.switch_of(row)))
-        return rung
+            signalled += len(await _signal_held(session, switch_active.switch_of(row)))
+        return signalled
 
 
 async def _note_ended(session: Tx, switch_id: str) -> None:
@@ -244,14 +246,14 @@ async def _sweep(session: Tx, switch: Switch) -> tuple[list[str], list[str]]:
     return revoked, sending
 
 
-async def _ring_held(session: Tx, switch: Switch) -> list[str]:
+async def _signal_held(session: Tx, switch: Switch) -> list[str]:
     """Signal what a switch held, or what waits for a model that it may now allow."""
     by = {hold.by_switch(switch.id)}
     if _bears_on_models(switch):
         # If several block a run's models, only one of them is recorded with it.
         others = await switch_active.active(session)
         by |= {hold.by_switch(one.id) for one in others if _bears_on_models(one)}
-    return await holds.ring(session, by)
+    return await holds.signal(session, by)
 
 
 def _bears_on_models(switch: Switch) -> bool:

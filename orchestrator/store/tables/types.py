@@ -53,7 +53,7 @@ class Scrubbed(TypeDecorator[str]):
         del dialect
         if value is None:
             return None
-        return canonical.mend_text(scrub.text(value)).replace("\x00", "\ufffd")
+        return canonical.repair_text(scrub.text(value)).replace("\x00", "\ufffd")
 
 
 class ScrubbedJson(TypeDecorator[object]):

@@ -73,7 +73,7 @@ async def test_statement_key_reads_and_cannot_write() -> None:
         read = await HttpStatement(shop, "/statement", "reads").lines(LONG_AGO)
         written = await Asking(shop, token="reads").post("/refunds", refund(), "k1")  # noqa: S106 a test's own
 
-        with pytest.raises(BooksUnusable, match="refuses the key"):
+        with pytest.raises(BooksUnusable, match="refuses our key"):
             await HttpStatement(shop, "/statement", "guessed").lines(LONG_AGO)
 
     assert read == []
@@ -144,7 +144,7 @@ async def test_nobody_there_is_away() -> None:
         pytest.param(page({**LINE, "at": "2030-01-01T12:00"}), "at", id="no-zone"),
         pytest.param(page({**LINE, "key": "k\x001"}), "key", id="control-character"),
         pytest.param(page({**LINE, "key": ""}), "key", id="no-key"),
-        pytest.param(page(following="1"), "leads back", id="a-ring-of-pages"),
+        pytest.param(page(following="1"), "as next twice", id="a-ring-of-pages"),
     ],
 )
 async def test_what_does_not_fit_is_refused_whole(body: object, words: str) -> None:

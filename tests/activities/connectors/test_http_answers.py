@@ -58,10 +58,10 @@ STATUSES: dict[int, tuple[type[Exception], Known]] = {
     307: (ConnectorNo, Known.REFUSED),
     308: (ConnectorNo, Known.REFUSED),
     400: (ConnectorNo, Known.REFUSED),
-    401: (NotSent, Known.MEND),
+    401: (NotSent, Known.NEEDS_REPAIR),
     403: (ConnectorNo, Known.REFUSED),
     404: (ConnectorNo, Known.REFUSED),
-    407: (NotSent, Known.MEND),
+    407: (NotSent, Known.NEEDS_REPAIR),
     408: (NotKnown, Known.NOT_KNOWN),
     409: (ConnectorNo, Known.REFUSED),
     421: (NotSent, Known.NOT_SENT),
@@ -190,7 +190,7 @@ async def test_p02_address_that_is_none_was_not_sent_to(path: str) -> None:
 async def test_p02_key_that_no_header_can_carry_is_told_without_it(bearer: str) -> None:
     found, known = await post(answer(200, "{}"), bearer=bearer)
 
-    assert (type(found), known) == (NotSent, Known.MEND)
+    assert (type(found), known) == (NotSent, Known.NEEDS_REPAIR)
     assert "sk" not in f"{found} {found.alarm}"
 
 

@@ -38,18 +38,18 @@ async def known(asked: SmtpMailer) -> tuple[Exception | None, Known]:
 
 TABLE: list[tuple[str, Mapping[str, str], Known]] = [
     ("greeting 421", {"greeting": "421 busy"}, Known.NOT_SENT),
-    ("greeting 554", {"greeting": "554 no service"}, Known.MEND),
+    ("greeting 554", {"greeting": "554 no service"}, Known.NEEDS_REPAIR),
     ("greeting cut", {"greeting": CUT}, Known.NOT_SENT),
     ("EHLO cut", {"EHLO": CUT}, Known.NOT_SENT),
     ("EHLO 421", {"EHLO": "421 busy", "HELO": "421 busy"}, Known.NOT_SENT),
-    ("AUTH 535", {"EHLO": LOGIN, "AUTH": "535 5.7.8 bad"}, Known.MEND),
-    ("AUTH 534", {"EHLO": LOGIN, "AUTH": "534 5.7.9 too weak"}, Known.MEND),
+    ("AUTH 535", {"EHLO": LOGIN, "AUTH": "535 5.7.8 bad"}, Known.NEEDS_REPAIR),
+    ("AUTH 534", {"EHLO": LOGIN, "AUTH": "534 5.7.9 too weak"}, Known.NEEDS_REPAIR),
     ("AUTH 454", {"EHLO": LOGIN, "AUTH": "454 4.7.0 too many"}, Known.NOT_SENT),
     ("AUTH cut", {"EHLO": LOGIN, "AUTH": CUT}, Known.NOT_SENT),
-    ("no AUTH offered", {"EHLO": "250 server"}, Known.MEND),
+    ("no AUTH offered", {"EHLO": "250 server"}, Known.NEEDS_REPAIR),
     ("MAIL 451", {"MAIL": "451 later"}, Known.NOT_SENT),
-    ("MAIL 530", {"MAIL": "530 5.7.0 log in first"}, Known.MEND),
-    ("MAIL 550", {"MAIL": "550 not yours"}, Known.MEND),
+    ("MAIL 530", {"MAIL": "530 5.7.0 log in first"}, Known.NEEDS_REPAIR),
+    ("MAIL 550", {"MAIL": "550 not yours"}, Known.NEEDS_REPAIR),
     ("MAIL 552", {"MAIL": "552 too large"}, Known.REFUSED),
     ("MAIL cut", {"MAIL": CUT}, Known.NOT_SENT),
     ("RCPT 450", {"RCPT": "450 4.2.0 greylisted"}, Known.NOT_SENT),
@@ -73,7 +73,7 @@ RAISED = {
     Known.ACTED: type(None),
     Known.REFUSED: ConnectorNo,
     Known.NOT_SENT: NotSent,
-    Known.MEND: NotSent,
+    Known.NEEDS_REPAIR: NotSent,
     Known.NOT_KNOWN: NotKnown,
 }
 
@@ -90,7 +90,7 @@ async def test_p02_every_reply_at_every_stage_says_one_of_three_facts(
 
     assert (found, type(error)) == (expected, RAISED[expected])
     alarm = getattr(error, "alarm", None)
-    assert (alarm is not None) == (expected is Known.MEND)
+    assert (alarm is not None) == (expected is Known.NEEDS_REPAIR)
     assert "secret" not in f"{error} {alarm}"
 
 

@@ -116,7 +116,7 @@ async def test_a_request_whose_answer_was_lost_acts_once(
     path, body, table, status = case
     headers = {**await people.token("lea", role="admin"), "Idempotency-Key": "abc"}
     with monkeypatch.context() as patched:
-        patched.setattr(request_keys, "keep", dies)
+        patched.setattr(request_keys, "save", dies)
         with pytest.raises(Killed):
             await http.post(path, json=body, headers=headers)
     await _wait(desk.store)
@@ -179,11 +179,11 @@ async def test_whoever_acted_before_the_database_was_away_is_told_so(
             acting.claimed(store, held)
             for name in names:
                 await _declare(store, name)
-            raise StoreUnavailable("away", told="Nothing was changed.")
+            raise StoreUnavailable("away", public_message="Nothing was changed.")
 
-    with pytest.raises(AnswerLost, match="carried out, in whole or in part") as told:
+    with pytest.raises(AnswerLost, match="carried out, in whole or in part") as lost:
         await answer("once")
-    await request_keys.drop(store, held, because=told.value)
+    await request_keys.drop(store, held, because=lost.value)
 
     assert await _keys(store) == ["k"], "a freed key would act again"
     with pytest.raises(StoreUnavailable):
@@ -209,7 +209,7 @@ async def test_a_start_that_its_id_names_may_be_sent_again_when_the_database_goe
     headers = await people.token("lea", role="admin")
 
     async def away(*_: object) -> None:
-        raise StoreUnavailable("away", told="Nothing was changed.")
+        raise StoreUnavailable("away", public_message="Nothing was changed.")
 
     with monkeypatch.context() as patched:
         patched.setattr(run_body, "one", away)
@@ -235,12 +235,12 @@ async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answe
         acting.claimed(store, first)
         with pytest.raises(KeyLost, match="nothing was changed"):
             await _declare(store, "late")
-    await request_keys.keep(store, first, answer=Kept(status=201, body="late"))
+    await request_keys.save(store, first, answer=Kept(status=201, body="late"))
     await request_keys.drop(store, first)
     async with request_keys.acting() as acting:
         acting.claimed(store, second)
         await _declare(store, "once")
-    await request_keys.keep(store, second, answer=Kept(status=201, body="once"))
+    await request_keys.save(store, second, answer=Kept(status=201, body="once"))
 
     assert await _claim(store) == Kept(status=201, body="once")
     assert await _declared(store) == {"once"}
@@ -258,13 +258,13 @@ async def test_p09_a_key_that_was_freed_meanwhile_is_no_way_back_in(
     async with request_keys.acting() as acting:
         acting.claimed(store, third)
         await _declare(store, "corrected")
-    await request_keys.keep(store, third, answer=Kept(status=201, body="corrected"))
+    await request_keys.save(store, third, answer=Kept(status=201, body="corrected"))
 
     async with request_keys.acting() as acting:
         acting.claimed(store, first)
         with pytest.raises(KeyLost):
             await _declare(store, "stale")
-    await request_keys.keep(store, first, answer=Kept(status=201, body="stale"))
+    await request_keys.save(store, first, answer=Kept(status=201, body="stale"))
     await request_keys.drop(store, first)
 
     assert await _claim(store) == Kept(status=201, body="corrected")

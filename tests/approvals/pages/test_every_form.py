@@ -80,7 +80,7 @@ async def test_what_was_written_in_a_refused_form_stays(
 
     refused = await _send(desk, form, form.wrong or {}, key)
     same = await _all_rows(store)
-    mended = await _send(desk, form, fields, key)
+    repaired = await _send(desk, form, fields, key)
 
     assert 400 <= refused.status_code < 500, refused.text
     written = next(
@@ -88,7 +88,7 @@ async def test_what_was_written_in_a_refused_form_stays(
     )
     assert str(written) in refused.text
     assert _without_drafts(same) == _without_drafts(before)
-    assert mended.status_code == 303, mended.text
+    assert repaired.status_code == 303, repaired.text
 
 
 async def test_a_secret_is_shown_once_and_stands_in_no_address(
@@ -152,7 +152,7 @@ async def test_a_form_whose_answer_was_lost_is_carried_out_once(
     agent = await doors.visit("agent")
     path, key = f"/runs/{doors.seed.runs['lamp']}/notes", token_urlsafe(16)
     with monkeypatch.context() as patched:
-        patched.setattr(request_keys, "keep", _dies)
+        patched.setattr(request_keys, "save", _dies)
         with pytest.raises(Killed):
             await agent.post(path, text=WHY, form_key=key)
     before = await _all_rows(store)

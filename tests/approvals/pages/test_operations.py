@@ -129,14 +129,14 @@ async def test_a_switch_is_set_and_lifted(doors: Doors, store: Store) -> None:
 
 
 async def _away(*_: object, **__: object) -> None:
-    raise StoreUnavailable("It is away.", told="Nothing was changed.")
+    raise StoreUnavailable("It is away.", public_message="Nothing was changed.")
 
 
 async def test_p03_a_switch_that_is_set_is_never_said_not_to_be(
     doors: Doors, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     visitor = await doors.visit("operator")
-    monkeypatch.setattr(form_results, "keep", _away)
+    monkeypatch.setattr(form_results, "save", _away)
 
     form = {"tool": "refund_order", "mode": "halt", "reason": WHY, "sure": "yes"}
     found = await visitor.post("/ops/switches", **form)

@@ -15,12 +15,12 @@ from keyturn.approvals.view.confusables import LOOKS_LIKE
 from keyturn.approvals.view.untrusted import (
     compared,
     exact,
-    foreign,
+    framed,
     host_of,
     oddities,
     shown,
-    told,
     visible,
+    with_framed_quotes,
 )
 from keyturn.orchestrator.rules.text import canonical
 
@@ -151,7 +151,9 @@ def test_hosts_are_told_as_dns_knows_them(link: str, host: str) -> None:
 
 
 def test_what_a_sentence_quotes_stands_in_a_frame_of_its_own() -> None:
-    html = told("Refund order for customer “c-1”: note “<b>Approved by us</b>”.")
+    html = with_framed_quotes(
+        "Refund order for customer “c-1”: note “<b>Approved by us</b>”."
+    )
 
     assert '<span class="foreign">c-1</span>' in html
     assert '<span class="foreign">&lt;b&gt;Approved by us&lt;/b&gt;</span>.' in html
@@ -204,7 +206,12 @@ def test_a_difference_shows_look_alikes_and_hosts() -> None:
 @given(st.text(max_size=120), st.text(max_size=120))
 def test_a_difference_makes_no_tag_of_its_own(before: str, after: str) -> None:
     seen = _Tags()
-    for html in (*compared(before, after), foreign(before), told(after), exact(before)):
+    for html in (
+        *compared(before, after),
+        framed(before),
+        with_framed_quotes(after),
+        exact(before),
+    ):
         seen.feed(str(html))
 
     assert seen.tags <= {*ALLOWED, "del", "ins"}
@@ -331,8 +338,8 @@ class _Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.names.update(name for name, _ in attrs)
-        told = (("class", "host"), ("class", "gap"))
-        self._is_host = any(one in attrs for one in told)
+        marked = (("class", "host"), ("class", "gap"))
+        self._is_host = any(one in attrs for one in marked)
         self.text += "\x00" if self._is_host else ""
 
     def handle_endtag(self, tag: str) -> None:

@@ -77,6 +77,6 @@ def test_items_are_given_to_somebody(web: Web, item: str) -> None:
 
     assert given.status == back.status == 0, given.err + back.err
     assert item in given.out
-    assert "its queue" in back.out
+    assert "the queue" in back.out
     assert missing.status == 1
     assert "There is no approval" in missing.out

@@ -43,7 +43,7 @@ def test_help_names_every_command_and_imports_none(keyturn: Keyturn) -> None:
         pytest.param(("switch", "set", "fly"), "is not one of", id="unknown-mode"),
         pytest.param(("run", "list"), "KEYTURN_TOKEN is not set", id="no-token"),
         pytest.param(("bench", "fly"), "no benchmark 'fly'", id="unknown-benchmark"),
-        pytest.param(("doctor", "--only", "fly"), "is none of", id="unknown-check"),
+        pytest.param(("doctor", "--only", "fly"), "is not a check", id="unknown-check"),
         pytest.param(
             ("user", "add", "ann", "--name", "Ann", "--role", "agent"),
             "email 'ann'",
@@ -111,7 +111,7 @@ def test_database_that_is_away_is_status_3(keyturn: Keyturn) -> None:
 
 
 def test_upgrade_twice_has_nothing_to_do(keyturn: Keyturn) -> None:
-    assert keyturn("db", "upgrade").out == "The schema was brought up to date.\n"
+    assert keyturn("db", "upgrade").out == "The schema was upgraded.\n"
     assert keyturn("db", "upgrade").out == "The schema is current.\n"
 
 
@@ -143,7 +143,7 @@ def test_serve_names_a_missing_key(keyturn: Keyturn, key: str) -> None:
     ("keys", "words"),
     [
         ("", "KEYTURN_PAYLOAD_KEYS is not set; `keyturn user key` makes one"),
-        ("a:b", "KEYTURN_PAYLOAD_KEYS is read as `name:key`"),
+        ("a:b", "KEYTURN_PAYLOAD_KEYS has a malformed entry. Write `name:key`"),
     ],
 )
 @pytest.mark.parametrize("kind", [(), ("--effects",)])
@@ -165,7 +165,7 @@ def test_doctor_tells_that_plain_payloads_are_read(keyturn: Keyturn) -> None:
 
     assert good.json()[0]["kind"] == "good"
     assert bad.status == 1
-    assert "who reaches Temporal's port can make up" in bad.out
+    assert "anybody who reaches Temporal's port can forge" in bad.out
     assert keys.partition(":")[2] not in good.out + bad.out
 
 
@@ -176,7 +176,7 @@ def test_printed_keys_are_usable(keyturn: Keyturn) -> None:
     doctor = keyturn.but(**settings)("doctor", "--only", "decision key", "--json")
     payloads = keyturn.but(**settings)("doctor", "--only", "payload keys", "--json")
 
-    assert doctor.json()[0]["words"] == "the public half: checks decisions"
+    assert doctor.json()[0]["words"] == "the public half; verifies decisions"
     assert payloads.json()[0]["kind"] == "good"
 
 

@@ -143,7 +143,7 @@ async def brittle(call: Wanted, context: ToolContext) -> Found:
     [
         (open_door, "it answered"),
         (gossip, "its refusal tells '2 Hill'"),
-        (brittle, "it broke instead of refusing"),
+        (brittle, "it failed instead of refusing"),
     ],
     ids=["open", "gossip", "brittle"],
 )

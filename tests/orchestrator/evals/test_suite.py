@@ -18,7 +18,7 @@ WRONG: list[tuple[str, dict[str, object], str]] = [
     (
         "small-refund",
         {"effects": []},
-        "an effect too many: refund_order order_id=O-1001",
+        "an unexpected effect: refund_order order_id=O-1001",
     ),
     ("small-refund", {"output": {"outcome": "declined"}}, "output outcome is"),
     ("small-refund", {"called": ["list_orders"]}, "list_orders was not called"),

@@ -16,7 +16,7 @@ SLIPS = {
     "a line break within": (f"{KEY}\nmore", "has a line break at character 17"),
     "a carriage return within": (f"{KEY}\rmore", "has a line break at character 17"),
     "two line breaks after it": (f"{KEY}\n\n", "has a line break at character 17"),
-    "typographic quotes": (f"\u201c{KEY}\u201d", "a character beside ASCII (U+201C)"),
+    "typographic quotes": (f"\u201c{KEY}\u201d", "a character outside ASCII (U+201C)"),
     "quotes": (f'"{KEY}"', "has a quote at its end"),
     "a zero-width space": (f"{KEY}\u200b", "has an invisible character (U+200B)"),
     "a byte-order mark": (f"\ufeff{KEY}", "has an invisible character (U+FEFF)"),

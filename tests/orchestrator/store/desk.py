@@ -117,7 +117,7 @@ class Desk:
         """Commit a turn with these calls and return their gates."""
         seen: list[Gated] = []
 
-        def keep(made: Committed) -> str:
+        def save(made: Committed) -> str:
             seen.extend(made.calls)
             return "{}"
 
@@ -130,7 +130,7 @@ class Desk:
             calls=calls,
             read_messages=tuple(read),
         )
-        await commit.commit(self.worker, drafted, keep, position)
+        await commit.commit(self.worker, drafted, save, position)
         return seen
 
     async def lease(
@@ -170,7 +170,7 @@ class Desk:
             self.effects,
             ref,
             revision=known,
-            told=model_notices.call_failed(words=words),
+            notice=model_notices.call_failed(words=words),
         )
 
     async def granted(self, run: str, **more: Any) -> Grant:

@@ -80,7 +80,7 @@ def _answer(desk: Desk) -> Answer:
     if mails and fate(mails[-1]) == "done":
         return ended("answered", "Answered with the help page that fits.")
     if mails and (fate(mails[-1]) == "no" or len(mails) >= DRAFTS):
-        return _not_told(desk, "The answer was not sent")
+        return _customer_not_informed(desk, "The answer was not sent")
     page = as_object(articles[0])
     subject = f"{page['title']} ({len(mails) + 1})" if mails else as_text(page["title"])
     letter = letters.answered(subject, as_text(page["text"]))
@@ -101,7 +101,7 @@ def _move(desk: Desk) -> Answer:
             order=as_text(order["id"]),
             confidence=0.3,
         )
-    if not _is_told(desk):
+    if not _is_customer_informed(desk):
         return _tell_of_move(desk, order, changes[-1])
     return ended(
         "changed", f"{order['id']} has the new address.", order=as_text(order["id"])
@@ -112,7 +112,7 @@ def _tell_of_move(desk: Desk, order: Json, done: SimResult) -> Answer:
     """Draft the mail about a changed address again, or leave it to a person."""
     mails = desk.results("email_customer")
     if fate(mails[-1]) not in ("again", "changes") or len(mails) >= DRAFTS:
-        return _not_told(desk, f"The address of {order['id']} was changed")
+        return _customer_not_informed(desk, f"The address of {order['id']} was changed")
     address = as_object(carried_out(done)["address"])
     letter = letters.moved(as_text(order["id"]), as_text(address["street"]))
     return call("email_customer", letter, text="The address is changed.")
@@ -185,7 +185,7 @@ def _after_refund(desk: Desk, order: Json, last: SimResult) -> Answer:
     order_id = as_text(order["id"])
     if fate(last) != "done":
         return _decline(desk, order, why_not(last))
-    if _is_told(desk):
+    if _is_customer_informed(desk):
         return ended("refunded", f"{order_id} was refunded.", order=order_id)
     mails = desk.results("email_customer")
     if fate(mails[-1]) in ("again", "changes") and len(mails) < DRAFTS:
@@ -194,7 +194,7 @@ def _after_refund(desk: Desk, order: Json, last: SimResult) -> Answer:
         words = shown(int(str(amount["amount"])), amount["currency"])
         letter = letters.refunded(order_id, words, wrote_again=bool(desk.later))
         return call("email_customer", letter, text="The refund is done.")
-    return _not_told(desk, f"{order_id} was refunded")
+    return _customer_not_informed(desk, f"{order_id} was refunded")
 
 
 def _decline(desk: Desk, order: Json, because: str) -> Answer:
@@ -217,14 +217,14 @@ def _decline(desk: Desk, order: Json, because: str) -> Answer:
     )
 
 
-def _not_told(desk: Desk, done: str) -> Answer:
+def _customer_not_informed(desk: Desk, done: str) -> Answer:
     """End with a handover to a person: the customer was not told."""
     mails = desk.results("email_customer")
     because = why_not(mails[-1]) if mails else "no mail was drafted"
     return ended("no_action", f"{done}, but no mail: {because}", confidence=0.3)
 
 
-def _is_told(desk: Desk) -> bool:
+def _is_customer_informed(desk: Desk) -> bool:
     mails = desk.results("email_customer")
     return bool(mails) and fate(mails[-1]) == "done"
 

@@ -108,4 +108,7 @@ async def test_a_ui_that_is_away_is_said() -> None:
     async with httpx2.AsyncClient(transport=transport, base_url=OWN) as client:
         found = await client.get("/")
 
-    assert (found.status_code, found.text) == (502, "Temporal's UI does not answer.")
+    assert (found.status_code, found.text) == (
+        502,
+        "Temporal's UI does not answer. Try again in a moment.",
+    )

@@ -78,5 +78,5 @@ def test_keys_that_are_none_are_refused(keys: str) -> None:
 
 
 def test_whoever_signs_needs_the_private_half() -> None:
-    with pytest.raises(DecisionKeyError, match="give it the private one"):
+    with pytest.raises(DecisionKeyError, match="give it the private key"):
         Signer(NEW.public())

@@ -144,7 +144,7 @@ IN_CONTRACTS = {
     "idle-safer": (
         "confidence=",
         'safer_model="standard", fallback=Fallback(timeout="safer_model"), confidence=',
-        "nothing would change",
+        "the fallback would change nothing",
         "Contract(",
     ),
     "useless-safer": (
@@ -156,7 +156,7 @@ IN_CONTRACTS = {
     "low-what": (
         'confidence="sure"',
         'fallback=Fallback(low_confidence="fail")',
-        "no confidence is named",
+        "the contract names no confidence",
         "Contract(",
     ),
     "two-aliases": (
@@ -169,7 +169,7 @@ IN_CONTRACTS = {
     "no-target": (
         "SHOP =",
         'A = Alias(name="a", targets=("gpt",))\nSHOP =',
-        "no provider/model",
+        "not of the form provider/model",
         "A = ",
     ),
     "no-syntax": ("tools=(", "tools=((", "cannot be read", ""),
@@ -183,7 +183,7 @@ IN_CONTRACTS = {
     "impure": (
         "from decimal import",
         "import httpx\nfrom decimal import",
-        "reaches the world",
+        "which does I/O",
         "import httpx",
     ),
 }
@@ -192,19 +192,19 @@ IN_TOOLS = {
     "undo-of-the-past": (
         OWNER,
         f"{OWNER}, undo=timedelta(-1)",
-        "no time or more",
+        "must be zero or more",
         "# here",
     ),
     "window-of-seconds": (
         OWNER,
         f"{OWNER}, idempotency_window=60",
-        "no length of time",
+        "not a duration",
         "# here",
     ),
     "window-of-none": (
         OWNER,
         f"{OWNER}, idempotency_window=timedelta(0)",
-        "more than no time",
+        "must be more than zero",
         "# here",
     ),
     "sync-preview": (OWNER, f"{OWNER}, preview=plain_facts", "async def", "# here"),
@@ -253,7 +253,7 @@ IN_WORKFLOW = {
     "impure-workflow": (
         "from keyturn import AgentWorkflow",
         "from openai import AsyncOpenAI\nfrom keyturn import AgentWorkflow",
-        "reaches the world",
+        "which does I/O",
         "from openai import",
     ),
     "impure-within": (

@@ -10,10 +10,13 @@ from keyturn.orchestrator.rules.contract.model import PROVIDERS
 from tests.orchestrator.cli.program import here
 
 BAD_MODELS = {
-    "no-provider": ('{"standard": ["gpt-5.2"]}', "'gpt-5.2' is no provider/model"),
+    "no-provider": (
+        '{"standard": ["gpt-5.2"]}',
+        "'gpt-5.2' is not of the form provider/model",
+    ),
     "unknown-provider": (
         '{"standard": ["opnai/gpt-5.2"]}',
-        "'opnai'; there are: anthropic, openai",
+        "'opnai'; known: anthropic, openai",
     ),
     "no-target": ('{"standard": []}', "KEYTURN_MODELS[standard]"),
     "no-list": ('{"standard": "openai/gpt-5.2"}', "KEYTURN_MODELS[standard]"),

@@ -155,7 +155,7 @@ def test_a_currency_may_begin_more_strictly_or_end_with_a_no() -> None:
 
 
 def test_a_limit_in_a_currency_without_a_rule_is_named() -> None:
-    with pytest.raises(CurrencyWithoutRule, match="no rule lets EUR move"):
+    with pytest.raises(CurrencyWithoutRule, match="no rule permits EUR"):
         accept(SMALL, limits=[Limit(usd(50_00), per="run"), Limit(eur(1), per="run")])
 
 
@@ -178,7 +178,7 @@ def test_an_amount_without_any_bound_is_not_allowed_outright() -> None:
 
 
 def test_a_rule_on_a_field_that_may_be_left_out_is_named() -> None:
-    with pytest.raises(RuleOnOptionalField, match="'hint', which may be left out"):
+    with pytest.raises(RuleOnOptionalField, match="'hint', which is optional"):
         accept(Rule("refund", when={"hint": "x"}, verdict="deny"), ANY)
 
 

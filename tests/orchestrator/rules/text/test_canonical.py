@@ -62,7 +62,7 @@ def test_whatever_can_be_parsed_can_be_written_and_parsed_again(
 
 @given(st.floats() | st.integers() | VALUES)
 def test_what_is_mended_can_be_written_and_read(value: JsonValue) -> None:
-    canonical.parse(canonical.text(canonical.mend(value)))
+    canonical.parse(canonical.text(canonical.repair(value)))
 
 
 @given(VALUES, TEXTS, VALUES)

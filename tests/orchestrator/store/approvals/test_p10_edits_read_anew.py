@@ -174,7 +174,7 @@ async def test_p10_an_edit_whose_facts_cannot_be_read_loses_no_work(
 ) -> None:
     run = await _drafted(desk)
     item = await desk.approval(run)
-    await _keep(desk, item.id)
+    await _save(desk, item.id)
     await desk.decide(run, "amy", arguments=_asking(cents))
     await edit_drafts.use(desk.store, item.id, person="amy")
 
@@ -342,7 +342,7 @@ async def _drafted(desk: Desk) -> str:
     return run
 
 
-async def _keep(desk: Desk, approval: str) -> None:
+async def _save(desk: Desk, approval: str) -> None:
     form = {"/amount": ["40.00"]}
     await edit_drafts.save(desk.store, approval, person="amy", tenant=None, form=form)
 

@@ -268,8 +268,8 @@ async def test_p04_a_raise_between_look_and_hold_leaves_no_run_standing(
 
     _, is_held = await asyncio.gather(confirm(staffed, made), stop(staffed, needs, run))
 
-    rung = [one.kind for one in await staffed.rows(OutboxRow, run=run)]
-    assert not is_held or "resume" in rung
+    signalled = [one.kind for one in await staffed.rows(OutboxRow, run=run)]
+    assert not is_held or "resume" in signalled
     assert not await stop(staffed, needs, run)
 
 

@@ -119,7 +119,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(data=st.data(), holder=st.sampled_from(HOLDERS))
     def lease(self, data: st.DataObject, holder: str) -> None:
         run = data.draw(st.sampled_from(self.runs))
-        self._keep(holder, self.do(self._lease(run, holder)))
+        self._save(holder, self.do(self._lease(run, holder)))
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data())
@@ -131,14 +131,14 @@ class Ledger(RuleBasedStateMachine):
             return await asyncio.gather(*work)
 
         for n, answer in enumerate(self.do(rush())):
-            self._keep(f"r{n}", answer)
+            self._save(f"r{n}", answer)
 
     @precondition(lambda self: self.runs)
     @rule(data=st.data(), fate=st.sampled_from(FATES))
     def lease_and_begin(self, data: st.DataObject, fate: Fate) -> None:
         run = data.draw(st.sampled_from(self.runs))
         answer = self.do(self._lease(run, "h4"))
-        self._keep("h4", answer)
+        self._save("h4", answer)
         if answer.grant is not None:
             holder, grant = self.granted[-1]
             if self.do(self.desk.begin(grant, holder=holder)).may_send:
@@ -301,7 +301,7 @@ class Ledger(RuleBasedStateMachine):
         # Each attempt of `perform` is a holder of its own.
         return await self.desk.lease(run, holder=f"{holder}/{next(self.holders)}")
 
-    def _keep(self, holder: str, answer: LeaseAnswer) -> None:
+    def _save(self, holder: str, answer: LeaseAnswer) -> None:
         if answer.grant is not None:
             effect = self.do(self.desk.effect(answer.grant.key))
             assert effect.holder.startswith(holder)

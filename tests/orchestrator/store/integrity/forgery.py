@@ -31,7 +31,7 @@ async def inserted(desk: Desk, row: Any) -> None:
         await session.execute(row.__table__.insert().values(columns))
 
 
-async def told(desk: Desk) -> list[str]:
+async def critical_incidents(desk: Desk) -> list[str]:
     """The critical incidents that are open."""
     rows = await desk.rows(IncidentRow, severity="critical")
     return [one.source for one in rows]

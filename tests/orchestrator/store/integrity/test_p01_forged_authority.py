@@ -23,7 +23,12 @@ from keyturn.orchestrator.store.tables import (
 )
 from tests.databases import both
 from tests.orchestrator.store.desk import Desk, person, refund
-from tests.orchestrator.store.integrity.forgery import DAY, by_hand, inserted, told
+from tests.orchestrator.store.integrity.forgery import (
+    DAY,
+    by_hand,
+    critical_incidents,
+    inserted,
+)
 
 pytestmark = both
 ADMINS = frozenset({"admin"})
@@ -95,7 +100,9 @@ async def test_p11_an_inserted_release_allows_nothing(desk: Desk) -> None:
     answer = await desk.lease(run)
 
     assert (answer.kind, answer.grant) == ("not_before", None)
-    assert [one[:24] for one in await told(desk)] == ["forged release of desk: "]
+    assert [one[:24] for one in await critical_incidents(desk)] == [
+        "forged release of desk: "
+    ]
     await desk.go_live()
     async with desk.store.read() as session:
         name, _ = await releases.live(session, "desk")
@@ -143,7 +150,7 @@ async def test_p08_started_by_emptied_after_the_decision_is_found(desk: Desk) ->
     assert approval.closed_because == (
         "the person who started the run was changed after the decision"
     )
-    assert await told(desk) == [f"forged decision on {approval.id}"]
+    assert await critical_incidents(desk) == [f"forged decision on {approval.id}"]
 
 
 async def test_p08_who_may_not_decide_emptied_after_the_decision_is_found(
@@ -157,7 +164,7 @@ async def test_p08_who_may_not_decide_emptied_after_the_decision_is_found(
     await by_hand(desk, "UPDATE approvals SET not_by = '[]'")
 
     assert (await desk.lease(run)).kind == "refused"
-    assert await told(desk) == [f"forged decision on {asked.id}"]
+    assert await critical_incidents(desk) == [f"forged decision on {asked.id}"]
 
 
 async def test_p08_a_role_given_after_the_decision_carries_nothing(desk: Desk) -> None:
@@ -214,4 +221,4 @@ async def test_p01_forged_decisions_pay_nothing_and_tell(
     answer = await desk.lease(run)
 
     assert answer.kind == "refused"
-    assert await told(desk) == [f"forged decision on {asked.id}"]
+    assert await critical_incidents(desk) == [f"forged decision on {asked.id}"]

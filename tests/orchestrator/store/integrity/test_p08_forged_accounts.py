@@ -21,8 +21,8 @@ from tests.orchestrator.store.integrity.forgery import (
     DAY,
     HASHED,
     by_hand,
+    critical_incidents,
     inserted,
-    told,
 )
 
 pytestmark = both
@@ -44,7 +44,7 @@ async def test_p08_an_inserted_token_opens_nothing(desk: Desk) -> None:
     await inserted(desk, token(desk, "mine", "lea"))
 
     assert await tokens.find(desk.store, "kt_mine") is None
-    assert await told(desk) == ["forged row tok-mine of tokens"]
+    assert await critical_incidents(desk) == ["forged row tok-mine of tokens"]
 
 
 async def test_p08_a_token_of_ours_that_was_given_to_another_opens_nothing(
@@ -74,7 +74,7 @@ async def test_p08_an_inserted_session_opens_nothing(desk: Desk) -> None:
 
     assert await sessions.find(desk.store, "kt_mine") is None
     assert await sessions.owners(desk.store, {"ses-mine"}) == {}
-    assert await told(desk) == ["forged row ses-mine of sessions"]
+    assert await critical_incidents(desk) == ["forged row ses-mine of sessions"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_p08_an_account_changed_by_hand_comes_in_no_more(
     await by_hand(desk, f"UPDATE people SET {change} WHERE id = 'amy'")  # noqa: S608 ours
 
     assert await tokens.find(desk.store, plain) is None
-    assert await told(desk) == ["forged row amy of people"]
+    assert await critical_incidents(desk) == ["forged row amy of people"]
 
 
 async def test_p08_what_was_changed_by_hand_is_not_vouched_for_by_a_later_change(
@@ -133,7 +133,7 @@ async def test_an_account_is_vouched_for_by_hand_and_told(desk: Desk) -> None:
     assert (
         await break_glass.vouch(desk.store, "amy@example.com", by="shell:root") is None
     )
-    assert [one.split(" alone")[0] for one in await told(desk)] == [
+    assert [one.split(" alone")[0] for one in await critical_incidents(desk)] == [
         "forged row amy of people",
         "account amy vouched for",
     ]
@@ -148,7 +148,7 @@ async def test_what_was_closed_and_happens_again_is_told_again(desk: Desk) -> No
     for _ in range(2):
         assert await tokens.find(desk.store, "kt_mine") is None
 
-    first, second = sorted(await told(desk))
+    first, second = sorted(await critical_incidents(desk))
     assert second.startswith(f"{first} again ")
 
 

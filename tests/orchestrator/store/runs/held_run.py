@@ -72,24 +72,24 @@ async def paused(desk: Desk, run: str) -> bool:
     return row.paused_by is not None or bool(everywhere)
 
 
-async def heard(desk: Desk) -> set[str]:
-    """Deliver what is due and return the runs that hear a bell."""
+async def delivered(desk: Desk) -> set[str]:
+    """Deliver what is due and return the runs that were signalled."""
     due = await outbox.claim(desk.store)
     await outbox.delivered(desk.store, [row for one in due for row in one.ids])
     return {one.run for one in due}
 
 
-async def doors(desk: Desk, run: str) -> set[str]:
+async def workflow_ids(desk: Desk, run: str) -> set[str]:
     """Return the workflows that are rung for a run."""
     due = await outbox.claim(desk.store, run=run)
-    return {door for one in due for door in one.workflow_ids}
+    return {workflow_id for one in due for workflow_id in one.workflow_ids}
 
 
 async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed:
     """Commit a turn whose output is the run's."""
     seen: list[Committed] = []
 
-    def keep(made: Committed) -> str:
+    def save(made: Committed) -> str:
         seen.append(made)
         return "{}"
 
@@ -101,5 +101,5 @@ async def last_turn(desk: Desk, run: str, *, ends_run: bool = True) -> Committed
         output={"summary": "done", "confidence": 0.9},
         ends_run=ends_run,
     )
-    await commit.commit(desk.store, last, keep, position)
+    await commit.commit(desk.store, last, save, position)
     return seen[0]

@@ -12,10 +12,10 @@ from tests.orchestrator.store.desk import Desk
 from tests.orchestrator.store.runs import held_run
 from tests.orchestrator.store.runs.held_run import (
     HOUR,
-    doors,
-    heard,
+    delivered,
     last_turn,
     two_calls,
+    workflow_ids,
 )
 
 
@@ -30,12 +30,12 @@ async def test_p03_a_hold_in_the_last_model_call_commits_nothing(
         await last_turn(desk, run)
     assert await turn_position.stop(desk.store, seen, caught.value.by)
     held = await desk.run(run)
-    await heard(desk)
+    await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
-    rung = await doors(desk, run)
+    signalled = await workflow_ids(desk, run)
 
     assert (held.status, held.output) == ("stopped", None)
-    assert run in rung
+    assert run in signalled
     assert (await last_turn(desk, run)).ends_run
     row = await desk.run(run)
     assert (row.status, row.stopped_by) == ("completed", None)
@@ -51,13 +51,13 @@ async def test_p03_a_hold_keeps_the_end_of_an_authors_own_run(
     await (held_run.pause(desk, run) if hold == "pause" else desk.switch("halt"))
     ended = await end.finish(desk.store, run, Ending(outcome="completed", step=1))
     held = await desk.run(run)
-    await heard(desk)
+    await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
-    rung = await doors(desk, run)
+    signalled = await workflow_ids(desk, run)
 
     assert (made.is_final, made.ends_run, ended) == (True, False, False)
     assert (held.status, held.output) == ("stopped", None)
-    assert run in rung
+    assert run in signalled
     assert await end.finish(desk.store, run, Ending(outcome="completed", step=1))
     assert (await desk.run(run)).status == "completed"
 
@@ -90,15 +90,15 @@ async def test_p03_the_held_end_of_a_run_that_took_no_step_is_rung(
     await (held_run.pause(desk, run) if hold == "pause" else desk.switch("halt"))
     ending = Ending(outcome="handed_off", reason="not ours")
     assert not await end.finish(desk.store, run, ending)
-    await heard(desk)
+    await delivered(desk)
     await (held_run.resume(desk, run) if hold == "pause" else held_run.clear(desk, run))
 
-    assert await doors(desk, run) == {run}
+    assert await workflow_ids(desk, run) == {run}
     desk.clock.go_on(HOUR)
-    assert await doors(desk, run) == {run}
+    assert await workflow_ids(desk, run) == {run}
     assert await end.finish(desk.store, run, ending)
     desk.clock.go_on(HOUR)
-    assert run not in await heard(desk)
+    assert run not in await delivered(desk)
 
 
 async def test_p03_what_is_disabled_ends_in_good_order(desk: Desk) -> None:

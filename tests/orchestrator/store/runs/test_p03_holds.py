@@ -22,9 +22,9 @@ from tests.orchestrator.store.desk import Desk, note, refund
 from tests.orchestrator.store.runs import held_run
 from tests.orchestrator.store.runs.held_run import (
     HOUR,
+    delivered,
     end_sibling,
     find,
-    heard,
     paused,
     two_calls,
 )
@@ -80,7 +80,7 @@ async def test_p03_whatever_the_order_a_lifted_hold_leaves_nothing_standing(
 ) -> None:
     """`hold`: the effect worker looks and finds it held, where it still is."""
     run = await two_calls(desk, sibling)
-    await heard(desk)
+    await delivered(desk)
     put, lift = KINDS[kind]
     await put(desk, run)
     was_held = False
@@ -91,8 +91,8 @@ async def test_p03_whatever_the_order_a_lifted_hold_leaves_nothing_standing(
             await end_sibling(desk, run, sibling)
         elif event == "lift":
             await lift(desk, run)
-            rung = await heard(desk)
-            assert (run in rung) or not was_held
+            signalled = await delivered(desk)
+            assert (run in signalled) or not was_held
     await end_sibling(desk, run, sibling)
     call = await desk.call(run)
     if call.status == "open" and call.gate != "act":
@@ -102,7 +102,7 @@ async def test_p03_whatever_the_order_a_lifted_hold_leaves_nothing_standing(
     assert (row.status in ("running", "waiting"), row.stopped_by) == (True, None)
     assert (await desk.call(run)).held_by is None
     desk.clock.go_on(HOUR)
-    assert run not in await heard(desk)
+    assert run not in await delivered(desk)
 
 
 async def test_p03_the_record_says_which_call_is_held_while_a_sibling_goes_on(
@@ -129,14 +129,14 @@ async def test_p03_two_calls_held_by_two_switches_are_rung_each_by_its_own(
     await desk.switch("halt", tool="refund", name="money")
     for index in (0, 1):
         assert (await desk.lease(run, index=index)).kind == "stopped"
-    await heard(desk)
+    await delivered(desk)
 
     for name, index in (("notes", 0), ("money", 1)):
-        rung = await switches.clear(desk.store, name, by="lea", reason="over")
+        signalled = await switches.clear(desk.store, name, by="lea", reason="over")
         # The other one looks first, and is held: that answers no bell of this one.
         await desk.lease(run, index=1 - index, holder=f"{name} first")
-        assert rung == [run]
-        assert run in await heard(desk)
+        assert signalled == [run]
+        assert run in await delivered(desk)
         assert (await desk.lease(run, index=index)).grant is not None or index == 1
 
 
@@ -148,12 +148,12 @@ async def test_p03_a_read_that_is_looked_at_against_lifting_is_rung_or_free(
         run = await desk.start(customer=f"d{n}")
         await desk.draft(run, find())
         await desk.switch("halt", tool="find_order", name=f"s{n}")
-        stopped, rung = await asyncio.gather(
+        stopped, signalled = await asyncio.gather(
             calls.stand(desk.store, run, 1, 0),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 
-        assert (run in rung) == stopped
+        assert (run in signalled) == stopped
         assert ((await desk.call(run)).held_by is not None) == stopped
 
 
@@ -167,7 +167,7 @@ async def test_p03_lifting_any_of_the_switches_that_keep_models_away_rings(
     assert await turn_position.stop(desk.store, seen, hold.by_switch("one"))
 
     assert await switches.clear(desk.store, "two", by="lea", reason="over") == [run]
-    assert run in await heard(desk)
+    assert run in await delivered(desk)
     assert not await turn_position.stop(desk.store, seen, hold.by_switch("one"))
 
 
@@ -179,7 +179,7 @@ async def test_p03_another_model_rings_what_waits_for_one(desk: Desk) -> None:
 
     await desk.switch("use_model", name="other", value="anthropic/claude-haiku-4-5")
 
-    assert run in await heard(desk)
+    assert run in await delivered(desk)
 
 
 async def test_p09_a_bell_of_a_lifted_hold_rings_until_the_call_has_looked(
@@ -190,14 +190,14 @@ async def test_p09_a_bell_of_a_lifted_hold_rings_until_the_call_has_looked(
     await desk.lease(run)
     await switches.clear(desk.store, "s1", by="lea", reason="over")
 
-    first = await heard(desk)
+    first = await delivered(desk)
     desk.clock.go_on(HOUR)
-    again = await heard(desk)
+    again = await delivered(desk)
     await desk.lease(run)
     desk.clock.go_on(HOUR)
 
     assert (run in first, run in again) == (True, True)
-    assert run not in await heard(desk)
+    assert run not in await delivered(desk)
 
 
 @pytest.mark.parametrize("mode", ["halt", "disable"])

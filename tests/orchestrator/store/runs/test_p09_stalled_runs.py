@@ -9,7 +9,7 @@ from keyturn.orchestrator.store.tables import IncidentRow
 from keyturn.orchestrator.store.turns import position as turn_position
 from tests.orchestrator.store.desk import Desk, note, refund
 from tests.orchestrator.store.runs import held_run
-from tests.orchestrator.store.runs.held_run import HOUR, heard
+from tests.orchestrator.store.runs.held_run import HOUR, delivered
 
 
 async def test_p09_a_held_end_that_nobody_rang_is_found(desk: Desk) -> None:
@@ -28,12 +28,12 @@ async def test_p09_a_held_end_that_nobody_rang_is_found(desk: Desk) -> None:
 async def test_p09_resuming_a_run_that_nothing_holds_rings_it(desk: Desk) -> None:
     run = await desk.start()
     await desk.draft(run, note())
-    await heard(desk)
+    await delivered(desk)
 
     row = await control.resume(desk.store, run, by="lea", reason="does it stand?")
 
     assert row.status == "running"
-    assert run in await heard(desk)
+    assert run in await delivered(desk)
 
 
 async def test_p09_what_no_ring_moves_is_one_incident(desk: Desk) -> None:
@@ -43,9 +43,9 @@ async def test_p09_what_no_ring_moves_is_one_incident(desk: Desk) -> None:
     desk.clock.go_on(2 * HOUR)
     why = await stalled.could_go_on(desk.store, run, still=HOUR)
     opened: list[int] = []
-    for _ in range(stalled.RINGS + 3):
-        assert await stalled.ring(desk.store, run, why=why or "") == "rung"
-        assert await stalled.ring(desk.store, run, why=why or "") == "not"
+    for _ in range(stalled.MOST_SIGNALS + 3):
+        assert await stalled.signal(desk.store, run, why=why or "") == "signalled"
+        assert await stalled.signal(desk.store, run, why=why or "") == "not"
         opened.append(len(await desk.rows(IncidentRow)))
         desk.clock.go_on(4 * HOUR)
 

@@ -96,11 +96,11 @@ async def test_p03_a_halted_run_is_rung_when_the_switch_is_lifted(desk: Desk) ->
     stopped = await desk.lease(run)
     held = await desk.run(run)
 
-    rung = await switches.clear(desk.store, "s1", by="lea", reason="over")
+    signalled = await switches.clear(desk.store, "s1", by="lea", reason="over")
 
     assert stopped.kind == "stopped"
     assert (held.status, held.stopped_by) == ("stopped", "switch s1")
-    assert rung == [run]
+    assert signalled == [run]
     assert run in await bells(desk)
     assert (await desk.granted(run)).key
 
@@ -113,9 +113,9 @@ async def test_p03_a_run_with_an_unknown_effect_is_rung_too(desk: Desk) -> None:
     await desk.lease(run, index=1, holder="h2")
     await desk.record(sent, "unknown", "cut")
 
-    rung = await switches.clear(desk.store, "s1", by="lea", reason="over")
+    signalled = await switches.clear(desk.store, "s1", by="lea", reason="over")
 
-    assert rung == [run]
+    assert signalled == [run]
 
 
 async def test_p03_a_switch_that_ends_rings_by_the_sweep(desk: Desk) -> None:
@@ -229,12 +229,12 @@ async def test_p03_a_stop_against_its_lifting_is_rung_or_is_no_stop(
     for n in range(4):
         await desk.switch("halt", name=f"s{n}")
         seen = await position.load(desk.store, run=found[n], step=1, turn=1)
-        stopped, rung = await asyncio.gather(
+        stopped, signalled = await asyncio.gather(
             position.stop(desk.store, seen, hold.by_switch(f"s{n}")),
             switches.clear(desk.store, f"s{n}", by="lea", reason="over"),
         )
 
-        assert (found[n] in rung) == stopped
+        assert (found[n] in signalled) == stopped
 
 
 async def test_p03_a_resumed_run_is_rung_until_it_has_looked(desk: Desk) -> None:
@@ -243,14 +243,14 @@ async def test_p03_a_resumed_run_is_rung_until_it_has_looked(desk: Desk) -> None
     stopped = await desk.lease(run)
 
     await control.resume(desk.store, run, by="lea", reason="go")
-    rung = await bells(desk)
+    signalled = await bells(desk)
     desk.clock.go_on(MINUTE)
     again = await bells(desk)
     granted = await desk.lease(run)
     desk.clock.go_on(MINUTE)
 
     assert stopped.kind == "stopped"
-    assert (run in rung, run in again) == (True, True)
+    assert (run in signalled, run in again) == (True, True)
     assert granted.grant is not None
     assert run not in await bells(desk)
 
@@ -282,15 +282,15 @@ async def test_p09_a_decision_is_rung_ever_more_slowly_until_acted_on(
     desk: Desk,
 ) -> None:
     run = await desk.approved()
-    rung = 0
+    signalled = 0
     for _ in range(120):
-        rung += run in await bells(desk)
+        signalled += run in await bells(desk)
         desk.clock.go_on(MINUTE / 2)
 
     await desk.do(run)
     desk.clock.go_on(timedelta(hours=2))
 
-    assert 5 <= rung <= 9
+    assert 5 <= signalled <= 9
     assert run not in await bells(desk)
     assert await desk.rows(OutboxRow, run=run, kind="decision", done_at=None) == []
 

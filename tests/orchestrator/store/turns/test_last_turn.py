@@ -33,11 +33,11 @@ async def conclude(desk: Desk, run: str, *, ends_run: bool, read: int = 0) -> bo
         ends_run=ends_run,
     )
 
-    def keep(made: Committed) -> str:
+    def save(made: Committed) -> str:
         stood.append(made.is_final)
         return "{}"
 
-    await commit.commit(desk.store, last, keep, position)
+    await commit.commit(desk.store, last, save, position)
     return stood == [True]
 
 
