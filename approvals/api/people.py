@@ -22,6 +22,7 @@ from keyturn.approvals.web.dependencies import Parts, PartsDep, StoreDep
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.policy.rules import Role
 from keyturn.orchestrator.store.people import accounts as person_accounts
+from keyturn.orchestrator.store.people.access import Change
 from keyturn.orchestrator.store.people.accounts import Label, NewPerson, Profile
 from keyturn.orchestrator.store.tables import PersonRow, ProposalRow
 
@@ -227,8 +228,7 @@ async def set_access(
     done = await accounts.set_access(
         parts.store,
         id,
-        role=wanted.role,
-        tenant=wanted.tenant,
+        Change(role=wanted.role, tenant=wanted.tenant),
         by=manager,
         reason=wanted.reason,
     )

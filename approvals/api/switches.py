@@ -149,26 +149,17 @@ async def set_switch(
         raise InvalidValue(
             f"until: {wanted.until:%Y-%m-%d %H:%M:%S %Z} is in the past; name a later time"
         )
-    scope = wanted.scope.noun()
+    switch = nouns.Switch(
+        id=id,
+        **wanted.model_dump(exclude={"scope", "anyway"}),
+        scope=wanted.scope.noun(),
+        author=person.id,
+        created_at=now,
+    )
     warnings = await unknown_names.check(
-        parts.store,
-        scope,
-        wanted.mode,
-        wanted.value,
-        tenant=person.tenant,
-        anyway=wanted.anyway,
+        parts.store, switch, tenant=person.tenant, anyway=wanted.anyway
     )
-    barrier = await switches.put(
-        parts.store,
-        nouns.Switch(
-            id=id,
-            **wanted.model_dump(exclude={"scope", "anyway"}),
-            scope=scope,
-            author=person.id,
-            created_at=now,
-        ),
-        warnings=warnings,
-    )
+    barrier = await switches.put(parts.store, switch, warnings=warnings)
     parts.deliver_soon()
     row = await _row(parts.store, id, person)
     async with parts.store.read() as session:

@@ -5,7 +5,6 @@ from keyturn.approvals.web.errors import MayNot, WrongPassword
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import InvalidValue
 from keyturn.orchestrator.rules.notice import Origin
-from keyturn.orchestrator.rules.policy.rules import Role
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.dual_control import break_glass, requests
 from keyturn.orchestrator.store.integrity import forgery
@@ -73,12 +72,11 @@ async def invite(
     return await requests.to_invite(store, new, by, reason=reason or NO_REASON)
 
 
-async def set_access(  # noqa: PLR0913 who gives what to whom, and why
+async def set_access(
     store: Store,
     person: str,
+    wanted: Change,
     *,
-    role: Role,
-    tenant: str | None,
     by: Person,
     reason: str | None = None,
 ) -> PersonRow | ProposalRow:
@@ -86,10 +84,9 @@ async def set_access(  # noqa: PLR0913 who gives what to whom, and why
 
     Raises `OwnAccess`, `LastAdmin` or `NobodyElseConfirms`.
     """
-    _refuse_other_tenant(by, tenant)
-    change = Change(role=role, tenant=tenant)
+    _refuse_other_tenant(by, wanted.tenant)
     why = reason or NO_REASON
-    return await requests.to_grant(store, person, change, by, reason=why)
+    return await requests.to_grant(store, person, wanted, by, reason=why)
 
 
 async def close(store: Store, person: str, *, by: Person) -> PersonRow:

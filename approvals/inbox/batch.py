@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlmodel import col
 
 from keyturn.approvals.api.approval_body import summary_of
@@ -77,7 +77,7 @@ async def confirm(page: PageDep, item: Items = []) -> HTMLResponse:  # noqa: B00
     found = [one for group in groups for one in group.choices]
     problem = choices.problem_with(groups, found, asked=len(set(item)))
     if problem:
-        return await _choosing(page, problem=problem, chosen=item, status=422)
+        return await _choosing(page, problem=problem, chosen=item)
     return await page.show(
         "inbox/several_confirm.html",
         group=groups[0],
@@ -86,31 +86,34 @@ async def confirm(page: PageDep, item: Items = []) -> HTMLResponse:  # noqa: B00
     )
 
 
+class Decisions(BaseModel):
+    """The form that answers several items: the n-th binding is the n-th item's."""
+
+    item: Annotated[list[str], Field(max_length=200)]
+    binding: Annotated[list[str], Field(max_length=200)]
+    decision: Literal["approve", "reject"]
+    canned: Annotated[str | None, Field(max_length=3)] = None
+    reason: Annotated[str, Field(max_length=2_000)] = ""
+
+
 @router.post("/inbox/several/decide")
-async def decide(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    item: Annotated[list[str], Form(max_length=200)],
-    binding: Annotated[list[str], Form(max_length=200)],
-    decision: Annotated[Literal["approve", "reject"], Form()],
-    canned: Annotated[str | None, Form(max_length=3)] = None,
-    reason: Annotated[str, Form(max_length=2_000)] = "",
-) -> Response:
+async def decide(page: PageDep, form: Annotated[Decisions, Form()]) -> Response:
     """Give one answer to all chosen items; each has a result of its own."""
     person, parts = page.visitor.person, page.parts
     permissions.check(person, "approvals.decide")
     try:
-        words = _words(decision, canned, reason)
-        bound = _bound(item, binding)
+        words = _words(form)
+        bound = _bound(form.item, form.binding)
         await read_receipts.check(parts.store, person, {b.id: b.binding for b in bound})
-        answer = Answer(decision=decision, binding="", reason=words or None)
+        answer = Answer(decision=form.decision, binding="", reason=words or None)
         came = await batch.decide(
             parts.store, parts.signer, person, bound, answer, heeds_drafts=True
         )
     except (InvalidValue, NotFound) as error:
         refused = Flash("Nothing was decided", wording.sentence(error))
-        return await _choosing(page, problem=refused, chosen=item, status=422)
+        return await _choosing(page, problem=refused, chosen=form.item)
     outcomes = dict(zip([one.id for one in bound], came, strict=True))
-    return await _done(page, decision, outcomes)
+    return await _done(page, form.decision, outcomes)
 
 
 @router.post("/inbox/several/undo")
@@ -178,10 +181,10 @@ def _is_undoable(row: ApprovalRow, decision: str, *, now: datetime) -> bool:
     return decision != "undo" and is_open and in_time
 
 
-def _words(decision: str, canned: str | None, reason: str) -> str:
-    if decision == "approve":
-        return reason
-    words = reasons.words(decision, canned, reason)
+def _words(form: Decisions) -> str:
+    if form.decision == "approve":
+        return form.reason
+    words = reasons.words(form.decision, form.canned, form.reason)
     if not words:
         raise InvalidValue("reason: a rejection needs a reason; the model reads it")
     return words
@@ -198,12 +201,11 @@ def _bound(items: Sequence[str], bindings: Sequence[str]) -> list[Bound]:
     ]
 
 
-async def _choosing(  # noqa: PLR0913 what may have happened before
+async def _choosing(
     page: Page,
     *,
     problem: Flash | None = None,
     chosen: Sequence[str] = (),
-    status: int = 200,
     tool: str = "",
     rule: str = "",
 ) -> HTMLResponse:
@@ -212,7 +214,7 @@ async def _choosing(  # noqa: PLR0913 what may have happened before
     last = groups[0].last if tool and groups else None
     return await page.show(
         "inbox/several.html",
-        status=status,
+        status=422 if problem else 200,
         groups=groups,
         is_one=bool(tool),
         pages=turning(page.request.query_params, last, name=AFTER),

@@ -146,6 +146,7 @@ async def _refused(
     page: Page, approval: str, error: KeyturnError, title: str
 ) -> HTMLResponse:
     status = problems.of_error(error, instance="").problem.status
+    conflict = Flash(title, str(error))
     return await items.show(
-        page, approval, status=status, conflict=Flash(title, str(error))
+        page, approval, items.Result(status=status, conflict=conflict)
     )

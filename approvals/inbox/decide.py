@@ -4,9 +4,11 @@ from typing import Annotated
 
 from fastapi import Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.inbox import items, queue, reasons
+from keyturn.approvals.inbox.items import Result
 from keyturn.approvals.view.wording import sentence
 from keyturn.approvals.web import problems, routing
 from keyturn.approvals.web.flash import Flash
@@ -41,18 +43,24 @@ REFUSALS = (
 )
 
 
+class Decision(BaseModel):
+    """The form of an item's page; `canned` is the number of a prepared reason."""
+
+    decision: DecisionKind
+    binding: Annotated[str, Field(max_length=200)]
+    canned: Annotated[str | None, Field(max_length=3)] = None
+    reason: Annotated[str, Field(max_length=2_000)] = ""
+
+
 @router.post("/inbox/{approval}/decide")
-async def decide(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    approval: str,
-    decision: Annotated[DecisionKind, Form()],
-    binding: Annotated[str, Form(max_length=200)],
-    canned: Annotated[str | None, Form(max_length=3)] = None,
-    reason: Annotated[str, Form(max_length=2_000)] = "",
+async def decide(
+    page: PageDep, approval: str, form: Annotated[Decision, Form()]
 ) -> Response:
     """Approve, reject or ask for changes, bound to what was shown."""
-    words = reasons.words(decision, canned, reason) if decision != "approve" else reason
-    answer = Answer(decision=decision, binding=binding, reason=words or None)
+    words = form.reason
+    if form.decision != "approve":
+        words = reasons.words(form.decision, form.canned, form.reason)
+    answer = Answer(decision=form.decision, binding=form.binding, reason=words or None)
     try:
         return await commit(page, approval, answer)
     except (*REFUSALS, InvalidValue) as error:
@@ -89,9 +97,8 @@ async def commit(page: Page, approval: str, answer: Answer) -> RedirectResponse:
 async def refused(page: Page, approval: str, error: KeyturnError) -> HTMLResponse:
     """Return the current item with the reason why the answer was refused."""
     status = problems.of_error(error, instance="").problem.status
-    return await items.show(
-        page, approval, status=status, conflict=Flash(_title(error), sentence(error))
-    )
+    conflict = Flash(_title(error), sentence(error))
+    return await items.show(page, approval, Result(status=status, conflict=conflict))
 
 
 TITLES: tuple[tuple[type[KeyturnError], str], ...] = (

@@ -5,10 +5,12 @@ from typing import Annotated
 
 from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.inbox import decide, items, preview
 from keyturn.approvals.inbox.item import Editing
+from keyturn.approvals.inbox.items import Result
 from keyturn.approvals.inbox.preview import Preview
 from keyturn.approvals.view.form.sent import sent_form
 from keyturn.approvals.web import routing
@@ -64,14 +66,20 @@ async def discard(page: PageDep, approval: str) -> RedirectResponse:
     return RedirectResponse(f"/inbox/{approval}", status_code=303)
 
 
+class Edited(BaseModel):
+    """What the edit form says besides the arguments, whose names the tool gives.
+
+    `previewed` is the digest of the changes that its page has shown.
+    """
+
+    binding: Annotated[str, Field(max_length=200)]
+    previewed: Annotated[str, Field(max_length=100)] = ""
+    reason: Annotated[str, Field(max_length=2_000)] = ""
+
+
 @router.post("/inbox/{approval}/edit")
-async def edit(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    approval: str,
-    request: Request,
-    binding: Annotated[str, Form(max_length=200)],
-    previewed: Annotated[str, Form(max_length=100)] = "",
-    reason: Annotated[str, Form(max_length=2_000)] = "",
+async def edit(
+    page: PageDep, approval: str, request: Request, sent: Annotated[Edited, Form()]
 ) -> Response:
     """Approve with edited arguments whose changes the page has shown.
 
@@ -85,13 +93,13 @@ async def edit(  # noqa: PLR0913, PLR0917 the form's fields
     if found.errors or ahead.problem:
         words = BAD_FIELDS if found.errors else ahead.problem
         return await _again(page, approval, editing, words)
-    if not ahead.digest or previewed != ahead.digest:
-        return await items.show(page, approval, editing=editing)
+    if not ahead.digest or sent.previewed != ahead.digest:
+        return await items.show(page, approval, Result(editing=editing))
     answer = Answer(
         decision="approve",
-        binding=binding,
+        binding=sent.binding,
         arguments=json_object.of(found.value),
-        reason=reason or None,
+        reason=sent.reason or None,
     )
     try:
         return await decide.commit(page, approval, answer)
@@ -104,6 +112,5 @@ async def edit(  # noqa: PLR0913, PLR0917 the form's fields
 async def _again(
     page: Page, approval: str, editing: Editing, words: str
 ) -> HTMLResponse:
-    return await items.show(
-        page, approval, status=422, form_problem=words, editing=editing
-    )
+    result = Result(status=422, form_problem=words, editing=editing)
+    return await items.show(page, approval, result)

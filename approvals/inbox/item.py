@@ -125,18 +125,22 @@ class Editing:
     is_open: bool = False
 
 
-def view(  # noqa: PLR0913 all that the page shows
-    item: Item,
-    person: Person,
-    *,
-    stop: str,
-    next_item: str | None,
-    hands: Hands,
-    now: datetime,
-    editing: Editing | None = None,
+@dataclass(frozen=True)
+class Place:
+    """The item among others, now: what holds its run, who has it, which is next."""
+
+    stop: str
+    next_item: str | None
+    hands: Hands
+    now: datetime
+
+
+def view(
+    item: Item, person: Person, place: Place, editing: Editing | None = None
 ) -> View:
-    """Return an item's view for a person; `stop` names what holds its run."""
+    """Return an item's view for a person."""
     approval, run = item.approval, item.run
+    stop, now = place.stop, place.now
     spec = item.release.tool(approval.tool)
     now_state = state.of(item, stop)
     reason = _why_not(item, person, now=now)
@@ -200,8 +204,8 @@ def view(  # noqa: PLR0913 all that the page shows
         form_is_open=is_open,
         preview_edit=editing.preview,
         saved_at=saved_at,
-        next=next_item,
-        hands=hands,
+        next=place.next_item,
+        hands=place.hands,
     )
 
 

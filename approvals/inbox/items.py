@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from keyturn.approvals.inbox import hands, preview, queue, reasons
-from keyturn.approvals.inbox.item import Editing, View, view
+from keyturn.approvals.inbox.item import Editing, Place, View, view
 from keyturn.approvals.view import hold_words
 from keyturn.approvals.view.form import read
 from keyturn.approvals.view.form.sent import sent_form
@@ -35,7 +35,9 @@ async def item(
 ) -> HTMLResponse:
     """Show one item with everything needed to decide it."""
     said = await web_flash.of(page, done)
-    return await show(page, approval, flash=said, editing=Editing(is_open=edit == "1"))
+    return await show(
+        page, approval, Result(flash=said, editing=Editing(is_open=edit == "1"))
+    )
 
 
 @router.get("/inbox/{approval}/news")
@@ -69,26 +71,28 @@ async def opened(
     await read_receipts.record(page.parts.store, page.visitor.person, approval, binding)
 
 
-async def show(  # noqa: PLR0913 what may have happened before
-    page: Page,
-    approval: str,
-    *,
-    status: int = 200,
-    flash: Flash | None = None,
-    conflict: Flash | None = None,
-    form_problem: str = "",
-    editing: Editing | None = None,
-) -> HTMLResponse:
+@dataclass(frozen=True)
+class Result:
+    """What came of one of the page's forms, which is shown on it."""
+
+    status: int = 200
+    flash: Flash | None = None
+    conflict: Flash | None = None
+    form_problem: str = ""
+    editing: Editing | None = None
+
+
+async def show(page: Page, approval: str, result: Result) -> HTMLResponse:
     """Return the item's page, with the error if there was one."""
     seen = await fingerprints.approval(page.parts.store, approval)
     return await page.show(
         "inbox/item.html",
-        status=status,
-        view=await load(page, approval, editing),
+        status=result.status,
+        view=await load(page, approval, result.editing),
         seen=seen,
-        flash=flash,
-        conflict=conflict,
-        form_problem=form_problem,
+        flash=result.flash,
+        conflict=result.conflict,
+        form_problem=result.form_problem,
         reasons={"reject": reasons.REJECT, "change": reasons.CHANGE},
     )
 
@@ -111,11 +115,8 @@ async def load(page: Page, approval: str, editing: Editing | None = None) -> Vie
         view,
         found,
         person,
-        stop=stop,
-        next_item=next_item,
-        hands=in_hands,
-        now=now,
-        editing=editing,
+        Place(stop=stop, next_item=next_item, hands=in_hands, now=now),
+        editing,
     )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query
 from fastapi.responses import HTMLResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field
 
 from keyturn.approvals.inbox import queue
 from keyturn.approvals.inbox.queue import Filter, Whose
@@ -21,21 +22,25 @@ router = routing.of_pages()
 AFTER = "after"
 
 
-def _filter(  # noqa: PLR0913, PLR0917 the page's filters
-    tool: str = "",
-    workflow: str = "",
-    team: str = "",
-    language: Annotated[str, Query(max_length=35)] = "",
-    whose: str = "",
-    mine: str = "",
-) -> Filter:
+class Asked(BaseModel):
+    """The page's filters, as its address has them; an unknown value filters nothing."""
+
+    tool: str = ""
+    workflow: str = ""
+    team: str = ""
+    language: Annotated[str, Field(max_length=35)] = ""
+    whose: str = ""
+    mine: str = ""
+
+
+def _filter(asked: Annotated[Asked, Query()]) -> Filter:
     return Filter(
-        tool=tool,
-        workflow=workflow,
-        team=team,
-        language=language,
-        whose=cast("Whose", whose) if whose in get_args(Whose) else "",
-        mine=mine == "1",
+        tool=asked.tool,
+        workflow=asked.workflow,
+        team=asked.team,
+        language=asked.language,
+        whose=cast("Whose", asked.whose) if asked.whose in get_args(Whose) else "",
+        mine=asked.mine == "1",
     )
 
 

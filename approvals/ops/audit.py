@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel
 
 from keyturn.approvals.auth.visitor import require
 from keyturn.approvals.web import routing
@@ -26,22 +27,28 @@ SHOWN = 20
 VERIFIED = "a chain that was verified"
 
 
+class Asked(BaseModel):
+    """The part of the log that the page shows, and a verification's result."""
+
+    run: str = ""
+    kind: str = ""
+    before: int | None = None
+    verified: str = ""
+
+
 @router.get("/audit")
-async def listing(  # noqa: PLR0913, PLR0917 the page's parameters
-    page: PageDep,
-    auditor: Auditor,
-    run: str = "",
-    kind: str = "",
-    before: int | None = None,
-    verified: str = "",
+async def listing(
+    page: PageDep, auditor: Auditor, asked: Annotated[Asked, Query()]
 ) -> HTMLResponse:
     """Show the log, newest first."""
     async with page.parts.store.read() as session:
         wanted = AuditFilter(
-            tenant=auditor.tenant, run=run.strip() or None, kind=kind.strip() or None
+            tenant=auditor.tenant,
+            run=asked.run.strip() or None,
+            kind=asked.kind.strip() or None,
         )
         rows = await audit_listing.audit_rows(
-            session, wanted, before=before, limit=PAGE + 1
+            session, wanted, before=asked.before, limit=PAGE + 1
         )
         total = await audit_listing.audit_total(session, wanted)
         names = await accounts.names(
@@ -52,9 +59,9 @@ async def listing(  # noqa: PLR0913, PLR0917 the page's parameters
         rows=rows[:PAGE],
         total=total,
         names=names,
-        found=await _verified(page, verified) if verified else None,
-        run=run,
-        kind=kind,
+        found=await _verified(page, asked.verified) if asked.verified else None,
+        run=asked.run,
+        kind=asked.kind,
         pages=turning(
             page.request.query_params,
             rows[PAGE - 1].id if len(rows) > PAGE else None,

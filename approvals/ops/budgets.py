@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Form
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from keyturn.approvals.auth import permissions
 from keyturn.approvals.ops.switch_pages import show
@@ -26,30 +27,27 @@ router = routing.of_pages()
 MOST_USD = 10**9
 
 
+class Asked(BaseModel):
+    """The form that asks for a higher limit, as typed."""
+
+    scope: Annotated[str, Field(max_length=300)]
+    reason: Annotated[str, Field(max_length=500)] = ""
+    usd: Annotated[str, Field(max_length=20)] = ""
+    tokens: Annotated[str, Field(max_length=20)] = ""
+    turns: Annotated[str, Field(max_length=20)] = ""
+
+
 @router.post("/ops/budgets/raise")
-async def raise_budget(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    scope: Annotated[str, Form(max_length=300)],
-    reason: Annotated[str, Form(max_length=500)] = "",
-    usd: Annotated[str, Form(max_length=20)] = "",
-    tokens: Annotated[str, Form(max_length=20)] = "",
-    turns: Annotated[str, Form(max_length=20)] = "",
-) -> Response:
+async def raise_budget(page: PageDep, form: Annotated[Asked, Form()]) -> Response:
     """Propose to raise a budget that holds runs; another person confirms."""
     person, store = page.visitor.person, page.parts.store
     permissions.check(person, "budgets.raise")
     try:
-        why = _why(reason)
-        wanted = Raise(
-            scope=scope,
-            cost_microusd=_microusd(usd.strip()),
-            tokens=_whole(tokens.strip(), "tokens"),
-            turns=_whole(turns.strip(), "turns"),
-        )
-        await requests.to_raise(store, wanted, person, reason=why)
+        why = _why(form.reason)
+        await requests.to_raise(store, _wanted(form), person, reason=why)
     except (InvalidValue, HoldsNothing, RunEnded, NeedsSecondPerson) as error:
         status = problems.of_error(error, instance="").problem.status
-        asked = await _asked(page, scope)
+        asked = await _asked(page, form.scope)
         return await show(page, problem=str(error), status=status, budget=asked)
     return RedirectResponse("/ops?said=raise", status_code=303)
 
@@ -63,6 +61,15 @@ async def _asked(page: Page, scope: str) -> Held | None:
             return await budget_raise.held(session, scope, sees=sees)
         except KeyturnError:
             return None
+
+
+def _wanted(form: Asked) -> Raise:
+    return Raise(
+        scope=form.scope,
+        cost_microusd=_microusd(form.usd.strip()),
+        tokens=_whole(form.tokens.strip(), "tokens"),
+        turns=_whole(form.turns.strip(), "turns"),
+    )
 
 
 def _why(reason: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Form, Path
@@ -27,8 +28,8 @@ from keyturn.orchestrator.store.people import accounts
 
 router = routing.of_pages()
 
-Reader = Annotated[Person, Depends(require("account.own"))]
 Retrier = Annotated[Person, Depends(require("notices.manage"))]
+Reader = Annotated[Person, Depends(require("account.own"))]
 Manager = Annotated[Person, Depends(require("webhooks.manage"))]
 # Ids of rows have at most 18 digits here, which every database holds.
 NoticeId = Annotated[int, Path(ge=1, lt=10**18)]
@@ -41,10 +42,20 @@ TRIAL = "a webhook's test"
 TRIALS = TypeAdapter(hooks.Trial)
 
 
-@router.get("/notices")
+@dataclass(frozen=True)
+class _Result:
+    """The result of one of the page's forms; a secret or a test with its webhook."""
+
+    problem: str = ""
+    status: int = 200
+    secret: tuple[str, str] | None = None
+    tried: tuple[str, hooks.Trial] | None = None
+    is_removed: bool = False
+
+
+@router.get("/notices", dependencies=[Depends(require("account.own"))])
 async def show(
     page: PageDep,
-    reader: Reader,
     done: Literal["", "removed"] = "",
     secret: str = "",
     tried: str = "",
@@ -53,10 +64,11 @@ async def show(
     plain = await shown_once.read(page, secret, kind=SHOWN)
     shown = await _show(
         page,
-        reader,
-        secret=None if plain is None else _named(plain),
-        tried=await _trial(page, tried) if tried else None,
-        is_removed=done == "removed",
+        _Result(
+            secret=None if plain is None else _named(plain),
+            tried=await _trial(page, tried) if tried else None,
+            is_removed=done == "removed",
+        ),
     )
     shown_once.forget(page, shown)
     return shown
@@ -89,7 +101,7 @@ async def retry(page: PageDep, retrier: Retrier, notice: NoticeId) -> Response:
     try:
         await queue.retry(page.parts.store, notice, tenant=retrier.tenant)
     except NotDead as error:
-        return await _show(page, retrier, problem=str(error), status=409)
+        return await _show(page, _Result(problem=str(error), status=409))
     return _back()
 
 
@@ -113,7 +125,7 @@ async def add(
             page.parts.settings, page.parts.store, new, by=manager.id
         )
     except (BadAddress, hooks.NoSecretKey) as error:
-        return await _show(page, manager, problem=sentence(error), status=422)
+        return await _show(page, _Result(problem=sentence(error), status=422))
     return await _to_secret(page, row.id, secret)
 
 
@@ -167,17 +179,9 @@ async def remove(
     return RedirectResponse("/notices?done=removed", status_code=303)
 
 
-async def _show(  # noqa: PLR0913 what came of each of its forms
-    page: Page,
-    person: Person,
-    *,
-    problem: str = "",
-    status: int = 200,
-    secret: tuple[str, str] | None = None,
-    tried: tuple[str, hooks.Trial] | None = None,
-    is_removed: bool = False,
-) -> HTMLResponse:
-    tenant, asked = person.tenant, page.request.query_params
+async def _show(page: Page, result: _Result) -> HTMLResponse:
+    person, asked = page.visitor.person, page.request.query_params
+    tenant = person.tenant
     cursor = asked.get("before", "")
     before = int(cursor) if NUMBER.fullmatch(cursor) else None
     async with page.parts.store.read() as session:
@@ -192,17 +196,17 @@ async def _show(  # noqa: PLR0913 what came of each of its forms
         names = await accounts.names(session, {row.target for row in dead})
     return await page.show(
         "ops/notices.html",
-        status=status,
+        status=result.status,
         kinds=[(kind, _words(kind), kind in chosen) for kind in KINDS],
         is_chosen=is_chosen,
         webhooks=listed,
         dead=dead,
         pages=turning(asked, last.id if last else None, name="before"),
         names=names,
-        problem_words=problem,
-        secret=secret,
-        tried=tried,
-        is_removed=is_removed,
+        problem_words=result.problem,
+        secret=result.secret,
+        tried=result.tried,
+        is_removed=result.is_removed,
     )
 
 

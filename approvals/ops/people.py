@@ -4,7 +4,7 @@ from typing import Annotated, Literal, cast
 
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 
 from keyturn.approvals.api.fields import Line
 from keyturn.approvals.api.tokens import LONGEST_DAYS, Asker, MakeToken, make, managed
@@ -12,7 +12,7 @@ from keyturn.approvals.auth import accounts, permissions, reauthentication
 from keyturn.approvals.auth.accounts import LONGEST_PASSWORD
 from keyturn.approvals.auth.visitor import require
 from keyturn.approvals.ops import people_pages
-from keyturn.approvals.ops.people_pages import GivenAway
+from keyturn.approvals.ops.people_pages import GivenAway, Managed, ManagedDep, Manager
 from keyturn.approvals.view.wording import sentence
 from keyturn.approvals.web import routing, shown_once
 from keyturn.approvals.web.errors import MayNot
@@ -45,7 +45,6 @@ from keyturn.orchestrator.store.tenants.tenants import NewTenant
 
 router = routing.of_pages()
 
-Manager = Annotated[Person, Depends(require("people.manage"))]
 # Errors that the person can correct: shown on the page that sent the form.
 REFUSALS = (
     MayNot,
@@ -74,6 +73,27 @@ MADE = "a token of a service"
 ITEMS = "items given away"
 
 
+class Invitation(BaseModel):
+    """The form that opens an account."""
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    email: Annotated[str, Field(max_length=300)] = ""
+    role: Annotated[str, Field(max_length=20)] = ""
+    tenant: Annotated[str, Field(max_length=200)] = ""
+    kind: Literal["person", "service"] = "person"
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+    def wanted(self) -> dict[str, str | None]:
+        """Return the fields of a `NewPerson`, which refuses a wrong one with words."""
+        return {
+            "name": self.name.strip(),
+            "email": self.email.strip(),
+            "role": self.role,
+            "kind": self.kind,
+            "tenant": self.tenant.strip() or None,
+        }
+
+
 @router.get("/settings/people")
 async def listing(page: PageDep, manager: Manager, said: str = "") -> HTMLResponse:
     """Show all accounts that this person manages, and pending proposals."""
@@ -81,23 +101,14 @@ async def listing(page: PageDep, manager: Manager, said: str = "") -> HTMLRespon
 
 
 @router.post("/settings/people")
-async def invite(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    manager: Manager,
-    name: Annotated[str, Form(max_length=200)] = "",
-    email: Annotated[str, Form(max_length=300)] = "",
-    role: Annotated[str, Form(max_length=20)] = "",
-    tenant: Annotated[str, Form(max_length=200)] = "",
-    kind: Annotated[Literal["person", "service"], Form()] = "person",
-    reason: Why = "",
+async def invite(
+    page: PageDep, manager: Manager, form: Annotated[Invitation, Form()]
 ) -> Response:
     """Open an account, or propose it."""
-    fields = {"name": name.strip(), "email": email.strip(), "role": role, "kind": kind}
+    why = plain_text.trimmed(form.reason) or None
     try:
-        new = NewPerson.model_validate({**fields, "tenant": tenant.strip() or None})
-        row = await accounts.invite(
-            page.parts.store, new, by=manager, reason=plain_text.trimmed(reason) or None
-        )
+        new = NewPerson.model_validate(form.wanted())
+        row = await accounts.invite(page.parts.store, new, by=manager, reason=why)
     except ValidationError as error:
         first = error.errors()[0]
         words = f"{first['loc'][0]}: {in_words(first)}. Correct it and try again."
@@ -108,24 +119,18 @@ async def invite(  # noqa: PLR0913, PLR0917 the form's fields
 
 
 @router.get("/settings/people/{person}")
-async def show(
-    page: PageDep, manager: Manager, person: str, made: str = "", came: str = ""
-) -> HTMLResponse:
+async def show(of: ManagedDep, made: str = "", came: str = "") -> HTMLResponse:
     """Show one account, a new token once, and the result of reassigning its items."""
-    plain = await shown_once.read(page, made, kind=MADE)
-    given = await _given(page, came) if came else None
-    shown = await people_pages.account_page(
-        page, manager, person, plain=plain, came=given
-    )
-    shown_once.forget(page, shown)
+    plain = await shown_once.read(of.page, made, kind=MADE)
+    given = await _given(of.page, came) if came else None
+    shown = await people_pages.account_page(of, plain=plain, came=given)
+    shown_once.forget(of.page, shown)
     return shown
 
 
 @router.post("/settings/people/{person}/profile")
-async def describe(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    manager: Manager,
-    person: str,
+async def describe(
+    of: ManagedDep,
     name: Annotated[Line, Form()],
     teams: Annotated[str, Form(max_length=2_000)] = "",
     languages: Annotated[str, Form(max_length=2_000)] = "",
@@ -135,18 +140,20 @@ async def describe(  # noqa: PLR0913, PLR0917 the form's fields
         profile = Profile(name=name, teams=_labels(teams), languages=_labels(languages))
     except ValidationError:
         words = "Teams and languages: write at most 50 of each, separated by commas, each with at most 60 characters."
-        return await people_pages.account_page(page, manager, person, problem=words)
+        return await people_pages.account_page(of, problem=words)
     await person_accounts.describe(
-        page.parts.store, person, profile, by=manager.id, tenant=manager.tenant
+        of.page.parts.store,
+        of.person,
+        profile,
+        by=of.manager.id,
+        tenant=of.manager.tenant,
     )
-    return _back(person)
+    return _back(of.person)
 
 
 @router.post("/settings/people/{person}/access")
-async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    manager: Manager,
-    person: str,
+async def set_access(
+    of: ManagedDep,
     role: Annotated[Role, Form()],
     tenant: Annotated[str, Form(max_length=200)] = "",
     reason: Why = "",
@@ -155,28 +162,23 @@ async def set_access(  # noqa: PLR0913, PLR0917 the form's fields
     """Change role and tenant, or propose it."""
     wanted = Change(role=role, tenant=tenant.strip() or None)
     try:
-        if sure != "yes" and await _takes_away(page, manager, person, wanted):
+        if sure != "yes" and await _takes_away(of, wanted):
             raise InvalidValue(NOT_SURE)
         done = await accounts.set_access(
-            page.parts.store,
-            person,
-            role=role,
-            tenant=tenant.strip() or None,
-            by=manager,
+            of.page.parts.store,
+            of.person,
+            wanted,
+            by=of.manager,
             reason=plain_text.trimmed(reason) or None,
         )
     except REFUSALS as error:
-        return await people_pages.account_page(
-            page, manager, person, problem=str(error)
-        )
-    return _done(page, done)
+        return await people_pages.account_page(of, problem=str(error))
+    return _done(of.page, done)
 
 
 @router.post("/settings/people/{person}/password")
 async def set_password(
-    page: PageDep,
-    manager: Manager,
-    person: str,
+    of: ManagedDep,
     password: Annotated[str, Form(max_length=2_000)] = "",
     sure: Sure = "",
 ) -> Response:
@@ -185,66 +187,58 @@ async def set_password(
         if not password and sure != "yes":
             raise InvalidValue(NOT_SURE)
         done = await accounts.reset_password(
-            page.parts.store, person, password or None, by=manager
+            of.page.parts.store, of.person, password or None, by=of.manager
         )
     except REFUSALS as error:
-        return await people_pages.account_page(
-            page, manager, person, problem=str(error)
-        )
-    return _done(page, done)
+        return await people_pages.account_page(of, problem=str(error))
+    return _done(of.page, done)
 
 
 @router.post("/settings/people/{person}/open")
-async def set_open(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    manager: Manager,
-    person: str,
+async def set_open(
+    of: ManagedDep,
     wanted: Annotated[Literal["open", "closed"], Form()],
     reason: Why = "",
     sure: Sure = "",
 ) -> Response:
     """Close an account, or propose to reopen it."""
-    store, why = page.parts.store, plain_text.trimmed(reason) or None
+    store, why = of.page.parts.store, plain_text.trimmed(reason) or None
     try:
         if wanted == "open":
-            done = await accounts.reopen(store, person, by=manager, reason=why)
+            done = await accounts.reopen(store, of.person, by=of.manager, reason=why)
         elif sure != "yes":
             raise InvalidValue(NOT_SURE)
         else:
-            done = await accounts.close(store, person, by=manager)
+            done = await accounts.close(store, of.person, by=of.manager)
     except REFUSALS as error:
-        return await people_pages.account_page(
-            page, manager, person, problem=str(error)
-        )
-    return _done(page, done)
+        return await people_pages.account_page(of, problem=str(error))
+    return _done(of.page, done)
 
 
 @router.post("/settings/people/{person}/items")
 async def hand_over(
-    page: PageDep,
-    manager: Manager,
-    person: str,
+    of: ManagedDep,
     reason: Annotated[str, Form(min_length=1, max_length=500)],
     to: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Reassign all items of a person to another one, or return them to the queues."""
-    permissions.check(manager, "approvals.assign")
+    permissions.check(of.manager, "approvals.assign")
     try:
         came = await reassignment.move_all(
-            page.parts.store, manager, person, to=to or None, reason=reason
+            of.page.parts.store, of.manager, of.person, to=to or None, reason=reason
         )
     except (NotFound, InvalidValue) as error:
-        return await people_pages.account_page(
-            page, manager, person, problem=sentence(error)
-        )
+        return await people_pages.account_page(of, problem=sentence(error))
     stayed = [[item, str(why)] for item, why in came if isinstance(why, KeyturnError)]
     result = await form_results.save(
-        page.parts.store,
-        person=manager.id,
+        of.page.parts.store,
+        person=of.manager.id,
         kind=ITEMS,
         result={"given": len(came) - len(stayed), "stayed": cast("JsonValue", stayed)},
     )
-    return RedirectResponse(f"/settings/people/{person}?came={result}", status_code=303)
+    return RedirectResponse(
+        f"/settings/people/{of.person}?came={result}", status_code=303
+    )
 
 
 @router.post("/settings/tenants")
@@ -268,17 +262,15 @@ async def declare_tenant(
 
 
 @router.post("/settings/people/{person}/tokens")
-async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    manager: Manager,
-    person: str,
+async def make_token(
+    of: ManagedDep,
     name: Annotated[Line, Form(max_length=100)],
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)] = 90,
     bound: Annotated[str, Form(max_length=2_000)] = "",
     password: Annotated[str, Form(max_length=2_000)] = "",
 ) -> Response:
     """Create a service's token, and redirect to the page that shows it once."""
-    owner = await managed(page.parts.store, person, manager)
+    owner = await managed(of.page.parts.store, of.person, of.manager)
     try:
         wanted = MakeToken(
             name=name,
@@ -287,34 +279,33 @@ async def make_token(  # noqa: PLR0913, PLR0917 the form's fields
             days=days,
             password=password[:LONGEST_PASSWORD],
         )
-        made = await make(Asker(page.request, page.parts, page.visitor), owner, wanted)
+        made = await make(
+            Asker(of.page.request, of.page.parts, of.page.visitor), owner, wanted
+        )
     except ValidationError as error:
         words = f"Tenants: {in_words(error.errors()[0])}."
-        return await people_pages.account_page(page, manager, person, problem=words)
+        return await people_pages.account_page(of, problem=words)
     except KeyturnError as error:
-        return await people_pages.account_page(
-            page, manager, person, problem=sentence(error)
-        )
-    path = f"/settings/people/{person}?made="
-    shown = await shown_once.redirect(page, path, kind=MADE, secret=made.secret)
-    reauthentication.forget(shown, page.parts)
+        return await people_pages.account_page(of, problem=sentence(error))
+    path = f"/settings/people/{of.person}?made="
+    shown = await shown_once.redirect(of.page, path, kind=MADE, secret=made.secret)
+    reauthentication.forget(shown, of.page.parts)
     return shown
 
 
 @router.post("/settings/people/{person}/tokens/{token}/revoke")
-async def revoke_token(
-    page: PageDep, manager: Manager, person: str, token: str
-) -> RedirectResponse:
+async def revoke_token(of: ManagedDep, token: str) -> RedirectResponse:
     """Revoke somebody's token."""
-    owner = await managed(page.parts.store, person, manager)
-    await tokens.revoke(page.parts.store, token, by=manager.id, person=owner.id)
-    return _back(person)
+    owner = await managed(of.page.parts.store, of.person, of.manager)
+    await tokens.revoke(of.page.parts.store, token, by=of.manager.id, person=owner.id)
+    return _back(of.person)
 
 
-async def _takes_away(page: Page, manager: Person, person: str, wanted: Change) -> bool:
+async def _takes_away(of: Managed, wanted: Change) -> bool:
     """Tell whether one person may make a change that takes two to undo."""
-    async with page.parts.store.read() as session:
-        row = await person_accounts.get(session, person, tenant=manager.tenant)
+    manager = of.manager
+    async with of.page.parts.store.read() as session:
+        row = await person_accounts.get(session, of.person, tenant=manager.tenant)
     before, after = access.of(row), wanted.of(row)
     # People cannot reduce their own access: that error is shown instead.
     return (

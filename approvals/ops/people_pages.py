@@ -1,15 +1,18 @@
 """The pages about people: the list, and one account."""
 
-from typing import get_args
+from dataclasses import dataclass
+from typing import Annotated, get_args
 
+from fastapi import Depends
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from keyturn.approvals.api import tokens as token_body
 from keyturn.approvals.auth import dual_control, permissions, reauthentication
 from keyturn.approvals.auth.passwords import SHORTEST
+from keyturn.approvals.auth.visitor import require
 from keyturn.approvals.web.flash import Flash
-from keyturn.approvals.web.page import Page
+from keyturn.approvals.web.page import Page, PageDep
 from keyturn.approvals.web.page_links import cut, turning
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.clock import system_clock
@@ -86,16 +89,30 @@ def _decides(row: PersonRow) -> bool:
     return is_open and row.role in APPROVER_RANK
 
 
-async def account_page(  # noqa: PLR0913 what came of each of its forms
-    page: Page,
-    manager: Person,
-    person: str,
+Manager = Annotated[Person, Depends(require("people.manage"))]
+
+
+@dataclass(frozen=True)
+class Managed:
+    """An account of somebody else, on whose page its manager is."""
+
+    page: PageDep
+    manager: Manager
+    person: str
+
+
+ManagedDep = Annotated[Managed, Depends()]
+
+
+async def account_page(
+    of: Managed,
     *,
     problem: str = "",
     plain: str | None = None,
     came: GivenAway | None = None,
 ) -> HTMLResponse:
     """Return the page of one account, with the result of its form."""
+    page, manager, person = of.page, of.manager, of.person
     async with page.parts.store.read() as session:
         row = await person_accounts.get(session, person, tenant=manager.tenant)
         found = await tokens.listing(session, person)

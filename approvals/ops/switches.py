@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from keyturn.approvals.auth import dual_control, permissions
 from keyturn.approvals.auth.visitor import require
@@ -59,20 +59,36 @@ OPERATED = ("switch.clear", "budget.raise")
 FIELDS = ("workflow", "tool", "model", "provider", "tenant", "corpus")
 
 
-def _scope(  # noqa: PLR0913, PLR0917 a scope's fields
-    workflow: Annotated[str, Form(max_length=200)] = "",
-    tool: Annotated[str, Form(max_length=200)] = "",
-    model: Annotated[str, Form(max_length=200)] = "",
-    provider: Annotated[str, Form(max_length=200)] = "",
-    tenant: Annotated[str, Form(max_length=200)] = "",
-    corpus: Annotated[str, Form(max_length=200)] = "",
-) -> Scope:
-    values = (workflow, tool, model, provider, tenant, corpus)
-    given = zip(FIELDS, values, strict=True)
-    return Scope(**{name: value.strip() for name, value in given if value.strip()})
+Name = Annotated[str, Field(max_length=200)]
 
 
-ScopeDep = Annotated[Scope, Depends(_scope)]
+class ScopeForm(BaseModel):
+    """The part of the form that says what a switch is for; empty fields match all."""
+
+    workflow: Name = ""
+    tool: Name = ""
+    model: Name = ""
+    provider: Name = ""
+    tenant: Name = ""
+    corpus: Name = ""
+
+    def scope(self) -> Scope:
+        """Return the scope that was typed."""
+        typed = {name: str(getattr(self, name)).strip() for name in FIELDS}
+        return Scope(**{name: value for name, value in typed.items() if value})
+
+
+class SwitchForm(ScopeForm):
+    """The form that sets a switch, as typed."""
+
+    mode: Mode
+    reason: Annotated[str, Field(max_length=500)] = ""
+    value: Name = ""
+    minutes: Annotated[str, Field(max_length=8)] = ""
+    sure: Annotated[str, Field(max_length=3)] = ""
+    anyway: bool = False
+
+
 SET = "a switch that was set"
 NOT_SURE = (
     "A switch takes effect at once, and lifting it takes two people. Tick the box to "
@@ -127,39 +143,26 @@ async def _begun(page: Page, bulk: str) -> Flash | None:
 
 
 @router.post("/ops/impact")
-async def impact(page: PageDep, operator: Operator, scope: ScopeDep) -> HTMLResponse:
+async def impact(
+    page: PageDep, operator: Operator, form: Annotated[ScopeForm, Form()]
+) -> HTMLResponse:
     """Return the impact of a switch of this scope, for an htmx swap."""
-    scope = _of_person(operator, scope)
+    scope = _of_person(operator, form.scope())
     found = await switch_impact.impact(page.parts.store, scope)
     return await page.part("ops/impact.html", impact=found, scope=scope)
 
 
 @router.post("/ops/switches")
-async def put(  # noqa: PLR0913, PLR0917 the form's fields
-    page: PageDep,
-    operator: Operator,
-    scope: ScopeDep,
-    mode: Annotated[Mode, Form()],
-    reason: Annotated[str, Form(max_length=500)] = "",
-    value: Annotated[str, Form(max_length=200)] = "",
-    minutes: Annotated[str, Form(max_length=8)] = "",
-    sure: Annotated[str, Form(max_length=3)] = "",
-    anyway: Annotated[bool, Form()] = False,  # noqa: FBT002 a box of the form
+async def put(
+    page: PageDep, operator: Operator, form: Annotated[SwitchForm, Form()]
 ) -> Response:
     """Set a switch, and show the effects that may still reach the provider."""
-    scope = _of_person(operator, scope)
+    scope = _of_person(operator, form.scope())
     try:
-        _check_sure(sure)
-        switch = _switch(
-            operator, scope, mode, plain_text.trimmed(reason), value.strip(), minutes
-        )
+        _check_sure(form.sure)
+        switch = _switch(operator, scope, form)
         unknown = await unknown_names.check(
-            page.parts.store,
-            scope,
-            mode,
-            switch.value,
-            tenant=operator.tenant,
-            anyway=anyway,
+            page.parts.store, switch, tenant=operator.tenant, anyway=form.anyway
         )
     except (InvalidValue, UnknownNames) as error:
         return await switch_pages.show(page, problem=str(error), status=422)
@@ -284,9 +287,9 @@ def _of_person(operator: Person, scope: Scope) -> Scope:
     return scope
 
 
-def _switch(  # noqa: PLR0913, PLR0917 a switch's fields
-    operator: Person, scope: Scope, mode: Mode, reason: str, value: str, minutes: str
-) -> Switch:
+def _switch(operator: Person, scope: Scope, form: SwitchForm) -> Switch:
+    reason, value = plain_text.trimmed(form.reason), form.value.strip()
+    mode, minutes = form.mode, form.minutes
     if not reason:
         raise InvalidValue(
             "A switch needs a reason, so that others know why it was set."

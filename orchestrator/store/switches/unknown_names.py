@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from sqlmodel import col, select
 
-from keyturn.orchestrator.rules.authority.switch import Mode, Scope
+from keyturn.orchestrator.rules.authority.switch import Scope, Switch
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store.db.database import Store
@@ -25,14 +25,8 @@ from keyturn.orchestrator.store.tenants import tenants
 SERVED_FOR = timedelta(minutes=10)
 
 
-async def check(  # noqa: PLR0913 all that a switch says
-    store: Store,
-    scope: Scope,
-    mode: Mode,
-    value: str | None,
-    *,
-    tenant: str | None,
-    anyway: bool,
+async def check(
+    store: Store, switch: Switch, *, tenant: str | None, anyway: bool
 ) -> list[str]:
     """Return what of a switch cannot work as it is, as warnings if set `anyway`.
 
@@ -44,9 +38,9 @@ async def check(  # noqa: PLR0913 all that a switch says
         if not used:
             # Nothing has ever begun here: there is no list to check names against.
             return []
-        why = await _misfits(session, used, scope, tenant=tenant)
-        if mode == "use_model" and value is not None:
-            why += await _why_not_used(session, used, scope, value)
+        why = await _misfits(session, used, switch.scope, tenant=tenant)
+        if switch.mode == "use_model" and switch.value is not None:
+            why += await _why_not_used(session, used, switch.scope, switch.value)
     if why and not anyway:
         raise UnknownNames(why)
     return why

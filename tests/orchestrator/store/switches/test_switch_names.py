@@ -2,7 +2,7 @@
 
 import pytest
 
-from keyturn.orchestrator.rules.authority.switch import Mode, Scope
+from keyturn.orchestrator.rules.authority.switch import Mode, Scope, Switch
 from keyturn.orchestrator.store.runs import control, end
 from keyturn.orchestrator.store.runs.end import Ending
 from keyturn.orchestrator.store.switches import impact, switches, unknown_names
@@ -19,9 +19,16 @@ async def check(
     value: str | None = None,
     anyway: bool = False,
 ) -> list[str]:
-    return await unknown_names.check(
-        desk.store, Scope(**scope), mode, value, tenant=None, anyway=anyway
+    switch = Switch(
+        id="sw-1",
+        scope=Scope(**scope),
+        mode=mode,
+        value=value,
+        reason="so",
+        author="ops",
+        created_at=desk.clock(),
     )
+    return await unknown_names.check(desk.store, switch, tenant=None, anyway=anyway)
 
 
 @pytest.mark.parametrize(
