@@ -15,6 +15,7 @@ from keyturn.orchestrator.rules.status import CallStatus
 from keyturn.orchestrator.rules.text import model_notices
 from keyturn.orchestrator.rules.text.model_notices import Told, ToolData
 from keyturn.orchestrator.store.db.database import Store
+from keyturn.orchestrator.store.ledger.effects import CallRef
 from keyturn.orchestrator.store.runs import calls, faults
 from keyturn.orchestrator.store.runs.calls import CallView
 
@@ -103,9 +104,7 @@ class RunTool:
     ) -> None:
         await calls.answer_read(
             self.store,
-            wanted.run,
-            wanted.turn,
-            wanted.index,
+            CallRef(run=wanted.run, turn=wanted.turn, index=wanted.index),
             status=status,
             answer=answer,
         )

@@ -62,12 +62,5 @@ async def add_note(
     store: StoreDep,
 ) -> Note:
     """Add a note to a run, for people; no model reads it."""
-    found = await notes.add_note(
-        store,
-        row.id,
-        person=person.id,
-        person_name=person.name,
-        kind="note",
-        text=said.text,
-    )
+    found = await notes.add_note(store, row.id, person=person, text=said.text)
     return Note.model_validate(found)

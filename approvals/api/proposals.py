@@ -76,8 +76,7 @@ async def list_proposals(
         now = await session.read_clock()
         rows = await proposals.listing(
             session,
-            tenant=person.tenant,
-            is_open=not wanted.all,
+            proposals.Filter(person.tenant, is_open=not wanted.all),
             limit=wanted.one_more,
             before=wanted.cursor,
         )

@@ -215,9 +215,7 @@ async def make(asker: Asker, owner: Person, wanted: MakeToken) -> TokenWithSecre
         asker.parts.store,
         owner.id,
         new,
-        by=by.id,
-        made_with=asker.visitor.token,
-        proven=proven,
+        tokens.Maker(by.id, made_with=asker.visitor.token, proven=proven),
     )
     return TokenWithSecret(
         **body(made.row, kind=owner.kind).model_dump(), secret=made.plain

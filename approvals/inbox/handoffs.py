@@ -111,9 +111,7 @@ async def note(
 
 
 async def _add_note(store: Store, run: str, person: Person, text: str) -> None:
-    await run_notes.add_note(
-        store, run, person=person.id, person_name=person.name, kind="note", text=text
-    )
+    await run_notes.add_note(store, run, person=person, text=text)
 
 
 async def _settled(page: Page, run: str) -> RunRow | None:

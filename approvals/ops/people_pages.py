@@ -57,9 +57,7 @@ async def accounts_page(
         await session.read_clock()
         waiting = await proposals.listing(
             session,
-            tenant=manager.tenant,
-            is_open=True,
-            kinds=ABOUT_PEOPLE,
+            proposals.Filter(manager.tenant, is_open=True, kinds=ABOUT_PEOPLE),
             before=asked.get("asked") or None,
             limit=PROPOSALS + 1,
         )

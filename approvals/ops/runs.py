@@ -151,9 +151,7 @@ async def note(
     permissions.check(person, "notes.write")
     async with store.read() as session:
         await timeline.of_tenant(session, run, tenant=person.tenant)
-    await notes.add_note(
-        store, run, person=person.id, person_name=person.name, kind="note", text=text
-    )
+    await notes.add_note(store, run, person=person, text=text)
     return RedirectResponse(f"/runs/{run}", status_code=303)
 
 

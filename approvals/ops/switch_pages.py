@@ -87,9 +87,7 @@ async def _paged(
     )
     waiting = await proposals.listing(
         session,
-        tenant=tenant,
-        is_open=True,
-        kinds=_kinds(page),
+        proposals.Filter(tenant, is_open=True, kinds=_kinds(page)),
         limit=PAGE + 1,
         before=asked.get("asked") or None,
     )

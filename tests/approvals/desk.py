@@ -174,10 +174,12 @@ class Desk:
                 row,
                 call,
                 RELEASE,
-                verdict,
-                preview=canonical.text(PREVIEW),
-                money=Money(amount, "USD"),
-                reason="The customer says so.",
+                request.Question(
+                    verdict,
+                    preview=canonical.text(PREVIEW),
+                    money=Money(amount, "USD"),
+                    reason="The customer says so.",
+                ),
             )
 
     async def effect(

@@ -10,6 +10,7 @@ that needs two is drawn after the first has said yes.
 
 import secrets
 from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
 
 from sqlmodel import and_, col, func, or_, select
 
@@ -34,14 +35,23 @@ DRAWN_AMONG = 3
 BUSY = 5
 
 
-async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
+class Assigner(NamedTuple):
+    """The person or system that assigns an approval, and the reason in the record."""
+
+    by: str = "system"
+    reason: str = "picked by the system"
+
+
+SYSTEM: Final = Assigner()
+
+
+async def pick(
     session: Tx,
     row: ApprovalRow,
     run: RunRow,
     *,
     but: Collection[str] = (),
-    by: str = "system",
-    reason: str = "picked by the system",
+    assigner: Assigner = SYSTEM,
 ) -> PersonRow | None:
     """Assign an approval to a person whom the system draws, and return them.
 
@@ -51,7 +61,7 @@ async def pick(  # noqa: PLR0913 of what, without whom, and by whose order
     before = await _asked_before(session, row)
     again = [one for name in before for one in people if one.id == name]
     picked = again[0] if again else await _draw(session, people, row)
-    assign(session, row, picked, by=by, reason=reason)
+    assign(session, row, picked, assigner)
     return picked
 
 
@@ -84,18 +94,18 @@ async def candidates(
 
 
 def assign(
-    session: Tx, row: ApprovalRow, person: PersonRow | None, *, by: str, reason: str
+    session: Tx, row: ApprovalRow, person: PersonRow | None, assigner: Assigner
 ) -> None:
     """Assign an approval to a person, or to nobody; this ends any claim on it."""
     before, row.assigned_to = row.assigned_to, person.id if person else None
     release_claim(row)
     entry = log.Entry(
-        actor=by,
+        actor=assigner.by,
         kind="approval.assigned",
         tenant=row.tenant,
         run=row.run,
         subject=row.id,
-        payload={"to": row.assigned_to, "from": before, "reason": reason},
+        payload={"to": row.assigned_to, "from": before, "reason": assigner.reason},
     )
     log.record(session, entry, at=session.now)
 

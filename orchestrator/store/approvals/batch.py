@@ -1,6 +1,7 @@
 """Several similar items decided in one request, each bound and answered separately."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
@@ -46,32 +47,22 @@ async def decide(  # noqa: PLR0913 one option besides what a decision is
     means: one tool, one rule, at most 20, and none that needs two people.
     """
     await _check_alike(store, person, [one.id for one in items])
+    decide_one = partial(approval_decide.decide, store, signer, person)
     return [
-        await _decide_one(
-            store,
-            signer,
-            person,
-            one.id,
-            answer.model_copy(update={"binding": one.binding}),
-            heeds_draft=heeds_drafts,
+        await _result_of(
+            decide_one(
+                one.id,
+                answer.model_copy(update={"binding": one.binding}),
+                heeds_draft=heeds_drafts,
+            )
         )
         for one in items
     ]
 
 
-async def _decide_one(  # noqa: PLR0913 as `decide.decide`
-    store: Store,
-    signer: Signer,
-    person: Person,
-    approval: str,
-    answer: Answer,
-    *,
-    heeds_draft: bool,
-) -> ApprovalRow | KeyturnError:
+async def _result_of(deciding: Awaitable[ApprovalRow]) -> ApprovalRow | KeyturnError:
     try:
-        return await approval_decide.decide(
-            store, signer, person, approval, answer, heeds_draft=heeds_draft
-        )
+        return await deciding
     except StoreUnavailable:
         raise
     except KeyturnError as error:

@@ -1,14 +1,14 @@
 """An approval with other arguments: an edit is a decision, too (P10)."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from keyturn.orchestrator.rules.authority.binding import Signer
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.contract.release import COMPUTED, Release, ToolSpec
-from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.errors import InvalidValue, NotFound
 from keyturn.orchestrator.rules.policy import amendment, stakes
 from keyturn.orchestrator.rules.policy.rules import REPEATED, Verdict
 from keyturn.orchestrator.rules.policy.verdict import no_looser
@@ -39,6 +39,15 @@ class Foresight(BaseModel):
 
     needs: int
     role: str
+
+
+class _Item(NamedTuple):
+    """An approval with its rows, locked if it is being decided, and its release."""
+
+    row: ApprovalRow
+    run: RunRow
+    call: CallRow
+    release: Release
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ async def foresee(
             raise NotFound(kind="call", name=approval)
         release = await releases.load(session, run.release)
         await session.read_clock()
-        weighed = await _weigh(session, row, run, call, release, edited)
+        weighed = await _weigh(session, _Item(row, run, call, release), edited)
     own = weighed.is_own
     if own and row.needed == 1 and weighed.verdict.approvers <= 1:
         return Foresight(needs=0, role=row.role)
@@ -110,22 +119,19 @@ class Edit:
         force.
         """
         release = await releases.load(self._session, run.release)
-        edited = cast("dict[str, JsonValue]", answer.arguments)
-        weighed = await _weigh(self._session, row, run, call, release, edited)
+        item = _Item(row, run, call, release)
+        if answer.arguments is None:
+            raise InvalidValue("arguments: an edit needs them; send all of them")
+        edited = answer.arguments
+        weighed = await _weigh(self._session, item, edited)
         call.effective = canonical.text(edited)
         edit = answer, weighed
         if weighed.is_own and row.needed == 1 and weighed.verdict.approvers <= 1:
-            return await self._approve(row, run, call, release, edit)
-        return await self._ask_again(row, run, call, release, edit)
+            return await self._approve(item, edit)
+        return await self._ask_again(item, edit)
 
-    async def _approve(
-        self,
-        row: ApprovalRow,
-        run: RunRow,
-        call: CallRow,
-        release: Release,
-        edit: tuple[Answer, _Weighed],
-    ) -> ApprovalRow:
+    async def _approve(self, item: _Item, edit: tuple[Answer, _Weighed]) -> ApprovalRow:
+        row, run, call, release = item
         answer, edited = edit[0], edit[1].proposed.moves()
         if edited is not None:
             row.amount, row.currency = edited.amount, edited.currency
@@ -144,18 +150,14 @@ class Edit:
         return row
 
     async def _ask_again(
-        self,
-        row: ApprovalRow,
-        run: RunRow,
-        call: CallRow,
-        release: Release,
-        edit: tuple[Answer, _Weighed],
+        self, item: _Item, edit: tuple[Answer, _Weighed]
     ) -> ApprovalRow:
         """Request other people's approval of the edit, as a revision of its own.
 
         The web process reaches no service: if the tool reads facts or computes its
         money, the effect worker does so before anybody can approve this.
         """
+        row, run, call, release = item
         answer, weighed = edit
         own = weighed.is_own
         spec = release.tool(call.tool)
@@ -172,15 +174,17 @@ class Edit:
             run,
             call,
             release,
-            weighed.asked(Verdict.model_validate(row.verdict)),
-            preview=None if _reads_facts(spec) else row.preview,
-            money=weighed.proposed.moves() or (request.shown(row) if own else None),
-            reason=row.reason,
-            not_by=row.not_by if own else [*row.not_by, self._person.id],
-            barred={
-                **(row.barred or {}),
-                **({} if own else {self._person.id: "edited"}),
-            },
+            request.Question(
+                weighed.asked(Verdict.model_validate(row.verdict)),
+                preview=None if _reads_facts(spec) else row.preview,
+                money=weighed.proposed.moves() or (request.shown(row) if own else None),
+                reason=row.reason,
+                not_by=row.not_by if own else [*row.not_by, self._person.id],
+                barred={
+                    **(row.barred or {}),
+                    **({} if own else {self._person.id: "edited"}),
+                },
+            ),
         )
         fresh.edited_by = self._person.id
         await self._session.flush()
@@ -208,20 +212,13 @@ class Edit:
         return fresh
 
 
-async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
-    session: Tx,
-    row: ApprovalRow,
-    run: RunRow,
-    call: CallRow,
-    release: Release,
-    edited: dict[str, JsonValue],
-) -> _Weighed:
-    spec = release.tool(call.tool)
+async def _weigh(session: Tx, item: _Item, edited: dict[str, JsonValue]) -> _Weighed:
+    spec = item.release.tool(item.call.tool)
     schema.check_arguments(edited, spec.parameters)
     plain_text.refuse_control_characters(edited)
-    proposed = await _proposed(session, run, call, release, edited)
+    proposed = await _proposed(session, item, edited)
     verdict = await _judge(session, proposed)
-    shown = json_object.parse(row.arguments)
+    shown = json_object.parse(item.row.arguments)
     return _Weighed(
         verdict=verdict,
         is_own=amendment.is_only_less(spec, shown, edited),
@@ -231,12 +228,9 @@ async def _weigh(  # noqa: PLR0913, PLR0917 the rows that an edit is judged by
 
 
 async def _proposed(
-    session: Tx,
-    run: RunRow,
-    call: CallRow,
-    release: Release,
-    edited: dict[str, JsonValue],
+    session: Tx, item: _Item, edited: dict[str, JsonValue]
 ) -> approval_verdict.Proposed:
+    run, call, release = item.run, item.call, item.release
     _, live = await releases.live(session, run.workflow)
     spec, drafted = release.tool(call.tool), canonical.parse(call.arguments)
     is_as_drafted = amendment.is_same_but_money(spec, drafted, edited)

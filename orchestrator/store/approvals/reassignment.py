@@ -15,6 +15,7 @@ from keyturn.orchestrator.rules.policy.rules import APPROVER_RANK
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.approvals import assignment, decision, eligibility
 from keyturn.orchestrator.store.approvals import lookup as approval_lookup
+from keyturn.orchestrator.store.approvals.assignment import Assigner
 from keyturn.orchestrator.store.approvals.errors import MayNotAssign, NobodyElse
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.database import Store
@@ -81,9 +82,20 @@ async def move_all(
         items = await held_by(session, leaving.id, tenant=person.tenant)
         if to is not None:
             await _find(session, to, tenant=person.tenant)
-    return [
-        (one, await _move(store, person, one, leaving.id, to, reason)) for one in items
-    ]
+
+    async def moved(approval: str) -> ApprovalRow | KeyturnError:
+        try:
+            async with store.write() as session:
+                found = await _Reassigning.load(session, person, approval)
+                if leaving.id in (found.row.claimed_by, found.row.assigned_to):
+                    await found.give(to, reason)
+                return found.row
+        except StoreUnavailable:
+            raise
+        except KeyturnError as error:
+            return error
+
+    return [(one, await moved(one)) for one in items]
 
 
 async def held_by(session: Tx, person: str, *, tenant: str | None = None) -> list[str]:
@@ -187,7 +199,7 @@ class _Reassigning:
             return self.row
         target = await self._target(to) if to is not None else None
         assignment.assign(
-            self._session, self.row, target, by=self._person.id, reason=reason
+            self._session, self.row, target, Assigner(self._person.id, reason)
         )
         return self.row
 
@@ -211,7 +223,7 @@ class _Reassigning:
                 "not reassigned."
             )
         await assignment.pick(
-            self._session, row, self._run, but=but, by=me, reason=reason
+            self._session, row, self._run, but=but, assigner=Assigner(me, reason)
         )
 
     async def _target(self, to: str) -> PersonRow:
@@ -238,26 +250,6 @@ class _Reassigning:
             raise MayNotAssign(f"You cannot assign {self.row.id}: {why}.")
 
 
-async def _move(  # noqa: PLR0913, PLR0917 whose item goes to whom, and why
-    store: Store,
-    person: Person,
-    approval: str,
-    leaver: str,
-    to: str | None,
-    reason: str,
-) -> ApprovalRow | KeyturnError:
-    try:
-        async with store.write() as session:
-            found = await _Reassigning.load(session, person, approval)
-            if leaver in (found.row.claimed_by, found.row.assigned_to):
-                await found.give(to, reason)
-            return found.row
-    except StoreUnavailable:
-        raise
-    except KeyturnError as error:
-        return error
-
-
 async def _release(store: Store, approval: str, person: str, *, by: str) -> None:
     async with store.write() as session:
         row, run, _ = await approval_lookup.lock(session, approval, tenant=None)
@@ -271,14 +263,14 @@ async def _release(store: Store, approval: str, person: str, *, by: str) -> None
         await session.read_clock()
         reason = "they can no longer decide"
         if not eligibility.is_assigned(row):
-            assignment.assign(session, row, None, by=by, reason=reason)
+            assignment.assign(session, row, None, Assigner(by, reason))
             return
         # The person who takes the item away may decide nothing that waited for its
         # assignee, and their own earlier yes no longer counts: otherwise they could
         # repeat the draw until they like the result.
         row.not_by = [*row.not_by, by]
         row.barred = {**(row.barred or {}), by: "picked"}
-        await _pick_anew(session, row, run, by=by, reason=reason)
+        await _pick_anew(session, row, run, Assigner(by, reason))
 
 
 async def _repaired(store: Store, approval: str) -> bool:
@@ -299,7 +291,7 @@ async def _repair(store: Store, approval: str) -> bool:
             if row.assigned_to is None:
                 return False
             reason = "they can no longer decide it"
-            assignment.assign(session, row, None, by="system", reason=reason)
+            assignment.assign(session, row, None, Assigner("system", reason))
             return True
         given = await approval_lookup.decisions(session, row.id)
         but = {one.person for one in given}
@@ -308,16 +300,16 @@ async def _repair(store: Store, approval: str) -> bool:
         reason = "picked by the system"
         if row.assigned_to is not None:
             reason = "picked by the system, because the assignee can no longer decide"
-        await _pick_anew(session, row, run, by="system", reason=reason)
+        await _pick_anew(session, row, run, Assigner("system", reason))
         return True
 
 
 async def _pick_anew(
-    session: Tx, row: ApprovalRow, run: RunRow, *, by: str, reason: str
+    session: Tx, row: ApprovalRow, run: RunRow, assigner: Assigner
 ) -> None:
     given = await approval_lookup.decisions(session, row.id)
     but = {one.person for one in given}
-    await assignment.pick(session, row, run, but=but, by=by, reason=reason)
+    await assignment.pick(session, row, run, but=but, assigner=assigner)
 
 
 async def _orphaned(session: Tx) -> list[str]:

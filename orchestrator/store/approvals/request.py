@@ -1,6 +1,7 @@
 """Requests for approval: created, offered, closed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import and_, col, or_, select
@@ -48,27 +49,33 @@ def bind(run: RunRow, call: CallRow, release: Release, preview: str) -> str:
     ).digest()
 
 
-async def ask(  # noqa: PLR0913 every one of these is what a person is asked about
-    session: Tx,
-    run: RunRow,
-    call: CallRow,
-    release: Release,
-    verdict: Verdict,
-    *,
-    preview: str | None,
-    money: Money | None,
-    reason: str,
-    not_by: Sequence[str] = (),
-    barred: Mapping[str, str] | None = None,
-    waits: bool = False,
+@dataclass(frozen=True)
+class Question:
+    """What people are asked about a call, and who may not answer.
+
+    Without a preview it waits for `perform` to read the facts before it can be decided.
+    `barred` gives the reason for people in `not_by`. One that `waits` for other actions
+    is offered only by `offer`.
+    """
+
+    verdict: Verdict
+    preview: str | None
+    money: Money | None
+    reason: str
+    not_by: Sequence[str] = ()
+    barred: Mapping[str, str] | None = None
+    waits: bool = False
+
+
+async def ask(
+    session: Tx, run: RunRow, call: CallRow, release: Release, question: Question
 ) -> ApprovalRow:
     """Add a pending approval for this revision of the call, and return it.
 
-    Without a preview it waits for `perform` to read the facts before it can be decided.
-    If the rule assigns, the system draws the decider. `barred` gives the reason for
-    people in `not_by`. An approval that `waits` for other actions is offered only by
-    `offer`.
+    If the rule assigns, the system draws the decider.
     """
+    verdict, money = question.verdict, question.money
+    preview = question.preview
     redraft_of, sent_back = await _thread(session, call)
     row = ApprovalRow(
         id=keys.approval_id(call),
@@ -93,9 +100,9 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         release=run.release,
         policy=release.policy_hash(),
         binding=bind(run, call, release, preview) if preview is not None else None,
-        reason=text_storable.text(reason),
-        not_by=list(not_by),
-        barred=dict(barred or {}),
+        reason=text_storable.text(question.reason),
+        not_by=list(question.not_by),
+        barred=dict(question.barred or {}),
         team=release.owner,
         language=_language(run),
         redraft_of=redraft_of,
@@ -104,7 +111,7 @@ async def ask(  # noqa: PLR0913 every one of these is what a person is asked abo
         created_at=session.now,
     )
     session.add(row)
-    if waits:
+    if question.waits:
         log.record(session, entry_of("approval.waits", row), at=session.now)
     else:
         offer(session, row)

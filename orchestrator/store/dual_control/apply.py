@@ -10,7 +10,6 @@ from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.dual_control import budget_raise
-from keyturn.orchestrator.store.dual_control.budget_raise import Raise
 from keyturn.orchestrator.store.people import access, accounts
 from keyturn.orchestrator.store.people.access import Access
 from keyturn.orchestrator.store.people.accounts import NewPerson
@@ -96,15 +95,7 @@ async def _declare(session: Tx, row: ProposalRow, person: Person) -> str | None:
 
 
 async def _raise(session: Tx, row: ProposalRow, person: Person) -> str | None:
-    names = set(Raise.model_fields)
-    return await budget_raise.do(
-        session,
-        Raise.model_validate({k: v for k, v in row.target.items() if k in names}),
-        before=row.target["before"],
-        sees=row.tenant,
-        by=person.id,
-        proposed_by=row.proposed_by,
-    )
+    return await budget_raise.do(session, row, by=person.id)
 
 
 Doing = Callable[[Tx, ProposalRow, Person], Awaitable[str | None]]

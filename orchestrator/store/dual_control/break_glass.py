@@ -15,7 +15,7 @@ from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.people import accounts, tokens
 from keyturn.orchestrator.store.people.accounts import DECIDERS, NewPerson
-from keyturn.orchestrator.store.people.tokens import Issued, NewToken
+from keyturn.orchestrator.store.people.tokens import Issued, Maker, NewToken
 from keyturn.orchestrator.store.switches import switches
 from keyturn.orchestrator.store.tables import PersonRow, ProposalRow, TenantRow
 from keyturn.orchestrator.store.tenants import tenants
@@ -145,7 +145,7 @@ async def issue_token(
     holder can do what they may, in their name.
     """
     async with store.write() as session:
-        issued = await tokens.issue_in(session, person, new, by=by)
+        issued = await tokens.issue_in(session, person, new, Maker(by))
         owner = await accounts.get(session, person)
         is_loud = owner.kind == "person" and await _has_others(session, person)
         if is_loud:

@@ -1,8 +1,7 @@
 """Raising a budget that holds runs: checked, shown, done for two people (P4, P11)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, func, select
@@ -20,7 +19,7 @@ from keyturn.orchestrator.store.dual_control.errors import HoldsNothing
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import errors
 from keyturn.orchestrator.store.runs import lookup as run_lookup
-from keyturn.orchestrator.store.tables import MeterRow, RunRow, StepRow
+from keyturn.orchestrator.store.tables import MeterRow, ProposalRow, RunRow, StepRow
 
 # A raise is for one emergency; a daily need belongs in the contract.
 MOST_TIMES = 10
@@ -131,25 +130,22 @@ async def of_days(session: Tx, *, sees: str | None, limit: int) -> list[Held]:
     return await _all_held(session, by)
 
 
-async def do(  # noqa: PLR0913 what is raised, by whom, and when
-    session: Tx,
-    wanted: Raise,
-    *,
-    before: Mapping[str, Any],
-    sees: str | None,
-    by: str,
-    proposed_by: str,
-) -> str | None:
+async def do(session: Tx, proposal: ProposalRow, *, by: str) -> str | None:
     """Raise a budget in this transaction and signal its runs, or return why not."""
+    names = set(Raise.model_fields)
+    wanted = Raise.model_validate(
+        {name: value for name, value in proposal.target.items() if name in names}
+    )
+    before = proposal.target["before"]
     try:
         _parsed(wanted.scope)
         # Its lock comes first: a run that is being held looks again, or is found here.
         meter = await reservations.locked(session, wanted.scope)
         now = await session.read_clock()
-        found = await to_raise(session, wanted, sees=sees)
+        found = await to_raise(session, wanted, sees=proposal.tenant)
     except KeyturnError as error:
         return str(error)
-    if found.may.model_dump() != dict(before):
+    if found.may.model_dump() != before:
         return f"the budget of {wanted.scope} was raised since."
     meter.raised_tokens = wanted.tokens or meter.raised_tokens
     meter.raised_microusd = wanted.cost_microusd or meter.raised_microusd
@@ -162,10 +158,10 @@ async def do(  # noqa: PLR0913 what is raised, by whom, and when
         run=found.run,
         subject=wanted.scope,
         payload={
-            "before": dict(before),
+            "before": before,
             "after": limits.as_raised(found.declared, meter).model_dump(),
             "taken": found.taken.model_dump(),
-            "proposed_by": proposed_by,
+            "proposed_by": proposal.proposed_by,
             "signalled": len(signalled),
         },
     )

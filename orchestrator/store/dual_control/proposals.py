@@ -5,6 +5,7 @@ it is void if what it is about has changed since.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from sqlmodel import col, select
 
@@ -83,28 +84,28 @@ async def get(session: Tx, proposal: str, *, tenant: str | None) -> ProposalRow:
     return row
 
 
-async def listing(  # noqa: PLR0913 a filter and a page
-    session: Tx,
-    *,
-    tenant: str | None,
-    is_open: bool,
-    limit: int = 100,
-    before: str | None = None,
-    kinds: Collection[str] | None = None,
-) -> list[ProposalRow]:
-    """Return proposals, newest first; with a tenant, its own; `is_open`: open ones.
+@dataclass(frozen=True)
+class Filter:
+    """The proposals to list: a tenant's own, open ones, of these kinds; None: all."""
 
-    `kinds`: only these.
-    """
+    tenant: str | None
+    is_open: bool
+    kinds: Collection[str] | None = None
+
+
+async def listing(
+    session: Tx, wanted: Filter, *, limit: int = 100, before: str | None = None
+) -> list[ProposalRow]:
+    """Return proposals, newest first."""
     waits = (col(ProposalRow.status) == "open") & (
         col(ProposalRow.ends_at) > session.now
     )
     query = select(ProposalRow).order_by(col(ProposalRow.id).desc()).limit(limit)
-    query = query.where(waits) if is_open else query
-    if kinds is not None:
-        query = query.where(col(ProposalRow.kind).in_(kinds))
-    if tenant is not None:
-        query = query.where(col(ProposalRow.tenant) == tenant)
+    query = query.where(waits) if wanted.is_open else query
+    if wanted.kinds is not None:
+        query = query.where(col(ProposalRow.kind).in_(wanted.kinds))
+    if wanted.tenant is not None:
+        query = query.where(col(ProposalRow.tenant) == wanted.tenant)
     if before is not None:
         query = query.where(col(ProposalRow.id) < before)
     return list((await session.execute(query)).scalars())

@@ -1,7 +1,7 @@
 """Requests for a proposal: one function for each kind of loosening."""
 
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlmodel import col, or_, select
 
@@ -51,14 +51,9 @@ async def to_clear(
         await session.read_clock()
         found = await active.set_now(session, switch)
         target = {"switch": switch, "set_at": found.created_at.isoformat()}
-        return await _propose(
-            session,
-            "switch.clear",
-            target,
-            person,
-            tenant=found.scope.get("tenant"),
-            reason=reason,
-        )
+        tenant = found.scope.get("tenant")
+        new = _New("switch.clear", target, tenant, reason)
+        return await _propose(session, new, person)
 
 
 async def to_grant(
@@ -75,20 +70,16 @@ async def to_grant(
         await session.read_clock()
         before, wanted = access.of(row), change.of(row)
         if row.id != person.id and access.is_more(before, wanted):
-            return await _propose_of_people(
-                session,
-                "person.access",
-                {
-                    "person": account,
-                    "name": row.name,
-                    "before": before.model_dump(),
-                    "wanted": wanted.model_dump(),
-                },
-                person,
-                # Moving a person between tenants concerns the whole installation.
-                tenant=row.tenant if wanted.tenant == row.tenant else None,
-                reason=reason,
-            )
+            target = {
+                "person": account,
+                "name": row.name,
+                "before": before.model_dump(),
+                "wanted": wanted.model_dump(),
+            }
+            # Moving a person between tenants concerns the whole installation.
+            tenant = row.tenant if wanted.tenant == row.tenant else None
+            new = _New("person.access", target, tenant, reason)
+            return await _propose_of_people(session, new, person)
         await access.grant(session, row, wanted, by=person.id)
     await access.hand_over(store, row, by=person.id)
     return row
@@ -108,11 +99,8 @@ async def to_invite(
         await session.read_clock()
         return await _propose_of_people(
             session,
-            "person.invite",
-            new.model_dump(mode="json"),
+            _New("person.invite", new.model_dump(mode="json"), new.tenant, reason),
             person,
-            tenant=new.tenant,
-            reason=reason,
         )
 
 
@@ -132,11 +120,13 @@ async def to_reset(
         await session.read_clock()
         made = await _propose_of_people(
             session,
-            "person.password",
-            {"person": account, "name": row.name, "before": before},
+            _New(
+                "person.password",
+                {"person": account, "name": row.name, "before": before},
+                row.tenant,
+                reason,
+            ),
             person,
-            tenant=row.tenant,
-            reason=reason,
         )
         if made.proposed_by == person.id:
             made.secret = password_hash
@@ -155,11 +145,8 @@ async def to_declare(
         await session.read_clock()
         return await _propose_of_people(
             session,
-            "tenant.declare",
-            {"tenant": new.name},
+            _New("tenant.declare", {"tenant": new.name}, None, reason),
             person,
-            tenant=None,
-            reason=reason,
             alone=f"`keyturn tenant add {new.name}` declares it without a second admin",
         )
 
@@ -182,39 +169,39 @@ async def to_raise(
             "taken": found.taken.model_dump(),
             "runs": found.runs,
         }
-        return await _propose(
-            session, "budget.raise", target, person, tenant=found.tenant, reason=reason
-        )
+        new = _New("budget.raise", target, found.tenant, reason)
+        return await _propose(session, new, person)
 
 
-async def _propose(  # noqa: PLR0913 a proposal's own fields
-    session: Tx,
-    kind: Kind,
-    target: dict[str, Any],
-    person: Person,
-    *,
-    tenant: str | None,
-    reason: str,
-) -> ProposalRow:
+class _New(NamedTuple):
+    """What a person proposes, and why."""
+
+    kind: Kind
+    target: dict[str, Any]
+    tenant: str | None
+    reason: str
+
+
+async def _propose(session: Tx, new: _New, person: Person) -> ProposalRow:
     """Return the open proposal of this, or create it."""
     second_person.check_person(person)
     second_person.check_not_new(person.approves_from, now=session.now)
     same = select(ProposalRow).where(
-        col(ProposalRow.kind) == kind,
+        col(ProposalRow.kind) == new.kind,
         col(ProposalRow.status) == "open",
         col(ProposalRow.ends_at) > session.now,
     )
     # Locked because a password may be put into it: nobody answers it meanwhile.
-    same = same.with_for_update() if kind == "person.password" else same
+    same = same.with_for_update() if new.kind == "person.password" else same
     for known in (await session.execute(same)).scalars():
-        if known.target == target:
+        if known.target == new.target:
             return known
     row = ProposalRow(
         id=new_id("proposal", now=session.now.timestamp()),
-        kind=kind,
-        target=target,
-        tenant=tenant,
-        reason=reason,
+        kind=new.kind,
+        target=new.target,
+        tenant=new.tenant,
+        reason=new.reason,
         proposed_by=person.id,
         proposed_name=person.name,
         created_at=session.now,
@@ -225,23 +212,16 @@ async def _propose(  # noqa: PLR0913 a proposal's own fields
     return row
 
 
-async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
-    session: Tx,
-    kind: Kind,
-    target: dict[str, Any],
-    person: Person,
-    *,
-    tenant: str | None,
-    reason: str,
-    alone: str = ADMIN_ALONE,
+async def _propose_of_people(
+    session: Tx, new: _New, person: Person, *, alone: str = ADMIN_ALONE
 ) -> ProposalRow:
     """Propose what an admin confirms, if there is another admin who could."""
     others = select(PersonRow.id).where(
         col(PersonRow.role) == "admin",
         col(PersonRow.kind) == "person",
         col(PersonRow.disabled_at).is_(None),
-        col(PersonRow.id).not_in([person.id, str(target.get("person"))]),
-        or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == tenant),
+        col(PersonRow.id).not_in([person.id, str(new.target.get("person"))]),
+        or_(col(PersonRow.tenant).is_(None), col(PersonRow.tenant) == new.tenant),
         or_(
             col(PersonRow.approves_from).is_(None),
             col(PersonRow.approves_from) < session.now + LASTS,
@@ -252,7 +232,7 @@ async def _propose_of_people(  # noqa: PLR0913 a proposal's own fields
             "A second admin has to confirm this, and there is nobody else who may. "
             f"On the server host, {alone}; this is audited."
         )
-    return await _propose(session, kind, target, person, tenant=tenant, reason=reason)
+    return await _propose(session, new, person)
 
 
 def record(session: Tx, kind: str, row: ProposalRow, person: Person) -> None:

@@ -272,12 +272,14 @@ class Judging:
             self.case.run,
             self.case.call,
             self.case.release,
-            verdict,
-            preview=self.facts.preview,
-            money=self.facts.money,
-            reason=reason,
-            not_by=not_by,
-            barred=_barred(after, not_by),
+            request.Question(
+                verdict,
+                preview=self.facts.preview,
+                money=self.facts.money,
+                reason=reason,
+                not_by=not_by,
+                barred=_barred(after, not_by),
+            ),
         )
         row.edited_by = after.edited_by if after is not None else None
         self.case.call.gate = "wait"

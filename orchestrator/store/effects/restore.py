@@ -96,12 +96,14 @@ async def _ask(case: Case, former: ApprovalRow) -> ApprovalRow:
         case.run,
         call,
         case.release,
-        proof.asked(former).model_copy(update=asked),
-        preview=former.preview,
-        money=declared or request.shown(former),
-        reason=former.reason,
-        not_by=former.not_by,
-        barred=former.barred,
+        request.Question(
+            proof.asked(former).model_copy(update=asked),
+            preview=former.preview,
+            money=declared or request.shown(former),
+            reason=former.reason,
+            not_by=former.not_by,
+            barred=former.barred,
+        ),
     )
     fresh.level, fresh.extended = former.level, former.extended
     fresh.edited_by = former.edited_by if call.effective is not None else None

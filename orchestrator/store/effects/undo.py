@@ -92,13 +92,15 @@ async def _ask_anew(
         run,
         call,
         release,
-        verdict,
-        preview=row.preview,
-        money=declared or request.shown(row),
-        reason=row.reason,
-        not_by=row.not_by,
-        barred=row.barred,
-        waits=await siblings.is_early(session, call, release),
+        request.Question(
+            verdict,
+            preview=row.preview,
+            money=declared or request.shown(row),
+            reason=row.reason,
+            not_by=row.not_by,
+            barred=row.barred,
+            waits=await siblings.is_early(session, call, release),
+        ),
     )
     fresh.level, fresh.extended = row.level, row.extended
     fresh.edited_by = row.edited_by if call.effective is not None else None

@@ -85,41 +85,35 @@ class Proven:
     method: Method
 
 
-async def issue(  # noqa: PLR0913 what for, who asks and what shows that
-    store: Store,
-    person: str,
-    new: NewToken,
-    *,
-    by: str,
-    made_with: str | None = None,
-    proven: Proven | None = None,
-) -> Issued:
-    """Make a token of this person's.
+@dataclass(frozen=True)
+class Maker:
+    """The person who makes a token, and what they make it with.
 
     `made_with` is the token that requests it, if one does: the new one is revoked with
-    it, decides nothing, does no more and lives no longer. Raises `NotFound`,
-    `WiderThanItsToken`, or `InvalidValue` for tenants that a service cannot be bound to
-    and for a token that would decide for longer than 7 days.
+    it, decides nothing, does no more and lives no longer. `proven` is the session that
+    requests it.
+    """
 
-    `proven` is the session that requests it: raises `AccountChanged` if it has ended
-    since, or its person has another password.
+    by: str
+    made_with: str | None = None
+    proven: Proven | None = None
+
+
+async def issue(store: Store, person: str, new: NewToken, maker: Maker) -> Issued:
+    """Make a token of this person's.
+
+    Raises `NotFound`, `WiderThanItsToken`, or `InvalidValue` for tenants that a service
+    cannot be bound to and for a token that would decide for longer than 7 days; and
+    `AccountChanged` if the maker's session has ended since, or its person has another
+    password.
     """
     async with store.write() as session:
-        return await issue_in(
-            session, person, new, by=by, made_with=made_with, proven=proven
-        )
+        return await issue_in(session, person, new, maker)
 
 
-async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
-    session: Tx,
-    person: str,
-    new: NewToken,
-    *,
-    by: str,
-    made_with: str | None = None,
-    proven: Proven | None = None,
-) -> Issued:
+async def issue_in(session: Tx, person: str, new: NewToken, maker: Maker) -> Issued:
     """Make a token in this transaction; otherwise like `issue`."""
+    proven = maker.proven
     if proven is not None:
         await _refuse_changed(session, proven)
     plain = PREFIX + secrets.token_urlsafe(32)
@@ -132,17 +126,17 @@ async def issue_in(  # noqa: PLR0913 as `issue`, in a transaction
         hash=_hash(plain),
         scopes=list(new.scopes),
         tenants=await _tenants(session, owner, new),
-        parent=made_with,
+        parent=maker.made_with,
         created_at=now,
         ends_at=_end(new, owner, now=now),
     )
-    if made_with is not None:
+    if maker.made_with is not None:
         await _refuse_wider(session, row, owner)
     session.add(row)
     more = new.origin.model_dump()
     if proven is not None:
         more |= {"proof": proven.method}
-    revocation.record(session, "token.created", row, by=by, **more)
+    revocation.record(session, "token.created", row, by=maker.by, **more)
     return Issued(plain, row)
 
 
@@ -156,7 +150,7 @@ async def create(
 ) -> str:
     """Return a new token that does all that this person may."""
     new = NewToken(name=name, tenants=tenants)
-    return (await issue(store, person, new, by=by)).plain
+    return (await issue(store, person, new, Maker(by))).plain
 
 
 async def find(store: Store, plain: str) -> tuple[PersonRow, TokenRow] | None:

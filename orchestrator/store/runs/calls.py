@@ -18,6 +18,7 @@ from keyturn.orchestrator.store.db import locks
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.ledger import keys
+from keyturn.orchestrator.store.ledger.effects import CallRef
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.runs import answers, bulk_scope
 from keyturn.orchestrator.store.runs import lookup as run_lookup
@@ -144,34 +145,31 @@ async def stand(store: Store, run: str, turn: int, index: int) -> bool:
         return True
 
 
-async def answer_read(  # noqa: PLR0913 which call, and its answer
-    store: Store, run: str, turn: int, index: int, *, status: CallStatus, answer: Told
+async def answer_read(
+    store: Store, ref: CallRef, *, status: CallStatus, answer: Told
 ) -> None:
     """Record a read's answer; a second call changes nothing.
 
     If everything left of the run is held, the run is stopped from now on.
     """
     async with store.write(first=True) as session:
-        row = await run_lookup.lock(session, run)
+        row = await run_lookup.lock(session, ref.run)
         now = await session.read_clock()
         tool = await call_status.answer(
-            session, (run, turn, index), status, answers.stored(answer)
+            session, (ref.run, ref.turn, ref.index), status, answers.stored(answer)
         )
         if tool is not None:
-            log.record(session, _answered(row, (turn, index), tool, status), at=now)
-        if await holds.has_held_siblings(session, run):
+            log.record(session, _answered(row, ref, tool, status), at=now)
+        if await holds.has_held_siblings(session, ref.run):
             await holds.settle(session, row)
 
 
-def _answered(
-    run: RunRow, place: tuple[int, int], tool: str, status: CallStatus
-) -> log.Entry:
-    turn, index = place
+def _answered(run: RunRow, ref: CallRef, tool: str, status: CallStatus) -> log.Entry:
     return log.Entry(
         actor=f"run:{run.id}",
         kind="call.answered",
         tenant=run.tenant,
         run=run.id,
-        subject=f"{run.id}:{turn}.{index}",
+        subject=f"{run.id}:{ref.turn}.{ref.index}",
         payload={"tool": tool, "status": status},
     )

@@ -1,6 +1,7 @@
 """Pausing, resuming and cancelling one run."""
 
 from keyturn.orchestrator.store import holds, outbox
+from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import overstayed
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import bulk_scope
@@ -28,7 +29,8 @@ async def _pause(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         is_resumed = any(bulk_scope.matches(one, row) for one in resumes)
         if row.paused_by is None or is_resumed:
             run_lookup.mark_paused(row, by=by, reason=reason, at=now)
-            run_lookup.record(session, row, "run.paused", by, reason, at=now)
+            entry = run_lookup.entry_of(row, "run.paused", by=by, reason=reason)
+            log.record(session, entry, at=now)
         return row
 
 
@@ -48,10 +50,12 @@ async def resume(store: Store, run: str, *, by: str, reason: str) -> RunRow:
             # Nobody has looked yet: it waits to be picked up, as when it began.
             await holds.go_on(session, row, status="queued")
             outbox.add(session, "resume", run, at=now)
-            run_lookup.record(session, row, "run.resumed", by, reason, at=now)
+            entry = run_lookup.entry_of(row, "run.resumed", by=by, reason=reason)
+            log.record(session, entry, at=now)
         elif row.status != "queued":
             outbox.add(session, "wake", run, at=now)
-            run_lookup.record(session, row, "run.rung", by, reason, at=now)
+            entry = run_lookup.entry_of(row, "run.rung", by=by, reason=reason)
+            log.record(session, entry, at=now)
         return row
 
 
@@ -70,5 +74,6 @@ async def _cancel(store: Store, run: str, *, by: str, reason: str) -> RunRow:
         now = await session.read_clock()
         if row.cancel_reason is None:
             await run_lookup.mark_cancelled(session, row, reason=reason, at=now)
-            run_lookup.record(session, row, "run.cancelled", by, reason, at=now)
+            entry = run_lookup.entry_of(row, "run.cancelled", by=by, reason=reason)
+            log.record(session, entry, at=now)
         return row

@@ -42,19 +42,12 @@ async def _stand_under(session: Tx, row: RunRow) -> None:
         if bulk.verb == "cancel" and row.cancel_reason is None:
             # All of it, because it may be stopped before it reaches the run by itself.
             await mark_cancelled(session, row, reason=bulk.reason, at=bulk.created_at)
-            record(
-                session, row, "run.cancelled", bulk.by, bulk.reason, at=bulk.created_at
-            )
+            entry = entry_of(row, "run.cancelled", by=bulk.by, reason=bulk.reason)
+            log.record(session, entry, at=bulk.created_at)
         elif bulk.verb == "pause" and row.paused_by is None:
             mark_paused(row, by=bulk.by, reason=bulk.reason, at=bulk.created_at)
-            record(
-                session,
-                row,
-                "run.paused",
-                bulk.by,
-                bulk.reason,
-                at=bulk.created_at,
-            )
+            entry = entry_of(row, "run.paused", by=bulk.by, reason=bulk.reason)
+            log.record(session, entry, at=bulk.created_at)
 
 
 def mark_paused(row: RunRow, *, by: str, reason: str, at: datetime) -> None:
@@ -78,24 +71,14 @@ def must_be_open(row: RunRow) -> None:
         raise RunEnded(row.id, row.status)
 
 
-def record(  # noqa: PLR0913 one audit row of a run, in one line at the callers
-    session: Tx,
-    row: RunRow,
-    kind: str,
-    actor: str,
-    reason: str | None,
-    *,
-    at: datetime,
-) -> None:
-    """Record an event of a run in the audit log, with the person who caused it."""
-    log.record(
-        session,
-        log.Entry(
-            actor=actor,
-            kind=kind,
-            tenant=row.tenant,
-            run=row.id,
-            payload={"reason": reason} if reason else {},
-        ),
-        at=at,
+def entry_of(
+    row: RunRow, kind: str, *, by: str, reason: str | None = None
+) -> log.Entry:
+    """Return the audit entry of an event of a run, with the person who caused it."""
+    return log.Entry(
+        actor=by,
+        kind=kind,
+        tenant=row.tenant,
+        run=row.id,
+        payload={"reason": reason} if reason else {},
     )

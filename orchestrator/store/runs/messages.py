@@ -7,6 +7,7 @@ from sqlmodel import col, or_, select
 
 from keyturn.orchestrator.rules.text import plain_text
 from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.runs import closure
@@ -61,7 +62,8 @@ async def customer_wrote(
             await session.flush()
             await closure.void_approvals(session, run)
             outbox.add(session, "wake", run, at=now)
-            run_lookup.record(session, row, "run.customer_wrote", by, None, at=now)
+            entry = run_lookup.entry_of(row, "run.customer_wrote", by=by)
+            log.record(session, entry, at=now)
             return row
     except IntegrityError:
         # The same message came before, under the same external id.

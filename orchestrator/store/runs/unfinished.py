@@ -11,6 +11,7 @@ from keyturn.orchestrator.rules.status import (
     COMPENSATE,
     ENDED_RUNS,
 )
+from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
@@ -104,5 +105,6 @@ async def note_restart(store: Store, run: str, *, why: str) -> bool:
             return False
         if times and now - last < RESTART_AGAIN * 2 ** min(times, 8):
             return False
-        run_lookup.record(session, row, RESTARTED, "system", why, at=now)
+        entry = run_lookup.entry_of(row, RESTARTED, by="system", reason=why)
+        log.record(session, entry, at=now)
         return True

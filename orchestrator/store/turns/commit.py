@@ -206,13 +206,15 @@ class _Committing:
                     self._run,
                     row,
                     self._release,
-                    verdict,
-                    preview=call.preview,
-                    money=call.money,
-                    reason=self._turn_words(),
-                    waits=self._waits,
-                    not_by=await conflicts.steered_by(
-                        self._session, row, self._release.tool(call.tool)
+                    request.Question(
+                        verdict,
+                        preview=call.preview,
+                        money=call.money,
+                        reason=self._turn_words(),
+                        waits=self._waits,
+                        not_by=await conflicts.steered_by(
+                            self._session, row, self._release.tool(call.tool)
+                        ),
                     ),
                 )
                 asked_until = None if self._waits else approval.answer_by

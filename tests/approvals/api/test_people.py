@@ -292,7 +292,7 @@ async def test_p08_a_leads_token_without_the_scope_decides_nothing(
     reader = _bearer(await _token(http, lea, "read", "runs.hold"))
     decides = NewToken(name="t", scopes=("approvals.decide",))
     owner = (await people.named("lea")).id
-    made = await tokens.issue(store, owner, decides, by=owner)
+    made = await tokens.issue(store, owner, decides, tokens.Maker(owner))
     decider = {"Authorization": f"Bearer {made.plain}"}
     many = {"items": [{"id": approval.id, "binding": approval.binding}]}
     batch = {**many, "decision": "approve"}

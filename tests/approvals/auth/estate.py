@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import get_args
 
 from keyturn.approvals.auth import accounts
+from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.authority.switch import Scope, Switch
 from keyturn.orchestrator.rules.policy.rules import Role
 from keyturn.orchestrator.store.audit import log
@@ -169,9 +170,7 @@ async def _objects(store: Store, desk: Desk, estate: Estate) -> None:
         await notes.add_note(
             store,
             one.id,
-            person=agent.id,
-            person_name=agent.name,
-            kind="note",
+            person=Person(id=agent.id, name=agent.name, role=agent.role, session=""),
             text=f"A note of {name}",
         )
     estate.ids |= {

@@ -164,7 +164,7 @@ async def test_what_an_admin_does_to_a_password_or_account_revokes_tokens(
     again: dict[str, dict[str, str]] = {}
     for because in ("password reset", "account closed"):
         new = NewToken(name=because, scopes=("read",))
-        made = await tokens.issue(store, ann.id, new, by=ann.id)
+        made = await tokens.issue(store, ann.id, new, tokens.Maker(ann.id))
         again[because] = {"Authorization": f"Bearer {made.plain}"}
         async with store.write() as session:
             row = await access.lock(session, ann.id, managed=None)
@@ -250,11 +250,11 @@ async def test_a_session_that_ended_meanwhile_makes_no_token(
     await sessions.end_all(store, ann.id)
 
     with pytest.raises(errors.AccountChanged):
-        await tokens.issue(store, ann.id, new, by=ann.id, proven=proven)
+        await tokens.issue(store, ann.id, new, tokens.Maker(ann.id, proven=proven))
     again = await sessions.begin(store, ann, instead_of=None)
     old = tokens.Proven(ann.id, again.row.id, "another hash", "password")
     with pytest.raises(errors.AccountChanged):
-        await tokens.issue(store, ann.id, new, by=ann.id, proven=old)
+        await tokens.issue(store, ann.id, new, tokens.Maker(ann.id, proven=old))
 
 
 async def test_a_token_of_before_that_decides_says_why_it_ended(

@@ -115,7 +115,7 @@ async def test_a_token_for_reading_signs_nobody_out(
     ann = await people.named("ann", password=PASSWORD)
     await sessions.begin(store, ann, instead_of=None)
     new = NewToken(name="a reader", scopes=("read",))
-    made = await tokens.issue(store, ann.id, new, by=ann.id)
+    made = await tokens.issue(store, ann.id, new, tokens.Maker(ann.id))
 
     answer = await http.post(
         "/sign-out",

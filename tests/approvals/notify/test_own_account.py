@@ -110,7 +110,7 @@ async def test_a_token_made_on_the_server_is_mailed(
     notifying: Notifying, ann: PersonRow
 ) -> None:
     new = NewToken(name="x\u202ey", scopes=("*",))
-    await tokens.issue(notifying.store, ann.id, new, by="cli:root")
+    await tokens.issue(notifying.store, ann.id, new, tokens.Maker("cli:root"))
 
     mail = await _mailed(notifying)
 
@@ -124,7 +124,7 @@ async def test_of_a_services_token_its_maker_is_told(
 ) -> None:
     bot = await people.named("bot", kind="service", role="agent")
     new = NewToken(name="shop", scopes=("read",), tenants=("default",))
-    await tokens.issue(notifying.store, bot.id, new, by=ann.id)
+    await tokens.issue(notifying.store, bot.id, new, tokens.Maker(ann.id))
 
     mail = await _mailed(notifying)
 
@@ -138,7 +138,7 @@ async def test_it_is_mailed_at_once_and_delays_nothing_else(
     """Others mails are held back for five minutes after each."""
     for _ in range(2):
         new = NewToken(name="ci", scopes=("read",))
-        await tokens.issue(notifying.store, ann.id, new, by=ann.id)
+        await tokens.issue(notifying.store, ann.id, new, tokens.Maker(ann.id))
         await notifying.sender.send_due()
         notifying.clock.go_on(timedelta(seconds=10))
 

@@ -56,7 +56,7 @@ async def credential(people: People, name: str) -> Credential:
     """A new token's, of the person with this name."""
     row = await people.named(name)
     new = NewToken(name="stream")
-    issued = await tokens.issue(people.store, row.id, new, by=row.id)
+    issued = await tokens.issue(people.store, row.id, new, tokens.Maker(row.id))
     return Credential(
         id=issued.row.id, is_token=True, role=row.role, kind=row.kind, tenant=row.tenant
     )

@@ -160,10 +160,7 @@ async def _ask(  # noqa: PLR0917 what one approval is made of
         run,
         call,
         desk.release,
-        verdict,
-        preview=FACTS,
-        money=money,
-        reason="so",
+        request.Question(verdict, preview=FACTS, money=money, reason="so"),
     )
     if approved:
         row.undo_until = now + WINDOW

@@ -23,7 +23,7 @@ async def _issue(
     new = NewToken(name="t", scopes=scopes, ends_in=DAY * days if days else None)
     made_with = by.row.id if by else None
     return await tokens.issue(
-        accounts.store, ann.id, new, by=ann.id, made_with=made_with
+        accounts.store, ann.id, new, tokens.Maker(ann.id, made_with)
     )
 
 
@@ -125,7 +125,7 @@ async def test_a_services_token_lives_as_long_as_it_was_made_for(
 ) -> None:
     service = await accounts.open("shop", kind="service")
     new = NewToken(name="t", scopes=("*",), tenants=("default",), ends_in=365 * DAY)
-    made = await tokens.issue(accounts.store, service.id, new, by="ada")
+    made = await tokens.issue(accounts.store, service.id, new, tokens.Maker("ada"))
 
     accounts.clock.passes(DAY * 364)
 
@@ -184,8 +184,7 @@ async def test_a_services_token_goes_with_the_admins_that_made_it(
         accounts.store,
         service.id,
         new,
-        by=admins.row.person,
-        made_with=admins.row.id,
+        tokens.Maker(admins.row.person, admins.row.id),
     )
 
     assert await tokens.find(accounts.store, made.plain) is not None
@@ -200,7 +199,7 @@ async def test_a_closed_account_leaves_no_token_that_it_made_for_a_service(
     parent = await _issue(accounts, "read", "people.manage")
     new = NewToken(name="t", scopes=("read",), ends_in=DAY)
     made = await tokens.issue(
-        accounts.store, service.id, new, by="ann", made_with=parent.row.id
+        accounts.store, service.id, new, tokens.Maker("ann", parent.row.id)
     )
 
     await access.disable(accounts.store, parent.row.person, by="ada")

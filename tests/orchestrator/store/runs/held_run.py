@@ -5,6 +5,7 @@ from datetime import timedelta
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.rules.text.model_notices import ToolData
 from keyturn.orchestrator.store import outbox
+from keyturn.orchestrator.store.ledger.effects import CallRef
 from keyturn.orchestrator.store.runs import calls, control
 from keyturn.orchestrator.store.runs import lookup as run_lookup
 from keyturn.orchestrator.store.switches import active, switches
@@ -59,7 +60,10 @@ async def end_sibling(desk: Desk, run: str, sibling: str) -> None:
         return
     if not await calls.stand(desk.store, run, 1, 1):
         await calls.answer_read(
-            desk.store, run, 1, 1, status="done", answer=ToolData("{}")
+            desk.store,
+            CallRef(run=run, turn=1, index=1),
+            status="done",
+            answer=ToolData("{}"),
         )
 
 
