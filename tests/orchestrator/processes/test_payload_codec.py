@@ -134,7 +134,7 @@ async def test_what_was_never_sealed_is_forged_but_while_upgrading(
 async def test_another_installations_is_forged() -> None:
     unknown = await opened(await seal(JSON, new_keys()))
     assert unknown.metadata["encoding"] == UNREADABLE
-    with pytest.raises(UnknownPayloadKey, match="add it to KEYTURN_PAYLOAD_KEYS here"):
+    with pytest.raises(UnknownPayloadKey, match="add the key to this process"):
         CONVERTER.payload_converter.from_payloads([unknown])
     # The same name does not make it the same key.
     name = KEY.partition(":")[0]

@@ -65,7 +65,7 @@ async def test_p14_a_denial_tells_nothing_of_others(
     run = await drafted(capped, 20_00)
 
     words = (await capped.call(run)).result or ""
-    assert "Counted before: money that is not told here." in words
+    assert "Counted before: money that is not shown here." in words
     assert "45" not in words
     assert "2030" not in words
 
