@@ -134,9 +134,9 @@ async def why_not(session: Tx, run: RunRow) -> str | None:
 
 
 async def lock_first(session: Tx, run: str) -> RunRow | None:
-    """Lock the run whose effect this run compensates, before this run.
+    """Lock the run whose effect this run compensates, before this run; None if there is none.
 
-    Returns None if there is none. Its pending messages to the customer about that effect end with the effect.
+    Its pending messages to the customer about that effect end with the effect.
     """
     query = (
         select(EffectRow.run)

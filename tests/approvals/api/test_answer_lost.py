@@ -193,7 +193,7 @@ async def test_whoever_acted_before_the_database_was_away_is_told_so(
 @pytest.mark.parametrize(
     "case",
     [
-        ({"source": "mail", "external_id": "m-1"}, 503, "send it again"),
+        ({"source": "mail", "external_id": "m-1"}, 503, "Send it again"),
         ({}, 409, "carried out, in whole or in part"),
     ],
     ids=["named", "unnamed"],
@@ -233,7 +233,7 @@ async def test_p09_a_process_that_stood_still_commits_nothing_once_another_answe
 
     async with request_keys.acting() as acting:
         acting.claimed(store, first)
-        with pytest.raises(KeyLost, match="nothing was changed"):
+        with pytest.raises(KeyLost, match="this process changed nothing"):
             await _declare(store, "late")
     await request_keys.save(store, first, answer=Kept(status=201, body="late"))
     await request_keys.drop(store, first)

@@ -62,8 +62,12 @@ async def test_p04_a_budget_is_raised_over_http_by_two_people(
         ({"tokens": True}, 422, "tokens"),
         ({"scope": "all", "tokens": 9}, 422, "There is no budget"),
         ({"scope": "run run-0", "tokens": 9}, 404, "no run"),
-        ({"scope": "tenant default on 2020-01-01", "usd": "30"}, 409, "by itself"),
-        ({"scope": "tenant default on 2999-01-01", "usd": "30"}, 409, "No run is held"),
+        ({"scope": "tenant default on 2020-01-01", "usd": "30"}, 409, "by themselves"),
+        (
+            {"scope": "tenant default on 2999-01-01", "usd": "30"},
+            409,
+            "stops no run now",
+        ),
     ],
     ids=str,
 )

@@ -214,6 +214,7 @@ async def look_up(store: Store, run: str, order: str) -> None:
         result = canonical.text(
             {"order_id": order, "status": "delivered", "note": "gift \u2066wrap\u2069"}
         )
+        await session.read_clock()
         answers.end_call(session, row, "done", ToolData(result))
 
 

@@ -182,7 +182,9 @@ async def test_what_cannot_be_changed_is_said_on_the_page(
     out = await admin.post(f"{own}/open", wanted="closed", sure="yes")
 
     assert [one.status_code for one in (taken, wrong, role, out)] == [422] * 4
-    assert "agent@example.com already" in taken.text
+    assert (
+        "There already is an account with the address agent@example.com" in taken.text
+    )
     assert "Ask another admin" in role.text
 
 

@@ -163,7 +163,7 @@ async def test_a_form_whose_answer_was_lost_is_carried_out_once(
     again = await agent.post(path, text=WHY, form_key=key)
 
     assert again.status_code == 409
-    assert "its answer was lost" in again.text
+    assert "its response was lost" in again.text
     assert await _all_rows(store) == before
 
 
