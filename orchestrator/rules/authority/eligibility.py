@@ -66,7 +66,7 @@ _OF_THEM: Final[Mapping[Kind, str]] = {
     "picked": "had the system assign it again",
     "steered": "wrote what the draft is based on",
     "assigned": "is not the person it was assigned to",
-    "new": "was too new to approve",
+    "new": "is too new to approve",
 }
 _NOT_BY: Final[Mapping[str, tuple[Kind, str]]] = {
     "edited": ("edited", "your edit goes beyond the draft"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from keyturn.orchestrator.rules.authority import eligibility
-from keyturn.orchestrator.rules.authority.eligibility import Asked
+from keyturn.orchestrator.rules.authority.eligibility import Asked, Bar
 from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.store.tables import (
     ApprovalRow,
@@ -38,14 +38,22 @@ def asked_of(row: ApprovalRow, run: RunRow) -> Asked:
 def why_not(
     row: ApprovalRow, run: RunRow, person: Person, *, now: datetime | None = None
 ) -> str | None:
-    """Return why this person may not decide this approval, or None if they may.
+    """Return why this person may not decide, in words to them, or None if they may.
 
     With `now`, also the reason if their account is still too new.
     """
-    bar = eligibility.why_not(asked_of(row, run), person)
-    if bar is None and now is not None:
-        bar = eligibility.why_not_yet(person, now=now)
-    return bar.words if bar is not None else None
+    found = bar(row, run, person, now=now)
+    return found.words if found is not None else None
+
+
+def bar(
+    row: ApprovalRow, run: RunRow, person: Person, *, now: datetime | None = None
+) -> Bar | None:
+    """Return what keeps this person from deciding, like `why_not`."""
+    found = eligibility.why_not(asked_of(row, run), person)
+    if found is None and now is not None:
+        found = eligibility.why_not_yet(person, now=now)
+    return found
 
 
 def why_no_no(row: ApprovalRow, run: RunRow, person: Person) -> str | None:

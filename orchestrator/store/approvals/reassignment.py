@@ -229,15 +229,16 @@ class _Reassigning:
     async def _target(self, to: str) -> PersonRow:
         target = await _find(self._session, to, tenant=self._person.tenant)
         decider = eligibility.person_of(target)
-        why = eligibility.why_not(self.row, self._run, decider, now=self._session.now)
+        bar = eligibility.bar(self.row, self._run, decider, now=self._session.now)
+        why = bar.of_them if bar is not None else None
         if target.disabled_at is not None:
-            why = "the account is closed"
+            why = "has a closed account"
         if any(one.person == target.id for one in self._given):
-            why = "they have decided on it already"
+            why = "has decided on it already"
         if why is not None:
             raise MayNotAssign(
-                f"{self.row.id} cannot be assigned to {target.name}, who may not decide "
-                f"it: {why}."
+                f"{self.row.id} cannot be assigned to {target.name}, because "
+                f"{target.name} {why}. Assign it to somebody else."
             )
         return target
 

@@ -231,7 +231,7 @@ async def test_p08_a_lead_routes_an_item_to_who_may_decide_it(desk: Desk) -> Non
     assert (given.assigned_to, given.claimed_by) == ("amy", None)
     for who, why in {
         "bob": "started",
-        "nia": "a new approver",
+        "nia": "too new to approve",
         "gone": "closed",
         "tia": "another tenant",
     }.items():
