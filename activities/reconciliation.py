@@ -24,6 +24,7 @@ from keyturn.orchestrator.rules.money.reconciliation import (
     match_statement,
 )
 from keyturn.orchestrator.rules.pace import Pace
+from keyturn.orchestrator.rules.status import Severity
 from keyturn.orchestrator.store.db import job_lease
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.effects import late_failure
@@ -31,7 +32,7 @@ from keyturn.orchestrator.store.effects.errors import NotDone
 from keyturn.orchestrator.store.effects.late_failure import Later
 from keyturn.orchestrator.store.incidents import incidents
 from keyturn.orchestrator.store.incidents import statement as incident_statement
-from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.incidents.statement import SYSTEM, Seen, Side
 from keyturn.orchestrator.store.tables import MatchingRow
 

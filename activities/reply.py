@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -12,6 +11,7 @@ from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.errors import InvalidValue, MalformedJson
 from keyturn.orchestrator.rules.text import (
     canonical,
+    json_object,
     model_notices,
     plain_text,
     schema,
@@ -143,7 +143,7 @@ def _check_output(
         schema.check(output, output_schema)
     except (InvalidValue, MalformedJson) as error:
         return _tell(reply, model_notices.reply_document(why=str(error)))
-    return Checked(text=reply.text, output=cast("dict[str, JsonValue]", output))
+    return Checked(text=reply.text, output=json_object.of(output))
 
 
 def _tell(reply: ModelReply, why: ModelNotice) -> Invalid:

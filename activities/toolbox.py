@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol, cast
+from typing import Protocol
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -14,7 +14,12 @@ from keyturn.orchestrator.rules.contract.release import Release, ToolSpec
 from keyturn.orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
 from keyturn.orchestrator.rules.errors import MalformedJson, in_words
 from keyturn.orchestrator.rules.money.money import Money
-from keyturn.orchestrator.rules.text import canonical, model_notices, redaction
+from keyturn.orchestrator.rules.text import (
+    canonical,
+    json_object,
+    model_notices,
+    redaction,
+)
 from keyturn.orchestrator.rules.text.model_notices import ModelNotice
 from keyturn.orchestrator.rules.text.schema import is_small
 from keyturn.orchestrator.store.tables import RunRow
@@ -252,7 +257,7 @@ def _as_read_by_model(
 ) -> tuple[str, dict[str, JsonValue]]:
     spec = release.tool(tool)
     kept = redaction.drop(result, spec.result, release.never_sees)
-    return canonical.text(kept), cast("dict[str, JsonValue]", kept)
+    return canonical.text(kept), json_object.of(kept)
 
 
 async def _dump(result: BaseModel, declared: type[BaseModel]) -> dict[str, JsonValue]:
@@ -276,7 +281,7 @@ def _as_declared(
     if own is not declared:
         only_own = redaction.marks(_schema(own)) - redaction.marks(_schema(declared))
         value = redaction.drop(value, _schema(own), only_own)
-    return cast("dict[str, JsonValue]", redaction.drop(value, _schema(declared), ()))
+    return json_object.of(redaction.drop(value, _schema(declared), ()))
 
 
 @lru_cache(maxsize=512)

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from keyturn.activities import prompt
 from keyturn.activities import reply as activities_reply
 from keyturn.activities.llm.attempt import Answered, stored
 from keyturn.activities.llm.gateway import SAFER, Models
-from keyturn.activities.reply import Checked, Invalid
+from keyturn.activities.reply import Checked
 from keyturn.activities.think.draft import Asked
 from keyturn.activities.think.fallback import Fallback, Held
 from keyturn.orchestrator.rules.authority import hold
@@ -74,16 +73,16 @@ class Exchange:
                 is_ask=position.step.kind == "ask",
             )
             refused = _refusal(answered.reply)
-            if isinstance(checked, Checked) and refused is None:
-                return answered, checked, seen
-            why = refused or cast("Invalid", checked).why
-            await settlement.note(self.store, answered.attempt, why)
             if refused is not None:
+                await settlement.note(self.store, answered.attempt, refused)
                 raise Fallback("refusal", refused)
+            if isinstance(checked, Checked):
+                return answered, checked, seen
+            await settlement.note(self.store, answered.attempt, checked.why)
             if number == REPAIRS:
-                raise Fallback("invalid_output", why)
+                raise Fallback("invalid_output", checked.why)
             number += 1
-            messages = cast("Invalid", checked).messages
+            messages = checked.messages
             request = request.model_copy(
                 update={"messages": (*request.messages, *messages)}
             )

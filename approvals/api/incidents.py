@@ -1,7 +1,7 @@
 """Incidents: open, list, show, and close with a reason."""
 
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -15,8 +15,9 @@ from keyturn.approvals.web import routing, tenancy
 from keyturn.approvals.web.dependencies import StoreDep
 from keyturn.orchestrator.rules import ids
 from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import IncidentStatus, Severity
 from keyturn.orchestrator.store.incidents import incidents
-from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity, State
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.tables import IncidentRow
 
 router = routing.of_api("incidents")
@@ -36,7 +37,7 @@ class Incident(BaseModel):
     source: str
     detail: dict[str, JsonValue]
     tenant: str | None
-    status: State
+    status: IncidentStatus
     opened_by: str
     named: list[str] = Field(
         description="The accounts that it is about; these people cannot close a critical one"
@@ -50,7 +51,7 @@ class Incident(BaseModel):
 class IncidentQuery(Paged):
     """A filter of incidents."""
 
-    status: State | None = None
+    status: IncidentStatus | None = None
     tenant: Line | None = None
 
 
@@ -141,6 +142,6 @@ async def close_incident(
 def _body(row: IncidentRow) -> Incident:
     return Incident(
         **row.model_dump(exclude={"severity", "status"}),
-        severity=cast("Severity", row.severity),
-        status=cast("State", row.status),
+        severity=row.severity,
+        status=row.status,
     )

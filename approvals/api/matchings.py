@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
@@ -15,8 +15,9 @@ from keyturn.approvals.auth.visitor import require
 from keyturn.approvals.web import routing
 from keyturn.approvals.web.dependencies import StoreDep
 from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import ReconciliationStatus
 from keyturn.orchestrator.store.incidents import statement as incident_statement
-from keyturn.orchestrator.store.incidents.statement import Side, Status
+from keyturn.orchestrator.store.incidents.statement import Side
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.tables import MatchingRow
 
@@ -31,7 +32,7 @@ class Matching(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    status: Status
+    status: ReconciliationStatus
     asked_by: str
     asked_name: str
     asked_at: datetime
@@ -76,7 +77,7 @@ async def ask_for_matching(
 def _body(row: MatchingRow, names: Mapping[str, str]) -> Matching:
     return Matching(
         **row.model_dump(exclude={"status", "statement", "mail"}),
-        status=cast("Status", row.status),
+        status=row.status,
         asked_name=names.get(row.asked_by, row.asked_by),
         statement=Side.model_validate(row.statement) if row.statement else None,
         mail=Side.model_validate(row.mail) if row.mail else None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Protocol, cast
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,10 +18,10 @@ from keyturn.approvals.web import routing, tenancy
 from keyturn.approvals.web.dependencies import Parts, PartsDep, StoreDep
 from keyturn.approvals.web.tenancy import Reader, VisibleRun
 from keyturn.orchestrator.rules.authority.person import Person
-from keyturn.orchestrator.rules.status import RunStatus
+from keyturn.orchestrator.rules.status import BulkVerb, RunStatus
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import bulk, control
-from keyturn.orchestrator.store.runs.bulk import NewBulk, State, Verb
+from keyturn.orchestrator.store.runs.bulk import NewBulk, State
 from keyturn.orchestrator.store.runs.listing import Filter
 from keyturn.orchestrator.store.tables import BulkRow, RunRow
 
@@ -78,7 +78,7 @@ class Bulk(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    verb: Verb
+    verb: BulkVerb
     filter: Matching
     reason: str
     by: str
@@ -183,7 +183,7 @@ def bulk_body(row: BulkRow) -> Bulk:
     names = ("id", "reason", "by", "total", "done", "created_at", "ended_at")
     return Bulk(
         **{name: getattr(row, name) for name in (*names, "stopped_by")},
-        verb=cast("Verb", row.verb),
+        verb=row.verb,
         filter=Matching.model_validate(
             {name: getattr(row, name) for name in Matching.model_fields}
         ),
@@ -200,7 +200,7 @@ async def _one(
     return await run_body.one(parts.store, found)
 
 
-async def _all(parts: Parts, verb: Verb, person: Person, body: ManyBecause) -> Bulk:
+async def _all(parts: Parts, verb: BulkVerb, person: Person, body: ManyBecause) -> Bulk:
     wanted = Filter(
         **body.filter.model_dump(exclude={"tenant"}),
         tenant=tenancy.of_list(person, body.filter.tenant),

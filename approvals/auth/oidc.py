@@ -29,6 +29,7 @@ from joserfc.jwk import KeySet
 from keyturn.activities import http_client
 from keyturn.orchestrator.rules.errors import KeyturnError
 from keyturn.orchestrator.rules.settings import Settings, SettingsError
+from keyturn.orchestrator.rules.text import json_object
 
 log = structlog.get_logger()
 
@@ -229,10 +230,9 @@ class OpenIdProvider:
         answer = await client.get(metadata["userinfo_endpoint"])
         answer.raise_for_status()
         found = answer.json()
-        if not isinstance(found, dict):
+        if not json_object.is_object(found):
             return {}
-        known = cast("Json", found)
-        return known if known.get("sub") == claims["sub"] else {}
+        return found if found.get("sub") == claims["sub"] else {}
 
     async def _discover(self) -> Json:
         if self._metadata is None or time.monotonic() > self._metadata_until:
@@ -279,9 +279,9 @@ class OpenIdProvider:
             *_NO_JSON,
         ) as error:
             raise self._away(error) from error
-        if not isinstance(found, dict):
+        if not json_object.is_object(found):
             raise ProviderAway(f"{url} did not return a JSON object.")
-        return cast("Json", found)
+        return found
 
     def _away(self, error: Exception) -> ProviderAway:
         log.warning("oidc.away", issuer=self.issuer, error=repr(error))

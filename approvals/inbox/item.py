@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -270,8 +269,9 @@ def _input(item: Item) -> tuple[JsonValue, list[str]]:
 
 def _ticket_url(came_in: JsonValue) -> str | None:
     url = came_in.get("url") if isinstance(came_in, dict) else None
-    is_web = isinstance(url, str) and url.startswith(("https://", "http://"))
-    return cast("str", url) if is_web else None
+    if isinstance(url, str) and url.startswith(("https://", "http://")):
+        return url
+    return None
 
 
 def _form(

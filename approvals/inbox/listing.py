@@ -1,7 +1,7 @@
 """The queue's page, which updates live while it is open."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query
@@ -20,6 +20,8 @@ from keyturn.orchestrator.store.views import fingerprints
 router = routing.of_pages()
 
 AFTER = "after"
+# By the name in the address.
+WHOSE: dict[str, Whose] = {one: one for one in get_args(Whose)}
 
 
 class Asked(BaseModel):
@@ -39,7 +41,7 @@ def _filter(asked: Annotated[Asked, Query()]) -> Filter:
         workflow=asked.workflow,
         team=asked.team,
         language=asked.language,
-        whose=cast("Whose", asked.whose) if asked.whose in get_args(Whose) else "",
+        whose=WHOSE.get(asked.whose, ""),
         mine=asked.mine == "1",
     )
 

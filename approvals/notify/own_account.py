@@ -6,7 +6,6 @@ apart and how to lock an intruder out.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import cast
 
 from pydantic import JsonValue
 
@@ -15,7 +14,7 @@ from keyturn.approvals.notify.contents import Payload
 from keyturn.approvals.notify.mail import Letter
 from keyturn.approvals.view.untrusted import visible
 from keyturn.approvals.view.wording import browser
-from keyturn.orchestrator.rules.notice import AccountKind
+from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS, AccountKind
 from keyturn.orchestrator.rules.settings import Settings
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices.fan_out import Event
@@ -77,7 +76,7 @@ def _outside(actor: str) -> str:
 def letter(person: PersonRow, rows: Sequence[NoticeRow], settings: Settings) -> Letter:
     """Return the mail about these events of the person's own account."""
     parts = [_about(row) for row in rows]
-    one = _SUBJECTS[cast("AccountKind", rows[0].kind)](rows[0].payload)
+    one = _SUBJECTS[_kind(rows[0])](rows[0].payload)
     subject = one if len(rows) == 1 else f"{len(rows)} changes to your account"
     foot = _FOOT.format(home=contents.base(settings))
     return Letter(
@@ -88,8 +87,15 @@ def letter(person: PersonRow, rows: Sequence[NoticeRow], settings: Settings) -> 
     )
 
 
+def _kind(row: NoticeRow) -> AccountKind:
+    for one in ACCOUNT_KINDS:
+        if one == row.kind:
+            return one
+    raise ValueError(f"A notice of the kind {row.kind!r} is about no account.")
+
+
 def _about(row: NoticeRow) -> str:
-    kind = cast("AccountKind", row.kind)
+    kind = _kind(row)
     what = _SUBJECTS[kind](row.payload)
     lines = [f"{what[:1].upper()}{what[1:]}.", *_MORE[kind](row.payload)]
     return "\n".join([*lines, _when(row.payload)])

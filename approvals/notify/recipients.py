@@ -12,7 +12,7 @@ from keyturn.approvals.auth import dual_control, permissions
 from keyturn.approvals.auth.permissions import Action
 from keyturn.approvals.notify import contents, own_account
 from keyturn.orchestrator.rules.errors import StoreUnavailable
-from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT
+from keyturn.orchestrator.rules.notice import ACCOUNT_KINDS, MAILED_BY_DEFAULT, Channel
 from keyturn.orchestrator.store.approvals.eligibility import (
     person_of,
     why_not,
@@ -20,7 +20,7 @@ from keyturn.orchestrator.store.approvals.eligibility import (
 from keyturn.orchestrator.store.db import row_codes
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices import webhooks
-from keyturn.orchestrator.store.notices.fan_out import Channel, Event, NewNotice
+from keyturn.orchestrator.store.notices.fan_out import Event, NewNotice
 from keyturn.orchestrator.store.tables import ApprovalRow, PersonRow, RunRow, WebhookRow
 
 # For events that concern no single approval: the action a recipient must be able to do.

@@ -12,10 +12,11 @@ from keyturn.approvals.web.page import Page, PageDep
 from keyturn.approvals.web.page_links import cut, turning
 from keyturn.orchestrator.rules import ids as rules_ids
 from keyturn.orchestrator.rules.authority.person import Person
+from keyturn.orchestrator.rules.status import Severity
 from keyturn.orchestrator.rules.text import plain_text
 from keyturn.orchestrator.store.incidents import incidents, statement
 from keyturn.orchestrator.store.incidents.errors import IncidentClosed, MayNotClose
-from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.people import accounts
 
 router = routing.of_pages()

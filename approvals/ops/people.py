@@ -1,6 +1,6 @@
 """All accounts, for those who manage people."""
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -229,12 +229,14 @@ async def hand_over(
         )
     except (NotFound, InvalidValue) as error:
         return await people_pages.account_page(of, problem=sentence(error))
-    stayed = [[item, str(why)] for item, why in came if isinstance(why, KeyturnError)]
+    stayed: list[JsonValue] = [
+        [item, str(why)] for item, why in came if isinstance(why, KeyturnError)
+    ]
     result = await form_results.save(
         of.page.parts.store,
         person=of.manager.id,
         kind=ITEMS,
-        result={"given": len(came) - len(stayed), "stayed": cast("JsonValue", stayed)},
+        result={"given": len(came) - len(stayed), "stayed": stayed},
     )
     return RedirectResponse(
         f"/settings/people/{of.person}?came={result}", status_code=303

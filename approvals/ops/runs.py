@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -48,9 +48,9 @@ CONTROLS: dict[Control, Callable[..., Awaitable[RunRow]]] = {
 def _wanted(
     page: PageDep, status: str = "", workflow: str = "", customer: str = ""
 ) -> Filter:
-    known: tuple[str, ...] = get_args(RunStatus)
+    known: tuple[RunStatus, ...] = get_args(RunStatus)
     return Filter(
-        status=cast("RunStatus", status) if status in known else None,
+        status=next((one for one in known if one == status), None),
         workflow=workflow or None,
         customer=customer or None,
         tenant=tenancy.of_list(page.visitor.person, None),

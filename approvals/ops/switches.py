@@ -19,6 +19,7 @@ from keyturn.orchestrator.rules.authority.person import Person
 from keyturn.orchestrator.rules.authority.switch import Mode, Scope, Switch
 from keyturn.orchestrator.rules.clock import system_clock
 from keyturn.orchestrator.rules.errors import InvalidValue, NotFound, in_words
+from keyturn.orchestrator.rules.status import BulkVerb
 from keyturn.orchestrator.rules.text import plain_text
 from keyturn.orchestrator.store.db import form_results
 from keyturn.orchestrator.store.dual_control import requests
@@ -28,7 +29,7 @@ from keyturn.orchestrator.store.dual_control.errors import (
 )
 from keyturn.orchestrator.store.people.errors import LastAdmin, OwnAccess
 from keyturn.orchestrator.store.runs import bulk as run_bulk
-from keyturn.orchestrator.store.runs.bulk import NewBulk, Verb
+from keyturn.orchestrator.store.runs.bulk import NewBulk
 from keyturn.orchestrator.store.runs.errors import BulkEnded
 from keyturn.orchestrator.store.runs.listing import Filter
 from keyturn.orchestrator.store.switches import impact as switch_impact
@@ -231,7 +232,7 @@ async def answer(
 @router.post("/ops/bulks")
 async def hold_all(
     page: PageDep,
-    verb: Annotated[Verb, Form()],
+    verb: Annotated[BulkVerb, Form()],
     workflow: Annotated[str, Form(max_length=200)],
     reason: Annotated[str, Form(max_length=500)] = "",
     customer: Annotated[str, Form(max_length=200)] = "",

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
-from typing import cast
 from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
 from keyturn.approvals.view.blanks import Gap, gaps
 from keyturn.approvals.view.oddity import is_hidden, name_of, named, strange_letters
+from keyturn.orchestrator.rules.text import json_object
 
 _LINK = re.compile(
     r"""(?:https?|ftp|mailto|javascript|data|file|tel|sms|vbscript|blob|wss?):[^\s<>"']+"""
@@ -152,13 +152,12 @@ def _rendered(text: str, start: int, end: int, strange: Mapping[int, str]) -> Ma
 
 
 def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        pairs = cast("dict[object, object]", value)
-        for name, child in pairs.items():
+    if json_object.is_object(value):
+        for name, child in value.items():
             yield str(name)
             yield from _texts(child)
-    elif isinstance(value, list):
-        for child in cast("list[object]", value):
+    elif json_object.is_array(value):
+        for child in value:
             yield from _texts(child)
     else:
         yield str(value)

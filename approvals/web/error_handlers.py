@@ -2,7 +2,6 @@
 
 import traceback
 from contextlib import suppress
-from typing import cast
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -106,24 +105,27 @@ def wants_page(request: Request) -> bool:
 async def _on_condition(request: Request, error: Exception) -> Response:
     if isinstance(error, NotSignedIn) and wants_page(request):
         return _to_sign_in(request)
-    known = cast("KeyturnError", error)
-    if isinstance(known, ForgedRow):
+    if not isinstance(error, KeyturnError):
+        raise error
+    if isinstance(error, ForgedRow):
         with suppress(StoreUnavailable):
-            await forgery.tell_row(parts_of(request).store, known)
-    found = problems.of_error(known, instance=request.url.path)
+            await forgery.tell_row(parts_of(request).store, error)
+    found = problems.of_error(error, instance=request.url.path)
     if found.problem.status >= 500:
         log.error("http.failed", path=request.url.path, error=repr(error))
     return answer(request, found)
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
-    misfit = cast("RequestValidationError", error)
-    return answer(request, problems.of_validation(misfit, instance=request.url.path))
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return answer(request, problems.of_validation(error, instance=request.url.path))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
-    refused = cast("HTTPException", error)
-    return answer(request, problems.of_http(refused, instance=request.url.path))
+    if not isinstance(error, HTTPException):
+        raise error
+    return answer(request, problems.of_http(error, instance=request.url.path))
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -5,13 +5,14 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from pydantic import JsonValue
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from keyturn.orchestrator.rules.text import json_object
 
 # A pipe has no width; a table is then as wide as its widest row.
 UNLIMITED = 10_000
@@ -69,8 +70,8 @@ def _cell(value: object) -> str:
         return NOTHING
     if isinstance(value, str):
         return visible(TIME.sub(r"\1 \2 UTC", value))
-    if isinstance(value, list):
-        return visible(", ".join(_cell(one) for one in cast("list[object]", value)))
+    if json_object.is_array(value):
+        return visible(", ".join(_cell(one) for one in value))
     if isinstance(value, dict):
         return visible(json.dumps(value, ensure_ascii=False))
     return visible(str(value))

@@ -8,14 +8,13 @@ Run it against a service made for tests: calls that a tool permits are really ma
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 from uuid import uuid4
 
 from pydantic import BaseModel, JsonValue
 
 from keyturn.activities.toolbox import Actor, ConnectorSource
 from keyturn.orchestrator.rules.contract.tool import Tool, ToolContext, ToolError
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, json_object
 
 Arguments = Mapping[str, JsonValue]
 
@@ -136,7 +135,7 @@ def _stolen(own: Arguments, others: Mapping[str, Sequence[str]]) -> Iterator[Arg
     whole: JsonValue = dict(own)
     for path, value in _strings(whole, ()):
         for other in others.get(value, ()):
-            yield cast("Arguments", _replaced(whole, path, other))
+            yield json_object.of(_replaced(whole, path, other))
 
 
 def _strings(

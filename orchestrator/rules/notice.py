@@ -26,6 +26,8 @@ AccountKind = Literal[
     "person.password_removed",
     "session.ended_everywhere",
 ]
+Channel = Literal["mail", "webhook"]
+
 ACCOUNT_KINDS: tuple[AccountKind, ...] = get_args(AccountKind)
 
 # What a person without settings is mailed about. Items that merely wait are not

@@ -38,6 +38,12 @@ CallStatus = Literal[
 ]
 Gate = Literal["read", "act", "wait", "denied"]
 
+IncidentStatus = Literal["open", "closed"]
+Severity = Literal["low", "high", "critical"]
+ReconciliationStatus = Literal["asked", "running", "matched", "failed"]
+# A bulk action, which changes many runs.
+BulkVerb = Literal["pause", "resume", "cancel"]
+
 # The workflow of a run that reverses an effect; no contract may have this name.
 COMPENSATE = "keyturn.compensate"
 

@@ -5,7 +5,6 @@ import json
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import cast
 
 from keyturn.activities.llm.simulator.scenarios import Scenario, bench, default
 from keyturn.activities.llm.simulator.thread import listen, server_for, url_of
@@ -39,12 +38,12 @@ def load_scenario(path: str) -> Scenario:
     """Return the scenario at `import.path:name`."""
     module, _, name = path.partition(":")
     try:
-        found: object = getattr(import_module(module), name)
+        found: Scenario = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise argparse.ArgumentTypeError(
             f"no scenario at {path!r} ({error}); write import.path:callable"
         ) from None
-    return cast("Scenario", found)
+    return found
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx2
 from pydantic import JsonValue
@@ -199,8 +199,9 @@ def _holds_answer(body: dict[str, JsonValue]) -> bool:
 
 
 def _number(code: JsonValue) -> int:
-    is_text = isinstance(code, str) and code.isascii() and code.isdigit()
-    return as_count(int(cast("str", code)[:4]) if is_text else code) or 0
+    if isinstance(code, str) and code.isascii() and code.isdigit():
+        return as_count(int(code[:4])) or 0
+    return as_count(code) or 0
 
 
 def _is_spent(error: dict[str, JsonValue]) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, cast
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -96,7 +96,9 @@ class _Reader:
 
     def _list(self, shape: Shape, shown: JsonValue, path: str) -> JsonValue:
         before = shown if isinstance(shown, list) else []
-        item = cast("Shape", shape.item)
+        item = shape.item
+        if item is None:
+            raise TypeError(f"The shape of the list at {path!r} has no item.")
         found: list[JsonValue] = []
         for key in self._form.get(f"i{path}", ()):
             at = f"{path}/{key}"

@@ -1,6 +1,6 @@
 """`keyturn run`: runs, through the HTTP API."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -8,6 +8,7 @@ from keyturn.orchestrator.cli import arguments, output
 from keyturn.orchestrator.cli.api import Api, Item, items_in
 from keyturn.orchestrator.cli.arguments import AsJson, Most, Reason
 from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.rules.text import json_object
 
 app = typer.Typer()
 
@@ -240,7 +241,7 @@ def _which(
 
 
 def _bulk_row(one: Item) -> list[object]:
-    which = cast("Item", one["filter"])
+    which = json_object.of(one["filter"])
     named = ", ".join(f"{k} {v}" for k, v in which.items() if v is not None)
     progress = f"{one['done']} of {one['total']}"
     return [one["id"], one["verb"], named, one["state"], progress, one["reason"]]

@@ -3,7 +3,7 @@
 import sys
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, cast
+from typing import Annotated
 from uuid import uuid4
 
 import typer
@@ -12,6 +12,7 @@ from keyturn.orchestrator.cli import output
 from keyturn.orchestrator.cli.api import Api, Item
 from keyturn.orchestrator.cli.arguments import AsJson, Reason
 from keyturn.orchestrator.processes.exit_status import WrongUsage
+from keyturn.orchestrator.rules.text import json_object
 
 app = typer.Typer()
 
@@ -95,7 +96,7 @@ def set_switch(  # noqa: PLR0913 typer needs one parameter per option
     else:
         output.line(f"Set {name}.")
         _warn_of_sending(done)
-    for warning in cast("list[str]", done["warnings"]):
+    for warning in json_object.texts(done["warnings"]):
         sys.stderr.write(f"keyturn: {output.visible(warning)}\n")
 
 

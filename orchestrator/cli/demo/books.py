@@ -11,6 +11,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from keyturn.orchestrator.rules.text import json_object
+
 Json = dict[str, JsonValue]
 SEED = Path(__file__).with_name("shop.json")
 # Stored in place of a request's hash, for a key under which nothing is ever done.
@@ -165,7 +167,7 @@ class Shop:
 
     def add_refund(self, key: str, customer: str, wanted: Json) -> Json:
         """Book a refund and return it."""
-        money = cast("Json", wanted["amount"])
+        money = json_object.of(wanted["amount"])
         self.connection.execute(
             "INSERT INTO refunds (tenant, key, order_id, customer, amount, currency,"
             " reason) VALUES (?, ?, ?, ?, ?, ?, ?)",

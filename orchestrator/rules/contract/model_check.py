@@ -10,7 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from keyturn.orchestrator.rules.contract.tool import DataClass
 from keyturn.orchestrator.rules.errors import ContractError
-from keyturn.orchestrator.rules.text import redaction, schema
+from keyturn.orchestrator.rules.text import json_object, redaction, schema
 from keyturn.orchestrator.rules.text.redaction import NotFollowed
 from keyturn.orchestrator.rules.text.schema import InvalidSchema
 
@@ -178,13 +178,12 @@ def _models(core: list[dict[str, Any]]) -> list[type[BaseModel]]:
 
 def _core_nodes(node: object, seen: set[int]) -> Iterator[dict[str, Any]]:
     """Return each part of pydantic's own schema of a model."""
-    if isinstance(node, dict):
-        if id(cast("object", node)) in seen:
+    if json_object.is_object(node):
+        if id(node) in seen:
             return
-        seen.add(id(cast("object", node)))
-        known = cast("dict[str, Any]", node)
-        yield known
-        for name, child in known.items():
+        seen.add(id(node))
+        yield node
+        for name, child in node.items():
             if name not in ("metadata", "cls", "function"):
                 yield from _core_nodes(child, seen)
     elif isinstance(node, list | tuple):

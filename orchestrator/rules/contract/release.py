@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -18,7 +17,7 @@ from keyturn.orchestrator.rules.contract.tool import (
 from keyturn.orchestrator.rules.errors import NotFound
 from keyturn.orchestrator.rules.money.budget import Budget, Limit
 from keyturn.orchestrator.rules.policy.rules import Rule
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, json_object
 from keyturn.orchestrator.rules.text.model_notices import VERSION as NOTICES_VERSION
 from keyturn.orchestrator.rules.text.redaction import VERSION as REDACTOR_VERSION
 
@@ -116,7 +115,7 @@ class Release(BaseModel):
         # An older release keeps the hash under which it was stored.
         later = {"notices"} if self.notices is None else set[str]()
         content = self.model_dump(mode="json", exclude=later)
-        return cast("dict[str, JsonValue]", _ordered(content))
+        return json_object.of(_ordered(content))
 
     def policy_hash(self) -> str:
         """Return the hash of everything that decides about actions."""

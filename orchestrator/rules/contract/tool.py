@@ -10,6 +10,7 @@ from typing import (
     Literal,
     Required,
     TypedDict,
+    TypeGuard,
     TypeVar,
     Unpack,
     cast,
@@ -26,7 +27,7 @@ from keyturn.orchestrator.rules.contract.connector import Connectors
 from keyturn.orchestrator.rules.contract.marks import PROSE_KEY
 from keyturn.orchestrator.rules.errors import ContractError, KeyturnError, OptionalField
 from keyturn.orchestrator.rules.money.money import Money
-from keyturn.orchestrator.rules.text import canonical
+from keyturn.orchestrator.rules.text import canonical, json_object
 
 Authority = Literal["read_only", "write", "irreversible"]
 Audience = Literal["customer", "internal"]
@@ -201,22 +202,22 @@ def _declare(function: Function, options: ToolOptions) -> Tool:
 def _facts_model(tool: Tool) -> type[BaseModel] | None:
     if tool.preview is None:
         return None
-    return cast("type[BaseModel]", get_type_hints(tool.preview)["return"])
+    return get_type_hints(tool.preview)["return"]
 
 
 def _corpora(name: str, given: object) -> frozenset[str]:
     """Return the names; refuse a single string, which would split into letters."""
-    names = (
-        list(cast("Iterable[object]", given))
-        if isinstance(given, Set | list | tuple)
-        else None
-    )
-    if names is None or not all(isinstance(one, str) and one.strip() for one in names):
+    found: list[object] = []
+    if isinstance(given, Set | list | tuple):
+        found = list(cast("Iterable[object]", given))
+    names = [one for one in found if isinstance(one, str) and one.strip()]
+    is_list = isinstance(given, Set | list | tuple)
+    if not is_list or len(names) < len(found):
         raise ContractError(
             f"Tool {name!r} declares corpora={given!r}: write the corpora's names as a "
             'set, for example corpora={"help"}.'
         )
-    return frozenset(cast("list[str]", names))
+    return frozenset(names)
 
 
 def _signature(
@@ -225,13 +226,17 @@ def _signature(
     hints = get_type_hints(function)
     parameters = list(inspect.signature(function).parameters)
     if len(parameters) == 2 and inspect.iscoroutinefunction(function):
-        types = hints.get(parameters[0]), hints.get("return")
-        if all(isinstance(one, type) and issubclass(one, BaseModel) for one in types):
-            return cast("tuple[type[BaseModel], type[BaseModel]]", types)
+        call, result = hints.get(parameters[0]), hints.get("return")
+        if _is_model(call) and _is_model(result):
+            return call, result
     raise ContractError(
         f"Tool {name!r} must be `async def {name}(call: Model, context: ToolContext) "
         "-> Model`, with pydantic models for call and result."
     )
+
+
+def _is_model(found: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(found, type) and issubclass(found, BaseModel)
 
 
 def _check(tool: Tool) -> None:
@@ -276,10 +281,10 @@ def _can_be_missing(field: FieldInfo) -> bool:
 
 def _is_wording(tool: Tool, name: str) -> bool:
     """Return whether a field is marked as wording, even if only its type is marked."""
-    properties = cast("dict[str, JsonValue]", arguments_schema(tool)["properties"])
+    properties = json_object.of(arguments_schema(tool)["properties"])
     return PROSE_KEY in canonical.text(properties[name])
 
 
 def arguments_schema(tool: Tool) -> dict[str, JsonValue]:
     """Return the JSON Schema of a tool's arguments."""
-    return cast("dict[str, JsonValue]", tool.input.model_json_schema())
+    return tool.input.model_json_schema()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -215,7 +214,10 @@ class _Drawing:
         if row.currency is None or row.is_any_currency:
             return ()
         sides = [band.least, *([band.most] if band.most is not None else [])]
-        return tuple(self._example(row, side) for side in dict.fromkeys(sides))
+        return tuple(
+            self._example(row, Money(side, row.currency))
+            for side in dict.fromkeys(sides)
+        )
 
     def _shared(self, row: Row, band: _Band) -> tuple[Example, ...]:
         """Return both sides of the bound again, with half of it moved before."""
@@ -224,13 +226,13 @@ class _Drawing:
         half = band.most // 2
         rest = band.most - half
         return tuple(
-            self._example(row, amount, moved=half) for amount in (rest, rest + 1)
+            self._example(row, Money(amount, row.currency), moved=half)
+            for amount in (rest, rest + 1)
         )
 
-    def _example(self, row: Row, amount: int, *, moved: int = 0) -> Example:
-        currency = cast("str", row.currency)
-        money, verdict = Money(amount, currency), self._words(row, amount, moved=moved)
-        before = Money(moved, currency) if moved else None
+    def _example(self, row: Row, money: Money, *, moved: int = 0) -> Example:
+        verdict = self._words(row, money.amount, moved=moved)
+        before = Money(moved, money.currency) if moved else None
         after = f" after {before} moved" if before else ""
         return Example(
             amount=money,

@@ -15,7 +15,7 @@ import re2  # pyright: ignore[reportMissingTypeStubs] it has none
 from keyturn.orchestrator.rules.errors import KeyturnError
 
 # One `\w` of all scripts is some 1,400 instructions; larger programs run too long.
-_ENGINE: Final = cast("Any", re2)
+_ENGINE: Any = re2
 LARGEST_PROGRAM = 100_000
 _MEMORY = 64 << 20
 
@@ -88,7 +88,7 @@ def compiled(pattern: str) -> _Compiled:
     options.max_mem = _MEMORY
     written = _Translation(pattern).run()
     try:
-        found = cast("_Compiled", _ENGINE.compile(written, options))
+        found: _Compiled = _ENGINE.compile(written, options)
     except (_ENGINE.error, UnicodeEncodeError) as error:
         words = _engine_words(cast("Exception", error))
         raise InvalidPattern(pattern, words) from None

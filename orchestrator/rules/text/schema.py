@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import (
@@ -53,7 +53,7 @@ def check(value: JsonValue, schema: Schema) -> None:
     except InvalidPattern as error:
         raise InvalidValue(str(error)) from None
     if faults:
-        raise InvalidValue("; ".join(_words(cast("_Error", one)) for one in faults))
+        raise InvalidValue("; ".join(_words(one) for one in faults))
 
 
 def check_arguments(value: dict[str, JsonValue], schema: Schema) -> None:
@@ -169,11 +169,11 @@ class _Error(Protocol):
 
 @lru_cache(maxsize=512)
 def _validator(schema: str) -> Validator:
-    return validator(cast("dict[str, JsonValue]", json.loads(schema)))
+    return validator(json.loads(schema))
 
 
-def _words(error: _Error) -> str:
-    deepest = cast("_Error", best_match(cast("list[ValidationError]", [error])))
+def _words(error: ValidationError) -> str:
+    deepest: _Error = cast("Any", best_match([error]))
     where = "/".join(str(part) for part in deepest.absolute_path) or "the value"
     return f"{_short(where)}: {_short(deepest.message)}"
 

@@ -7,7 +7,7 @@ Its patterns are Python's, which is another dialect and backtracks without bound
 import datetime as dt
 import ipaddress
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from itertools import chain, islice
 from typing import Any, Final, Protocol, cast
 from uuid import UUID
@@ -20,6 +20,7 @@ from jsonschema.validators import (
 from pydantic import AnyUrl, JsonValue, TypeAdapter
 from referencing import Registry
 
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.rules.text.pattern import is_found
 
 Schema = Mapping[str, Any]
@@ -69,9 +70,9 @@ def _pattern(_v: Validator, wanted: str, value: object, _: Schema) -> Faults:
 def _pattern_properties(
     validator: Validator, wanted: Mapping[str, Any], value: object, _: Schema
 ) -> Faults:
-    if not isinstance(value, dict):
+    if not json_object.is_object(value):
         return
-    for name, child in cast("dict[str, object]", value).items():
+    for name, child in value.items():
         for pattern, schema in wanted.items():
             if is_found(pattern, name):
                 yield from validator.descend(child, schema, name, pattern)
@@ -80,13 +81,12 @@ def _pattern_properties(
 def _additional_properties(
     validator: Validator, rest: object, value: object, schema: Schema
 ) -> Faults:
-    if not isinstance(value, dict):
+    if not json_object.is_object(value):
         return
-    found = cast("dict[str, object]", value)
-    extras = [name for name in found if not _is_named(name, schema)]
-    if isinstance(rest, dict):
+    extras = [name for name in value if not _is_named(name, schema)]
+    if json_object.is_object(rest):
         for name in extras:
-            yield from validator.descend(found[name], cast("object", rest), name)
+            yield from validator.descend(value[name], rest, name)
     elif rest is False and extras:
         yield ValidationError(
             f"Additional properties are not allowed: {_listed(extras)}"
@@ -102,10 +102,10 @@ def _is_named(name: str, schema: Schema) -> bool:
 def _unique_items(
     _validator: Validator, is_wanted: object, value: object, _: Schema
 ) -> Faults:
-    if not is_wanted or not isinstance(value, list):
+    if not is_wanted or not json_object.is_array(value):
         return
     seen: set[str] = set()
-    for item in cast("list[JsonValue]", value):
+    for item in value:
         key = _identity(item)
         if key in seen:
             yield ValidationError(f"it holds {key[:200]} twice")
@@ -159,12 +159,11 @@ def _some(faults: Iterable[ValidationError]) -> Iterator[ValidationError]:
 def _contains(
     validator: Validator, wanted: object, value: object, schema: Schema
 ) -> Faults:
-    if not isinstance(value, list):
+    if not json_object.is_array(value):
         return
-    items = cast("list[object]", value)
     inner = validator.evolve(schema=wanted)
-    fitting = sum(inner.is_valid(item) for item in items)
-    least, most = schema.get("minContains", 1), schema.get("maxContains", len(items))
+    fitting = sum(inner.is_valid(item) for item in value)
+    least, most = schema.get("minContains", 1), schema.get("maxContains", len(value))
     if fitting < least:
         yield ValidationError(f"{fitting} items fit `contains`; at least {least} must")
     elif fitting > most:
@@ -174,12 +173,11 @@ def _contains(
 def _unevaluated_properties(
     validator: Validator, rest: object, value: object, schema: Schema
 ) -> Faults:
-    if not isinstance(value, dict):
+    if not json_object.is_object(value):
         return
-    names = cast("dict[str, object]", value)
-    seen = _evaluated(validator, names, schema)
+    seen = _evaluated(validator, value, schema)
     inner = validator.evolve(schema=rest)
-    extras = [n for n, v in names.items() if n not in seen and not inner.is_valid(v)]
+    extras = [n for n, v in value.items() if n not in seen and not inner.is_valid(v)]
     if extras:
         yield ValidationError(
             f"Unevaluated properties are not allowed: {_listed(extras)}"
@@ -190,15 +188,14 @@ def _evaluated(
     validator: Validator, value: dict[str, object], schema: object
 ) -> set[str]:
     """Return the names that `schema` evaluates, in any valid branch."""
-    if not isinstance(schema, dict):
+    if not json_object.is_object(schema):
         return set()
-    own = cast("dict[str, Any]", schema)
-    seen = {name for name in value if _is_named(name, own)}
+    seen = {name for name in value if _is_named(name, schema)}
     for keyword in ("additionalProperties", "unevaluatedProperties"):
-        if keyword in own:
-            inner = validator.evolve(schema=own[keyword])
+        if keyword in schema:
+            inner = validator.evolve(schema=schema[keyword])
             seen |= {name for name in value if inner.is_valid(value[name])}
-    for other, branch in _branches(validator, value, own):
+    for other, branch in _branches(validator, value, schema):
         seen |= _evaluated(other, value, branch)
     return seen
 
@@ -230,19 +227,18 @@ def _conditional(
     return (schema.get("else"),)
 
 
-def _referred(validator: Validator, reference: str) -> tuple[Validator, object]:
+def _referred(validator: Any, reference: str) -> tuple[Validator, object]:  # noqa: ANN401 its resolver has no public name
     # The library's own keywords read it too; no public name resolves within a scope.
-    inner = cast("Any", validator)
-    found = inner._resolver.lookup(reference)
-    other = inner.evolve(schema=found.contents, _resolver=found.resolver)
-    return cast("Validator", other), found.contents
+    found = validator._resolver.lookup(reference)
+    other = validator.evolve(schema=found.contents, _resolver=found.resolver)
+    return other, found.contents
 
 
-def _size(words: str, kind: type, *, is_least: bool) -> Callable[..., Faults]:
+def _size(words: str, kind: type[Sized], *, is_least: bool) -> Callable[..., Faults]:
     def check(_v: Validator, bound: float, value: object, _: Schema) -> Faults:
         if not isinstance(value, kind):
             return
-        size = len(cast("str", value))
+        size = len(value)
         if size < bound if is_least else size > bound:
             what = "too short: at least" if is_least else "too long: at most"
             yield ValidationError(f"it is {what} {bound:g} {words}, not {size}")

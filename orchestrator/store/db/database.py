@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context, ContextVar, copy_context
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
@@ -195,10 +195,10 @@ class Store:
         connection with it.
         """
         self._is_closed = True
-        pool = cast("QueuePool", self.engine.pool)
+        pool = self.engine.pool
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._close_within_s
-        while pool.checkedout() and clock() < deadline:  # noqa: ASYNC110 a pool has no event
+        while isinstance(pool, QueuePool) and pool.checkedout() and clock() < deadline:  # noqa: ASYNC110 a pool has no event
             await asyncio.sleep(CLOSE_LOOK_S)
         # A disposed pool keeps connections that are returned to it, and never closes
         # them.

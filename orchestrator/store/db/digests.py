@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Integer, Select, event, inspect, select, tuple_
@@ -240,7 +240,7 @@ def _note(session: Session, _: UOWTransaction) -> None:
             # A row of this transaction is as it is in memory.
             written.setdefault(_place(row), None)
     for row in session.deleted:
-        kept = KEPT.get(cast("type[SQLModel]", type(row)))
+        kept = _kept_of(row)
         if kept is not None and not kept.ends:
             written[_place(row)] = None
 
@@ -293,14 +293,18 @@ def _plain(name: str, value: Any) -> JsonValue:  # noqa: ANN401 a column of any 
     return value
 
 
-def _place(row: object) -> tuple[type[SQLModel], Key]:
-    kind = cast("type[SQLModel]", type(row))
+def _kept_of(row: object) -> Kept | None:
+    return KEPT.get(type(row)) if isinstance(row, SQLModel) else None
+
+
+def _place(row: SQLModel) -> tuple[type[SQLModel], Key]:
+    kind = type(row)
     mapper: Mapper[Any] = inspect(kind)
     return kind, tuple(mapper.primary_key_from_instance(row))
 
 
 def _is_changed(row: object) -> bool:
-    kept = KEPT.get(cast("type[SQLModel]", type(row)))
+    kept = _kept_of(row)
     if kept is None:
         return False
     attributes = inspect(row).attrs
@@ -319,9 +323,9 @@ def _differs(name: str, history: Any) -> bool:  # noqa: ANN401 SQLAlchemy's Hist
 
 _NORMAL: dict[type, Callable[[Any], Any]] = {
     type(Json): lambda value: json.loads(json.dumps(value)),
-    Scrubbed: lambda value: Scrubbed().process_bind_param(value, cast("Any", None)),
+    Scrubbed: lambda value: Scrubbed().process_bind_param(value, None),
     ScrubbedJson: lambda value: json.loads(
-        json.dumps(ScrubbedJson().process_bind_param(value, cast("Any", None)))
+        json.dumps(ScrubbedJson().process_bind_param(value, None))
     ),
 }
 

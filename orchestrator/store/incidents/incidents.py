@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlalchemy.exc import IntegrityError
@@ -10,6 +9,7 @@ from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules import ids
 from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import IncidentStatus, Severity
 from keyturn.orchestrator.rules.text import plain_text, scrub
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db.database import Store
@@ -22,9 +22,6 @@ from keyturn.orchestrator.store.tables import (
     PersonRow,
     RunRow,
 )
-
-Severity = Literal["low", "high", "critical"]
-State = Literal["open", "closed"]
 
 LONGEST_TITLE = 300
 # The roles that close incidents, as in `keyturn.approvals.auth.permissions`.
@@ -255,7 +252,7 @@ async def get(session: Tx, incident: str, *, tenant: str | None) -> IncidentRow:
 
 async def listing(
     session: Tx,
-    status: State | None,
+    status: IncidentStatus | None,
     *,
     tenant: str | None,
     limit: int,

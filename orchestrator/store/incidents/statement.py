@@ -17,7 +17,6 @@ from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import EffectRow, MatchingRow
 
-Status = Literal["asked", "running", "matched", "failed"]
 SideState = Literal["not_configured", "matched", "away", "unusable"]
 
 EVERY = timedelta(days=1)

@@ -3,8 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import cast
 
+from keyturn.orchestrator.rules.text import json_object
 from keyturn.orchestrator.store.audit import chain
 from keyturn.orchestrator.store.db.audit_entries import ROWS
 from keyturn.orchestrator.store.db.database import Store
@@ -216,10 +216,7 @@ def _rows_of(row: AuditRow) -> dict[str, str | None]:
         payload = json.loads(row.payload)
     except ValueError:
         return {}
-    if not isinstance(payload, dict):
+    said = payload.get(ROWS) if json_object.is_object(payload) else None
+    if not json_object.is_object(said):
         return {}
-    said = cast("dict[str, object]", payload).get(ROWS)
-    if not isinstance(said, dict):
-        return {}
-    said = cast("dict[str, object]", said)
     return {name: None if one is None else str(one) for name, one in said.items()}

@@ -9,12 +9,13 @@ from itertools import pairwise
 
 from sqlmodel import col, select
 
+from keyturn.orchestrator.rules.status import Severity
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.audit import chain
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.incidents import incidents
-from keyturn.orchestrator.store.incidents.incidents import NewIncident, Severity
+from keyturn.orchestrator.store.incidents.incidents import NewIncident
 from keyturn.orchestrator.store.integrity import plausibility
 from keyturn.orchestrator.store.integrity.plausibility import CLOCK_SET_BACK, Judge
 from keyturn.orchestrator.store.tables import AuditRow

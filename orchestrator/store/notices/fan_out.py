@@ -2,21 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Literal, cast
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.notice import (
     AccountKind,
+    Channel,
     NoticeKind,
 )
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import AuditRow, NoticeRow
-
-Channel = Literal["mail", "webhook"]
 
 
 class Event(BaseModel):

@@ -9,7 +9,7 @@ order.
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Literal, cast
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, delete, func, or_, select, update
@@ -19,13 +19,13 @@ from keyturn.orchestrator.rules.notice import (
     ACCOUNT_KINDS,
     KINDS,
     MAILED_BY_DEFAULT,
+    Channel,
     NoticeKind,
 )
 from keyturn.orchestrator.rules.text import scrub
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.notices.errors import NotDead
-from keyturn.orchestrator.store.notices.fan_out import Channel
 from keyturn.orchestrator.store.people import accounts
 from keyturn.orchestrator.store.tables import NoticeRow
 
@@ -83,7 +83,7 @@ async def claim(
     async with store.write() as session:
         now = await session.read_clock()
         # By recipient, the one that has waited longest first.
-        waiting: dict[tuple[str, str], list[NoticeRow]] = {}
+        waiting: dict[tuple[Channel, str], list[NoticeRow]] = {}
         for row in await _due(session, busy):
             waiting.setdefault((row.channel, row.target), []).append(row)
         found: list[Batch] = []
@@ -242,8 +242,8 @@ async def forget(store: Store) -> int:
         return len(ids)
 
 
-def _batch(channel: str, target: str, rows: list[NoticeRow]) -> Batch:
-    return Batch(channel=cast("Channel", channel), target=target, rows=tuple(rows))
+def _batch(channel: Channel, target: str, rows: list[NoticeRow]) -> Batch:
+    return Batch(channel=channel, target=target, rows=tuple(rows))
 
 
 async def _due(
@@ -271,7 +271,7 @@ async def _due(
 
 
 async def _chosen(
-    session: Tx, channel: str, target: str, rows: list[NoticeRow]
+    session: Tx, channel: Channel, target: str, rows: list[NoticeRow]
 ) -> list[NoticeRow]:
     """Return which of these are sent now."""
     alive = [row for row in rows if not _is_given_up(row, now=session.now)]

@@ -15,6 +15,7 @@ from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules import ids
 from keyturn.orchestrator.rules.errors import NotFound
+from keyturn.orchestrator.rules.status import BulkVerb
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
 from keyturn.orchestrator.store.db import locks, open_rows
@@ -26,10 +27,9 @@ from keyturn.orchestrator.store.runs.errors import BulkEnded
 from keyturn.orchestrator.store.runs.listing import Filter
 from keyturn.orchestrator.store.tables import BulkRow, OutboxRow, RunRow
 
-Verb = Literal["pause", "resume", "cancel"]
 State = Literal["running", "done", "stopped"]
 # A batch's transaction stays below the time that a transaction may take.
-BATCH: Mapping[Verb, int] = {"pause": 1_000, "resume": 200, "cancel": 200}
+BATCH: Mapping[BulkVerb, int] = {"pause": 1_000, "resume": 200, "cancel": 200}
 # Signals wait while this many are undelivered: a decision's own is not kept behind
 # thousands.
 MOST_UNDELIVERED = 400
@@ -49,7 +49,7 @@ class NewBulk(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    verb: Verb
+    verb: BulkVerb
     filter: Filter
     reason: str
     by: str
@@ -140,7 +140,7 @@ def state(row: BulkRow) -> State:
 async def work(
     store: Store,
     *,
-    sizes: Mapping[Verb, int] = BATCH,
+    sizes: Mapping[BulkVerb, int] = BATCH,
     most_unheard: int = MOST_UNDELIVERED,
 ) -> bool:
     """Do a batch of the oldest bulk action; tell whether there is more to do now.
@@ -163,7 +163,7 @@ async def work(
         row = (await session.execute(locked)).scalar_one_or_none()
         if row is None:
             return False
-        verb: Verb = row.verb  # type: ignore[assignment]  # what `begin` wrote
+        verb = row.verb
         if verb != "pause" and await _undelivered(session) >= most_unheard:
             return False
         await session.read_clock()
@@ -171,7 +171,7 @@ async def work(
 
 
 async def _batch(session: Tx, bulk: BulkRow, *, size: int) -> bool:
-    verb: Verb = bulk.verb  # type: ignore[assignment]  # what `begin` wrote
+    verb = bulk.verb
     query = _candidates(verb, _filter(bulk)).where(
         col(RunRow.id) > bulk.after,
         col(RunRow.created_at) <= bulk.created_at,
@@ -226,7 +226,7 @@ _Act = Callable[
     [Tx, BulkRow, Sequence[RunRow]],
     Coroutine[Any, Any, Sequence[RunRow]],
 ]
-_ACTS: Mapping[Verb, _Act] = {"pause": _pause, "resume": _resume, "cancel": _cancel}
+_ACTS: Mapping[BulkVerb, _Act] = {"pause": _pause, "resume": _resume, "cancel": _cancel}
 _PAST: Mapping[str, str] = {
     "pause": "run.paused",
     "resume": "run.resumed",
@@ -269,7 +269,7 @@ async def _count(session: Tx, new: NewBulk) -> int:
     return (await session.execute(found)).scalar_one()
 
 
-def _candidates(verb: Verb, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
+def _candidates(verb: BulkVerb, wanted: Filter) -> Any:  # noqa: ANN401 a select of runs
     query = select(RunRow)
     match verb:
         case "pause":

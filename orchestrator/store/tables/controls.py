@@ -10,6 +10,12 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from keyturn.orchestrator.rules.authority.switch import Mode
+from keyturn.orchestrator.rules.notice import AccountKind, Channel, NoticeKind
+from keyturn.orchestrator.rules.status import (
+    IncidentStatus,
+    ReconciliationStatus,
+    Severity,
+)
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import DEAD
 
@@ -62,12 +68,12 @@ class IncidentRow(SQLModel, table=True):
     __tablename__ = "incidents"  # pyright: ignore[reportAssignmentType] see above
 
     id: str = Field(primary_key=True)
-    severity: str
+    severity: Severity = columns.word()
     title: str
     source: str = Field(unique=True)
     detail: dict[str, Any] = columns.scrubbed_column(nullable=False)
     tenant: str | None = None
-    status: str = Field(default="open", index=True)
+    status: IncidentStatus = columns.word("open", index=True)
     opened_by: str
     # The accounts it concerns: none of them may close it if it is critical.
     named: list[str] = columns.texts()
@@ -83,7 +89,7 @@ class MatchingRow(SQLModel, table=True):
     __tablename__ = "matchings"  # pyright: ignore[reportAssignmentType] see above
 
     id: str = Field(primary_key=True)
-    status: str = Field(index=True)
+    status: ReconciliationStatus = columns.word(index=True)
     asked_by: str
     asked_at: datetime = columns.time_column(index=True)
     since: datetime | None = columns.time_column_or_none()
@@ -128,8 +134,8 @@ class NoticeRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     event: str
-    kind: str
-    channel: str
+    kind: NoticeKind | AccountKind = columns.word()
+    channel: Channel = columns.word()
     target: str
     tenant: str | None = None
     run: str | None = None

@@ -9,7 +9,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from keyturn.orchestrator.rules.status import CallStatus, Gate, RunStatus
+from keyturn.orchestrator.rules.status import BulkVerb, CallStatus, Gate, RunStatus
 from keyturn.orchestrator.store.tables import columns
 from keyturn.orchestrator.store.tables.columns import (
     HELD,
@@ -246,7 +246,7 @@ class BulkRow(SQLModel, table=True):
     __table_args__ = (columns.partial_index("bulks_open", "id", condition=NOT_ENDED),)
 
     id: str = Field(primary_key=True)
-    verb: str
+    verb: BulkVerb = columns.word()
     workflow: str | None = None
     status: str | None = None
     tenant: str | None = None

@@ -48,7 +48,9 @@ class Scrubbed(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(
+        self, value: str | None, dialect: Dialect | None
+    ) -> str | None:
         """Scrub the words before they are stored."""
         del dialect
         if value is None:
@@ -62,7 +64,7 @@ class ScrubbedJson(TypeDecorator[object]):
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: object, dialect: Dialect) -> object:
+    def process_bind_param(self, value: object, dialect: Dialect | None) -> object:
         """Scrub every text before it is stored."""
         del dialect
         return scrub.value(cast("JsonValue", value))

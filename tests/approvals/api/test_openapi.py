@@ -19,6 +19,7 @@ from schemathesis.specs.openapi import checks
 from keyturn.approvals.web.app import create_app
 from keyturn.orchestrator.rules.authority.binding import Signer, new_key
 from keyturn.orchestrator.rules.settings import Settings
+from keyturn.orchestrator.rules.text import json_object
 from tests.approvals.desk import RELEASE, Desk
 from tests.approvals.people import People
 from tests.databases import patient
@@ -140,5 +141,5 @@ def _name_what_exists(case: Any, served: Served) -> None:
             if name in case.path_parameters
         }
     )
-    body = cast("dict[str, object]", case.body if isinstance(case.body, dict) else {})
+    body = case.body if json_object.is_object(case.body) else {}
     body.update({name: v for name, v in served.fields.items() if name in body})

@@ -217,12 +217,12 @@ async def _records(store: Store, estate: Estate, name: str, run: str) -> None:
         now = await session.read_clock()
         notice = NoticeRow(
             event=f"audit:{name}",
-            kind="approval.waiting",
+            kind="approval.asked",
             channel="webhook",
             target=estate.ids["webhooks"],
             tenant=name,
             run=run,
-            payload={"type": "approval.waiting", "for": name},
+            payload={"type": "approval.asked", "for": name},
             created_at=now,
             due_at=now,
             dead_at=now,

@@ -54,7 +54,7 @@ def _object_of(draw: st.DrawFn, inner: st.SearchStrategy[Drawn]) -> Drawn:
     found: Schema = {
         "type": "object",
         "properties": {name: one[0] for name, one in members.items()},
-        "required": cast("list[JsonValue]", sorted(must)),
+        "required": [*sorted(must)],
     }
     values = st.fixed_dictionaries(
         {name: one[1] for name, one in members.items() if name in must},

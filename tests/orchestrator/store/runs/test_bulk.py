@@ -4,16 +4,17 @@ import pytest
 from sqlmodel import col, select
 
 from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.status import BulkVerb
 from keyturn.orchestrator.store.runs import bulk as run_bulk
 from keyturn.orchestrator.store.runs import control, errors
 from keyturn.orchestrator.store.runs import lookup as run_lookup
-from keyturn.orchestrator.store.runs.bulk import NewBulk, Verb
+from keyturn.orchestrator.store.runs.bulk import NewBulk
 from keyturn.orchestrator.store.runs.listing import Filter
 from keyturn.orchestrator.store.tables import BulkRow, OutboxRow
 from keyturn.orchestrator.store.turns import position as turn_position
 from tests.orchestrator.store.desk import Desk, refund
 
-TWO: dict[Verb, int] = {"pause": 2, "resume": 2, "cancel": 2}
+TWO: dict[BulkVerb, int] = {"pause": 2, "resume": 2, "cancel": 2}
 
 
 async def test_a_pause_holds_before_any_run_is_written(desk: Desk) -> None:
@@ -193,13 +194,13 @@ async def test_p03_a_run_that_is_paused_while_a_resume_is_under_way_stays_paused
 
 @pytest.mark.parametrize("first", ["pause", "resume"])
 async def test_p03_what_is_asked_first_is_done_first_though_somebody_holds_it(
-    desk: Desk, first: Verb
+    desk: Desk, first: BulkVerb
 ) -> None:
     """Two filters that overlap: what is asked last holds, whoever looks when."""
     run = await desk.start()
     await _ask(desk, "pause", customer="c1")
     await _work(desk)
-    second: Verb = "resume" if first == "pause" else "pause"
+    second: BulkVerb = "resume" if first == "pause" else "pause"
     held = await _ask(desk, first, workflow="desk")
     await _ask(desk, second, tenant="default")
 
@@ -230,7 +231,7 @@ async def test_p09_a_cancel_that_is_stopped_leaves_no_run_half_cancelled(
     assert await _bells(desk, "cancel") == [run]
 
 
-async def _ask(desk: Desk, verb: Verb, **which: str) -> BulkRow:
+async def _ask(desk: Desk, verb: BulkVerb, **which: str) -> BulkRow:
     new = NewBulk(
         verb=verb, filter=Filter.model_validate(which), reason="look", by="lea"
     )
