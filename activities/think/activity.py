@@ -18,6 +18,7 @@ from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.authority.hold import Hold
 from keyturn.orchestrator.rules.errors import StoreUnavailable
 from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.rules.money.scope import BudgetScope
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.runs import faults
 from keyturn.orchestrator.store.tables import StepRow
@@ -138,7 +139,7 @@ class Think:
         ):
             return await self._think(wanted.model_copy(update={"start": None}))
         if action == "stop":
-            needs = fallback.needs or Needs(scope=f"run {wanted.run}")
+            needs = fallback.needs or Needs(scope=str(BudgetScope.of_run(wanted.run)))
             return await self._stop(
                 wanted, position, hold.by_budget(needs.scope), needs
             )

@@ -17,6 +17,7 @@ from keyturn.activities.think.fallback import Fallback
 from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.contract.tool import ToolError
 from keyturn.orchestrator.rules.money.budget import Needs
+from keyturn.orchestrator.rules.money.scope import BudgetScope
 from keyturn.orchestrator.rules.text import canonical
 from keyturn.orchestrator.store.budgets import limits
 from keyturn.orchestrator.store.budgets.settlement import Stored
@@ -86,7 +87,7 @@ class Turns:
         raised = await limits.raised_turns(self.store, position.run.id)
         if used < (may := max(may, raised or 0)):
             return
-        needs = Needs(scope=f"run {position.run.id}", turns=used + 1)
+        needs = Needs(scope=str(BudgetScope.of_run(position.run.id)), turns=used + 1)
         words = f"all {may} turns of the budget are used"
         raise Fallback("budget", words, needs=needs)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from keyturn.orchestrator.rules.money.budget import Budget, Needs, microusd
+from keyturn.orchestrator.rules.money.scope import BudgetScope
 from keyturn.orchestrator.store.db.database import Store
 from keyturn.orchestrator.store.tables import MeterRow
 
@@ -23,20 +24,19 @@ def bounds(
     budget: Budget, *, run: str, workflow: str, tenant: str, now: datetime
 ) -> dict[str, Bounds]:
     """Return the scopes of a run's budget, with the day in UTC."""
-    day = now.date().isoformat()
     scopes = {
-        f"run {run}": Bounds(
+        str(BudgetScope.of_run(run)): Bounds(
             tokens=budget.tokens,
             cost_microusd=microusd(budget.cost_usd),
             turns=budget.turns,
         )
     }
     if budget.workflow_day_usd is not None:
-        scopes[f"workflow {workflow} on {day}"] = Bounds(
+        scopes[str(BudgetScope.of_day("workflow", workflow, now))] = Bounds(
             cost_microusd=microusd(budget.workflow_day_usd)
         )
     if budget.tenant_day_usd is not None:
-        scopes[f"tenant {tenant} on {day}"] = Bounds(
+        scopes[str(BudgetScope.of_day("tenant", tenant, now))] = Bounds(
             cost_microusd=microusd(budget.tenant_day_usd)
         )
     return scopes
@@ -75,5 +75,5 @@ def has_room(bound: Bounds, meter: MeterRow, needs: Needs) -> bool:
 async def raised_turns(store: Store, run: str) -> int | None:
     """Return the number of turns to which two people raised a run's budget, or None."""
     async with store.read() as session:
-        row = await session.get(MeterRow, f"run {run}")
+        row = await session.get(MeterRow, str(BudgetScope.of_run(run)))
         return row.raised_turns if row is not None else None

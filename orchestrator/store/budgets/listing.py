@@ -1,21 +1,17 @@
 """Budgets as people read them: what each scope may use, has reserved and has used."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import literal
 from sqlmodel import col, select
 
+from keyturn.orchestrator.rules.money import scope
+from keyturn.orchestrator.rules.money.scope import RUN, BudgetScope, Kind
 from keyturn.orchestrator.store.budgets import limits
 from keyturn.orchestrator.store.budgets.limits import Bounds
 from keyturn.orchestrator.store.db import open_rows
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.releases import releases
 from keyturn.orchestrator.store.tables import MeterRow, RunRow
-
-Kind = Literal["run", "tenant", "workflow"]
-RUN = "run "
-KINDS: tuple[Kind, ...] = ("run", "tenant", "workflow")
 
 
 class Meter(BaseModel):
@@ -61,7 +57,7 @@ async def _of_runs(
 ) -> list[MeterRow]:
     query = select(MeterRow).limit(limit)
     if wanted.run is not None:
-        query = query.where(col(MeterRow.scope) == f"{RUN}{wanted.run}")
+        query = query.where(col(MeterRow.scope) == str(BudgetScope.of_run(wanted.run)))
     if wanted.tenant is not None:
         # Starts at the tenant's runs: its scopes may be few and far apart among all
         # scopes.
@@ -83,20 +79,19 @@ def _days(wanted: Filter):  # noqa: ANN202 a select of scopes
     if wanted.kind is not None:
         query = query.where(col(MeterRow.scope).startswith(f"{wanted.kind} "))
     if wanted.tenant is not None:
-        own = f"tenant {wanted.tenant} on "
+        own = scope.days_of("tenant", wanted.tenant)
         query = query.where(col(MeterRow.scope).startswith(own, autoescape=True))
     return query.order_by(col(MeterRow.scope))
 
 
 async def _meter(session: Tx, row: MeterRow) -> Meter:
-    kind: Kind = next(one for one in KINDS if row.scope.startswith(f"{one} "))
-    rest = row.scope.removeprefix(f"{kind} ")
-    if kind == "run":
-        bounds = await _of_run(session, rest)
+    of = BudgetScope.parse(row.scope)
+    if of.kind == "run":
+        bounds = await _of_run(session, of.name)
     else:
-        bounds = await _of_day(session, kind, rest.rpartition(" on ")[0])
+        bounds = await _of_day(session, of.kind, of.name)
     may = limits.as_raised(bounds, row)
-    return Meter(**row.model_dump(), kind=kind, bounds=may)
+    return Meter(**row.model_dump(), kind=of.kind, bounds=may)
 
 
 async def _of_run(session: Tx, run: str) -> Bounds:
@@ -112,12 +107,12 @@ async def _of_run(session: Tx, run: str) -> Bounds:
         tenant=row.tenant,
         now=session.now,
     )
-    return scopes[f"run {run}"]
+    return scopes[str(BudgetScope.of_run(run))]
 
 
 async def _of_day(session: Tx, kind: Kind, name: str) -> Bounds:
     """Return the lowest limit that a live release sets for that scope on a day."""
-    scope = f"{kind} {name} on {session.now.date().isoformat()}"
+    own = str(BudgetScope.of_day(kind, name, session.now))
     found = [
         limits.bounds(
             release.budget, run="", workflow=workflow, tenant=name, now=session.now
@@ -125,9 +120,9 @@ async def _of_day(session: Tx, kind: Kind, name: str) -> Bounds:
         for workflow, release in await releases.all_live(session)
     ]
     costs = [
-        scopes[scope].cost_microusd
+        scopes[own].cost_microusd
         for scopes in found
-        if scope in scopes and scopes[scope].cost_microusd is not None
+        if own in scopes and scopes[own].cost_microusd is not None
     ]
     return Bounds(cost_microusd=min((c for c in costs if c is not None), default=None))
 
@@ -156,6 +151,6 @@ async def meters(
     if before is not None:
         query = query.where(col(MeterRow.scope) < before)
     if tenant is not None:
-        own = col(MeterRow.scope).startswith(f"tenant {tenant} on ", autoescape=True)
-        query = query.where(own)
+        own = scope.days_of("tenant", tenant)
+        query = query.where(col(MeterRow.scope).startswith(own, autoescape=True))
     return list((await session.execute(query)).scalars())

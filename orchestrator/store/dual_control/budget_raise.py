@@ -9,6 +9,7 @@ from sqlmodel import col, func, select
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.errors import InvalidValue, KeyturnError, NotFound
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP, Needs, in_words
+from keyturn.orchestrator.rules.money.scope import RUN, BudgetScope, days_of
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store import holds
 from keyturn.orchestrator.store.audit import log
@@ -56,14 +57,6 @@ class Held:
     least: Bounds
 
 
-@dataclass(frozen=True)
-class _Scope:
-    name: str
-    kind: str
-    of: str
-    day: str | None
-
-
 async def to_raise(session: Tx, wanted: Raise, *, sees: str | None) -> Held:
     """Return the scope in which `wanted` lets a run continue, or raise why it does not.
 
@@ -83,9 +76,9 @@ async def to_raise(session: Tx, wanted: Raise, *, sees: str | None) -> Held:
 
 async def held(session: Tx, name: str, *, sees: str | None) -> Held:
     """Return a scope that holds runs; raises like `to_raise`."""
-    scope = _parsed(name)
+    scope = BudgetScope.parse(name)
     tenant = await _tenant(session, scope, sees=sees)
-    if scope.day is not None and scope.day < session.now.date().isoformat():
+    if scope.is_over(session.now):
         raise HoldsNothing(
             f"The day of {name!r} is over: the runs that it stopped continue by themselves with "
             "the budget of the new day."
@@ -117,14 +110,14 @@ async def of_days(session: Tx, *, sees: str | None, limit: int) -> list[Held]:
         .where(
             col(StepRow.held_by).is_not(None),
             col(StepRow.held_by).startswith(hold.prefix("budget")),
-            col(StepRow.held_by).not_like(f"{hold.prefix('budget')}run %"),
+            col(StepRow.held_by).not_like(f"{hold.prefix('budget')}{RUN}%"),
         )
         .distinct()
         .order_by(col(StepRow.held_by))
         .limit(limit)
     )
     if sees is not None:
-        own = f"{hold.prefix('budget')}tenant {sees} on "
+        own = hold.prefix("budget") + days_of("tenant", sees)
         query = query.where(col(StepRow.held_by).startswith(own, autoescape=True))
     by = [one for one in (await session.execute(query)).scalars() if one]
     return await _all_held(session, by)
@@ -138,7 +131,7 @@ async def do(session: Tx, proposal: ProposalRow, *, by: str) -> str | None:
     )
     before = proposal.target["before"]
     try:
-        _parsed(wanted.scope)
+        BudgetScope.parse(wanted.scope)
         # Its lock comes first: a run that is being held looks again, or is found here.
         meter = await reservations.locked(session, wanted.scope)
         now = await session.read_clock()
@@ -208,31 +201,18 @@ def _check_suffices(found: Held, wanted: Raise) -> None:
             )
 
 
-def _parsed(name: str) -> _Scope:
-    kind, _, rest = name.partition(" ")
-    if kind == "run" and rest:
-        return _Scope(name, kind, rest, None)
-    of, _, day = rest.rpartition(" on ")
-    if kind in {"tenant", "workflow"} and of and day:
-        return _Scope(name, kind, of, day)
-    raise InvalidValue(
-        f"There is no budget {name!r}: write `run ID`, `tenant NAME on YYYY-MM-DD` "
-        "or `workflow NAME on YYYY-MM-DD`, as `keyturn budget show` does."
-    )
-
-
-async def _tenant(session: Tx, scope: _Scope, *, sees: str | None) -> str | None:
+async def _tenant(session: Tx, scope: BudgetScope, *, sees: str | None) -> str | None:
     """Return the budget's tenant, or raise `NotFound` for another tenant's budget."""
-    tenant = scope.of if scope.kind == "tenant" else None
+    tenant = scope.name if scope.kind == "tenant" else None
     if scope.kind == "run":
-        run = await run_lookup.get(session, scope.of)
+        run = await run_lookup.get(session, scope.name)
         tenant = run.tenant
         if sees in (None, tenant) and run.status in ENDED_RUNS:
             raise errors.RunEnded(run.id, run.status)
     # A workflow's day belongs to every tenant: only people of the whole installation
     # may raise it.
     if sees not in (None, tenant):
-        raise NotFound(kind="budget", name=scope.name)
+        raise NotFound(kind="budget", name=str(scope))
     return tenant
 
 
@@ -261,7 +241,7 @@ async def _count(session: Tx, name: str) -> int:
 
 async def _as_held(
     session: Tx,
-    scope: _Scope,
+    scope: BudgetScope,
     tenant: str | None,
     rows: Sequence[tuple[StepRow, RunRow]],
     meter: MeterRow,
@@ -273,10 +253,10 @@ async def _as_held(
         turns=rows[0][1].turns if scope.kind == "run" else None,
     )
     return Held(
-        scope=scope.name,
+        scope=str(scope),
         tenant=tenant,
-        run=scope.of if scope.kind == "run" else None,
-        runs=await _count(session, scope.name),
+        run=scope.name if scope.kind == "run" else None,
+        runs=await _count(session, str(scope)),
         declared=declared,
         may=limits.as_raised(declared, meter),
         taken=taken,
@@ -284,7 +264,7 @@ async def _as_held(
     )
 
 
-async def _declared(session: Tx, scope: _Scope, held: Sequence[RunRow]) -> Bounds:
+async def _declared(session: Tx, scope: BudgetScope, held: Sequence[RunRow]) -> Bounds:
     """Return the most that the releases of held runs give the scope, by unit."""
     found: list[Bounds] = []
     for one in {run.release: run for run in held}.values():
@@ -296,7 +276,7 @@ async def _declared(session: Tx, scope: _Scope, held: Sequence[RunRow]) -> Bound
             tenant=one.tenant,
             now=session.now,
         )
-        found += [bounds[scope.name]] if scope.name in bounds else []
+        found += [bounds[str(scope)]] if str(scope) in bounds else []
     return Bounds(**{unit: _most(found, unit) for unit in UNITS})
 
 

@@ -13,6 +13,7 @@ from keyturn.orchestrator.rules.contract.release import Release
 from keyturn.orchestrator.rules.errors import LimitExceeded
 from keyturn.orchestrator.rules.money.budget import Limit
 from keyturn.orchestrator.rules.money.money import Money, format_minor
+from keyturn.orchestrator.rules.money.scope import of_limit
 from keyturn.orchestrator.rules.policy.rules import Counted, Earlier, length
 from keyturn.orchestrator.rules.status import OPEN_EFFECTS
 from keyturn.orchestrator.store.db.transaction import Tx
@@ -283,20 +284,20 @@ def _scopes(effect: EffectRow, limit: Limit) -> list[tuple[str, list[Any]]]:
     touched = reach.of_effect(effect)
     match limit.per:
         case "run":
-            return [(f"limit run {effect.run}", [col(EffectRow.run) == effect.run])]
+            return [(of_limit("run", effect.run), [col(EffectRow.run) == effect.run])]
         case "subject":
             return [(touched.locks()["subject"], touched.same_subject())]
         case "customer":
             return [(touched.locks()["customer"], touched.same_customer())]
         case "workflow":
             same = col(EffectRow.workflow) == effect.workflow
-            return [(f"limit workflow {effect.workflow}", [same])]
+            return [(of_limit("workflow", effect.workflow), [same])]
         case "tenant":
             same = col(EffectRow.tenant) == effect.tenant
-            return [(f"limit tenant {effect.tenant}", [same])]
+            return [(of_limit("tenant", effect.tenant), [same])]
         case "approver":
             return [
-                (f"limit approver {person}", [_approved_by(person)])
+                (of_limit("approver", person), [_approved_by(person)])
                 for person in effect.approvers
             ]
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlmodel import col
 
 from keyturn.orchestrator.rules.contract.release import Release
+from keyturn.orchestrator.rules.money.scope import of_limit
 from keyturn.orchestrator.rules.text import folded_name
 from keyturn.orchestrator.store.db.transaction import Tx
 from keyturn.orchestrator.store.tables import EffectRow, RunRow
@@ -54,11 +55,11 @@ class Reach:
         are.
         """
         subject = (
-            f"limit subject {self.subject}"
+            of_limit("subject", self.subject)
             if self.subject is not None
-            else f"limit no subject {self.customer}"
+            else of_limit("no subject", self.customer)
         )
-        return {"customer": f"limit customer {self.customer}", "subject": subject}
+        return {"customer": of_limit("customer", self.customer), "subject": subject}
 
     def _same_place(self) -> list[Any]:
         return [

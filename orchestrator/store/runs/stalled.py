@@ -8,6 +8,7 @@ from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority import hold
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
+from keyturn.orchestrator.rules.money.scope import BudgetScope
 from keyturn.orchestrator.rules.status import ENDED_RUNS
 from keyturn.orchestrator.store import outbox
 from keyturn.orchestrator.store.audit import log
@@ -208,5 +209,4 @@ def _stands(by: str | None, set_now: Collection[str], *, now: datetime) -> bool:
     if found.kind == "switch":
         return found.name in set_now
     # The budget of a past day holds nothing.
-    _, is_of_day, day = found.name.rpartition(" on ")
-    return not is_of_day or day >= now.date().isoformat()
+    return not BudgetScope.parse(found.name).is_over(now)
