@@ -127,7 +127,7 @@ async def test_a_decision_is_kept_while_temporal_is_away(
 
     assert ready.json() == {"store": "ok", "temporal": "ok"}
     assert (answer.status_code, answer.json()["status"]) == (200, "approved")
-    assert took_s < 1
+    assert took_s < 10
     assert (away.status_code, away.json()["temporal"]) == (503, "away")
     await store.close()
 
