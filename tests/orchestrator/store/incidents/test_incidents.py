@@ -115,7 +115,9 @@ async def test_an_alarm_is_not_closed_by_whom_it_is_about(desk: Desk, who: str) 
     new = CRITICAL.model_copy(update={"named": ("named",)})
     row, _ = await incidents.open_once(desk.store, new, by="opener")
 
-    with pytest.raises(MayNotClose, match=r"another person has to close it\. Ask Other"):
+    with pytest.raises(
+        MayNotClose, match=r"another person has to close it\. Ask Other"
+    ):
         await close(desk, row, who)
 
     assert (await desk.rows(IncidentRow))[0].status == "open"
