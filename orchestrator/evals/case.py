@@ -50,7 +50,7 @@ class Asked(_Part):
 
 
 class Effect(_Part):
-    """An effect that must be done; what is None may be anything."""
+    """An effect that must be done; a field that is None matches every value."""
 
     tool: str
     amount: str | None = None

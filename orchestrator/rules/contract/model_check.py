@@ -87,11 +87,25 @@ def _check_root(declared: Declared, written: Mapping[str, JsonValue]) -> None:
             f"{declared.name} is a RootModel, but only JSON objects are allowed; write "
             "a BaseModel with one field."
         )
+    if _root(written).get("type") != "object":
+        raise ContractError(
+            f"{declared.name} is not written as a JSON object, but only JSON objects are "
+            "allowed; remove its `model_serializer`, or declare that it returns a dict."
+        )
     if declared.by_model and _is_recursive(written):
         raise ContractError(
             f"{declared.name} contains itself, which providers refuse; write the levels "
             "out, or a flat list with the ids of parents."
         )
+
+
+def _root(written: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Return the schema of the value itself: a recursive one stands in `$defs`."""
+    reference, defined = written.get("$ref"), written.get("$defs")
+    if not isinstance(reference, str) or not isinstance(defined, dict):
+        return written
+    found = defined.get(reference.rpartition("/")[2])
+    return found if isinstance(found, dict) else written
 
 
 def _is_recursive(written: Mapping[str, JsonValue]) -> bool:

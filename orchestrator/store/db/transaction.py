@@ -54,7 +54,7 @@ class Tx(AsyncSession):
         return self._now
 
     async def read_clock(self) -> datetime:
-        """Read the time, after all locks; it becomes `now`.
+        """Read the time, after all locks; it becomes `now`, until it is read again.
 
         On PostgreSQL it is the database's own, the same for all processes.
         """

@@ -87,6 +87,7 @@ async def _reset(session: Tx, row: ProposalRow, person: Person) -> str | None:
 
 async def _declare(session: Tx, row: ProposalRow, person: Person) -> str | None:
     new = NewTenant(name=row.target["tenant"])
+    await session.read_clock()
     try:
         await tenants.insert(session, new, by=person.id)
     except TenantDeclared:

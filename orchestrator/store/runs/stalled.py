@@ -7,6 +7,7 @@ from typing import Literal
 from sqlmodel import col, func, select
 
 from keyturn.orchestrator.rules.authority import hold
+from keyturn.orchestrator.rules.errors import InvalidValue
 from keyturn.orchestrator.rules.money.budget import TURNS_PER_STEP
 from keyturn.orchestrator.rules.money.scope import BudgetScope
 from keyturn.orchestrator.rules.status import ENDED_RUNS
@@ -209,4 +210,8 @@ def _stands(by: str | None, set_now: Collection[str], *, now: datetime) -> bool:
     if found.kind == "switch":
         return found.name in set_now
     # The budget of a past day holds nothing.
-    return not BudgetScope.parse(found.name).is_over(now)
+    try:
+        return not BudgetScope.parse(found.name).is_over(now)
+    except InvalidValue:
+        # Not a text of ours: one row that somebody changed must not stop the others.
+        return True

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import sys
 
 import activities
@@ -41,3 +42,6 @@ async def main(address: str) -> None:
 
 
 asyncio.run(main(sys.argv[1]))
+sys.stdout.flush()
+# temporalio may abort while the interpreter ends, after all work is done.
+os._exit(0)

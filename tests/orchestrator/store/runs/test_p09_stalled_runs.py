@@ -68,6 +68,16 @@ async def test_p09_a_run_held_by_a_day_that_is_over_is_found(desk: Desk) -> None
     assert await stalled.could_go_on(desk.store, run, still=HOUR) == "its next turn"
 
 
+async def test_p09_a_hold_by_no_budget_that_there_is_still_holds(desk: Desk) -> None:
+    """Only somebody who writes into the database leaves such a text."""
+    run = await desk.start()
+    seen = await turn_position.load(desk.store, run=run, step=1, turn=1)
+    await turn_position.stop(desk.store, seen, hold.by_budget("of nobody"))
+    desk.clock.go_on(HOUR)
+
+    assert await stalled.could_go_on(desk.store, run, still=HOUR / 2) is None
+
+
 @pytest.mark.parametrize("how", ["approval", "halt", "pause", "undo"])
 async def test_p09_what_rightly_waits_does_not_stand_still(
     desk: Desk, how: str
