@@ -147,6 +147,7 @@ async def fail(store: Store, attempt: str, used: Used | None, failure: Failure) 
     """Settle a failed attempt: its usage, the reason, and a count of its kind."""
     async with store.write(first=True) as session:
         await locks.run_of_attempt(session, attempt)
+        await session.read_clock()
         await settle_in(session, attempt, used)
         row = await session.get(AttemptRow, attempt, populate_existing=True)
         if row is None or row.failure is not None:
@@ -213,6 +214,7 @@ async def settle(store: Store, attempt: str, used: Used | None) -> None:
     """Replace an attempt's reservation by its usage; a second call changes nothing."""
     async with store.write(first=True) as session:
         await locks.run_of_attempt(session, attempt)
+        await session.read_clock()
         await settle_in(session, attempt, used)
 
 
@@ -221,15 +223,15 @@ async def settle_in(
 ) -> None:
     """Do `settle` within a transaction that has locked the attempt's run.
 
-    If the caller has that run as `run`, its figures are added there.
+    It has read the clock since. If the caller has that run as `run`, its figures are added there.
     """
-    now = await session.read_clock()
     if used is None:
-        await _close(session, attempt, {"status": "freed", "settled_at": now})
+        freed = {"status": "freed", "settled_at": session.now}
+        await _close(session, attempt, freed)
         return
     outcome = used.model_dump() | {
         "status": "settled",
-        "settled_at": now,
+        "settled_at": session.now,
         "tokens": used.input_tokens + used.output_tokens,
         "error": used.error,
         # An attempt that counted as lost and was answered after all.

@@ -141,7 +141,7 @@ async def work(
     store: Store,
     *,
     sizes: Mapping[BulkVerb, int] = BATCH,
-    most_unheard: int = MOST_UNDELIVERED,
+    most_undelivered: int = MOST_UNDELIVERED,
 ) -> bool:
     """Do a batch of the oldest bulk action; tell whether there is more to do now.
 
@@ -164,7 +164,7 @@ async def work(
         if row is None:
             return False
         verb = row.verb
-        if verb != "pause" and await _undelivered(session) >= most_unheard:
+        if verb != "pause" and await _undelivered(session) >= most_undelivered:
             return False
         await session.read_clock()
         return await _batch(session, row, size=sizes[verb])

@@ -77,6 +77,7 @@ async def load(store: Store, run: str, turn: int, index: int) -> CallView:
         await bulk_scope.show(session, row)
         release = await releases.load(session, row.release)
         spec = release.tool(call.tool)
+        await session.read_clock()
         found, off = await _holds(session, row, spec)
         return CallView(
             run=row,
@@ -114,7 +115,6 @@ async def _holds(
         tool=spec.name,
         corpora=frozenset(spec.corpora),
     )
-    await session.read_clock()
     set_now = await active.active(session)
     # A read is not an action: if no tool or corpus is named, it continues.
     named = [one for one in set_now if one.mode == "halt" or one.scope.names_tool]

@@ -150,7 +150,7 @@ async def test_bells_wait_while_many_are_unheard(desk: Desk) -> None:
     await _work(desk)
 
     await _ask(desk, "resume", workflow="desk")
-    while await run_bulk.work(desk.store, sizes=TWO, most_unheard=2):
+    while await run_bulk.work(desk.store, sizes=TWO, most_undelivered=2):
         pass
 
     assert await _bells(desk, "resume") == ids[:2]
